@@ -1,0 +1,1 @@
+"""Market-data storage for Python quants."""

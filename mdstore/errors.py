@@ -1,0 +1,114 @@
+"""The errors mdstore raises.
+
+Every one is a `MarketDataError` and also the builtin that fits, so both `except MarketDataError` and
+`except ValueError` do what a reader expects::
+
+    MarketDataError
+    ├── InvalidInputError (ValueError)       an argument cannot be used
+    │   ├── TimeframeError                   "7x" is no timeframe
+    │   ├── TimestampError                   a time that cannot be read
+    │   └── ValidationError                  a row breaks a rule; carries row, column, value, rule
+    ├── NoSuchSeriesError (LookupError)      nothing stored under that symbol and timeframe
+    ├── QueryError (ValueError)              SQL that is wrong, or would write
+    ├── StoreClosedError (RuntimeError)      used after close
+    ├── StoreFileError (OSError)             the file cannot be opened, is damaged or is no store
+    │   ├── NewerSchemaError                 written by a newer mdstore; left untouched
+    │   └── StoreBusyError (TimeoutError)    another process kept the write lock too long
+    ├── LiveFileError (PermissionError)      a second opener of a live store file, refused
+    ├── ScannerError (RuntimeError)          the scanner process failed twice
+    └── FileFormatError (ValueError)         a data file that cannot be read as candles
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "FileFormatError",
+    "InvalidInputError",
+    "LiveFileError",
+    "MarketDataError",
+    "NewerSchemaError",
+    "NoSuchSeriesError",
+    "QueryError",
+    "ScannerError",
+    "StoreBusyError",
+    "StoreClosedError",
+    "StoreFileError",
+    "TimeframeError",
+    "TimestampError",
+    "ValidationError",
+]
+
+
+class MarketDataError(Exception):
+    """The root of everything mdstore raises on purpose."""
+
+
+class InvalidInputError(MarketDataError, ValueError):
+    """An argument cannot be used; the message names it and says what would be."""
+
+
+class TimeframeError(InvalidInputError):
+    """A text that is no timeframe, or a timeframe that does not fit the call."""
+
+
+class TimestampError(InvalidInputError):
+    """A time that cannot be read, or whose unit cannot be told."""
+
+
+class ValidationError(InvalidInputError):
+    """A row that breaks a rule; nothing of its batch was written.
+
+    `row` counts from 0 in the data as it was given. `bad_rows` counts the rows that break a rule in the
+    part of the data that was looked at when the error was raised.
+    """
+
+    def __init__(
+        self, message: str, *, row: int, column: str, value: object, rule: str, bad_rows: int = 1
+    ) -> None:
+        super().__init__(message)
+        self.row = row
+        self.column = column
+        self.value = value
+        self.rule = rule
+        self.bad_rows = bad_rows
+
+
+class NoSuchSeriesError(MarketDataError, LookupError):
+    """Nothing is stored under that symbol and timeframe; the message offers the nearest names."""
+
+
+class QueryError(MarketDataError, ValueError):
+    """SQL that DuckDB refuses, or that would change something."""
+
+
+class StoreClosedError(MarketDataError, RuntimeError):
+    """The store was used after `close()`."""
+
+
+class StoreFileError(MarketDataError, OSError):
+    """The store's file cannot be opened, is damaged, or is no store."""
+
+
+class NewerSchemaError(StoreFileError):
+    """The file was written by a newer mdstore; it was left untouched."""
+
+
+class StoreBusyError(StoreFileError, TimeoutError):
+    """Another process or thread kept the write lock longer than the busy timeout."""
+
+
+class LiveFileError(MarketDataError, PermissionError):
+    """Something else in this process tried to open the file of an open store.
+
+    POSIX locks belong to the process: closing any descriptor of the file drops the locks that SQLite holds
+    on it, and committed candles are lost. See "How to corrupt an SQLite database file", section 2.2,
+    https://www.sqlite.org/howtocorrupt.html
+    """
+
+
+class ScannerError(MarketDataError, RuntimeError):
+    """The DuckDB scanner process could not be started, or died twice on the same read."""
+
+
+class FileFormatError(MarketDataError, ValueError):
+    """A data file that cannot be read as candles; the message names the file and what was missing."""

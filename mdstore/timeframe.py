@@ -1,0 +1,156 @@
+"""The time grid: what bar a moment belongs to, and which bar comes next.
+
+A timeframe is a whole number of seconds, minutes, hours, days, weeks or calendar months. Bars are named by
+their first millisecond, UTC. Fixed lengths are counted from 1970-01-01 00:00, weeks from Monday 1970-01-05,
+months from January 1970; so `1w` starts on Mondays and `3M` in January, April, July and October.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import polars as pl
+
+from mdstore.errors import TimeframeError
+
+__all__ = ["Timeframe"]
+
+SECOND, MINUTE, HOUR, DAY, WEEK = 1_000, 60_000, 3_600_000, 86_400_000, 604_800_000
+UNIT_MS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
+# 60m and 1h are the same bars; one name each, so that they are the same series. Weeks and months start
+# elsewhere than days do, so nothing folds into them.
+FOLDS = (("s", 60, "m"), ("m", 60, "h"), ("h", 24, "d"))
+UNIT_NAMES = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week", "M": "month"}
+FIRST_MONDAY = 4 * DAY
+EPOCH_YEAR = 1970
+MONTHS = 12
+# No exchange makes a bar longer than this, and every bar start must stay a year that datetime can hold.
+LONGEST_MS = 400 * 366 * DAY
+GRAMMAR = re.compile(r"([1-9][0-9]{0,8})([smhdwM])")
+# What other tools write, for the hint in the error.
+ALIASES = {"min": "m", "t": "m", "sec": "s", "hour": "h", "day": "d", "week": "w", "month": "M", "mo": "M"}
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Timeframe:
+    """A bar length: `count` times `unit`, the unit one of s, m, h, d, w, M.
+
+    >>> Timeframe.parse("60m")
+    Timeframe('1h')
+    >>> Timeframe.parse("1h").floor(1_700_000_123_456)
+    1699999200000
+    """
+
+    count: int
+    unit: str
+
+    @classmethod
+    def parse(cls, text: str | Timeframe) -> Timeframe:
+        """Read a timeframe such as `1m`, `4h` or `1M`; equal lengths get one name (`60m` is `1h`).
+
+        Raises `TimeframeError` with a hint where the text looks like another tool's name for one.
+        """
+        if isinstance(text, Timeframe):
+            return text
+        if not isinstance(text, str):
+            raise TimeframeError(f"a timeframe is a text such as '1m', not {text!r} ({type(text).__name__})")
+        return _parse(text)
+
+    @property
+    def ms(self) -> int | None:
+        """The bar's length in milliseconds; None for months, which differ."""
+        return None if self.unit == "M" else self.count * UNIT_MS[self.unit]
+
+    @property
+    def shortest_ms(self) -> int:
+        """The length of the shortest bar in milliseconds; a bound on how many bars a span can hold."""
+        return self.count * 28 * DAY if self.ms is None else self.ms
+
+    def floor(self, timestamp: int) -> int:
+        """Return the start of the bar that holds `timestamp` (both milliseconds since 1970, UTC)."""
+        if self.ms is None:
+            months = _month_number(timestamp)
+            return _month_start(months - months % self.count)
+        return timestamp - (timestamp - self._anchor) % self.ms
+
+    def next(self, timestamp: int) -> int:
+        """Return the start of the first bar after the one that holds `timestamp`."""
+        if self.ms is None:
+            months = _month_number(timestamp)
+            return _month_start(months - months % self.count + self.count)
+        return self.floor(timestamp) + self.ms
+
+    def span(self, start: int, end: int) -> int:
+        """Count the bars that start in `[start, end)` (milliseconds since 1970, UTC)."""
+        if end <= start:
+            return 0
+        if self.ms is None:
+            return self._bars_before(end) - self._bars_before(start)
+        return (end - 1 - self._anchor) // self.ms - (start - 1 - self._anchor) // self.ms
+
+    def floor_expr(self, column: pl.Expr) -> pl.Expr:
+        """Return `floor` over a column of Int64 milliseconds, as a Polars expression."""
+        if self.ms is None:
+            date = column.cast(pl.Datetime("ms"))
+            months = (date.dt.year().cast(pl.Int64) - EPOCH_YEAR) * MONTHS + date.dt.month() - 1
+            first = months - months % self.count
+            year = first.floordiv(MONTHS) + EPOCH_YEAR
+            return pl.datetime(year, first % MONTHS + 1, 1, time_unit="ms").cast(pl.Int64)
+        return column - (column - self._anchor) % self.ms
+
+    def __str__(self) -> str:
+        return f"{self.count}{self.unit}"
+
+    def __repr__(self) -> str:
+        return f"Timeframe('{self}')"
+
+    @property
+    def _anchor(self) -> int:
+        return FIRST_MONDAY if self.unit == "w" else 0
+
+    def _bars_before(self, timestamp: int) -> int:
+        """Count bars that start in [1970, timestamp), for months; negative before 1970."""
+        months = _month_number(timestamp - 1)
+        return months // self.count + 1
+
+
+@lru_cache(maxsize=1024)
+def _parse(text: str) -> Timeframe:
+    match = GRAMMAR.fullmatch(text)
+    if match is None:
+        raise TimeframeError(
+            f"{text!r} is no timeframe: write a whole number and one of s, m, h, d, w, M, such as '15m' or "
+            f"'1d' (m is minutes, M is months){_hint(text)}"
+        )
+    count, unit = int(match[1]), match[2]
+    for small, size, large in FOLDS:
+        if unit == small and count % size == 0:
+            count, unit = count // size, large
+    frame = Timeframe(count, unit)
+    if frame.shortest_ms > LONGEST_MS:
+        raise TimeframeError(f"{text!r} is too long for a timeframe: the longest is 400 years")
+    return frame
+
+
+def _hint(text: str) -> str:
+    match = re.fullmatch(r"\s*([0-9]*)\s*([A-Za-z]+?)s?\s*", text)
+    if match is None:
+        return ""
+    unit = match[2]
+    unit = ALIASES.get(unit.lower(), unit if unit == "M" else unit.lower())
+    guess = f"{match[1] or 1}{unit}"
+    return f". Hint: did you mean '{guess}'?" if GRAMMAR.fullmatch(guess) else ""
+
+
+def _month_number(timestamp: int) -> int:
+    """Count months since January 1970; `timestamp` in milliseconds."""
+    date = datetime.fromtimestamp(timestamp // 1000, UTC)
+    return (date.year - EPOCH_YEAR) * MONTHS + date.month - 1
+
+
+def _month_start(months: int) -> int:
+    year, month = divmod(months, MONTHS)
+    return int(datetime(year + EPOCH_YEAR, month + 1, 1, tzinfo=UTC).timestamp()) * 1000
