@@ -1,0 +1,54 @@
+"""A copy of the store while it is in use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+
+from mdstore.candles.database import Database
+from mdstore.errors import InvalidInputError, StoreFileError
+
+__all__ = ["backup"]
+
+PAGES_PER_STEP = 4_096
+
+
+def backup(database: Database, target: Path, progress: Callable[[int, int], None] | None = None) -> None:
+    """Copy the store to `target`, all of one moment, while others read and write.
+
+    Written under a temporary name in the same folder, checked, synced, then renamed: `target` is whole or
+    absent. `progress` is called with pages done and pages in all.
+    """
+    target = target.resolve()
+    if target == database.path:
+        raise InvalidInputError(f"{target} is the store itself; give the copy another name")
+    if not target.parent.is_dir():
+        raise StoreFileError(f"{target}: the folder {target.parent} does not exist; make it first")
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        _copy(database, partial, progress)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _copy(database: Database, partial: Path, progress: Callable[[int, int], None] | None) -> None:
+    # Inside a read transaction the pages cannot change between steps, so a busy writer never restarts it.
+    with database.reading() as source:
+        source.execute("SELECT 1 FROM series").get
+        copy = apsw.Connection(os.fspath(partial))
+        try:
+            with copy.backup("main", source, "main") as steps:
+                while not steps.done:
+                    steps.step(PAGES_PER_STEP)
+                    if progress is not None:
+                        progress(steps.page_count - steps.remaining, steps.page_count)
+            copy.pragma("journal_mode", "DELETE")
+            if copy.pragma("quick_check") != "ok":
+                raise StoreFileError(f"{partial}: the copy is damaged, and so may be the store; see `mdstore check`")
+        finally:
+            copy.close()

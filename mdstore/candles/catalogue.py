@@ -1,0 +1,112 @@
+"""What is stored: one row a series, kept in the transaction that changes its candles."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import apsw
+
+from mdstore.errors import NoSuchSeriesError
+
+__all__ = ["Series", "all_series", "bump", "find", "grow", "no_such_series", "recount", "revision", "symbols_of"]
+
+GROW = """
+INSERT INTO series VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last),
+  rows = rows + excluded.rows, revision = excluded.revision
+"""
+SHRINK = """
+UPDATE series SET rows = rows - ?3, revision = ?4,
+  first = (SELECT min(timestamp) FROM candles WHERE symbol = ?1 AND timeframe = ?2),
+  last = (SELECT max(timestamp) FROM candles WHERE symbol = ?1 AND timeframe = ?2)
+WHERE symbol = ?1 AND timeframe = ?2 AND rows > ?3
+"""
+NEAREST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One stored series; times are starts of bars in milliseconds since 1970, UTC."""
+
+    symbol: str
+    timeframe: str
+    first: int
+    last: int
+    rows: int
+    revision: int
+
+
+def find(con: apsw.Connection, symbol: str, timeframe: str) -> Series | None:
+    """Return the series, or None if nothing is stored under that name."""
+    row = con.execute("SELECT * FROM series WHERE symbol = ? AND timeframe = ?", (symbol, timeframe)).fetchone()
+    return None if row is None else Series(*row)
+
+
+def all_series(con: apsw.Connection) -> list[Series]:
+    """Return every series, sorted by symbol and timeframe."""
+    return [Series(*row) for row in con.execute("SELECT * FROM series")]
+
+
+def symbols_of(con: apsw.Connection, timeframe: str) -> list[str]:
+    """Return the symbols stored in a timeframe, sorted."""
+    return [symbol for (symbol,) in con.execute("SELECT symbol FROM series WHERE timeframe = ?", (timeframe,))]
+
+
+def revision(con: apsw.Connection) -> int:
+    """Return the store's revision: the number of transactions that changed candles."""
+    return int(con.execute("SELECT revision FROM revision").get)
+
+
+def bump(con: apsw.Connection) -> int:
+    """Count one more changing transaction, and return the new revision."""
+    return int(con.execute("UPDATE revision SET revision = revision + 1 RETURNING revision").get)
+
+
+def grow(con: apsw.Connection, series: Series) -> None:
+    """Add `series.rows` new rows to a series, widen it to first and last, and stamp its revision."""
+    con.execute(GROW, (series.symbol, series.timeframe, series.first, series.last, series.rows, series.revision))
+
+
+def recount(con: apsw.Connection, symbol: str, timeframe: str, deleted: int, at_revision: int) -> None:
+    """Take `deleted` rows off a series whose candles were deleted; an empty one goes."""
+    con.execute(SHRINK, (symbol, timeframe, deleted, at_revision))
+    if not con.changes():
+        con.execute("DELETE FROM series WHERE symbol = ? AND timeframe = ?", (symbol, timeframe))
+
+
+def no_such_series(
+    con: apsw.Connection, symbol: str | None, timeframe: str | None, where: str
+) -> NoSuchSeriesError:
+    """Return the error for a series that is not there, with the nearest that is; None is any."""
+    known = all_series(con)
+    what = " ".join(filter(None, (symbol, timeframe)))
+    return NoSuchSeriesError(f"no candles for {what} in {where}{_hint(known, symbol)}")
+
+
+def _hint(known: list[Series], symbol: str | None) -> str:
+    if not known:
+        return ". Nothing is stored yet. Hint: store.write(symbol, timeframe, data), or `mdstore import`"
+    if symbol is None:
+        return f". Stored timeframes: {', '.join(sorted({series.timeframe for series in known}))}"
+    stored = [series.timeframe for series in known if series.symbol == symbol]
+    if stored:
+        return f". Stored for {symbol}: {', '.join(stored)}"
+    symbols = dict.fromkeys(series.symbol for series in known)
+    near = _nearest(symbol, symbols)
+    if near:
+        return f". Hint: did you mean {' or '.join(near)}?"
+    return f". {len(symbols):,} symbols are stored; store.series() lists them"
+
+
+def _nearest(symbol: str, known: Iterable[str]) -> list[str]:
+    by_plain = {_plain(name): name for name in reversed(list(known))}
+    close = difflib.get_close_matches(_plain(symbol), by_plain, n=NEAREST, cutoff=0.6)
+    return [by_plain[name] for name in close]
+
+
+def _plain(symbol: str) -> str:
+    """Reduce a symbol to what people agree on: BTC/KRW, krw_btc and KRW-BTC have the same parts."""
+    parts = "".join(c if c.isalnum() else " " for c in symbol.upper()).split()
+    return " ".join(sorted(parts))

@@ -1,0 +1,284 @@
+"""The SQLite file: how it is opened, who may write, and what a reader sees.
+
+APSW is the only SQLite library of the process and this module the only one that opens the file; see `guard`
+for what happens otherwise. One connection writes, behind a lock; readers take a connection each from a pool,
+so a read never waits for a write. A fork closes them all first, because SQLite's view of its locks must not
+be inherited: https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from mdstore.candles.guard import guard, open_elsewhere, unguard
+from mdstore.candles.migrations import migrate, refuse_newer
+from mdstore.errors import (
+    InvalidInputError,
+    LiveFileError,
+    StoreBusyError,
+    StoreClosedError,
+    StoreFileError,
+)
+
+__all__ = ["Database"]
+
+# Chosen by bench/page_size.py: see bench/README.md for the table.
+PAGE_SIZE = 16_384
+WRITER_PRAGMAS = {
+    "synchronous": "FULL",
+    "cache_size": -65_536,  # KiB; a batch of 100,000 candles stays in memory until its commit
+    "temp_store": "MEMORY",
+    "wal_autocheckpoint": 256,  # pages: 4 MiB between checkpoints, so a reader's WAL look-ups stay short
+    "journal_size_limit": 67_108_864,  # bytes the WAL is cut back to after a big transaction
+}
+READER_PRAGMAS = {"query_only": 1, "cache_size": -16_384, "temp_store": "MEMORY"}
+# Before 3.51.3 a checkpoint that resets the log could run into one that a second connection had begun, and
+# leave pages out: https://www.sqlite.org/wal.html
+OLDEST_SQLITE = (3, 51, 3)
+ERRORS: tuple[tuple[type[apsw.Error], type[StoreFileError], str], ...] = (
+    (apsw.BusyError, StoreBusyError, "another process or thread holds the write lock; try again, or open with a longer busy_timeout"),
+    (apsw.LockedError, StoreBusyError, "another connection holds a lock; try again"),
+    (apsw.NotADBError, StoreFileError, "the file is no SQLite database; give another path"),
+    (apsw.CorruptError, StoreFileError, "the file is damaged; restore a backup, or see `mdstore check`"),
+    (apsw.FullError, StoreFileError, "the disk is full; nothing of this call was written"),
+    (apsw.ReadOnlyError, StoreFileError, "the file or its folder cannot be written"),
+    (apsw.CantOpenError, StoreFileError, "the file cannot be opened; check that its folder exists and may be written"),
+    (apsw.IOError, StoreFileError, "the disk failed to read or write"),
+)  # fmt: skip
+
+_open: weakref.WeakSet[Database] = weakref.WeakSet()
+_forking: list[Database] = []
+_leaked: list[object] = []
+_fork_hooked = False
+
+
+class Database:
+    """One store file and this process's connections to it."""
+
+    def __init__(self, path: Path, *, create: bool = True, busy_timeout: float = 10.0) -> None:
+        """Open, and create or migrate as needed; `busy_timeout` is in seconds.
+
+        Raises `StoreFileError`, `NewerSchemaError`, `StoreBusyError`, or `LiveFileError` where something
+        else in this process has the file open.
+        """
+        _refuse_old_sqlite()
+        self.path = path.resolve()
+        self._busy_ms = int(busy_timeout * 1000)
+        self._closed = False
+        self._reset()
+        _refuse_unusable(self.path, create)
+        _watch_forks(self)
+        with self._entered(), self._translated():
+            self._writer = self._prepare()
+        guard(self.path)
+
+    def close(self) -> None:
+        """Close every connection; waits for reads and writes under way. Closing twice is fine."""
+        self._refuse_inside_write("close")
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._gate.wait_for(lambda: self._active == 0)
+            self._close_connections()
+        unguard(self.path)
+
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """Yield a connection inside a read transaction: everything read is of one moment."""
+        with self._entered(), self._translated():
+            con = self._idle.pop() if self._idle else self._connect_reader()
+            con.execute("BEGIN")
+            try:
+                yield con
+            finally:
+                if con.in_transaction:
+                    con.execute("COMMIT")
+                self._idle.append(con)
+
+    @contextmanager
+    def writing(self) -> Iterator[apsw.Connection]:
+        """Yield the writer inside a transaction that commits at the end, or rolls back on any error."""
+        self._refuse_inside_write("write")
+        with self._entered(), self._write_lock, self._translated():
+            con = self._writer = self._writer or self._connect_writer()
+            con.execute("BEGIN IMMEDIATE")
+            self._write_thread = threading.get_ident()
+            try:
+                yield con
+                con.execute("COMMIT")
+            except BaseException:
+                if con.in_transaction:
+                    con.execute("ROLLBACK")
+                raise
+            finally:
+                self._write_thread = None
+
+    def mark(self, sql: str) -> bool:
+        """Run a small statement that is worth no wait and no sync; tell whether it could be run."""
+        if self._write_thread is not None or not self._write_lock.acquire(blocking=False):
+            return False
+        try:
+            with self._entered(), self._translated():
+                con = self._writer = self._writer or self._connect_writer()
+                con.set_busy_timeout(0)
+                con.pragma("synchronous", "NORMAL")
+                try:
+                    con.execute(sql)
+                finally:
+                    con.pragma("synchronous", WRITER_PRAGMAS["synchronous"])
+                    con.set_busy_timeout(self._busy_ms)
+        except StoreBusyError:
+            return False
+        finally:
+            self._write_lock.release()
+        return True
+
+    def _refuse_inside_write(self, what: str) -> None:
+        if self._write_thread == threading.get_ident():
+            raise InvalidInputError(f"{what} was called inside a write of the same store: finish that first")
+
+    def _reset(self) -> None:
+        self._gate = threading.Condition()
+        self._active = 0
+        self._write_lock = threading.Lock()
+        self._write_thread: int | None = None
+        self._idle: list[apsw.Connection] = []
+        self._writer: apsw.Connection | None = None
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        with self._gate:
+            if self._closed:
+                raise StoreClosedError(f"the store {self.path.name} is closed. Hint: use it inside its `with` block")
+            self._active += 1
+        try:
+            yield
+        finally:
+            with self._gate:
+                self._active -= 1
+                self._gate.notify_all()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except apsw.Error as error:
+            for kind, ours, advice in ERRORS:
+                if isinstance(error, kind):
+                    raise ours(f"{self.path}: {advice} (SQLite: {error})") from error
+            raise StoreFileError(f"{self.path}: SQLite: {error}") from error
+
+    def _prepare(self) -> apsw.Connection:
+        """Open the writer, look before touching, then bring the schema up to date."""
+        con = apsw.Connection(os.fspath(self.path))
+        try:
+            con.set_busy_timeout(self._busy_ms)
+            if refuse_newer(con) == 0:
+                # These hold for a new file only, and only before its first table.
+                con.pragma("page_size", PAGE_SIZE)
+                con.pragma("auto_vacuum", "INCREMENTAL")
+            con.pragma("journal_mode", "WAL")
+            _set(con, WRITER_PRAGMAS)
+            migrate(con)
+        except BaseException:
+            con.close()
+            raise
+        return con
+
+    def _connect_writer(self) -> apsw.Connection:
+        con = apsw.Connection(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+        con.set_busy_timeout(self._busy_ms)
+        _set(con, WRITER_PRAGMAS)
+        return con
+
+    def _connect_reader(self) -> apsw.Connection:
+        con = apsw.Connection(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+        con.set_busy_timeout(self._busy_ms)
+        _set(con, READER_PRAGMAS)
+        return con
+
+    def _close_connections(self, *, checkpoint: bool = True) -> None:
+        for con in (*self._idle, self._writer):
+            if con is not None:
+                if not checkpoint:
+                    con.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+                con.close()
+        self._idle.clear()
+        self._writer = None
+
+    def _before_fork(self) -> None:
+        self._gate.acquire()
+        if self._write_thread != threading.get_ident():
+            self._gate.wait_for(lambda: self._active == 0)
+            self._close_connections(checkpoint=False)
+
+    def _after_fork_in_parent(self) -> None:
+        self._gate.release()
+
+    def _after_fork_in_child(self) -> None:
+        if self._write_thread is not None:
+            # The connections could not be closed; they are leaked, because closing them here would be as
+            # wrong as using them.
+            _leaked.append((self._idle, self._writer))
+            self._closed = True
+        self._reset()
+
+
+def _set(con: apsw.Connection, pragmas: dict[str, str | int]) -> None:
+    for name, value in pragmas.items():
+        con.pragma(name, value)
+
+
+def _refuse_old_sqlite() -> None:
+    version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if version < OLDEST_SQLITE:
+        raise StoreFileError(
+            f"apsw brings SQLite {apsw.sqlite_lib_version()}, which can corrupt a WAL file; "
+            f"{'.'.join(map(str, OLDEST_SQLITE))} or newer is needed. Hint: pip install --upgrade apsw"
+        )
+
+
+def _refuse_unusable(path: Path, create: bool) -> None:
+    if path.is_dir():
+        raise StoreFileError(f"{path} is a folder; give the path of a file, such as market_data.sqlite3")
+    if not path.exists() and not create:
+        raise StoreFileError(f"there is no store at {path}. Hint: `mdstore import` makes one from your files")
+    if not path.parent.is_dir():
+        raise StoreFileError(f"{path}: the folder {path.parent} does not exist; make it first")
+    if open_elsewhere(path):
+        raise LiveFileError(
+            f"{path} is already open in this process by something else (sqlite3, DuckDB, a file object); its "
+            "closing would drop the store's locks. Close that first, or use another process"
+        )
+
+
+def _watch_forks(database: Database) -> None:
+    global _fork_hooked  # noqa: PLW0603 - the hooks are one per process and cannot be taken back
+    _open.add(database)
+    if not _fork_hooked and hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=_before_fork,
+            after_in_parent=lambda: _after_fork(Database._after_fork_in_parent),
+            after_in_child=lambda: _after_fork(Database._after_fork_in_child),
+        )
+        _fork_hooked = True
+
+
+def _before_fork() -> None:
+    _forking[:] = _open
+    for database in _forking:
+        database._before_fork()
+
+
+def _after_fork(step: Callable[[Database], None]) -> None:
+    for database in _forking:
+        step(database)
+    _forking.clear()

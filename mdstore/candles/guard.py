@@ -1,0 +1,105 @@
+"""One opener per process: refuse a second one of a live store file.
+
+POSIX advisory locks belong to the process, not to the descriptor. When anything in the process closes any
+descriptor of the database file, every lock SQLite holds on it is gone; another process may then reset the
+write-ahead log while this one still writes to it, and commits that returned are lost. A plain `open(path)`
+is enough. https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_
+
+Python announces `open` and `sqlite3.connect` through its audit hooks; ours refuses them for files in `LIVE`.
+It sees what goes through Python, not what a C or Rust library opens by itself; what such a library opened
+earlier is found by `open_elsewhere`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+from mdstore.errors import LiveFileError
+
+__all__ = ["guard", "open_elsewhere", "unguard"]
+
+Inode = tuple[int, int]
+
+SIDE_FILES = ("-wal", "-shm")
+DESCRIPTORS = ("/proc/self/fd", "/dev/fd")
+ADVICE = (
+    "{path} is open in this process as an mdstore store, and a second opener would drop SQLite's locks on it "
+    "and lose committed data ({event} was refused). Instead: store.backup('copy.sqlite3') and open the copy, "
+    "read it from another process, query it with store.sql(...), or close the store first"
+)
+
+_live: dict[Inode, int] = {}
+_hooked = False
+
+
+def guard(path: Path) -> None:
+    """Refuse other openers of `path` in this process until `unguard`; stores may share a file."""
+    global _hooked  # noqa: PLW0603 - an audit hook is one per process and cannot be taken back
+    if not _hooked:
+        sys.addaudithook(_audit)
+        _hooked = True
+    inode = _inode(os.fspath(path))
+    if inode is not None:
+        _live[inode] = _live.get(inode, 0) + 1
+
+
+def unguard(path: Path) -> None:
+    """Let `path` be opened by others again, once per `guard`."""
+    inode = _inode(os.fspath(path))
+    if inode is not None and inode in _live:
+        _live[inode] -= 1
+        if not _live[inode]:
+            del _live[inode]
+
+
+def open_elsewhere(path: Path) -> bool:
+    """Tell whether this process holds a descriptor of `path` that is no store's.
+
+    Such a descriptor drops the store's locks when it is closed, so it must go first. Always False where
+    the system does not list a process's descriptors.
+    """
+    inode = _inode(os.fspath(path))
+    folder = next((name for name in DESCRIPTORS if os.path.isdir(name)), None)
+    if inode is None or inode in _live or folder is None:
+        return False
+    return any(_inode(f"{folder}/{name}") == inode for name in os.listdir(folder))
+
+
+def _audit(event: str, args: tuple[object, ...]) -> None:
+    # Called for every audited event of the process: the name is looked at first, and nothing else is done
+    # while no store is open.
+    if event not in ("open", "sqlite3.connect") or not _live or not args:
+        return
+    path = args[0]
+    if isinstance(path, bytes):
+        path = os.fsdecode(path)
+    if isinstance(path, os.PathLike):
+        path = os.fspath(path)
+    if not isinstance(path, str):
+        return
+    if path.startswith("file:"):
+        path = _uri_path(path)
+    if _is_live(path):
+        raise LiveFileError(ADVICE.format(path=path, event="open()" if event == "open" else event))
+
+
+def _is_live(path: str) -> bool:
+    if _inode(path) in _live:
+        return True
+    return path.endswith(SIDE_FILES) and _inode(path[:-4]) in _live
+
+
+def _uri_path(uri: str) -> str:
+    path = unquote(uri[len("file:") :].partition("?")[0].partition("#")[0])
+    return path[path.index("/", 2) :] if path.startswith("//") and "/" in path[2:] else path
+
+
+def _inode(path: str) -> Inode | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino

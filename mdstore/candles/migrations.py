@@ -1,0 +1,152 @@
+"""The schema of the file, a step at a time.
+
+Each step runs in one transaction with the row that records it; a step that fails or is killed leaves the
+version before. Steps are appended and never changed: a file in the field has run them as they were.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from mdstore.errors import NewerSchemaError, StoreFileError
+
+__all__ = ["MIGRATIONS", "Migration", "migrate", "refuse_newer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step: the version it leads to, what it does in words, and the SQL."""
+
+    version: int
+    description: str
+    sql: str
+
+
+VERSIONS = """
+CREATE TABLE IF NOT EXISTS schema_version (
+  version INTEGER PRIMARY KEY,
+  applied_at INTEGER NOT NULL,              -- milliseconds since 1970 UTC
+  description TEXT NOT NULL
+) STRICT
+"""
+
+CANDLES = """
+-- IF NOT EXISTS: a file whose candles somebody wrote with another tool, in the same table, is taken over.
+CREATE TABLE IF NOT EXISTS candles (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  timestamp INTEGER NOT NULL,               -- milliseconds since 1970 UTC, start of the bar
+  open REAL NOT NULL,
+  high REAL NOT NULL,
+  low REAL NOT NULL,
+  close REAL NOT NULL,
+  volume REAL NOT NULL,
+  PRIMARY KEY (symbol, timeframe, timestamp)
+) STRICT, WITHOUT ROWID;
+
+-- What is stored, kept in the transaction that writes it: no count over the candles is ever needed.
+CREATE TABLE series (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  first INTEGER NOT NULL,                   -- start of the first bar, milliseconds since 1970 UTC
+  last INTEGER NOT NULL,                    -- start of the last bar
+  rows INTEGER NOT NULL,
+  revision INTEGER NOT NULL,                -- the store's revision when this series last changed
+  PRIMARY KEY (symbol, timeframe)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO series
+SELECT symbol, timeframe, min(timestamp), max(timestamp), count(*), 1 FROM candles GROUP BY symbol, timeframe;
+
+-- One row: counts the transactions that changed candles.
+CREATE TABLE revision (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  revision INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO revision VALUES (1, 1);
+
+-- Rows refused by a rule and set aside, as they were given.
+CREATE TABLE quarantine (
+  id INTEGER PRIMARY KEY,
+  quarantined_at INTEGER NOT NULL,          -- milliseconds since 1970 UTC
+  symbol TEXT,
+  timeframe TEXT,
+  row INTEGER NOT NULL,                     -- its number in the data of that call, from 0
+  "column" TEXT NOT NULL,
+  rule TEXT NOT NULL,
+  value TEXT NOT NULL,
+  record TEXT NOT NULL                      -- the row as JSON
+) STRICT;
+"""
+
+CANDLE_TABLE = (
+    ("symbol", 1), ("timeframe", 2), ("timestamp", 3),
+    ("open", 0), ("high", 0), ("low", 0), ("close", 0), ("volume", 0),
+)  # fmt: skip
+"""The columns of the table and their places in its primary key."""
+
+MIGRATIONS = (Migration(1, "candles, series, revision, quarantine", CANDLES),)
+
+
+def version_of(con: apsw.Connection) -> int:
+    """Return the schema version of a file; 0 for one without a schema of ours."""
+    known = con.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'").get
+    return 0 if known is None else int(con.execute("SELECT coalesce(max(version), 0) FROM schema_version").get)
+
+
+def refuse_newer(con: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> int:
+    """Return the file's version; raise `NewerSchemaError` if this code does not know it. Changes nothing."""
+    version, newest = version_of(con), migrations[-1].version
+    if version > newest:
+        raise NewerSchemaError(
+            f"{con.filename} has schema version {version}; this mdstore knows versions up to {newest}. The "
+            "file was not changed. Hint: pip install --upgrade mdstore"
+        )
+    return version
+
+
+def migrate(con: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> int:
+    """Bring a file to the newest version, and return how many steps that took."""
+    version = refuse_newer(con, migrations)
+    if version == migrations[-1].version:
+        return 0
+    if version == 0:
+        _refuse_foreign(con)
+    return sum(_apply(con, step, migrations) for step in migrations)
+
+
+def _apply(con: apsw.Connection, step: Migration, migrations: Sequence[Migration]) -> bool:
+    con.execute("BEGIN IMMEDIATE")
+    try:
+        # Read again inside the transaction: another process may have just done it.
+        pending = refuse_newer(con, migrations) < step.version
+        if pending:
+            con.execute(VERSIONS)
+            con.execute(step.sql)
+            con.execute(
+                "INSERT INTO schema_version VALUES (?, ?, ?)",
+                (step.version, int(time.time() * 1000), step.description),
+            )
+        con.execute("COMMIT")
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+    return pending
+
+
+def _refuse_foreign(con: apsw.Connection) -> None:
+    """Refuse a database that is somebody else's: tables, but none of candles as we keep them."""
+    if con.execute("SELECT count(*) FROM sqlite_schema").get == 0:
+        return
+    table = tuple(con.execute("SELECT name, pk FROM pragma_table_info('candles') ORDER BY cid"))
+    if table != CANDLE_TABLE:
+        found = f"its table candles has other columns: {table}" if table else "it has no table candles"
+        raise StoreFileError(
+            f"{con.filename} is a SQLite database but no store: {found}. It was not changed. "
+            "Hint: give the path of a new file"
+        )

@@ -1,0 +1,182 @@
+"""What a SQL query wants of the candles: the bounds that its WHERE clauses put on every reference to them.
+
+The scanner reads a table whole, whatever the query's WHERE says: minutes for one symbol of a big file. So
+the bounds are read off DuckDB's own parse of the query and given to SQLite as a view. They are a superset
+always: the query runs unchanged over what the view yields, so a bound that is missed costs time, not truth.
+A bound is taken from `column op constant` joined by AND alone. Such a condition is not true of NULL, so the
+rows it removes could not have come out of the query by any inner or outer join; ASOF and positional joins
+pick rows by what else is there, and get no bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+__all__ = ["wanted"]
+
+NAMES = ("symbol", "timeframe")
+OTHERS = ("series", "quarantine")
+LOWER = ("COMPARE_GREATERTHAN", "COMPARE_GREATERTHANOREQUALTO")
+UPPER = ("COMPARE_LESSTHAN", "COMPARE_LESSTHANOREQUALTO")
+FLIPPED = dict(zip((*LOWER, *UPPER), (*UPPER, *LOWER), strict=True))
+TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
+PLAIN_JOINS = ("REGULAR", "CROSS", "NATURAL")
+
+
+@dataclass(slots=True)
+class _Bounds:
+    names: dict[str, set[str]] = field(default_factory=dict)
+    start: int | None = None
+    end: int | None = None
+
+
+def wanted(parsed: Any) -> dict[str, Any] | None:
+    """Return symbol and timeframe (lists, or null for all), start and end (ms, or null), and references.
+
+    None means everything: no bound was found, or a table besides candles must be of the same snapshot.
+    `references` is how often the query names candles. `parsed` is what DuckDB's `json_serialize_sql` gives.
+    """
+    if not isinstance(parsed, dict) or parsed.get("error") or _shadowed(parsed):
+        return None
+    found = [bounds for node in _nodes(parsed) for bounds in _references(node)]
+    total = sum(1 for node in _dicts(parsed) if _is_table(node, "candles"))
+    others = any(_is_table(node, name) for node in _dicts(parsed) for name in OTHERS)
+    if not found or len(found) < total or others:
+        return None
+    box: dict[str, Any] = {
+        "start": None if any(b.start is None for b in found) else min(b.start for b in found if b.start is not None),
+        "end": None if any(b.end is None for b in found) else max(b.end for b in found if b.end is not None),
+    }
+    for name in NAMES:
+        sets = [b.names.get(name) for b in found]
+        box[name] = None if None in sets else sorted(set().union(*(s for s in sets if s is not None)))
+    return {**box, "references": total} if any(value is not None for value in box.values()) else None
+
+
+def _dicts(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from _dicts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _dicts(value)
+
+
+def _nodes(parsed: Any) -> Iterator[dict[str, Any]]:
+    return (node for node in _dicts(parsed) if node.get("type") == "SELECT_NODE")
+
+
+def _is_table(node: dict[str, Any], name: str) -> bool:
+    return node.get("type") == "BASE_TABLE" and str(node.get("table_name")).lower() == name
+
+
+def _shadowed(parsed: Any) -> bool:
+    """Tell whether a common table expression has taken the name `candles`."""
+    maps = (node["cte_map"].get("map", []) for node in _dicts(parsed) if isinstance(node.get("cte_map"), dict))
+    return any(str(entry.get("key")).lower() == "candles" for entries in maps for entry in entries)
+
+
+def _references(node: dict[str, Any]) -> Iterator[_Bounds]:
+    """Yield the bounds of each reference to candles in the FROM of one SELECT."""
+    source = node.get("from_table") or {}
+    alone = _is_table(source, "candles")
+    conditions = list(_conjuncts(node.get("where_clause")))
+    for table in _plain_tables(source):
+        bounds = _Bounds()
+        if not table.get("sample") and not table.get("column_name_alias"):
+            alias = str(table.get("alias") or table["table_name"]).lower()
+            for condition in conditions:
+                _narrow(bounds, condition, alias, alone)
+        yield bounds
+
+
+def _plain_tables(source: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if _is_table(source, "candles"):
+        yield source
+    elif source.get("type") == "JOIN" and source.get("ref_type") in PLAIN_JOINS:
+        yield from _plain_tables(source["left"])
+        yield from _plain_tables(source["right"])
+
+
+def _conjuncts(clause: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    if clause is None:
+        return
+    if clause.get("type") == "CONJUNCTION_AND":
+        for child in clause["children"]:
+            yield from _conjuncts(child)
+    else:
+        yield clause
+
+
+def _narrow(bounds: _Bounds, condition: dict[str, Any], alias: str, alone: bool) -> None:
+    kind = condition.get("type")
+    if kind == "COMPARE_IN":
+        column, *values = condition["children"]
+        _equal(bounds, _column(column, alias, alone), values)
+    elif kind == "COMPARE_BETWEEN":
+        column = _column(condition["input"], alias, alone)
+        _bound(bounds, column, LOWER[0], condition["lower"])
+        _bound(bounds, column, UPPER[0], condition["upper"])
+    elif condition.get("class") == "COMPARISON":
+        left, right = condition["left"], condition["right"]
+        if left.get("class") != "COLUMN_REF":
+            left, right, kind = right, left, FLIPPED.get(str(kind), kind)
+        column = _column(left, alias, alone)
+        if kind == "COMPARE_EQUAL":
+            _equal(bounds, column, [right])
+            _bound(bounds, column, LOWER[0], right)
+            _bound(bounds, column, UPPER[0], right)
+        else:
+            _bound(bounds, column, str(kind), right)
+
+
+def _column(node: dict[str, Any], alias: str, alone: bool) -> str | None:
+    """Return the column's name if it surely is one of the table known as `alias`."""
+    names = [str(name).lower() for name in node.get("column_names", [])]
+    if len(names) == 1 and alone:
+        return names[0]
+    return names[1] if len(names) == 2 and names[0] == alias else None  # noqa: PLR2004 - alias.column
+
+
+def _equal(bounds: _Bounds, column: str | None, values: list[dict[str, Any]]) -> None:
+    texts = [_constant(value) for value in values]
+    if column in NAMES and all(isinstance(text, str) for text in texts):
+        allowed = {str(text) for text in texts}
+        known = bounds.names.get(column)
+        bounds.names[column] = allowed if known is None else known & allowed
+
+
+def _bound(bounds: _Bounds, column: str | None, kind: str, value: dict[str, Any]) -> None:
+    moment = _moment(value) if column == "timestamp" else None
+    if moment is None:
+        return
+    # One millisecond to either side: > and >= alike, since the query itself decides on the edge.
+    if kind in LOWER:
+        bounds.start = moment - 1 if bounds.start is None else max(bounds.start, moment - 1)
+    elif kind in UPPER:
+        bounds.end = moment + 2 if bounds.end is None else min(bounds.end, moment + 2)
+
+
+def _constant(node: dict[str, Any]) -> object:
+    if node.get("class") != "CONSTANT" or node["value"]["type"]["id"] != "VARCHAR":
+        return None
+    return node["value"].get("value")
+
+
+def _moment(node: dict[str, Any]) -> int | None:
+    """Return a constant time in milliseconds, rounded down; None for anything computed."""
+    if node.get("class") == "CAST" and node["cast_type"]["id"] in TIMES:
+        node = node["child"]
+    text = _constant(node)
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return int(aware.timestamp() * 1000 // 1)

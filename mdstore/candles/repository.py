@@ -1,0 +1,196 @@
+"""Candles by symbol, timeframe and time: what the store can do with them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import apsw
+import pyarrow as pa
+
+from mdstore.candles import backup, catalogue, integrity, reader, writer
+from mdstore.candles.catalogue import Series
+from mdstore.candles.database import Database
+from mdstore.candles.reader import Request
+from mdstore.candles.scanner import Scanner
+from mdstore.candles.views import Views
+from mdstore.candles.writer import Progress, WriteResult
+from mdstore.errors import NoSuchSeriesError
+from mdstore.schema import TIMESTAMP
+from mdstore.timeframe import Timeframe
+from mdstore.validation import Checked, OnInvalid
+
+__all__ = ["CandleRepository", "Explanation"]
+
+Road = Literal["apsw", "scanner"]
+
+# Where the scanner overtakes APSW (bench/roads.py): it costs a few ms to ask and 0.4 us a row where APSW
+# takes 1.3; starting its process takes about half a second first.
+SCAN_ROWS = 10_000
+SCAN_ROWS_COLD = 500_000
+# A symbol may appear between listing and scanning; so often in a row only if somebody does it on purpose.
+LISTINGS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a read was answered: its road, the rows it gave, the time it took and the SQL it ran.
+
+    `road` is "apsw" (by index, in this process) or "scanner" (DuckDB's sqlite scanner, in its own).
+    """
+
+    road: Road
+    rows: int
+    milliseconds: float
+    reason: str
+    sql: str
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows in {self.milliseconds:.2f} ms by {self.road}: {self.reason}\n{self.sql.strip()}"
+
+
+class CandleRepository:
+    """The candles of one file."""
+
+    def __init__(self, path: Path, *, create: bool, busy_timeout: float) -> None:
+        self._database = Database(path, create=create, busy_timeout=busy_timeout)
+        self._views = Views(self._database)
+        self._scanner = Scanner(self._database.path)
+
+    @property
+    def path(self) -> Path:
+        """The store's file."""
+        return self._database.path
+
+    def close(self) -> None:
+        """End the scanner process and close the file."""
+        self._scanner.close()
+        self._database.close()
+
+    def write(self, chunks: Iterator[Checked], on_invalid: OnInvalid, progress: Progress | None) -> WriteResult:
+        """Land checked chunks in one transaction."""
+        return writer.write(self._database, chunks, on_invalid, progress)
+
+    def read(
+        self,
+        symbols: Sequence[str] | None,
+        timeframe: Timeframe,
+        *,
+        start: int,
+        end: int,
+        limit: int | None,
+        columns: Sequence[str],
+    ) -> tuple[pa.Table, Explanation]:
+        """Return candles sorted by symbol and time, all of one snapshot; None is every symbol.
+
+        Raises `NoSuchSeriesError`.
+        """
+        clock = time.perf_counter()
+        bounds = {"start": start, "end": end, "limit": limit}
+        reason = None
+        for _ in range(LISTINGS):
+            with self._database.reading() as con:
+                listed = self._listed(con, symbols, timeframe)
+                request = Request(tuple(s.symbol for s in listed), timeframe, tuple(columns), **bounds)
+                bound = reader.row_bound(request, listed)
+                reason = reason or self._why_not_scan(bound)
+                if reason is not None:
+                    return _explained(reader.read_rows(con, request), "apsw", reason, reader.rows_sql(request), clock)
+            table = self._scanned(request)
+            if table is None:
+                reason = "a writer is busy"
+            elif symbols is not None or self._same_symbols(request):
+                sql = reader.candles_view(request)
+                return _explained(table, "scanner", f"up to {bound:,} rows, more than {SCAN_ROWS:,}", sql, clock)
+    def sql(self, query: str) -> tuple[pa.Table, Explanation]:
+        """Return what a read-only DuckDB query gives over candles, series and quarantine."""
+        clock = time.perf_counter()
+        bounds = self._scanner.wanted(query)
+        if bounds is not None:
+            with self._views.holding(reader.bounded_view(bounds)) as view:
+                if view is not None:
+                    table = self._scanner.sql(query, view, once=bounds["references"] > 1)
+                    reason = "the query's WHERE bounds the candles"
+                    return _explained(_as_frame(table), "scanner", reason, reader.bounded_view(bounds), clock)
+        reason = "no bound on symbol, timeframe or timestamp: scanned whole" if bounds is None else "a writer is busy"
+        return _explained(_as_frame(self._scanner.sql(query)), "scanner", reason, query, clock)
+
+    def series(self) -> tuple[list[Series], int]:
+        """Return every series, and the bytes in use in the file."""
+        with self._database.reading() as con:
+            pages = con.pragma("page_count") - con.pragma("freelist_count")
+            return catalogue.all_series(con), pages * con.pragma("page_size")
+
+    def delete(self, symbol: str, timeframe: Timeframe | None, start: int, end: int) -> int:
+        """Delete candles of a symbol, in one timeframe or all; return how many."""
+        with self._database.reading() as con:
+            keys = [
+                (s.symbol, s.timeframe)
+                for s in catalogue.all_series(con)
+                if s.symbol == symbol and (timeframe is None or s.timeframe == str(timeframe))
+            ]
+            if not keys:
+                raise self._no_series(con, symbol, timeframe)
+        return writer.delete(self._database, keys, start, end)
+
+    def quarantine(self) -> list[tuple[object, ...]]:
+        """Return the rows set aside, oldest first."""
+        with self._database.reading() as con:
+            return con.execute("SELECT * FROM quarantine ORDER BY id").fetchall()
+
+    def backup(self, target: Path, progress: Callable[[int, int], None] | None) -> None:
+        """Copy the file to `target` while it is in use."""
+        backup.backup(self._database, target, progress)
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the file, in words."""
+        return integrity.check(self._database)
+
+    def _listed(self, con: apsw.Connection, symbols: Sequence[str] | None, timeframe: Timeframe) -> list[Series]:
+        name = str(timeframe)
+        wanted = catalogue.symbols_of(con, name) if symbols is None else sorted(set(symbols))
+        listed = [catalogue.find(con, symbol, name) for symbol in wanted]
+        for symbol, one in zip(wanted, listed, strict=True):
+            if one is None:
+                raise self._no_series(con, symbol, timeframe)
+        if not listed:
+            raise self._no_series(con, None, timeframe)
+        return [one for one in listed if one is not None]
+
+    def _no_series(self, con: apsw.Connection, symbol: str | None, timeframe: Timeframe | None) -> NoSuchSeriesError:
+        return catalogue.no_such_series(con, symbol, None if timeframe is None else str(timeframe), self.path.name)
+
+    def _why_not_scan(self, bound: int) -> str | None:
+        if bound <= SCAN_ROWS:
+            return f"up to {bound:,} rows"
+        if bound <= SCAN_ROWS_COLD and not self._scanner.running:
+            return f"up to {bound:,} rows, and the scanner is not running yet"
+        return None
+
+    def _scanned(self, request: Request) -> pa.Table | None:
+        with self._views.holding(reader.candles_view(request)) as view:
+            return None if view is None else reader.from_scan(self._scanner.scan(view), request)
+
+    def _same_symbols(self, request: Request) -> bool:
+        with self._database.reading() as con:
+            return tuple(catalogue.symbols_of(con, str(request.timeframe))) == request.symbols
+
+
+def _explained(table: pa.Table, road: Road, reason: str, sql: str, clock: float) -> tuple[pa.Table, Explanation]:
+    return table, Explanation(road, table.num_rows, (time.perf_counter() - clock) * 1000, reason, sql)
+
+
+def _as_frame(table: pa.Table) -> pa.Table:
+    """Give times the store's own unit (DuckDB's is the microsecond) and columns names of their own."""
+    names: dict[str, int] = {}
+    fields = []
+    for field in table.schema:
+        seen = names[field.name] = names.get(field.name, -1) + 1
+        named = field.with_name(f"{field.name}_{seen}") if seen else field
+        zoned = pa.types.is_timestamp(field.type) and field.type.tz is not None
+        fields.append(named.with_type(TIMESTAMP) if zoned else named)
+    schema = pa.schema(fields)
+    return table.rename_columns(schema.names).cast(schema, safe=False)

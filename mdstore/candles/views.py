@@ -1,0 +1,74 @@
+"""Views that live as long as one scan.
+
+`sqlite_scan` takes a table or a view by name, so what a read wants is put into the file as a view for as
+long as the scan runs (30 us each way). A process that is killed meanwhile leaves its view; the next one to
+open the file drops it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mdstore.candles.database import Database
+
+__all__ = ["Views"]
+
+NAME = "scan_{pid}_{number}"
+OURS = re.compile(r"scan_(\d+)_\d+")
+ALL = "SELECT name FROM sqlite_schema WHERE type = 'view'"
+
+
+class Views:
+    """The scan views of this process in one file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._left: set[str] = set(self._orphans())
+        self._drop_left()
+
+    @contextmanager
+    def holding(self, sql: str) -> Iterator[str | None]:
+        """Yield the name of a view of `sql`, or None when a writer is busy and it would have to wait."""
+        name = NAME.format(pid=os.getpid(), number=next(self._numbers))
+        if not self._database.mark(f"CREATE VIEW {name} AS {sql}"):
+            yield None
+            return
+        try:
+            yield name
+        finally:
+            with self._lock:
+                self._left.add(name)
+            self._drop_left()
+
+    def _drop_left(self) -> None:
+        with self._lock:
+            names = list(self._left)
+        for name in names:
+            if self._database.mark(f"DROP VIEW IF EXISTS {name}"):
+                with self._lock:
+                    self._left.discard(name)
+
+    def _orphans(self) -> Iterator[str]:
+        with self._database.reading() as con:
+            names = [name for (name,) in con.execute(ALL)]
+        for name in names:
+            match = OURS.fullmatch(name)
+            if match and not _alive(int(match[1])):
+                yield name
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return pid != os.getpid()

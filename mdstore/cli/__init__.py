@@ -1,0 +1,10 @@
+"""The command line: `mdstore demo | import | export | show | sql | series | delete | backup | check`."""
+
+from mdstore.cli.commands import app
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Run the command line; the process ends with 0, 1 (an error), 2 (wrong usage) or 130 (Ctrl-C)."""
+    app(prog_name="mdstore")

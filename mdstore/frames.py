@@ -1,0 +1,168 @@
+"""Data in: whatever a user has, as Polars frames with canonical column names, a bounded piece at a time.
+
+Values are not looked at here; `validation` does that.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from mdstore.errors import InvalidInputError
+from mdstore.schema import CANDLE_COLUMNS, recognise
+
+__all__ = ["CHUNK", "frames"]
+
+CHUNK = 50_000
+"""Rows taken at a time: big enough to be quick, small enough that a billion rows fit in little memory."""
+
+LONG_COLUMNS = ("symbol", "timeframe", *CANDLE_COLUMNS)
+ACCEPTED = (
+    "a Polars, pandas or Arrow table, a dict of columns, rows as dicts or as tuples "
+    "(timestamp, open, high, low, close, volume), or an iterable of these"
+)
+
+
+def frames(data: object, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """Yield `data` as frames that hold exactly `columns`, of at most `CHUNK` rows each.
+
+    Raises `InvalidInputError` for data that is no table, or lacks a column.
+    """
+    for frame in _tables(data, columns):
+        named = _named(frame, columns)
+        for offset in range(0, max(len(named), 1), CHUNK):
+            yield named.slice(offset, CHUNK)
+
+
+def _named(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    found = recognise(frame.columns)
+    missing = [name for name in columns if name not in found]
+    if missing:
+        raise InvalidInputError(
+            f"no column for {', '.join(missing)}: the data has {', '.join(map(repr, frame.columns)) or 'none'}. "
+            f"Hint: name the columns {', '.join(columns)}"
+        )
+    return frame.select(pl.col(found[name]).alias(name) for name in columns)
+
+
+def _tables(data: object, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """Yield `data` as frames under their own column names."""
+    if isinstance(data, pl.DataFrame):
+        yield data
+    elif isinstance(data, pl.LazyFrame):
+        yield from data.collect_batches(chunk_size=CHUNK)
+    elif type(data).__module__.partition(".")[0] == "pandas":
+        yield _from_pandas(data)
+    elif isinstance(data, pa.RecordBatch) or hasattr(data, "__arrow_c_stream__"):
+        yield from _from_arrow(data)
+    elif isinstance(data, Mapping):
+        yield _from_columns(data)
+    elif type(data).__module__ == "numpy":
+        yield from _from_items(data.tolist(), columns)  # type: ignore[attr-defined]
+    elif isinstance(data, Iterable) and not isinstance(data, str | bytes):
+        yield from _from_items(data, columns)
+    else:
+        raise InvalidInputError(f"cannot take {type(data).__name__} as candles: give {ACCEPTED}")
+
+
+def _from_pandas(data: Any) -> pl.DataFrame:
+    """Take a pandas frame; an index that holds the time becomes a column, any other is dropped."""
+    if not hasattr(data, "columns"):
+        raise InvalidInputError(f"a pandas {type(data).__name__} is no table of candles: give {ACCEPTED}")
+    if getattr(data.columns, "nlevels", 1) > 1:
+        raise InvalidInputError(
+            "the pandas frame has several levels of column names: select one symbol first, e.g. "
+            "frame.xs('AAPL', axis=1, level='Ticker')"
+        )
+    data = data.set_axis([str(name) for name in data.columns], axis=1)
+    if "timestamp" not in recognise(list(data.columns)):
+        names = [str(name) if name is not None else "timestamp" for name in data.index.names]
+        data = data.reset_index(names=names)
+    return pl.from_pandas(data)
+
+
+def _from_arrow(data: Any) -> Iterator[pl.DataFrame]:
+    """Read an Arrow stream; small batches are put together, since every piece has a fixed cost."""
+    batch = isinstance(data, pa.RecordBatch)
+    reader = pa.RecordBatchReader.from_batches(data.schema, [data]) if batch else _stream(data)
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for part in reader:
+        held.append(part)
+        rows += part.num_rows
+        if rows >= CHUNK:
+            yield _frame(pa.Table.from_batches(held))
+            held, rows = [], 0
+    if held:
+        yield _frame(pa.Table.from_batches(held))
+
+
+def _stream(data: Any) -> pa.RecordBatchReader:
+    try:
+        return pa.RecordBatchReader.from_stream(data)
+    except (TypeError, pa.ArrowInvalid) as error:
+        raise InvalidInputError(f"cannot take {type(data).__name__} as candles: {error}") from error
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
+    return frame
+
+
+def _from_columns(data: Mapping[Any, Any]) -> pl.DataFrame:
+    columns = {str(name): _column(str(name), values) for name, values in data.items()}
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise InvalidInputError(f"the columns differ in length: {lengths}")
+    return pl.DataFrame(columns)
+
+
+def _from_items(data: Iterable[Any], columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """Take rows (dicts or tuples) or whole tables, told apart by the first item."""
+    items = iter(data)
+    first = next(items, None)
+    if first is None:
+        return
+    items = itertools.chain([first], items)
+    if not isinstance(first, Mapping | list | tuple):
+        for item in items:
+            yield from _tables(item, columns)
+        return
+    offset = 0
+    while rows := list(itertools.islice(items, CHUNK)):
+        yield _from_dicts(rows, offset) if isinstance(first, Mapping) else _from_tuples(rows, columns, offset)
+        offset += len(rows)
+
+
+def _from_dicts(rows: list[Any], offset: int) -> pl.DataFrame:
+    for number, row in enumerate(rows, offset):
+        if not isinstance(row, Mapping):
+            raise InvalidInputError(f"row {number} is a {type(row).__name__}, the rows before it are dicts")
+    found = recognise([str(name) for name in rows[0]])
+    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in found.values()])
+
+
+def _from_tuples(rows: list[Any], columns: Sequence[str], offset: int) -> pl.DataFrame:
+    for number, row in enumerate(rows, offset):
+        if not isinstance(row, list | tuple) or len(row) != len(columns):
+            size = f" of {len(row)}" if isinstance(row, list | tuple) else ""
+            raise InvalidInputError(
+                f"row {number} is a {type(row).__name__}{size}: rows are tuples of {len(columns)} "
+                f"({', '.join(columns)}), or dicts"
+            )
+    return pl.DataFrame([_column(name, list(values)) for name, values in zip(columns, zip(*rows, strict=True), strict=True)])
+
+
+def _column(name: str, values: Any) -> pl.Series:
+    """Make a column of Python values; one of mixed types keeps them as they are, to be judged row by row."""
+    if isinstance(values, pl.Series):
+        return values.alias(name)
+    try:
+        return pl.Series(name, values, strict=True)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        return pl.Series(name, list(values), dtype=pl.Object)

@@ -1,0 +1,208 @@
+"""Times in: whatever a user has, as milliseconds since 1970, UTC.
+
+One moment may be a datetime (aware, or naive and then UTC), a date (its midnight), an ISO 8601 text or an
+integer of milliseconds. A column may be any of these, or whole numbers of another unit; which one is told
+by `unit=`, or by size where the sizes cannot be confused:
+
+============  ==================  ===================================
+magnitude     unit                covers
+============  ==================  ===================================
+1e8 to 1e11   seconds             1973-03-03 to 5138-11-16
+1e11 to 1e14  milliseconds        the same
+1e14 to 1e17  microseconds        the same
+from 1e17     nanoseconds         1973-03-03 to 2262-04-11
+============  ==================  ===================================
+
+Smaller numbers (and so `20240131`, which is a date and no second of 1970) need `unit=`; so does a column
+whose numbers lie in two of the ranges.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+
+import polars as pl
+
+from mdstore.errors import TimestampError
+
+__all__ = ["Moment", "Unit", "column_to_ms", "ms_to_datetime", "to_ms"]
+
+Moment = datetime | date | str | int
+Unit = Literal["s", "ms", "us", "ns"]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+MAGNITUDES = (("s", 10**8, 10**11), ("ms", 10**11, 10**14), ("us", 10**14, 10**17), ("ns", 10**17, 2**63))
+# Year first only: 01/02/2024 is two different days in two countries, and is refused rather than guessed.
+TEXT_FORMATS = (
+    ("%Y-%m-%d %H:%M:%S%.f", False),
+    ("%Y-%m-%d", False),
+    ("%Y-%m-%d %H:%M", False),
+    ("%Y-%m-%d %H:%M:%S%.f%z", True),
+    ("%Y-%m-%d %H:%M%z", True),
+    ("%Y%m%d %H:%M:%S", False),
+    ("%Y%m%d %H:%M", False),
+    ("%Y%m%d", False),
+)
+
+
+def to_ms(value: Moment, what: str = "time") -> int:
+    """Return a moment as milliseconds since 1970, UTC, rounded up to a whole one.
+
+    Rounding up keeps half-open ranges exact: no bar starts between two milliseconds. `what` names the
+    argument in the error. Raises `TimestampError`.
+
+    >>> to_ms("2025-09-01")
+    1756684800000
+    >>> to_ms("2025-09-01T09:00:00+09:00")
+    1756684800000
+    """
+    if isinstance(value, bool):
+        raise TimestampError(f"{what}: {value!r} is no time")
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str):
+        value = _parse_text(value, what)
+    if isinstance(value, datetime):
+        aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+        return -((EPOCH - aware) // MILLISECOND)
+    if isinstance(value, date):
+        return (datetime(value.year, value.month, value.day, tzinfo=UTC) - EPOCH) // MILLISECOND
+    raise TimestampError(
+        f"{what}: cannot read {value!r} ({type(value).__name__}) as a time: give a datetime, a date, "
+        "an ISO 8601 text or integer milliseconds"
+    )
+
+
+def ms_to_datetime(timestamp: int) -> datetime:
+    """Return the aware UTC datetime of a time in milliseconds since 1970."""
+    return EPOCH + timestamp * MILLISECOND
+
+
+def column_to_ms(column: pl.Series, unit: Unit | None = None) -> tuple[pl.Series, pl.Series]:
+    """Return a column of times as Int64 milliseconds (null where unreadable), and where they were whole.
+
+    Times finer than a millisecond are floored, and False in the second series. Raises `TimestampError` when
+    the whole column cannot be read: a type that holds no times, or numbers whose unit cannot be told.
+    """
+    if unit is not None and unit not in NS_PER:
+        raise TimestampError(f"unit {unit!r} is none of 's', 'ms', 'us', 'ns'")
+    dtype = column.dtype
+    if isinstance(dtype, pl.Datetime):
+        return _whole(column.to_physical(), NS_PER[dtype.time_unit])
+    if dtype == pl.Date:
+        return _whole(column.cast(pl.Datetime("ms")).to_physical(), NS_PER["ms"])
+    if dtype.is_integer():
+        numbers = column.cast(pl.Int64, strict=False)
+        return _whole(numbers, NS_PER[unit or _infer_unit(numbers)])
+    if dtype.is_float() or isinstance(dtype, pl.Decimal):
+        return _whole_floats(column.cast(pl.Float64), unit)
+    if dtype == pl.Object:
+        return _objects(column, unit)
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
+        return _texts(column.cast(pl.String), unit)
+    if dtype == pl.Null:
+        return column.cast(pl.Int64), _all_true(column)
+    raise TimestampError(f"timestamp: a column of {dtype} holds no times")
+
+
+def _parse_text(text: str, what: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise TimestampError(f"{what}: {text!r} is no ISO 8601 time such as '2025-09-01T00:00'") from error
+
+
+def _all_true(column: pl.Series) -> pl.Series:
+    return pl.repeat(True, len(column), dtype=pl.Boolean, eager=True)
+
+
+def _whole(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:
+    """Turn integers of `ns` nanoseconds each into milliseconds."""
+    numbers = numbers.cast(pl.Int64)
+    if ns >= NS_PER["ms"]:
+        return numbers * (ns // NS_PER["ms"]), _all_true(numbers)
+    per_ms = NS_PER["ms"] // ns
+    return numbers // per_ms, (numbers % per_ms == 0).fill_null(value=True)
+
+
+def _whole_floats(numbers: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
+    finite = numbers.set(~numbers.is_finite().fill_null(value=False), None)
+    ns = NS_PER[unit or _infer_unit(finite)]
+    exact = finite * (ns / NS_PER["ms"]) if ns >= NS_PER["ms"] else finite / (NS_PER["ms"] / ns)
+    floored = exact.floor()
+    return floored.cast(pl.Int64, strict=False), (exact == floored).fill_null(value=True)
+
+
+def _infer_unit(numbers: pl.Series) -> Unit:
+    """Tell the unit of a column by its magnitude; see the table at the top."""
+    sizes = numbers.drop_nulls().abs()
+    if len(sizes) == 0:
+        return "ms"
+    low, high = sizes.min(), sizes.max()
+    assert isinstance(low, int | float) and isinstance(high, int | float)  # noqa: S101, PT018 - for mypy
+    for unit, first, end in MAGNITUDES:
+        if first <= low and high < end:
+            return unit  # type: ignore[return-value]  # the table holds only units
+    raise TimestampError(
+        f"timestamp: cannot tell the unit of numbers between {low} and {high}: "
+        f"{_unit_hint(low, high)}; pass unit='s', 'ms', 'us' or 'ns'"
+    )
+
+
+def _unit_hint(low: float, high: float) -> str:
+    if 19_000_101 <= low and high <= 21_001_231:  # noqa: PLR2004 - years 1900 to 2100 as YYYYMMDD
+        return "they look like dates written YYYYMMDD; give these as dates or texts"
+    smallest = MAGNITUDES[0][1]
+    return "too small for a time after 1973" if low < smallest else "they are of more than one unit"
+
+
+def _texts(texts: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
+    stripped = texts.str.strip_chars()
+    digits = stripped.str.contains(r"^-?\d{9,}$|^-?\d+$" if unit else r"^-?\d{9,}$").fill_null(value=True)
+    if digits.all() and len(texts) > texts.null_count():
+        return column_to_ms(stripped.cast(pl.Int64, strict=False), unit)
+    plain = stripped.str.replace("T", " ", literal=True).str.replace_all("/", "-", literal=True)
+    plain = plain.str.replace(r"\s*(?:Z|UTC)$", "").str.replace(r"\s*([+-]\d\d:?\d\d)$", "$1")
+    return _whole(_parse_texts(plain), NS_PER["us"])
+
+
+def _parse_texts(plain: pl.Series) -> pl.Series:
+    """Parse year-first texts to Int64 microseconds; null where no format fits."""
+    parsed = pl.Series(plain.name, [None] * len(plain), dtype=pl.Int64)
+    for pattern, zoned in TEXT_FORMATS:
+        missing = parsed.is_null() & plain.is_not_null()
+        if not missing.any():
+            break
+        moments = plain.str.to_datetime(
+            pattern, time_unit="us", time_zone="UTC" if zoned else None, strict=False, exact=True
+        )
+        parsed = parsed.fill_null(moments.to_physical())
+    return parsed
+
+
+def _objects(column: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
+    """Read a column of mixed Python objects one by one; numbers in it are all of one unit."""
+    values = column.to_list()
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if numbers and unit is None:
+        unit = _infer_unit(pl.Series(numbers, dtype=pl.Float64, strict=False))
+    read = [_object_ms(value, NS_PER[unit or "ms"]) for value in values]
+    return (
+        pl.Series(column.name, [ms for ms, _ in read], dtype=pl.Int64),
+        pl.Series(column.name, [whole for _, whole in read], dtype=pl.Boolean),
+    )
+
+
+def _object_ms(value: object, ns: int) -> tuple[int | None, bool]:
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            exact = value * ns / NS_PER["ms"]
+            return math.floor(exact), exact == math.floor(exact)
+        ms = to_ms(value)  # type: ignore[arg-type]  # to_ms refuses what it cannot read
+        return ms, not (isinstance(value, datetime) and value.microsecond % 1000)
+    except (TimestampError, OverflowError, ValueError):
+        return None, True

@@ -1,0 +1,263 @@
+"""The rules every stored candle keeps, checked a chunk at a time before anything is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from mdstore.errors import InvalidInputError, TimeframeError, ValidationError
+from mdstore.schema import VALUES
+from mdstore.timeframe import DAY, HOUR, Timeframe
+from mdstore.timestamps import Unit, column_to_ms, to_ms
+
+__all__ = ["Align", "Checked", "Group", "OnInvalid", "check", "check_symbol", "first_error"]
+
+Align = Literal["floor"]
+OnInvalid = Literal["raise", "quarantine", "drop"]
+Rule = tuple[str, pl.Expr, str]
+"""A column, the expression that is true where it is wrong, and the rule in words."""
+
+LONGEST_SYMBOL = 128
+EARLIEST_MS = to_ms("1700-01-01")
+MISSING: tuple[Rule, ...] = tuple((name, pl.col(name).is_null(), f"{name} is a number") for name in VALUES)
+FINITE: tuple[Rule, ...] = tuple((name, ~pl.col(name).is_finite(), f"{name} is finite") for name in VALUES)
+SHAPE: tuple[Rule, ...] = (
+    ("low", pl.col("low") > pl.col("open"), "low <= open"),
+    ("low", pl.col("low") > pl.col("close"), "low <= close"),
+    ("high", pl.col("high") < pl.col("open"), "open <= high"),
+    ("high", pl.col("high") < pl.col("close"), "close <= high"),
+    ("volume", pl.col("volume") < 0, "volume >= 0"),
+)
+BAD_SCHEMA = {
+    "row": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "column": pl.String,
+    "rule": pl.String, "value": pl.String, "record": pl.String,
+}  # fmt: skip
+NO_BAD = pl.DataFrame(schema=BAD_SCHEMA)
+NONE_BROKEN = pl.DataFrame(schema={"row": pl.Int64, "column": pl.String, "rule": pl.String})
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Good rows of one series: timestamp (Int64 ms) and the five values, ascending, each time once."""
+
+    symbol: str
+    timeframe: str
+    rows: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One chunk after checking.
+
+    `bad` has the columns of `BAD_SCHEMA`: row counts over the whole call, record is the row as JSON.
+    `duplicates` counts the rows that a later row of the same key replaced.
+    """
+
+    groups: list[Group]
+    bad: pl.DataFrame
+    duplicates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a call asked for: the unit of its times, whether to snap, and what the time is now (ms)."""
+
+    unit: Unit | None
+    align: Align | None
+    now: int
+
+
+def check_symbol(symbol: object) -> str:
+    """Return `symbol` if it can name a series; raise `InvalidInputError` otherwise."""
+    if not isinstance(symbol, str):
+        raise InvalidInputError(f"a symbol is a text such as 'KRW-BTC', not {symbol!r}")
+    if not _can_name(symbol):
+        raise InvalidInputError(
+            f"{symbol!r} cannot be a symbol: 1 to {LONGEST_SYMBOL} printable characters, no space at the ends"
+        )
+    return symbol
+
+
+def check(frame: pl.DataFrame, key: tuple[str, Timeframe] | None, terms: Terms, offset: int) -> Checked:
+    """Check a chunk of the series `key`, or of several when it has symbol and timeframe columns itself.
+
+    `offset` is the number of its first row in the call. Raises `TimestampError` where the times cannot be
+    read at all; rows that break a rule come back in `bad`.
+    """
+    frame = frame.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64) + offset)
+    typed = _typed(frame, terms.unit)
+    if key is not None:
+        good, broken = _judge(typed, _rules(key[1], terms), key[1], terms)
+        sole, duplicates = _each_once(good, ["timestamp"])
+        groups = [Group(key[0], str(key[1]), sole)] if len(sole) else []
+        return Checked(groups, _report(frame, broken, key), duplicates)
+    return _check_long(frame, typed, terms)
+
+
+def first_error(bad: pl.DataFrame) -> ValidationError:
+    """Return the error that names the first bad row of a chunk."""
+    row = bad.sort("row").row(0, named=True)
+    more = f"; {len(bad) - 1:,} more of the rows checked break a rule" if len(bad) > 1 else ""
+    snap = " or align='floor' to move times to the start of their bar" if "starts a" in row["rule"] else ""
+    return ValidationError(
+        f"row {row['row']} of {row['symbol']} {row['timeframe']}: {row['column']} = {row['value']} breaks the "
+        f"rule '{row['rule']}'{more}. Nothing was written. The row is {row['record']}. "
+        f"Hint: on_invalid='quarantine' sets bad rows aside and lands the others{snap}",
+        row=row["row"],
+        column=row["column"],
+        value=row["value"],
+        rule=row["rule"],
+        bad_rows=len(bad),
+    )
+
+
+def _can_name(symbol: str) -> bool:
+    return symbol == symbol.strip() and symbol.isprintable() and 0 < len(symbol) <= LONGEST_SYMBOL
+
+
+def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms) -> Checked:
+    """Check a chunk of several series: one timeframe at a time, all symbols of it together."""
+    groups: list[Group] = []
+    broken: list[pl.DataFrame] = []
+    duplicates = 0
+    for (name,), part in typed.partition_by("timeframe", as_dict=True, maintain_order=True).items():
+        bar = _parsed(name)
+        if bar is None:
+            text = "timeframe is a timeframe such as '1m'"
+            broken.append(_broken(part, pl.lit("timeframe"), pl.lit(text)))
+            continue
+        rules = (*_symbol_rules(part), *_rules(bar, terms))
+        good, wrong = _judge(part, rules, bar, terms)
+        broken.append(wrong)
+        sole, repeated = _each_once(good, ["symbol", "timestamp"])
+        duplicates += repeated
+        groups += [
+            Group(str(symbol), str(bar), rows)
+            for (symbol,), rows in sole.partition_by(
+                "symbol", as_dict=True, maintain_order=True, include_key=False
+            ).items()
+        ]
+    reports = [_report(frame, part, None) for part in broken if part is not NONE_BROKEN]
+    return Checked(groups, pl.concat(reports) if reports else NO_BAD, duplicates)
+
+
+def _parsed(name: object) -> Timeframe | None:
+    try:
+        return Timeframe.parse(name)  # type: ignore[arg-type]  # parse refuses what is no text
+    except TimeframeError:
+        return None
+
+
+def _symbol_rules(part: pl.DataFrame) -> tuple[Rule, ...]:
+    wrong = [name for name in part["symbol"].unique() if name is None or not _can_name(name)]
+    if not wrong:
+        return ()
+    return (("symbol", pl.col("symbol").is_in(wrong, nulls_equal=True), "symbol is a name"),)
+
+
+def _rules(bar: Timeframe, terms: Terms) -> tuple[Rule, ...]:
+    """Return all the rules for a candle of `bar`, in the order in which a row is judged."""
+    stamp = pl.col("timestamp")
+    # A bar that starts later than now is a mistake, mostly local time taken for UTC. The hour is for clocks
+    # that disagree; bars of a day and longer bear a date, which east of here may be tomorrow's.
+    ahead = HOUR if bar.shortest_ms < DAY else DAY
+    time_rules: tuple[Rule, ...] = (
+        ("timestamp", stamp.is_null(), "timestamp is a time"),
+        ("timestamp", stamp < EARLIEST_MS, "timestamp is after the year 1700"),
+        ("timestamp", stamp > terms.now + ahead, "timestamp is not in the future (naive times are UTC)"),
+    )
+    if terms.align is None:
+        off = ~pl.col("whole") | (bar.floor_expr(stamp) != stamp)
+        time_rules += (("timestamp", off, f"timestamp starts a {bar} bar"),)
+    return (*time_rules, *MISSING, *FINITE, *SHAPE)
+
+
+def _judge(
+    frame: pl.DataFrame, rules: tuple[Rule, ...], bar: Timeframe, terms: Terms
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split a chunk into good rows and the numbers of bad ones, each with the first rule it breaks."""
+    columns = [name for name in frame.columns if name in ("symbol", "timestamp", *VALUES)]
+    wrong = pl.any_horizontal(expr.fill_null(value=False) for _, expr, _ in rules)
+    marks = frame.select(wrong.alias("wrong")).to_series()
+    good = (frame.filter(~marks) if marks.any() else frame).select(columns)
+    if terms.align == "floor":
+        good = good.with_columns(bar.floor_expr(pl.col("timestamp")).alias("timestamp"))
+    if len(good) == len(frame):
+        return good, NONE_BROKEN
+    column = pl.coalesce(pl.when(expr).then(pl.lit(name)) for name, expr, _ in rules)
+    rule = pl.coalesce(pl.when(expr).then(pl.lit(text)) for _, expr, text in rules)
+    return good, _broken(frame.filter(marks), column, rule)
+
+
+def _broken(bad: pl.DataFrame, column: pl.Expr, rule: pl.Expr) -> pl.DataFrame:
+    return bad.select("row", column.alias("column"), rule.alias("rule"))
+
+
+def _each_once(good: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, int]:
+    """Sort by key and keep the last row of each; also return how many rows that dropped."""
+    if len(keys) == 1 and (good["timestamp"].diff().slice(1) > 0).all():
+        return good, 0
+    sole = good.unique(keys, keep="last", maintain_order=True).sort(keys)
+    return sole, len(good) - len(sole)
+
+
+def _typed(frame: pl.DataFrame, unit: Unit | None) -> pl.DataFrame:
+    """Cast to the stored types; what cannot be cast becomes null and is judged so."""
+    stamps, whole = column_to_ms(frame["timestamp"], unit)
+    names = [_texts(frame[name]) for name in ("symbol", "timeframe") if name in frame.columns]
+    # SQLite keeps no negative zero: it stores a whole REAL as an integer. Adding zero makes it positive
+    # here, so that what is compared, counted and read back is the same number.
+    values = [(_floats(frame[name]) + 0.0).alias(name) for name in VALUES]
+    return pl.DataFrame([frame["row"], *names, stamps.alias("timestamp"), whole.alias("whole"), *values])
+
+
+def _texts(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.Object:
+        texts = [value if isinstance(value, str) else None for value in column]
+        return pl.Series(column.name, texts, dtype=pl.String)
+    if column.dtype in (pl.String, pl.Categorical, pl.Enum):
+        return column.cast(pl.String)
+    return pl.Series(column.name, [None] * len(column), dtype=pl.String)
+
+
+def _floats(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.Object:
+        return pl.Series(column.name, [_float(value) for value in column], dtype=pl.Float64)
+    if column.dtype == pl.Boolean or column.dtype.is_temporal() or column.dtype.is_nested():
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+    text = column.dtype in (pl.Categorical, pl.Enum)
+    return (column.cast(pl.String) if text else column).cast(pl.Float64, strict=False)
+
+
+def _float(value: object) -> float | None:
+    try:
+        return None if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _report(frame: pl.DataFrame, broken: pl.DataFrame, key: tuple[str, Timeframe] | None) -> pl.DataFrame:
+    """Describe bad rows with the values as they were given."""
+    if broken is NONE_BROKEN:
+        return NO_BAD
+    return pl.DataFrame(list(_reports(frame, broken, key)), schema=BAD_SCHEMA, orient="row")
+
+
+def _reports(
+    frame: pl.DataFrame, broken: pl.DataFrame, key: tuple[str, Timeframe] | None
+) -> Iterator[tuple[int, str | None, str | None, str, str, str, str]]:
+    first = frame["row"][0] if len(frame) else 0
+    for row, column, rule in broken.iter_rows():
+        record = frame.row(row - first, named=True)
+        del record["row"]
+        symbol = key[0] if key else _text(record["symbol"])
+        timeframe = str(key[1]) if key else _text(record["timeframe"])
+        yield row, symbol, timeframe, column, rule, str(record[column]), json.dumps(record, default=str)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
