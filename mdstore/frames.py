@@ -43,7 +43,7 @@ def _named(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     missing = [name for name in columns if name not in found]
     if missing:
         raise InvalidInputError(
-            f"no column for {', '.join(missing)}: the data has {', '.join(map(repr, frame.columns)) or 'none'}. "
+            f"no column for {', '.join(missing)}: the data has {frame.columns}. "
             f"Hint: name the columns {', '.join(columns)}"
         )
     return frame.select(pl.col(found[name]).alias(name) for name in columns)
@@ -155,7 +155,8 @@ def _from_tuples(rows: list[Any], columns: Sequence[str], offset: int) -> pl.Dat
                 f"row {number} is a {type(row).__name__}{size}: rows are tuples of {len(columns)} "
                 f"({', '.join(columns)}), or dicts"
             )
-    return pl.DataFrame([_column(name, list(values)) for name, values in zip(columns, zip(*rows, strict=True), strict=True)])
+    by_column = zip(columns, zip(*rows, strict=True), strict=True)
+    return pl.DataFrame([_column(name, list(values)) for name, values in by_column])
 
 
 def _column(name: str, values: Any) -> pl.Series:

@@ -152,7 +152,9 @@ class MarketDataStore:
 
         Raises `NoSuchSeriesError` for a series that is not stored, `InvalidInputError` and its kinds.
         """
-        frame = pl.from_arrow(self.arrow(symbols, timeframe, start=start, end=end, limit=limit, columns=columns))
+        frame = pl.from_arrow(
+            self.arrow(symbols, timeframe, start=start, end=end, limit=limit, columns=columns)
+        )
         assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
         return frame
 
@@ -213,7 +215,8 @@ class MarketDataStore:
         stored, size = self._candles.series()
         per_row = size / max(sum(s.rows for s in stored), 1)
         rows = [
-            (s.symbol, s.timeframe, s.first, s.last, s.rows, int(s.rows * per_row), s.revision) for s in stored
+            (s.symbol, s.timeframe, s.first, s.last, s.rows, int(s.rows * per_row), s.revision)
+            for s in stored
         ]
         frame = pl.DataFrame(rows, schema=SERIES, orient="row")
         return frame.with_columns(pl.col("first", "last").cast(TIME))
@@ -275,7 +278,11 @@ class MarketDataStore:
         return f"MarketDataStore({str(self.path)!r})"
 
     def _checked(
-        self, long: Iterator[pl.DataFrame], key: tuple[str, Timeframe] | None, unit: Unit | None, align: Align | None
+        self,
+        long: Iterator[pl.DataFrame],
+        key: tuple[str, Timeframe] | None,
+        unit: Unit | None,
+        align: Align | None,
     ) -> Iterator[Checked]:
         if align not in (None, "floor"):
             raise InvalidInputError(f"align={align!r} is neither None nor 'floor'")
@@ -284,7 +291,7 @@ class MarketDataStore:
             yield check(frame, key, terms, offset)
             offset += len(frame)
 
-    def _read(
+    def _read(  # noqa: PLR0917 - the arguments of `candles`, passed on
         self,
         symbols: str | Sequence[str] | None,
         timeframe: str | Timeframe,
@@ -312,7 +319,9 @@ def _reopen(path: Path, options: dict[str, Any]) -> MarketDataStore:
 def _path(path: str | os.PathLike[str]) -> Path:
     text = os.fspath(path)
     if not isinstance(text, str) or not text or text.startswith(":memory:"):
-        raise InvalidInputError(f"{path!r} is no path of a file; a store lives in a file, such as {DEFAULT_FILE!r}")
+        raise InvalidInputError(
+            f"{path!r} is no path of a file; a store lives in a file, such as {DEFAULT_FILE!r}"
+        )
     return Path(text).expanduser()
 
 

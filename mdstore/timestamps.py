@@ -102,10 +102,8 @@ def column_to_ms(column: pl.Series, unit: Unit | None = None) -> tuple[pl.Series
         return _whole_floats(column.cast(pl.Float64), unit)
     if dtype == pl.Object:
         return _objects(column, unit)
-    if dtype in (pl.String, pl.Categorical, pl.Enum):
+    if dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null):
         return _texts(column.cast(pl.String), unit)
-    if dtype == pl.Null:
-        return column.cast(pl.Int64), _all_true(column)
     raise TimestampError(f"timestamp: a column of {dtype} holds no times")
 
 
@@ -117,7 +115,7 @@ def _parse_text(text: str, what: str) -> datetime:
 
 
 def _all_true(column: pl.Series) -> pl.Series:
-    return pl.repeat(True, len(column), dtype=pl.Boolean, eager=True)
+    return pl.Series([True]).new_from_index(0, len(column))
 
 
 def _whole(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:
@@ -154,7 +152,7 @@ def _infer_unit(numbers: pl.Series) -> Unit:
 
 
 def _unit_hint(low: float, high: float) -> str:
-    if 19_000_101 <= low and high <= 21_001_231:  # noqa: PLR2004 - years 1900 to 2100 as YYYYMMDD
+    if low >= 19_000_101 and high <= 21_001_231:  # noqa: PLR2004 - years 1900 to 2100 as YYYYMMDD
         return "they look like dates written YYYYMMDD; give these as dates or texts"
     smallest = MAGNITUDES[0][1]
     return "too small for a time after 1973" if low < smallest else "they are of more than one unit"
@@ -165,7 +163,7 @@ def _texts(texts: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
     digits = stripped.str.contains(r"^-?\d{9,}$|^-?\d+$" if unit else r"^-?\d{9,}$").fill_null(value=True)
     if digits.all() and len(texts) > texts.null_count():
         return column_to_ms(stripped.cast(pl.Int64, strict=False), unit)
-    plain = stripped.str.replace("T", " ", literal=True).str.replace_all("/", "-", literal=True)
+    plain = stripped.str.replace(r"(\d)T(\d)", "$1 $2").str.replace_all("/", "-", literal=True)
     plain = plain.str.replace(r"\s*(?:Z|UTC)$", "").str.replace(r"\s*([+-]\d\d:?\d\d)$", "$1")
     return _whole(_parse_texts(plain), NS_PER["us"])
 

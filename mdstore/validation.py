@@ -104,8 +104,8 @@ def first_error(bad: pl.DataFrame) -> ValidationError:
     more = f"; {len(bad) - 1:,} more of the rows checked break a rule" if len(bad) > 1 else ""
     snap = " or align='floor' to move times to the start of their bar" if "starts a" in row["rule"] else ""
     return ValidationError(
-        f"row {row['row']} of {row['symbol']} {row['timeframe']}: {row['column']} = {row['value']} breaks the "
-        f"rule '{row['rule']}'{more}. Nothing was written. The row is {row['record']}. "
+        f"row {row['row']} of {row['symbol']} {row['timeframe']}: {row['column']} = {row['value']} breaks "
+        f"the rule '{row['rule']}'{more}. Nothing was written. The row is {row['record']}. "
         f"Hint: on_invalid='quarantine' sets bad rows aside and lands the others{snap}",
         row=row["row"],
         column=row["column"],
@@ -209,9 +209,7 @@ def _typed(frame: pl.DataFrame, unit: Unit | None) -> pl.DataFrame:
     """Cast to the stored types; what cannot be cast becomes null and is judged so."""
     stamps, whole = column_to_ms(frame["timestamp"], unit)
     names = [_texts(frame[name]) for name in ("symbol", "timeframe") if name in frame.columns]
-    # SQLite keeps no negative zero: it stores a whole REAL as an integer. Adding zero makes it positive
-    # here, so that what is compared, counted and read back is the same number.
-    values = [(_floats(frame[name]) + 0.0).alias(name) for name in VALUES]
+    values = [_floats(frame[name]).alias(name) for name in VALUES]
     return pl.DataFrame([frame["row"], *names, stamps.alias("timestamp"), whole.alias("whole"), *values])
 
 

@@ -1,0 +1,1 @@
+"""Candles in the SQLite file: the only part of mdstore that knows SQLite exists."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import apsw
 
+from mdstore.candles import catalogue
 from mdstore.candles.database import Database
 from mdstore.errors import InvalidInputError, StoreFileError
 
@@ -39,7 +40,7 @@ def backup(database: Database, target: Path, progress: Callable[[int, int], None
 def _copy(database: Database, partial: Path, progress: Callable[[int, int], None] | None) -> None:
     # Inside a read transaction the pages cannot change between steps, so a busy writer never restarts it.
     with database.reading() as source:
-        source.execute("SELECT 1 FROM series").get
+        catalogue.revision(source)  # the snapshot begins with the first read
         copy = apsw.Connection(os.fspath(partial))
         try:
             with copy.backup("main", source, "main") as steps:
@@ -49,6 +50,8 @@ def _copy(database: Database, partial: Path, progress: Callable[[int, int], None
                         progress(steps.page_count - steps.remaining, steps.page_count)
             copy.pragma("journal_mode", "DELETE")
             if copy.pragma("quick_check") != "ok":
-                raise StoreFileError(f"{partial}: the copy is damaged, and so may be the store; see `mdstore check`")
+                raise StoreFileError(
+                    f"{partial}: the copy is damaged; look at the store with `mdstore check`"
+                )
         finally:
             copy.close()

@@ -10,7 +10,17 @@ import apsw
 
 from mdstore.errors import NoSuchSeriesError
 
-__all__ = ["Series", "all_series", "bump", "find", "grow", "no_such_series", "recount", "revision", "symbols_of"]
+__all__ = [
+    "Series",
+    "all_series",
+    "bump",
+    "find",
+    "grow",
+    "no_such_series",
+    "recount",
+    "revision",
+    "symbols_of",
+]
 
 GROW = """
 INSERT INTO series VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -40,7 +50,9 @@ class Series:
 
 def find(con: apsw.Connection, symbol: str, timeframe: str) -> Series | None:
     """Return the series, or None if nothing is stored under that name."""
-    row = con.execute("SELECT * FROM series WHERE symbol = ? AND timeframe = ?", (symbol, timeframe)).fetchone()
+    row = con.execute(
+        "SELECT * FROM series WHERE symbol = ? AND timeframe = ?", (symbol, timeframe)
+    ).fetchone()
     return None if row is None else Series(*row)
 
 
@@ -51,7 +63,9 @@ def all_series(con: apsw.Connection) -> list[Series]:
 
 def symbols_of(con: apsw.Connection, timeframe: str) -> list[str]:
     """Return the symbols stored in a timeframe, sorted."""
-    return [symbol for (symbol,) in con.execute("SELECT symbol FROM series WHERE timeframe = ?", (timeframe,))]
+    return [
+        symbol for (symbol,) in con.execute("SELECT symbol FROM series WHERE timeframe = ?", (timeframe,))
+    ]
 
 
 def revision(con: apsw.Connection) -> int:
@@ -66,7 +80,9 @@ def bump(con: apsw.Connection) -> int:
 
 def grow(con: apsw.Connection, series: Series) -> None:
     """Add `series.rows` new rows to a series, widen it to first and last, and stamp its revision."""
-    con.execute(GROW, (series.symbol, series.timeframe, series.first, series.last, series.rows, series.revision))
+    con.execute(
+        GROW, (series.symbol, series.timeframe, series.first, series.last, series.rows, series.revision)
+    )
 
 
 def recount(con: apsw.Connection, symbol: str, timeframe: str, deleted: int, at_revision: int) -> None:

@@ -31,25 +31,25 @@ __all__ = ["Database"]
 
 # Chosen by bench/page_size.py: see bench/README.md for the table.
 PAGE_SIZE = 16_384
-WRITER_PRAGMAS = {
+WRITER_PRAGMAS: dict[str, str | int] = {
     "synchronous": "FULL",
     "cache_size": -65_536,  # KiB; a batch of 100,000 candles stays in memory until its commit
     "temp_store": "MEMORY",
     "wal_autocheckpoint": 256,  # pages: 4 MiB between checkpoints, so a reader's WAL look-ups stay short
     "journal_size_limit": 67_108_864,  # bytes the WAL is cut back to after a big transaction
 }
-READER_PRAGMAS = {"query_only": 1, "cache_size": -16_384, "temp_store": "MEMORY"}
+READER_PRAGMAS: dict[str, str | int] = {"query_only": 1, "cache_size": -16_384, "temp_store": "MEMORY"}
 # Before 3.51.3 a checkpoint that resets the log could run into one that a second connection had begun, and
 # leave pages out: https://www.sqlite.org/wal.html
 OLDEST_SQLITE = (3, 51, 3)
 ERRORS: tuple[tuple[type[apsw.Error], type[StoreFileError], str], ...] = (
-    (apsw.BusyError, StoreBusyError, "another process or thread holds the write lock; try again, or open with a longer busy_timeout"),
+    (apsw.BusyError, StoreBusyError, "another is writing; try again, or open with a longer busy_timeout"),
     (apsw.LockedError, StoreBusyError, "another connection holds a lock; try again"),
     (apsw.NotADBError, StoreFileError, "the file is no SQLite database; give another path"),
     (apsw.CorruptError, StoreFileError, "the file is damaged; restore a backup, or see `mdstore check`"),
     (apsw.FullError, StoreFileError, "the disk is full; nothing of this call was written"),
     (apsw.ReadOnlyError, StoreFileError, "the file or its folder cannot be written"),
-    (apsw.CantOpenError, StoreFileError, "the file cannot be opened; check that its folder exists and may be written"),
+    (apsw.CantOpenError, StoreFileError, "it cannot be opened; check that it and its folder may be written"),
     (apsw.IOError, StoreFileError, "the disk failed to read or write"),
 )  # fmt: skip
 
@@ -72,6 +72,8 @@ class Database:
         self.path = path.resolve()
         self._busy_ms = int(busy_timeout * 1000)
         self._closed = False
+        self._writer: apsw.Connection | None = None
+        self._write_thread: int | None = None
         self._reset()
         _refuse_unusable(self.path, create)
         _watch_forks(self)
@@ -149,15 +151,17 @@ class Database:
         self._gate = threading.Condition()
         self._active = 0
         self._write_lock = threading.Lock()
-        self._write_thread: int | None = None
+        self._write_thread = None
         self._idle: list[apsw.Connection] = []
-        self._writer: apsw.Connection | None = None
+        self._writer = None
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
         with self._gate:
             if self._closed:
-                raise StoreClosedError(f"the store {self.path.name} is closed. Hint: use it inside its `with` block")
+                raise StoreClosedError(
+                    f"the store {self.path.name} is closed: use it inside its `with` block"
+                )
             self._active += 1
         try:
             yield

@@ -20,7 +20,9 @@ MOST_FINDINGS = 100
 def check(database: Database) -> list[str]:
     """Return what is wrong with the file, in words; empty when nothing is."""
     with database.reading() as con:
-        findings = [text for (text,) in con.execute(f"PRAGMA integrity_check({MOST_FINDINGS})") if text != "ok"]
+        findings = [
+            text for (text,) in con.execute(f"PRAGMA integrity_check({MOST_FINDINGS})") if text != "ok"
+        ]
         return findings or list(_catalogue_findings(con))
 
 

@@ -96,7 +96,9 @@ MIGRATIONS = (Migration(1, "candles, series, revision, quarantine", CANDLES),)
 def version_of(con: apsw.Connection) -> int:
     """Return the schema version of a file; 0 for one without a schema of ours."""
     known = con.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'").get
-    return 0 if known is None else int(con.execute("SELECT coalesce(max(version), 0) FROM schema_version").get)
+    return (
+        0 if known is None else int(con.execute("SELECT coalesce(max(version), 0) FROM schema_version").get)
+    )
 
 
 def refuse_newer(con: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> int:

@@ -46,9 +46,11 @@ def wanted(parsed: Any) -> dict[str, Any] | None:
     others = any(_is_table(node, name) for node in _dicts(parsed) for name in OTHERS)
     if not found or len(found) < total or others:
         return None
+    starts = [bounds.start for bounds in found if bounds.start is not None]
+    ends = [bounds.end for bounds in found if bounds.end is not None]
     box: dict[str, Any] = {
-        "start": None if any(b.start is None for b in found) else min(b.start for b in found if b.start is not None),
-        "end": None if any(b.end is None for b in found) else max(b.end for b in found if b.end is not None),
+        "start": min(starts) if len(starts) == len(found) else None,
+        "end": max(ends) if len(ends) == len(found) else None,
     }
     for name in NAMES:
         sets = [b.names.get(name) for b in found]
@@ -76,7 +78,9 @@ def _is_table(node: dict[str, Any], name: str) -> bool:
 
 def _shadowed(parsed: Any) -> bool:
     """Tell whether a common table expression has taken the name `candles`."""
-    maps = (node["cte_map"].get("map", []) for node in _dicts(parsed) if isinstance(node.get("cte_map"), dict))
+    maps = (
+        node["cte_map"].get("map", []) for node in _dicts(parsed) if isinstance(node.get("cte_map"), dict)
+    )
     return any(str(entry.get("key")).lower() == "candles" for entries in maps for entry in entries)
 
 

@@ -22,13 +22,18 @@ __all__ = ["Request", "bounded_view", "candles_view", "from_scan", "read_rows", 
 
 FOREVER = 2**63 - 1
 KEY = "symbol = {symbol} AND timeframe = {timeframe} AND timestamp >= {start} AND timestamp < {end}"
-IN_ORDER = f"SELECT {{columns}} FROM candles WHERE {KEY.format(symbol='?', timeframe='?', start='?', end='?')}"
+IN_ORDER = f"""
+SELECT {{columns}} FROM candles WHERE {KEY.format(symbol="?", timeframe="?", start="?", end="?")}
+"""  # noqa: S608 - of constants alone
 LATEST = f"{IN_ORDER} ORDER BY timestamp DESC LIMIT ?"
 # The start of the latest n bars of a series, in the same statement and so of the same snapshot.
-NTH_LATEST = "max({start}, coalesce((SELECT timestamp FROM candles WHERE {key} ORDER BY timestamp DESC LIMIT 1 OFFSET {skip}), {start}))"
+NTH_LATEST = """
+coalesce((SELECT timestamp FROM candles WHERE {key} ORDER BY timestamp DESC LIMIT 1 OFFSET {skip}), {start})
+"""
+NUMBER = "CAST(wanted.number AS INTEGER) AS number"
 VIEW = """
 WITH wanted (number, symbol, start) AS (VALUES {wanted})
-SELECT CAST(wanted.number AS INTEGER) AS number, {columns}
+SELECT {columns}
 FROM wanted CROSS JOIN candles
 WHERE candles.symbol = wanted.symbol AND candles.timeframe = {timeframe}
   AND candles.timestamp >= wanted.start AND candles.timestamp < {end}
@@ -98,7 +103,7 @@ def candles_view(request: Request) -> str:
     wanted = ", ".join(f"({i}, {_text(s)}, {_start(request, s)})" for i, s in enumerate(request.symbols))
     return VIEW.format(
         wanted=wanted,
-        columns=", ".join(f"candles.{name}" for name in request.stored),
+        columns=", ".join((NUMBER, *(f"candles.{name}" for name in request.stored))),
         timeframe=_text(str(request.timeframe)),
         end=request.end,
     )
@@ -121,7 +126,9 @@ def bounded_view(bounds: dict[str, Any]) -> str:
 def from_scan(table: pa.Table, request: Request) -> pa.Table:
     """Give the scanned columns of `candles_view` the types of the answer, without copying values."""
     arrays = [
-        _symbols(table["number"].cast(pa.int32()), request) if name == "symbol" else table[name].cast(_type(name))
+        _symbols(table["number"].cast(pa.int32()), request)
+        if name == "symbol"
+        else table[name].cast(_type(name))
         for name in request.columns
     ]
     return pa.Table.from_arrays(arrays, schema=request.schema)

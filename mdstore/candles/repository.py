@@ -31,8 +31,6 @@ Road = Literal["apsw", "scanner"]
 # takes 1.3; starting its process takes about half a second first.
 SCAN_ROWS = 10_000
 SCAN_ROWS_COLD = 500_000
-# A symbol may appear between listing and scanning; so often in a row only if somebody does it on purpose.
-LISTINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,8 @@ class Explanation:
     sql: str
 
     def __str__(self) -> str:
-        return f"{self.rows:,} rows in {self.milliseconds:.2f} ms by {self.road}: {self.reason}\n{self.sql.strip()}"
+        head = f"{self.rows:,} rows in {self.milliseconds:.2f} ms by {self.road}: {self.reason}"
+        return f"{head}\n{self.sql.strip()}"
 
 
 class CandleRepository:
@@ -70,7 +69,9 @@ class CandleRepository:
         self._scanner.close()
         self._database.close()
 
-    def write(self, chunks: Iterator[Checked], on_invalid: OnInvalid, progress: Progress | None) -> WriteResult:
+    def write(
+        self, chunks: Iterator[Checked], on_invalid: OnInvalid, progress: Progress | None
+    ) -> WriteResult:
         """Land checked chunks in one transaction."""
         return writer.write(self._database, chunks, on_invalid, progress)
 
@@ -89,22 +90,24 @@ class CandleRepository:
         Raises `NoSuchSeriesError`.
         """
         clock = time.perf_counter()
-        bounds = {"start": start, "end": end, "limit": limit}
-        reason = None
-        for _ in range(LISTINGS):
+        busy = None
+        while True:
             with self._database.reading() as con:
                 listed = self._listed(con, symbols, timeframe)
-                request = Request(tuple(s.symbol for s in listed), timeframe, tuple(columns), **bounds)
+                names = tuple(one.symbol for one in listed)
+                request = Request(names, timeframe, tuple(columns), start, end, limit)
                 bound = reader.row_bound(request, listed)
-                reason = reason or self._why_not_scan(bound)
+                reason = busy or self._why_not_scan(bound)
                 if reason is not None:
-                    return _explained(reader.read_rows(con, request), "apsw", reason, reader.rows_sql(request), clock)
+                    table, sql = reader.read_rows(con, request), reader.rows_sql(request)
+                    return _explained(table, "apsw", reason, sql, clock)
             table = self._scanned(request)
             if table is None:
-                reason = "a writer is busy"
+                busy = "a writer is busy"
             elif symbols is not None or self._same_symbols(request):
-                sql = reader.candles_view(request)
-                return _explained(table, "scanner", f"up to {bound:,} rows, more than {SCAN_ROWS:,}", sql, clock)
+                reason, sql = f"up to {bound:,} rows", reader.candles_view(request)
+                return _explained(table, "scanner", reason, sql, clock)
+
     def sql(self, query: str) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series and quarantine."""
         clock = time.perf_counter()
@@ -115,7 +118,8 @@ class CandleRepository:
                     table = self._scanner.sql(query, view, once=bounds["references"] > 1)
                     reason = "the query's WHERE bounds the candles"
                     return _explained(_as_frame(table), "scanner", reason, reader.bounded_view(bounds), clock)
-        reason = "no bound on symbol, timeframe or timestamp: scanned whole" if bounds is None else "a writer is busy"
+        unbounded = "no bound on symbol, timeframe or timestamp: scanned whole"
+        reason = unbounded if bounds is None else "a writer is busy: scanned whole"
         return _explained(_as_frame(self._scanner.sql(query)), "scanner", reason, query, clock)
 
     def series(self) -> tuple[list[Series], int]:
@@ -149,7 +153,9 @@ class CandleRepository:
         """Return what is wrong with the file, in words."""
         return integrity.check(self._database)
 
-    def _listed(self, con: apsw.Connection, symbols: Sequence[str] | None, timeframe: Timeframe) -> list[Series]:
+    def _listed(
+        self, con: apsw.Connection, symbols: Sequence[str] | None, timeframe: Timeframe
+    ) -> list[Series]:
         name = str(timeframe)
         wanted = catalogue.symbols_of(con, name) if symbols is None else sorted(set(symbols))
         listed = [catalogue.find(con, symbol, name) for symbol in wanted]
@@ -160,8 +166,12 @@ class CandleRepository:
             raise self._no_series(con, None, timeframe)
         return [one for one in listed if one is not None]
 
-    def _no_series(self, con: apsw.Connection, symbol: str | None, timeframe: Timeframe | None) -> NoSuchSeriesError:
-        return catalogue.no_such_series(con, symbol, None if timeframe is None else str(timeframe), self.path.name)
+    def _no_series(
+        self, con: apsw.Connection, symbol: str | None, timeframe: Timeframe | None
+    ) -> NoSuchSeriesError:
+        return catalogue.no_such_series(
+            con, symbol, None if timeframe is None else str(timeframe), self.path.name
+        )
 
     def _why_not_scan(self, bound: int) -> str | None:
         if bound <= SCAN_ROWS:
@@ -179,7 +189,9 @@ class CandleRepository:
             return tuple(catalogue.symbols_of(con, str(request.timeframe))) == request.symbols
 
 
-def _explained(table: pa.Table, road: Road, reason: str, sql: str, clock: float) -> tuple[pa.Table, Explanation]:
+def _explained(
+    table: pa.Table, road: Road, reason: str, sql: str, clock: float
+) -> tuple[pa.Table, Explanation]:
     return table, Explanation(road, table.num_rows, (time.perf_counter() - clock) * 1000, reason, sql)
 
 

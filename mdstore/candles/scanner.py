@@ -82,14 +82,16 @@ class Scanner:
                 return self._try(request, read)
             except _DiedError:
                 # Killed, out of memory, or idle just now: the read has changed nothing, so once more.
-                pass
-            try:
-                return self._try(request, read)
-            except _DiedError as error:
-                raise ScannerError(
-                    f"the scanner process for {self._file.name} died twice on the same read ({error}). Hint: it "
-                    "may be short of memory; read less at a time (start=, end=, columns=)"
-                ) from error
+                return self._try_last(request, read)
+
+    def _try_last(self, request: dict[str, Any], read: Callable[[dict[str, Any], IO[bytes]], T]) -> T:
+        try:
+            return self._try(request, read)
+        except _DiedError as error:
+            raise ScannerError(
+                f"the scanner process for {self._file.name} died twice on the same read ({error}). Hint: it "
+                "may be short of memory; read less at a time (start=, end=, columns=)"
+            ) from error
 
     def _try(self, request: dict[str, Any], read: Callable[[dict[str, Any], IO[bytes]], T]) -> T:
         process = self._started()
@@ -119,7 +121,9 @@ class Scanner:
             return self._process
         self._end()
         if not sys.executable:
-            raise ScannerError("no Python executable is known (sys.executable is empty) to start the scanner with")
+            raise ScannerError(
+                "no Python executable is known (sys.executable is empty) to start the scanner with"
+            )
         package = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
         process = subprocess.Popen(  # noqa: S603 - our own module, by the interpreter that runs us
@@ -157,7 +161,7 @@ class Scanner:
         process, self._process = self._process, None
         self._lock, self._owner = threading.Lock(), os.getpid()
         if process is not None:
-            with open(os.devnull, "r+b") as null:  # noqa: PTH123 - for its descriptor
+            with open(os.devnull, "r+b") as null:
                 for pipe in (process.stdin, process.stdout):
                     if pipe is not None:
                         # Closing would flush what the parent had not yet sent; this only lets go.

@@ -76,7 +76,9 @@ def _next_line(idle: float) -> bytes:
 
 
 def _connect(file: str) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(config={"temp_directory": str(Path(tempfile.gettempdir()) / "mdstore-duckdb")})
+    connection = duckdb.connect(
+        config={"temp_directory": str(Path(tempfile.gettempdir()) / "mdstore-duckdb")}
+    )
     _load_scanner(connection)
     for setting in SETTINGS:
         connection.execute(setting)
@@ -96,13 +98,15 @@ def _load_scanner(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("LOAD sqlite")
 
 
-def _answer(connection: duckdb.DuckDBPyConnection, file: str, request: dict[str, Any], answers: IO[bytes]) -> None:
+def _answer(
+    connection: duckdb.DuckDBPyConnection, file: str, request: dict[str, Any], answers: IO[bytes]
+) -> None:
     try:
         if "where" in request:
             _say(answers, {"wanted": wanted(_parsed(connection, request["where"]))})
         elif "scan" in request:
             result = connection.execute("SELECT * FROM sqlite_scan(?, ?)", [file, request["scan"]])
-            _send(answers, result)
+            _send(answers, result.to_arrow_reader(ROWS_PER_BATCH))
         else:
             _send_sql(connection, file, request, answers)
     except _RefusedError as error:
@@ -112,18 +116,24 @@ def _answer(connection: duckdb.DuckDBPyConnection, file: str, request: dict[str,
         _say(answers, {"error": kind, "message": str(error)})
 
 
-def _send_sql(connection: duckdb.DuckDBPyConnection, file: str, request: dict[str, Any], answers: IO[bytes]) -> None:
+def _send_sql(
+    connection: duckdb.DuckDBPyConnection, file: str, request: dict[str, Any], answers: IO[bytes]
+) -> None:
     """Run a query over the tables, all of one snapshot: one transaction of the attached file."""
     _refuse_writing(connection, request["sql"])
     connection.execute("BEGIN")
     try:
         for table, select_ in TABLES.items():
             scanned = table == "candles" and request["candles"] is not None
-            source = f"sqlite_scan({_text(file)}, {_text(request['candles'])})" if scanned else f"file.{table}"
+            source = (
+                f"sqlite_scan({_text(file)}, {_text(request['candles'])})" if scanned else f"file.{table}"
+            )
             # Every scan of a view is a snapshot of its own: candles named twice are read once, and kept.
             kind = "TABLE" if scanned and request["once"] else "VIEW"
             connection.execute(f"CREATE TEMP {kind} {table} AS {select_.format(source=source)}")
-        _send(answers, connection.execute(request["sql"]))
+        # Whole before it is sent: an error that streaming meets half way comes as "Interrupted!", or not.
+        table = connection.execute(request["sql"]).to_arrow_table()
+        _send(answers, table.to_reader(ROWS_PER_BATCH))
     finally:
         connection.execute("ROLLBACK")
 
@@ -145,16 +155,20 @@ def _parsed(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
     return json.loads(row[0]) if row else None
 
 
-def _send(answers: IO[bytes], result: duckdb.DuckDBPyConnection) -> None:
-    """Send a result as it comes; an error on the way comes in the line after the rows."""
-    reader = result.to_arrow_reader(ROWS_PER_BATCH)
-    batch = next(reader, None)
+def _send(answers: IO[bytes], reader: pa.RecordBatchReader) -> None:
+    """Send rows as they come; an error on the way comes in the line after them."""
     _say(answers, {"rows": True})
     with pa.ipc.new_stream(answers, reader.schema) as stream:
-        while batch is not None:
+        while (batch := _next_batch(reader)) is not None:
             stream.write_batch(batch)
-            batch = next(reader, None)
     _say(answers, {"complete": True})
+
+
+def _next_batch(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+    try:
+        return next(reader, None)
+    except (OSError, pa.ArrowException) as error:  # what Arrow makes of an error of DuckDB's
+        raise duckdb.IOException(str(error)) from error
 
 
 def _say(answers: IO[bytes], line: dict[str, Any]) -> None:

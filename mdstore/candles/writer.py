@@ -60,7 +60,9 @@ class WriteResult:
     @property
     def rows(self) -> int:
         """The number of rows given."""
-        return sum((self.inserted, self.updated, self.unchanged, self.duplicates, self.quarantined, self.dropped))
+        return sum(
+            (self.inserted, self.updated, self.unchanged, self.duplicates, self.quarantined, self.dropped)
+        )
 
 
 def write(
@@ -157,7 +159,8 @@ class _Batch:
         for (symbol, timeframe), seen in changed.items():
             assert seen.first is not None  # noqa: S101 - a changed series has rows; for mypy
             assert seen.last is not None  # noqa: S101
-            catalogue.grow(self._con, Series(symbol, timeframe, seen.first, seen.last, seen.inserted, at_revision))
+            grown = Series(symbol, timeframe, seen.first, seen.last, seen.inserted, at_revision)
+            catalogue.grow(self._con, grown)
 
     def result(self) -> WriteResult:
         """Return the counts so far."""
@@ -173,9 +176,9 @@ class _Batch:
             last=ms_to_datetime(max(lasts)) if lasts else None,
         )
 
-    def _count_update(self, value: float) -> float:
+    def _count_update(self, *values: apsw.SQLiteValue) -> apsw.SQLiteValue:
         self._updates += 1
-        return value
+        return values[0]
 
     def _land_group(self, group: Group) -> None:
         seen = self._seen.setdefault((group.symbol, group.timeframe), _Seen())

@@ -6,14 +6,17 @@ Polars and the store are imported by the commands that need them, so that help a
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from typer.core import TyperGroup
 
 from mdstore.errors import MarketDataError
@@ -22,15 +25,20 @@ if TYPE_CHECKING:
     from mdstore.store import MarketDataStore
 
 __all__ = [
+    "ERROR",
+    "INTERRUPTED",
+    "EndOption",
     "FileOption",
     "JsonOption",
     "Shell",
+    "StartOption",
     "SymbolArgument",
     "SymbolsArgument",
     "TimeframeArgument",
     "complete_symbol",
     "invocation",
     "said",
+    "show_version",
     "store_file",
     "stored",
     "to_stderr",
@@ -39,8 +47,14 @@ __all__ = [
 
 DEFAULT_FILE = Path("market_data.sqlite3")
 ERROR, INTERRUPTED = 1, 130
-# Without a terminal there is no width to keep to; tables in a log or a pipe are better whole than narrow.
-WIDTH_OF_NO_TERMINAL = 120
+# Without a terminal there is no width to keep to: tables in a file or a pipe stay whole.
+WIDTH_OF_NO_TERMINAL = 1000
+# The store's hints speak Python; here they must speak as the command line does.
+AS_OPTIONS = (
+    ("on_invalid='quarantine'", "--on-invalid quarantine"),
+    ("align='floor'", "--align floor"),
+    ("unit='s', 'ms', 'us' or 'ns'", "--unit s, ms, us or ns"),
+)
 
 
 class Shell(TyperGroup):
@@ -72,18 +86,19 @@ def to_stderr() -> Console:
 
 def said(error: BaseException) -> str:
     """Return an error's message as one would say it, safe to print as rich markup."""
-    from rich.markup import escape
-
     if isinstance(error, OSError) and not isinstance(error, MarketDataError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return escape(f"{where}{error.strerror}")
-    return escape(str(error))
+    message = str(error)
+    for python, option in AS_OPTIONS:
+        message = message.replace(python, option)
+    return escape(message)
 
 
 @contextmanager
 def stored(file: Path, *, create: bool = False) -> Iterator[MarketDataStore]:
     """Open the store for a command; only those that put something in it create it."""
-    import mdstore
+    import mdstore  # noqa: PLC0415 - help and completion scripts must not wait for it
 
     with mdstore.open(file, create=create) as store:
         yield store
@@ -97,15 +112,20 @@ def store_file(ctx: typer.Context, file: Path | None) -> Path:
 
 def invocation() -> str:
     """Return how to call this program from here, for commands that the user can copy."""
-    from shutil import which
-
     program = Path(sys.argv[0])
     if program.name == "__main__.py":
         return f"{_relative(Path(sys.executable))} -m mdstore"
-    on_path = which(program.name)
-    if on_path is not None and program.exists() and Path(on_path).samefile(program):
+    on_path = shutil.which(program.name)
+    if on_path is not None and (not program.exists() or Path(on_path).samefile(program)):
         return program.name
     return _relative(program)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end, if that is wanted."""
+    if wanted:
+        print(f"mdstore {version('mdstore')}")
+        raise typer.Exit
 
 
 def complete_symbol(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -126,10 +146,11 @@ def _console(terminal: bool, *, stderr: bool) -> Console:
 def _relative(path: Path) -> str:
     """Write a path from the current folder where that is shorter."""
     # Not resolved: a virtual environment's python is a link, and only the link knows the environment.
-    absolute, here = path.absolute(), Path.cwd()
-    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
+    return min(os.path.relpath(path), str(path.absolute()), key=len)
 
 
+StartOption = Annotated[str | None, typer.Option(help="From this time on: ISO 8601, UTC.")]
+EndOption = Annotated[str | None, typer.Option(help="Up to this time, which is not included.")]
 FileOption = Annotated[
     Path | None,
     typer.Option("--store", "-f", help="The store's file; also before the command.", show_default=False),

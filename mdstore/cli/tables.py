@@ -20,12 +20,15 @@ SIZES = ("B", "KB", "MB", "GB", "TB")
 KILO = 1024
 
 
-def frame_table(frame: pl.DataFrame, *, title: str | None = None) -> Table:
+def frame_table(frame: pl.DataFrame) -> Table:
     """Return a frame as a table; numbers to the right, prices with the digits they need."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None)
+    table = Table(header_style="bold", box=None)
     decimals = _decimals(frame)
     for name, dtype in frame.schema.items():
-        table.add_column(name, justify="right" if dtype.is_numeric() else "left", no_wrap=True)
+        text = dtype == pl.String
+        table.add_column(
+            name, justify="right" if dtype.is_numeric() else "left", no_wrap=not text, overflow="fold"
+        )
     cells = [_cells(frame[name], decimals.get(name, 0)) for name in frame.columns]
     for row in zip(*cells, strict=True):
         table.add_row(*row)
@@ -50,7 +53,9 @@ def moment(value: datetime | date | None) -> str:
         return "" if value is None else value.isoformat()
     if (value.hour, value.minute, value.second, value.microsecond) == (0, 0, 0, 0):
         return f"{value:%Y-%m-%d}"
-    return f"{value:%Y-%m-%d %H:%M}" if value.second == value.microsecond == 0 else f"{value:%Y-%m-%d %H:%M:%S}"
+    return (
+        f"{value:%Y-%m-%d %H:%M}" if value.second == value.microsecond == 0 else f"{value:%Y-%m-%d %H:%M:%S}"
+    )
 
 
 def size_text(size: float) -> str:

@@ -1,0 +1,76 @@
+"""A line chart as SVG, drawn by hand: the few curves here are not worth a plotting library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+__all__ = ["Curve", "chart"]
+
+WIDTH, HEIGHT = 640, 360
+LEFT, RIGHT, TOP, BOTTOM = 64, 24, 40, 48
+# Okabe and Ito's colours, which people with any kind of colour vision tell apart; the last is black.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#000000")
+STEPS = (1, 2, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A named line through points (x, y)."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+
+
+def chart(title: str, x_label: str, y_label: str, curves: Sequence[Curve]) -> str:
+    """Return an SVG of curves over a logarithmic x, from zero upward in y."""
+    xs = sorted({x for curve in curves for x, _ in curve.points})
+    step = _step(max(y for curve in curves for _, y in curve.points) / 5)
+    top = step * math.ceil(max(y for curve in curves for _, y in curve.points) / step)
+    low, high = math.log(xs[0]), math.log(xs[-1])
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        right = (math.log(x) - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+        return LEFT + right, HEIGHT - BOTTOM - y / top * (HEIGHT - TOP - BOTTOM)
+
+    parts = [_text(WIDTH / 2, 20, title, 15), _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, x_label)]
+    parts.append(_text(LEFT - 48, TOP - 14, y_label, anchor="start"))
+    for number in range(round(top / step) + 1):
+        y = place(xs[0], number * step)[1]
+        parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
+        parts.append(_text(LEFT - 6, y + 4, f"{number * step:g}", anchor="end"))
+    parts += [_text(place(x, 0)[0], HEIGHT - BOTTOM + 18, _short(x)) for x in xs]
+    for number, curve in enumerate(curves):
+        parts += _line(curve, COLOURS[number % len(COLOURS)], number, [place(x, y) for x, y in curve.points])
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif">\n'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>\n' + "\n".join(parts) + "\n</svg>\n"
+    )
+
+
+def _line(curve: Curve, colour: str, number: int, places: list[tuple[float, float]]) -> list[str]:
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    dots = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
+    y = TOP + 14 + 18 * number
+    return [
+        f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>',
+        *dots,
+        f'<path d="M{LEFT + 14} {y - 4}h20" stroke="{colour}" stroke-width="3"/>',
+        _text(LEFT + 40, y, curve.name, anchor="start"),
+    ]
+
+
+def _text(x: float, y: float, text: str, size: int = 12, anchor: str = "middle") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _step(least: float) -> float:
+    """Return the smallest of 1, 2, 5 times a power of ten that is at least `least`."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * step for step in STEPS if power * step >= least)
+
+
+def _short(number: float) -> str:
+    return f"{number / 1000:g}k" if number >= 1000 else f"{number:g}"

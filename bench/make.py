@@ -1,0 +1,109 @@
+"""The files that are measured, made through mdstore itself and kept between runs.
+
+    python -m bench.make --symbols 200 --bars 50000
+
+They lie in $MDSTORE_BENCH_DIR, or else in `mdstore-bench` in the folder for temporary files: 700 MB for the
+10,000,000 rows. A file gets its name when it is complete, and the name tells what is in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import mdstore
+from bench import candles, raw
+from mdstore.candles import database, migrations
+
+__all__ = ["Made", "folder", "make", "restore"]
+
+NAME = "{symbols}x{bars}-page{page}-schema{schema}.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A file of `symbols` series with `bars` one-minute candles each."""
+
+    path: Path
+    symbols: int
+    bars: int
+
+    @property
+    def rows(self) -> int:
+        """All the candles in it."""
+        return self.symbols * self.bars
+
+    @property
+    def names(self) -> list[str]:
+        """The symbols, sorted."""
+        return [candles.symbol(number) for number in range(self.symbols)]
+
+    @property
+    def end(self) -> int:
+        """The end of every series: the start (ms) of the first bar that is not there."""
+        return candles.START + self.bars * candles.MINUTE
+
+
+def folder() -> Path:
+    """Return the folder of the files; it is made if need be."""
+    default = Path(tempfile.gettempdir()) / "mdstore-bench"
+    chosen = Path(os.environ.get("MDSTORE_BENCH_DIR") or default)
+    chosen.mkdir(parents=True, exist_ok=True)
+    return chosen
+
+
+def make(symbols: int, bars: int, progress: Callable[[str], None] = lambda _: None) -> Made:
+    """Return the file of that size, made now unless it is there already."""
+    schema = migrations.MIGRATIONS[-1].version
+    name = NAME.format(symbols=symbols, bars=bars, page=database.PAGE_SIZE, schema=schema)
+    made = Made(folder() / name, symbols, bars)
+    if not made.path.exists():
+        _fill(made, progress)
+    restore(made)
+    return made
+
+
+def _fill(made: Made, progress: Callable[[str], None]) -> None:
+    partial = made.path.with_name(f"{made.path.stem}.partial.sqlite3")
+    for leftover in partial.parent.glob(f"{partial.name}*"):
+        leftover.unlink()
+    with mdstore.open(partial) as store:
+        for number, name in enumerate(made.names):
+            store.write(name, "1m", candles.frame(made.bars, seed=number))
+            progress(f"making {made.rows:,} candles: {(number + 1) * made.bars:,}")
+    partial.rename(made.path)
+
+
+def restore(made: Made) -> None:
+    """Take away what a bench has written behind the end of the series, the raw rows and the counted ones."""
+    last = made.end - candles.MINUTE
+    with raw.connected(made.path) as con:
+        con.execute("BEGIN IMMEDIATE")
+        con.executemany(
+            "DELETE FROM candles WHERE symbol = ? AND timeframe = '1m' AND timestamp > ?",
+            [(name, last) for name in made.names],
+        )
+        con.execute(
+            "UPDATE series SET rows = ?1, last = ?2 WHERE rows <> ?1 OR last <> ?2", (made.bars, last)
+        )
+        con.execute("COMMIT")
+
+
+def main() -> None:
+    """Make a file and print its path."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--symbols", type=int, default=200)
+    parser.add_argument("--bars", type=int, default=50_000)
+    wanted = parser.parse_args()
+    made = make(wanted.symbols, wanted.bars, lambda text: print(text, end="\r", flush=True))
+    print(f"\n{made.path}")
+
+
+if __name__ == "__main__":
+    main()

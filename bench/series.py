@@ -1,0 +1,62 @@
+"""What is stored: `store.series()`, which must not feel how many candles there are.
+
+Raw is APSW's rows of the catalogue table given to `pl.DataFrame`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import apsw
+import polars as pl
+
+import mdstore
+from bench import candles, raw
+from bench.measure import Line, Report, interleave, ready, verify
+from bench.scale import Scale, scratch
+
+__all__ = ["run"]
+
+MANY = 10_000
+COLUMNS = ("symbol", "timeframe", "first", "last", "rows", "revision")
+
+
+def run(scale: Scale) -> Report:
+    """Measure the catalogue of the large file, the small one, and one of 10,000 short series."""
+    report = Report("series", "store.series()")
+    many = scale.rows(MANY)
+    with scratch() as folder:
+        files = [(made.path, made.symbols, made.rows) for made in (scale.large(), scale.small())]
+        files.append((_of_many(folder / "many.sqlite3", many), many, 2 * many))
+        for path, series, rows in files:
+            report.lines.append(_measure(path, series, rows, scale.rounds(100)))
+    return report
+
+
+def _measure(path: Path, series: int, rows: int, rounds: int) -> Line:
+    with ExitStack() as stack:
+        store = stack.enter_context(mdstore.open(path))
+        con = stack.enter_context(raw.connected(path, reader=True))
+        answer = store.series()
+        verify((len(answer), answer["rows"].sum()) == (series, rows), "every series and candle is counted")
+        times = interleave({"mdstore": ready(store.series), "raw": ready(_raw(con))}, rounds)
+    return Line.of_times(f"{series:,} series, {rows:,} candles", times, most_ms=5)
+
+
+def _raw(con: apsw.Connection) -> Callable[[], pl.DataFrame]:
+    def read() -> pl.DataFrame:
+        rows = con.execute("SELECT * FROM series").fetchall()
+        return pl.DataFrame(rows, schema=COLUMNS, orient="row")
+
+    return read
+
+
+def _of_many(path: Path, series: int) -> Path:
+    """Make a file of many series with two candles each."""
+    two = candles.frame(2, seed=1)
+    names = pl.DataFrame({"symbol": [candles.symbol(number) for number in range(series)]})
+    with mdstore.open(path) as store:
+        store.write_many(names.join(two, how="cross"), timeframe="1m")
+    return path

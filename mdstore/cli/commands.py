@@ -1,0 +1,324 @@
+"""The commands. Each opens the store, does one thing and prints it."""
+
+# What reads and writes is imported by the command that needs it: help and completion stay quick.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mdstore.cli.shell import (
+    ERROR,
+    INTERRUPTED,
+    EndOption,
+    FileOption,
+    JsonOption,
+    Shell,
+    StartOption,
+    SymbolArgument,
+    SymbolsArgument,
+    TimeframeArgument,
+    show_version,
+    store_file,
+    stored,
+    to_stderr,
+    to_stdout,
+)
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    cls=Shell,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with [bold]mdstore demo[/], then [bold]mdstore import your_files[/].",
+)
+
+
+class Unit(StrEnum):
+    """Units of whole-number times."""
+
+    S, MS, US, NS = "s", "ms", "us", "ns"
+
+
+class Align(StrEnum):
+    """What to do with times between two bars."""
+
+    FLOOR = "floor"
+
+
+class OnInvalid(StrEnum):
+    """What to do with rows that break a rule."""
+
+    RAISE, QUARANTINE, DROP = "raise", "quarantine", "drop"
+
+
+@app.callback()
+def root(
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--store",
+            "-f",
+            envvar="MDSTORE_FILE",
+            help="The store's file.",
+            show_default="market_data.sqlite3",
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=show_version)
+    ] = False,
+) -> None:
+    """Candles in one SQLite file: import them, look at them, query them, export them."""
+
+
+@app.command()
+def demo(ctx: typer.Context, file: FileOption = None) -> None:
+    """Store and query real candles of five stocks: seconds, offline.
+
+    Writes demo.sqlite3 in this folder, or the file that --store names,
+    never your market_data.sqlite3.
+    """
+    from mdstore.cli.demo import DEMO_FILE, run_demo
+
+    source = ctx.find_root().get_parameter_source("file")
+    named = source is not None and source.name == "COMMANDLINE"
+    run_demo(store_file(ctx, file) if named or file else DEMO_FILE, to_stdout(), to_stderr())
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    *,
+    paths: Annotated[list[Path], typer.Argument(help="Files, and folders with all below them.")],
+    symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="The symbol of every file.")] = None,
+    timeframe: Annotated[str | None, typer.Option("--timeframe", "-t", help="Such as 1m, 4h or 1d.")] = None,
+    symbol_from_filename: Annotated[
+        str | None,
+        typer.Option(
+            help="A pattern of the names without their suffixes: '{symbol}_data', '{symbol}-{timeframe}', "
+            "'*_{symbol}'."
+        ),
+    ] = None,
+    unit: Annotated[Unit | None, typer.Option(help="The unit of numeric times, else by their size.")] = None,
+    align: Annotated[Align | None, typer.Option(help="floor: move times to the start of their bar.")] = None,
+    on_invalid: Annotated[
+        OnInvalid, typer.Option(help="Rows that break a rule: refuse the file, set them aside, or skip them.")
+    ] = OnInvalid.RAISE,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Store the candles of files: CSV, TSV, JSON, Parquet, Feather, Arrow, also .gz and .zip.
+
+    Columns, times, symbol and timeframe are recognised; the summary says
+    how. Each file lands whole or not at all; a bad one is reported and the
+    others go on. Importing again changes nothing.
+
+    For example:
+
+      mdstore import KRW-BTC-1m.csv
+
+      mdstore import prices/ --symbol-from-filename '{symbol}_data' --timeframe 1d
+
+      mdstore import dirty.csv -s AOS -t 1d --on-invalid quarantine
+    """
+    from mdstore.cli.ingest import Options, files_in, import_files
+    from mdstore.cli.progress import ImportProgress
+    from mdstore.cli.summary import as_json, print_summary
+    from mdstore.cli.tables import json_text
+
+    if symbol is not None and symbol_from_filename is not None:
+        raise typer.BadParameter("give --symbol or --symbol-from-filename, not both")
+    files = files_in(paths)
+    options = Options(symbol, timeframe, symbol_from_filename, unit, align, on_invalid)
+    with stored(store_file(ctx, file), create=True) as store:
+        run = import_files(store, files, options, ImportProgress(to_stderr(), files))
+    if json:
+        print(json_text(as_json(run)))
+    print_summary(run, None if json else to_stdout(), to_stderr())
+    if run.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if run.failures or run.stopped_by:
+        raise typer.Exit(ERROR)
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    *,
+    target: Annotated[
+        Path,
+        typer.Argument(
+            help="The file to write: .csv .tsv .json .ndjson (also .gz) .parquet .feather .arrow."
+        ),
+    ],
+    symbols: SymbolsArgument = None,
+    timeframe: Annotated[
+        str | None, typer.Option("--timeframe", "-t", help="May be left out where only one is stored.")
+    ] = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write candles to a file, exact to the last bit; symbol and timeframe are columns.
+
+    For example:
+
+      mdstore export btc.parquet KRW-BTC -t 1m --start 2025-09-01
+
+      mdstore export all.csv.gz -t 1d
+    """
+    from mdstore.cli.queries import export_candles
+    from mdstore.cli.tables import count, json_text
+
+    with stored(store_file(ctx, file)) as store:
+        rows = export_candles(store, target, symbols, timeframe, start=start, end=end, force=force)
+    if json:
+        print(json_text({"file": str(target), "rows": rows}))
+    else:
+        to_stdout().print(f"{count(rows, 'row')} written to {target}", highlight=False)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    *,
+    symbol: SymbolArgument,
+    timeframe: TimeframeArgument = None,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Bars in the table, the latest.")] = 10,
+    start: StartOption = None,
+    end: EndOption = None,
+    chart: Annotated[bool, typer.Option(help="Draw the chart.")] = True,
+    height: Annotated[int, typer.Option(min=8, help="Lines of the chart.")] = 20,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print the latest bars of a series, and a candlestick chart.
+
+    The chart shows as many bars as fit, or all from --start on, put
+    together where they do not fit.
+
+    For example:
+
+      mdstore show KRW-BTC
+
+      mdstore show AAPL 1d -n 5 --start 2012-01-01
+    """
+    from mdstore.cli.queries import print_bars
+
+    with stored(store_file(ctx, file)) as store:
+        print_bars(
+            store, to_stdout(), symbol, timeframe, rows=rows, start=start, end=end,
+            height=height if chart else None, json=json,
+        )  # fmt: skip
+
+
+@app.command()
+def sql(
+    ctx: typer.Context,
+    query: Annotated[str, typer.Argument(help="DuckDB SQL; - reads it from standard input.")],
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Rows to print at most.")] = 50,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Query the tables candles, series and quarantine with DuckDB SQL, read only.
+
+    For example:
+
+      mdstore sql "SELECT symbol, max(high) FROM candles WHERE timeframe = '1d' GROUP BY ALL"
+
+      mdstore sql --json "FROM series"
+    """
+    from mdstore.cli.tables import frame_table, json_text, records
+
+    with stored(store_file(ctx, file)) as store:
+        frame = store.sql(sys.stdin.read() if query == "-" else query)
+    if json:
+        print(json_text(records(frame)))
+        return
+    to_stdout().print(frame_table(frame.head(rows)))
+    if len(frame) > rows:
+        to_stderr().print(f"{rows:,} of {len(frame):,} rows; --rows shows more, --json all", highlight=False)
+
+
+@app.command()
+def series(ctx: typer.Context, file: FileOption = None, json: JsonOption = False) -> None:
+    """List what is stored: symbols, timeframes, first and last bar, rows, size."""
+    from mdstore.cli.queries import print_series
+
+    path = store_file(ctx, file)
+    with stored(path) as store:
+        print_series(store, to_stdout(), to_stderr(), json=json)
+
+
+@app.command()
+def delete(
+    ctx: typer.Context,
+    *,
+    symbol: SymbolArgument,
+    timeframe: Annotated[str | None, typer.Argument(help="Only this one; all if left out.")] = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Delete candles of a symbol, after asking.
+
+    For example:
+
+      mdstore delete KRW-BTC 1m --end 2024-01-01
+
+      mdstore delete KRW-BTC --yes
+    """
+    from mdstore.cli.queries import what_goes
+    from mdstore.cli.tables import count, json_text
+
+    with stored(store_file(ctx, file)) as store:
+        if not yes:
+            question = f"Delete {what_goes(store, symbol, timeframe, start, end)}?"
+            typer.confirm(question, abort=True, err=True)
+        rows = store.delete(symbol, timeframe, start=start, end=end)
+    print(json_text({"deleted": rows})) if json else to_stdout().print(
+        f"{count(rows, 'row')} deleted", highlight=False
+    )
+
+
+@app.command()
+def backup(
+    ctx: typer.Context,
+    target: Annotated[Path, typer.Argument(help="The copy to make.")],
+    file: FileOption = None,
+) -> None:
+    """Copy the store while it is in use, whole or not at all."""
+    from mdstore.cli.tables import size_text
+
+    with stored(store_file(ctx, file)) as store:
+        made = store.backup(target)
+    to_stdout().print(f"{target} written, {size_text(made.stat().st_size)}", highlight=False)
+
+
+@app.command()
+def check(ctx: typer.Context, file: FileOption = None, json: JsonOption = False) -> None:
+    """Read the whole file and say what is wrong with it; exit with 1 if anything is."""
+    from mdstore.cli.tables import json_text
+
+    path = store_file(ctx, file)
+    with stored(path) as store:
+        findings = store.check()
+    if json:
+        print(json_text(findings))
+    else:
+        for line in findings or [f"{path} is sound"]:
+            to_stdout().print(line, highlight=False, markup=False)
+    if findings:
+        raise typer.Exit(ERROR)

@@ -1,0 +1,122 @@
+"""`mdstore demo`: real candles in and out, timed, and what to try next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+
+import mdstore
+from mdstore.cli.ingest import Import, Options, import_files
+from mdstore.cli.progress import ImportProgress
+from mdstore.cli.shell import invocation
+from mdstore.cli.tables import count, frame_table, moment
+from mdstore.errors import FileFormatError
+from mdstore.plot import chart, columns_for
+
+__all__ = ["DEMO_FILE", "demo_data", "run_demo"]
+
+DEMO_FILE = Path("demo.sqlite3")
+DATA_FILE = "us_stocks_1d.csv.gz"
+SYMBOL, TIMEFRAME = "AAPL", "1d"
+BARS = 5
+WIDEST_CHART, CHART_HEIGHT = 90, 18
+BEST_MONTHS = """
+SELECT symbol, strftime(date_trunc('month', timestamp), '%Y-%m') AS month,
+       round(100 * (arg_max(close, timestamp) / arg_min(open, timestamp) - 1), 1) AS "change %"
+FROM candles WHERE timeframe = '1d'
+GROUP BY symbol, month
+QUALIFY row_number() OVER (PARTITION BY symbol ORDER BY "change %" DESC) = 1
+ORDER BY "change %" DESC
+"""
+NEXT_STEPS = """
+[bold]Try next[/]
+  {run} -f {file} series
+  {run} -f {file} show MSFT --start 2008-01-01
+  {run} -f {file} sql "SELECT symbol, max(high) AS peak FROM candles GROUP BY symbol"
+  {run} -f {file} export ibm.parquet IBM
+  {run} import YOUR_FILES          into market_data.sqlite3, your own store
+
+[bold]In Python[/]
+  import mdstore
+  with mdstore.open("{file}") as store:
+      frame = store.candles("AAPL", "1d", start="2012-01-01")     # a Polars frame
+"""
+
+
+class Watch:
+    """Milliseconds, measured."""
+
+    ms = 0.0
+
+
+def demo_data() -> Path:
+    """Return the candles that come with the package: in `data` of a clone, in `_data` of a wheel."""
+    package = Path(mdstore.__file__).parent
+    for folder in (package / "_data", package.parent / "data"):
+        if (folder / DATA_FILE).is_file():
+            return folder / DATA_FILE
+    raise FileFormatError(f"{DATA_FILE} did not come with this installation. Hint: reinstall mdstore")
+
+
+def run_demo(file: Path, out: Console, remarks: Console) -> None:
+    """Import the sample candles into `file`, read them back in three ways and print it all."""
+    data = demo_data()
+    out.print(f"[bold]mdstore demo[/]: five US stocks, daily, into {file}\n", highlight=False)
+    with mdstore.open(file) as store:
+        run = import_files(store, [data], Options(timeframe=TIMEFRAME), ImportProgress(remarks, [data]))
+        _raise_failure(run)
+        _print_written(run, out)
+        with _timed() as read:
+            frame = store.candles(SYMBOL, TIMEFRAME, limit=columns_for(min(out.width, WIDEST_CHART)))
+        _print_latest(frame, out, read)
+        with _timed() as first:
+            best = store.sql(BEST_MONTHS)
+        with _timed() as again:
+            store.sql(BEST_MONTHS)
+    out.print("[bold]Best month of each stock, by SQL[/]")
+    out.print(frame_table(best))
+    out.print(
+        f"{first.ms:,.0f} ms with the start of the scanner process, {again.ms:,.0f} ms when it runs",
+        style="dim",
+        highlight=False,
+    )
+    out.print(NEXT_STEPS.format(run=invocation(), file=file), highlight=False, soft_wrap=True, end="")
+
+
+def _raise_failure(run: Import) -> None:
+    if run.interrupted:
+        raise KeyboardInterrupt
+    for error in (run.stopped_by, *(failure.error for failure in run.failures)):
+        if error is not None:
+            raise error
+
+
+def _print_written(run: Import, out: Console) -> None:
+    result = run.landed[0].result
+    new = f"{result.inserted:,} new" if result.inserted else "all there already, nothing written"
+    out.print(
+        f"{count(result.rows, 'candle')} of {len(run.landed[0].symbols)} symbols, {moment(result.first)} to "
+        f"{moment(result.last)}: {new}, {run.seconds * 1000:,.0f} ms\n",
+        highlight=False,
+    )
+
+
+def _print_latest(frame: pl.DataFrame, out: Console, read: Watch) -> None:
+    width = min(out.width, WIDEST_CHART)
+    out.print(chart(frame, title=f"{SYMBOL} {TIMEFRAME}", width=width, height=CHART_HEIGHT))
+    out.print()
+    out.print(f"[bold]Latest bars of {SYMBOL}[/]")
+    out.print(frame_table(frame.tail(BARS)))
+    out.print(f"{len(frame)} bars read in {read.ms:.1f} ms\n", style="dim", highlight=False)
+
+
+@contextmanager
+def _timed() -> Iterator[Watch]:
+    watch, began = Watch(), time.perf_counter()
+    yield watch
+    watch.ms = (time.perf_counter() - began) * 1000

@@ -1,0 +1,81 @@
+"""How far an import is: bytes for the bar and the time left, rows and rows a second for the eyes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+__all__ = ["ImportProgress"]
+
+
+class ImportProgress:
+    """A progress bar over the bytes of the files; shown on a terminal only, and cleared at the end."""
+
+    def __init__(self, console: Console, files: Sequence[Path]) -> None:
+        self._sizes = {file: file.stat().st_size for file in files}
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rows]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("importing", total=sum(self._sizes.values()) or None, rows="")
+        self._bytes_read: Callable[[], int] | None = None
+        self._bytes_done = 0
+        self._rows_done = 0
+        self._began = time.perf_counter()
+        self.rows_of_file = 0
+
+    @property
+    def seconds(self) -> float:
+        """The time since the beginning."""
+        return time.perf_counter() - self._began
+
+    def reading(self, bytes_read: Callable[[], int]) -> None:
+        """Take a file's own count of what has been read of it."""
+        self._bytes_read = bytes_read
+
+    def rows(self, rows: int) -> None:
+        """Show that so many rows of the file at hand have been taken."""
+        self.rows_of_file = rows
+        read = self._bytes_read() if self._bytes_read is not None else 0
+        total = self._rows_done + rows
+        shown = f"{total:,} rows, {total / max(self.seconds, 1e-9):,.0f}/s"
+        self._bar.update(self._task, completed=self._bytes_done + read, rows=shown)
+
+    def file_done(self, file: Path) -> None:
+        """Count a file as done, whatever became of it."""
+        self._bytes_done += self._sizes[file]
+        self._rows_done += self.rows_of_file
+        self.rows_of_file, self._bytes_read = 0, None
+        self._bar.update(self._task, completed=self._bytes_done)
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._began = time.perf_counter()
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop drawing."""
+        self._bar.stop()

@@ -1,0 +1,130 @@
+"""What the reading commands do with a store."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+from rich.console import Console
+
+from mdstore.cli.tables import count, frame_table, json_text, records, size_text
+from mdstore.errors import FileFormatError, InvalidInputError, NoSuchSeriesError
+from mdstore.files import write
+from mdstore.plot import chart, columns_for
+from mdstore.timeframe import Timeframe
+
+if TYPE_CHECKING:
+    from mdstore.store import MarketDataStore
+
+__all__ = ["export_candles", "print_bars", "print_series", "timeframe_of", "what_goes"]
+
+WIDEST_CHART = 110
+
+
+def timeframe_of(store: MarketDataStore, symbols: Sequence[str], timeframe: str | None) -> str:
+    """Return the timeframe that is meant: the given one, or the only one stored of the symbols, or of all."""
+    if timeframe is not None:
+        return str(Timeframe.parse(timeframe))
+    series = store.series()
+    there = series.filter(pl.col("symbol").is_in(list(symbols))) if symbols else series
+    stored = there["timeframe"].unique(maintain_order=True).to_list()
+    if not stored:
+        raise NoSuchSeriesError(_nothing(store, symbols, series["symbol"].unique().to_list()))
+    if len(stored) > 1:
+        of = f" of {', '.join(symbols)}" if symbols else ""
+        raise InvalidInputError(f"several timeframes{of} are stored: {', '.join(stored)}. Hint: say which")
+    return str(stored[0])
+
+
+def print_bars(
+    store: MarketDataStore,
+    out: Console,
+    symbol: str,
+    timeframe: str | None,
+    *,
+    rows: int,
+    start: str | None,
+    end: str | None,
+    height: int | None,
+    json: bool,
+) -> None:
+    """Print the latest bars as a table or as JSON; with a height, a chart above the table."""
+    bar = timeframe_of(store, [symbol], timeframe)
+    width = min(out.width, WIDEST_CHART)
+    charted = height is not None and not json
+    limit = None if charted and start is not None else max(rows, columns_for(width) if charted else 0)
+    frame = store.candles(symbol, bar, start=start, end=end, limit=limit)
+    if json:
+        print(json_text(records(frame.tail(rows))))
+        return
+    if charted and height is not None and not frame.is_empty():
+        shown = frame if start is not None else frame.tail(columns_for(width))
+        out.print(chart(shown, title=f"{symbol} {bar}", width=width, height=height))
+        out.print()
+    out.print(frame_table(frame.tail(rows)))
+    if frame.is_empty():
+        out.print(f"no bars of {symbol} {bar} in this range", highlight=False)
+
+
+def print_series(store: MarketDataStore, out: Console, remarks: Console, *, json: bool) -> None:
+    """Print the catalogue as a table or as JSON."""
+    series = store.series()
+    if json:
+        print(json_text(records(series)))
+        return
+    sizes = [size_text(size) for size in series["bytes"]]
+    out.print(frame_table(series.drop("bytes", "revision").with_columns(pl.Series("size", sizes, pl.String))))
+    remarks.print(f"{count(int(series['rows'].sum()), 'row')} in {store.path.name}", highlight=False)
+
+
+def export_candles(
+    store: MarketDataStore,
+    target: Path,
+    symbols: Sequence[str] | None,
+    timeframe: str | None,
+    *,
+    start: str | None,
+    end: str | None,
+    force: bool,
+) -> int:
+    """Write candles to a file and return how many."""
+    if target.exists() and not force:
+        raise FileFormatError(f"{target} is there already. Hint: --force replaces it")
+    bar = timeframe_of(store, symbols or (), timeframe)
+    frame = store.candles(symbols or None, bar, start=start, end=end)
+    # As texts: programs that read Parquet or Feather do not all know categories.
+    named = frame.with_columns(pl.col("symbol").cast(pl.String), pl.lit(bar).alias("timeframe"))
+    write(named.select("symbol", "timeframe", *frame.columns[1:]), target)
+    return len(named)
+
+
+def what_goes(
+    store: MarketDataStore, symbol: str, timeframe: str | None, start: str | None, end: str | None
+) -> str:
+    """Say what a deletion would take, for the question before it."""
+    series = store.series().filter(pl.col("symbol") == symbol)
+    if timeframe is not None:
+        series = series.filter(pl.col("timeframe") == str(Timeframe.parse(timeframe)))
+    if series.is_empty():
+        known = store.series()["symbol"].unique().to_list()
+        raise NoSuchSeriesError(_nothing(store, [f"{symbol} {timeframe or ''}".strip()], known))
+    bars = ", ".join(series["timeframe"])
+    rows = count(int(series["rows"].sum()), "row")
+    if start is None and end is None:
+        return f"{symbol} {bars}, {rows}"
+    return f"what lies in [{start or 'the beginning'}, {end or 'the end'}) of {symbol} {bars} ({rows})"
+
+
+def _nothing(store: MarketDataStore, symbols: Sequence[str], known: list[str]) -> str:
+    if not known:
+        return f"{store.path.name} holds no candles. Hint: mdstore import FILES"
+    near = [
+        match
+        for symbol in symbols
+        for match in difflib.get_close_matches(symbol.split(" ")[0].upper(), known, 1)
+    ]
+    hint = f". Did you mean {near[0]}?" if near else "; `mdstore series` lists what is stored"
+    return f"no candles of {', '.join(symbols)} in {store.path.name}{hint}"

@@ -1,0 +1,121 @@
+"""What an import says at its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mdstore.cli.ingest import Import, Landed
+from mdstore.cli.shell import said
+from mdstore.cli.tables import count, moment
+
+__all__ = ["as_json", "print_summary"]
+
+COUNTS = ("inserted", "updated", "unchanged", "duplicates", "quarantined", "dropped")
+MOST_FILES = 60
+WORDS_FOR = {
+    "file name": "taken from the file's name",
+    "spacing": "told by the most common spacing of the timestamps",
+}
+
+
+def print_summary(run: Import, out: Console | None, remarks: Console) -> None:
+    """Print what landed as a table on `out` if given, what did not and what was inferred on `remarks`."""
+    if run.landed and out is not None:
+        out.print(_table(run))
+        rate = f", {run.total('rows') / run.seconds:,.0f} rows/s" if run.seconds else ""
+        out.print(f"{count(run.total('rows'), 'row')} in {run.seconds:.1f} s{rate}", highlight=False)
+    for remark in _remarks(run):
+        remarks.print(remark, highlight=False)
+    for failure in run.failures:
+        remarks.print(
+            f"[bold red]error:[/] {_named(failure.file.name, said(failure.error))}", highlight=False
+        )
+    if run.failures:
+        remarks.print(f"{_of(run)} landed whole; of the others nothing was written", highlight=False)
+    if run.stopped_by is not None:
+        remarks.print(
+            f"[bold red]error:[/] {said(run.stopped_by)}\nstopped: {_of(run)} landed", highlight=False
+        )
+    if run.interrupted:
+        remarks.print(_interruption(run), highlight=False)
+
+
+def as_json(run: Import) -> dict[str, Any]:
+    """Return the same as values for JSON."""
+    return {
+        "files": [_file_record(landed) for landed in run.landed],
+        "failures": [{"file": str(one.file), "error": str(one.error)} for one in run.failures],
+        "totals": {name: run.total(name) for name in ("rows", *COUNTS)},
+        "seconds": round(run.seconds, 3),
+        "interrupted": run.interrupted,
+        "rolled_back": str(run.interrupted_in) if run.interrupted_in else None,
+    }
+
+
+def _file_record(landed: Landed) -> dict[str, Any]:
+    return {
+        "file": str(landed.file),
+        "symbols": sorted(landed.symbols),
+        "timeframes": sorted(landed.timeframes),
+        "told_by": landed.told_by,
+        **{name: getattr(landed.result, name) for name in COUNTS},
+        "first": landed.result.first,
+        "last": landed.result.last,
+        "notes": sorted(landed.notes),
+    }
+
+
+def _table(run: Import) -> Table:
+    shown = [name for name in COUNTS if name in COUNTS[:3] or run.total(name)]
+    table = Table(box=None, header_style="bold", show_footer=len(run.landed) > 1, footer_style="bold")
+    table.add_column("file", "total", overflow="fold")
+    table.add_column("symbol", no_wrap=True)
+    table.add_column("timeframe", no_wrap=True)
+    for name in shown:
+        table.add_column(name, f"{run.total(name):,}", justify="right", no_wrap=True)
+    table.add_column("first", no_wrap=True)
+    table.add_column("last", no_wrap=True)
+    for landed in run.landed[:MOST_FILES]:
+        counts = [f"{getattr(landed.result, name):,}" for name in shown]
+        span = (moment(landed.result.first), moment(landed.result.last))
+        names = (_few(landed.symbols, "symbols"), _few(landed.timeframes, "timeframes"))
+        table.add_row(landed.file.name, *names, *counts, *span)
+    if len(run.landed) > MOST_FILES:
+        table.add_row(f"... and {count(len(run.landed) - MOST_FILES, 'file')} more")
+    return table
+
+
+def _remarks(run: Import) -> Iterable[str]:
+    told = Counter(
+        (what, by) for landed in run.landed for what, by in landed.told_by.items() if by in WORDS_FOR
+    )
+    for (what, by), files in sorted(told.items()):
+        where = f" in {count(files, 'file')}" if len(run.landed) > 1 else ""
+        yield f"note: the {what} was {WORDS_FOR[by]}{where}; --{what} says otherwise"
+    for note in sorted({note for landed in run.landed for note in landed.notes}):
+        yield f"note: {note}"
+
+
+def _interruption(run: Import) -> str:
+    landed = f"interrupted: {_of(run)} landed, {count(run.total('rows'), 'row')}"
+    if run.interrupted_in is not None:
+        landed += f"; {run.interrupted_in.name} was rolled back after {count(run.rows_in, 'row')}"
+    return f"{landed}. Run the same command again: what is already there costs nothing"
+
+
+def _of(run: Import) -> str:
+    return f"{len(run.landed):,} of {count(len(run.files), 'file')}"
+
+
+def _few(names: set[str], noun: str) -> str:
+    return next(iter(names)) if len(names) == 1 else f"{len(names)} {noun}"
+
+
+def _named(file: str, message: str) -> str:
+    """Put the file's name before a message that does not begin with it."""
+    return message if message.startswith(file) else f"{file}: {message}"

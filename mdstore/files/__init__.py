@@ -1,0 +1,11 @@
+"""Candle files in and out: CSV, TSV, JSON, Parquet, Feather and Arrow, gzipped or zipped.
+
+`read` gives what a file holds as parts with bounded frames that `store.write` and `store.write_many` take;
+`write` makes a file of a frame of candles. No number loses a bit on the way.
+"""
+
+from mdstore.files.reading import Part, read
+from mdstore.files.source import READABLE, candle_files
+from mdstore.files.writing import WRITABLE, write
+
+__all__ = ["READABLE", "WRITABLE", "Part", "candle_files", "read", "write"]

@@ -1,0 +1,160 @@
+"""Bytes in: files, gzip files and the members of zip files, read once and counted."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
+
+from mdstore.errors import FileFormatError
+
+__all__ = ["FORMATS", "READABLE", "Counted", "Source", "candle_files", "check_suffix", "open_sources", "stem"]
+
+FORMATS = {
+    ".csv": "csv", ".tsv": "csv", ".txt": "csv",
+    ".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson",
+    ".parquet": "parquet", ".pq": "parquet",
+    ".feather": "arrow", ".arrow": "arrow", ".ipc": "arrow",
+}  # fmt: skip
+PACKED = (".gz", ".zip")
+READABLE = (*FORMATS, *PACKED)
+# A folder is walked for what is surely meant as data; a .txt in it is more often a note.
+WALKED = tuple(suffix for suffix in READABLE if suffix != ".txt")
+BUFFER = 1 << 20
+
+
+class Counted(io.RawIOBase):
+    """A binary file that counts the bytes read from it, whoever reads them."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = path.open("rb", buffering=0)
+        self.count = 0
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say yes: zip and Parquet files are read from their end."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]  # the buffer protocol's type
+        """Read into `buffer`; return how many bytes."""
+        size = self._file.readinto(buffer)
+        self.count += size or 0
+        return size
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move; skipped bytes do not count."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One table of bytes, unpacked: a file or a member of a zip file.
+
+    `name` is what messages call it, `stems` are the names it goes by without their suffixes, nearest first.
+    """
+
+    name: str
+    stems: tuple[str, ...]
+    suffix: str
+    stream: BinaryIO
+
+
+def candle_files(path: Path) -> list[Path]:
+    """Return the data files in a folder and the folders below it, by name; a file is itself.
+
+    Hidden files and folders are left out.
+    """
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        found
+        for found in path.rglob("*")
+        if found.suffix.lower() in WALKED and found.is_file() and not _is_hidden(found.relative_to(path))
+    )
+
+
+def open_sources(path: Path, raw: Counted) -> Iterator[Source]:
+    """Yield what `path` (already open as `raw`) holds; a source is open until the next one is asked for."""
+    buffered = cast(BinaryIO, io.BufferedReader(raw, BUFFER))
+    if path.suffix.lower() != ".zip":
+        with ExitStack() as stack:
+            yield _unpacked(path.name, path.name, (), buffered, stack)
+        return
+    with zipfile.ZipFile(buffered) as archive:
+        members = [name for name in sorted(archive.namelist()) if _is_data(name)]
+        if not members:
+            raise FileFormatError(
+                f"{path.name}: no data file in it, only {_listed(archive.namelist())}; "
+                f"readable are {' '.join(FORMATS)}, also with .gz"
+            )
+        for member in members:
+            with ExitStack() as stack:
+                stream = cast(BinaryIO, stack.enter_context(archive.open(member)))
+                yield _unpacked(f"{path.name}!{member}", member, (stem(path.name),), stream, stack)
+
+
+def check_suffix(path: Path) -> None:
+    """Raise `FileFormatError` for a file whose name says that it cannot be read, before it is opened."""
+    inner = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    suffix = inner.suffix.lower()
+    if suffix not in FORMATS and path.suffix.lower() != ".zip":
+        raise FileFormatError(
+            f"{path.name}: {suffix or 'a name without a suffix'} is no format that can be read; readable are "
+            f"{' '.join(FORMATS)}, each also with .gz or in a .zip"
+        )
+
+
+def stem(name: str) -> str:
+    """Return a file's name without its folders and its known suffixes.
+
+    >>> stem("2024/BTC-1m.csv.gz")
+    'BTC-1m'
+    """
+    base = PurePosixPath(name)
+    while base.suffix.lower() in READABLE:
+        base = base.with_suffix("")
+    return base.name
+
+
+def _unpacked(name: str, file: str, outer: tuple[str, ...], stream: BinaryIO, stack: ExitStack) -> Source:
+    inner = PurePosixPath(file)
+    if inner.suffix.lower() == ".gz":
+        unzipped = stack.enter_context(gzip.GzipFile(fileobj=stream))
+        stream = cast(BinaryIO, stack.enter_context(io.BufferedReader(unzipped, BUFFER)))
+        inner = inner.with_suffix("")
+    return Source(name, (stem(file), *outer), inner.suffix.lower(), stream)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _is_data(member: str) -> bool:
+    path = PurePosixPath(member)
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    inner = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return not hidden and not member.endswith("/") and inner.suffix.lower() in FORMATS
+
+
+def _listed(names: Iterable[str], most: int = 5) -> str:
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "nothing") + more

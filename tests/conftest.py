@@ -1,0 +1,41 @@
+"""Fixtures: a store in a folder of its own, and a way to run Python in a process of its own."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import mdstore
+
+
+@pytest.fixture
+def store(tmp_path):
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        yield store
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Run a script in a new process; it sees the package, and `sys.argv[1:]`. Return what it printed."""
+
+    def run(script, *args, check=True, stdin=False, env=None):
+        code = textwrap.dedent(script)
+        command = [sys.executable, *(["-"] if stdin else ["-c", code]), *map(str, args)]
+        done = subprocess.run(
+            command,
+            input=code if stdin else None,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, **(env or {})},
+        )
+        if check:
+            assert done.returncode == 0, done.stderr
+            return done.stdout.strip()
+        return done
+
+    return run

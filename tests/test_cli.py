@@ -1,0 +1,466 @@
+"""The command line: what lands, what is printed where, how it ends."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+import mdstore
+from mdstore.cli import app
+from mdstore.files import write
+from tests.candles import walk
+from tests.real import real
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+COMMANDS = ["demo", "import", "export", "show", "sql", "series", "delete", "backup", "check"]
+HEADER = "timestamp,open,high,low,close,volume\n"
+# What the environment may hold that would change what is tested; xdist sets COLUMNS.
+FOREIGN = ("MDSTORE_FILE", "COLUMNS")
+ROW = "2025-09-01T00:0{}:00,1,2,0.5,1.5,10\n"
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch):
+    """Run a command in an empty folder, in this process; a traceback fails the test."""
+    monkeypatch.chdir(tmp_path)
+    for name in FOREIGN:
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments, code=0, given=None):
+        done = CliRunner().invoke(app, list(map(str, arguments)), input=given, prog_name="mdstore")
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == code, done.output
+        return done
+
+    return run
+
+
+@pytest.fixture
+def filled(cli, tmp_path):
+    """As `cli`, with KRW-BTC 1m and 1h and KRW-ETH 1m stored."""
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        store.write("KRW-BTC", "1m", walk(300))
+        store.write("KRW-BTC", "1h", walk(24, start=1_756_684_800_000, step=3_600_000))
+        store.write("KRW-ETH", "1m", walk(200, seed=1))
+    return cli
+
+
+def mdstore_process(folder, *arguments, **options):
+    """Start the command line as a user does: in a process of its own."""
+    environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    return subprocess.Popen(
+        [sys.executable, "-m", "mdstore", *map(str, arguments)], cwd=folder, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **options,
+    )  # fmt: skip
+
+
+def finished(process):
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def candles_file(folder, name="KRW-BTC-1m.csv", rows=5):
+    path = folder / name
+    path.write_text(HEADER + "".join(ROW.format(i) for i in range(rows)))
+    return path
+
+
+# ---- import
+
+
+def test_import_says_what_landed_and_what_it_inferred(cli, tmp_path):
+    candles_file(tmp_path)
+    done = cli("import", "KRW-BTC-1m.csv")
+    assert re.search(r"KRW-BTC-1m.csv +KRW-BTC +1m +5 +0 +0 +2025-09-01 +2025-09-01 00:04", done.stdout)
+    assert "the symbol was taken from the file's name; --symbol says otherwise" in done.stderr
+    again = cli("import", "KRW-BTC-1m.csv")
+    assert re.search(r"KRW-BTC +1m +0 +0 +5 ", again.stdout)
+
+
+def test_options_go_before_what_the_file_says(cli, tmp_path):
+    candles_file(tmp_path, "AAPL_data-1m.csv")
+    cli("import", "AAPL_data-1m.csv", "--symbol", "X", "--timeframe", "1m")
+    cli("import", "AAPL_data-1m.csv", "--symbol-from-filename", "{symbol}_*")
+    series = json.loads(cli("series", "--json").stdout)
+    assert [(one["symbol"], one["timeframe"]) for one in series] == [("AAPL", "1m"), ("X", "1m")]
+
+
+def test_align_and_unit_are_passed_on(cli, tmp_path):
+    (tmp_path / "X-1m.csv").write_text(HEADER + "86430,1,1,1,1,1\n86490,1,1,1,1,1\n")
+    assert "timestamp is a time" in cli("import", "X-1m.csv", code=1).stderr
+    assert "--align floor" in cli("import", "X-1m.csv", "--unit", "s", code=1).stderr
+    cli("import", "X-1m.csv", "--unit", "s", "--align", "floor")
+    assert json.loads(cli("series", "--json").stdout)[0]["first"] == "1970-01-02T00:00:00+00:00"
+    (tmp_path / "X-1m.csv").write_text(HEADER + "946684800,1,1,1,1,1\n946684860000,1,1,1,1,1\n")
+    assert "--unit s, ms, us or ns" in cli("import", "X-1m.csv", code=1).stderr
+
+
+def test_a_bad_file_in_a_folder_is_reported_and_the_others_land(cli, tmp_path):
+    candles_file(tmp_path, "A-1m.csv")
+    (tmp_path / "B-1m.csv").write_text("what,is,this\n")
+    (tmp_path / "C-1m.csv").write_text(HEADER + ROW.format(0) + "2025-09-01T00:01:00,3,2,1,1,1\n")
+    candles_file(tmp_path, "D-1m.csv")
+    done = cli("import", ".", code=1)
+    assert "error: B-1m.csv: no column for timestamp" in done.stderr
+    assert "error: C-1m.csv: row 1" in done.stderr
+    assert "--on-invalid quarantine" in done.stderr
+    assert "2 of 4 files landed whole" in done.stderr
+    assert [one["symbol"] for one in json.loads(cli("series", "--json").stdout)] == ["A", "D"]
+
+
+def test_sp500_with_its_dirty_row_quarantined(cli):
+    done = cli("import", real("sp500"), "--on-invalid", "quarantine", "--json")
+    report = json.loads(done.stdout)
+    assert len(report["files"]) == 59
+    assert (report["totals"]["inserted"], report["totals"]["quarantined"]) == (72_869, 1)
+    assert report["failures"] == []
+    quarantine = json.loads(cli("sql", "--json", "FROM quarantine").stdout)
+    assert [(one["symbol"], one["column"], one["rule"]) for one in quarantine] == [
+        ("AOS", "high", "open <= high")
+    ]
+
+
+def test_every_recorded_source_lands(cli):
+    done = cli("import", real("upbit"), real("lean"), real("smtm"), real("plotly"), real("binance_kline"),
+               real("freqtrade"), "--json", code=1)  # fmt: skip
+    report = json.loads(done.stdout)
+    assert [Path(one["file"]).name for one in report["failures"]] == ["XRP_ETH-trades.feather"]
+    rows = {
+        (one["symbol"], one["timeframe"]): one["rows"] for one in json.loads(cli("series", "--json").stdout)
+    }
+    assert rows["BTC_KRW", "1m"] == 47_598
+    assert rows["KRW-BTC", "3m"] == 300
+    assert rows["BTCUSD", "1m"] == 12_423
+    assert rows["UNITTEST_BTC", "1m"] == 13_681
+    # Feather and JSON of the same candles differ by an ulp in many rows: the later file's bits are stored.
+    updated = {Path(one["file"]).name: one["updated"] for one in report["files"]}
+    assert updated["UNITTEST_BTC-1m.json"] == 5_655
+
+
+def test_lean_zips_land_in_one_transaction_each(cli):
+    report = json.loads(cli("import", real("lean", "minute"), "--json").stdout)
+    assert {tuple(one["symbols"]) for one in report["files"]} == {("BTCUSD",)}
+    assert any("midnight UTC" in note for one in report["files"] for note in one["notes"])
+
+
+def test_a_zip_of_several_series_lands_whole_or_not_at_all(cli, tmp_path):
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("A-1m.csv", HEADER + ROW.format(0))
+        archive.writestr("B-1m.csv", HEADER + "2025-09-01,3,2,1,1,1\n")
+    cli("import", "x.zip", code=1)
+    assert json.loads(cli("series", "--json").stdout) == []
+    cli("import", "x.zip", "--on-invalid", "drop")
+    assert [one["symbol"] for one in json.loads(cli("series", "--json").stdout)] == ["A"]
+
+
+def test_several_symbols_are_not_buried_under_one(cli, tmp_path):
+    (tmp_path / "x.csv").write_text("symbol," + HEADER + "A," + ROW.format(0) + "B," + ROW.format(1))
+    done = cli("import", "x.csv", "--symbol", "C", "-t", "1m", code=1)
+    assert "its symbol column holds several (A, B...)" in done.stderr
+    cli("import", "x.csv", "-t", "1m")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("prices_of_mine-1m.csv", "which symbol?"), ("A.csv", "which timeframe?")],
+)
+def test_what_cannot_be_told_is_asked_for(cli, tmp_path, name, message):
+    (tmp_path / name).write_text(HEADER + ROW.format(0))
+    assert message in cli("import", name, code=1).stderr
+
+
+def test_paths_that_are_not_there_or_hold_nothing(cli, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "error: nowhere: no such file or folder" in cli("import", "nowhere", code=1).stderr
+    assert "error: empty: no candle files" in cli("import", "empty", code=1).stderr
+    assert (
+        "not both" in cli("import", "empty", "-s", "A", "--symbol-from-filename", "{symbol}", code=2).output
+    )
+    assert not (tmp_path / "market_data.sqlite3").exists()
+
+
+def test_a_store_is_no_data_file(filled):
+    done = filled("import", "market_data.sqlite3", code=1)
+    assert "market_data.sqlite3: .sqlite3 is no format that can be read" in done.stderr
+
+
+def test_ctrl_c_rolls_the_file_back_and_says_how_far_it_got(tmp_path):
+    candles_file(tmp_path, "A-1m.csv")
+    rows = (f"{1_500_000_000_000 + i * 60_000},1.5,2.5,0.5,2.0,{i}\n" for i in range(1_500_000))
+    (tmp_path / "B-1m.csv").write_text(HEADER + "".join(rows))
+    process = mdstore_process(tmp_path, "import", "A-1m.csv", "B-1m.csv")
+    wait_until_wal_grows(tmp_path / "market_data.sqlite3-wal")
+    process.send_signal(signal.SIGINT)
+    code, out, err = finished(process)
+    assert code == 130, err
+    assert "Traceback" not in err
+    assert "A-1m.csv" in out
+    said = re.search(
+        r"interrupted: 1 of 2 files landed, 5 rows; B-1m.csv was rolled back after ([\d,]+) rows", err
+    )
+    assert int(said[1].replace(",", "")) >= 50_000
+    assert "Run the same command again" in err
+    with mdstore.open(tmp_path / "market_data.sqlite3", create=False) as store:
+        assert store.check() == []
+        assert store.series()["symbol"].to_list() == ["A"]
+
+
+def wait_until_wal_grows(path, size=2_000_000, seconds=60):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if path.exists() and path.stat().st_size > size:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"{path.name} never grew to {size} bytes")
+
+
+# ---- export
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv.gz", "json", "ndjson", "parquet", "feather", "arrow"])
+def test_export_and_import_are_exact(filled, tmp_path, suffix):
+    filled("export", f"out.{suffix}", "-t", "1m")
+    done = filled("-f", "other.sqlite3", "import", f"out.{suffix}", "--json")
+    assert json.loads(done.stdout)["totals"]["inserted"] == 500
+    with (
+        mdstore.open(tmp_path / "market_data.sqlite3") as one,
+        mdstore.open(tmp_path / "other.sqlite3") as other,
+    ):
+        assert one.candles(None, "1m").rows() == other.candles(None, "1m").rows()
+
+
+def test_export_takes_symbols_and_ranges(filled, tmp_path):
+    filled("export", "x.parquet", "KRW-ETH", "--start", "2025-09-01T00:10", "--end", "2025-09-01T00:15")
+    frame = pl.read_parquet(tmp_path / "x.parquet")
+    assert frame.columns == ["symbol", "timeframe", "timestamp", "open", "high", "low", "close", "volume"]
+    assert frame["symbol"].to_list() == ["KRW-ETH"] * 5
+
+
+def test_export_does_not_replace_unless_forced(filled, tmp_path):
+    (tmp_path / "x.csv").write_text("precious")
+    assert "--force" in filled("export", "x.csv", "-t", "1m", code=1).stderr
+    assert (tmp_path / "x.csv").read_text() == "precious"
+    assert json.loads(filled("export", "x.csv", "-t", "1m", "--force", "--json").stdout) == {
+        "file": "x.csv",
+        "rows": 500,
+    }
+
+
+def test_export_where_there_is_no_folder(filled):
+    done = filled("export", "no/where/x.csv", "-t", "1m", code=1)
+    assert done.stderr == "error: no/where/x.csv: No such file or directory\n"
+    assert "cannot write this format" in filled("export", "x.xlsx", "-t", "1m", code=1).stderr
+
+
+# ---- show, sql, series
+
+
+def test_show_prints_table_and_chart(filled):
+    done = filled("show", "KRW-ETH", "-n", "3")
+    assert "KRW-ETH 1m" in done.stdout
+    assert "┃" in done.stdout
+    assert re.findall(r"2025-09-01 03:1\d", done.stdout)[-3:] == [
+        "2025-09-01 03:17",
+        "2025-09-01 03:18",
+        "2025-09-01 03:19",
+    ]
+    assert "┃" not in filled("show", "KRW-ETH", "--no-chart").stdout
+
+
+def test_show_json_is_exact(filled, tmp_path):
+    rows = json.loads(filled("show", "KRW-ETH", "-n", "300", "--json").stdout)
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        frame = store.candles("KRW-ETH", "1m")
+    assert [row["close"] for row in rows] == frame["close"].to_list()
+    assert rows[0]["timestamp"] == "2025-09-01T00:00:00+00:00"
+
+
+def test_show_asks_which_timeframe_and_suggests_symbols(filled):
+    done = filled("show", "KRW-BTC", code=1)
+    assert "several timeframes of KRW-BTC are stored: 1h, 1m" in done.stderr
+    assert "Did you mean KRW-BTC?" in filled("show", "krw-btx", code=1).stderr
+    assert "error:" in filled("show", "KRW-BTX", "1m", code=1).stderr
+    assert "is no timeframe" in filled("show", "KRW-BTC", "7x", code=1).stderr
+    assert "no bars" in filled("show", "KRW-ETH", "--start", "2030-01-01").stdout
+    assert "start" in filled("show", "KRW-ETH", "--start", "whenever", code=1).stderr
+
+
+def test_prices_have_the_digits_they_need(cli, tmp_path):
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        store.write(
+            "KRW-BTC", "1d", [("2025-09-01", 150_700_000, 150_803_000, 150_640_000, 150_803_000, 1.51931528)]
+        )
+        store.write("ADABTC", "1d", [("2025-09-01", 0.0000282, 0.00002821, 0.00002817, 0.00002818, 85342.7)])
+    assert re.search(
+        r"150,700,000 +150,803,000 +150,640,000 +150,803,000 +1\.51931528", cli("show", "KRW-BTC").stdout
+    )
+    assert re.search(r"0\.00002820 +0\.00002821 +0\.00002817 +0\.00002818", cli("show", "ADABTC").stdout)
+
+
+def test_sql_prints_a_table_or_json_or_reads_stdin(filled):
+    query = "SELECT symbol, timeframe, count(*) AS bars FROM candles GROUP BY ALL ORDER BY ALL"
+    assert re.search(r"KRW-BTC +1h +24", filled("sql", query).stdout)
+    assert json.loads(filled("sql", "--json", "-", given=query).stdout)[0] == {
+        "symbol": "KRW-BTC", "timeframe": "1h", "bars": 24,
+    }  # fmt: skip
+    many = filled("sql", "FROM candles", "-n", "3")
+    assert "3 of 524 rows" in many.stderr
+    odd = json.loads(
+        filled(
+            "sql", "--json", "SELECT 'nan'::DOUBLE AS a, [1, 2] AS b, DATE '2025-09-01' AS c, NULL AS d"
+        ).stdout
+    )
+    assert odd == [{"a": None, "b": [1, 2], "c": "2025-09-01", "d": None}]
+
+
+@pytest.mark.parametrize("query", ["SELEC", "DELETE FROM candles", "SELECT nothing FROM candles"])
+def test_bad_sql_is_an_error_and_changes_nothing(filled, query):
+    done = filled("sql", query, code=1)
+    assert done.stderr.startswith("error: ")
+    assert done.stdout == ""
+    assert len(json.loads(filled("series", "--json").stdout)) == 3
+
+
+def test_wide_tables_stay_whole_in_a_pipe(filled):
+    long = "x" * 400
+    assert long in filled("sql", f"SELECT 1 AS a, '{long}' AS b").stdout
+
+
+def test_series(filled):
+    out = filled("series").stdout
+    assert re.search(r"KRW-BTC +1m +2025-09-01 +2025-09-01 04:59 +300 +[\d.]+ KB", out)
+    assert json.loads(filled("series", "--json").stdout)[0]["first"] == "2025-09-01T00:00:00+00:00"
+
+
+# ---- delete, backup, check
+
+
+def test_delete_asks_and_yes_does_not(filled):
+    done = filled("delete", "KRW-BTC", "1m", given="n\n", code=1)
+    assert "Delete KRW-BTC 1m, 300 rows?" in done.output
+    assert "300 rows deleted" in filled("delete", "KRW-BTC", "1m", given="y\n").stdout
+    done = filled("delete", "KRW-ETH", "--start", "2025-09-01T01:00", "--yes", "--json")
+    assert json.loads(done.stdout) == {"deleted": 140}
+    assert "Did you mean KRW-ETH?" in filled("delete", "KRW-ETX", code=1).stderr
+
+
+def test_backup_and_check(filled, tmp_path):
+    assert "copy.sqlite3 written" in filled("backup", "copy.sqlite3").stdout
+    assert "is sound" in filled("-f", "copy.sqlite3", "check").stdout
+    assert json.loads(filled("check", "--json").stdout) == []
+    (tmp_path / "broken.sqlite3").write_bytes(b"no database at all" * 300)
+    assert "error:" in filled("-f", "broken.sqlite3", "check", code=1).stderr
+
+
+# ---- all commands
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "x.csv"], ["show", "A"], ["sql", "SELECT 1"], ["series"], ["delete", "A", "--yes"],
+        ["backup", "y.sqlite3"], ["check"],
+    ],
+)  # fmt: skip
+def test_only_import_and_demo_create_a_store(cli, tmp_path, arguments):
+    done = cli(*arguments, code=1)
+    assert done.stderr.startswith("error: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_store_is_named_before_or_after_the_command_or_by_the_environment(cli, tmp_path, monkeypatch):
+    candles_file(tmp_path)
+    cli("-f", "a.sqlite3", "import", "KRW-BTC-1m.csv")
+    cli("import", "KRW-BTC-1m.csv", "--store", "b.sqlite3")
+    monkeypatch.setenv("MDSTORE_FILE", "c.sqlite3")
+    cli("import", "KRW-BTC-1m.csv")
+    assert sorted(path.name for path in tmp_path.glob("*.sqlite3")) == ["a.sqlite3", "b.sqlite3", "c.sqlite3"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(cli, command):
+    assert "--store" in cli(command, "--help").stdout
+
+
+def test_the_commands_are_all_listed_here(cli):
+    names = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert names == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_documented(command):
+    if not README.exists():
+        pytest.skip("no README.md: these tests run from a clone")
+    assert re.search(rf"mdstore (-f \S+ )?{command}\b", README.read_text()), (
+        f"README.md says nothing of `mdstore {command}`"
+    )
+
+
+def test_symbols_complete(filled):
+    from mdstore.cli.shell import complete_symbol
+
+    class Context:
+        params = {}  # noqa: RUF012 - stands in for typer's
+
+        def find_root(self):
+            return self
+
+    assert complete_symbol(Context(), "KRW-B") == ["KRW-BTC"]
+    Context.params = {"file": Path("nowhere.sqlite3")}
+    assert complete_symbol(Context(), "K") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["series"], 1, "error: "),
+        (["import", "nowhere.csv"], 1, "error: nowhere.csv: no such file or folder"),
+        (["show"], 2, "Missing argument"),
+        (["sow"], 2, "No such command"),
+        (["show", "A", "-n", "0"], 2, "Invalid value"),
+    ],
+)
+def test_mistakes_end_without_a_traceback(tmp_path, arguments, code, message):
+    returned, out, err = finished(mdstore_process(tmp_path, *arguments))
+    assert (returned, out) == (code, "")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        store.write("A", "1m", walk(20_000))
+    process = mdstore_process(tmp_path, "show", "A", "-n", "20000", "--json")
+    process.stdout.readline()
+    process.stdout.close()
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+    process.wait(timeout=60)
+
+
+def test_version(cli):
+    assert re.fullmatch(r"mdstore \d+\.\d+\.\d+\n", cli("--version").stdout)
+
+
+def test_help_loads_only_the_commands(tmp_path):
+    code = "import sys, mdstore.cli; print(*[m for m in sys.modules if m.startswith('mdstore.cli.')])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert sorted(done.stdout.split()) == ["mdstore.cli.commands", "mdstore.cli.shell"]
+
+
+def test_written_files_are_what_import_takes(cli, tmp_path):
+    write(walk(50), tmp_path / "KRW-BTC-1m.parquet")
+    assert json.loads(cli("import", "KRW-BTC-1m.parquet", "--json").stdout)["totals"]["inserted"] == 50

@@ -1,0 +1,240 @@
+"""The scanner process: started when needed, reused, restarted, and gone when it should be."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import mdstore
+from mdstore import ScannerError, StoreClosedError
+from mdstore.candles import repository
+from mdstore.candles.scanner import Scanner
+from tests.candles import bits, walk
+
+
+@pytest.fixture
+def scanning(store, monkeypatch):
+    """A store whose every read goes through the scanner."""
+    monkeypatch.setattr(repository, "SCAN_ROWS", -1)
+    monkeypatch.setattr(repository, "SCAN_ROWS_COLD", -1)
+    store.write("A", "1m", walk(100))
+    return store
+
+
+def process(store):
+    return store._candles._scanner._process
+
+
+def is_gone(pid):
+    """Tell whether a process is neither running nor a zombie."""
+    return not os.path.exists(f"/proc/{pid}")
+
+
+def until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+def test_it_is_started_on_first_need_reused_and_ended_at_close(store, scanning):
+    assert process(store) is None
+    store.candles("A", "1m")
+    first = process(store).pid
+    store.sql("SELECT 1")
+    store.candles("A", "1m")
+    assert process(store).pid == first
+    store.close()
+    assert is_gone(first)
+    with pytest.raises(StoreClosedError):
+        store.candles("A", "1m")
+
+
+def test_a_small_read_starts_nothing(store):
+    store.write("A", "1m", walk(100))
+    store.candles("A", "1m")
+    assert process(store) is None
+
+
+def test_it_is_started_again_when_it_was_killed(store, scanning):
+    store.candles("A", "1m")
+    dead = process(store).pid
+    os.kill(dead, signal.SIGKILL)
+    assert bits(store.candles("A", "1m")) == bits(walk(100))
+    assert process(store).pid != dead
+    assert until(lambda: is_gone(dead))
+
+
+def test_a_read_during_which_it_dies_is_retried_once_then_fails_clearly(store, scanning, monkeypatch):
+    deaths = []
+    started = Scanner._started
+
+    def start_and_kill(self):
+        child = started(self)
+        if len(deaths) < limit:
+            deaths.append(child.pid)
+            child.kill()
+            child.wait()
+        return child
+
+    monkeypatch.setattr(Scanner, "_started", start_and_kill)
+    limit = 1
+    assert len(store.candles("A", "1m")) == 100
+    limit = 3
+    with pytest.raises(ScannerError, match=r"died twice.*exit status -9"):
+        store.candles("A", "1m")
+    limit = 0
+    assert len(store.candles("A", "1m")) == 100
+    assert all(is_gone(pid) for pid in deaths)
+
+
+def test_it_ends_by_itself_when_idle_and_leaves_no_zombie(store, scanning):
+    store._candles._scanner._idle_seconds = 0.3
+    store.candles("A", "1m")
+    pid = process(store).pid
+    assert until(lambda: is_gone(pid))
+    assert len(store.candles("A", "1m")) == 100
+
+
+def test_it_ends_when_its_parent_is_killed(python, tmp_path):
+    pid = python(
+        """
+        import os, mdstore
+        store = mdstore.open("s.sqlite3")
+        store.sql("SELECT 1")
+        print(store._candles._scanner._process.pid, flush=True)
+        os.kill(os.getpid(), 9)
+        """,
+        check=False,
+    ).stdout.strip()
+    assert until(lambda: is_gone(int(pid)))
+
+
+def test_no_descriptor_is_left_open(store, scanning):
+    store.candles("A", "1m")
+    before = set(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        os.kill(process(store).pid, signal.SIGKILL)
+        store.candles("A", "1m")
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_ctrl_c_during_a_scan_leaves_a_store_that_works(store, scanning):
+    store.sql("SELECT 1")
+    timer = threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        store.sql("SELECT count(*) FROM range(10000000000) a, range(1000) b WHERE a.range % 7 = b.range")
+    timer.join()
+    assert len(store.candles("A", "1m")) == 100
+
+
+def test_threads_share_a_store(store, scanning):
+    def read(number):
+        if number % 3 == 0:
+            store.write(f"S{number}", "1m", walk(20))
+        return bits(store.candles("A", "1m"))
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(read, range(40)))
+    assert all(answer == bits(walk(100)) for answer in answers)
+    assert store.check() == []
+
+
+def test_a_script_without_a_main_guard_runs_once(python):
+    assert python("""
+        import mdstore
+        print("started")
+        with mdstore.open("s.sqlite3") as store:
+            print(store.sql("SELECT 42 AS x")["x"][0])
+    """).split() == ["started", "42"]
+
+
+def test_code_without_a_file_works_as_in_a_notebook(python):
+    assert (
+        python(
+            """
+        import asyncio, mdstore
+
+        async def cell():
+            with mdstore.open("s.sqlite3") as store:
+                return store.sql("SELECT 42 AS x")["x"][0]
+
+        print(asyncio.run(cell()))
+        """,
+            stdin=True,
+        )
+        == "42"
+    )
+
+
+def test_files_of_the_users_folder_do_not_shadow_the_scanners_modules(python, tmp_path):
+    (tmp_path / "duckdb.py").write_text("raise SystemExit('shadowed')")
+    script = "import sys; sys.path.pop(0); import mdstore; print(mdstore.open('s.sqlite3').sql('SELECT 1 AS x')['x'][0])"
+    assert python(script) == "1"
+
+
+def read_all(path):
+    with mdstore.open(path) as store:
+        return len(store.sql("SELECT * FROM candles WHERE symbol = 'A'"))
+
+
+def use_given(store):
+    return len(store.candles("A", "1m")), store.write("B", "1m", walk(5)).inserted
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_processes_open_the_same_file_or_are_handed_the_store(store, scanning, method):
+    store.candles("A", "1m")
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert pool.map(read_all, [store.path] * 2) == [100, 100]
+        assert pool.apply(use_given, (store,)) == (100, 5)
+    assert len(store.candles("B", "1m")) == 5
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_and_its_parent_both_go_on(store, scanning):
+    store.candles("A", "1m")
+    child = os.fork()
+    if not child:
+        try:
+            ok = len(store.candles("A", "1m")) == 100 and store.write("child", "1m", walk(7)).inserted == 7
+            store.close()
+        except BaseException:
+            ok = False
+        os._exit(0 if ok else 1)
+    for number in range(20):
+        store.write(f"parent{number}", "1m", walk(3))
+        assert len(store.candles("A", "1m")) == 100
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(store.candles("child", "1m")) == 7
+    assert store.check() == []
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_in_the_middle_of_a_write_does_not_touch_it(store):
+    statuses = []
+
+    def chunks():
+        yield walk(5)
+        child = os.fork()
+        if not child:
+            try:
+                store.candles("A", "1m")
+                os._exit(1)
+            except StoreClosedError:
+                os._exit(0)
+            finally:
+                os._exit(2)
+        statuses.append(os.waitpid(child, 0)[1])
+        yield walk(10)
+
+    assert store.write("A", "1m", chunks()).inserted == 10
+    assert statuses == [0]
+    assert len(store.candles("A", "1m")) == 10
+    assert store.check() == []

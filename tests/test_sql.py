@@ -1,0 +1,222 @@
+"""SQL: read-only, typed, of one snapshot, and bounded by its WHERE."""
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import mdstore
+from mdstore import QueryError
+from mdstore.candles.pushdown import wanted
+from tests.candles import MINUTE, START, bits, walk
+
+SYMBOLS = ("A", "B", "C")
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    with mdstore.open(tmp_path_factory.mktemp("sql") / "market_data.sqlite3") as store:
+        for seed, symbol in enumerate(SYMBOLS):
+            store.write(symbol, "1m", walk(120, seed=seed))
+            store.write(symbol, "1h", walk(48, seed=seed, step=60 * MINUTE))
+        yield store
+
+
+@pytest.fixture(scope="module")
+def plain(full):
+    """DuckDB over the same candles in memory, to compare answers with."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        parts = [
+            full.candles(None, bar).select(
+                pl.col("symbol").cast(pl.String), pl.lit(bar).alias("timeframe"), pl.exclude("symbol")
+            )
+            for bar in ("1m", "1h")
+        ]
+        every = pl.concat(parts).to_arrow()  # noqa: F841 - DuckDB finds it by name
+        connection.execute("CREATE TABLE candles AS SELECT * FROM every")
+        yield connection
+
+
+def bounds(query):
+    import json
+
+    return wanted(json.loads(duckdb.execute("SELECT json_serialize_sql(?)", [query]).fetchone()[0]))
+
+
+def test_the_tables_are_typed_and_exact(full):
+    frame = full.sql("SELECT * FROM candles WHERE symbol = 'A' AND timeframe = '1m' ORDER BY timestamp")
+    assert frame.schema == {
+        "symbol": pl.String, "timeframe": pl.String, "timestamp": pl.Datetime("ms", "UTC"),
+        "open": pl.Float64, "high": pl.Float64, "low": pl.Float64, "close": pl.Float64, "volume": pl.Float64,
+    }  # fmt: skip
+    assert bits(frame.drop("symbol", "timeframe")) == bits(walk(120))
+    series = full.sql("SELECT * FROM series ORDER BY ALL")
+    assert series.drop("revision").rows() == full.series().drop("revision", "bytes").rows()
+
+
+def test_time_functions_work_in_utc(full):
+    frame = full.sql("""
+        SELECT time_bucket(INTERVAL 1 hour, timestamp) AS hour, first(open ORDER BY timestamp) AS open, count(*) AS bars
+        FROM candles WHERE symbol = 'B' AND timeframe = '1m' GROUP BY hour ORDER BY hour
+    """)
+    assert frame["hour"].to_physical().to_list() == [START, START + 60 * MINUTE]
+    assert frame["bars"].to_list() == [60, 60]
+
+
+def test_columns_of_one_name_get_names_of_their_own(full):
+    frame = full.sql("SELECT a.close, b.close FROM candles a JOIN candles b USING (timestamp) LIMIT 1")
+    assert frame.columns == ["close", "close_1"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM candles",
+        "INSERT INTO candles SELECT * FROM candles",
+        "CREATE TABLE x AS SELECT 1",
+        "COPY (SELECT 1) TO 'x.csv'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO 'x.csv'",
+        "ATTACH 'x.db'",
+        "SET threads = 1",
+        "PRAGMA database_size; SELECT 1",
+        "SELECT 1; SELECT 2",
+        "",
+        "INSTALL httpfs",
+    ],
+)
+def test_what_is_no_single_read_is_refused(full, query, tmp_path, monkeypatch):
+    with pytest.raises(QueryError):
+        full.sql(query)
+    assert full.check() == []
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("SELEC 1", "syntax error"),
+        ("SELECT nope FROM candles", "nope"),
+        ("SELECT * FROM prices", "candles, series and quarantine"),
+        ("SELECT CAST(symbol AS INTEGER) FROM candles", "Could not convert"),
+    ],
+)
+def test_a_wrong_query_says_why_and_the_scanner_goes_on(full, query, message):
+    with pytest.raises(QueryError, match=message):
+        full.sql(query)
+    assert full.sql("SELECT 1 AS one")["one"].to_list() == [1]
+
+
+def test_an_error_in_the_middle_of_an_answer_is_an_error(full):
+    # The first rows are sent before the bad one is met; they must not pass for the whole answer.
+    query = "SELECT CASE WHEN i < 900000 THEN i ELSE CAST('x' || i AS BIGINT) END FROM range(1000000) t(i)"
+    with pytest.raises(QueryError, match="Could not convert"):
+        full.sql(query)
+    assert full.sql("SELECT 1 AS one")["one"].to_list() == [1]
+
+
+@pytest.mark.parametrize(
+    ("where", "names", "start", "end"),
+    [
+        ("symbol = 'A'", {"symbol": ["A"], "timeframe": None}, None, None),
+        (
+            "'A' = symbol AND timeframe IN ('1m', '1h')",
+            {"symbol": ["A"], "timeframe": ["1h", "1m"]},
+            None,
+            None,
+        ),
+        ("symbol IN ('A', 'B') AND symbol = 'B'", {"symbol": ["B"], "timeframe": None}, None, None),
+        ("timestamp >= '2025-09-01' AND close > 5", {"symbol": None, "timeframe": None}, START - 1, None),
+        ("DATE '2025-09-01' > timestamp", {"symbol": None, "timeframe": None}, None, START + 2),
+        (
+            "timestamp BETWEEN '2025-09-01' AND TIMESTAMP '2025-09-01 00:01:00'",
+            {"symbol": None, "timeframe": None},
+            START - 1,
+            START + MINUTE + 2,
+        ),
+    ],
+)
+def test_bounds_are_read_off_the_where(where, names, start, end):
+    assert bounds(f"SELECT * FROM candles WHERE {where}") == {
+        **names,
+        "start": start,
+        "end": end,
+        "references": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM candles",
+        "SELECT * FROM candles WHERE symbol = 'A' OR close > 1",
+        "SELECT * FROM candles WHERE NOT symbol = 'A'",
+        "SELECT * FROM candles WHERE upper(symbol) = 'A'",
+        "SELECT * FROM candles WHERE symbol > 'A'",
+        "SELECT * FROM candles WHERE timestamp > now() - INTERVAL 1 DAY",
+        "SELECT * FROM candles c, candles d WHERE c.symbol = 'A'",
+        "SELECT * FROM candles c ASOF JOIN candles d ON c.timestamp >= d.timestamp WHERE d.symbol = 'A' AND c.symbol = 'B'",
+        "SELECT * FROM candles c(symbol, x) WHERE symbol = '1m'",
+        "WITH candles AS (SELECT 'A' AS symbol) SELECT * FROM candles WHERE symbol = 'A'",
+        "SELECT * FROM candles WHERE symbol = 'A' UNION ALL SELECT * FROM candles",
+        "SELECT * FROM candles JOIN series USING (symbol) WHERE candles.symbol = 'A'",
+        "SELECT * FROM series",
+    ],
+)
+def test_where_nothing_is_certain_there_are_no_bounds(query):
+    assert bounds(query) is None
+
+
+atoms = st.sampled_from(
+    [
+        "symbol = 'A'", "symbol IN ('A', 'C')", "'B' = symbol", "symbol <> 'A'", "timeframe = '1m'", "timeframe = '60m'",
+        "timestamp >= '2025-09-01T00:30'", "timestamp < '2025-09-01 01:00:00'", "timestamp > DATE '2025-09-01'",
+        "timestamp BETWEEN '2025-09-01T00:10' AND '2025-09-02'", "'2025-09-01T00:30:00Z' <= timestamp",
+        "timestamp = '2025-09-01T00:30'", "close > 150", "symbol IS NOT NULL", "symbol = NULL",
+    ]
+)  # fmt: skip
+wheres = st.recursive(
+    atoms,
+    lambda inner: st.tuples(inner, st.sampled_from(["AND", "OR"]), inner).map(
+        lambda t: f"({t[0]} {t[1]} {t[2]})"
+    ),
+    max_leaves=4,
+)
+shapes = st.sampled_from(
+    [
+        "SELECT symbol, timeframe, count(*), sum(close), min(timestamp) FROM candles WHERE {one} GROUP BY ALL ORDER BY ALL",
+        "SELECT count(*), max(high) FROM (SELECT * FROM candles WHERE {one}) WHERE {two}",
+        "SELECT count(*) FROM candles a JOIN candles b USING (timestamp, timeframe) WHERE a.symbol = 'A' AND b.symbol = 'B' AND {a}",
+        "SELECT count(*), count(b.close) FROM candles a LEFT JOIN candles b ON a.timestamp = b.timestamp AND b.symbol = 'C' WHERE a.symbol = 'A' AND a.timeframe = '1m'",
+        "SELECT count(b.close) FROM candles a ASOF JOIN candles b ON a.timestamp >= b.timestamp WHERE a.symbol = 'A' AND b.symbol = 'B'",
+        "SELECT (SELECT max(close) FROM candles WHERE {one}) AS x, count(*) FROM candles WHERE {two}",
+        "WITH w AS (SELECT * FROM candles WHERE {one}) SELECT count(*) FROM w JOIN candles c USING (symbol, timestamp) WHERE c.timeframe = '1m'",
+        "SELECT count(*) FROM candles WHERE {one} AND close > (SELECT avg(close) FROM candles WHERE {two})",
+    ]
+)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(shape=shapes, one=wheres, two=wheres)
+def test_a_bounded_query_answers_as_duckdb_does_over_all_candles(full, plain, shape, one, two):
+    qualified = (
+        one.replace("symbol", "a.symbol")
+        .replace("timestamp", "a.timestamp")
+        .replace("close", "a.close")
+        .replace("timeframe", "a.timeframe")
+    )
+    query = shape.format(one=one, two=two, a=qualified)
+    expected = plain.execute(query).pl()
+    assert full.sql(query).rows() == expected.rows()
+
+
+def test_explain_says_whether_a_query_was_bounded(full):
+    assert "bounds" in full.explain(sql="SELECT close FROM candles WHERE symbol = 'A'").reason
+    assert "whole" in full.explain(sql="SELECT close FROM candles").reason
+
+
+def test_quarantine_is_a_table_too(store):
+    store.write("A", "1m", walk(3).with_columns(volume=-1.0), on_invalid="quarantine")
+    assert store.sql("SELECT count(*) AS n, any_value(rule) AS rule FROM quarantine").rows() == [
+        (3, "volume >= 0")
+    ]
