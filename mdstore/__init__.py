@@ -10,6 +10,7 @@ from mdstore.candles.repository import CandleRepository, Explanation
 from mdstore.candles.writer import WriteResult
 from mdstore.errors import (
     FileFormatError,
+    ForkedError,
     InvalidInputError,
     LiveFileError,
     MarketDataError,
@@ -31,6 +32,7 @@ __all__ = [
     "CandleRepository",
     "Explanation",
     "FileFormatError",
+    "ForkedError",
     "InvalidInputError",
     "LiveFileError",
     "MarketDataError",

@@ -11,6 +11,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     ├── NoSuchSeriesError (LookupError)      nothing stored under that symbol and timeframe
     ├── QueryError (ValueError)              SQL that is wrong, or would write
     ├── StoreClosedError (RuntimeError)      used after close
+    ├── ForkedError (RuntimeError)           Polars would hang in this forked process
     ├── StoreFileError (OSError)             the file cannot be opened, is damaged or is no store
     │   ├── NewerSchemaError                 written by a newer mdstore; left untouched
     │   └── StoreBusyError (TimeoutError)    another process kept the write lock too long
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 __all__ = [
     "FileFormatError",
+    "ForkedError",
     "InvalidInputError",
     "LiveFileError",
     "MarketDataError",
@@ -83,6 +85,10 @@ class QueryError(MarketDataError, ValueError):
 
 class StoreClosedError(MarketDataError, RuntimeError):
     """The store was used after `close()`."""
+
+
+class ForkedError(MarketDataError, RuntimeError):
+    """Polars was running when this process was forked, and would hang in it."""
 
 
 class StoreFileError(MarketDataError, OSError):

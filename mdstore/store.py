@@ -15,6 +15,7 @@ import pyarrow as pa
 from mdstore.candles.repository import CandleRepository, Explanation
 from mdstore.candles.writer import Progress, WriteResult
 from mdstore.errors import InvalidInputError
+from mdstore.forks import refuse_broken_polars, watch_forks
 from mdstore.frames import frames
 from mdstore.schema import CANDLE_COLUMNS
 from mdstore.timeframe import Timeframe
@@ -72,6 +73,7 @@ class MarketDataStore:
     ) -> None:
         self._options = {"create": create, "busy_timeout": busy_timeout}
         self._clock = clock
+        watch_forks()
         self._candles = CandleRepository(_path(path), create=create, busy_timeout=busy_timeout)
 
     @property
@@ -152,11 +154,8 @@ class MarketDataStore:
 
         Raises `NoSuchSeriesError` for a series that is not stored, `InvalidInputError` and its kinds.
         """
-        frame = pl.from_arrow(
-            self.arrow(symbols, timeframe, start=start, end=end, limit=limit, columns=columns)
-        )
-        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
-        return frame
+        refuse_broken_polars()
+        return _frame(self._read(symbols, timeframe, start, end, limit, columns)[0])
 
     def arrow(
         self,
@@ -182,9 +181,8 @@ class MarketDataStore:
 
         Raises `QueryError` for SQL that is wrong or would change something, `ScannerError`.
         """
-        frame = pl.from_arrow(self._candles.sql(query)[0])
-        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
-        return frame
+        refuse_broken_polars()
+        return _frame(self._candles.sql(query)[0])
 
     def explain(
         self,
@@ -212,6 +210,7 @@ class MarketDataStore:
 
         `bytes` is each series' share of the file by rows. `revision` grows whenever a series changes.
         """
+        refuse_broken_polars()
         stored, size = self._candles.series()
         per_row = size / max(sum(s.rows for s in stored), 1)
         rows = [
@@ -223,6 +222,7 @@ class MarketDataStore:
 
     def quarantine(self) -> pl.DataFrame:
         """Return the rows that were set aside: when, the rule each breaks, and the row as JSON."""
+        refuse_broken_polars()
         frame = pl.DataFrame(self._candles.quarantine(), schema=QUARANTINE, orient="row")
         return frame.with_columns(pl.col("quarantined_at").cast(TIME))
 
@@ -286,6 +286,7 @@ class MarketDataStore:
     ) -> Iterator[Checked]:
         if align not in (None, "floor"):
             raise InvalidInputError(f"align={align!r} is neither None nor 'floor'")
+        refuse_broken_polars()
         terms, offset = Terms(unit, align, int(self._clock() * 1000)), 0
         for frame in long:
             yield check(frame, key, terms, offset)
@@ -310,6 +311,12 @@ class MarketDataStore:
             limit=_limit(limit),
             columns=_columns(columns, known),
         )
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
+    return frame
 
 
 def _reopen(path: Path, options: dict[str, Any]) -> MarketDataStore:

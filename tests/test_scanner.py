@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import mdstore
-from mdstore import ScannerError, StoreClosedError
+from mdstore import ForkedError, ScannerError, StoreClosedError
 from mdstore.candles import repository
 from mdstore.candles.scanner import Scanner
 from tests.candles import bits, walk
@@ -187,8 +187,7 @@ def use_given(store):
     return len(store.candles("A", "1m")), store.write("B", "1m", walk(5)).inserted
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_processes_open_the_same_file_or_are_handed_the_store(store, scanning, method):
     store.candles("A", "1m")
     with multiprocessing.get_context(method).Pool(2) as pool:
@@ -197,44 +196,76 @@ def test_processes_open_the_same_file_or_are_handed_the_store(store, scanning, m
     assert len(store.candles("B", "1m")) == 5
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_and_its_parent_both_go_on(store, scanning):
-    store.candles("A", "1m")
+FORK = """
+    import multiprocessing, os
+    import mdstore
+    from mdstore.candles import repository
+
+    repository.SCAN_ROWS = repository.SCAN_ROWS_COLD = -1
+    store = mdstore.open("s.sqlite3")
+
+    def work(number):
+        written = store.write(f"S{number}", "1m", [(1_756_684_800_000, 1, 2, 1, 2, number)]).inserted
+        return written, store.candles("A", "1m")["close"].to_list(), store.sql("SELECT 42 AS x")["x"][0]
+
+    print(store.arrow("A", "1m").num_rows)
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        print(pool.map(work, range(6)) == [(1, [1.5], 42)] * 6)
+    print(store.arrow("A", "1m").num_rows, work(6) == (1, [1.5], 42), store.series().height, store.check())
+"""
+
+
+def test_forked_children_and_their_parent_all_go_on(python, tmp_path):
+    with mdstore.open(tmp_path / "s.sqlite3") as store:
+        store.write("A", "1m", [(1_756_684_800_000, 1, 2, 1, 1.5, 0)])
+    assert python(FORK).splitlines() == ["1", "True", "1 True 8 []"]
+
+
+def forked(work):
+    """Run `work` in a forked child; return its exit status, 0 if it returned true."""
     child = os.fork()
     if not child:
         try:
-            ok = len(store.candles("A", "1m")) == 100 and store.write("child", "1m", walk(7)).inserted == 7
-            store.close()
+            os._exit(0 if work() else 1)
         except BaseException:
-            ok = False
-        os._exit(0 if ok else 1)
-    for number in range(20):
-        store.write(f"parent{number}", "1m", walk(3))
-        assert len(store.candles("A", "1m")) == 100
-    assert os.waitpid(child, 0)[1] == 0
-    assert len(store.candles("child", "1m")) == 7
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")
+def test_a_child_forked_from_a_process_that_uses_polars_reads_arrow_and_is_told(store, scanning):
+    assert len(store.candles("A", "1m")) == 100
+
+    def work():
+        for refused in (
+            lambda: store.candles("A", "1m"),
+            lambda: store.write("B", "1m", walk(1)),
+            store.series,
+        ):
+            with pytest.raises(ForkedError, match="spawn"):
+                refused()
+        return store.arrow("A", "1m").num_rows == 100 and store.delete("A", end=1_756_684_860_000) == 1
+
+    assert forked(work) == 0
+    assert len(store.candles("A", "1m")) == 99
     assert store.check() == []
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")
 def test_a_fork_in_the_middle_of_a_write_does_not_touch_it(store):
     statuses = []
 
+    def closed():
+        with pytest.raises(StoreClosedError):
+            store.arrow("A", "1m")
+        return True
+
     def chunks():
         yield walk(5)
-        child = os.fork()
-        if not child:
-            try:
-                store.candles("A", "1m")
-                os._exit(1)
-            except StoreClosedError:
-                os._exit(0)
-            finally:
-                os._exit(2)
-        statuses.append(os.waitpid(child, 0)[1])
+        statuses.append(forked(closed))
         yield walk(10)
 
-    assert store.write("A", "1m", chunks()).inserted == 10
+    assert store.write("A", "1m", chunks()).rows == 15
     assert statuses == [0]
     assert len(store.candles("A", "1m")) == 10
     assert store.check() == []

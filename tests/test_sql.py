@@ -188,7 +188,8 @@ shapes = st.sampled_from(
         "SELECT count(*), max(high) FROM (SELECT * FROM candles WHERE {one}) WHERE {two}",
         "SELECT count(*) FROM candles a JOIN candles b USING (timestamp, timeframe) WHERE a.symbol = 'A' AND b.symbol = 'B' AND {a}",
         "SELECT count(*), count(b.close) FROM candles a LEFT JOIN candles b ON a.timestamp = b.timestamp AND b.symbol = 'C' WHERE a.symbol = 'A' AND a.timeframe = '1m'",
-        "SELECT count(b.close) FROM candles a ASOF JOIN candles b ON a.timestamp >= b.timestamp WHERE a.symbol = 'A' AND b.symbol = 'B'",
+        "SELECT count(b.close), sum(b.close) FROM (SELECT * FROM candles WHERE symbol = 'A' AND {one}) a "
+        "ASOF JOIN (SELECT * FROM candles WHERE symbol = 'B' AND timeframe = '1m') b ON a.timestamp >= b.timestamp",
         "SELECT (SELECT max(close) FROM candles WHERE {one}) AS x, count(*) FROM candles WHERE {two}",
         "WITH w AS (SELECT * FROM candles WHERE {one}) SELECT count(*) FROM w JOIN candles c USING (symbol, timestamp) WHERE c.timeframe = '1m'",
         "SELECT count(*) FROM candles WHERE {one} AND close > (SELECT avg(close) FROM candles WHERE {two})",

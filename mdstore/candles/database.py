@@ -18,7 +18,7 @@ from pathlib import Path
 import apsw
 
 from mdstore.candles.guard import guard, open_elsewhere, unguard
-from mdstore.candles.migrations import migrate, refuse_newer
+from mdstore.candles.migrations import migrate, refuse_unknown
 from mdstore.errors import (
     InvalidInputError,
     LiveFileError,
@@ -185,7 +185,7 @@ class Database:
         con = apsw.Connection(os.fspath(self.path))
         try:
             con.set_busy_timeout(self._busy_ms)
-            if refuse_newer(con) == 0:
+            if refuse_unknown(con) == 0:
                 # These hold for a new file only, and only before its first table.
                 con.pragma("page_size", PAGE_SIZE)
                 con.pragma("auto_vacuum", "INCREMENTAL")

@@ -14,7 +14,7 @@ import apsw
 
 from mdstore.errors import NewerSchemaError, StoreFileError
 
-__all__ = ["MIGRATIONS", "Migration", "migrate", "refuse_newer"]
+__all__ = ["MIGRATIONS", "Migration", "migrate", "refuse_unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,24 +101,26 @@ def version_of(con: apsw.Connection) -> int:
     )
 
 
-def refuse_newer(con: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> int:
-    """Return the file's version; raise `NewerSchemaError` if this code does not know it. Changes nothing."""
+def refuse_unknown(con: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> int:
+    """Return the file's version, 0 for a new one; change nothing.
+
+    Raises `NewerSchemaError` if this code does not know it, `StoreFileError` if the file is somebody else's.
+    """
     version, newest = version_of(con), migrations[-1].version
     if version > newest:
         raise NewerSchemaError(
             f"{con.filename} has schema version {version}; this mdstore knows versions up to {newest}. The "
             "file was not changed. Hint: pip install --upgrade mdstore"
         )
+    if version == 0:
+        _refuse_foreign(con)
     return version
 
 
 def migrate(con: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> int:
     """Bring a file to the newest version, and return how many steps that took."""
-    version = refuse_newer(con, migrations)
-    if version == migrations[-1].version:
+    if refuse_unknown(con, migrations) == migrations[-1].version:
         return 0
-    if version == 0:
-        _refuse_foreign(con)
     return sum(_apply(con, step, migrations) for step in migrations)
 
 
@@ -126,7 +128,7 @@ def _apply(con: apsw.Connection, step: Migration, migrations: Sequence[Migration
     con.execute("BEGIN IMMEDIATE")
     try:
         # Read again inside the transaction: another process may have just done it.
-        pending = refuse_newer(con, migrations) < step.version
+        pending = refuse_unknown(con, migrations) < step.version
         if pending:
             con.execute(VERSIONS)
             con.execute(step.sql)

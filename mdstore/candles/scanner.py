@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ T = TypeVar("T")
 IDLE_SECONDS = 300.0
 PIPE_BYTES = 1 << 20  # Linux's limit for everyone; 64 KiB, the default, costs a switch each 1,300 rows
 QUIT_SECONDS = 5.0
+WAKE_SECONDS = 0.1
 F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, named only where the system has it
 
 
@@ -100,6 +102,7 @@ class Scanner:
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
+            _wait(process.stdout)
             answer = _line(process)
             result = read(answer, process.stdout) if "error" not in answer else None
             if "rows" in answer:
@@ -172,6 +175,12 @@ class Scanner:
 def _read_table(_: dict[str, Any], pipe: IO[bytes]) -> pa.Table:
     with pa.ipc.open_stream(pa.PythonFile(pipe, mode="r")) as stream:
         return stream.read_all()
+
+
+def _wait(pipe: IO[bytes]) -> None:
+    """Wait for an answer, waking up to notice Ctrl-C: the signal may interrupt another thread's call."""
+    while not select.select([pipe], [], [], WAKE_SECONDS)[0]:
+        pass
 
 
 def _line(process: subprocess.Popen[bytes]) -> dict[str, Any]:
