@@ -13,9 +13,9 @@ from mdstore import LiveFileError
 from mdstore.candles import guard
 from tests.candles import walk
 
-# A writes and commits; something in A opens the file and closes it again, which drops A's locks; B comes and
-# goes, takes itself for the last user and removes the log; A commits once more, and dies. What A was told is
-# safe went to a file without a name.
+# A writes and commits; something in A opens the file and closes it again, which drops A's locks; B, any tool
+# with an SQLite older than 3.51, comes and goes, takes itself for the last user and removes the log; A commits
+# once more, and dies. What A was told is safe went to a file without a name.
 LOSE = """
     import os, subprocess, sys
     import apsw
@@ -37,7 +37,7 @@ LOSE = """
             connection.close()
     except mdstore.LiveFileError:
         print("refused")
-    other = "import mdstore; s = mdstore.open('s.sqlite3'); s.candles('A', '1m'); s.close()"
+    other = "import sqlite3; c = sqlite3.connect('s.sqlite3'); c.execute('SELECT * FROM series').fetchall(); c.close()"
     subprocess.run([sys.executable, "-c", other], check=True)
     print(store.write("B", "1m", walk(10)).inserted, flush=True)
     os.kill(os.getpid(), 9)
@@ -57,6 +57,9 @@ def root():
     return {"PYTHONPATH": str(Path(__file__).parent.parent)}
 
 
+@pytest.mark.skipif(
+    sqlite3.sqlite_version_info >= (3, 51), reason="this Python's SQLite notices locks that somebody broke"
+)
 @pytest.mark.parametrize("opener", ["open", "sqlite3"])
 def test_without_the_guard_a_commit_that_was_confirmed_is_lost(python, tmp_path, root, opener):
     done = python(LOSE, "unguarded", opener, check=False, env=root)

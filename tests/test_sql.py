@@ -184,11 +184,11 @@ wheres = st.recursive(
 )
 shapes = st.sampled_from(
     [
-        "SELECT symbol, timeframe, count(*), sum(close), min(timestamp) FROM candles WHERE {one} GROUP BY ALL ORDER BY ALL",
+        "SELECT symbol, timeframe, count(*), max(close), min(timestamp) FROM candles WHERE {one} GROUP BY ALL ORDER BY ALL",
         "SELECT count(*), max(high) FROM (SELECT * FROM candles WHERE {one}) WHERE {two}",
         "SELECT count(*) FROM candles a JOIN candles b USING (timestamp, timeframe) WHERE a.symbol = 'A' AND b.symbol = 'B' AND {a}",
         "SELECT count(*), count(b.close) FROM candles a LEFT JOIN candles b ON a.timestamp = b.timestamp AND b.symbol = 'C' WHERE a.symbol = 'A' AND a.timeframe = '1m'",
-        "SELECT count(b.close), sum(b.close) FROM (SELECT * FROM candles WHERE symbol = 'A' AND {one}) a "
+        "SELECT count(b.close), max(b.close) FROM (SELECT * FROM candles WHERE symbol = 'A' AND {one}) a "
         "ASOF JOIN (SELECT * FROM candles WHERE symbol = 'B' AND timeframe = '1m') b ON a.timestamp >= b.timestamp",
         "SELECT (SELECT max(close) FROM candles WHERE {one}) AS x, count(*) FROM candles WHERE {two}",
         "WITH w AS (SELECT * FROM candles WHERE {one}) SELECT count(*) FROM w JOIN candles c USING (symbol, timestamp) WHERE c.timeframe = '1m'",
