@@ -160,7 +160,9 @@ def _unit_hint(low: float, high: float) -> str:
 
 def _texts(texts: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
     stripped = texts.str.strip_chars()
-    digits = stripped.str.contains(r"^-?\d{9,}$|^-?\d+$" if unit else r"^-?\d{9,}$").fill_null(value=True)
+    # Eight digits are a date, 20250901, unless a unit says otherwise.
+    number = r"^-?\d+$" if unit else r"^-?(\d{1,7}|\d{9,})$"
+    digits = stripped.str.contains(number).fill_null(value=True)
     if digits.all() and len(texts) > texts.null_count():
         return column_to_ms(stripped.cast(pl.Int64, strict=False), unit)
     plain = stripped.str.replace(r"(\d)T(\d)", "$1 $2").str.replace_all("/", "-", literal=True)

@@ -7,8 +7,10 @@ index, while a filter outside of it would scan the whole table.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import apsw
@@ -83,10 +85,11 @@ def row_bound(request: Request, series: Sequence[Series]) -> int:
 def read_rows(con: apsw.Connection, request: Request) -> pa.Table:
     """Read with APSW, inside the caller's transaction; one pass over the key for each symbol."""
     parts = [_read_one(con, request, symbol) for symbol in request.symbols]
-    number = [pa.repeat(pa.scalar(i, pa.int32()), len(part[0])) for i, part in enumerate(parts)]
     stored = {name: [part[i] for part in parts] for i, name in enumerate(request.stored)}
     arrays = [
-        _symbols(pa.chunked_array(number), request) if name == "symbol" else pa.chunked_array(stored[name])
+        _symbols([_numbers(i, len(part[0])) for i, part in enumerate(parts)], request)
+        if name == "symbol"
+        else pa.chunked_array(stored[name])
         for name in request.columns
     ]
     return pa.Table.from_arrays(arrays, schema=request.schema)
@@ -126,7 +129,7 @@ def bounded_view(bounds: dict[str, Any]) -> str:
 def from_scan(table: pa.Table, request: Request) -> pa.Table:
     """Give the scanned columns of `candles_view` the types of the answer, without copying values."""
     arrays = [
-        _symbols(table["number"].cast(pa.int32()), request)
+        _symbols(table["number"].cast(pa.int32()).chunks, request)
         if name == "symbol"
         else table[name].cast(_type(name))
         for name in request.columns
@@ -149,17 +152,29 @@ def _read_one(con: apsw.Connection, request: Request, symbol: str) -> list[pa.Ar
         rows = con.execute(rows_sql(request), (*key, request.limit)).fetchall()
         rows.reverse()
     columns = zip(*rows, strict=True) if rows else ((),) * len(names)
-    return [pa.array(values, _type(name)) for name, values in zip(names, columns, strict=True)]
+    return [_array(name, values) for name, values in zip(names, columns, strict=True)]
+
+
+def _array(name: str, values: Sequence[float]) -> pa.Array:
+    # Buffers, here and below: pa.array imports pandas, where there is one, to ask whether values are its (0.2 s).
+    buffer = array("q" if name == "timestamp" else "d", values)
+    return pa.Array.from_buffers(_type(name), len(buffer), [None, pa.py_buffer(buffer)])
 
 
 def _type(name: str) -> pa.DataType:
     return TIMESTAMP if name == "timestamp" else pa.float64()
 
 
-def _symbols(numbers: pa.ChunkedArray, request: Request) -> pa.ChunkedArray:
-    names = pa.array(request.symbols, pa.string())
-    chunks = [pa.DictionaryArray.from_arrays(chunk, names) for chunk in numbers.chunks]
-    return pa.chunked_array(chunks, SYMBOL)
+def _symbols(numbers: Sequence[pa.Array], request: Request) -> pa.ChunkedArray:
+    """Turn places in `request.symbols` into the symbols, dictionary-encoded."""
+    ends = list(accumulate(len(symbol.encode()) for symbol in request.symbols))
+    texts = [None, pa.py_buffer(array("i", (0, *ends))), pa.py_buffer("".join(request.symbols).encode())]
+    names = pa.Array.from_buffers(pa.string(), len(ends), texts)
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(part, names) for part in numbers], SYMBOL)
+
+
+def _numbers(number: int, rows: int) -> pa.Array:
+    return pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(array("i", (number,)) * rows)])
 
 
 def _start(request: Request, symbol: str) -> str:
