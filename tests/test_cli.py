@@ -96,7 +96,7 @@ def test_options_go_before_what_the_file_says(cli, tmp_path):
 
 def test_align_and_unit_are_passed_on(cli, tmp_path):
     (tmp_path / "X-1m.csv").write_text(HEADER + "86430,1,1,1,1,1\n86490,1,1,1,1,1\n")
-    assert "timestamp is a time" in cli("import", "X-1m.csv", code=1).stderr
+    assert "cannot tell the unit" in cli("import", "X-1m.csv", code=1).stderr
     assert "--align floor" in cli("import", "X-1m.csv", "--unit", "s", code=1).stderr
     cli("import", "X-1m.csv", "--unit", "s", "--align", "floor")
     assert json.loads(cli("series", "--json").stdout)[0]["first"] == "1970-01-02T00:00:00+00:00"
