@@ -46,7 +46,7 @@ def _named(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
             f"no column for {', '.join(missing)}: the data has {frame.columns}. "
             f"Hint: name the columns {', '.join(columns)}"
         )
-    return frame.select(pl.col(found[name]).alias(name) for name in columns)
+    return pl.DataFrame([frame[found[name]].alias(name) for name in columns])
 
 
 def _tables(data: object, columns: Sequence[str]) -> Iterator[pl.DataFrame]:

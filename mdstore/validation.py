@@ -88,14 +88,13 @@ def check(frame: pl.DataFrame, key: tuple[str, Timeframe] | None, terms: Terms, 
     `offset` is the number of its first row in the call. Raises `TimestampError` where the times cannot be
     read at all; rows that break a rule come back in `bad`.
     """
-    frame = frame.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64) + offset)
     typed = _typed(frame, terms.unit)
-    if key is not None:
-        good, broken = _judge(typed, _rules(key[1], terms), key[1], terms)
-        sole, duplicates = _each_once(good, ["timestamp"])
-        groups = [Group(key[0], str(key[1]), sole)] if len(sole) else []
-        return Checked(groups, _report(frame, broken, key), duplicates)
-    return _check_long(frame, typed, terms)
+    if key is None:
+        return _check_long(frame, typed, terms, offset)
+    good, broken = _judge(typed, _rules(key[1], terms), key[1], terms)
+    sole, duplicates = _each_once(good, ["timestamp"])
+    groups = [Group(key[0], str(key[1]), sole)] if len(sole) else []
+    return Checked(groups, _report(frame, broken, key, offset), duplicates)
 
 
 def first_error(bad: pl.DataFrame) -> ValidationError:
@@ -119,17 +118,18 @@ def _can_name(symbol: str) -> bool:
     return symbol == symbol.strip() and symbol.isprintable() and 0 < len(symbol) <= LONGEST_SYMBOL
 
 
-def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms) -> Checked:
+def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: int) -> Checked:
     """Check a chunk of several series: one timeframe at a time, all symbols of it together."""
+    typed = typed.with_columns(_canonical(typed["timeframe"])).with_row_index("row")
     groups: list[Group] = []
     broken: list[pl.DataFrame] = []
     duplicates = 0
     for (name,), part in typed.partition_by("timeframe", as_dict=True, maintain_order=True).items():
-        bar = _parsed(name)
-        if bar is None:
+        if name is None:
             text = "timeframe is a timeframe such as '1m'"
             broken.append(_broken(part, pl.lit("timeframe"), pl.lit(text)))
             continue
+        bar = Timeframe.parse(str(name))
         rules = (*_symbol_rules(part), *_rules(bar, terms))
         good, wrong = _judge(part, rules, bar, terms)
         broken.append(wrong)
@@ -141,15 +141,19 @@ def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms) -> Check
                 "symbol", as_dict=True, maintain_order=True, include_key=False
             ).items()
         ]
-    reports = [_report(frame, part, None) for part in broken if part is not NONE_BROKEN]
+    reports = [_report(frame, part, None, offset) for part in broken if part is not NONE_BROKEN]
     return Checked(groups, pl.concat(reports) if reports else NO_BAD, duplicates)
 
 
-def _parsed(name: object) -> Timeframe | None:
-    try:
-        return Timeframe.parse(name)  # type: ignore[arg-type]  # parse refuses what is no text
-    except TimeframeError:
-        return None
+def _canonical(names: pl.Series) -> pl.Series:
+    """Give each timeframe its one name, null where it is none; 60m and 1h must meet in one series."""
+    known: dict[object, str | None] = {}
+    for name in names.unique():
+        try:
+            known[name] = str(Timeframe.parse(name))
+        except TimeframeError:
+            known[name] = None
+    return names.replace_strict(list(known), list(known.values()), return_dtype=pl.String)
 
 
 def _symbol_rules(part: pl.DataFrame) -> tuple[Rule, ...]:
@@ -179,15 +183,18 @@ def _rules(bar: Timeframe, terms: Terms) -> tuple[Rule, ...]:
 def _judge(
     frame: pl.DataFrame, rules: tuple[Rule, ...], bar: Timeframe, terms: Terms
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split a chunk into good rows and the numbers of bad ones, each with the first rule it breaks."""
-    columns = [name for name in frame.columns if name in ("symbol", "timestamp", *VALUES)]
-    wrong = pl.any_horizontal(expr.fill_null(value=False) for _, expr, _ in rules)
+    """Split a chunk into good rows and the places of bad ones, each with the first rule it breaks."""
+    wrong = pl.any_horizontal(expr for _, expr, _ in rules).fill_null(value=False)
     marks = frame.select(wrong.alias("wrong")).to_series()
-    good = (frame.filter(~marks) if marks.any() else frame).select(columns)
+    whole = not marks.any()
+    passed = frame if whole else frame.filter(~marks)
+    good = pl.DataFrame([c for c in passed.iter_columns() if c.name in ("symbol", "timestamp", *VALUES)])
     if terms.align == "floor":
         good = good.with_columns(bar.floor_expr(pl.col("timestamp")).alias("timestamp"))
-    if len(good) == len(frame):
+    if whole:
         return good, NONE_BROKEN
+    if "row" not in frame.columns:
+        frame = frame.with_row_index("row")
     column = pl.coalesce(pl.when(expr).then(pl.lit(name)) for name, expr, _ in rules)
     rule = pl.coalesce(pl.when(expr).then(pl.lit(text)) for _, expr, text in rules)
     return good, _broken(frame.filter(marks), column, rule)
@@ -210,7 +217,7 @@ def _typed(frame: pl.DataFrame, unit: Unit | None) -> pl.DataFrame:
     stamps, whole = column_to_ms(frame["timestamp"], unit)
     names = [_texts(frame[name]) for name in ("symbol", "timeframe") if name in frame.columns]
     values = [_floats(frame[name]).alias(name) for name in VALUES]
-    return pl.DataFrame([frame["row"], *names, stamps.alias("timestamp"), whole.alias("whole"), *values])
+    return pl.DataFrame([*names, stamps.alias("timestamp"), whole.alias("whole"), *values])
 
 
 def _texts(column: pl.Series) -> pl.Series:
@@ -238,23 +245,24 @@ def _float(value: object) -> float | None:
         return None
 
 
-def _report(frame: pl.DataFrame, broken: pl.DataFrame, key: tuple[str, Timeframe] | None) -> pl.DataFrame:
+def _report(
+    frame: pl.DataFrame, broken: pl.DataFrame, key: tuple[str, Timeframe] | None, offset: int
+) -> pl.DataFrame:
     """Describe bad rows with the values as they were given."""
     if broken is NONE_BROKEN:
         return NO_BAD
-    return pl.DataFrame(list(_reports(frame, broken, key)), schema=BAD_SCHEMA, orient="row")
+    return pl.DataFrame(list(_reports(frame, broken, key, offset)), schema=BAD_SCHEMA, orient="row")
 
 
 def _reports(
-    frame: pl.DataFrame, broken: pl.DataFrame, key: tuple[str, Timeframe] | None
+    frame: pl.DataFrame, broken: pl.DataFrame, key: tuple[str, Timeframe] | None, offset: int
 ) -> Iterator[tuple[int, str | None, str | None, str, str, str, str]]:
-    first = frame["row"][0] if len(frame) else 0
-    for row, column, rule in broken.iter_rows():
-        record = frame.row(row - first, named=True)
-        del record["row"]
+    for place, column, rule in broken.iter_rows():
+        record = frame.row(place, named=True)
         symbol = key[0] if key else _text(record["symbol"])
         timeframe = str(key[1]) if key else _text(record["timeframe"])
-        yield row, symbol, timeframe, column, rule, str(record[column]), json.dumps(record, default=str)
+        text = json.dumps(record, default=str)
+        yield offset + place, symbol, timeframe, column, rule, str(record[column]), text
 
 
 def _text(value: object) -> str | None:

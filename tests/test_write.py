@@ -389,3 +389,13 @@ def test_reading_while_writing_sees_the_state_before(store):
     store.write("A", "1m", chunks())
     assert bits(seen[0]) == bits(walk(5))
     assert bits(store.candles("A", "1m")) == bits(walk(5, seed=1))
+
+
+def test_two_names_of_one_timeframe_meet_in_one_series_and_the_last_row_wins(store):
+    rows = [
+        ("A", name, *ROW[:4], close, 1.0)
+        for name, close in (("1h", 2.0), ("60m", 2.25), ("3600s", 2.5), ("1h", 2.75))
+    ]
+    result = store.write_many(rows)
+    assert (result.inserted, result.duplicates) == (1, 3)
+    assert store.candles("A", "1h")["close"].to_list() == [2.75]
