@@ -49,7 +49,7 @@ def run(scale: Scale) -> Report:
 def _inserts(folder: Path, scale: Scale, rows: pl.DataFrame) -> list[Line]:
     many = candles.frame(10 * len(rows), seed=2)
     times = interleave(_ways(folder, rows), scale.rounds(9))
-    large = interleave({"many": _ours(folder, many), "few": _ours(folder, rows)}, scale.rounds(3))
+    large = interleave({"many": _ours(folder, many), "few": _ours(folder, rows)}, scale.rounds(7))
     kept = large.ratio("few", "many") * len(many) / len(rows)
     rates = [rows_ / large.median(way) for way, rows_ in (("many", len(many)), ("few", len(rows)))]
     return [

@@ -19,9 +19,11 @@ from mdstore.candles.migrations import MIGRATIONS, Migration, migrate
 from tests.candles import bits, walk
 
 SPECIFIED = [
-    ("symbol", "TEXT", 1, 1), ("timeframe", "TEXT", 1, 2), ("timestamp", "INTEGER", 1, 3), ("open", "REAL", 1, 0),
-    ("high", "REAL", 1, 0), ("low", "REAL", 1, 0), ("close", "REAL", 1, 0), ("volume", "REAL", 1, 0),
-]  # fmt: skip
+    ("symbol", "TEXT", 1, 1),
+    ("timeframe", "TEXT", 1, 2),
+    ("timestamp", "INTEGER", 1, 3),
+    *((name, "REAL", 1, 0) for name in ("open", "high", "low", "close", "volume")),
+]
 
 
 @pytest.fixture
@@ -76,7 +78,7 @@ def test_a_newer_file_is_refused_and_left_untouched(path):
     connection.commit()
     connection.close()
     before = digest(path)
-    with pytest.raises(NewerSchemaError, match="schema version 99.*not changed.*pip install --upgrade"):
+    with pytest.raises(NewerSchemaError, match=r"schema version 99.*not changed.*pip install --upgrade"):
         mdstore.open(path)
     assert digest(path) == before
     assert [name.name for name in path.parent.iterdir()] == [path.name]
@@ -270,7 +272,7 @@ def test_a_full_disk_leaves_the_state_before(store):
 
 def test_an_sqlite_with_the_log_reset_fault_is_refused(path, monkeypatch):
     monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: "3.51.2")
-    with pytest.raises(StoreFileError, match="3.51.2.*can corrupt"):
+    with pytest.raises(StoreFileError, match=r"3\.51\.2.*can corrupt"):
         mdstore.open(path)
 
 

@@ -14,8 +14,8 @@ from mdstore.candles import guard
 from tests.candles import walk
 
 # A writes and commits; something in A opens the file and closes it again, which drops A's locks; B, any tool
-# with an SQLite older than 3.51, comes and goes, takes itself for the last user and removes the log; A commits
-# once more, and dies. What A was told is safe went to a file without a name.
+# with an SQLite older than 3.51, comes and goes, takes itself for the last user and removes the log; A
+# commits once more, and dies. What A was told is safe went to a file without a name.
 LOSE = """
     import os, subprocess, sys
     import apsw
@@ -37,7 +37,7 @@ LOSE = """
             connection.close()
     except mdstore.LiveFileError:
         print("refused")
-    other = "import sqlite3; c = sqlite3.connect('s.sqlite3'); c.execute('SELECT * FROM series').fetchall(); c.close()"
+    other = "import sqlite3; c = sqlite3.connect('s.sqlite3'); c.execute('SELECT * FROM series'); c.close()"
     subprocess.run([sys.executable, "-c", other], check=True)
     print(store.write("B", "1m", walk(10)).inserted, flush=True)
     os.kill(os.getpid(), 9)
@@ -77,7 +77,7 @@ def test_with_the_guard_the_second_opener_is_refused_and_nothing_is_lost(python,
 OPENERS = {
     "open": lambda path: open(path, "rb").close(),
     "open for writing": lambda path: open(path, "ab").close(),
-    "io.open": lambda path: io.open(path, "rb").close(),
+    "io.FileIO": lambda path: io.FileIO(path).close(),
     "os.open": lambda path: os.close(os.open(path, os.O_RDONLY)),
     "Path.read_bytes": lambda path: Path(path).read_bytes(),
     "bytes path": lambda path: open(os.fsencode(path), "rb").close(),
@@ -103,7 +103,7 @@ def test_the_side_files_links_and_relative_names_are_guarded_too(store, tmp_path
     os.link(store.path, "hard")
     for name in (f"{store.path}-wal", f"{store.path}-shm", "market_data.sqlite3", "link", "hard"):
         with pytest.raises(LiveFileError):
-            open(name, "rb")
+            Path(name).read_bytes()
 
 
 def test_other_files_and_closed_stores_are_nobodys_business(tmp_path):
@@ -112,7 +112,7 @@ def test_other_files_and_closed_stores_are_nobodys_business(tmp_path):
         first.write("A", "1m", walk(3))
         first.close()
         with pytest.raises(LiveFileError):
-            open(path, "rb")
+            path.read_bytes()
         assert len(second.candles("A", "1m")) == 3
         (tmp_path / "other").write_text("x")
         sqlite3.connect(":memory:").close()

@@ -22,8 +22,8 @@ SYMBOLS = ("KRW-BTC", "KRW-ETH", "KRW-XRP")
 def full(tmp_path_factory):
     """A store of three symbols; the second lacks every third minute."""
     with mdstore.open(tmp_path_factory.mktemp("full") / "market_data.sqlite3") as store:
-        for seed, symbol in enumerate(SYMBOLS):
-            store.write(symbol, "1m", frames()[symbol])
+        for symbol, frame in frames().items():
+            store.write(symbol, "1m", frame)
         store.write("KRW-BTC", "1h", walk(5, step=60 * MINUTE))
         yield store
 
@@ -65,13 +65,13 @@ edges = st.none() | st.integers(START - 5 * MINUTE, START + (BARS + 5) * MINUTE)
     end=edges,
     limit=st.none() | st.integers(1, BARS + 10),
 )
-def test_a_range_read_is_a_filtered_full_read_on_both_roads(full, road, symbols, start, end, limit):
-    answer = full.candles(symbols, "1m", start=start, end=end, limit=limit)
-    wanted = expected(symbols, start, end, limit)
+def test_a_range_read_is_a_filtered_full_read_on_both_roads(full, road, symbols, **bounds):
+    answer = full.candles(symbols, "1m", **bounds)
+    wanted = expected(symbols, **bounds)
     assert answer["symbol"].cast(pl.String).to_list() == wanted["symbol"].to_list()
     assert bits(answer) == bits(wanted)
     assert answer.schema["symbol"] == pl.Categorical
-    assert full.explain(symbols, "1m", start=start, end=end, limit=limit).road == road
+    assert full.explain(symbols, "1m", **bounds).road == road
 
 
 def test_one_symbol_gives_no_symbol_column_and_the_schema_of_the_contract(full, road):

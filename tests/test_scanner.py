@@ -174,8 +174,15 @@ def test_code_without_a_file_works_as_in_a_notebook(python):
 
 def test_files_of_the_users_folder_do_not_shadow_the_scanners_modules(python, tmp_path):
     (tmp_path / "duckdb.py").write_text("raise SystemExit('shadowed')")
-    script = "import sys; sys.path.pop(0); import mdstore; print(mdstore.open('s.sqlite3').sql('SELECT 1 AS x')['x'][0])"
-    assert python(script) == "1"
+    assert (
+        python("""
+        import sys
+        sys.path.pop(0)
+        import mdstore
+        print(mdstore.open("s.sqlite3").sql("SELECT 1 AS x")["x"][0])
+    """)
+        == "1"
+    )
 
 
 def read_all(path):

@@ -65,8 +65,8 @@ def forms(frame):
         {
             "market": "KRW-BTC",
             "candle_date_time_utc": f"{d['timestamp']:%Y-%m-%dT%H:%M:%S}",
-            "opening_price": d["open"], "high_price": d["high"], "low_price": d["low"], "trade_price": d["close"],
-            "timestamp": 1, "candle_acc_trade_volume": d["volume"],
+            "opening_price": d["open"], "high_price": d["high"], "low_price": d["low"],
+            "trade_price": d["close"], "timestamp": 1, "candle_acc_trade_volume": d["volume"],
         }
         for d in dicts
     ]  # fmt: skip

@@ -156,7 +156,7 @@ def _read_one(con: apsw.Connection, request: Request, symbol: str) -> list[pa.Ar
 
 
 def _array(name: str, values: Sequence[float]) -> pa.Array:
-    # Buffers, here and below: pa.array imports pandas, where there is one, to ask whether values are its (0.2 s).
+    # Buffers, here and below: pa.array imports pandas, where there is one, to ask about them (0.2 s).
     buffer = array("q" if name == "timestamp" else "d", values)
     return pa.Array.from_buffers(_type(name), len(buffer), [None, pa.py_buffer(buffer)])
 
