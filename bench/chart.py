@@ -9,10 +9,10 @@ from html import escape
 
 __all__ = ["Curve", "chart"]
 
-WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 64, 24, 40, 48
-# Okabe and Ito's colours, which people with any kind of colour vision tell apart; the last is black.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#000000")
+WIDTH, HEIGHT = 860, 360
+LEFT, RIGHT, TOP, BOTTOM = 64, 300, 40, 48  # the names of the curves are to the right
+# Okabe and Ito's colours, which people with any kind of colour vision tell apart; and two of no colour.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#000000")
 STEPS = (1, 2, 5, 10)
 
 
@@ -35,7 +35,10 @@ def chart(title: str, x_label: str, y_label: str, curves: Sequence[Curve]) -> st
         right = (math.log(x) - low) / (high - low) * (WIDTH - LEFT - RIGHT)
         return LEFT + right, HEIGHT - BOTTOM - y / top * (HEIGHT - TOP - BOTTOM)
 
-    parts = [_text(WIDTH / 2, 20, title, 15), _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, x_label)]
+    parts = [
+        _text((LEFT + WIDTH - RIGHT) / 2, 20, title, 15),
+        _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, x_label),
+    ]
     parts.append(_text(LEFT - 48, TOP - 14, y_label, anchor="start"))
     for number in range(round(top / step) + 1):
         y = place(xs[0], number * step)[1]
@@ -57,8 +60,8 @@ def _line(curve: Curve, colour: str, number: int, places: list[tuple[float, floa
     return [
         f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>',
         *dots,
-        f'<path d="M{LEFT + 14} {y - 4}h20" stroke="{colour}" stroke-width="3"/>',
-        _text(LEFT + 40, y, curve.name, anchor="start"),
+        f'<path d="M{WIDTH - RIGHT + 16} {y - 4}h20" stroke="{colour}" stroke-width="3"/>',
+        _text(WIDTH - RIGHT + 42, y, curve.name, anchor="start"),
     ]
 
 
@@ -73,4 +76,6 @@ def _step(least: float) -> float:
 
 
 def _short(number: float) -> str:
+    if number >= 1024 and number % 1024 == 0:
+        return f"{number / 1024:g} Ki"
     return f"{number / 1000:g}k" if number >= 1000 else f"{number:g}"
