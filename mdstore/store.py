@@ -32,6 +32,7 @@ SERIES = {
     "symbol": pl.String, "timeframe": pl.String, "first": pl.Int64, "last": pl.Int64,
     "rows": pl.Int64, "bytes": pl.Int64, "revision": pl.Int64,
 }  # fmt: skip
+STORED = tuple(name for name in SERIES if name != "bytes")
 QUARANTINE = {
     "id": pl.Int64, "quarantined_at": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "row": pl.Int64,
     "column": pl.String, "rule": pl.String, "value": pl.String, "record": pl.String,
@@ -74,6 +75,8 @@ class MarketDataStore:
         self._options = {"create": create, "busy_timeout": busy_timeout}
         self._clock = clock
         watch_forks()
+        # The series as they were at a revision of the file: 10,000 of them take 6 ms to read.
+        self._catalogue: tuple[int, pl.DataFrame] = (-1, pl.DataFrame())
         self._candles = CandleRepository(_path(path), create=create, busy_timeout=busy_timeout)
 
     @property
@@ -211,14 +214,16 @@ class MarketDataStore:
         `bytes` is each series' share of the file by rows. `revision` grows whenever a series changes.
         """
         refuse_broken_polars()
-        stored, size = self._candles.series()
-        per_row = size / max(sum(s.rows for s in stored), 1)
-        rows = [
-            (s.symbol, s.timeframe, s.first, s.last, s.rows, int(s.rows * per_row), s.revision)
-            for s in stored
-        ]
-        frame = pl.DataFrame(rows, schema=SERIES, orient="row")
-        return frame.with_columns(pl.col("first", "last").cast(TIME))
+        known, stored = self._catalogue
+        revision, rows, size = self._candles.series(known)
+        if rows is not None:
+            values = zip(*rows, strict=True) if rows else ((),) * len(STORED)
+            stored = pl.DataFrame(
+                [pl.Series(name, column, SERIES[name]) for name, column in zip(STORED, values, strict=True)]
+            ).with_columns(pl.col("first", "last").cast(TIME))
+            self._catalogue = revision, stored
+        share = (pl.col("rows") * (size / max(stored["rows"].sum(), 1))).cast(pl.Int64).alias("bytes")
+        return stored.with_columns(share).select(tuple(SERIES))
 
     def quarantine(self) -> pl.DataFrame:
         """Return the rows that were set aside: when, the rule each breaks, and the row as JSON."""

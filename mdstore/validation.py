@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,20 +18,21 @@ __all__ = ["Align", "Checked", "Group", "OnInvalid", "check", "check_symbol", "f
 
 Align = Literal["floor"]
 OnInvalid = Literal["raise", "quarantine", "drop"]
-Rule = tuple[str, pl.Expr, str]
-"""A column, the expression that is true where it is wrong, and the rule in words."""
+Rule = tuple[str, Callable[[pl.DataFrame], pl.Series], str]
+"""A column, what is true of the rows where it is wrong, and the rule in words."""
 
 LONGEST_SYMBOL = 128
 EARLIEST_MS = to_ms("1700-01-01")
-MISSING: tuple[Rule, ...] = tuple((name, pl.col(name).is_null(), f"{name} is a number") for name in VALUES)
-FINITE: tuple[Rule, ...] = tuple((name, ~pl.col(name).is_finite(), f"{name} is finite") for name in VALUES)
 SHAPE: tuple[Rule, ...] = (
-    ("low", pl.col("low") > pl.col("open"), "low <= open"),
-    ("low", pl.col("low") > pl.col("close"), "low <= close"),
-    ("high", pl.col("high") < pl.col("open"), "open <= high"),
-    ("high", pl.col("high") < pl.col("close"), "close <= high"),
-    ("volume", pl.col("volume") < 0, "volume >= 0"),
+    ("low", lambda rows: rows["low"] > rows["open"], "low <= open"),
+    ("low", lambda rows: rows["low"] > rows["close"], "low <= close"),
+    ("high", lambda rows: rows["high"] < rows["open"], "open <= high"),
+    ("high", lambda rows: rows["high"] < rows["close"], "close <= high"),
+    ("volume", lambda rows: rows["volume"] < 0, "volume >= 0"),
 )
+NO_TIMEFRAME: Rule = (
+    "timeframe", lambda rows: rows["timeframe"].is_null(), "timeframe is a timeframe such as '1m'"
+)  # fmt: skip
 BAD_SCHEMA = {
     "row": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "column": pl.String,
     "rule": pl.String, "value": pl.String, "record": pl.String,
@@ -126,8 +127,7 @@ def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: 
     duplicates = 0
     for (name,), part in typed.partition_by("timeframe", as_dict=True, maintain_order=True).items():
         if name is None:
-            text = "timeframe is a timeframe such as '1m'"
-            broken.append(_broken(part, pl.lit("timeframe"), pl.lit(text)))
+            broken.append(_broken(part, [NO_TIMEFRAME] * len(part)))
             continue
         bar = Timeframe.parse(str(name))
         rules = (*_symbol_rules(part), *_rules(bar, terms))
@@ -158,50 +158,68 @@ def _canonical(names: pl.Series) -> pl.Series:
 
 def _symbol_rules(part: pl.DataFrame) -> tuple[Rule, ...]:
     wrong = [name for name in part["symbol"].unique() if name is None or not _can_name(name)]
-    if not wrong:
-        return ()
-    return (("symbol", pl.col("symbol").is_in(wrong, nulls_equal=True), "symbol is a name"),)
+    return (("symbol", lambda rows: rows["symbol"].is_in(wrong, nulls_equal=True), "symbol is a name"),)
+
+
+def _missing(name: str) -> Rule:
+    return name, lambda rows: rows[name].is_null(), f"{name} is a number"
+
+
+def _infinite(name: str) -> Rule:
+    return name, lambda rows: ~rows[name].is_finite(), f"{name} is finite"
+
+
+VALUE_RULES = (*map(_missing, VALUES), *map(_infinite, VALUES), *SHAPE)
 
 
 def _rules(bar: Timeframe, terms: Terms) -> tuple[Rule, ...]:
     """Return all the rules for a candle of `bar`, in the order in which a row is judged."""
-    stamp = pl.col("timestamp")
     # A bar that starts later than now is a mistake, mostly local time taken for UTC. The hour is for clocks
     # that disagree; bars of a day and longer bear a date, which east of here may be tomorrow's.
-    ahead = HOUR if bar.shortest_ms < DAY else DAY
+    latest = terms.now + (HOUR if bar.shortest_ms < DAY else DAY)
+    future = "timestamp is not in the future (naive times are UTC)"
     time_rules: tuple[Rule, ...] = (
-        ("timestamp", stamp.is_null(), "timestamp is a time"),
-        ("timestamp", stamp < EARLIEST_MS, "timestamp is after the year 1700"),
-        ("timestamp", stamp > terms.now + ahead, "timestamp is not in the future (naive times are UTC)"),
+        ("timestamp", lambda rows: rows["timestamp"].is_null(), "timestamp is a time"),
+        ("timestamp", lambda rows: rows["timestamp"] < EARLIEST_MS, "timestamp is after the year 1700"),
+        ("timestamp", lambda rows: rows["timestamp"] > latest, future),
     )
     if terms.align is None:
-        off = ~pl.col("whole") | (bar.floor_expr(stamp) != stamp)
-        time_rules += (("timestamp", off, f"timestamp starts a {bar} bar"),)
-    return (*time_rules, *MISSING, *FINITE, *SHAPE)
+        time_rules += (("timestamp", lambda rows: _off_grid(rows, bar), f"timestamp starts a {bar} bar"),)
+    return (*time_rules, *VALUE_RULES)
+
+
+def _off_grid(rows: pl.DataFrame, bar: Timeframe) -> pl.Series:
+    starts = rows.select(bar.floor_expr(pl.col("timestamp"))).to_series()
+    return (starts != rows["timestamp"]) | ~rows["whole"]
 
 
 def _judge(
     frame: pl.DataFrame, rules: tuple[Rule, ...], bar: Timeframe, terms: Terms
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split a chunk into good rows and the places of bad ones, each with the first rule it breaks."""
-    wrong = pl.any_horizontal(expr for _, expr, _ in rules).fill_null(value=False)
-    marks = frame.select(wrong.alias("wrong")).to_series()
-    whole = not marks.any()
-    passed = frame if whole else frame.filter(~marks)
+    # Series, not expressions: a query plan of twenty takes 0.8 ms for 200 rows, these 0.2.
+    wrong = [rule(frame) for _, rule, _ in rules]
+    whole = not any(mask.any() for mask in wrong)
+    broken = NONE_BROKEN if whole else _first_broken(frame, wrong, rules)
+    passed = frame if whole else frame.filter(~pl.any_horizontal(*wrong).fill_null(value=False))
     good = pl.DataFrame([c for c in passed.iter_columns() if c.name in ("symbol", "timestamp", *VALUES)])
     if terms.align == "floor":
         good = good.with_columns(bar.floor_expr(pl.col("timestamp")).alias("timestamp"))
-    if whole:
-        return good, NONE_BROKEN
+    return good, broken
+
+
+def _first_broken(frame: pl.DataFrame, wrong: list[pl.Series], rules: tuple[Rule, ...]) -> pl.DataFrame:
+    """Return row, column and rule of the bad rows."""
     if "row" not in frame.columns:
         frame = frame.with_row_index("row")
-    column = pl.coalesce(pl.when(expr).then(pl.lit(name)) for name, expr, _ in rules)
-    rule = pl.coalesce(pl.when(expr).then(pl.lit(text)) for _, expr, text in rules)
-    return good, _broken(frame.filter(marks), column, rule)
+    first = pl.coalesce(pl.when(mask).then(pl.lit(i)) for i, mask in enumerate(wrong))
+    judged = frame.select("row", first.alias("first")).drop_nulls()
+    return _broken(judged, [rules[i] for i in judged["first"]])
 
 
-def _broken(bad: pl.DataFrame, column: pl.Expr, rule: pl.Expr) -> pl.DataFrame:
-    return bad.select("row", column.alias("column"), rule.alias("rule"))
+def _broken(bad: pl.DataFrame, rules: list[Rule]) -> pl.DataFrame:
+    texts = {"column": [column for column, _, _ in rules], "rule": [text for _, _, text in rules]}
+    return pl.DataFrame({"row": bad["row"], **texts}, schema_overrides=NONE_BROKEN.schema)
 
 
 def _each_once(good: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any
 
 import apsw
@@ -23,6 +23,9 @@ from mdstore.timeframe import Timeframe
 __all__ = ["Request", "bounded_view", "candles_view", "from_scan", "read_rows", "row_bound", "rows_sql"]
 
 FOREVER = 2**63 - 1
+# Rows fetched at a time: fewer than 700 new tuples never wake the garbage collector, which otherwise walks
+# all that are alive again and again (50,000 rows at once: 1.7 us a row; 500 at a time: 0.6).
+PIECE = 500
 KEY = "symbol = {symbol} AND timeframe = {timeframe} AND timestamp >= {start} AND timestamp < {end}"
 IN_ORDER = f"""
 SELECT {{columns}} FROM candles WHERE {KEY.format(symbol="?", timeframe="?", start="?", end="?")}
@@ -32,9 +35,12 @@ LATEST = f"{IN_ORDER} ORDER BY timestamp DESC LIMIT ?"
 NTH_LATEST = """
 coalesce((SELECT timestamp FROM candles WHERE {key} ORDER BY timestamp DESC LIMIT 1 OFFSET {skip}), {start})
 """
-NUMBER = "CAST(wanted.number AS INTEGER) AS number"
+NUMBER = "wanted.number AS number"
+# The empty arm gives `number` a declared type: without one the scanner sends texts in BLOBs.
 VIEW = """
-WITH wanted (number, symbol, start) AS (VALUES {wanted})
+WITH wanted (number, symbol, start) AS (
+  VALUES {wanted} UNION ALL SELECT id, '', 0 FROM revision WHERE FALSE
+)
 SELECT {columns}
 FROM wanted CROSS JOIN candles
 WHERE candles.symbol = wanted.symbol AND candles.timeframe = {timeframe}
@@ -102,11 +108,15 @@ def rows_sql(request: Request) -> str:
 
 
 def candles_view(request: Request) -> str:
-    """Return the SQL of the view that answers `request`: `number` (place in symbols), then the columns."""
+    """Return the SQL of the view that answers `request`.
+
+    Its columns are `number` (place in symbols), if the symbol is asked for, then the stored ones.
+    """
+    number = [] if "symbol" not in request.columns and request.stored else [NUMBER]
     wanted = ", ".join(f"({i}, {_text(s)}, {_start(request, s)})" for i, s in enumerate(request.symbols))
     return VIEW.format(
         wanted=wanted,
-        columns=", ".join((NUMBER, *(f"candles.{name}" for name in request.stored))),
+        columns=", ".join((*number, *(f"candles.{name}" for name in request.stored))),
         timeframe=_text(str(request.timeframe)),
         end=request.end,
     )
@@ -145,20 +155,23 @@ def _bound_of(request: Request, series: Series) -> int:
 
 def _read_one(con: apsw.Connection, request: Request, symbol: str) -> list[pa.Array]:
     names = request.stored or ("timestamp",)
-    key = (symbol, str(request.timeframe), request.start, request.end)
-    if request.limit is None:
-        rows = con.execute(rows_sql(request), key).fetchall()
-    else:
-        rows = con.execute(rows_sql(request), (*key, request.limit)).fetchall()
-        rows.reverse()
-    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
-    return [_array(name, values) for name, values in zip(names, columns, strict=True)]
+    bindings: tuple[str | int, ...] = (symbol, str(request.timeframe), request.start, request.end)
+    if request.limit is not None:
+        bindings = (*bindings, request.limit)
+    columns = [array("q" if name == "timestamp" else "d") for name in names]
+    rows = con.execute(rows_sql(request), bindings)
+    while piece := list(islice(rows, PIECE)):
+        for column, values in zip(columns, zip(*piece, strict=True), strict=True):
+            column.extend(values)
+    if request.limit is not None:
+        for column in columns:
+            column.reverse()
+    return [_array(name, column) for name, column in zip(names, columns, strict=True)]
 
 
-def _array(name: str, values: Sequence[float]) -> pa.Array:
+def _array(name: str, values: array[Any]) -> pa.Array:
     # Buffers, here and below: pa.array imports pandas, where there is one, to ask about them (0.2 s).
-    buffer = array("q" if name == "timestamp" else "d", values)
-    return pa.Array.from_buffers(_type(name), len(buffer), [None, pa.py_buffer(buffer)])
+    return pa.Array.from_buffers(_type(name), len(values), [None, pa.py_buffer(values)])
 
 
 def _type(name: str) -> pa.DataType:

@@ -28,9 +28,9 @@ __all__ = ["CandleRepository", "Explanation"]
 Road = Literal["apsw", "scanner"]
 
 # Where the scanner overtakes APSW (bench/roads.py): it costs a few ms to ask and 0.4 us a row where APSW
-# takes 1.3; starting its process takes about half a second first.
-SCAN_ROWS = 10_000
-SCAN_ROWS_COLD = 500_000
+# takes 0.6; starting its process takes about half a second first.
+SCAN_ROWS = 20_000
+SCAN_ROWS_COLD = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +122,13 @@ class CandleRepository:
         reason = unbounded if bounds is None else "a writer is busy: scanned whole"
         return _explained(_as_frame(self._scanner.sql(query)), "scanner", reason, query, clock)
 
-    def series(self) -> tuple[list[Series], int]:
-        """Return every series, and the bytes in use in the file."""
+    def series(self, known: int = -1) -> tuple[int, list[tuple[object, ...]] | None, int]:
+        """Return the revision, every series (None where the revision is `known`) and the bytes in use."""
         with self._database.reading() as con:
+            revision = catalogue.revision(con)
+            rows = None if revision == known else con.execute("SELECT * FROM series").fetchall()
             pages = con.pragma("page_count") - con.pragma("freelist_count")
-            return catalogue.all_series(con), pages * con.pragma("page_size")
+            return revision, rows, pages * con.pragma("page_size")
 
     def delete(self, symbol: str, timeframe: Timeframe | None, start: int, end: int) -> int:
         """Delete candles of a symbol, in one timeframe or all; return how many."""

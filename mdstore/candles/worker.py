@@ -30,7 +30,7 @@ from mdstore.candles.pushdown import wanted
 __all__ = ["main"]
 
 EXTENSION = "extensions/v{version}/sqlite_scanner.duckdb_extension"
-ROWS_PER_BATCH = 122_880  # DuckDB's own row group; the answer streams while the scan goes on
+ROWS_PER_BATCH = 8_192  # small, so that the asking side takes rows while the scan goes on
 SETTINGS = (
     # Several threads each open the file by themselves, and so see several snapshots.
     "SET sqlite_disable_multithreaded_scans = true",
@@ -133,7 +133,7 @@ def _send_sql(
             connection.execute(f"CREATE TEMP {kind} {table} AS {select_.format(source=source)}")
         # Whole before it is sent: an error that streaming meets half way comes as "Interrupted!", or not.
         table = connection.execute(request["sql"]).to_arrow_table()
-        _send(answers, table.to_reader(ROWS_PER_BATCH))
+        _send(answers, table.to_reader())
     finally:
         connection.execute("ROLLBACK")
 
