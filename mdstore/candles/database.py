@@ -96,9 +96,9 @@ class Database:
     def reading(self) -> Iterator[apsw.Connection]:
         """Yield a connection inside a read transaction: everything read is of one moment."""
         with self._entered(), self._translated():
-            con = self._idle.pop() if self._idle else self._connect_reader()
-            con.execute("BEGIN")
+            con = self._idle_reader() or self._connect_reader()
             try:
+                con.execute("BEGIN")
                 yield con
             finally:
                 if con.in_transaction:
@@ -111,9 +111,9 @@ class Database:
         self._refuse_inside_write("write")
         with self._entered(), self._write_lock, self._translated():
             con = self._writer = self._writer or self._connect_writer()
-            con.execute("BEGIN IMMEDIATE")
-            self._write_thread = threading.get_ident()
             try:
+                con.execute("BEGIN IMMEDIATE")
+                self._write_thread = threading.get_ident()
                 yield con
                 con.execute("COMMIT")
             except BaseException:
@@ -196,6 +196,12 @@ class Database:
             con.close()
             raise
         return con
+
+    def _idle_reader(self) -> apsw.Connection | None:
+        try:
+            return self._idle.pop()  # one step, since threads share the list
+        except IndexError:
+            return None
 
     def _connect_writer(self) -> apsw.Connection:
         con = apsw.Connection(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
