@@ -22,7 +22,7 @@ CHUNK = 50_000
 
 LONG_COLUMNS = ("symbol", "timeframe", *CANDLE_COLUMNS)
 ACCEPTED = (
-    "a Polars, pandas or Arrow table, a dict of columns, rows as dicts or as tuples "
+    "a Polars, pandas or Arrow table, a dict of columns, a row or rows as dicts or as tuples "
     "(timestamp, open, high, low, close, volume), or an iterable of these"
 )
 
@@ -30,12 +30,33 @@ ACCEPTED = (
 def frames(data: object, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
     """Yield `data` as frames that hold exactly `columns`, of at most `CHUNK` rows each.
 
-    Raises `InvalidInputError` for data that is no table, or lacks a column.
+    Raises `InvalidInputError` for data that is no table, lacks a column, or has candles of several symbols
+    where `symbol` is not among the columns.
     """
+    symbols: set[object] = set()
     for frame in _tables(data, columns):
         named = _named(frame, columns)
+        if "symbol" not in columns:
+            symbols.update(_symbols(frame))
+            _refuse_several(symbols)
         for offset in range(0, max(len(named), 1), CHUNK):
             yield named.slice(offset, CHUNK)
+
+
+def _symbols(frame: pl.DataFrame) -> Iterator[object]:
+    """Yield the symbols a frame of one series says it is of; a column of anything but texts says nothing."""
+    name = recognise(frame.columns).get("symbol")
+    if name is not None and frame[name].dtype in (pl.String, pl.Categorical, pl.Enum):
+        yield from frame[name].drop_nulls().unique()
+
+
+def _refuse_several(symbols: set[object]) -> None:
+    if len(symbols) > 1:
+        some = ", ".join(sorted(map(str, symbols))[:3])
+        raise InvalidInputError(
+            f"the data is of {len(symbols)} symbols ({some}, ...) and would land in one series. "
+            "Hint: write_many(data) keeps them apart"
+        )
 
 
 def _named(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
@@ -59,6 +80,8 @@ def _tables(data: object, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         yield _from_pandas(data)
     elif isinstance(data, pa.RecordBatch) or hasattr(data, "__arrow_c_stream__"):
         yield from _from_arrow(data)
+    elif _is_row(data):
+        yield from _from_items([data], columns)
     elif isinstance(data, Mapping):
         yield _from_columns(data)
     elif type(data).__module__ == "numpy":
@@ -67,6 +90,17 @@ def _tables(data: object, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         yield from _from_items(data, columns)
     else:
         raise InvalidInputError(f"cannot take {type(data).__name__} as candles: give {ACCEPTED}")
+
+
+def _is_row(data: object) -> bool:
+    """Tell a single candle, as a bot has it, from a table or a sequence of rows."""
+    if isinstance(data, Mapping):
+        return bool(data) and all(_is_scalar(value) for value in data.values())
+    return isinstance(data, list | tuple) and len(data) > 1 and all(map(_is_scalar, data))
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, str | bytes) or not isinstance(value, Iterable)
 
 
 def _from_pandas(data: Any) -> pl.DataFrame:

@@ -29,7 +29,7 @@ FOREVER = 2**63 - 1
 ON_INVALID = ("raise", "quarantine", "drop")
 TIME = pl.Datetime("ms", "UTC")
 SERIES = {
-    "symbol": pl.String, "timeframe": pl.String, "first": pl.Int64, "last": pl.Int64,
+    "symbol": pl.Categorical, "timeframe": pl.String, "first": pl.Int64, "last": pl.Int64,
     "rows": pl.Int64, "bytes": pl.Int64, "revision": pl.Int64,
 }  # fmt: skip
 STORED = tuple(name for name in SERIES if name != "bytes")
@@ -153,7 +153,8 @@ class MarketDataStore:
         One symbol gives timestamp, open, high, low, close, volume. A list of symbols, or None for every
         symbol of the timeframe, gives a long frame with `symbol` (categorical) first, sorted by symbol and
         time. `limit` is the latest so many bars in the range, of each symbol. `columns` picks and orders
-        columns. A range without candles gives an empty frame of the same schema.
+        columns; a long frame keeps its symbol. A range without candles gives an empty frame of the same
+        schema.
 
         Raises `NoSuchSeriesError` for a series that is not stored, `InvalidInputError` and its kinds.
         """
@@ -247,14 +248,19 @@ class MarketDataStore:
         return self._candles.delete(check_symbol(symbol), bar, *_range(start, end))
 
     def backup(
-        self, path: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Path:
         """Copy the store to `path` while it is in use, whole or not at all; return the path.
 
-        `progress` is called with pages done and pages in all.
+        `progress` is called with pages done and pages in all. Raises `StoreFileError` where there is a file
+        already, unless `overwrite`, or where none can be written.
         """
         target = _path(path)
-        self._candles.backup(target, progress)
+        self._candles.backup(target, overwrite=overwrite, progress=progress)
         return target
 
     def check(self) -> list[str]:
@@ -365,6 +371,8 @@ def _columns(columns: Sequence[str] | None, known: Sequence[str]) -> tuple[str, 
     if columns is None:
         return tuple(known)
     wanted = (columns,) if isinstance(columns, str) else tuple(columns)
+    if "symbol" in known and "symbol" not in wanted:
+        wanted = ("symbol", *wanted)
     wrong = [name for name in wanted if name not in known]
     if wrong or not wanted or len(set(wanted)) != len(wanted):
         raise InvalidInputError(

@@ -1,8 +1,7 @@
 """Times in: whatever a user has, as milliseconds since 1970, UTC.
 
-One moment may be a datetime (aware, or naive and then UTC), a date (its midnight), an ISO 8601 text or an
-integer of milliseconds. A column may be any of these, or whole numbers of another unit; which one is told
-by `unit=`, or by size where the sizes cannot be confused:
+A time may be a datetime (aware, or naive and then UTC), a date (its midnight), an ISO 8601 text or a whole
+number. The unit of numbers is told by `unit=`, or by size where the sizes cannot be confused:
 
 ============  ==================  ===================================
 magnitude     unit                covers
@@ -14,7 +13,7 @@ from 1e17     nanoseconds         1973-03-03 to 2262-04-11
 ============  ==================  ===================================
 
 Smaller numbers (and so `20240131`, which is a date and no second of 1970) need `unit=`; so does a column
-whose numbers lie in two of the ranges.
+whose numbers lie in two of the ranges. A single 0 is 1970.
 """
 
 from __future__ import annotations
@@ -63,7 +62,9 @@ def to_ms(value: Moment, what: str = "time") -> int:
     if isinstance(value, bool):
         raise TimestampError(f"{what}: {value!r} is no time")
     if isinstance(value, int):
-        return value
+        return _number_to_ms(value, what)
+    if type(value).__module__ == "numpy":
+        value = str(value)  # a datetime64 prints as ISO 8601
     if isinstance(value, str):
         value = _parse_text(value, what)
     if isinstance(value, datetime):
@@ -73,7 +74,7 @@ def to_ms(value: Moment, what: str = "time") -> int:
         return (datetime(value.year, value.month, value.day, tzinfo=UTC) - EPOCH) // MILLISECOND
     raise TimestampError(
         f"{what}: cannot read {value!r} ({type(value).__name__}) as a time: give a datetime, a date, "
-        "an ISO 8601 text or integer milliseconds"
+        "an ISO 8601 text or a whole number"
     )
 
 
@@ -105,6 +106,16 @@ def column_to_ms(column: pl.Series, unit: Unit | None = None) -> tuple[pl.Series
     if dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null):
         return _texts(column.cast(pl.String), unit)
     raise TimestampError(f"timestamp: a column of {dtype} holds no times")
+
+
+def _number_to_ms(number: int, what: str) -> int:
+    if number == 0:
+        return 0
+    for unit, first, end in MAGNITUDES:
+        if first <= abs(number) < end:
+            return -(-number * NS_PER[unit] // NS_PER["ms"])
+    hint = _unit_hint(number, number)
+    raise TimestampError(f"{what}: cannot tell the unit of {number}: {hint}; give a date or a text")
 
 
 def _parse_text(text: str, what: str) -> datetime:
@@ -152,6 +163,8 @@ def _infer_unit(numbers: pl.Series) -> Unit:
 
 
 def _unit_hint(low: float, high: float) -> str:
+    if MAGNITUDES[-1][2] <= high:
+        return "too large for a time"
     if low >= 19_000_101 and high <= 21_001_231:  # noqa: PLR2004 - years 1900 to 2100 as YYYYMMDD
         return "they look like dates written YYYYMMDD; give these as dates or texts"
     smallest = MAGNITUDES[0][1]

@@ -55,12 +55,13 @@ class Checked:
     """One chunk after checking.
 
     `bad` has the columns of `BAD_SCHEMA`: row counts over the whole call, record is the row as JSON.
-    `duplicates` counts the rows that a later row of the same key replaced.
+    `duplicates` counts the rows that a later row of the same key replaced, `rows` all that were checked.
     """
 
     groups: list[Group]
     bad: pl.DataFrame
     duplicates: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +96,38 @@ def check(frame: pl.DataFrame, key: tuple[str, Timeframe] | None, terms: Terms, 
     good, broken = _judge(typed, _rules(key[1], terms), key[1], terms)
     sole, duplicates = _each_once(good, ["timestamp"])
     groups = [Group(key[0], str(key[1]), sole)] if len(sole) else []
-    return Checked(groups, _report(frame, broken, key, offset), duplicates)
+    return Checked(groups, _report(frame, broken, key, offset), duplicates, len(frame))
 
 
-def first_error(bad: pl.DataFrame) -> ValidationError:
+def first_error(checked: Checked) -> ValidationError:
     """Return the error that names the first bad row of a chunk."""
+    bad = checked.bad
     row = bad.sort("row").row(0, named=True)
     more = f"; {len(bad) - 1:,} more of the rows checked break a rule" if len(bad) > 1 else ""
-    snap = " or align='floor' to move times to the start of their bar" if "starts a" in row["rule"] else ""
     return ValidationError(
         f"row {row['row']} of {row['symbol']} {row['timeframe']}: {row['column']} = {row['value']} breaks "
         f"the rule '{row['rule']}'{more}. Nothing was written. The row is {row['record']}. "
-        f"Hint: on_invalid='quarantine' sets bad rows aside and lands the others{snap}",
+        f"Hint: {_hint(row['rule'], row['timeframe'], 2 * len(bad) > checked.rows > 1)}",
         row=row["row"],
         column=row["column"],
         value=row["value"],
         rule=row["rule"],
         bad_rows=len(bad),
     )
+
+
+def _hint(rule: str, timeframe: str, most: bool) -> str:
+    """Say what to do; `most` is whether most rows of the chunk are bad."""
+    aside = "on_invalid='quarantine' sets bad rows aside and lands the others"
+    if rule == "timestamp is a time":
+        return "texts must be year first, as 2025-09-01 00:00" if most else aside
+    if "starts a" not in rule:
+        return aside
+    if timeframe[-1] in "dwM":
+        return f"{timeframe} bars bear their first date, at 00:00 UTC: give dates, not local midnights"
+    if most:
+        return f"most rows are off the grid: are they {timeframe} bars?"
+    return f"{aside}; align='floor' moves times to the start of their bar"
 
 
 def _can_name(symbol: str) -> bool:
@@ -142,7 +157,7 @@ def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: 
             ).items()
         ]
     reports = [_report(frame, part, None, offset) for part in broken if part is not NONE_BROKEN]
-    return Checked(groups, pl.concat(reports) if reports else NO_BAD, duplicates)
+    return Checked(groups, pl.concat(reports) if reports else NO_BAD, duplicates, len(frame))
 
 
 def _canonical(names: pl.Series) -> pl.Series:

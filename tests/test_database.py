@@ -292,6 +292,11 @@ def test_a_backup_is_whole_while_a_writer_goes_on(path, tmp_path):
         child.wait()
         child.stdout.close()
         assert seen[-1][0] == seen[-1][1] > 0
+        with pytest.raises(StoreFileError, match="exists and was left"):
+            store.backup(copy)
+        assert store.backup(copy, overwrite=True) == copy
+        with pytest.raises(StoreFileError, match="is a folder"):
+            store.backup(tmp_path)
         with pytest.raises(MarketDataError, match="the store itself"):
             store.backup(path)
         with pytest.raises(StoreFileError, match="does not exist"):

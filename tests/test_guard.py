@@ -1,5 +1,6 @@
 """The hazard of a second opener, shown for real, and the guard that refuses it."""
 
+import gc
 import io
 import os
 import shutil
@@ -117,6 +118,14 @@ def test_other_files_and_closed_stores_are_nobodys_business(tmp_path):
         (tmp_path / "other").write_text("x")
         sqlite3.connect(":memory:").close()
         sqlite3.connect(tmp_path / "other.db").close()
+    assert path.read_bytes()[:15] == b"SQLite format 3"
+    assert guard._live == {}
+
+
+def test_a_store_that_is_dropped_gives_its_file_back(tmp_path):
+    path = tmp_path / "s.sqlite3"
+    mdstore.open(path).write("A", "1m", walk(3))
+    gc.collect()
     assert path.read_bytes()[:15] == b"SQLite format 3"
     assert guard._live == {}
 

@@ -100,6 +100,7 @@ def test_columns_are_picked_and_ordered(full, road):
     long = full.candles(SYMBOLS, "1m", columns=["close", "symbol"], limit=2)
     assert long.columns == ["close", "symbol"]
     assert long["symbol"].to_list() == [s for s in SYMBOLS for _ in range(2)]
+    assert full.candles(SYMBOLS, "1m", columns=["close"]).columns == ["symbol", "close"]
     assert full.arrow(SYMBOLS, "1m", columns=["symbol"]).num_rows == BARS * 2 + BARS // 3
 
 

@@ -221,3 +221,22 @@ def test_quarantine_is_a_table_too(store):
     assert store.sql("SELECT count(*) AS n, any_value(rule) AS rule FROM quarantine").rows() == [
         (3, "volume >= 0")
     ]
+
+
+@pytest.mark.parametrize("what", ["count(*)", "count(1)", "count(*) + count(symbol)"])
+@pytest.mark.parametrize("table", ["candles", "series", "quarantine"])
+def test_counting_needs_no_column(full, plain, what, table):
+    rows = {"candles": 504, "series": 6, "quarantine": 0}[table]
+    assert full.sql(f"SELECT {what} AS n FROM {table}")["n"][0] == rows * (1 + ("+" in what))
+    assert full.sql(f"SELECT 1 AS one FROM {table} LIMIT 1")["one"].to_list() == [1] * min(rows, 1)
+
+
+def test_differences_of_times_are_durations(full):
+    import datetime as dt
+
+    gaps = full.sql(
+        "SELECT timestamp - lag(timestamp) OVER (ORDER BY timestamp) AS gap FROM candles WHERE symbol = 'A' AND timeframe = '1h'"
+    )
+    assert gaps["gap"].to_list() == [None] + [dt.timedelta(hours=1)] * 47
+    with pytest.raises(QueryError, match="months"):
+        full.sql("SELECT INTERVAL 1 MONTH AS m")

@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -37,7 +38,18 @@ def test_a_moment_between_milliseconds_is_rounded_up_so_that_ranges_stay_exact()
     assert to_ms(dt.datetime(1969, 12, 31, 23, 59, 59, 999_999)) == 0
 
 
-@pytest.mark.parametrize("moment", ["yesterday", 1.5, None, True, b"2025", "01/09/2025"])
+def test_a_number_has_the_unit_that_its_size_says():
+    assert [to_ms(T // 1000), to_ms(T * 1000), to_ms(T * 10**6), to_ms(0), to_ms(-T)] == [T, T, T, 0, -T]
+    assert to_ms(T * 1000 + 1) == T + 1
+
+
+def test_numpy_moments_are_read():
+    assert to_ms(np.datetime64("2025-09-01T00:00", "ns")) == T
+
+
+@pytest.mark.parametrize(
+    "moment", ["yesterday", 1.5, None, True, b"2025", "01/09/2025", 20250901, 60, 10**20]
+)
 def test_what_is_no_moment_is_refused_by_name(moment):
     with pytest.raises(TimestampError, match=r"^start: "):
         to_ms(moment, "start")

@@ -273,7 +273,7 @@ def test_decimals_integers_and_small_floats_are_taken(store):
         (5, "cannot take int"),
         ("candles.csv", "cannot take str"),
         (None, "cannot take NoneType"),
-        ([1, 2], "cannot take int"),
+        ([1, 2], "row 0 is a list of 2"),
         ([(1, 2)], "row 0 is a tuple of 2"),
         ([row(), (1, 2)], "row 1 is a tuple"),
         ([tuple(row().values()), {}], "row 1 is a dict"),
@@ -399,3 +399,45 @@ def test_two_names_of_one_timeframe_meet_in_one_series_and_the_last_row_wins(sto
     result = store.write_many(rows)
     assert (result.inserted, result.duplicates) == (1, 3)
     assert store.candles("A", "1h")["close"].to_list() == [2.75]
+
+
+@pytest.mark.parametrize(
+    "one", [ROW, list(ROW), row(), {"Date": "2025-09-01", "o": 2, "h": 3, "l": 1, "c": 2.5, "v": 10}]
+)
+def test_a_single_candle_is_taken_as_it_is(store, one):
+    assert store.write("A", "1m", one).inserted == 1
+    assert store.candles("A", "1m").row(0)[1:] == (2.0, 3.0, 1.0, 2.5, 10.0)
+
+
+def test_candles_of_several_symbols_do_not_land_in_one_series(store):
+    long = long_frame().filter(timeframe="1m")
+    for data in (long, long.to_pandas(), long.to_dicts(), iter([long.head(20), long.tail(20)])):
+        with pytest.raises(InvalidInputError, match=r"2 symbols.*write_many"):
+            store.write("KRW-BTC", "1m", data)
+    assert len(store.series()) == 0
+    assert store.write("BTC", "1m", long.filter(symbol="KRW-BTC")).inserted == 20
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "rows", "hint"),
+    [
+        ("1h", [row(timestamp=START + i * MINUTE) for i in range(10)], "are they 1h bars"),
+        (
+            "1h",
+            [row(), row(timestamp=START + 2 * 60 * MINUTE), row(timestamp=START + MINUTE)],
+            "align='floor'",
+        ),
+        ("1d", [row(timestamp="2025-09-01T00:00+09:00")], "give dates"),
+        ("1m", [row(timestamp="01/02/2025 10:00"), row(timestamp="01/03/2025 10:00")], "year first"),
+    ],
+)
+def test_the_hint_fits_the_mistake(store, timeframe, rows, hint):
+    with pytest.raises(ValidationError, match=hint):
+        store.write("A", timeframe, rows)
+
+
+def test_a_row_set_aside_twice_is_kept_once(store):
+    bad = [row(volume=-1.0), row(volume=-1.0, timestamp=START + MINUTE)]
+    for _ in range(2):
+        assert store.write("A", "1m", bad, on_invalid="quarantine").quarantined == 2
+    assert len(store.quarantine()) == 2

@@ -17,7 +17,9 @@ __all__ = ["backup"]
 PAGES_PER_STEP = 4_096
 
 
-def backup(database: Database, target: Path, progress: Callable[[int, int], None] | None = None) -> None:
+def backup(
+    database: Database, target: Path, *, overwrite: bool, progress: Callable[[int, int], None] | None
+) -> None:
     """Copy the store to `target`, all of one moment, while others read and write.
 
     Written under a temporary name in the same folder, checked, synced, then renamed: `target` is whole or
@@ -26,6 +28,10 @@ def backup(database: Database, target: Path, progress: Callable[[int, int], None
     target = target.resolve()
     if target == database.path:
         raise InvalidInputError(f"{target} is the store itself; give the copy another name")
+    if target.is_dir():
+        raise StoreFileError(f"{target} is a folder; give the name of a file in it")
+    if target.exists() and not overwrite:
+        raise StoreFileError(f"{target} exists and was left as it is; overwrite=True replaces it")
     if not target.parent.is_dir():
         raise StoreFileError(f"{target}: the folder {target.parent} does not exist; make it first")
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
@@ -33,6 +39,10 @@ def backup(database: Database, target: Path, progress: Callable[[int, int], None
     try:
         _copy(database, partial, progress)
         partial.replace(target)
+    except OSError as error:
+        if isinstance(error, StoreFileError):
+            raise
+        raise StoreFileError(f"{target}: cannot be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -41,7 +51,7 @@ def _copy(database: Database, partial: Path, progress: Callable[[int, int], None
     # Inside a read transaction the pages cannot change between steps, so a busy writer never restarts it.
     with database.reading() as source:
         catalogue.revision(source)  # the snapshot begins with the first read
-        copy = apsw.Connection(os.fspath(partial))
+        copy = _create(partial)
         try:
             with copy.backup("main", source, "main") as steps:
                 while not steps.done:
@@ -55,3 +65,10 @@ def _copy(database: Database, partial: Path, progress: Callable[[int, int], None
                 )
         finally:
             copy.close()
+
+
+def _create(partial: Path) -> apsw.Connection:
+    try:
+        return apsw.Connection(os.fspath(partial))
+    except apsw.CantOpenError as error:
+        raise StoreFileError(f"{partial.parent}: no file can be written there") from error

@@ -48,7 +48,7 @@ ERRORS: tuple[tuple[type[apsw.Error], type[StoreFileError], str], ...] = (
     (apsw.NotADBError, StoreFileError, "the file is no SQLite database; give another path"),
     (apsw.CorruptError, StoreFileError, "the file is damaged; restore a backup, or see `mdstore check`"),
     (apsw.FullError, StoreFileError, "the disk is full; nothing of this call was written"),
-    (apsw.ReadOnlyError, StoreFileError, "the file or its folder cannot be written"),
+    (apsw.ReadOnlyError, StoreFileError, "it or its folder cannot be written; the log lies beside it"),
     (apsw.CantOpenError, StoreFileError, "it cannot be opened; check that it and its folder may be written"),
     (apsw.IOError, StoreFileError, "the disk failed to read or write"),
 )  # fmt: skip
@@ -79,7 +79,8 @@ class Database:
         _watch_forks(self)
         with self._entered(), self._translated():
             self._writer = self._prepare()
-        guard(self.path)
+        # Also when the store is dropped without being closed.
+        self._unguard = weakref.finalize(self, unguard, guard(self.path))
 
     def close(self) -> None:
         """Close every connection; waits for reads and writes under way. Closing twice is fine."""
@@ -90,7 +91,7 @@ class Database:
             self._closed = True
             self._gate.wait_for(lambda: self._active == 0)
             self._close_connections()
-        unguard(self.path)
+        self._unguard()
 
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
@@ -101,9 +102,7 @@ class Database:
                 con.execute("BEGIN")
                 yield con
             finally:
-                if con.in_transaction:
-                    con.execute("COMMIT")
-                self._idle.append(con)
+                self._end_reading(con)
 
     @contextmanager
     def writing(self) -> Iterator[apsw.Connection]:
@@ -196,6 +195,15 @@ class Database:
             con.close()
             raise
         return con
+
+    def _end_reading(self, con: apsw.Connection) -> None:
+        try:
+            if con.in_transaction:
+                con.execute("COMMIT")
+        except apsw.Error:
+            con.close()  # what it read was in doubt already, and said so; it is not used again
+        else:
+            self._idle.append(con)
 
     def _idle_reader(self) -> apsw.Connection | None:
         try:

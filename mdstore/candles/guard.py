@@ -35,24 +35,26 @@ _live: dict[Inode, int] = {}
 _hooked = False
 
 
-def guard(path: Path) -> None:
-    """Refuse other openers of `path` in this process until `unguard`; stores may share a file."""
+def guard(path: Path) -> Inode:
+    """Refuse other openers of `path` in this process until `unguard` of what is returned.
+
+    Stores may share a file.
+    """
     global _hooked  # noqa: PLW0603 - an audit hook is one per process and cannot be taken back
     if not _hooked:
         sys.addaudithook(_audit)
         _hooked = True
-    inode = _inode(os.fspath(path))
-    if inode is not None:
-        _live[inode] = _live.get(inode, 0) + 1
+    status = path.stat()
+    inode = (status.st_dev, status.st_ino)
+    _live[inode] = _live.get(inode, 0) + 1
+    return inode
 
 
-def unguard(path: Path) -> None:
-    """Let `path` be opened by others again, once per `guard`."""
-    inode = _inode(os.fspath(path))
-    if inode is not None and inode in _live:
-        _live[inode] -= 1
-        if not _live[inode]:
-            del _live[inode]
+def unguard(inode: Inode) -> None:
+    """Let the file be opened by others again, once per `guard`."""
+    _live[inode] -= 1
+    if not _live[inode]:
+        del _live[inode]
 
 
 def open_elsewhere(path: Path) -> bool:

@@ -20,10 +20,14 @@ MOST_FINDINGS = 100
 def check(database: Database) -> list[str]:
     """Return what is wrong with the file, in words; empty when nothing is."""
     with database.reading() as con:
-        findings = [
-            text for (text,) in con.execute(f"PRAGMA integrity_check({MOST_FINDINGS})") if text != "ok"
-        ]
-        return findings or list(_catalogue_findings(con))
+        try:
+            return _damage(con) or list(_catalogue_findings(con))
+        except apsw.CorruptError as error:
+            return [f"a page cannot be read: {error}"]
+
+
+def _damage(con: apsw.Connection) -> list[str]:
+    return [text for (text,) in con.execute(f"PRAGMA integrity_check({MOST_FINDINGS})") if text != "ok"]
 
 
 def _catalogue_findings(con: apsw.Connection) -> Iterator[str]:

@@ -82,6 +82,9 @@ CREATE TABLE quarantine (
   value TEXT NOT NULL,
   record TEXT NOT NULL                      -- the row as JSON
 ) STRICT;
+
+-- The same row set aside again, as when a file is imported twice, is kept once.
+CREATE UNIQUE INDEX quarantine_once ON quarantine (ifnull(symbol, ''), ifnull(timeframe, ''), rule, record);
 """
 
 CANDLE_TABLE = (

@@ -18,7 +18,7 @@ from mdstore.candles.reader import Request
 from mdstore.candles.scanner import Scanner
 from mdstore.candles.views import Views
 from mdstore.candles.writer import Progress, WriteResult
-from mdstore.errors import NoSuchSeriesError
+from mdstore.errors import NoSuchSeriesError, QueryError
 from mdstore.schema import TIMESTAMP
 from mdstore.timeframe import Timeframe
 from mdstore.validation import Checked, OnInvalid
@@ -26,6 +26,8 @@ from mdstore.validation import Checked, OnInvalid
 __all__ = ["CandleRepository", "Explanation"]
 
 Road = Literal["apsw", "scanner"]
+INTERVAL = pa.month_day_nano_interval()
+DURATION = pa.duration("us")
 
 # Where the scanner overtakes APSW (bench/roads.py): it costs a few ms to ask and 0.4 us a row where APSW
 # takes 0.6; starting its process takes about half a second first.
@@ -147,9 +149,9 @@ class CandleRepository:
         with self._database.reading() as con:
             return con.execute("SELECT * FROM quarantine ORDER BY id").fetchall()
 
-    def backup(self, target: Path, progress: Callable[[int, int], None] | None) -> None:
+    def backup(self, target: Path, *, overwrite: bool, progress: Callable[[int, int], None] | None) -> None:
         """Copy the file to `target` while it is in use."""
-        backup.backup(self._database, target, progress)
+        backup.backup(self._database, target, overwrite=overwrite, progress=progress)
 
     def check(self) -> list[str]:
         """Return what is wrong with the file, in words."""
@@ -207,4 +209,20 @@ def _as_frame(table: pa.Table) -> pa.Table:
         zoned = pa.types.is_timestamp(field.type) and field.type.tz is not None
         fields.append(named.with_type(TIMESTAMP) if zoned else named)
     schema = pa.schema(fields)
-    return table.rename_columns(schema.names).cast(schema, safe=False)
+    named = table.rename_columns(schema.names)
+    for place, field in enumerate(schema):
+        if field.type == INTERVAL:
+            named = named.set_column(place, field.name, _durations(named.column(place), field.name))
+    return named.cast(
+        pa.schema([f.with_type(DURATION) if f.type == INTERVAL else f for f in schema]), safe=False
+    )
+
+
+def _durations(intervals: pa.ChunkedArray, name: str) -> pa.Array:
+    """Turn DuckDB's intervals into durations, which Polars has; a month is no fixed time."""
+    values = intervals.to_pylist()
+    if any(value is not None and value.months for value in values):
+        raise QueryError(f"column {name} holds intervals of months, of no fixed length; cast it to VARCHAR")
+    day = 86_400_000_000
+    micros = [None if v is None else v.days * day + v.nanoseconds // 1000 for v in values]
+    return pa.array(micros, pa.int64()).cast(DURATION)

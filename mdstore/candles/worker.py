@@ -38,11 +38,13 @@ SETTINGS = (
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
 )
+# The conditions are always true: they make the scanner ask for a column, where `count(*)` asks for none and
+# would be given the ROWID, which these tables lack.
 TABLES = {
     "candles": "SELECT symbol, timeframe, epoch_ms(timestamp)::TIMESTAMPTZ AS timestamp, "
-    "open, high, low, close, volume FROM {source}",
+    "open, high, low, close, volume FROM {source} WHERE timestamp IS NOT NULL",
     "series": "SELECT symbol, timeframe, epoch_ms(first)::TIMESTAMPTZ AS first, "
-    "epoch_ms(last)::TIMESTAMPTZ AS last, rows, revision FROM {source}",
+    "epoch_ms(last)::TIMESTAMPTZ AS last, rows, revision FROM {source} WHERE revision IS NOT NULL",
     "quarantine": "SELECT id, epoch_ms(quarantined_at)::TIMESTAMPTZ AS quarantined_at, symbol, timeframe, "
     'row, "column", rule, value, record FROM {source}',
 }

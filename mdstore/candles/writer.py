@@ -33,7 +33,7 @@ WHERE open IS NOT excluded.open OR high IS NOT excluded.high OR low IS NOT exclu
   OR close IS NOT excluded.close OR volume IS NOT excluded.volume
 """
 QUARANTINE = """
-INSERT INTO quarantine (quarantined_at, symbol, timeframe, row, "column", rule, value, record)
+INSERT OR IGNORE INTO quarantine (quarantined_at, symbol, timeframe, row, "column", rule, value, record)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 DELETE = "DELETE FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?"
@@ -105,7 +105,7 @@ def delete(database: Database, keys: Iterable[tuple[str, str]], start: int, end:
 
 def _refuse_bad(chunk: Checked, on_invalid: OnInvalid) -> None:
     if on_invalid == "raise" and len(chunk.bad):
-        raise first_error(chunk.bad)
+        raise first_error(chunk)
 
 
 def _report(progress: Progress | None, batch: _Batch) -> None:
