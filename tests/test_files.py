@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdstore.errors import FileFormatError, InvalidInputError
-from mdstore.files import READABLE, candle_files, read, write
+from mdstore.files import READABLE, candle_files, other_files, read, write
 from mdstore.files.names import Named, from_pattern, guess
 from mdstore.schema import VALUES
 from mdstore.timestamps import column_to_ms
@@ -131,7 +131,7 @@ def test_lean_minutes_take_their_date_from_the_name(day, rows, first):
 
 def test_lean_daily_zip():
     part, frame = whole(real("lean", "daily_btcusd_trade.zip"))
-    assert (part.name, part.symbol, part.timeframe) == ("daily_btcusd_trade.zip!btcusd.csv", "btcusd", "1d")
+    assert (part.name, part.symbol, part.timeframe) == ("daily_btcusd_trade.zip!btcusd.csv", "BTCUSD", "1d")
     assert frame.row(0) == (1_417_392_000_000, 300.0, 370.0, 300.0, 370.0, 0.05655554)
 
 
@@ -291,6 +291,76 @@ def test_a_zip_has_one_part_for_each_member(tmp_path):
     assert parts == [("x.zip!A-5m.csv", "A", "5m", 5), ("x.zip!B-1m.csv", "B", "1m", 5)]
 
 
+def test_a_zip_skips_what_holds_no_candles_and_says_so(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("A-1m.csv", TEXT)
+        archive.writestr("readme.txt", "how these were made")
+        archive.writestr("chart.png", b"png")
+        archive.writestr("__MACOSX/._A-1m.csv", b"junk")
+    part, frame = whole(tmp_path / "x.zip")
+    assert (part.symbol, len(frame)) == ("A", 5)
+    assert part.notes == ("x.zip: skipped what holds no candles: chart.png, readme.txt",)
+
+
+def test_a_zip_of_texts_only_is_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("A-1m.txt", TEXT)
+    assert whole(tmp_path / "x.zip")[0].symbol == "A"
+
+
+@pytest.mark.parametrize("name", ["when_it_was", "bar_began"])
+def test_a_first_column_of_unknown_name_is_not_taken_for_the_time(tmp_path, name):
+    with pytest.raises(FileFormatError, match=f"no column for timestamp; found '{name}', 'open'"):
+        whole(put(tmp_path, "x.csv", TEXT.replace("timestamp", name)))
+
+
+def test_columns_of_unknown_names_are_not_taken_by_place(tmp_path):
+    with pytest.raises(FileFormatError, match="no column for timestamp, open, .*found 'a', 'b'"):
+        whole(put(tmp_path, "x.csv", TEXT.replace(HEADER, "a,b,c,d,e,f\n")))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_a_first_column_without_a_name_is_the_time_and_is_noted(tmp_path, suffix):
+    frame = candle_frame().rename({"timestamp": "" if suffix == "csv" else "__index_level_0__"})
+    write(frame, tmp_path / f"x.{suffix}")
+    part, frame = whole(tmp_path / f"x.{suffix}")
+    assert frame["timestamp"].to_list() == [row[0] for row in ROWS]
+    assert part.notes == ("the first column has no name and was taken as the time",)
+
+
+KOREAN = ["2025-09-01T09:00:00", "2025-09-01T09:01:00"]
+
+
+@pytest.mark.parametrize("times", [KOREAN, ["2025-09-01 09:00", "2025-09-01 09:01"]])
+@pytest.mark.parametrize("others", [{}, {"timestamp": [1_756_684_859_999, 1_756_684_919_999]}])
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_korean_times_are_read_as_such(tmp_path, times, others, suffix):
+    values = {name: [1.0, 1.0] for name in VALUES}
+    write(pl.DataFrame({"candle_date_time_kst": times, **others, **values}), tmp_path / f"x.{suffix}")
+    part, frame = whole(tmp_path / f"x.{suffix}")
+    assert frame["timestamp"].to_list() == [1_756_684_800_000, 1_756_684_860_000]
+    assert part.timeframe == "1m"
+    assert part.notes == ("candle_date_time_kst was read as Korean time, UTC+9",)
+
+
+def test_korean_times_of_other_kinds(tmp_path):
+    values = {name: [1.0] for name in VALUES}
+    utc = pl.DataFrame({"candle_date_time_kst": KOREAN[:1], "candle_date_time_utc": ["2025-09-01"], **values})
+    write(utc, tmp_path / "utc.csv")
+    assert whole(tmp_path / "utc.csv")[1]["timestamp"].to_list() == [1_756_684_800_000]
+    korean = pl.col("candle_date_time_kst").str.to_datetime()
+    write(utc.drop("candle_date_time_utc").with_columns(korean), tmp_path / "x.feather")
+    assert whole(tmp_path / "x.feather")[1]["timestamp"].to_list() == [1_756_684_800_000]
+    days = pl.DataFrame({"candle_date_time_kst": ["2025-09-02"], **values})
+    write(days, tmp_path / "days.csv")
+    assert whole(tmp_path / "days.csv")[1]["timestamp"].to_list() == [1_756_738_800_000]
+
+
+def test_a_part_knows_its_spacing_whatever_its_name_says(tmp_path):
+    part, _ = whole(put(tmp_path, "A-1h.csv", TEXT))
+    assert (part.timeframe, part.spacing) == ("1h", "1m")
+
+
 def test_a_date_and_a_time_of_day_become_one_time(tmp_path):
     path = put(tmp_path, "x.csv", "<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>\n"
                "2025-09-01,00:00,1,2,1,2,5\n2025-09-01,00:01,1,2,1,2,5\n")  # fmt: skip
@@ -338,7 +408,8 @@ def test_any_double_reads_from_csv_as_python_reads_it(tmp_path_factory, values):
         ("ADABTC-1m-2021-11-28", "ADABTC", "1m"), ("AAPL", "AAPL", None), ("AAPL_data", "AAPL", None),
         ("BTC-60m", "BTC", "1h"), ("btcusd", "btcusd", None), ("BRK.B", "BRK.B", None),
         ("data", None, None), ("my_prices", None, None), ("20161007_trade", None, None),
-        ("candles-1m", None, "1m"), ("1m", None, "1m"), ("btc-1m", "btc", "1m"), ("", None, None),
+        ("candles-1m", None, "1m"), ("KRW-BTC_minute60", "KRW-BTC", "1h"), ("BTC_15min", "BTC", "15m"),
+        ("1m", None, "1m"), ("btc-1m", "btc", "1m"), ("", None, None),
     ],
 )  # fmt: skip
 def test_names_as_tools_write_them(stem, symbol, timeframe):
@@ -460,6 +531,8 @@ def test_a_folder_is_walked_without_its_hidden_files(tmp_path):
         (tmp_path / name).touch()
     found = [str(path.relative_to(tmp_path)) for path in candle_files(tmp_path)]
     assert found == ["b.csv", "deep/a.json.gz", "deep/er/c.zip"]
+    assert other_files(tmp_path) == 2
+    assert other_files(tmp_path / "b.csv") == 0
 
 
 # ---- files out

@@ -5,7 +5,7 @@
 """
 
 from mdstore.files.reading import Part, read
-from mdstore.files.source import READABLE, candle_files
+from mdstore.files.source import READABLE, candle_files, other_files
 from mdstore.files.writing import WRITABLE, write
 
-__all__ = ["READABLE", "WRITABLE", "Part", "candle_files", "read", "write"]
+__all__ = ["READABLE", "WRITABLE", "Part", "candle_files", "other_files", "read", "write"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.feather as pa_feather
 import pyarrow.parquet as pa_parquet
 
-from mdstore.files.layout import by_header, canonical, missing_columns
+from mdstore.files.layout import by_header, canonical, header_notes, missing_columns
 from mdstore.files.source import Source
 from mdstore.schema import CANDLE_COLUMNS
 
@@ -24,7 +24,7 @@ FILE_MAGIC, FIRST_FEATHER_MAGIC = b"ARROW1", b"FEA1"
 def read_parquet(source: Source) -> Iterator[pl.DataFrame]:
     """Yield the candles of a Parquet file, reading only the columns that are some."""
     file = pa_parquet.ParquetFile(_seekable(source.stream))
-    wanted = _wanted(file.schema_arrow.names, source.name)
+    wanted = _wanted(file.schema_arrow.names, source)
     yield from _frames(file.iter_batches(batch_size=ROWS, columns=wanted))
 
 
@@ -34,29 +34,30 @@ def read_arrow(source: Source) -> Iterator[pl.DataFrame]:
     magic = stream.read(len(FILE_MAGIC))
     stream.seek(0)
     if magic.startswith(FIRST_FEATHER_MAGIC):
-        yield from _checked(pa_feather.read_table(stream).to_batches(max_chunksize=ROWS), source.name)
+        yield from _checked(pa_feather.read_table(stream).to_batches(max_chunksize=ROWS), source)
     elif magic == FILE_MAGIC:
         file = pa.ipc.open_file(stream)
-        _wanted(file.schema.names, source.name)
+        _wanted(file.schema.names, source)
         yield from _frames(file.get_batch(number) for number in range(file.num_record_batches))
     else:
         reader = pa.ipc.open_stream(stream)
-        _wanted(reader.schema.names, source.name)
+        _wanted(reader.schema.names, source)
         yield from _frames(reader)
 
 
-def _checked(batches: Sequence[pa.RecordBatch], name: str) -> Iterator[pl.DataFrame]:
+def _checked(batches: Sequence[pa.RecordBatch], source: Source) -> Iterator[pl.DataFrame]:
     for batch in batches[:1]:
-        _wanted(batch.schema.names, name)
+        _wanted(batch.schema.names, source)
     yield from _frames(batches)
 
 
-def _wanted(names: list[str], file: str) -> list[str]:
+def _wanted(names: list[str], source: Source) -> list[str]:
     """Return the columns that are a candle's; raise `FileFormatError` where one is missing."""
     places = by_header(names)
     if not all(column in places for column in CANDLE_COLUMNS):
-        raise missing_columns(file, list(places), names)
-    return [names[place] for place in places.values()]
+        raise missing_columns(source.name, list(places), names)
+    source.notes.update(header_notes(names))
+    return [names[place] for place in sorted(places.values())]
 
 
 def _frames(batches: Iterable[pa.RecordBatch]) -> Iterator[pl.DataFrame]:

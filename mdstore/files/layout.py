@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import polars as pl
 
 from mdstore.errors import FileFormatError
 from mdstore.schema import CANDLE_COLUMNS, recognise
 
-__all__ = ["by_header", "by_place", "canonical", "missing_columns"]
+__all__ = [
+    "by_header",
+    "by_place",
+    "canonical",
+    "header_notes",
+    "in_korean_time",
+    "missing_columns",
+    "whole_times",
+]
 
 # What tables without a header hold, by their number of columns: plain candles, Kraken's with the number of
 # trades, Binance's klines. The first six are the same in all.
 WIDTHS = (6, 7, 12)
 # The names an index gets that was saved without one; it holds the time when no other column does.
 INDEX_NAMES = ("", "unnamed: 0", "__index_level_0__", "index")
+# Upbit's: the start of the bar in Korean time, which has been UTC+9 without summer time since 1988.
+KOREAN, ITS_UTC = "candle_date_time_kst", "candle_date_time_utc"
+KOREA = "+09:00"
 LONGEST_DATE = 10
 
 
@@ -24,13 +36,32 @@ def by_header(names: Sequence[str]) -> dict[str, int]:
 
     `time of day` is the place of a second column that completes a date.
     """
-    clean = [name.strip().strip("<>").lower() for name in names]
+    clean = _clean(names)
     found = {canonical: clean.index(name) for canonical, name in recognise(clean).items()}
-    if "timestamp" not in found and clean and clean[0] in INDEX_NAMES:
+    if in_korean_time(names):
+        # Also before a `timestamp` beside it, which is the time of the last tick.
+        found["timestamp"] = clean.index(KOREAN)
+    elif "timestamp" not in found and clean and clean[0] in INDEX_NAMES:
         found["timestamp"] = 0
     if "timestamp" in found and clean[found["timestamp"]] == "date" and "time" in clean:
         found["time of day"] = clean.index("time")
     return found
+
+
+def in_korean_time(names: Sequence[str]) -> bool:
+    """Tell whether the only start of the bars in a table is in Korean time."""
+    clean = _clean(names)
+    return KOREAN in clean and ITS_UTC not in clean
+
+
+def header_notes(names: Sequence[str]) -> set[str]:
+    """Return what must be said of a header that names the time unusually or not at all."""
+    if in_korean_time(names):
+        return {f"{KOREAN} was read as Korean time, UTC+9"}
+    clean = _clean(names)
+    if "timestamp" not in recognise(clean) and clean and clean[0] in INDEX_NAMES:
+        return {"the first column has no name and was taken as the time"}
+    return set()
 
 
 def by_place(row: Sequence[str]) -> dict[str, int] | None:
@@ -45,11 +76,16 @@ def canonical(frame: pl.DataFrame) -> pl.DataFrame:
     names = frame.columns
     places = by_header(names)
     picked = frame.select(frame[names[place]].alias(name) for name, place in places.items())
-    return whole_times(picked)
+    return whole_times(picked, korean=in_korean_time(names))
 
 
-def whole_times(frame: pl.DataFrame) -> pl.DataFrame:
-    """Put a date and its time of day together; one day's bars under one date would replace each other."""
+def whole_times(frame: pl.DataFrame, *, korean: bool) -> pl.DataFrame:
+    """Put a date and its time of day together; one day's bars under one date would replace each other.
+
+    `korean` times without a zone are given theirs.
+    """
+    if korean:
+        return frame.with_columns(_from_korea(frame["timestamp"]))
     if "time of day" not in frame.columns:
         return frame
     date, time = frame["timestamp"], frame["time of day"]
@@ -69,6 +105,20 @@ def missing_columns(name: str, found: Sequence[str], there: Sequence[str]) -> Fi
         f"{name}: no column for {', '.join(missing)}; found {listed}. Hint: name the columns "
         f"{', '.join(CANDLE_COLUMNS)}{volume}"
     )
+
+
+def _clean(names: Sequence[str]) -> list[str]:
+    return [name.strip().strip("<>").lower() for name in names]
+
+
+def _from_korea(times: pl.Series) -> pl.Series:
+    """Give zone-less times in Korea their zone; what is no time stays for the store to judge."""
+    if times.dtype == pl.String:
+        whole = times.str.replace(r"^(\d{4}[-/]?\d\d[-/]?\d\d)$", "$1 00:00")
+        return whole.str.replace(r"(:\d\d(?:\.\d+)?)$", f"${{1}}{KOREA}")
+    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is None:
+        return times - timedelta(hours=9)
+    return times
 
 
 def _are_dates(texts: pl.Series) -> bool:

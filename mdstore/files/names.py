@@ -10,9 +10,11 @@ from functools import lru_cache
 from mdstore.errors import InvalidInputError
 from mdstore.timeframe import Timeframe
 
-__all__ = ["Lean", "Named", "from_pattern", "guess", "lean"]
+__all__ = ["Lean", "Named", "as_timeframe", "from_pattern", "guess", "lean", "lean_symbol"]
 
 TIMEFRAME = r"[1-9][0-9]{0,3}[smhdwM]"
+# As Upbit and others write minutes and hours: minute60, 15min, 4hour.
+WORDED = re.compile(r"(?:(?P<a>min|minute|hour)s?(?P<n>[1-9]\d{0,3})|(?P<m>[1-9]\d{0,3})(?P<b>min|minute|hour)s?)")
 PLACEHOLDERS = {
     r"\{symbol\}": r"(?P<symbol>.+?)",
     r"\{timeframe\}": rf"(?P<timeframe>{TIMEFRAME})",
@@ -28,6 +30,7 @@ FILLERS = re.compile(
 # A name of more parts is rather a sentence than a symbol.
 MOST_PARTS = 2
 LEAN_NAME = re.compile(r"(?P<date>\d{8})_(?P<symbol>[^_]+)_(?P<resolution>second|minute)_trade")
+LEAN_ZIP = re.compile(r"(?:.*_)?(?P<symbol>[^_]+)_trade")
 LEAN_TIMEFRAMES = {"second": "1s", "minute": "1m"}
 
 
@@ -76,8 +79,8 @@ def guess(stem: str) -> Named:
     """
     parts = SEPARATORS.split(stem)
     words = parts[::2]
-    times = [number for number, word in enumerate(words) if re.fullmatch(TIMEFRAME, word)]
-    timeframe = str(Timeframe.parse(words[times[0]])) if times else None
+    times = [number for number, word in enumerate(words) if as_timeframe(word)]
+    timeframe = as_timeframe(words[times[0]]) if times else None
     head = words[: times[0]] if times else words
     bare = head
     while bare and FILLERS.fullmatch(bare[-1]):
@@ -85,6 +88,18 @@ def guess(stem: str) -> Named:
     return Named(
         "".join(parts[: 2 * len(bare) - 1]) if _is_symbol(bare, alone=bare == head) else None, timeframe
     )
+
+
+def as_timeframe(word: str) -> str | None:
+    """Read a word of a name as a timeframe; None where it is none.
+
+    >>> as_timeframe("60m"), as_timeframe("minute60"), as_timeframe("15min"), as_timeframe("60")
+    ('1h', '1h', '15m', None)
+    """
+    worded = WORDED.fullmatch(word.lower())
+    if worded is not None:
+        word = f"{worded['n'] or worded['m']}{(worded['a'] or worded['b'])[0]}"
+    return str(Timeframe.parse(word)) if re.fullmatch(TIMEFRAME, word) else None
 
 
 def lean(stem: str) -> Lean | None:
@@ -98,6 +113,18 @@ def lean(stem: str) -> Lean | None:
         return None
     timeframe = LEAN_TIMEFRAMES[match["resolution"]]
     return Lean(match["symbol"].upper(), timeframe, int(midnight.timestamp()) * 1000)
+
+
+def lean_symbol(stems: tuple[str, ...]) -> str | None:
+    """Return the symbol of a Lean hour or day file: in capitals, as in its minute files.
+
+    >>> lean_symbol(("btcusd", "daily_btcusd_trade"))
+    'BTCUSD'
+    """
+    if len(stems) == 1:
+        return None
+    match = LEAN_ZIP.fullmatch(stems[1])
+    return stems[0].upper() if match is not None and match["symbol"] == stems[0] else None
 
 
 @lru_cache(maxsize=64)

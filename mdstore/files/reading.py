@@ -14,9 +14,9 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from mdstore.errors import FileFormatError
+from mdstore.errors import FileFormatError, TimestampError
 from mdstore.files.columnar import read_arrow, read_parquet
-from mdstore.files.names import Lean, Named, from_pattern, guess, lean
+from mdstore.files.names import Lean, Named, from_pattern, guess, lean, lean_symbol
 from mdstore.files.records import read_json, read_ndjson
 from mdstore.files.source import FORMATS, Counted, Source, check_suffix, open_sources
 from mdstore.files.spacing import timeframe_of
@@ -47,8 +47,9 @@ class Part:
     `frames` are frames of bounded size with the columns timestamp, open, high, low, close and volume, as
     typed in the file (texts in CSV), and `symbol` and `timeframe` where the file has them as columns.
     `symbol` and `timeframe` are what else the file tells, None where it tells nothing or a column does;
-    `told_by` says which: "pattern", "file name", "spacing". `bytes_read` gives how much of the file on disk
-    has been read, to show progress.
+    `told_by` says which: "pattern", "file name", "spacing". `spacing` is the most common distance between the
+    first rows, whatever else is told. `bytes_read` gives how much of the file on disk has been read, to show
+    progress.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Part:
     symbol: str | None
     timeframe: str | None
     told_by: dict[str, str]
+    spacing: str | None
     notes: tuple[str, ...] = ()
 
 
@@ -79,7 +81,7 @@ def read(
     """
     path = Path(path)
     check_suffix(path)
-    with closing(Counted(path)) as raw, _damage_named(path.name):
+    with closing(Counted(path.open("rb", buffering=0))) as raw, _damage_named(path.name):
         for source in open_sources(path, raw):
             yield _part(source, raw, symbol_from_filename, unit)
 
@@ -91,11 +93,10 @@ def _part(source: Source, raw: Counted, pattern: str | None, unit: Unit | None) 
         raise FileFormatError(f"{source.name}: there are columns of candles and no rows")
     day = lean(source.stems[0])
     told, told_by = _told(source, pattern, day, first.columns)
-    timeframe = told.timeframe
-    if timeframe is None and "timeframe" not in first.columns:
-        spacing = timeframe_of(first, unit)
-        if spacing is not None:
-            timeframe, told_by["timeframe"] = str(spacing), "spacing"
+    needed = told.timeframe is None and "timeframe" not in first.columns
+    spacing, timeframe = _spacing(first, unit, needed=needed), told.timeframe
+    if needed and spacing is not None:
+        timeframe, told_by["timeframe"] = spacing, "spacing"
     return Part(
         source.name,
         itertools.chain([first], frames),
@@ -104,8 +105,19 @@ def _part(source: Source, raw: Counted, pattern: str | None, unit: Unit | None) 
         told.symbol,
         timeframe,
         told_by,
-        _lean_notes(day),
+        spacing,
+        (*_lean_notes(day), *sorted(source.notes)),
     )
+
+
+def _spacing(first: pl.DataFrame, unit: Unit | None, *, needed: bool) -> str | None:
+    try:
+        spacing = timeframe_of(first, unit)
+    except TimestampError:
+        if needed:
+            raise
+        return None  # the store judges the times
+    return None if spacing is None else str(spacing)
 
 
 def _named_frames(source: Source) -> Iterator[pl.DataFrame]:
@@ -126,6 +138,8 @@ def _told(
         by = "pattern"
     elif day is not None:
         named, by = Named(day.symbol, day.timeframe), "file name"
+    elif (of_lean := lean_symbol(source.stems)) is not None:
+        named, by = Named(of_lean, _guess(source.stems).timeframe), "file name"
     else:
         named, by = _guess(source.stems), "file name"
     symbol = None if pattern is None and "symbol" in columns else named.symbol

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from mdstore.errors import FileFormatError
-from mdstore.files.layout import by_header, by_place, canonical, missing_columns
+from mdstore.files.layout import by_header, by_place, canonical, header_notes, missing_columns
 from mdstore.files.source import Source
 from mdstore.schema import CANDLE_COLUMNS, VALUES
 
@@ -22,14 +22,14 @@ ACCEPTED = "rows as objects ([{...}, ...]) or as arrays ([[ms, open, high, low, 
 
 def read_json(source: Source) -> Iterator[pl.DataFrame]:
     """Yield a JSON document's candles as one frame; the document is loaded whole."""
-    yield _frame(_rows(json.load(source.stream), source.name), source.name)
+    yield _frame(_rows(json.load(source.stream), source.name), source)
 
 
 def read_ndjson(source: Source) -> Iterator[pl.DataFrame]:
     """Yield the candles of a file with one JSON row a line."""
     lines = (line for line in source.stream if line.strip())
     while chunk := [json.loads(line) for line in itertools.islice(lines, CHUNK)]:
-        yield _frame(chunk, source.name)
+        yield _frame(chunk, source)
 
 
 def _rows(document: Any, name: str) -> list[Any]:
@@ -51,22 +51,24 @@ def _rows(document: Any, name: str) -> list[Any]:
     raise FileFormatError(f"{name}: no candles found in the JSON. Hint: give {ACCEPTED}")
 
 
-def _frame(rows: list[Any], name: str) -> pl.DataFrame:
+def _frame(rows: list[Any], source: Source) -> pl.DataFrame:
+    name = source.name
     if not rows:
         raise FileFormatError(f"{name}: the file holds no rows")
     if all(isinstance(row, Mapping) for row in rows):
-        return _from_objects(rows, name)
+        return _from_objects(rows, source)
     if all(isinstance(row, list) for row in rows):
         return _from_arrays(rows, name)
     raise FileFormatError(f"{name}: the rows are of different kinds. Hint: give {ACCEPTED}")
 
 
-def _from_objects(rows: list[dict[str, Any]], name: str) -> pl.DataFrame:
+def _from_objects(rows: list[dict[str, Any]], source: Source) -> pl.DataFrame:
     places = by_header(list(rows[0]))
     if not all(column in places for column in CANDLE_COLUMNS):
-        raise missing_columns(name, list(places), list(rows[0]))
+        raise missing_columns(source.name, list(places), list(rows[0]))
+    source.notes.update(header_notes(list(rows[0])))
     keys = list(rows[0])
-    wanted = [keys[place] for place in places.values()]
+    wanted = [keys[place] for place in sorted(places.values())]
     return canonical(pl.DataFrame([_column(key, [row.get(key) for row in rows]) for key in wanted]))
 
 

@@ -5,15 +5,25 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from mdstore.errors import FileFormatError
 
-__all__ = ["FORMATS", "READABLE", "Counted", "Source", "candle_files", "check_suffix", "open_sources", "stem"]
+__all__ = [
+    "FORMATS",
+    "READABLE",
+    "Counted",
+    "Source",
+    "candle_files",
+    "check_suffix",
+    "open_sources",
+    "other_files",
+    "stem",
+]
 
 FORMATS = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv",
@@ -23,7 +33,7 @@ FORMATS = {
 }  # fmt: skip
 PACKED = (".gz", ".zip")
 READABLE = (*FORMATS, *PACKED)
-# A folder is walked for what is surely meant as data; a .txt in it is more often a note.
+# Folders and zip files are walked for what is surely meant as data; a .txt in it is more often a note.
 WALKED = tuple(suffix for suffix in READABLE if suffix != ".txt")
 BUFFER = 1 << 20
 
@@ -31,9 +41,10 @@ BUFFER = 1 << 20
 class Counted(io.RawIOBase):
     """A binary file that counts the bytes read from it, whoever reads them."""
 
-    def __init__(self, path: Path) -> None:
+    # Takes an open file: if opening failed in here, the half-made object would still be closed, without a file.
+    def __init__(self, file: io.FileIO) -> None:
         super().__init__()
-        self._file = path.open("rb", buffering=0)
+        self._file = file
         self.count = 0
 
     def readable(self) -> bool:
@@ -69,12 +80,14 @@ class Source:
     """One table of bytes, unpacked: a file or a member of a zip file.
 
     `name` is what messages call it, `stems` are the names it goes by without their suffixes, nearest first.
+    `notes` is for what a reader finds worth saying.
     """
 
     name: str
     stems: tuple[str, ...]
     suffix: str
     stream: BinaryIO
+    notes: set[str] = field(default_factory=set)
 
 
 def candle_files(path: Path) -> list[Path]:
@@ -84,11 +97,14 @@ def candle_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    return sorted(
-        found
-        for found in path.rglob("*")
-        if found.suffix.lower() in WALKED and found.is_file() and not _is_hidden(found.relative_to(path))
-    )
+    return sorted(found for found in _files_below(path) if found.suffix.lower() in WALKED)
+
+
+def other_files(path: Path) -> int:
+    """Count the files that `candle_files` leaves out of a folder; hidden ones do not count."""
+    if not path.is_dir():
+        return 0
+    return sum(found.suffix.lower() not in WALKED for found in _files_below(path))
 
 
 def open_sources(path: Path, raw: Counted) -> Iterator[Source]:
@@ -99,7 +115,7 @@ def open_sources(path: Path, raw: Counted) -> Iterator[Source]:
             yield _unpacked(path.name, path.name, (), buffered, stack)
         return
     with zipfile.ZipFile(buffered) as archive:
-        members = [name for name in sorted(archive.namelist()) if _is_data(name)]
+        members, skipped = _members(archive.namelist())
         if not members:
             raise FileFormatError(
                 f"{path.name}: no data file in it, only {_listed(archive.namelist())}; "
@@ -108,7 +124,10 @@ def open_sources(path: Path, raw: Counted) -> Iterator[Source]:
         for member in members:
             with ExitStack() as stack:
                 stream = cast(BinaryIO, stack.enter_context(archive.open(member)))
-                yield _unpacked(f"{path.name}!{member}", member, (stem(path.name),), stream, stack)
+                source = _unpacked(f"{path.name}!{member}", member, (stem(path.name),), stream, stack)
+                if skipped:
+                    source.notes.add(f"{path.name}: skipped what holds no candles: {_listed(skipped)}")
+                yield source
 
 
 def check_suffix(path: Path) -> None:
@@ -143,18 +162,31 @@ def _unpacked(name: str, file: str, outer: tuple[str, ...], stream: BinaryIO, st
     return Source(name, (stem(file), *outer), inner.suffix.lower(), stream)
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _files_below(folder: Path) -> Iterator[Path]:
+    for found in folder.rglob("*"):
+        if not _is_hidden(found.relative_to(folder)) and found.is_file():
+            yield found
 
 
-def _is_data(member: str) -> bool:
+def _is_hidden(path: Path | PurePosixPath) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
+
+
+def _members(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Part the members of a zip file into data and others; a .txt is data where there is nothing else."""
+    there = [name for name in sorted(names) if not name.endswith("/") and not _is_hidden(PurePosixPath(name))]
+    data = [name for name in there if _inner_suffix(name) in FORMATS]
+    surely = [name for name in data if _inner_suffix(name) in WALKED]
+    members = surely or data
+    return members, [name for name in there if name not in members]
+
+
+def _inner_suffix(member: str) -> str:
     path = PurePosixPath(member)
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
     inner = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    return not hidden and not member.endswith("/") and inner.suffix.lower() in FORMATS
+    return inner.suffix.lower()
 
 
-def _listed(names: Iterable[str], most: int = 5) -> str:
-    names = list(names)
+def _listed(names: Sequence[str], most: int = 5) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) or "nothing") + more

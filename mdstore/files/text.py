@@ -16,7 +16,14 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from mdstore.errors import FileFormatError
-from mdstore.files.layout import by_header, by_place, missing_columns, whole_times
+from mdstore.files.layout import (
+    by_header,
+    by_place,
+    header_notes,
+    in_korean_time,
+    missing_columns,
+    whole_times,
+)
 from mdstore.files.names import Lean, lean
 from mdstore.files.source import Source
 from mdstore.schema import CANDLE_COLUMNS
@@ -46,6 +53,7 @@ class Table:
     separator: str
     places: dict[str, int]
     headerless: bool
+    korean: bool = False
 
 
 class Rejoined(io.RawIOBase):
@@ -93,7 +101,7 @@ def read_text(source: Source) -> Iterator[pl.DataFrame]:
     day = lean(source.stems[0]) if table.headerless else None
     for rows_of in _together(reader):
         named = pl.DataFrame(rows_of.rename_columns(list(table.places)))
-        frame = whole_times(named.select(pl.all().str.strip_chars()))
+        frame = whole_times(named.select(pl.all().str.strip_chars()), korean=table.korean)
         yield frame if day is None else _on_its_day(frame, day)
 
 
@@ -117,16 +125,25 @@ def _table(source: Source, head: bytes) -> Table:
     start = len(head) - len(head.removeprefix(UTF8_MARK))
     separator = _separator(lines, source.suffix)
     rows = [next(csv.reader([line.decode("utf-8", "replace")], delimiter=separator), []) for line in lines]
-    for line, row in zip(lines, rows, strict=True):
+    for number, (line, row) in enumerate(zip(lines, rows, strict=True)):
         places = by_place(row)
         if places is not None:
+            _refuse_unknown_header(source.name, rows[number - 1 : number], row)
             return Table(start, len(row), separator, places, headerless=True)
         start += len(line)
         places = by_header(row)
         if all(name in places for name in CANDLE_COLUMNS):
-            return Table(start, len(row), separator, places, headerless=False)
+            source.notes.update(header_notes(row))
+            return Table(start, len(row), separator, places, headerless=False, korean=in_korean_time(row))
     nearest = max(rows, key=lambda row: len(by_header(row)))
     raise missing_columns(source.name, list(by_header(nearest)), nearest)
+
+
+def _refuse_unknown_header(name: str, above: list[list[str]], row: list[str]) -> None:
+    """Raise where names stand over the columns: taking these by place would guess what they are."""
+    for names in above:
+        if len(names) == len(row):
+            raise missing_columns(name, list(by_header(names)), names)
 
 
 def _separator(lines: list[bytes], suffix: str) -> str:
