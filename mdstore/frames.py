@@ -12,35 +12,54 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from mdstore.errors import InvalidInputError
-from mdstore.schema import CANDLE_COLUMNS, recognise
+from mdstore.errors import InvalidInputError, TimeframeError
+from mdstore.schema import recognise
+from mdstore.timeframe import Timeframe
 
 __all__ = ["CHUNK", "frames"]
 
 CHUNK = 50_000
 """Rows taken at a time: big enough to be quick, small enough that a billion rows fit in little memory."""
 
-LONG_COLUMNS = ("symbol", "timeframe", *CANDLE_COLUMNS)
+_END = object()
 ACCEPTED = (
     "a Polars, pandas or Arrow table, a dict of columns, a row or rows as dicts or as tuples "
     "(timestamp, open, high, low, close, volume), or an iterable of these"
 )
 
 
-def frames(data: object, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+def frames(data: object, columns: Sequence[str], timeframe: str | None = None) -> Iterator[pl.DataFrame]:
     """Yield `data` as frames that hold exactly `columns`, of at most `CHUNK` rows each.
 
-    Raises `InvalidInputError` for data that is no table, lacks a column, or has candles of several symbols
-    where `symbol` is not among the columns.
+    Raises `InvalidInputError` for data that is no table, lacks a column, has candles of several symbols where
+    `symbol` is not among the columns, or says that it is of another timeframe than `timeframe`.
     """
     symbols: set[object] = set()
     for frame in _tables(data, columns):
         named = _named(frame, columns)
+        if timeframe is not None:
+            _refuse_other(frame, timeframe)
         if "symbol" not in columns:
             symbols.update(_symbols(frame))
             _refuse_several(symbols)
         for offset in range(0, max(len(named), 1), CHUNK):
             yield named.slice(offset, CHUNK)
+
+
+def _refuse_other(frame: pl.DataFrame, timeframe: str) -> None:
+    name = recognise(frame.columns).get("timeframe")
+    others = [] if name is None else [text for text in frame[name].unique() if not _same(text, timeframe)]
+    if others:
+        raise InvalidInputError(
+            f"the data says {others[0]} in its column {name}, and timeframe={timeframe!r}"
+        )
+
+
+def _same(text: object, timeframe: str) -> bool:
+    try:
+        return str(Timeframe.parse(text)) == timeframe  # type: ignore[arg-type]  # parse refuses others
+    except TimeframeError:
+        return False
 
 
 def _symbols(frame: pl.DataFrame) -> Iterator[object]:
@@ -60,14 +79,20 @@ def _refuse_several(symbols: set[object]) -> None:
 
 
 def _named(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    found = recognise(frame.columns)
+    found = _recognised(frame.columns, columns)
+    return pl.DataFrame([frame[found[name]].alias(name) for name in columns])
+
+
+def _recognised(names: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
+    """Map the canonical names to those of the data; refuse data that lacks one of `columns`."""
+    found = recognise(names)
     missing = [name for name in columns if name not in found]
     if missing:
         raise InvalidInputError(
-            f"no column for {', '.join(missing)}: the data has {frame.columns}. "
+            f"no column for {', '.join(missing)}: the data has {list(names)}. "
             f"Hint: name the columns {', '.join(columns)}"
         )
-    return pl.DataFrame([frame[found[name]].alias(name) for name in columns])
+    return found
 
 
 def _tables(data: object, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
@@ -76,16 +101,17 @@ def _tables(data: object, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         yield data
     elif isinstance(data, pl.LazyFrame):
         yield from data.collect_batches(chunk_size=CHUNK)
-    elif type(data).__module__.partition(".")[0] == "pandas":
-        yield _from_pandas(data)
+    elif any(kind.__module__.partition(".")[0] == "pandas" for kind in type(data).__mro__):
+        yield _from_pandas(data, columns)
     elif isinstance(data, pa.RecordBatch) or hasattr(data, "__arrow_c_stream__"):
-        yield from _from_arrow(data)
+        yield from _from_arrow(data, columns)
     elif _is_row(data):
         yield from _from_items([data], columns)
     elif isinstance(data, Mapping):
         yield _from_columns(data)
-    elif type(data).__module__ == "numpy":
-        yield from _from_items(data.tolist(), columns)  # type: ignore[attr-defined]
+    elif type(data).__module__ == "numpy" and hasattr(data, "dtype"):
+        names = data.dtype.names
+        yield from _tables({name: data[name] for name in names} if names else data.tolist(), columns)  # type: ignore[index,attr-defined]
     elif isinstance(data, Iterable) and not isinstance(data, str | bytes):
         yield from _from_items(data, columns)
     else:
@@ -103,7 +129,7 @@ def _is_scalar(value: object) -> bool:
     return isinstance(value, str | bytes) or not isinstance(value, Iterable)
 
 
-def _from_pandas(data: Any) -> pl.DataFrame:
+def _from_pandas(data: Any, wanted: Sequence[str]) -> pl.DataFrame:
     """Take a pandas frame; an index that holds the time becomes a column, any other is dropped."""
     if not hasattr(data, "columns"):
         raise InvalidInputError(f"a pandas {type(data).__name__} is no table of candles: give {ACCEPTED}")
@@ -112,14 +138,17 @@ def _from_pandas(data: Any) -> pl.DataFrame:
             "the pandas frame has several levels of column names: select one symbol first, e.g. "
             "frame.xs('AAPL', axis=1, level='Ticker')"
         )
-    data = data.set_axis([str(name) for name in data.columns], axis=1)
-    if "timestamp" not in recognise(list(data.columns)):
-        names = [str(name) if name is not None else "timestamp" for name in data.index.names]
-        data = data.reset_index(names=names)
-    return pl.from_pandas(data)
+    names = [str(name) for name in data.columns]
+    _refuse_twice(names)
+    columns = {name: data.iloc[:, place] for place, name in enumerate(names)}
+    if "timestamp" not in recognise(names):
+        levels = [str(name) if name is not None else "timestamp" for name in data.index.names]
+        columns |= {level: data.index.get_level_values(i) for i, level in enumerate(levels)}
+    used = {name: columns[name] for name in _recognised(list(columns), wanted).values()}
+    return pl.DataFrame([_column(name, values) for name, values in used.items()])
 
 
-def _from_arrow(data: Any) -> Iterator[pl.DataFrame]:
+def _from_arrow(data: Any, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
     """Read an Arrow stream; small batches are put together, since every piece has a fixed cost."""
     batch = isinstance(data, pa.RecordBatch)
     reader = pa.RecordBatchReader.from_batches(data.schema, [data]) if batch else _stream(data)
@@ -129,10 +158,10 @@ def _from_arrow(data: Any) -> Iterator[pl.DataFrame]:
         held.append(part)
         rows += part.num_rows
         if rows >= CHUNK:
-            yield _frame(pa.Table.from_batches(held))
+            yield _frame(pa.Table.from_batches(held), columns)
             held, rows = [], 0
     if held:
-        yield _frame(pa.Table.from_batches(held))
+        yield _frame(pa.Table.from_batches(held), columns)
 
 
 def _stream(data: Any) -> pa.RecordBatchReader:
@@ -142,10 +171,21 @@ def _stream(data: Any) -> pa.RecordBatchReader:
         raise InvalidInputError(f"cannot take {type(data).__name__} as candles: {error}") from error
 
 
-def _frame(table: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(table)
+def _frame(table: pa.Table, columns: Sequence[str]) -> pl.DataFrame:
+    _refuse_twice(table.column_names)
+    used = table.select(list(_recognised(table.column_names, columns).values()))
+    try:
+        frame = pl.from_arrow(used)
+    except (pl.exceptions.PolarsError, pa.ArrowException, pl.exceptions.PanicException) as error:
+        raise InvalidInputError(f"an Arrow column of a type that holds no candles: {error}") from error
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
     return frame
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidInputError(f"several columns are named {', '.join(twice)}; give each a name of its own")
 
 
 def _from_columns(data: Mapping[Any, Any]) -> pl.DataFrame:
@@ -159,21 +199,23 @@ def _from_columns(data: Mapping[Any, Any]) -> pl.DataFrame:
 def _from_items(data: Iterable[Any], columns: Sequence[str]) -> Iterator[pl.DataFrame]:
     """Take rows (dicts or tuples) or whole tables, told apart by the first item."""
     items = iter(data)
-    first = next(items, None)
-    if first is None:
+    first = next(items, _END)
+    if first is _END:
         return
     items = itertools.chain([first], items)
-    if not isinstance(first, Mapping | list | tuple):
+    if not _is_row(first):
         for item in items:
             yield from _tables(item, columns)
         return
+    named = isinstance(first, Mapping) or hasattr(first, "_fields")
     offset = 0
     while rows := list(itertools.islice(items, CHUNK)):
-        yield _from_dicts(rows, offset) if isinstance(first, Mapping) else _from_tuples(rows, columns, offset)
+        yield _from_dicts(rows, offset) if named else _from_tuples(rows, columns, offset)
         offset += len(rows)
 
 
 def _from_dicts(rows: list[Any], offset: int) -> pl.DataFrame:
+    rows = [row._asdict() if hasattr(row, "_fields") else row for row in rows]  # named tuples by their names
     for number, row in enumerate(rows, offset):
         if not isinstance(row, Mapping):
             raise InvalidInputError(f"row {number} is a {type(row).__name__}, the rows before it are dicts")
@@ -197,7 +239,9 @@ def _column(name: str, values: Any) -> pl.Series:
     """Make a column of Python values; one of mixed types keeps them as they are, to be judged row by row."""
     if isinstance(values, pl.Series):
         return values.alias(name)
+    if _is_scalar(values):
+        raise InvalidInputError(f"column {name} is a single {type(values).__name__}, the others are not")
     try:
         return pl.Series(name, values, strict=True)
-    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError, pa.ArrowException):
         return pl.Series(name, list(values), dtype=pl.Object)

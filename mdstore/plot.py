@@ -71,7 +71,7 @@ def candlestick(frame: pl.DataFrame, *, title: str = "", width: int = 80, height
     >>> flat = {"open": [2.0], "high": [2.0], "low": [2.0], "close": [2.0], "volume": [1.0]}
     >>> frame = pl.DataFrame({"timestamp": [datetime(2025, 9, 1)], **flat})
     >>> print(candlestick(frame, title="X 1d", width=40, height=8))
-    X 1d  1 bar  last 2  +0.00 %
+    X 1d  last 2  +0.00 % over this bar
       │
       │
     2 ┤╹
@@ -100,7 +100,7 @@ def chart(frame: pl.DataFrame, *, title: str = "", width: int = 80, height: int 
     margin = max(map(len, labels.values()))
     drawn, bars_each = _fitted(frame, width - margin - 3)
     step = max(1, min(WIDEST_STEP, (width - margin - 3) // len(drawn)))
-    text = _caption(frame, title, bars_each)
+    text = _caption(frame, title, bars_each, width)
     for line in range(rows - volume_rows - 1, -1, -1):
         label = labels.get(line, "")
         text.append(f"\n{label:>{margin}} {'┤' if label else '│'}", QUIET)
@@ -176,15 +176,19 @@ def _number(value: object) -> float:
     return float(value)
 
 
-def _caption(frame: pl.DataFrame, title: str, bars_each: int) -> Text:
+def _caption(frame: pl.DataFrame, title: str, bars_each: int, width: int) -> Text:
+    """Say what is drawn, and over how many bars the price changed; shorter where that does not fit."""
     first, last = frame["open"][0], frame["close"][-1]
-    change = f"{(last / first - 1) * 100:+,.2f} %" if first else ""
-    text = Text().append(title, "bold")
-    text.append(f"  {len(frame):,} bar{'s' if len(frame) > 1 else ''}")
-    if bars_each > 1:
-        text.append(f", {bars_each:,} to a candle")
-    text.append(f"  last {_label(last, digits([last]))}")
-    return text.append(f"  {change}", f"{RISING if last >= first else FALLING}")
+    price = f"  last {_label(last, digits([last]))}"
+    change = f"  {(last / first - 1) * 100:+,.2f} %" if first else ""
+    bars = f"{len(frame):,} bar{'s' if len(frame) > 1 else ''}"
+    over = f" over these {bars}" if len(frame) > 1 else " over this bar"
+    each = f", {bars_each:,} to a candle" if bars_each > 1 else ""
+    ends = (f"{over}{each}", f", {bars}{each}", f", {bars}")
+    room = width - len(title + price + change)
+    end = next((end for end in ends if len(end) <= room), ends[-1])
+    text = Text().append(title, "bold").append(price)
+    return text.append(change, RISING if last >= first else FALLING).append(end)
 
 
 def _append_cells(text: Text, drawn: pl.DataFrame, step: int, cell: Callable[[Bar], str]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import index
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from mdstore.candles.repository import CandleRepository, Explanation
 from mdstore.candles.writer import Progress, WriteResult
-from mdstore.errors import InvalidInputError
+from mdstore.errors import InvalidInputError, QueryError
 from mdstore.forks import refuse_broken_polars, watch_forks
 from mdstore.frames import frames
 from mdstore.schema import CANDLE_COLUMNS
@@ -134,8 +135,9 @@ class MarketDataStore:
         if timeframe is None:
             long = frames(data, ("symbol", "timeframe", *CANDLE_COLUMNS))
         else:
-            name = pl.lit(str(Timeframe.parse(timeframe))).alias("timeframe")
-            long = (frame.with_columns(name) for frame in frames(data, ("symbol", *CANDLE_COLUMNS)))
+            bar = str(Timeframe.parse(timeframe))
+            name = pl.lit(bar).alias("timeframe")
+            long = (frame.with_columns(name) for frame in frames(data, ("symbol", *CANDLE_COLUMNS), bar))
         return self._candles.write(self._checked(long, None, unit, align), _on_invalid(on_invalid), progress)
 
     def candles(
@@ -186,7 +188,7 @@ class MarketDataStore:
         Raises `QueryError` for SQL that is wrong or would change something, `ScannerError`.
         """
         refuse_broken_polars()
-        return _frame(self._candles.sql(query)[0])
+        return _frame(self._sql(query)[0])
 
     def explain(
         self,
@@ -204,7 +206,7 @@ class MarketDataStore:
         Takes the arguments of `candles`, or `sql=` and a query.
         """
         if sql is not None:
-            return self._candles.sql(sql)[1]
+            return self._sql(sql)[1]
         if timeframe is None:
             raise InvalidInputError("explain needs a timeframe (and symbols), or sql=")
         return self._read(symbols, timeframe, start, end, limit, columns)[1]
@@ -303,6 +305,15 @@ class MarketDataStore:
             yield check(frame, key, terms, offset)
             offset += len(frame)
 
+    def _sql(self, query: str) -> tuple[pa.Table, Explanation]:
+        if not isinstance(query, str):
+            raise QueryError(f"a query is a text, not {query!r}")
+        try:
+            query.encode()
+        except UnicodeError as error:
+            raise QueryError(f"the query holds what is no character: {error}") from error
+        return self._candles.sql(query)
+
     def _read(  # noqa: PLR0917 - the arguments of `candles`, passed on
         self,
         symbols: str | Sequence[str] | None,
@@ -325,7 +336,12 @@ class MarketDataStore:
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(table)
+    try:
+        frame = pl.from_arrow(table)
+    except pl.exceptions.PolarsError as error:
+        raise QueryError(
+            f"a column of a type that Polars has not: {error}. Hint: cast it in the query"
+        ) from error
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
     return frame
 
@@ -335,19 +351,22 @@ def _reopen(path: Path, options: dict[str, Any]) -> MarketDataStore:
 
 
 def _path(path: str | os.PathLike[str]) -> Path:
-    text = os.fspath(path)
-    if not isinstance(text, str) or not text or text.startswith(":memory:"):
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or text.startswith(":memory:") or "\0" in text:
         raise InvalidInputError(
             f"{path!r} is no path of a file; a store lives in a file, such as {DEFAULT_FILE!r}"
         )
-    return Path(text).expanduser()
+    try:
+        text.encode()
+        return Path(text).expanduser()
+    except (RuntimeError, UnicodeError) as error:
+        raise InvalidInputError(f"{path!r} is no path that can be used: {error}") from error
 
 
 def _range(start: Moment | None, end: Moment | None) -> tuple[int, int]:
-    return (
-        -FOREVER if start is None else to_ms(start, "start"),
-        FOREVER if end is None else to_ms(end, "end"),
-    )
+    first = -FOREVER if start is None else to_ms(start, "start")
+    last = FOREVER if end is None else to_ms(end, "end")
+    return first, last
 
 
 def _symbols(symbols: str | Sequence[str] | None) -> list[str] | None:
@@ -355,6 +374,8 @@ def _symbols(symbols: str | Sequence[str] | None) -> list[str] | None:
         return None
     if isinstance(symbols, str):
         return [check_symbol(symbols)]
+    if not isinstance(symbols, Iterable):
+        raise InvalidInputError(f"symbols={symbols!r}: give a symbol, a list of symbols, or None for all")
     wanted = [check_symbol(symbol) for symbol in symbols]
     if not wanted:
         raise InvalidInputError("the list of symbols is empty; None means every symbol of the timeframe")
@@ -362,14 +383,22 @@ def _symbols(symbols: str | Sequence[str] | None) -> list[str] | None:
 
 
 def _limit(limit: int | None) -> int | None:
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+    if limit is None:
+        return None
+    try:
+        number = index(limit)
+    except TypeError:
+        number = 0
+    if isinstance(limit, bool) or not 0 < number <= FOREVER:
         raise InvalidInputError(f"limit={limit!r} is no number of bars: give a whole number from 1, or None")
-    return limit
+    return number
 
 
 def _columns(columns: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
     if columns is None:
         return tuple(known)
+    if not isinstance(columns, Iterable):
+        raise InvalidInputError(f"columns={columns!r}: give a list of names")
     wanted = (columns,) if isinstance(columns, str) else tuple(columns)
     if "symbol" in known and "symbol" not in wanted:
         wanted = ("symbol", *wanted)

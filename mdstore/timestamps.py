@@ -31,6 +31,7 @@ __all__ = ["Moment", "Unit", "column_to_ms", "ms_to_datetime", "to_ms"]
 Moment = datetime | date | str | int
 Unit = Literal["s", "ms", "us", "ns"]
 
+LARGEST = 2**63 - 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
@@ -67,6 +68,8 @@ def to_ms(value: Moment, what: str = "time") -> int:
         value = str(value)  # a datetime64 prints as ISO 8601
     if isinstance(value, str):
         value = _parse_text(value, what)
+    if value != value:  # noqa: PLR0124 - pandas' NaT, a datetime that is none
+        raise TimestampError(f"{what}: {value!r} is no time")
     if isinstance(value, datetime):
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
         return -((EPOCH - aware) // MILLISECOND)
@@ -89,7 +92,7 @@ def column_to_ms(column: pl.Series, unit: Unit | None = None) -> tuple[pl.Series
     Times finer than a millisecond are floored, and False in the second series. Raises `TimestampError` when
     the whole column cannot be read: a type that holds no times, or numbers whose unit cannot be told.
     """
-    if unit is not None and unit not in NS_PER:
+    if unit is not None and (not isinstance(unit, str) or unit not in NS_PER):
         raise TimestampError(f"unit {unit!r} is none of 's', 'ms', 'us', 'ns'")
     dtype = column.dtype
     if isinstance(dtype, pl.Datetime):
@@ -133,7 +136,9 @@ def _whole(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:
     """Turn integers of `ns` nanoseconds each into milliseconds."""
     numbers = numbers.cast(pl.Int64)
     if ns >= NS_PER["ms"]:
-        return numbers * (ns // NS_PER["ms"]), _all_true(numbers)
+        factor = ns // NS_PER["ms"]
+        far = numbers.abs() > LARGEST // factor  # would wrap around into a believable year
+        return numbers.set(far.fill_null(value=True), None) * factor, _all_true(numbers)
     per_ms = NS_PER["ms"] // ns
     return numbers // per_ms, (numbers % per_ms == 0).fill_null(value=True)
 
@@ -214,8 +219,9 @@ def _object_ms(value: object, ns: int) -> tuple[int | None, bool]:
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             exact = value * ns / NS_PER["ms"]
-            return math.floor(exact), exact == math.floor(exact)
+            inside = abs(exact) < LARGEST
+            return (math.floor(exact), exact == math.floor(exact)) if inside else (None, True)
         ms = to_ms(value)  # type: ignore[arg-type]  # to_ms refuses what it cannot read
         return ms, not (isinstance(value, datetime) and value.microsecond % 1000)
-    except (TimestampError, OverflowError, ValueError):
+    except (TimestampError, OverflowError, ValueError, TypeError):
         return None, True

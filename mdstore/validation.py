@@ -265,7 +265,7 @@ def _texts(column: pl.Series) -> pl.Series:
 def _floats(column: pl.Series) -> pl.Series:
     if column.dtype == pl.Object:
         return pl.Series(column.name, [_float(value) for value in column], dtype=pl.Float64)
-    if column.dtype == pl.Boolean or column.dtype.is_temporal() or column.dtype.is_nested():
+    if column.dtype in (pl.Boolean, pl.Binary) or column.dtype.is_temporal() or column.dtype.is_nested():
         return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
     text = column.dtype in (pl.Categorical, pl.Enum)
     return (column.cast(pl.String) if text else column).cast(pl.Float64, strict=False)

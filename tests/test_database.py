@@ -230,7 +230,7 @@ def test_kill_9_in_the_middle_of_a_write_leaves_none_of_it(path):
 
 
 def test_a_view_that_a_killed_scan_left_is_dropped_at_the_next_open(path):
-    run(filled(path), "CREATE VIEW scan_999999999_0 AS SELECT 1")
+    run(filled(path), "CREATE VIEW scan_1700000000_0badcafe_1_0 AS SELECT 1")
     with mdstore.open(path) as store, store._candles._database.reading() as con:
         assert con.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'view'").get == 0
 
@@ -302,3 +302,61 @@ def test_a_backup_is_whole_while_a_writer_goes_on(path, tmp_path):
         with pytest.raises(StoreFileError, match="does not exist"):
             store.backup(tmp_path / "no" / "copy.sqlite3")
     assert not [name for name in os.listdir(tmp_path) if "partial" in name]
+
+
+def test_a_backup_does_not_land_beside_a_log_that_would_spoil_it(path, tmp_path):
+    filled(path)
+    other = tmp_path / "other.sqlite3"
+    child = start(
+        """
+        import os, mdstore
+        from tests.candles import walk
+        store = mdstore.open("other.sqlite3")
+        store.write("OLD", "1m", walk(10))
+        os.kill(os.getpid(), 9)
+        """,
+        cwd=tmp_path,
+    )
+    child.wait()
+    child.stdout.close()
+    with mdstore.open(path) as store:
+        for gone in (False, True):
+            if gone:
+                other.unlink()
+            with pytest.raises(StoreFileError, match="wal lies beside it"):
+                store.backup(other, overwrite=True)
+        Path(f"{other}-wal").unlink()
+        with mdstore.open(store.backup(other)) as copy:
+            assert copy.series()["symbol"].to_list() == ["A"]
+
+
+def test_a_file_that_lost_its_name_is_not_written_to(path, tmp_path):
+    with mdstore.open(path) as store:
+        store.write("A", "1m", walk(10))
+        path.rename(tmp_path / "moved.sqlite3")
+        with pytest.raises(StoreFileError, match="moved or deleted"):
+            store.write("B", "1m", walk(10))
+        (tmp_path / "market_data.sqlite3").write_bytes(b"")
+        with pytest.raises(StoreFileError, match="replaced"):
+            store.write("B", "1m", walk(10))
+
+
+@pytest.mark.parametrize("path", [None, 5, "a\0b", "~nobody-of-that-name/x", b"x"])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(MarketDataError, match="no path"):
+        mdstore.open(path)
+
+
+@pytest.mark.parametrize("seconds", ["x", -1, float("inf"), float("nan"), None])
+def test_what_is_no_timeout_is_refused(tmp_path, seconds):
+    with pytest.raises(MarketDataError, match="busy_timeout"):
+        mdstore.open(tmp_path / "s.sqlite3", busy_timeout=seconds)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_close_inside_a_read_is_refused(path, tmp_path):
+    with mdstore.open(path) as store:
+        store.write("A", "1m", walk(10))
+        with pytest.raises(MarketDataError, match="close was called inside"):
+            store.backup(tmp_path / "copy.sqlite3", progress=lambda done, total: store.close())
+        assert len(store.candles("A", "1m")) == 10

@@ -2,6 +2,8 @@
 
 import datetime as dt
 
+import numpy as np
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -166,11 +168,24 @@ def test_an_empty_store_says_how_to_fill_it(store):
         ({"columns": ["symbol"]}, "columns"),
         ({"start": "tomorrow"}, "start: 'tomorrow'"),
         ({"end": 1.5}, "end: "),
+        ({"start": pd.NaT}, "start: "),
+        ({"start": 2**70}, "start: "),
+        ({"limit": 2**63}, "limit="),
+        ({"columns": 5}, "columns=5"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(full, options, error):
     with pytest.raises((InvalidInputError, TimestampError), match=error):
         full.candles("KRW-BTC", "1m", **options)
+
+
+def test_a_number_of_numpys_is_a_limit(full):
+    assert len(full.candles("KRW-BTC", "1m", limit=np.int64(5))) == 5
+
+
+def test_symbols_that_are_none_are_refused(full):
+    with pytest.raises(InvalidInputError, match="symbols=5"):
+        full.candles(5, "1m")
 
 
 def test_an_empty_list_of_symbols_is_refused(full):

@@ -1,5 +1,6 @@
 """The scanner process: started when needed, reused, restarted, and gone when it should be."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -276,3 +277,66 @@ def test_a_fork_in_the_middle_of_a_write_does_not_touch_it(store):
     assert statuses == [0]
     assert len(store.candles("A", "1m")) == 10
     assert store.check() == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")
+def test_a_forked_child_that_closes_leaves_the_parents_scanner_alone(store, scanning):
+    store.candles("A", "1m")
+    pid = process(store).pid
+
+    def work():
+        store.close()
+        return True
+
+    assert forked(work) == 0
+    assert len(store.candles("A", "1m")) == 100
+    assert process(store).pid == pid
+
+
+FORK_UNDER_WAY = """
+    import multiprocessing
+    import mdstore
+
+    store = mdstore.open("s.sqlite3")
+    with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=2) as pool:
+        rows = pool.imap(tuple, [(1_756_684_800_000 + i * 60_000, 1, 2, 1, 2, i) for i in range(12)])
+        print(store.write("A", "1m", rows).inserted)
+    print(store.check())
+"""
+
+
+def test_a_pool_that_forks_while_its_results_are_written_goes_on(python):
+    assert python(FORK_UNDER_WAY).splitlines() == ["12", "[]"]
+
+
+def test_two_stores_of_one_file_scan_side_by_side(store, scanning):
+    with mdstore.open(store.path) as other, ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda i: len((store, other)[i % 2].candles("A", "1m")), range(60)))
+    assert answers == [100] * 60
+
+
+def test_a_closed_store_starts_nothing(store, scanning):
+    store.candles("A", "1m")
+    store.close()
+    with pytest.raises(StoreClosedError):
+        store.sql("SELECT 1")
+    assert process(store) is None
+
+
+def test_a_store_that_is_dropped_takes_its_process_with_it(tmp_path):
+    dropped = mdstore.open(tmp_path / "s.sqlite3")
+    dropped.sql("SELECT 1")
+    pid = process(dropped).pid
+    del dropped
+    gc.collect()
+    assert until(lambda: is_gone(pid))
+
+
+def test_a_whole_market_is_scanned(store, scanning):
+    symbols = [f"S{i:04}" for i in range(1_200)]
+    rows = [(symbol, 1_756_684_800_000 + i * 60_000, 1, 2, 1, 2, i) for symbol in symbols for i in range(2)]
+    store.write_many(rows, timeframe="1m")
+    for limit in (None, 1):
+        answer = store.candles(symbols, "1m", limit=limit)
+        assert answer["symbol"].unique(maintain_order=True).to_list() == symbols
+        assert len(answer) == 1_200 * (limit or 2)

@@ -172,7 +172,8 @@ atoms = st.sampled_from(
         "symbol = 'A'", "symbol IN ('A', 'C')", "'B' = symbol", "symbol <> 'A'", "timeframe = '1m'", "timeframe = '60m'",
         "timestamp >= '2025-09-01T00:30'", "timestamp < '2025-09-01 01:00:00'", "timestamp > DATE '2025-09-01'",
         "timestamp BETWEEN '2025-09-01T00:10' AND '2025-09-02'", "'2025-09-01T00:30:00Z' <= timestamp",
-        "timestamp = '2025-09-01T00:30'", "close > 150", "symbol IS NOT NULL", "symbol = NULL",
+        "timestamp = '2025-09-01T00:30'", "timestamp >= DATE '2025-09-01 12:00'",
+        "timestamp < TIMESTAMP '2025-09-01 05:00:00+09'", "timestamp < '2025-09-01 05:00:00+09'::TIMESTAMPTZ", "close > 150", "symbol IS NOT NULL", "symbol = NULL",
     ]
 )  # fmt: skip
 wheres = st.recursive(
@@ -240,3 +241,17 @@ def test_differences_of_times_are_durations(full):
     assert gaps["gap"].to_list() == [None] + [dt.timedelta(hours=1)] * 47
     with pytest.raises(QueryError, match="months"):
         full.sql("SELECT INTERVAL 1 MONTH AS m")
+
+
+@pytest.mark.parametrize("query", [None, b"SELECT 1", "SELECT '\udc80'"])
+def test_what_is_no_query_is_refused(full, query):
+    with pytest.raises(QueryError):
+        full.sql(query)
+
+
+def test_a_deep_query_is_answered_unbounded(full):
+    assert full.sql("SELECT " + "+".join(["1"] * 900) + " AS x")["x"].to_list() == [900]
+
+
+def test_names_are_made_until_they_are_free(full):
+    assert full.sql("SELECT 1 a, 2 a, 3 a_1").columns == ["a", "a_1", "a_1_1"]

@@ -372,7 +372,7 @@ def test_a_write_inside_a_write_is_refused(store):
         yield walk(3)
         store.write("B", "1m", walk(3))
 
-    with pytest.raises(InvalidInputError, match="inside a write"):
+    with pytest.raises(InvalidInputError, match="inside a read or write"):
         store.write("A", "1m", chunks())
     assert len(store.series()) == 0
     assert store.write("A", "1m", walk(3)).inserted == 3
@@ -441,3 +441,49 @@ def test_a_row_set_aside_twice_is_kept_once(store):
     for _ in range(2):
         assert store.write("A", "1m", bad, on_invalid="quarantine").quarantined == 2
     assert len(store.quarantine()) == 2
+
+
+def test_named_rows_are_taken_by_their_names(store):
+    named = walk(5).select("timestamp", "close", "high", "low", "open", "volume")
+    for data in (
+        list(named.to_pandas().itertuples(index=False)),
+        named.with_columns(pl.col("timestamp").to_physical()).to_numpy(structured=True),
+    ):
+        store.write("A", "1m", data)
+        assert bits(store.candles("A", "1m")) == bits(walk(5))
+
+
+def test_a_leading_none_is_no_end(store):
+    with pytest.raises(InvalidInputError, match="NoneType"):
+        store.write("A", "1m", [None, ROW])
+
+
+def test_numbers_that_would_wrap_around_are_no_times(store):
+    for stamp in (2**61 + 1_704_067_200, -(2**61)):
+        with pytest.raises(ValidationError, match="timestamp is a time"):
+            store.write("A", "1m", [row(timestamp=stamp)], unit="s")
+
+
+def test_a_timeframe_that_the_data_contradicts_is_refused(store):
+    with pytest.raises(InvalidInputError, match="the data says"):
+        store.write_many(long_frame().filter(timeframe="60m"), timeframe="1m")
+    assert store.write_many(long_frame().filter(timeframe="60m"), timeframe="1h").inserted == 20
+
+
+def test_pandas_as_it_comes(store):
+    frame = walk(4).to_pandas()
+    frame["note"] = ["x", 1, None, b"y"]
+    frame["close"] = frame["close"].astype(object)
+    assert store.write("A", "1m", frame).inserted == 4
+    frame.loc[1, "close"] = "abc"
+    with pytest.raises(ValidationError, match="close = abc"):
+        store.write("A", "1m", frame)
+    with pytest.raises(InvalidInputError, match="several columns are named close"):
+        store.write("A", "1m", pd.concat([frame, frame[["close"]]], axis=1))
+    with pytest.raises(ValidationError, match="timestamp is a time"):
+        store.write("A", "1m", [row(), row(timestamp=pd.NaT)])
+
+
+def test_bytes_are_no_price(store):
+    with pytest.raises(ValidationError, match="open is a number"):
+        store.write("A", "1m", walk(3).with_columns(open=pl.lit(b"1")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,17 +35,37 @@ def backup(
         raise StoreFileError(f"{target} exists and was left as it is; overwrite=True replaces it")
     if not target.parent.is_dir():
         raise StoreFileError(f"{target}: the folder {target.parent} does not exist; make it first")
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)
+    _refuse_in_use(target)
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
         _copy(database, partial, progress)
+        _refuse_in_use(target)
         partial.replace(target)
+        _sync_folder(target.parent)
     except OSError as error:
         if isinstance(error, StoreFileError):
             raise
         raise StoreFileError(f"{target}: cannot be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _refuse_in_use(target: Path) -> None:
+    """Refuse a target beside which a log lies: SQLite would take it for the copy's, and spoil it."""
+    logs = [name for name in (f"{target}-wal", f"{target}-journal") if Path(name).exists()]
+    if logs:
+        raise StoreFileError(
+            f"{target}: {logs[0]} lies beside it, so a store of that name is in use or was not closed. "
+            "Hint: close it (or open and close it once), or give another name"
+        )
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)  # the new name, too, is to outlive a power cut
+    finally:
+        os.close(descriptor)
 
 
 def _copy(database: Database, partial: Path, progress: Callable[[int, int], None] | None) -> None:

@@ -53,10 +53,24 @@ ERRORS: tuple[tuple[type[apsw.Error], type[StoreFileError], str], ...] = (
     (apsw.IOError, StoreFileError, "the disk failed to read or write"),
 )  # fmt: skip
 
+FORK_SECONDS = 1.0
+LONGEST_WAIT = 1_000_000  # seconds
+
 _open: weakref.WeakSet[Database] = weakref.WeakSet()
 _forking: list[Database] = []
 _leaked: list[object] = []
 _fork_hooked = False
+
+
+class UpdateCounter:
+    """The SQL function `count_update(value)`: returns the value, and counts its calls."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, *values: apsw.SQLiteValue) -> apsw.SQLiteValue:
+        self.count += 1
+        return values[0]
 
 
 class Database:
@@ -70,7 +84,8 @@ class Database:
         """
         _refuse_old_sqlite()
         self.path = path.resolve()
-        self._busy_ms = int(busy_timeout * 1000)
+        self._busy_ms = _milliseconds(busy_timeout)
+        self.updates = UpdateCounter()
         self._closed = False
         self._writer: apsw.Connection | None = None
         self._write_thread: int | None = None
@@ -80,11 +95,12 @@ class Database:
         with self._entered(), self._translated():
             self._writer = self._prepare()
         # Also when the store is dropped without being closed.
-        self._unguard = weakref.finalize(self, unguard, guard(self.path))
+        self._inode = guard(self.path)
+        self._unguard = weakref.finalize(self, unguard, self._inode)
 
     def close(self) -> None:
         """Close every connection; waits for reads and writes under way. Closing twice is fine."""
-        self._refuse_inside_write("close")
+        self._refuse_inside("close")
         with self._gate:
             if self._closed:
                 return
@@ -107,8 +123,10 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[apsw.Connection]:
         """Yield the writer inside a transaction that commits at the end, or rolls back on any error."""
-        self._refuse_inside_write("write")
+        if self._write_thread == threading.get_ident():
+            self._refuse_inside("write")
         with self._entered(), self._write_lock, self._translated():
+            self._refuse_replaced()
             con = self._writer = self._writer or self._connect_writer()
             try:
                 con.execute("BEGIN IMMEDIATE")
@@ -136,19 +154,37 @@ class Database:
                 finally:
                     con.pragma("synchronous", WRITER_PRAGMAS["synchronous"])
                     con.set_busy_timeout(self._busy_ms)
-        except StoreBusyError:
-            return False
+        except StoreFileError:
+            return False  # busy, full or not to be written: reads go on without
         finally:
             self._write_lock.release()
         return True
 
-    def _refuse_inside_write(self, what: str) -> None:
-        if self._write_thread == threading.get_ident():
-            raise InvalidInputError(f"{what} was called inside a write of the same store: finish that first")
+    def _refuse_inside(self, what: str) -> None:
+        if self._depth():
+            raise InvalidInputError(
+                f"{what} was called inside a read or write of the same store: finish that first"
+            )
+
+    def _depth(self) -> int:
+        """Return how many reads and writes of the calling thread are under way."""
+        return int(getattr(self._mine, "depth", 0))
+
+    def _refuse_replaced(self) -> None:
+        """Refuse to write where nobody would find it: into a file that has lost its name."""
+        try:
+            status = self.path.stat()
+        except OSError as error:
+            raise StoreFileError(
+                f"{self.path} was moved or deleted while open; nothing was written"
+            ) from error
+        if (status.st_dev, status.st_ino) != self._inode:
+            raise StoreFileError(f"{self.path} was replaced while open; nothing was written: open it again")
 
     def _reset(self) -> None:
         self._gate = threading.Condition()
         self._active = 0
+        self._mine = threading.local()
         self._write_lock = threading.Lock()
         self._write_thread = None
         self._idle: list[apsw.Connection] = []
@@ -162,9 +198,11 @@ class Database:
                     f"the store {self.path.name} is closed: use it inside its `with` block"
                 )
             self._active += 1
+        self._mine.depth = self._depth() + 1
         try:
             yield
         finally:
+            self._mine.depth -= 1
             with self._gate:
                 self._active -= 1
                 self._gate.notify_all()
@@ -190,6 +228,7 @@ class Database:
                 con.pragma("auto_vacuum", "INCREMENTAL")
             con.pragma("journal_mode", "WAL")
             _set(con, WRITER_PRAGMAS)
+            con.create_scalar_function("count_update", self.updates, 1)
             migrate(con)
         except BaseException:
             con.close()
@@ -215,6 +254,7 @@ class Database:
         con = apsw.Connection(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
         con.set_busy_timeout(self._busy_ms)
         _set(con, WRITER_PRAGMAS)
+        con.create_scalar_function("count_update", self.updates, 1)
         return con
 
     def _connect_reader(self) -> apsw.Connection:
@@ -234,20 +274,26 @@ class Database:
 
     def _before_fork(self) -> None:
         self._gate.acquire()
-        if self._write_thread != threading.get_ident():
-            self._gate.wait_for(lambda: self._active == 0)
+        # Not for long: what is under way may wait for the very thread that forks, as a pool's does.
+        if not self._depth() and self._gate.wait_for(lambda: self._active == 0, FORK_SECONDS):
             self._close_connections(checkpoint=False)
 
     def _after_fork_in_parent(self) -> None:
         self._gate.release()
 
     def _after_fork_in_child(self) -> None:
-        if self._write_thread is not None:
+        if self._active:
             # The connections could not be closed; they are leaked, because closing them here would be as
             # wrong as using them.
             _leaked.append((self._idle, self._writer))
             self._closed = True
         self._reset()
+
+
+def _milliseconds(seconds: float) -> int:
+    if not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_WAIT:
+        raise InvalidInputError(f"busy_timeout={seconds!r}: give seconds from 0 to {LONGEST_WAIT:,}")
+    return int(seconds * 1000)
 
 
 def _set(con: apsw.Connection, pragmas: dict[str, str | int]) -> None:

@@ -173,14 +173,15 @@ def _constant(node: dict[str, Any]) -> object:
 
 def _moment(node: dict[str, Any]) -> int | None:
     """Return a constant time in milliseconds, rounded down; None for anything computed."""
-    if node.get("class") == "CAST" and node["cast_type"]["id"] in TIMES:
-        node = node["child"]
-    text = _constant(node)
+    cast = node["cast_type"]["id"] if node.get("class") == "CAST" else None
+    text = _constant(node["child"] if cast in TIMES else node)
     if not isinstance(text, str):
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
+    if (cast == "DATE" and len(text) != len("2025-09-01")) or (cast == "TIMESTAMP" and moment.tzinfo):
+        return None  # a DATE drops the time of day, a TIMESTAMP the zone
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return int(aware.timestamp() * 1000 // 1)

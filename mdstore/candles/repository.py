@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -201,11 +202,15 @@ def _explained(
 
 def _as_frame(table: pa.Table) -> pa.Table:
     """Give times the store's own unit (DuckDB's is the microsecond) and columns names of their own."""
-    names: dict[str, int] = {}
+    taken: set[str] = set()
     fields = []
     for field in table.schema:
-        seen = names[field.name] = names.get(field.name, -1) + 1
-        named = field.with_name(f"{field.name}_{seen}") if seen else field
+        named = field
+        for number in count(1):
+            if named.name not in taken:
+                break
+            named = field.with_name(f"{field.name}_{number}")
+        taken.add(named.name)
         zoned = pa.types.is_timestamp(field.type) and field.type.tz is not None
         fields.append(named.with_type(TIMESTAMP) if zoned else named)
     schema = pa.schema(fields)

@@ -13,13 +13,14 @@ import select
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 
-from mdstore.errors import QueryError, ScannerError
+from mdstore.errors import QueryError, ScannerError, StoreClosedError
 
 __all__ = ["Scanner"]
 
@@ -45,6 +46,7 @@ class Scanner:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
+        self._closed = False
 
     @property
     def running(self) -> bool:
@@ -72,8 +74,11 @@ class Scanner:
         return wanted
 
     def close(self) -> None:
-        """End the process and wait for it."""
+        """End the process and wait for it; nothing is answered any more."""
+        if self._owner != os.getpid():
+            self._forget()
         with self._lock:
+            self._closed = True
             self._end()
 
     def _ask(self, request: dict[str, Any], read: Callable[[dict[str, Any], IO[bytes]], T]) -> T:
@@ -120,6 +125,8 @@ class Scanner:
         return result
 
     def _started(self) -> subprocess.Popen[bytes]:
+        if self._closed:
+            raise StoreClosedError(f"the store {self._file.name} is closed: use it inside its `with` block")
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._end()
@@ -129,7 +136,7 @@ class Scanner:
             )
         package = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-        process = subprocess.Popen(  # noqa: S603 - our own module, by the interpreter that runs us
+        process = self._process = subprocess.Popen(  # noqa: S603 - our own module, by the interpreter that runs us
             # -P: the caller's folder must not shadow a module of ours or of DuckDB's.
             [sys.executable, "-P", "-m", "mdstore.candles.worker", str(self._file), str(self._idle_seconds)],
             stdin=subprocess.PIPE,
@@ -140,7 +147,8 @@ class Scanner:
         _widen(process.stdout)
         # Reaps it whenever it ends by itself, so that idleness leaves no zombie.
         threading.Thread(target=process.wait, name="mdstore-scanner-wait", daemon=True).start()
-        self._process = process
+        # Where the store is dropped without being closed, the end of its input ends the process.
+        weakref.finalize(self, _hang_up, process)
         return process
 
     def _end(self, *, kill: bool = False) -> None:
@@ -149,10 +157,7 @@ class Scanner:
             return
         if kill:
             process.kill()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        _hang_up(process)
         try:
             process.wait(QUIT_SECONDS)
         except subprocess.TimeoutExpired:
@@ -170,6 +175,13 @@ class Scanner:
                         # Closing would flush what the parent had not yet sent; this only lets go.
                         os.dup2(null.fileno(), pipe.fileno())
             process.returncode = 0  # not ours to wait for, and no warning about it
+
+
+def _hang_up(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
 
 
 def _read_table(_: dict[str, Any], pipe: IO[bytes]) -> pa.Table:

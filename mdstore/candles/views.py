@@ -1,8 +1,9 @@
 """Views that live as long as one scan.
 
 `sqlite_scan` takes a table or a view by name, so what a read wants is put into the file as a view for as
-long as the scan runs (30 us each way). A process that is killed meanwhile leaves its view; the next one to
-open the file drops it.
+long as the scan runs (30 us each way). A process that is killed meanwhile leaves its view; whoever opens the
+file an hour later drops it. Not sooner: nobody can tell from a process number whether another's scan still
+runs, since containers that share a file number their processes each for itself.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import secrets
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,8 +21,9 @@ from mdstore.candles.database import Database
 
 __all__ = ["Views"]
 
-NAME = "scan_{pid}_{number}"
-OURS = re.compile(r"scan_(\d+)_\d+")
+NAME = "scan_{second}_{token}_{pid}_{number}"
+OURS = re.compile(r"scan_(\d+)_[0-9a-f]+_\d+_\d+")
+FORGOTTEN_SECONDS = 3600
 ALL = "SELECT name FROM sqlite_schema WHERE type = 'view'"
 
 
@@ -29,6 +33,7 @@ class Views:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._numbers = itertools.count()
+        self._token = secrets.token_hex(4)  # of this store; forked children have it too, but another number
         self._lock = threading.Lock()
         self._left: set[str] = set(self._orphans())
         self._drop_left()
@@ -36,12 +41,10 @@ class Views:
     @contextmanager
     def holding(self, sql: str) -> Iterator[str | None]:
         """Yield the name of a view of `sql`, or None when a writer is busy and it would have to wait."""
-        name = NAME.format(pid=os.getpid(), number=next(self._numbers))
-        if not self._database.mark(f"CREATE VIEW {name} AS {sql}"):
-            yield None
-            return
+        number, second = next(self._numbers), int(time.time())
+        name = NAME.format(second=second, token=self._token, pid=os.getpid(), number=number)
         try:
-            yield name
+            yield name if self._database.mark(f"CREATE VIEW {name} AS {sql}") else None
         finally:
             with self._lock:
                 self._left.add(name)
@@ -60,15 +63,5 @@ class Views:
             names = [name for (name,) in con.execute(ALL)]
         for name in names:
             match = OURS.fullmatch(name)
-            if match and not _alive(int(match[1])):
+            if match and int(match[1]) < time.time() - FORGOTTEN_SECONDS:
                 yield name
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return pid != os.getpid()

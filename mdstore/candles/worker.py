@@ -105,7 +105,7 @@ def _answer(
 ) -> None:
     try:
         if "where" in request:
-            _say(answers, {"wanted": wanted(_parsed(connection, request["where"]))})
+            _say(answers, {"wanted": _wanted(connection, request["where"])})
         elif "scan" in request:
             result = connection.execute("SELECT * FROM sqlite_scan(?, ?)", [file, request["scan"]])
             _send(answers, result.to_arrow_reader(ROWS_PER_BATCH))
@@ -113,8 +113,10 @@ def _answer(
             _send_sql(connection, file, request, answers)
     except _RefusedError as error:
         _say(answers, {"error": "query", "message": str(error)})
+    except (RecursionError, UnicodeError) as error:
+        _say(answers, {"error": "query", "message": f"the query cannot be read: {error}"})
     except duckdb.Error as error:
-        kind = "scan" if "scan" in request or isinstance(error, duckdb.IOException) else "query"
+        kind = "scan" if "scan" in request else "query"
         _say(answers, {"error": kind, "message": str(error)})
 
 
@@ -152,9 +154,13 @@ def _refuse_writing(connection: duckdb.DuckDBPyConnection, query: str) -> None:
         )
 
 
-def _parsed(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
-    row = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
-    return json.loads(row[0]) if row else None
+def _wanted(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
+    """Return the bounds a query puts on the candles; none where it is too deep to be looked through."""
+    try:
+        row = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
+        return wanted(json.loads(row[0])) if row else None
+    except (duckdb.Error, RecursionError, UnicodeError):
+        return None
 
 
 def _send(answers: IO[bytes], reader: pa.RecordBatchReader) -> None:

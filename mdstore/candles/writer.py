@@ -12,7 +12,7 @@ import polars as pl
 
 from mdstore.candles import catalogue
 from mdstore.candles.catalogue import Series
-from mdstore.candles.database import Database
+from mdstore.candles.database import Database, UpdateCounter
 from mdstore.timestamps import ms_to_datetime
 from mdstore.validation import Checked, Group, OnInvalid, first_error
 
@@ -77,7 +77,7 @@ def write(
         return WriteResult()
     _refuse_bad(first, on_invalid)
     with database.writing() as con:
-        batch = _Batch(con, on_invalid)
+        batch = _Batch(con, database.updates, on_invalid)
         batch.land(first)
         _report(progress, batch)
         for chunk in chunks:
@@ -133,13 +133,12 @@ class _Seen:
 class _Batch:
     """The state of one write transaction."""
 
-    def __init__(self, con: apsw.Connection, on_invalid: OnInvalid) -> None:
+    def __init__(self, con: apsw.Connection, updates: UpdateCounter, on_invalid: OnInvalid) -> None:
         self._con = con
+        self._updates = updates
         self._keep_bad = on_invalid == "quarantine"
         self._seen: dict[tuple[str, str], _Seen] = {}
-        self._updates = 0
         self._counts = {"inserted": 0, "updated": 0, "unchanged": 0, "duplicates": 0, "bad": 0}
-        con.create_scalar_function("count_update", self._count_update, 1)
 
     def land(self, chunk: Checked) -> None:
         """Write one chunk: its groups, then its bad rows."""
@@ -176,10 +175,6 @@ class _Batch:
             last=ms_to_datetime(max(lasts)) if lasts else None,
         )
 
-    def _count_update(self, *values: apsw.SQLiteValue) -> apsw.SQLiteValue:
-        self._updates += 1
-        return values[0]
-
     def _land_group(self, group: Group) -> None:
         seen = self._seen.setdefault((group.symbol, group.timeframe), _Seen())
         rows, times = group.rows, group.rows["timestamp"]
@@ -202,14 +197,14 @@ class _Batch:
         """Write rows of one series, and return how many were inserted and how many updated."""
         if not len(rows):
             return 0, 0
-        before, self._updates = self._con.total_changes(), 0
+        before, counted = self._con.total_changes(), self._updates.count
         key = [group.symbol, group.timeframe]
         for statement, values in _statements(rows):
             self._con.execute(statement, key + values)
-        changes = self._con.total_changes() - before
+        changes, updated = self._con.total_changes() - before, self._updates.count - counted
         if changes:
             self._seen[group.symbol, group.timeframe].changed = True
-        return changes - self._updates, self._updates
+        return changes - updated, updated
 
     def _quarantine(self, bad: pl.DataFrame) -> None:
         now = int(time.time() * 1000)
