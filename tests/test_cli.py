@@ -80,7 +80,7 @@ def candles_file(folder, name="KRW-BTC-1m.csv", rows=5):
 def test_import_says_what_landed_and_what_it_inferred(cli, tmp_path):
     candles_file(tmp_path)
     done = cli("import", "KRW-BTC-1m.csv")
-    assert re.search(r"KRW-BTC-1m.csv +KRW-BTC +1m +5 +0 +0 +2025-09-01 +2025-09-01 00:04", done.stdout)
+    assert re.search(r"KRW-BTC-1m.csv +KRW-BTC +1m +5 +0 +0 +2025-09-01 00:00 +2025-09-01 00:04", done.stdout)
     assert "the symbol was taken from the file's name; --symbol says otherwise" in done.stderr
     again = cli("import", "KRW-BTC-1m.csv")
     assert re.search(r"KRW-BTC +1m +0 +0 +5 ", again.stdout)
@@ -95,7 +95,7 @@ def test_options_go_before_what_the_file_says(cli, tmp_path):
 
 
 def test_align_and_unit_are_passed_on(cli, tmp_path):
-    (tmp_path / "X-1m.csv").write_text(HEADER + "86430,1,1,1,1,1\n86490,1,1,1,1,1\n")
+    (tmp_path / "X-1m.csv").write_text(HEADER + "86400,1,1,1,1,1\n86460,1,1,1,1,1\n86550,1,1,1,1,1\n")
     assert "cannot tell the unit" in cli("import", "X-1m.csv", code=1).stderr
     assert "--align floor" in cli("import", "X-1m.csv", "--unit", "s", code=1).stderr
     cli("import", "X-1m.csv", "--unit", "s", "--align", "floor")
@@ -159,7 +159,7 @@ def test_a_zip_of_several_series_lands_whole_or_not_at_all(cli, tmp_path):
         archive.writestr("A-1m.csv", HEADER + ROW.format(0))
         archive.writestr("B-1m.csv", HEADER + "2025-09-01,3,2,1,1,1\n")
     cli("import", "x.zip", code=1)
-    assert json.loads(cli("series", "--json").stdout) == []
+    assert not (tmp_path / "market_data.sqlite3").exists()
     cli("import", "x.zip", "--on-invalid", "drop")
     assert [one["symbol"] for one in json.loads(cli("series", "--json").stdout)] == ["A"]
 
@@ -225,6 +225,113 @@ def wait_until_wal_grows(path, size=2_000_000, seconds=60):
     pytest.fail(f"{path.name} never grew to {size} bytes")
 
 
+@pytest.mark.parametrize("extra", [[], ["--align", "floor"], ["--on-invalid", "drop"]])
+@pytest.mark.parametrize("name", ["A.csv", "A-1h.csv"])
+def test_rows_closer_than_the_timeframe_are_refused(cli, tmp_path, extra, name):
+    candles_file(tmp_path, name)
+    given = ["-t", "1h"] if name == "A.csv" else []
+    done = cli("import", name, *given, *extra, code=1)
+    assert "these rows are 1m apart, too close for 1h bars. Hint: did you mean -t 1m?" in done.stderr
+    assert not (tmp_path / "market_data.sqlite3").exists()
+
+
+def test_rows_wider_apart_than_the_timeframe_are_stored_with_a_note(cli, tmp_path):
+    write(walk(24, start=1_756_684_800_000, step=3_600_000), tmp_path / "A.csv")
+    assert "A.csv: rows are 1h apart, stored as 5m as asked" in cli("import", "A.csv", "-t", "5m").stderr
+    assert "apart" not in cli("import", "A.csv", "-t", "1h").stderr
+
+
+def test_times_that_waver_are_not_refused(cli, tmp_path):
+    times = (1_756_684_800 + i * 60 + i % 2 for i in range(20))
+    (tmp_path / "A.csv").write_text(HEADER + "".join(f"{time},1,1,1,1,1\n" for time in times))
+    cli("import", "A.csv", "-t", "1m", "--align", "floor")
+
+
+def test_a_file_of_which_no_row_could_be_stored_is_no_success(cli, tmp_path):
+    rows = "".join(f"0{day}/13/2024,1,2,0.5,1.5,10\n" for day in range(1, 6))
+    (tmp_path / "A.csv").write_text(HEADER + rows)
+    for _ in range(2):
+        done = cli("import", "A.csv", "-t", "1d", "--on-invalid", "quarantine", code=1)
+        said = "error: A.csv: none of its 5 rows was stored: each breaks the rule 'timestamp is a time'"
+        assert said in done.stderr
+        assert "times must be year first, as 2025-09-01" in done.stderr
+    assert "each breaks a rule" in cli("import", "A.csv", "-t", "1d", "--on-invalid", "drop", code=1).stderr
+
+
+def test_a_first_import_that_fails_leaves_no_store(cli, tmp_path):
+    (tmp_path / "A-1m.csv").write_text("what,is,this\n")
+    cli("import", "A-1m.csv", code=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["A-1m.csv"]
+    with mdstore.open(tmp_path / "market_data.sqlite3"):
+        pass
+    cli("import", "A-1m.csv", code=1)
+    assert (tmp_path / "market_data.sqlite3").exists()
+
+
+def test_a_store_that_another_has_open_is_not_removed(tmp_path):
+    from mdstore.cli.shell import remove_unused
+
+    with mdstore.open(tmp_path / "x.sqlite3"):
+        remove_unused(tmp_path / "x.sqlite3")
+        assert (tmp_path / "x.sqlite3").exists()
+    remove_unused(tmp_path / "x.sqlite3")
+    assert not (tmp_path / "x.sqlite3").exists()
+
+
+def test_a_file_that_may_not_be_read_is_one_bad_file(cli, tmp_path, monkeypatch):
+    candles_file(tmp_path, "A-1m.csv")
+    secret = candles_file(tmp_path, "B-1m.csv")
+    really = Path.open
+
+    def refuse(path, *arguments, **options):
+        if path.name == secret.name:
+            raise PermissionError(13, "Permission denied", path.name)
+        return really(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "access", lambda path, *_, **__: Path(path).name != secret.name)
+    done = cli("import", "A-1m.csv", "B-1m.csv", code=1)
+    assert "error: B-1m.csv: Permission denied" in done.stderr
+    assert "1 of 2 files landed whole" in done.stderr
+
+
+def test_other_files_in_a_folder_are_counted(cli, tmp_path):
+    (tmp_path / "data").mkdir()
+    candles_file(tmp_path / "data", "A-1m.csv")
+    (tmp_path / "data" / "notes.txt").touch()
+    (tmp_path / "data" / "chart.png").touch()
+    assert "note: 2 other files skipped" in cli("import", "data").stderr
+    assert "skipped" not in cli("import", "data/A-1m.csv").stderr
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "hint"),
+    [
+        ("60", "did you mean 60m (minutes), which is 1h?"), ("5", "did you mean 5m?"),
+        ("minute60", "did you mean 1h?"), ("1min", "did you mean '1m'?"), ("MINUTE_1", "is no timeframe"),
+    ],
+)  # fmt: skip
+def test_other_programs_timeframes_are_offered_as_ours(cli, tmp_path, timeframe, hint):
+    candles_file(tmp_path)
+    assert hint in cli("import", "KRW-BTC-1m.csv", "-t", timeframe, code=1).stderr
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 95])
+def test_the_import_summary_is_readable_in_any_width(cli, tmp_path, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    long = "a_long_name_that_somebody_gave_to_the_file_of_KRW-BTC-1m.csv"
+    candles_file(tmp_path, long)
+    out = cli("import", long, "-s", "KRW-BTC").stdout.splitlines()
+    assert out[0].split()[:2] == ["file", "symbol"]
+    assert re.match(r"a_long[^ ]*….*-1m\.csv +KRW-BTC .*5", out[1])
+    assert max(map(len, out[:2])) <= width
+    assert re.match(r"no room here for (timeframe, )?(inserted, )?updated", out[2])
+    candles_file(tmp_path, "B-1m.csv")
+    again = cli("import", "B-1m.csv", long, "-s", "KRW-BTC").stdout
+    assert re.search(r"^total .*10", again, re.MULTILINE)
+    assert "unchanged" in again.splitlines()[0]
+
+
 # ---- export
 
 
@@ -276,6 +383,86 @@ def test_show_prints_table_and_chart(filled):
         "2025-09-01 03:19",
     ]
     assert "┃" not in filled("show", "KRW-ETH", "--no-chart").stdout
+
+
+WIDTHS = [40, 60, 80]
+
+
+@pytest.fixture
+def coins(cli, tmp_path):
+    """As `cli`, with Korean prices that fill a line."""
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        rows = [(f"2025-09-01T00:{i:02}", 173_400_000, 173_623_000, 173_223_000, 173_500_000, 1.51931528)
+                for i in range(30)]  # fmt: skip
+        store.write("KRW-BTC", "1m", rows)
+    return cli
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_number_is_ever_cut(coins, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = coins("show", "KRW-BTC", "--no-chart").stdout
+    assert len(re.findall(r"2025-09-01 00:2\d.* 173,500,000(?: |$)", shown, re.MULTILINE)) == 10
+    lacking = {40: "open, high, low,", 60: "open, volume;"}
+    assert f"no room here for {lacking[width]}" in shown if width in lacking else "no room" not in shown
+    assert max(map(len, shown.splitlines()[:11])) <= width
+    query = coins("sql", "SELECT * FROM candles").stdout
+    whole = r"KRW-BTC +1m +2025-09-01 00:00 +173400000 +173623000 +173223000 +173500000 +1\.51931528$"
+    assert re.search(whole, query, re.MULTILINE)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_series_fit_any_width(filled, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = filled("series").stdout
+    assert max(map(len, out.splitlines()[:4])) <= width
+    assert re.search(r"KRW-BTC +1m .*300", out)
+
+
+def test_long_texts_are_cut_with_a_mark(cli, tmp_path, monkeypatch):
+    candles_file(tmp_path, "A-1m.csv")
+    with (tmp_path / "A-1m.csv").open("a") as file:
+        file.write("2025-09-01T00:07:00,1,2,173223000.12345678,1,1\n")
+    cli("import", "A-1m.csv", "--on-invalid", "quarantine")
+    whole = cli("sql", "FROM quarantine").stdout
+    assert "…" not in whole
+    assert '"volume": "1"}' in whole
+    monkeypatch.setenv("COLUMNS", "80")
+    cut = cli("sql", "FROM quarantine").stdout
+    assert "…" in cut
+    assert len(cut.splitlines()) == 2
+    assert "173223000.12345678" in cut  # a number, though in a column of texts
+
+
+def test_sql_does_not_group_digits_and_writes_huge_floats_shortly(filled):
+    out = filled("sql", "SELECT 20250903 AS day, 2025 AS year, 1e300::DOUBLE AS huge, 1234.5 AS price").stdout
+    assert re.search(r"20250903 +2025 +1e\+300 +1234\.5", out)
+
+
+def test_midnight_is_a_time_of_day_among_times_of_day(filled):
+    assert "2025-09-01 00:00 " in filled("show", "KRW-BTC", "1h", "--end", "2025-09-01T01:00").stdout
+    assert "2025-09-01 00:00" in filled("sql", "FROM candles ORDER BY timestamp", "-n", "9").stdout
+    assert "00:00" not in filled("sql", "SELECT TIMESTAMP '2025-09-01' AS day").stdout
+
+
+def test_a_range_without_bars_says_which_there_are(filled):
+    out = filled("show", "KRW-ETH", "--start", "2030-01-01").stdout
+    assert out == ("no bars of KRW-ETH 1m in this range; stored are 2025-09-01 00:00 to 2025-09-01 03:19\n")
+
+
+def test_the_chart_is_as_wide_as_the_terminal(filled, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "180")
+    assert "over these 166 bars" in filled("show", "KRW-BTC", "1m").stdout
+
+
+@pytest.mark.parametrize("arguments", [["show", "KRW-ETH"], ["show", "KRW-ETH", "--json"], ["series"]])
+def test_a_terminal_without_unicode_gets_what_it_can_write(filled, tmp_path, monkeypatch, arguments):
+    filled("series")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    code, out, err = finished(mdstore_process(tmp_path, *arguments))
+    assert (code, "Traceback" in err) == (0, False), err
+    assert out.isascii()
+    assert ("+#" in out.replace(" ", "") or "|" in out) == (arguments == ["show", "KRW-ETH"])
 
 
 def test_show_json_is_exact(filled, tmp_path):
@@ -332,6 +519,41 @@ def test_bad_sql_is_an_error_and_changes_nothing(filled, query):
     assert len(json.loads(filled("series", "--json").stdout)) == 3
 
 
+def test_errors_of_sql_hint_at_what_is_wrong(filled):
+    assert "the tables are candles" in filled("sql", "FROM nowhere", code=1).stderr
+    assert "the tables are candles" in filled("sql", "SELECT nothing FROM candles", code=1).stderr
+    assert "the tables are" not in filled("sql", "SELECT 1 +", code=1).stderr
+    assert "`mdstore import` and `mdstore delete`" in filled("sql", "DELETE FROM candles", code=1).stderr
+
+
+def test_errors_speak_of_commands(filled):
+    assert "`mdstore series` lists them" in filled("show", "NOTHING-LIKE", "1m", code=1).stderr
+    filled("delete", "KRW-ETH", "--yes")
+    assert "1 symbol is stored" in filled("show", "NOTHING-LIKE", "1m", code=1).stderr
+    filled("delete", "KRW-BTC", "--yes")
+    assert "Hint: mdstore import FILES" in filled("show", "NOTHING-LIKE", "1m", code=1).stderr
+
+
+def test_wait_bounds_how_long_another_writer_is_waited_for(filled, tmp_path):
+    candles_file(tmp_path)
+    writer = f"""
+        import sqlite3, sys
+        con = sqlite3.connect({str(tmp_path / "market_data.sqlite3")!r}, isolation_level=None)
+        con.execute("BEGIN IMMEDIATE"); print("in", flush=True); sys.stdin.read()
+    """
+    code = "\n".join(line.strip() for line in writer.strip().splitlines())
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()
+        began = time.monotonic()
+        done = filled("import", "KRW-BTC-1m.csv", "--wait", "0.2", code=1)
+        assert time.monotonic() - began < 5
+        process.stdin.close()
+    assert "or give a longer --wait" in done.stderr
+    filled("import", "KRW-BTC-1m.csv", "--wait", "0.2")
+
+
 def test_wide_tables_stay_whole_in_a_pipe(filled):
     long = "x" * 400
     assert long in filled("sql", f"SELECT 1 AS a, '{long}' AS b").stdout
@@ -339,7 +561,7 @@ def test_wide_tables_stay_whole_in_a_pipe(filled):
 
 def test_series(filled):
     out = filled("series").stdout
-    assert re.search(r"KRW-BTC +1m +2025-09-01 +2025-09-01 04:59 +300 +[\d.]+ KB", out)
+    assert re.search(r"KRW-BTC +1m +2025-09-01 00:00 +2025-09-01 04:59 +300 +[\d.]+ KB", out)
     assert json.loads(filled("series", "--json").stdout)[0]["first"] == "2025-09-01T00:00:00+00:00"
 
 
@@ -357,6 +579,11 @@ def test_delete_asks_and_yes_does_not(filled):
 
 def test_backup_and_check(filled, tmp_path):
     assert "copy.sqlite3 written" in filled("backup", "copy.sqlite3").stdout
+    before = (tmp_path / "copy.sqlite3").read_bytes()
+    assert "--force replaces it" in filled("backup", "copy.sqlite3", code=1).stderr
+    assert (tmp_path / "copy.sqlite3").read_bytes() == before
+    filled("backup", "copy.sqlite3", "--force")
+    assert "is a folder" in filled("backup", tmp_path, code=1).stderr
     assert "is sound" in filled("-f", "copy.sqlite3", "check").stdout
     assert json.loads(filled("check", "--json").stdout) == []
     (tmp_path / "broken.sqlite3").write_bytes(b"no database at all" * 300)

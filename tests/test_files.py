@@ -315,7 +315,7 @@ def test_a_first_column_of_unknown_name_is_not_taken_for_the_time(tmp_path, name
 
 
 def test_columns_of_unknown_names_are_not_taken_by_place(tmp_path):
-    with pytest.raises(FileFormatError, match="no column for timestamp, open, .*found 'a', 'b'"):
+    with pytest.raises(FileFormatError, match=r"no column for timestamp, open, .*found 'a', 'b'"):
         whole(put(tmp_path, "x.csv", TEXT.replace(HEADER, "a,b,c,d,e,f\n")))
 
 

@@ -25,7 +25,7 @@ def body(text):
 def test_a_rising_and_a_falling_candle_stand_where_their_prices_are():
     text = candlestick(candles([(1, 4, 0, 3), (3, 4, 2, 2)]), title="X 1m", width=40, height=8)
     assert text == (
-        "X 1m  2 bars  last 2  +100.00 %\n"
+        "X 1m  last 2  +100.00 %, 2 bars\n"
         "4 ┤│  │\n"
         "  │┃  ┃\n"
         "2 ┤┃  ┃\n"
@@ -71,6 +71,17 @@ def test_labels_tell_close_prices_apart():
     assert "1.0004" in text
     assert "173,500,000" in candlestick(candles([(173.4e6, 173.6e6, 173e6, 173.5e6)] * 9), height=20)
     assert "0.00002820" in candlestick(candles([(2.82e-5, 2.83e-5, 2.81e-5, 2.82e-5)] * 9), height=20)
+
+
+def test_the_caption_says_over_what_the_price_changed_as_far_as_there_is_room():
+    frame = candles([(100, 110, 90, 99)] * 7)
+    captions = {
+        width: candlestick(frame, title="KRW-BTC 1m", width=width).split("\n")[0] for width in (80, 40, 30)
+    }
+    assert captions[80] == "KRW-BTC 1m  last 99  -1.00 % over these 7 bars"
+    assert captions[40] == captions[30] == "KRW-BTC 1m  last 99  -1.00 %, 7 bars"
+    long = candlestick(candles([(100, 110, 90, 99)] * 7_000), title="KRW-BTC 1m", width=80).split("\n")[0]
+    assert long == "KRW-BTC 1m  last 99  -1.00 % over these 7,000 bars, 95 to a candle"
 
 
 def test_no_bars_and_tiny_sizes():

@@ -23,6 +23,8 @@ from mdstore.cli.shell import (
     SymbolArgument,
     SymbolsArgument,
     TimeframeArgument,
+    WaitOption,
+    remove_unused,
     show_version,
     store_file,
     stored,
@@ -68,8 +70,8 @@ def root(
             "--store",
             "-f",
             envvar="MDSTORE_FILE",
-            help="The store's file.",
-            show_default="market_data.sqlite3",
+            help="The store's file; market_data.sqlite3 if none is named.",
+            show_default=False,
         ),
     ] = None,
     version: Annotated[
@@ -97,7 +99,11 @@ def demo(ctx: typer.Context, file: FileOption = None) -> None:
 def import_(
     ctx: typer.Context,
     *,
-    paths: Annotated[list[Path], typer.Argument(help="Files, and folders with all below them.")],
+    paths: Annotated[
+        list[Path],
+        # A file that cannot be read is one bad file among others, not a usage error.
+        typer.Argument(help="Files, and folders with all below them.", readable=False),
+    ],
     symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="The symbol of every file.")] = None,
     timeframe: Annotated[str | None, typer.Option("--timeframe", "-t", help="Such as 1m, 4h or 1d.")] = None,
     symbol_from_filename: Annotated[
@@ -112,6 +118,7 @@ def import_(
     on_invalid: Annotated[
         OnInvalid, typer.Option(help="Rows that break a rule: refuse the file, set them aside, or skip them.")
     ] = OnInvalid.RAISE,
+    wait: WaitOption = 10.0,
     file: FileOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -129,23 +136,32 @@ def import_(
 
       mdstore import dirty.csv -s AOS -t 1d --on-invalid quarantine
     """
-    from mdstore.cli.ingest import Options, files_in, import_files
+    from mdstore.cli.ingest import Options, files_in, import_files, skipped_in
     from mdstore.cli.progress import ImportProgress
     from mdstore.cli.summary import as_json, print_summary
     from mdstore.cli.tables import json_text
+    from mdstore.timeframe import Timeframe
 
+    if timeframe is not None:
+        timeframe = str(Timeframe.parse(timeframe))
     if symbol is not None and symbol_from_filename is not None:
         raise typer.BadParameter("give --symbol or --symbol-from-filename, not both")
     files = files_in(paths)
     options = Options(symbol, timeframe, symbol_from_filename, unit, align, on_invalid)
-    with stored(store_file(ctx, file), create=True) as store:
+    path = store_file(ctx, file)
+    was_there = path.exists()
+    with stored(path, create=True, wait=wait) as store:
         run = import_files(store, files, options, ImportProgress(to_stderr(), files))
+        unused = not was_there and store.series().is_empty() and store.quarantine().is_empty()
+    if unused:
+        remove_unused(path)
+    run.notes = skipped_in(paths)
     if json:
         print(json_text(as_json(run)))
     print_summary(run, None if json else to_stdout(), to_stderr())
     if run.interrupted:
         raise typer.Exit(INTERRUPTED)
-    if run.failures or run.stopped_by:
+    if not run.succeeded:
         raise typer.Exit(ERROR)
 
 
@@ -238,14 +254,14 @@ def sql(
 
       mdstore sql --json "FROM series"
     """
-    from mdstore.cli.tables import frame_table, json_text, records
+    from mdstore.cli.tables import json_text, print_frame, records
 
     with stored(store_file(ctx, file)) as store:
         frame = store.sql(sys.stdin.read() if query == "-" else query)
     if json:
         print(json_text(records(frame)))
         return
-    to_stdout().print(frame_table(frame.head(rows)))
+    print_frame(to_stdout(), frame.head(rows), grouped=False)
     if len(frame) > rows:
         to_stderr().print(f"{rows:,} of {len(frame):,} rows; --rows shows more, --json all", highlight=False)
 
@@ -269,6 +285,7 @@ def delete(
     start: StartOption = None,
     end: EndOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: WaitOption = 10.0,
     file: FileOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -283,7 +300,7 @@ def delete(
     from mdstore.cli.queries import what_goes
     from mdstore.cli.tables import count, json_text
 
-    with stored(store_file(ctx, file)) as store:
+    with stored(store_file(ctx, file), wait=wait) as store:
         if not yes:
             question = f"Delete {what_goes(store, symbol, timeframe, start, end)}?"
             typer.confirm(question, abort=True, err=True)
@@ -297,13 +314,14 @@ def delete(
 def backup(
     ctx: typer.Context,
     target: Annotated[Path, typer.Argument(help="The copy to make.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     file: FileOption = None,
 ) -> None:
     """Copy the store while it is in use, whole or not at all."""
     from mdstore.cli.tables import size_text
 
     with stored(store_file(ctx, file)) as store:
-        made = store.backup(target)
+        made = store.backup(target, overwrite=force)
     to_stdout().print(f"{target} written, {size_text(made.stat().st_size)}", highlight=False)
 
 

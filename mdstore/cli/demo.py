@@ -13,8 +13,9 @@ from rich.console import Console
 import mdstore
 from mdstore.cli.ingest import Import, Options, import_files
 from mdstore.cli.progress import ImportProgress
+from mdstore.cli.queries import SPARE
 from mdstore.cli.shell import invocation
-from mdstore.cli.tables import count, frame_table, moment
+from mdstore.cli.tables import count, moment, print_frame
 from mdstore.errors import FileFormatError
 from mdstore.plot import chart, columns_for
 
@@ -79,7 +80,7 @@ def run_demo(file: Path, out: Console, remarks: Console) -> None:
         with _timed() as again:
             store.sql(BEST_MONTHS)
     out.print("[bold]Best month of each stock, by SQL[/]")
-    out.print(frame_table(best))
+    print_frame(out, best)
     out.print(
         f"{first.ms:,.0f} ms with the start of the scanner process, {again.ms:,.0f} ms when it runs",
         style="dim",
@@ -99,9 +100,9 @@ def _raise_failure(run: Import) -> None:
 def _print_written(run: Import, out: Console) -> None:
     result = run.landed[0].result
     new = f"{result.inserted:,} new" if result.inserted else "all there already, nothing written"
+    what = f"{count(result.rows, 'candle')} of {count(len(run.landed[0].symbols), 'symbol')}"
     out.print(
-        f"{count(result.rows, 'candle')} of {len(run.landed[0].symbols)} symbols, {moment(result.first)} to "
-        f"{moment(result.last)}: {new}, {run.seconds * 1000:,.0f} ms\n",
+        f"{what}, {moment(result.first)} to {moment(result.last)}: {new}, {run.seconds * 1000:,.0f} ms\n",
         highlight=False,
     )
 
@@ -111,7 +112,7 @@ def _print_latest(frame: pl.DataFrame, out: Console, read: Watch) -> None:
     out.print(chart(frame, title=f"{SYMBOL} {TIMEFRAME}", width=width, height=CHART_HEIGHT))
     out.print()
     out.print(f"[bold]Latest bars of {SYMBOL}[/]")
-    out.print(frame_table(frame.tail(BARS)))
+    print_frame(out, frame.tail(BARS), spare=SPARE)
     out.print(f"{len(frame)} bars read in {read.ms:.1f} ms\n", style="dim", highlight=False)
 
 

@@ -12,18 +12,25 @@ import polars as pl
 
 from mdstore.cli.interrupt import Interrupts
 from mdstore.cli.progress import ImportProgress
+from mdstore.cli.tables import count
 from mdstore.errors import FileFormatError, MarketDataError, ScannerError, StoreFileError
-from mdstore.files import Part, candle_files, read
+from mdstore.files import Part, candle_files, other_files, read
+from mdstore.timeframe import Timeframe
 
 if TYPE_CHECKING:
     from mdstore.candles.writer import WriteResult
     from mdstore.store import MarketDataStore
 
-__all__ = ["Failure", "Import", "Landed", "Options", "files_in", "import_files"]
+__all__ = ["Failure", "Import", "Landed", "Options", "files_in", "import_files", "skipped_in"]
 
 # Errors of the store itself: the next file would fail the same way.
 FATAL = (StoreFileError, ScannerError)
 MOST_NAMES = 3
+YEAR_FIRST = (
+    "times must be year first, as 2025-09-01, 2025-09-01 09:30, 20250901 09:30 or 2025-09-01T09:30:00Z"
+)
+# Shares of the bar's length: rows this close cannot be such bars, rows this far apart are hardly.
+CLOSER, WIDER = 3 / 4, 4 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,10 @@ class Options:
 
 @dataclass(slots=True)
 class Landed:
-    """A file that landed: what series it holds, how that was told, what became of its rows."""
+    """A file that landed: what series it holds, how that was told, what became of its rows.
+
+    `refused` says why where none of its rows was stored.
+    """
 
     file: Path
     result: WriteResult
@@ -48,6 +58,7 @@ class Landed:
     timeframes: set[str] = field(default_factory=set)
     told_by: dict[str, str] = field(default_factory=dict)
     notes: set[str] = field(default_factory=set)
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,13 @@ class Import:
     rows_in: int = 0
     stopped_by: Exception | None = None
     seconds: float = 0.0
+    notes: Sequence[str] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every file landed, with at least one row."""
+        refused = any(landed.refused for landed in self.landed)
+        return not (self.failures or self.stopped_by or self.interrupted or refused)
 
     def total(self, name: str) -> int:
         """Return the sum of a count over all files that landed."""
@@ -87,6 +105,12 @@ def files_in(paths: Sequence[Path]) -> list[Path]:
             raise FileFormatError(f"{path}: no candle files in this folder or below it")
         found.update(dict.fromkeys(inside))
     return list(found)
+
+
+def skipped_in(paths: Sequence[Path]) -> list[str]:
+    """Return a note of the files in folders that are no candle files, if there are any."""
+    others = sum(map(other_files, paths))
+    return [f"{count(others, 'other file')} skipped"] if others else []
 
 
 def import_files(
@@ -139,7 +163,23 @@ def _import_file(
             assert symbol is not None  # noqa: S101 - for mypy
             assert timeframe is not None  # noqa: S101
             result = store.write(symbol, timeframe, landing.frames(first), progress=on_rows, **rules)
-    return Landed(file, result, landing.symbols, landing.timeframes, landing.told_by, landing.notes)
+    landed = Landed(file, result, landing.symbols, landing.timeframes, landing.told_by, landing.notes)
+    if result.rows and not result.inserted + result.updated + result.unchanged:
+        landed.refused = _why_none(store, landed)
+    return landed
+
+
+def _why_none(store: MarketDataStore, landed: Landed) -> str:
+    """Say why no row of a file was stored, from the quarantine where they lie there."""
+    none = f"none of its {count(landed.result.rows, 'row')} was stored"
+    if not landed.result.quarantined:
+        return f"{none}: each breaks a rule. Hint: leave --on-invalid out to see which"
+    aside = store.quarantine().filter(pl.col("symbol").is_in(list(landed.symbols))).tail(landed.result.rows)
+    if aside["rule"].n_unique() != 1:
+        return f"{none}: each breaks a rule, see mdstore sql 'FROM quarantine'"
+    row = aside.row(0, named=True)
+    hint = f". Hint: {YEAR_FIRST}" if row["rule"] == "timestamp is a time" else ""
+    return f"{none}: each breaks the rule '{row['rule']}', such as {row['column']} = {row['value']}{hint}"
 
 
 class _Landing:
@@ -193,9 +233,25 @@ class _Landing:
         self.symbols.update({symbol} - {None})  # type: ignore[arg-type]  # None is taken out
         self.timeframes.update({timeframe} - {None})  # type: ignore[arg-type]
         self.notes.update(part.notes)
+        self._compare(part, timeframe)
         for name in ("symbol", "timeframe"):
             told = "option" if getattr(self._options, name) else part.told_by.get(name, "column")
             self.told_by[name] = told
+
+    def _compare(self, part: Part, timeframe: str | None) -> None:
+        """Hold a timeframe that was said against the rows: floored, closer rows would bury each other."""
+        if timeframe is None or part.spacing is None:
+            return
+        apart, bar = Timeframe.parse(part.spacing), Timeframe.parse(timeframe)
+        share = apart.shortest_ms / bar.shortest_ms
+        if share <= CLOSER:
+            raise FileFormatError(
+                f"{part.name}: these rows are {apart} apart, too close for {bar} bars. Hint: did you mean -t "
+                f"{apart}?"
+            )
+        if share >= WIDER:
+            by = "as asked" if self._options.timeframe else "as the name says"
+            self.notes.add(f"{part.name}: rows are {apart} apart, stored as {bar} {by}")
 
     def _watch(self, part: Part, name: str, value: str | None, column: pl.Series) -> None:
         """Note what a column holds; a name given for the whole file must not bury several series."""

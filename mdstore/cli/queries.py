@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
-from mdstore.cli.tables import count, frame_table, json_text, records, size_text
+from mdstore.cli.tables import (
+    count,
+    is_intraday,
+    json_text,
+    moment,
+    print_frame,
+    records,
+    room,
+    size_text,
+)
 from mdstore.errors import FileFormatError, InvalidInputError, NoSuchSeriesError
 from mdstore.files import write
 from mdstore.plot import chart, columns_for
@@ -19,9 +28,11 @@ from mdstore.timeframe import Timeframe
 if TYPE_CHECKING:
     from mdstore.store import MarketDataStore
 
-__all__ = ["export_candles", "print_bars", "print_series", "timeframe_of", "what_goes"]
+__all__ = ["SPARE", "export_candles", "print_bars", "print_series", "timeframe_of", "what_goes"]
 
-WIDEST_CHART = 110
+WIDTH_IN_A_PIPE = 110
+# What goes first where a bar is wider than the terminal.
+SPARE = ("volume", "open", "high", "low")
 
 
 def timeframe_of(store: MarketDataStore, symbols: Sequence[str], timeframe: str | None) -> str:
@@ -53,7 +64,7 @@ def print_bars(
 ) -> None:
     """Print the latest bars as a table or as JSON; with a height, a chart above the table."""
     bar = timeframe_of(store, [symbol], timeframe)
-    width = min(out.width, WIDEST_CHART)
+    width = room(out) or WIDTH_IN_A_PIPE
     charted = height is not None and not json
     limit = None if charted and start is not None else max(rows, columns_for(width) if charted else 0)
     frame = store.candles(symbol, bar, start=start, end=end, limit=limit)
@@ -62,11 +73,14 @@ def print_bars(
         return
     if charted and height is not None and not frame.is_empty():
         shown = frame if start is not None else frame.tail(columns_for(width))
-        out.print(chart(shown, title=f"{symbol} {bar}", width=width, height=height))
+        out.print(chart(shown, title=f"{symbol} {bar}", width=width, height=height), soft_wrap=True)
         out.print()
-    out.print(frame_table(frame.tail(rows)))
     if frame.is_empty():
-        out.print(f"no bars of {symbol} {bar} in this range", highlight=False)
+        out.print(
+            f"no bars of {symbol} {bar} in this range; {_stored_range(store, symbol, bar)}", soft_wrap=True
+        )
+        return
+    print_frame(out, frame.tail(rows), spare=SPARE, intraday=is_intraday(bar))
 
 
 def print_series(store: MarketDataStore, out: Console, remarks: Console, *, json: bool) -> None:
@@ -75,8 +89,12 @@ def print_series(store: MarketDataStore, out: Console, remarks: Console, *, json
     if json:
         print(json_text(records(series)))
         return
-    sizes = [size_text(size) for size in series["bytes"]]
-    out.print(frame_table(series.drop("bytes", "revision").with_columns(pl.Series("size", sizes, pl.String))))
+    texts = {"size": [size_text(size) for size in series["bytes"]]}
+    for end in ("first", "last"):
+        pairs = zip(series[end], series["timeframe"], strict=True)
+        texts[end] = [moment(time, intraday=is_intraday(bar)) for time, bar in pairs]
+    shown = series.with_columns(pl.Series(name, cells, pl.String) for name, cells in texts.items())
+    print_frame(out, shown.drop("bytes", "revision"), spare=("size", "first", "last"))
     remarks.print(f"{count(int(series['rows'].sum()), 'row')} in {store.path.name}", highlight=False)
 
 
@@ -116,6 +134,12 @@ def what_goes(
     if start is None and end is None:
         return f"{symbol} {bars}, {rows}"
     return f"what lies in [{start or 'the beginning'}, {end or 'the end'}) of {symbol} {bars} ({rows})"
+
+
+def _stored_range(store: MarketDataStore, symbol: str, timeframe: str) -> str:
+    series = store.series().filter((pl.col("symbol") == symbol) & (pl.col("timeframe") == timeframe))
+    first, last = (moment(series[end][0], intraday=is_intraday(timeframe)) for end in ("first", "last"))
+    return f"stored are {first} to {last}"
 
 
 def _nothing(store: MarketDataStore, symbols: Sequence[str], known: list[str]) -> str:

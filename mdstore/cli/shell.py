@@ -5,7 +5,10 @@ Polars and the store are imported by the commands that need them, so that help a
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -19,7 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from mdstore.errors import MarketDataError
+from mdstore.errors import MarketDataError, QueryError, TimeframeError
 
 if TYPE_CHECKING:
     from mdstore.store import MarketDataStore
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ERROR",
     "INTERRUPTED",
+    "WIDTH_OF_NO_TERMINAL",
     "EndOption",
     "FileOption",
     "JsonOption",
@@ -35,8 +39,10 @@ __all__ = [
     "SymbolArgument",
     "SymbolsArgument",
     "TimeframeArgument",
+    "WaitOption",
     "complete_symbol",
     "invocation",
+    "remove_unused",
     "said",
     "show_version",
     "store_file",
@@ -48,13 +54,26 @@ __all__ = [
 DEFAULT_FILE = Path("market_data.sqlite3")
 ERROR, INTERRUPTED = 1, 130
 # Without a terminal there is no width to keep to: tables in a file or a pipe stay whole.
-WIDTH_OF_NO_TERMINAL = 1000
+WIDTH_OF_NO_TERMINAL = 1_000_000
 # The store's hints speak Python; here they must speak as the command line does.
 AS_OPTIONS = (
+    ("store.series() lists them", "`mdstore series` lists them"),
+    ("1 symbols are", "1 symbol is"),
+    ("store.write(symbol, timeframe, data), or `mdstore import`", "mdstore import FILES"),
+    ("store.sql only reads", "`mdstore sql` only reads"),
+    ("store.write and store.delete change", "`mdstore import` and `mdstore delete` change"),
+    ("overwrite=True replaces it", "--force replaces it"),
+    ("open with a longer busy_timeout", "give a longer --wait"),
     ("on_invalid='quarantine'", "--on-invalid quarantine"),
     ("align='floor'", "--align floor"),
     ("unit='s', 'ms', 'us' or 'ns'", "--unit s, ms, us or ns"),
 )
+
+
+TABLES_HINT = "\nHint: the tables are"
+MISSING = re.compile("does not exist|not found|Referenced column")
+STAND_IN = "mdstore.stand_in"
+STAND_INS = dict(zip("│┃╵╷╹╻╽╿┤└┬─…▁▂▃▄▅▆▇█", "|#',####+++-~..::||##", strict=True))
 
 
 class Shell(TyperGroup):
@@ -92,16 +111,39 @@ def said(error: BaseException) -> str:
     message = str(error)
     for python, option in AS_OPTIONS:
         message = message.replace(python, option)
+    if isinstance(error, QueryError) and not MISSING.search(message):
+        message = message.partition(TABLES_HINT)[0]
+    if isinstance(error, TimeframeError) and "Hint" not in message:
+        message += _timeframe_hint(message)
     return escape(message)
 
 
+def _timeframe_hint(message: str) -> str:
+    """Offer a timeframe for what other programs call one: 60, minute60."""
+    from mdstore.files.names import as_timeframe  # noqa: PLC0415 - only where it is needed
+
+    word = message.partition("'")[2].partition("'")[0]
+    meant = as_timeframe(f"{word}m" if word.isdigit() else word)
+    minutes = f"{word}m (minutes), which is " if word.isdigit() and meant != f"{word}m" else ""
+    return f". Hint: did you mean {minutes}{meant}?" if meant else ""
+
+
 @contextmanager
-def stored(file: Path, *, create: bool = False) -> Iterator[MarketDataStore]:
+def stored(file: Path, *, create: bool = False, wait: float = 10.0) -> Iterator[MarketDataStore]:
     """Open the store for a command; only those that put something in it create it."""
     import mdstore  # noqa: PLC0415 - help and completion scripts must not wait for it
 
-    with mdstore.open(file, create=create) as store:
+    with mdstore.open(file, create=create, busy_timeout=wait) as store:
         yield store
+
+
+def remove_unused(file: Path) -> None:
+    """Remove a store that was made for nothing, unless another process has it open.
+
+    SQLite's log lies beside the file as long as anyone does.
+    """
+    if not any(file.with_name(f"{file.name}{end}").exists() for end in ("-wal", "-shm")):
+        file.unlink(missing_ok=True)
 
 
 def store_file(ctx: typer.Context, file: Path | None) -> Path:
@@ -139,8 +181,22 @@ def complete_symbol(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _console(terminal: bool, *, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors=STAND_IN)
     width = None if terminal or "COLUMNS" in os.environ else WIDTH_OF_NO_TERMINAL
     return Console(stderr=stderr, width=width, soft_wrap=stderr)
+
+
+def _stand_in(error: UnicodeError) -> tuple[str, int]:
+    """Write what a terminal's encoding lacks with what it has: a chart drawn with | and # is a chart."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(STAND_INS.get(letter, "?") for letter in missing), error.end
+
+
+codecs.register_error(STAND_IN, _stand_in)
 
 
 def _relative(path: Path) -> str:
@@ -154,6 +210,9 @@ EndOption = Annotated[str | None, typer.Option(help="Up to this time, which is n
 FileOption = Annotated[
     Path | None,
     typer.Option("--store", "-f", help="The store's file; also before the command.", show_default=False),
+]
+WaitOption = Annotated[
+    float, typer.Option("--wait", min=0, help="Seconds to wait while another process writes.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON records to stdout, nothing else.")]
 SymbolArgument = Annotated[str, typer.Argument(help="Such as KRW-BTC.", autocompletion=complete_symbol)]

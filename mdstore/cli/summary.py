@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
+from mdstore.cli.grid import Column, print_grid
 from mdstore.cli.ingest import Import, Landed
 from mdstore.cli.shell import said
-from mdstore.cli.tables import count, moment
+from mdstore.cli.tables import count, is_intraday, moment, room
 
 __all__ = ["as_json", "print_summary"]
 
 COUNTS = ("inserted", "updated", "unchanged", "duplicates", "quarantined", "dropped")
 MOST_FILES = 60
+# What goes first where a line is wider than the terminal, counts of nothing before all.
+SPARE = ("first", "last", "timeframe", "updated", "unchanged", "inserted")
 WORDS_FOR = {
     "file name": "taken from the file's name",
     "spacing": "told by the most common spacing of the timestamps",
@@ -26,7 +29,9 @@ WORDS_FOR = {
 def print_summary(run: Import, out: Console | None, remarks: Console) -> None:
     """Print what landed as a table on `out` if given, what did not and what was inferred on `remarks`."""
     if run.landed and out is not None:
-        out.print(_table(run))
+        print_grid(out, _columns(run), room(out))
+        if len(run.landed) > MOST_FILES:
+            out.print(f"... and {count(len(run.landed) - MOST_FILES, 'file')} more", highlight=False)
         rate = f", {run.total('rows') / run.seconds:,.0f} rows/s" if run.seconds else ""
         out.print(f"{count(run.total('rows'), 'row')} in {run.seconds:.1f} s{rate}", highlight=False)
     for remark in _remarks(run):
@@ -35,6 +40,9 @@ def print_summary(run: Import, out: Console | None, remarks: Console) -> None:
         remarks.print(
             f"[bold red]error:[/] {_named(failure.file.name, said(failure.error))}", highlight=False
         )
+    for landed in run.landed:
+        if landed.refused is not None:
+            remarks.print(f"[bold red]error:[/] {landed.file.name}: {landed.refused}", highlight=False)
     if run.failures:
         remarks.print(f"{_of(run)} landed whole; of the others nothing was written", highlight=False)
     if run.stopped_by is not None:
@@ -51,6 +59,7 @@ def as_json(run: Import) -> dict[str, Any]:
         "files": [_file_record(landed) for landed in run.landed],
         "failures": [{"file": str(one.file), "error": str(one.error)} for one in run.failures],
         "totals": {name: run.total(name) for name in ("rows", *COUNTS)},
+        "notes": list(run.notes),
         "seconds": round(run.seconds, 3),
         "interrupted": run.interrupted,
         "rolled_back": str(run.interrupted_in) if run.interrupted_in else None,
@@ -66,28 +75,37 @@ def _file_record(landed: Landed) -> dict[str, Any]:
         **{name: getattr(landed.result, name) for name in COUNTS},
         "first": landed.result.first,
         "last": landed.result.last,
+        "refused": landed.refused,
         "notes": sorted(landed.notes),
     }
 
 
-def _table(run: Import) -> Table:
-    shown = [name for name in COUNTS if name in COUNTS[:3] or run.total(name)]
-    table = Table(box=None, header_style="bold", show_footer=len(run.landed) > 1, footer_style="bold")
-    table.add_column("file", "total", overflow="fold")
-    table.add_column("symbol", no_wrap=True)
-    table.add_column("timeframe", no_wrap=True)
-    for name in shown:
-        table.add_column(name, f"{run.total(name):,}", justify="right", no_wrap=True)
-    table.add_column("first", no_wrap=True)
-    table.add_column("last", no_wrap=True)
-    for landed in run.landed[:MOST_FILES]:
-        counts = [f"{getattr(landed.result, name):,}" for name in shown]
-        span = (moment(landed.result.first), moment(landed.result.last))
-        names = (_few(landed.symbols, "symbols"), _few(landed.timeframes, "timeframes"))
-        table.add_row(landed.file.name, *names, *counts, *span)
-    if len(run.landed) > MOST_FILES:
-        table.add_row(f"... and {count(len(run.landed) - MOST_FILES, 'file')} more")
-    return table
+def _columns(run: Import) -> list[Column]:
+    several, shown = len(run.landed) > 1, run.landed[:MOST_FILES]
+    files = [landed.file.name for landed in shown]
+    symbols = [_few(landed.symbols, "symbol") for landed in shown]
+    timeframes = [_few(landed.timeframes, "timeframe") for landed in shown]
+    return [
+        Column("file", files, cut="middle", footer="total" if several else ""),
+        Column("symbol", symbols, cut="middle"),
+        Column("timeframe", timeframes, spare=SPARE.index("timeframe")),
+        *(_counts(run, shown, name, several) for name in COUNTS if name in COUNTS[:3] or run.total(name)),
+        *(Column(end, _times(shown, end), spare=SPARE.index(end)) for end in ("first", "last")),
+    ]
+
+
+def _counts(run: Import, shown: Sequence[Landed], name: str, several: bool) -> Column:
+    cells = [f"{getattr(landed.result, name):,}" for landed in shown]
+    total = run.total(name)
+    spare = None if name not in SPARE else SPARE.index(name) if total else -1
+    return Column(name, cells, right=True, footer=f"{total:,}" if several else "", spare=spare)
+
+
+def _times(shown: Sequence[Landed], end: str) -> list[str]:
+    return [
+        moment(getattr(landed.result, end), intraday=any(map(is_intraday, landed.timeframes)))
+        for landed in shown
+    ]
 
 
 def _remarks(run: Import) -> Iterable[str]:
@@ -97,8 +115,8 @@ def _remarks(run: Import) -> Iterable[str]:
     for (what, by), files in sorted(told.items()):
         where = f" in {count(files, 'file')}" if len(run.landed) > 1 else ""
         yield f"note: the {what} was {WORDS_FOR[by]}{where}; --{what} says otherwise"
-    for note in sorted({note for landed in run.landed for note in landed.notes}):
-        yield f"note: {note}"
+    for note in (*run.notes, *sorted({note for landed in run.landed for note in landed.notes})):
+        yield f"note: {escape(note)}"
 
 
 def _interruption(run: Import) -> str:
@@ -113,7 +131,7 @@ def _of(run: Import) -> str:
 
 
 def _few(names: set[str], noun: str) -> str:
-    return next(iter(names)) if len(names) == 1 else f"{len(names)} {noun}"
+    return next(iter(names)) if len(names) == 1 else count(len(names), noun)
 
 
 def _named(file: str, message: str) -> str:

@@ -4,35 +4,66 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
 import polars as pl
-from rich.table import Table
+from rich.console import Console
 
+from mdstore.cli.grid import Column, print_grid
+from mdstore.cli.shell import WIDTH_OF_NO_TERMINAL
 from mdstore.plot import digits
 from mdstore.schema import PRICES
 
-__all__ = ["count", "frame_table", "json_text", "moment", "records", "size_text"]
+__all__ = [
+    "count",
+    "is_intraday",
+    "json_text",
+    "moment",
+    "print_frame",
+    "records",
+    "room",
+    "size_text",
+]
 
 SIZES = ("B", "KB", "MB", "GB", "TB")
 KILO = 1024
+# From here on doubles have no decimals, and their digits say little.
+HUGE = 1e15
 
 
-def frame_table(frame: pl.DataFrame) -> Table:
-    """Return a frame as a table; numbers to the right, prices with the digits they need."""
-    table = Table(header_style="bold", box=None)
+def print_frame(
+    out: Console,
+    frame: pl.DataFrame,
+    *,
+    spare: Sequence[str] = (),
+    grouped: bool = True,
+    intraday: bool = False,
+) -> None:
+    """Print a frame as a table; numbers to the right, prices with the digits they need.
+
+    Columns in `spare` are left out, in this order, where the terminal is too narrow. `grouped` puts commas
+    between thousands. `intraday` shows the time of day also where all are midnights.
+    """
     decimals = _decimals(frame)
-    for name, dtype in frame.schema.items():
-        text = dtype == pl.String
-        table.add_column(
-            name, justify="right" if dtype.is_numeric() else "left", no_wrap=not text, overflow="fold"
+    columns = [
+        Column(
+            name,
+            _cells(frame[name], decimals.get(name, 0), grouped=grouped, intraday=intraday),
+            right=dtype.is_numeric(),
+            cut=None if dtype.is_numeric() or dtype.is_temporal() else "end",
+            spare=spare.index(name) if name in spare else None,
         )
-    cells = [_cells(frame[name], decimals.get(name, 0)) for name in frame.columns]
-    for row in zip(*cells, strict=True):
-        table.add_row(*row)
-    return table
+        for name, dtype in frame.schema.items()
+    ]
+    print_grid(out, columns, room(out))
+
+
+def room(out: Console) -> int | None:
+    """Return how many cells a line has; None where there is no terminal."""
+    return None if out.width >= WIDTH_OF_NO_TERMINAL else out.width
 
 
 def records(frame: pl.DataFrame) -> list[dict[str, Any]]:
@@ -42,20 +73,28 @@ def records(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 def json_text(value: Any) -> str:
     """Write JSON, a list one item a line; doubles in full."""
+    escaped = not (sys.stdout.encoding or "").lower().startswith("utf")
     if isinstance(value, list):
-        return "[" + ",\n ".join(json.dumps(_plain(item), ensure_ascii=False) for item in value) + "]"
-    return json.dumps(_plain(value), ensure_ascii=False)
+        return "[" + ",\n ".join(json.dumps(_plain(item), ensure_ascii=escaped) for item in value) + "]"
+    return json.dumps(_plain(value), ensure_ascii=escaped)
 
 
-def moment(value: datetime | date | None) -> str:
-    """Write a time as shortly as it can be: a midnight as its date."""
-    if not isinstance(value, datetime):
-        return "" if value is None else value.isoformat()
-    if (value.hour, value.minute, value.second, value.microsecond) == (0, 0, 0, 0):
-        return f"{value:%Y-%m-%d}"
-    return (
-        f"{value:%Y-%m-%d %H:%M}" if value.second == value.microsecond == 0 else f"{value:%Y-%m-%d %H:%M:%S}"
-    )
+def moment(value: datetime | date | None, *, intraday: bool = False) -> str:
+    """Write a time as shortly as it can be: a midnight as its date, unless it is a bar's of minutes or hours.
+
+    >>> moment(datetime(2025, 9, 1)), moment(datetime(2025, 9, 1), intraday=True)
+    ('2025-09-01', '2025-09-01 00:00')
+    """
+    return _moments([value], intraday=intraday)[0]
+
+
+def is_intraday(timeframe: str) -> bool:
+    """Tell bars that are shorter than a day.
+
+    >>> is_intraday("4h"), is_intraday("1d"), is_intraday("1M")
+    (True, False, False)
+    """
+    return timeframe.endswith(("s", "m", "h"))
 
 
 def size_text(size: float) -> str:
@@ -92,18 +131,35 @@ def _needed(column: pl.Series) -> int:
     return digits(column.drop_nulls().cast(pl.Float64).to_list())
 
 
-def _cells(column: pl.Series, decimals: int) -> Sequence[str]:
-    return [_cell(value, decimals) for value in column.to_list()]
+def _cells(column: pl.Series, decimals: int, *, grouped: bool, intraday: bool) -> list[str]:
+    values = column.to_list()
+    if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
+        return _moments(values, intraday=intraday)
+    comma = "," if grouped else ""
+    return [_cell(value, decimals, comma) for value in values]
 
 
-def _cell(value: Any, decimals: int) -> str:
+def _cell(value: Any, decimals: int, comma: str) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:,.{decimals}f}"
+        return repr(value) if abs(value) >= HUGE else f"{value:{comma}.{decimals}f}"
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return moment(value) if isinstance(value, date) else str(value)
+        return f"{value:{comma}}"
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))
+
+
+def _moments(values: Sequence[datetime | date | None], *, intraday: bool) -> list[str]:
+    """Write times alike: as finely as the finest of them needs."""
+    times = [value for value in values if isinstance(value, datetime)]
+    clock = intraday or any(time.hour or time.minute or time.second or time.microsecond for time in times)
+    pattern = "%Y-%m-%d"
+    if clock:
+        pattern += " %H:%M:%S" if any(time.second or time.microsecond for time in times) else " %H:%M"
+    return [
+        "" if value is None else f"{value:{pattern}}" if isinstance(value, datetime) else value.isoformat()
+        for value in values
+    ]
 
 
 def _plain(value: Any) -> Any:

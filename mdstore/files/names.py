@@ -14,7 +14,9 @@ __all__ = ["Lean", "Named", "as_timeframe", "from_pattern", "guess", "lean", "le
 
 TIMEFRAME = r"[1-9][0-9]{0,3}[smhdwM]"
 # As Upbit and others write minutes and hours: minute60, 15min, 4hour.
-WORDED = re.compile(r"(?:(?P<a>min|minute|hour)s?(?P<n>[1-9]\d{0,3})|(?P<m>[1-9]\d{0,3})(?P<b>min|minute|hour)s?)")
+WORDED = re.compile(
+    r"(?:(?P<a>min|minute|hour)s?(?P<n>[1-9]\d{0,3})|(?P<m>[1-9]\d{0,3})(?P<b>min|minute|hour)s?)"
+)
 PLACEHOLDERS = {
     r"\{symbol\}": r"(?P<symbol>.+?)",
     r"\{timeframe\}": rf"(?P<timeframe>{TIMEFRAME})",

@@ -41,7 +41,7 @@ BUFFER = 1 << 20
 class Counted(io.RawIOBase):
     """A binary file that counts the bytes read from it, whoever reads them."""
 
-    # Takes an open file: if opening failed in here, the half-made object would still be closed, without a file.
+    # Takes an open file: if opening failed in here, the half-made object would be closed without one.
     def __init__(self, file: io.FileIO) -> None:
         super().__init__()
         self._file = file

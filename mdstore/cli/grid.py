@@ -1,0 +1,126 @@
+"""A table for the terminal that never cuts a number.
+
+Rich's own table crops whatever is wider than the terminal, without a mark: 173,223,000 became `173,223,00`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+__all__ = ["Column", "print_grid"]
+
+GAP = "  "
+ELLIPSIS = "…"
+LEAST = {"end": 12, "middle": 20}
+# Texts that are numbers or times stay whole, too.
+NUMBER = re.compile(r"[-+]?[\d.,:TZe+ -]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its cells as texts.
+
+    `cut` says where its texts may be shortened; None is nowhere. Where a terminal is too narrow the columns
+    with a `spare` rank are left out, the lowest first. `footer` is shown under the cells if any column has
+    one.
+    """
+
+    name: str
+    cells: Sequence[str]
+    right: bool = False
+    cut: Literal["end", "middle"] | None = None
+    footer: str = ""
+    spare: int | None = None
+
+    @property
+    def width(self) -> int:
+        """The cells that the longest text takes."""
+        return max(map(cell_len, (self.name, self.footer, *self.cells)))
+
+    @property
+    def least(self) -> int:
+        """The cells that it cannot do without."""
+        if self.cut is None:
+            return self.width
+        whole = (text for text in (self.footer, *self.cells) if NUMBER.fullmatch(text))
+        return min(self.width, max(LEAST[self.cut], cell_len(self.name), *map(cell_len, whole)))
+
+
+def print_grid(out: Console, columns: Sequence[Column], width: int | None) -> None:
+    """Print columns in `width` cells (None is no limit): shorten texts, leave columns out and say which.
+
+    What is still too wide is printed as wide as it is.
+    """
+    shown = _kept(columns, width)
+    widths = _widths(shown, width)
+    lines = [_line([column.name for column in shown], shown, widths)]
+    lines += [_line(cells, shown, widths) for cells in zip(*(c.cells for c in shown), strict=True)]
+    if any(column.footer for column in shown):
+        lines.append(_line([column.footer for column in shown], shown, widths))
+        lines[-1].stylize("bold")
+    lines[0].stylize("bold")
+    for line in lines:
+        out.print(line, soft_wrap=True, highlight=False)
+    left_out = [column.name for column in columns if column not in shown]
+    if left_out:
+        remark = f"no room here for {', '.join(left_out)}; a wider window or --json shows all"
+        out.print(remark, style="dim", highlight=False)
+
+
+def _kept(columns: Sequence[Column], width: int | None) -> list[Column]:
+    kept = list(columns)
+    spare = sorted((c for c in columns if c.spare is not None), key=lambda c: c.spare or 0)
+    while width is not None and spare and _total([c.least for c in kept]) > width:
+        kept.remove(spare.pop(0))
+    return kept
+
+
+def _widths(columns: Sequence[Column], width: int | None) -> list[int]:
+    """Take from the widest column that can give, cell by cell, until all fit or none can."""
+    if width is None:
+        return [column.width for column in columns]
+    least = [column.least for column in columns]
+    widths = [max(low, min(column.width, width)) for column, low in zip(columns, least, strict=True)]
+    while _total(widths) > width:
+        giving = [place for place, low in enumerate(least) if widths[place] > low]
+        if not giving:
+            break
+        widths[max(giving, key=lambda place: widths[place])] -= 1
+    return widths
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> Text:
+    fitted = [_fitted(*each) for each in zip(cells, columns, widths, strict=True)]
+    return Text(GAP.join(fitted).rstrip())
+
+
+def _fitted(text: str, column: Column, width: int) -> str:
+    if cell_len(text) > width:
+        text = _shortened(text, width, in_middle=column.cut == "middle")
+    blank = " " * (width - cell_len(text))
+    return blank + text if column.right else text + blank
+
+
+def _shortened(text: str, width: int, *, in_middle: bool) -> str:
+    """Shorten a text; in the middle where its end tells as much, as a file's name does."""
+    tail = _first_cells(text[::-1], (width - 1) // 2)[::-1] if in_middle else ""
+    return _first_cells(text, width - 1 - cell_len(tail)) + ELLIPSIS + tail
+
+
+def _first_cells(text: str, width: int) -> str:
+    """Return as much of a text as fits; a Korean letter takes two cells."""
+    text = text[:width]
+    while cell_len(text) > width:
+        text = text[:-1]
+    return text
