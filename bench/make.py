@@ -2,7 +2,7 @@
 
     python -m bench.make --symbols 200 --bars 50000
 
-They lie in $MDSTORE_BENCH_DIR, or else in `mdstore-bench` in the folder for temporary files: 700 MB for the
+They lie in $MDSTORE_BENCH_DIR, or else in `mdstore-bench` in the folder for temporary files: 800 MB for the
 10,000,000 rows. A file gets its name when it is complete, and the name tells what is in it.
 """
 

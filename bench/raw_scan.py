@@ -19,7 +19,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles.worker import SETTINGS, _load_scanner
+from mdstore.candles.worker import SETTINGS, load_scanner
 
 __all__ = ["RawScan"]
 
@@ -67,7 +67,7 @@ class RawScan:
 def main() -> None:
     """Answer requests until there are no more."""
     con = duckdb.connect()
-    _load_scanner(con)
+    load_scanner(con)
     for setting in SETTINGS:
         con.execute(setting)
     for line in sys.stdin:

@@ -14,7 +14,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     ├── ForkedError (RuntimeError)           Polars would hang in this forked process
     ├── StoreFileError (OSError)             the file cannot be opened, is damaged or is no store
     │   ├── NewerSchemaError                 written by a newer mdstore; left untouched
-    │   └── StoreBusyError (TimeoutError)    another process kept the write lock too long
+    │   └── StoreBusyError (TimeoutError)    another thread or process kept the write lock
     ├── LiveFileError (PermissionError)      a second opener of a live store file, refused
     ├── ScannerError (RuntimeError)          the scanner process failed twice
     └── FileFormatError (ValueError)         a data file that cannot be read as candles

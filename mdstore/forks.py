@@ -1,4 +1,4 @@
-"""Polars in a forked process: told apart, and refused instead of hanging.
+"""Polars in a forked process: told apart where the system lists threads (Linux), and refused.
 
 Polars runs on a pool of threads that does not survive a fork; in a child whose parent had it running, the
 next Polars call waits for ever. https://docs.pola.rs/user-guide/misc/multiprocessing/ The store itself, and

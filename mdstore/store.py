@@ -46,8 +46,8 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     """Open a store's file; create, migrate or recover it as needed.
 
     `create=False` refuses a path where there is no file yet. A write waits up to `busy_timeout` seconds for
-    another process's write. Threads may share the store; so may processes, each with its own `open` (a store
-    that is pickled opens its file again).
+    that of another thread or process. Threads may share the store; so may processes, each with its own `open`
+    (a store that is pickled opens its file again).
 
     Raises `StoreFileError`, `NewerSchemaError`, `StoreBusyError` or `LiveFileError`.
 
@@ -61,8 +61,8 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
 class MarketDataStore:
     """Candles in one SQLite file, in and out as Polars frames; made by `mdstore.open`.
 
-    Times in are datetimes (aware, or naive = UTC), dates, ISO 8601 texts or integer milliseconds; times out
-    are `Datetime("ms", "UTC")`, the start of the bar. Ranges are half-open, `[start, end)`.
+    Times in are datetimes (aware, or naive = UTC), dates, ISO 8601 texts or numbers (see `timestamps`); times
+    out are `Datetime("ms", "UTC")`, the start of the bar. Ranges are half-open, `[start, end)`.
     """
 
     def __init__(
@@ -338,7 +338,7 @@ class MarketDataStore:
 def _frame(table: pa.Table) -> pl.DataFrame:
     try:
         frame = pl.from_arrow(table)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise QueryError(
             f"a column of a type that Polars has not: {error}. Hint: cast it in the query"
         ) from error

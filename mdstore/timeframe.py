@@ -34,7 +34,7 @@ GRAMMAR = re.compile(r"([1-9][0-9]{0,8})([smhdwM])")
 ALIASES = {"min": "m", "t": "m", "sec": "s", "hour": "h", "day": "d", "week": "w", "month": "M", "mo": "M"}
 
 
-@dataclass(frozen=True, slots=True, order=False)
+@dataclass(frozen=True, slots=True)
 class Timeframe:
     """A bar length: `count` times `unit`, the unit one of s, m, h, d, w, M.
 

@@ -19,7 +19,9 @@ whose numbers lie in two of the ranges. A single 0 is 1970.
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, date, datetime, timedelta
+from numbers import Integral
 from typing import Literal
 
 import polars as pl
@@ -32,6 +34,7 @@ Moment = datetime | date | str | int
 Unit = Literal["s", "ms", "us", "ns"]
 
 LARGEST = 2**63 - 1
+DIGITS = re.compile(r"-?(\d{1,7}|\d{9,})")  # eight are a date, 20250901
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
@@ -62,10 +65,13 @@ def to_ms(value: Moment, what: str = "time") -> int:
     """
     if isinstance(value, bool):
         raise TimestampError(f"{what}: {value!r} is no time")
-    if isinstance(value, int):
-        return _number_to_ms(value, what)
+    number: object = value
+    if isinstance(number, Integral):  # numpy's, too
+        return _number_to_ms(int(number), what)
     if type(value).__module__ == "numpy":
         value = str(value)  # a datetime64 prints as ISO 8601
+    if isinstance(value, str) and DIGITS.fullmatch(value.strip()):
+        return _number_to_ms(int(value), what)  # fromisoformat reads 17121230... as the year 1712
     if isinstance(value, str):
         value = _parse_text(value, what)
     if value != value:  # noqa: PLR0124 - pandas' NaT, a datetime that is none
@@ -205,7 +211,7 @@ def _parse_texts(plain: pl.Series) -> pl.Series:
 def _objects(column: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
     """Read a column of mixed Python objects one by one; numbers in it are all of one unit."""
     values = column.to_list()
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    numbers = [v for v in values if isinstance(v, Integral | float) and not isinstance(v, bool)]
     if numbers and unit is None:
         unit = _infer_unit(pl.Series(numbers, dtype=pl.Float64, strict=False))
     read = [_object_ms(value, NS_PER[unit or "ms"]) for value in values]
@@ -217,8 +223,12 @@ def _objects(column: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series
 
 def _object_ms(value: object, ns: int) -> tuple[int | None, bool]:
     try:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            exact = value * ns / NS_PER["ms"]
+        if isinstance(value, Integral | float) and not isinstance(value, bool):
+            exact = (
+                float(value) * ns / NS_PER["ms"]
+                if isinstance(value, float)
+                else int(value) * ns / NS_PER["ms"]
+            )
             inside = abs(exact) < LARGEST
             return (math.floor(exact), exact == math.floor(exact)) if inside else (None, True)
         ms = to_ms(value)  # type: ignore[arg-type]  # to_ms refuses what it cannot read

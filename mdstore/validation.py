@@ -156,8 +156,8 @@ def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: 
                 "symbol", as_dict=True, maintain_order=True, include_key=False
             ).items()
         ]
-    reports = [_report(frame, part, None, offset) for part in broken if part is not NONE_BROKEN]
-    return Checked(groups, pl.concat(reports) if reports else NO_BAD, duplicates, len(frame))
+    bad = pl.concat([NO_BAD, *(_report(frame, part, None, offset) for part in broken)])
+    return Checked(groups, bad, duplicates, len(frame))
 
 
 def _canonical(names: pl.Series) -> pl.Series:
@@ -195,7 +195,7 @@ def _rules(bar: Timeframe, terms: Terms) -> tuple[Rule, ...]:
     future = "timestamp is not in the future (naive times are UTC)"
     time_rules: tuple[Rule, ...] = (
         ("timestamp", lambda rows: rows["timestamp"].is_null(), "timestamp is a time"),
-        ("timestamp", lambda rows: rows["timestamp"] < EARLIEST_MS, "timestamp is after the year 1700"),
+        ("timestamp", lambda rows: rows["timestamp"] < EARLIEST_MS, "timestamp is in 1700 or later"),
         ("timestamp", lambda rows: rows["timestamp"] > latest, future),
     )
     if terms.align is None:

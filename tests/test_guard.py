@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,13 @@ def test_a_store_is_not_opened_while_something_else_has_its_file(tmp_path):
         mdstore.open(path)
     connection.close()
     mdstore.open(path).close()
+
+
+def test_threads_that_open_the_file_at_once_are_no_strangers(tmp_path):
+    def open_and_close(_):
+        for _ in range(30):
+            mdstore.open(tmp_path / "s.sqlite3").close()
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(open_and_close, range(3)))
+    assert guard._live == {}

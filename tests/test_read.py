@@ -219,7 +219,10 @@ def test_a_busy_writer_does_not_hold_up_a_large_read(store, monkeypatch):
         explained.append(store.sql("SELECT close FROM candles WHERE symbol = 'A' ORDER BY timestamp"))
 
     store.write("A", "1m", chunks())
-    assert (explained[0].road, explained[0].reason) == ("apsw", "a writer is busy")
+    assert (explained[0].road, explained[0].reason) == (
+        "apsw",
+        "no view could be made just now: somebody writes",
+    )
     assert explained[1]["close"].to_list() == walk(50)["close"].to_list()
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import mdstore
-from mdstore import ForkedError, ScannerError, StoreClosedError
+from mdstore import ForkedError, ScannerError, StoreBusyError, StoreClosedError
 from mdstore.candles import repository
 from mdstore.candles.scanner import Scanner
 from tests.candles import bits, walk
@@ -340,3 +340,35 @@ def test_a_whole_market_is_scanned(store, scanning):
         answer = store.candles(symbols, "1m", limit=limit)
         assert answer["symbol"].unique(maintain_order=True).to_list() == symbols
         assert len(answer) == 1_200 * (limit or 2)
+
+
+def test_a_process_with_many_open_files_scans(python):
+    assert (
+        python("""
+        import os, resource
+        import mdstore
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard > 0 else 4096, hard))
+        held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+        print(mdstore.open("s.sqlite3").sql("SELECT 42 AS x")["x"][0])
+    """)
+        == "42"
+    )
+
+
+def test_a_thread_waits_for_anothers_write_no_longer_than_asked(tmp_path):
+    begun, done = threading.Event(), threading.Event()
+
+    def chunks():
+        yield walk(5)
+        begun.set()
+        done.wait(30)
+
+    with mdstore.open(tmp_path / "s.sqlite3", busy_timeout=0.1) as store, ThreadPoolExecutor(1) as pool:
+        written = pool.submit(store.write, "A", "1m", chunks())
+        begun.wait(30)
+        with pytest.raises(StoreBusyError, match="another thread"):
+            store.write("B", "1m", walk(5))
+        done.set()
+        assert written.result().inserted == 5
+        assert store.write("B", "1m", walk(5)).inserted == 5

@@ -241,6 +241,8 @@ def test_differences_of_times_are_durations(full):
     assert gaps["gap"].to_list() == [None] + [dt.timedelta(hours=1)] * 47
     with pytest.raises(QueryError, match="months"):
         full.sql("SELECT INTERVAL 1 MONTH AS m")
+    with pytest.raises(QueryError, match="cast it"):
+        full.sql("SELECT [INTERVAL 1 DAY] AS list")
 
 
 @pytest.mark.parametrize("query", [None, b"SELECT 1", "SELECT '\udc80'"])

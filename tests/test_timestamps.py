@@ -128,3 +128,12 @@ def test_types_that_hold_no_times_are_refused(values):
 def test_an_unknown_unit_is_refused():
     with pytest.raises(TimestampError, match="minutes"):
         column_to_ms(pl.Series([1]), "minutes")
+
+
+def test_digits_are_a_number_in_any_dress():
+    for number in (1_712_123_000_000, np.int64(1_712_123_000_000), "1712123000000"):
+        assert to_ms(number) == 1_712_123_000_000
+    assert to_ms("20250901") == T
+    for number in (20_240_131, np.int64(20_240_131)):
+        with pytest.raises(TimestampError, match="YYYYMMDD"):
+            to_ms(number)

@@ -84,6 +84,8 @@ def _copy(database: Database, partial: Path, progress: Callable[[int, int], None
                 raise StoreFileError(
                     f"{partial}: the copy is damaged; look at the store with `mdstore check`"
                 )
+        except apsw.FullError as error:
+            raise StoreFileError(f"{partial.parent}: the disk is full; no copy was made") from error
         finally:
             copy.close()
 

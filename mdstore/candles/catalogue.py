@@ -113,7 +113,8 @@ def _hint(known: list[Series], symbol: str | None) -> str:
     near = _nearest(symbol, symbols)
     if near:
         return f". Hint: did you mean {' or '.join(near)}?"
-    return f". {len(symbols):,} symbols are stored; store.series() lists them"
+    are = "symbol is" if len(symbols) == 1 else "symbols are"
+    return f". {len(symbols):,} {are} stored; store.series() lists them"
 
 
 def _nearest(symbol: str, known: Iterable[str]) -> list[str]:

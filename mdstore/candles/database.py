@@ -56,6 +56,8 @@ ERRORS: tuple[tuple[type[apsw.Error], type[StoreFileError], str], ...] = (
 FORK_SECONDS = 1.0
 LONGEST_WAIT = 1_000_000  # seconds
 
+# A store half open looks like a stranger's descriptor; held over a fork, too, whose child has one of its own.
+_opening = threading.RLock()
 _open: weakref.WeakSet[Database] = weakref.WeakSet()
 _forking: list[Database] = []
 _leaked: list[object] = []
@@ -90,13 +92,14 @@ class Database:
         self._writer: apsw.Connection | None = None
         self._write_thread: int | None = None
         self._reset()
-        _refuse_unusable(self.path, create)
-        _watch_forks(self)
-        with self._entered(), self._translated():
-            self._writer = self._prepare()
-        # Also when the store is dropped without being closed.
-        self._inode = guard(self.path)
-        self._unguard = weakref.finalize(self, unguard, self._inode)
+        with _opening:
+            _refuse_unusable(self.path, create)
+            _watch_forks(self)
+            with self._entered(), self._translated():
+                self._writer = self._prepare()
+            # Also when the store is dropped without being closed.
+            self._inode = guard(self.path)
+            self._unguard = weakref.finalize(self, unguard, self._inode)
 
     def close(self) -> None:
         """Close every connection; waits for reads and writes under way. Closing twice is fine."""
@@ -125,7 +128,7 @@ class Database:
         """Yield the writer inside a transaction that commits at the end, or rolls back on any error."""
         if self._write_thread == threading.get_ident():
             self._refuse_inside("write")
-        with self._entered(), self._write_lock, self._translated():
+        with self._entered(), self._locked(), self._translated():
             self._refuse_replaced()
             con = self._writer = self._writer or self._connect_writer()
             try:
@@ -142,14 +145,14 @@ class Database:
 
     def mark(self, sql: str) -> bool:
         """Run a small statement that is worth no wait and no sync; tell whether it could be run."""
-        if self._write_thread is not None or not self._write_lock.acquire(blocking=False):
+        if not self._write_lock.acquire(blocking=False):
             return False
         try:
             with self._entered(), self._translated():
                 con = self._writer = self._writer or self._connect_writer()
-                con.set_busy_timeout(0)
-                con.pragma("synchronous", "NORMAL")
                 try:
+                    con.set_busy_timeout(0)
+                    con.pragma("synchronous", "NORMAL")
                     con.execute(sql)
                 finally:
                     con.pragma("synchronous", WRITER_PRAGMAS["synchronous"])
@@ -159,6 +162,15 @@ class Database:
         finally:
             self._write_lock.release()
         return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if not self._write_lock.acquire(timeout=self._busy_ms / 1000):
+            raise StoreBusyError(f"{self.path}: {ERRORS[0][2]} (another thread of this process)")
+        try:
+            yield
+        finally:
+            self._write_lock.release()
 
     def _refuse_inside(self, what: str) -> None:
         if self._depth():
@@ -226,9 +238,8 @@ class Database:
                 # These hold for a new file only, and only before its first table.
                 con.pragma("page_size", PAGE_SIZE)
                 con.pragma("auto_vacuum", "INCREMENTAL")
-            con.pragma("journal_mode", "WAL")
-            _set(con, WRITER_PRAGMAS)
-            con.create_scalar_function("count_update", self.updates, 1)
+            self._set_wal(con)
+            self._set_writer(con)
             migrate(con)
         except BaseException:
             con.close()
@@ -250,12 +261,19 @@ class Database:
         except IndexError:
             return None
 
+    def _set_wal(self, con: apsw.Connection) -> None:
+        if con.pragma("journal_mode", "WAL") != "wal":
+            raise StoreFileError(f"{self.path}: SQLite cannot keep its log there (a network folder?)")
+
     def _connect_writer(self) -> apsw.Connection:
         con = apsw.Connection(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
         con.set_busy_timeout(self._busy_ms)
+        self._set_writer(con)
+        return con
+
+    def _set_writer(self, con: apsw.Connection) -> None:
         _set(con, WRITER_PRAGMAS)
         con.create_scalar_function("count_update", self.updates, 1)
-        return con
 
     def _connect_reader(self) -> apsw.Connection:
         con = apsw.Connection(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -337,6 +355,7 @@ def _watch_forks(database: Database) -> None:
 
 
 def _before_fork() -> None:
+    _opening.acquire()
     _forking[:] = _open
     for database in _forking:
         database._before_fork()
@@ -346,3 +365,4 @@ def _after_fork(step: Callable[[Database], None]) -> None:
     for database in _forking:
         step(database)
     _forking.clear()
+    _opening.release()

@@ -5,7 +5,8 @@ descriptor of the database file, every lock SQLite holds on it is gone; another 
 write-ahead log while this one still writes to it, and commits that returned are lost. A plain `open(path)`
 is enough (SQLite notices since 3.51, but not every tool that opens the file brings that). https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_
 
-Python announces `open` and `sqlite3.connect` through its audit hooks; ours refuses them for files in `LIVE`.
+Python announces `open` and `sqlite3.connect` through its audit hooks; ours refuses them for the files in
+`_live`, told by inode, under whatever name.
 It sees what goes through Python, not what a C or Rust library opens by itself; what such a library opened
 earlier is found by `open_elsewhere`.
 """

@@ -141,7 +141,8 @@ def _apply(con: apsw.Connection, step: Migration, migrations: Sequence[Migration
             )
         con.execute("COMMIT")
     except BaseException:
-        con.execute("ROLLBACK")
+        if con.in_transaction:
+            con.execute("ROLLBACK")
         raise
     return pending
 

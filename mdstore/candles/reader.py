@@ -200,5 +200,5 @@ def _start(request: Request, symbol: str) -> str:
 
 
 def _text(value: str) -> str:
-    """Quote a text for SQLite; a symbol is printable, so no NUL can end it early."""
+    """Quote a text for SQLite; no NUL can end it early: symbols are printable, and DuckDB's SQL has none."""
     return "'" + value.replace("'", "''") + "'"

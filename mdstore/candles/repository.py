@@ -106,7 +106,7 @@ class CandleRepository:
                     return _explained(table, "apsw", reason, sql, clock)
             table = self._scanned(request)
             if table is None:
-                busy = "a writer is busy"
+                busy = "no view could be made just now: somebody writes"
             elif symbols is not None or self._same_symbols(request):
                 reason, sql = f"up to {bound:,} rows", reader.candles_view(request)
                 return _explained(table, "scanner", reason, sql, clock)
@@ -122,7 +122,7 @@ class CandleRepository:
                     reason = "the query's WHERE bounds the candles"
                     return _explained(_as_frame(table), "scanner", reason, reader.bounded_view(bounds), clock)
         unbounded = "no bound on symbol, timeframe or timestamp: scanned whole"
-        reason = unbounded if bounds is None else "a writer is busy: scanned whole"
+        reason = unbounded if bounds is None else "no view could be made just now: scanned whole"
         return _explained(_as_frame(self._scanner.sql(query)), "scanner", reason, query, clock)
 
     def series(self, known: int = -1) -> tuple[int, list[tuple[object, ...]] | None, int]:

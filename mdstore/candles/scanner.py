@@ -29,8 +29,7 @@ T = TypeVar("T")
 IDLE_SECONDS = 300.0
 PIPE_BYTES = 1 << 20  # Linux's limit for everyone; 64 KiB, the default, costs a switch each 1,300 rows
 QUIT_SECONDS = 5.0
-WAKE_SECONDS = 0.1
-F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, named only where the system has it
+WAKE_MS = 100
 
 
 class _DiedError(Exception):
@@ -47,6 +46,7 @@ class Scanner:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
         self._closed = False
+        self._hang_up: weakref.finalize[..., Scanner] | None = None
 
     @property
     def running(self) -> bool:
@@ -148,13 +148,15 @@ class Scanner:
         # Reaps it whenever it ends by itself, so that idleness leaves no zombie.
         threading.Thread(target=process.wait, name="mdstore-scanner-wait", daemon=True).start()
         # Where the store is dropped without being closed, the end of its input ends the process.
-        weakref.finalize(self, _hang_up, process)
+        self._hang_up = weakref.finalize(self, _hang_up, process)
         return process
 
     def _end(self, *, kill: bool = False) -> None:
         process, self._process = self._process, None
         if process is None:
             return
+        if self._hang_up is not None:
+            self._hang_up.detach()
         if kill:
             process.kill()
         _hang_up(process)
@@ -191,7 +193,9 @@ def _read_table(_: dict[str, Any], pipe: IO[bytes]) -> pa.Table:
 
 def _wait(pipe: IO[bytes]) -> None:
     """Wait for an answer, waking up to notice Ctrl-C: the signal may interrupt another thread's call."""
-    while not select.select([pipe], [], [], WAKE_SECONDS)[0]:
+    poll = select.poll()  # select() cannot watch descriptors above 1,023
+    poll.register(pipe, select.POLLIN)
+    while not poll.poll(WAKE_MS):
         pass
 
 
@@ -222,4 +226,4 @@ def _widen(pipe: IO[bytes] | None) -> None:
         import fcntl  # noqa: PLC0415 - POSIX only
 
         with contextlib.suppress(OSError):
-            fcntl.fcntl(pipe.fileno(), F_SETPIPE_SZ, PIPE_BYTES)
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)

@@ -12,12 +12,12 @@ import itertools
 import os
 import re
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mdstore.candles.database import Database
+from mdstore.errors import StoreClosedError
 
 __all__ = ["Views"]
 
@@ -33,30 +33,29 @@ class Views:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._numbers = itertools.count()
-        self._token = secrets.token_hex(4)  # of this store; forked children have it too, but another number
-        self._lock = threading.Lock()
+        self._token = secrets.token_hex(4)  # of this store; forked children have it too, but another pid
         self._left: set[str] = set(self._orphans())
         self._drop_left()
 
     @contextmanager
     def holding(self, sql: str) -> Iterator[str | None]:
-        """Yield the name of a view of `sql`, or None when a writer is busy and it would have to wait."""
+        """Yield the name of a view of `sql`, or None where it cannot be made just now."""
         number, second = next(self._numbers), int(time.time())
         name = NAME.format(second=second, token=self._token, pid=os.getpid(), number=number)
         try:
             yield name if self._database.mark(f"CREATE VIEW {name} AS {sql}") else None
         finally:
-            with self._lock:
-                self._left.add(name)
+            self._left.add(name)
             self._drop_left()
 
     def _drop_left(self) -> None:
-        with self._lock:
-            names = list(self._left)
-        for name in names:
-            if self._database.mark(f"DROP VIEW IF EXISTS {name}"):
-                with self._lock:
-                    self._left.discard(name)
+        for name in list(self._left):  # copying, adding and discarding are one step each: no lock
+            try:
+                dropped = self._database.mark(f"DROP VIEW IF EXISTS {name}")
+            except StoreClosedError:
+                return  # closed meanwhile; whoever opens the file an hour later drops it
+            if dropped:
+                self._left.discard(name)
 
     def _orphans(self) -> Iterator[str]:
         with self._database.reading() as con:

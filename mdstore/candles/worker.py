@@ -78,17 +78,20 @@ def _next_line(idle: float) -> bytes:
 
 
 def _connect(file: str) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(
-        config={"temp_directory": str(Path(tempfile.gettempdir()) / "mdstore-duckdb")}
-    )
-    _load_scanner(connection)
+    connection = duckdb.connect(config={"temp_directory": _spill_folder()})
+    load_scanner(connection)
     for setting in SETTINGS:
         connection.execute(setting)
     connection.execute(f"ATTACH {_text(file)} AS file (TYPE sqlite, READ_ONLY)")
     return connection
 
 
-def _load_scanner(connection: duckdb.DuckDBPyConnection) -> None:
+def _spill_folder() -> str:
+    """Return where large queries spill to: a folder of this user's own, made when it is needed."""
+    return str(Path(tempfile.gettempdir()) / f"mdstore-duckdb-{os.getuid()}")
+
+
+def load_scanner(connection: duckdb.DuckDBPyConnection) -> None:
     """Load the extension from its wheel; where there is none for the platform, let DuckDB fetch its own."""
     spec = find_spec("duckdb_extension_sqlite_scanner")
     if spec is not None and spec.origin is not None:

@@ -58,7 +58,6 @@ WIDTH_OF_NO_TERMINAL = 1_000_000
 # The store's hints speak Python; here they must speak as the command line does.
 AS_OPTIONS = (
     ("store.series() lists them", "`mdstore series` lists them"),
-    ("1 symbols are", "1 symbol is"),
     ("store.write(symbol, timeframe, data), or `mdstore import`", "mdstore import FILES"),
     ("store.sql only reads", "`mdstore sql` only reads"),
     ("store.write and store.delete change", "`mdstore import` and `mdstore delete` change"),
@@ -205,7 +204,7 @@ def _relative(path: Path) -> str:
     return min(os.path.relpath(path), str(path.absolute()), key=len)
 
 
-StartOption = Annotated[str | None, typer.Option(help="From this time on: ISO 8601, UTC.")]
+StartOption = Annotated[str | None, typer.Option(help="From this time on: ISO 8601 or a number, UTC.")]
 EndOption = Annotated[str | None, typer.Option(help="Up to this time, which is not included.")]
 FileOption = Annotated[
     Path | None,
