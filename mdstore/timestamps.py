@@ -143,8 +143,11 @@ def _whole(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:
     numbers = numbers.cast(pl.Int64)
     if ns >= NS_PER["ms"]:
         factor = ns // NS_PER["ms"]
-        far = numbers.abs() > LARGEST // factor  # would wrap around into a believable year
-        return numbers.set(far.fill_null(value=True), None) * factor, _all_true(numbers)
+        if factor > 1:
+            numbers = numbers.set(
+                numbers.abs() > LARGEST // factor, None
+            )  # would wrap into a believable year
+        return numbers * factor, _all_true(numbers)
     per_ms = NS_PER["ms"] // ns
     return numbers // per_ms, (numbers % per_ms == 0).fill_null(value=True)
 

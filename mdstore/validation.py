@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 import polars as pl
@@ -18,8 +19,8 @@ __all__ = ["Align", "Checked", "Group", "OnInvalid", "check", "check_symbol", "f
 
 Align = Literal["floor"]
 OnInvalid = Literal["raise", "quarantine", "drop"]
-Rule = tuple[str, Callable[[pl.DataFrame], pl.Series], str]
-"""A column, what is true of the rows where it is wrong, and the rule in words."""
+Rule = tuple[str, Callable[[pl.DataFrame], pl.Series | None], str]
+"""A column, what is true of the rows where it is wrong (None: surely nowhere), and the rule in words."""
 
 LONGEST_SYMBOL = 128
 EARLIEST_MS = to_ms("1700-01-01")
@@ -37,6 +38,7 @@ BAD_SCHEMA = {
     "row": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "column": pl.String,
     "rule": pl.String, "value": pl.String, "record": pl.String,
 }  # fmt: skip
+NOWHERE = pl.Series([False])
 NO_BAD = pl.DataFrame(schema=BAD_SCHEMA)
 NONE_BROKEN = pl.DataFrame(schema={"row": pl.Int64, "column": pl.String, "rule": pl.String})
 
@@ -177,11 +179,20 @@ def _symbol_rules(part: pl.DataFrame) -> tuple[Rule, ...]:
 
 
 def _missing(name: str) -> Rule:
-    return name, lambda rows: rows[name].is_null(), f"{name} is a number"
+    return name, lambda rows: _nulls(rows[name]), f"{name} is a number"
 
 
 def _infinite(name: str) -> Rule:
-    return name, lambda rows: ~rows[name].is_finite(), f"{name} is finite"
+    # A sum is finite only where every value is; a sum that is too large is looked at value by value.
+    return (
+        name,
+        lambda rows: None if isfinite(rows[name].sum()) else ~rows[name].is_finite(),
+        f"{name} is finite",
+    )
+
+
+def _nulls(column: pl.Series) -> pl.Series | None:
+    return column.is_null() if column.null_count() else None
 
 
 VALUE_RULES = (*map(_missing, VALUES), *map(_infinite, VALUES), *SHAPE)
@@ -194,7 +205,7 @@ def _rules(bar: Timeframe, terms: Terms) -> tuple[Rule, ...]:
     latest = terms.now + (HOUR if bar.shortest_ms < DAY else DAY)
     future = "timestamp is not in the future (naive times are UTC)"
     time_rules: tuple[Rule, ...] = (
-        ("timestamp", lambda rows: rows["timestamp"].is_null(), "timestamp is a time"),
+        ("timestamp", lambda rows: _nulls(rows["timestamp"]), "timestamp is a time"),
         ("timestamp", lambda rows: rows["timestamp"] < EARLIEST_MS, "timestamp is in 1700 or later"),
         ("timestamp", lambda rows: rows["timestamp"] > latest, future),
     )
@@ -212,8 +223,8 @@ def _judge(
     frame: pl.DataFrame, rules: tuple[Rule, ...], bar: Timeframe, terms: Terms
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split a chunk into good rows and the places of bad ones, each with the first rule it breaks."""
-    # Series, not expressions: a query plan of twenty takes 0.8 ms for 200 rows, these 0.2.
-    wrong = [rule(frame) for _, rule, _ in rules]
+    # Series, not expressions: a query plan of twenty takes 0.8 ms for 200 rows, these 0.1.
+    wrong = [mask if (mask := rule(frame)) is not None else NOWHERE for _, rule, _ in rules]
     whole = not any(mask.any() for mask in wrong)
     broken = NONE_BROKEN if whole else _first_broken(frame, wrong, rules)
     passed = frame if whole else frame.filter(~pl.any_horizontal(*wrong).fill_null(value=False))
@@ -227,7 +238,7 @@ def _first_broken(frame: pl.DataFrame, wrong: list[pl.Series], rules: tuple[Rule
     """Return row, column and rule of the bad rows."""
     if "row" not in frame.columns:
         frame = frame.with_row_index("row")
-    first = pl.coalesce(pl.when(mask).then(pl.lit(i)) for i, mask in enumerate(wrong))
+    first = pl.coalesce(pl.when(mask).then(pl.lit(i)) for i, mask in enumerate(wrong) if mask is not NOWHERE)
     judged = frame.select("row", first.alias("first")).drop_nulls()
     return _broken(judged, [rules[i] for i in judged["first"]])
 
@@ -239,7 +250,8 @@ def _broken(bad: pl.DataFrame, rules: list[Rule]) -> pl.DataFrame:
 
 def _each_once(good: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, int]:
     """Sort by key and keep the last row of each; also return how many rows that dropped."""
-    if len(keys) == 1 and (good["timestamp"].diff().slice(1) > 0).all():
+    times = good["timestamp"]
+    if len(keys) == 1 and (times.slice(1) > times.slice(0, max(len(times) - 1, 0))).all():
         return good, 0
     sole = good.unique(keys, keep="last", maintain_order=True).sort(keys)
     return sole, len(good) - len(sole)
