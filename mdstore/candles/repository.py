@@ -30,8 +30,8 @@ Road = Literal["apsw", "scanner"]
 INTERVAL = pa.month_day_nano_interval()
 DURATION = pa.duration("us")
 
-# Where the scanner overtakes APSW (bench/roads.py): it costs a few ms to ask and 0.4 us a row where APSW
-# takes 0.6; starting its process takes about half a second first.
+# Where the scanner overtakes APSW (bench/roads.py): it costs a few ms to ask and 0.3 us a row where APSW
+# takes 0.5; starting its process takes about half a second first.
 SCAN_ROWS = 20_000
 SCAN_ROWS_COLD = 2_000_000
 
