@@ -104,23 +104,24 @@ class CandleRepository:
                 if reason is not None:
                     table, sql = reader.read_rows(con, request), reader.rows_sql(request)
                     return _explained(table, "apsw", reason, sql, clock)
-            table = self._scanned(request)
+            sql = reader.candles_view(request)
+            table = self._scanned(request, sql)
             if table is None:
                 busy = "no view could be made just now: somebody writes"
             elif symbols is not None or self._same_symbols(request):
-                reason, sql = f"up to {bound:,} rows", reader.candles_view(request)
-                return _explained(table, "scanner", reason, sql, clock)
+                return _explained(table, "scanner", f"up to {bound:,} rows", sql, clock)
 
     def sql(self, query: str) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series and quarantine."""
         clock = time.perf_counter()
         bounds = self._scanner.wanted(query)
         if bounds is not None:
-            with self._views.holding(reader.bounded_view(bounds)) as view:
+            bounded = reader.bounded_view(bounds)
+            with self._views.holding(bounded) as view:
                 if view is not None:
                     table = self._scanner.sql(query, view, once=bounds["references"] > 1)
                     reason = "the query's WHERE bounds the candles"
-                    return _explained(_as_frame(table), "scanner", reason, reader.bounded_view(bounds), clock)
+                    return _explained(_as_frame(table), "scanner", reason, bounded, clock)
         unbounded = "no bound on symbol, timeframe or timestamp: scanned whole"
         reason = unbounded if bounds is None else "no view could be made just now: scanned whole"
         return _explained(_as_frame(self._scanner.sql(query)), "scanner", reason, query, clock)
@@ -185,8 +186,8 @@ class CandleRepository:
             return f"up to {bound:,} rows, and the scanner is not running yet"
         return None
 
-    def _scanned(self, request: Request) -> pa.Table | None:
-        with self._views.holding(reader.candles_view(request)) as view:
+    def _scanned(self, request: Request, sql: str) -> pa.Table | None:
+        with self._views.holding(sql) as view:
             return None if view is None else reader.from_scan(self._scanner.scan(view), request)
 
     def _same_symbols(self, request: Request) -> bool:
