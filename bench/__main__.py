@@ -14,7 +14,10 @@ from bench.measure import Report
 from bench.report import into_readme, load, markdown, save, show
 from bench.scale import FULL, QUICK
 
-BENCHES = ("upsert", "tail", "latest", "scan", "roads", "series", "page_size")
+BENCHES = (
+    "upsert", "tail", "latest", "scan", "roads", "series", "page_size",
+    "columnar", "equities", "first_read", "flat", "materialise", "disk",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -25,7 +28,7 @@ def main() -> None:
         console.width = 140
     if asked.list:
         for name in BENCHES:
-            console.print(f"{name:<10} {(_module(name).__doc__ or '').splitlines()[0]}", highlight=False)
+            console.print(f"{name:<11} {(_module(name).__doc__ or '').splitlines()[0]}", highlight=False)
         return
     if not asked.markdown:
         reports = [_run(name, asked, console) for name in asked.names or BENCHES]
@@ -49,6 +52,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--symbols", type=int, help=f"series in the large file ({FULL.symbols})")
     parser.add_argument("--bars", type=int, help=f"candles in each series ({FULL.bars:,})")
     parser.add_argument(
+        "--huge", action="store_true", help="let `flat` make and measure ten times the rows (13 GB)"
+    )
+    parser.add_argument(
         "--markdown", action="store_true", help="print the kept figures as Markdown, run nothing"
     )
     parser.add_argument("--readme", action="store_true", help="put the kept figures into bench/README.md")
@@ -67,6 +73,7 @@ def _run(name: str, asked: argparse.Namespace, console: Console) -> Report:
             symbols=asked.symbols or scale.symbols,
             bars=asked.bars or scale.bars,
             say=lambda text: status.update(f"{name}: {text}"),
+            huge=asked.huge,
         )
         report: Report = _module(name).run(scale)
     show(report, console)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import mdstore
 from bench import candles, raw
 from mdstore.candles import database, migrations
 
-__all__ = ["Made", "folder", "make", "restore"]
+__all__ = ["Made", "complete", "folder", "make", "restore"]
 
 NAME = "{symbols}x{bars}-page{page}-schema{schema}.sqlite3"
 
@@ -68,14 +70,26 @@ def make(symbols: int, bars: int, progress: Callable[[str], None] = lambda _: No
 
 
 def _fill(made: Made, progress: Callable[[str], None]) -> None:
-    partial = made.path.with_name(f"{made.path.stem}.partial.sqlite3")
-    for leftover in partial.parent.glob(f"{partial.name}*"):
-        leftover.unlink()
-    with mdstore.open(partial) as store:
+    with complete(made.path) as partial, mdstore.open(partial) as store:
         for number, name in enumerate(made.names):
             store.write(name, "1m", candles.frame(made.bars, seed=number))
             progress(f"making {made.rows:,} candles: {(number + 1) * made.bars:,}")
-    partial.rename(made.path)
+
+
+@contextmanager
+def complete(path: Path) -> Iterator[Path]:
+    """Yield the path of a store's file to be made, which gets its name when all went well."""
+    partial = path.with_name(f"{path.stem}.partial.sqlite3")
+    for leftover in _with_sides(partial):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    yield partial
+    for file in _with_sides(partial):
+        file.rename(path.with_name(path.name + file.name.removeprefix(partial.name)))
+
+
+def _with_sides(path: Path) -> list[Path]:
+    """Return a file and what lies beside it, such as its packs; the file itself comes last."""
+    return sorted(path.parent.glob(f"{path.name}*"), reverse=True)
 
 
 def restore(made: Made) -> None:
@@ -83,10 +97,16 @@ def restore(made: Made) -> None:
     last = made.end - candles.MINUTE
     with raw.connected(made.path) as con:
         con.execute("BEGIN IMMEDIATE")
-        con.executemany(
-            "DELETE FROM candles WHERE symbol = ? AND timeframe = '1m' AND timestamp > ?",
-            [(name, last) for name in made.names],
-        )
+        for name in made.names:
+            con.execute(
+                "DELETE FROM candles WHERE symbol = ? AND timeframe = '1m' AND timestamp > ?", (name, last)
+            )
+            # Nobody but a bench writes past mdstore; what is deleted so must not stay in a pack.
+            if con.changes():
+                con.execute(
+                    "DELETE FROM cells WHERE symbol = ? AND timeframe = '1m' AND \"end\" > ?",
+                    (name, last + 1),
+                )
         con.execute(
             "UPDATE series SET rows = ?1, last = ?2 WHERE rows <> ?1 OR last <> ?2", (made.bars, last)
         )

@@ -7,6 +7,7 @@ a target that is missed is shown as missed, and the run goes on.
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -50,20 +51,23 @@ class Times:
         return statistics.median(self.seconds[way])
 
     def ratio(self, way: str, other: str) -> float:
-        """Return how many times as long as `other` a way takes."""
-        pairs = zip(self.seconds[way], self.seconds[other], strict=True)
+        """Return how many times as long as `other` a way takes, over the rounds that both were in."""
+        pairs = zip(self.seconds[way], self.seconds[other], strict=False)
         return statistics.median(a / b for a, b in pairs)
 
 
-def interleave(turns: Mapping[str, Turn], rounds: int) -> Times:
+def interleave(turns: Mapping[str, Turn], rounds: int, most: float = math.inf) -> Times:
     """Time every way once in each round; one round before them is not counted.
 
-    A call that returns a float has timed itself (in another process) and is taken at its word.
+    A call that returns a float has timed itself (in another process) and is taken at its word. A way whose
+    rounds have taken `most` seconds leaves the later ones.
     """
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     for number in range(rounds + 1):
         order = list(turns) if number % 2 else list(reversed(turns))
         for name in order:
+            if sum(seconds[name]) >= most:
+                continue
             taken = _time(turns[name])
             if number:
                 seconds[name].append(taken)

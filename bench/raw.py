@@ -13,7 +13,7 @@ import polars as pl
 
 from mdstore.candles.database import READER_PRAGMAS, WRITER_PRAGMAS
 
-__all__ = ["ROWS", "connected", "latest", "upsert", "view"]
+__all__ = ["COLUMNS", "LATEST", "ROWS", "connected", "latest", "upsert", "view"]
 
 ROWS = 500  # in a statement
 ROW = "(?,?,?,?,?,?,?,?)"

@@ -38,7 +38,7 @@ def show(report: Report, console: Console) -> None:
             table.add_row(*row)
         console.print(table)
     for note in report.notes:
-        console.print(note, highlight=False)
+        console.print(note, highlight=False, markup=False)
 
 
 def save(reports: Iterable[Report], folder: Path = RESULTS) -> None:

@@ -15,12 +15,16 @@ __all__ = ["FULL", "QUICK", "Scale"]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """`symbols` series of `bars` each in the large file, 2 in the small one; `effort` scales the rounds."""
+    """`symbols` series of `bars` each in the large file, 2 in the small one; `effort` scales the rounds.
+
+    `huge` is whether a file ten times as large may be made.
+    """
 
     symbols: int
     bars: int
     effort: float
     say: Callable[[str], None] = print
+    huge: bool = False
 
     def large(self) -> Made:
         """Return the large file."""

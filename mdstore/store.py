@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import index
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,35 +12,43 @@ from typing import Any, Self
 import polars as pl
 import pyarrow as pa
 
+from mdstore.arguments import (
+    DEFAULT_FILE,
+    byte_count,
+    file_path,
+    invalid_rule,
+    request_of,
+    symbol_list,
+    time_range,
+)
+from mdstore.candles.columnar import Answer
+from mdstore.candles.columns import as_frame
 from mdstore.candles.repository import CandleRepository, Explanation
-from mdstore.candles.writer import Progress, WriteResult
+from mdstore.candles.writer import WriteResult
+from mdstore.derived import derived
 from mdstore.errors import InvalidInputError, QueryError
 from mdstore.forks import refuse_broken_polars, watch_forks
 from mdstore.frames import frames
+from mdstore.lazy import lazy_frame
+from mdstore.listing import Listing
 from mdstore.schema import CANDLE_COLUMNS
+from mdstore.screen import Question, Screen, screen
 from mdstore.timeframe import Timeframe
-from mdstore.timestamps import Moment, Unit, to_ms
+from mdstore.timestamps import Moment, Unit
 from mdstore.validation import Align, Checked, OnInvalid, Terms, check, check_symbol
 
 __all__ = ["DEFAULT_FILE", "MarketDataStore", "open"]
 
-DEFAULT_FILE = "market_data.sqlite3"
-FOREVER = 2**63 - 1
-ON_INVALID = ("raise", "quarantine", "drop")
-TIME = pl.Datetime("ms", "UTC")
-SERIES = {
-    "symbol": pl.Categorical, "timeframe": pl.String, "first": pl.Int64, "last": pl.Int64,
-    "rows": pl.Int64, "bytes": pl.Int64, "revision": pl.Int64,
-}  # fmt: skip
-STORED = tuple(name for name in SERIES if name != "bytes")
-QUARANTINE = {
-    "id": pl.Int64, "quarantined_at": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "row": pl.Int64,
-    "column": pl.String, "rule": pl.String, "value": pl.String, "record": pl.String,
-}  # fmt: skip
+MEMORY_BYTES = 256 * 1024 * 1024
 
 
 def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
-    path: str | os.PathLike[str] = DEFAULT_FILE, *, create: bool = True, busy_timeout: float = 10.0
+    path: str | os.PathLike[str] = DEFAULT_FILE,
+    *,
+    create: bool = True,
+    busy_timeout: float = 10.0,
+    memory_bytes: int = MEMORY_BYTES,
+    pack_bytes: int | None = None,
 ) -> MarketDataStore:
     """Open a store's file; create, migrate or recover it as needed.
 
@@ -49,13 +56,20 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     that of another thread or process. Threads may share the store; so may processes, each with its own `open`
     (a store that is pickled opens its file again).
 
+    `memory_bytes` bounds what is kept assembled in memory between reads, 0 keeps nothing; pages of mapped packs
+    belong to the system and are not among them. `pack_bytes` bounds the folder of the packs beside the file,
+    which hold sealed candles a second time, 48 bytes each: beyond it those that were not read for longest go,
+    and are read from the file again. None is no bound, 0 keeps none.
+
     Raises `StoreFileError`, `NewerSchemaError`, `StoreBusyError` or `LiveFileError`.
 
     >>> with mdstore.open(folder / "market_data.sqlite3") as store:
     ...     store.write("KRW-BTC", "1m", [("2025-09-01T00:00", 1, 2, 1, 2, 0.5)]).inserted
     1
     """
-    return MarketDataStore(path, create=create, busy_timeout=busy_timeout)
+    return MarketDataStore(
+        path, create=create, busy_timeout=busy_timeout, memory_bytes=memory_bytes, pack_bytes=pack_bytes
+    )
 
 
 class MarketDataStore:
@@ -71,19 +85,34 @@ class MarketDataStore:
         *,
         create: bool = True,
         busy_timeout: float = 10.0,
+        memory_bytes: int = MEMORY_BYTES,
+        pack_bytes: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._options = {"create": create, "busy_timeout": busy_timeout}
+        self._options = {
+            "create": create, "busy_timeout": busy_timeout, "memory_bytes": memory_bytes, "pack_bytes": pack_bytes,
+        }  # fmt: skip
         self._clock = clock
         watch_forks()
-        # The series as they were at a revision of the file: 10,000 of them take 6 ms to read.
-        self._catalogue: tuple[int, pl.DataFrame] = (-1, pl.DataFrame())
-        self._candles = CandleRepository(_path(path), create=create, busy_timeout=busy_timeout)
+        self._candles = CandleRepository(
+            file_path(path),
+            create=create,
+            busy_timeout=busy_timeout,
+            memory_bytes=byte_count(memory_bytes, "memory_bytes"),
+            pack_bytes=None if pack_bytes is None else byte_count(pack_bytes, "pack_bytes"),
+            clock=clock,
+        )
+        self._listing = Listing(self._candles)
 
     @property
     def path(self) -> Path:
         """The store's file, as an absolute path."""
         return self._candles.path
+
+    @property
+    def packs_path(self) -> Path:
+        """The folder of the packs. It may be deleted at any time; what it holds is in the file, too."""
+        return self._candles.packs_path
 
     def write(
         self,
@@ -94,7 +123,7 @@ class MarketDataStore:
         unit: Unit | None = None,
         align: Align | None = None,
         on_invalid: OnInvalid = "raise",
-        progress: Progress | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> WriteResult:
         """Store candles of one series, in one transaction: all of them or, on any error, none.
 
@@ -114,7 +143,7 @@ class MarketDataStore:
         """
         key = (check_symbol(symbol), Timeframe.parse(timeframe))
         chunks = self._checked(frames(data, CANDLE_COLUMNS), key, unit, align)
-        return self._candles.write(chunks, _on_invalid(on_invalid), progress)
+        return self._candles.write(chunks, invalid_rule(on_invalid), progress)
 
     def write_many(
         self,
@@ -124,7 +153,7 @@ class MarketDataStore:
         unit: Unit | None = None,
         align: Align | None = None,
         on_invalid: OnInvalid = "raise",
-        progress: Progress | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> WriteResult:
         """Store candles of several series, in one transaction.
 
@@ -138,7 +167,7 @@ class MarketDataStore:
             bar = str(Timeframe.parse(timeframe))
             name = pl.lit(bar).alias("timeframe")
             long = (frame.with_columns(name) for frame in frames(data, ("symbol", *CANDLE_COLUMNS), bar))
-        return self._candles.write(self._checked(long, None, unit, align), _on_invalid(on_invalid), progress)
+        return self._candles.write(self._checked(long, None, unit, align), invalid_rule(on_invalid), progress)
 
     def candles(
         self,
@@ -149,6 +178,8 @@ class MarketDataStore:
         end: Moment | None = None,
         limit: int | None = None,
         columns: Sequence[str] | None = None,
+        derive_from: str | Timeframe | None = None,
+        tz: str | None = None,
     ) -> pl.DataFrame:
         """Return candles as a Polars frame, ascending and all of one snapshot.
 
@@ -156,12 +187,45 @@ class MarketDataStore:
         symbol of the timeframe, gives a long frame with `symbol` (categorical) first, sorted by symbol and
         time. `limit` is the latest so many bars in the range, of each symbol. `columns` picks and orders
         columns; a long frame keeps its symbol. A range without candles gives an empty frame of the same
-        schema.
+        schema. The frame shares memory with the store's where it can; changing it changes nothing but it.
+
+        `derive_from` makes the bars of a shorter timeframe that is stored (see `resample`): with the same
+        meaning of range and limit, and with a column `closed` at the end. `tz` then is the zone in which days,
+        weeks and months are cut.
 
         Raises `NoSuchSeriesError` for a series that is not stored, `InvalidInputError` and its kinds.
         """
         refuse_broken_polars()
-        return _frame(self._read(symbols, timeframe, start, end, limit, columns)[0])
+        if derive_from is None and tz is None:
+            return self._read(symbols, timeframe, start, end, limit, columns).frame()
+        if derive_from is None:
+            raise InvalidInputError("tz= is for derived bars: name the stored timeframe, e.g. derive_from='1m'")
+        request = request_of(symbols, timeframe, start=start, end=end, limit=limit)
+        return derived(self._candles, request, Timeframe.parse(derive_from), tz, columns)
+
+    def resample(
+        self,
+        symbols: str | Sequence[str] | None,
+        timeframe: str | Timeframe,
+        *,
+        source: str | Timeframe,
+        tz: str | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Return bars of `timeframe` made of the stored ones of `source`, which it must be a multiple of.
+
+        Open is the first, high the highest, low the lowest, close the last, volume the sum; a bar without
+        source bars is absent. `closed` is False for a last bar whose end the source has not reached. `tz`
+        cuts days, weeks and months (and hours, from midnight) in a zone such as "Asia/Seoul"; times stay UTC.
+
+        Raises `TimeframeError` for bars that cannot be made of the source, `NoSuchSeriesError`.
+        """
+        return self.candles(
+            symbols, timeframe, start=start, end=end, limit=limit, columns=columns, derive_from=source, tz=tz
+        )
 
     def arrow(
         self,
@@ -177,7 +241,53 @@ class MarketDataStore:
 
         The schema is `schema.CANDLE`, or `schema.LONG_CANDLE` for several symbols.
         """
-        return self._read(symbols, timeframe, start, end, limit, columns)[0]
+        return self._read(symbols, timeframe, start, end, limit, columns).table()
+
+    def scan(
+        self,
+        symbols: str | Sequence[str] | None,
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.LazyFrame:
+        """Return candles as a LazyFrame; arguments and order as in `candles`.
+
+        It is of the moment of this call, however often and wherever in a query it is used. Columns, slices
+        and conditions on symbol and timestamp decide which cells are touched.
+
+        Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
+        """
+        refuse_broken_polars()
+        request = request_of(symbols, timeframe, start=start, end=end, limit=limit, columns=columns)
+        return lazy_frame(self._candles.read(request, verify=False))
+
+    def screen(
+        self,
+        timeframe: str | Timeframe,
+        what: Question,
+        *,
+        symbols: Sequence[str] | None = None,
+        bars: int | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Screen:
+        """Evaluate expressions, or a function, over each symbol's latest `bars` (or a range, or all).
+
+        `what` is a Polars expression, a text such as `"close > sma(close, 20)"` (see `expressions`), a list or
+        dict of these, or a Python function of a symbol's frame. The answer has one row a symbol in `.rows`; an
+        expression with a value for each bar is taken at the latest. Symbols it fails for are in `.failed`, with
+        the reason. `progress` is called with symbols done and symbols in all.
+
+        Raises `NoSuchSeriesError`, `InvalidInputError`, and `QueryError` for an expression that fits no symbol.
+        """
+        refuse_broken_polars()
+        given = [symbols] if isinstance(symbols, str) else symbols
+        answer = self._read(given, timeframe, start, end, bars, None)
+        return screen(answer.frame(), answer.ends, what, progress=progress)
 
     def sql(self, query: str) -> pl.DataFrame:
         """Return the result of a DuckDB query that reads `candles`, `series` and `quarantine`.
@@ -209,7 +319,8 @@ class MarketDataStore:
             return self._sql(sql)[1]
         if timeframe is None:
             raise InvalidInputError("explain needs a timeframe (and symbols), or sql=")
-        return self._read(symbols, timeframe, start, end, limit, columns)[1]
+        request = request_of(symbols, timeframe, start=start, end=end, limit=limit, columns=columns)
+        return self._candles.explain(request)
 
     def series(self) -> pl.DataFrame:
         """Return what is stored: symbol, timeframe, first and last bar, rows, bytes and revision.
@@ -217,22 +328,12 @@ class MarketDataStore:
         `bytes` is each series' share of the file by rows. `revision` grows whenever a series changes.
         """
         refuse_broken_polars()
-        known, stored = self._catalogue
-        revision, rows, size = self._candles.series(known)
-        if rows is not None:
-            values = zip(*rows, strict=True) if rows else ((),) * len(STORED)
-            stored = pl.DataFrame(
-                [pl.Series(name, column, SERIES[name]) for name, column in zip(STORED, values, strict=True)]
-            ).with_columns(pl.col("first", "last").cast(TIME))
-            self._catalogue = revision, stored
-        share = (pl.col("rows") * (size / max(stored["rows"].sum(), 1))).cast(pl.Int64).alias("bytes")
-        return stored.with_columns(share).select(tuple(SERIES))
+        return self._listing.series()
 
     def quarantine(self) -> pl.DataFrame:
         """Return the rows that were set aside: when, the rule each breaks, and the row as JSON."""
         refuse_broken_polars()
-        frame = pl.DataFrame(self._candles.quarantine(), schema=QUARANTINE, orient="row")
-        return frame.with_columns(pl.col("quarantined_at").cast(TIME))
+        return self._listing.quarantine()
 
     def delete(
         self,
@@ -247,7 +348,7 @@ class MarketDataStore:
         Raises `NoSuchSeriesError`.
         """
         bar = None if timeframe is None else Timeframe.parse(timeframe)
-        return self._candles.delete(check_symbol(symbol), bar, *_range(start, end))
+        return self._candles.delete(check_symbol(symbol), bar, *time_range(start, end))
 
     def backup(
         self,
@@ -261,16 +362,39 @@ class MarketDataStore:
         `progress` is called with pages done and pages in all. Raises `StoreFileError` where there is a file
         already, unless `overwrite`, or where none can be written.
         """
-        target = _path(path)
+        target = file_path(path)
         self._candles.backup(target, overwrite=overwrite, progress=progress)
         return target
 
     def check(self) -> list[str]:
         """Return what is wrong with the file, in words; an empty list when it is sound.
 
-        Reads the whole file: SQLite's integrity check, then the catalogue against the candles.
+        Reads the whole file: SQLite's integrity check, then the catalogue and every cell against the candles.
         """
         return self._candles.check()
+
+    def warm(self, *, rebuild: bool = False, progress: Callable[[int, int], None] | None = None) -> int:
+        """Put every candle that is in no pack yet into one, and return how many; forming bars stay out.
+
+        Reads do so by themselves for what they read. This is for a file that was written by another program, or
+        whose packs were deleted; others read meanwhile. It may be interrupted, and goes on where it was.
+        `rebuild` throws all packs away first, as after a change by another program. `progress` is called with
+        rows done and rows in all.
+
+        Raises `StoreFileError`.
+        """
+        return self._candles.warm(progress, rebuild=rebuild)
+
+    def compact(self, *, progress: Callable[[int, int], None] | None = None) -> int:
+        """Lay the packs out anew, sorted and without what is no longer used; return the bytes that saved.
+
+        Small packs are merged by themselves as they come; this makes one piece of what is scanned together.
+        """
+        return self._candles.compact(progress)
+
+    def stats(self) -> dict[str, int | float | str]:
+        """Return rows, bytes and counts of the file, its packs and the memory tier, with its hit rate."""
+        return self._candles.stats()
 
     def close(self) -> None:
         """Close the file and end the scanner process; what was written is safe already."""
@@ -322,16 +446,9 @@ class MarketDataStore:
         end: Moment | None,
         limit: int | None,
         columns: Sequence[str] | None,
-    ) -> tuple[pa.Table, Explanation]:
-        first, last = _range(start, end)
-        known = CANDLE_COLUMNS if isinstance(symbols, str) else ("symbol", *CANDLE_COLUMNS)
+    ) -> Answer:
         return self._candles.read(
-            _symbols(symbols),
-            Timeframe.parse(timeframe),
-            start=first,
-            end=last,
-            limit=_limit(limit),
-            columns=_columns(columns, known),
+            request_of(symbols, timeframe, start=start, end=end, limit=limit, columns=columns)
         )
 
 
@@ -350,67 +467,3 @@ def _reopen(path: Path, options: dict[str, Any]) -> MarketDataStore:
     return MarketDataStore(path, **options)
 
 
-def _path(path: str | os.PathLike[str]) -> Path:
-    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    if not isinstance(text, str) or not text or text.startswith(":memory:") or "\0" in text:
-        raise InvalidInputError(
-            f"{path!r} is no path of a file; a store lives in a file, such as {DEFAULT_FILE!r}"
-        )
-    try:
-        text.encode()
-        return Path(text).expanduser()
-    except (RuntimeError, UnicodeError) as error:
-        raise InvalidInputError(f"{path!r} is no path that can be used: {error}") from error
-
-
-def _range(start: Moment | None, end: Moment | None) -> tuple[int, int]:
-    first = -FOREVER if start is None else to_ms(start, "start")
-    last = FOREVER if end is None else to_ms(end, "end")
-    return first, last
-
-
-def _symbols(symbols: str | Sequence[str] | None) -> list[str] | None:
-    if symbols is None:
-        return None
-    if isinstance(symbols, str):
-        return [check_symbol(symbols)]
-    if not isinstance(symbols, Iterable):
-        raise InvalidInputError(f"symbols={symbols!r}: give a symbol, a list of symbols, or None for all")
-    wanted = [check_symbol(symbol) for symbol in symbols]
-    if not wanted:
-        raise InvalidInputError("the list of symbols is empty; None means every symbol of the timeframe")
-    return wanted
-
-
-def _limit(limit: int | None) -> int | None:
-    if limit is None:
-        return None
-    try:
-        number = index(limit)
-    except TypeError:
-        number = 0
-    if isinstance(limit, bool) or not 0 < number <= FOREVER:
-        raise InvalidInputError(f"limit={limit!r} is no number of bars: give a whole number from 1, or None")
-    return number
-
-
-def _columns(columns: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
-    if columns is None:
-        return tuple(known)
-    if not isinstance(columns, Iterable):
-        raise InvalidInputError(f"columns={columns!r}: give a list of names")
-    wanted = (columns,) if isinstance(columns, str) else tuple(columns)
-    if "symbol" in known and "symbol" not in wanted:
-        wanted = ("symbol", *wanted)
-    wrong = [name for name in wanted if name not in known]
-    if wrong or not wanted or len(set(wanted)) != len(wanted):
-        raise InvalidInputError(
-            f"columns={list(wanted)!r}: give each of {', '.join(known)} at most once, and at least one"
-        )
-    return wanted
-
-
-def _on_invalid(on_invalid: OnInvalid) -> OnInvalid:
-    if on_invalid not in ON_INVALID:
-        raise InvalidInputError(f"on_invalid={on_invalid!r} is none of {', '.join(map(repr, ON_INVALID))}")
-    return on_invalid

@@ -69,6 +69,11 @@ class Timeframe:
         """The length of the shortest bar in milliseconds; a bound on how many bars a span can hold."""
         return self.count * 28 * DAY if self.ms is None else self.ms
 
+    @property
+    def longest_ms(self) -> int:
+        """The length of the longest bar in milliseconds."""
+        return self.count * 31 * DAY if self.ms is None else self.ms
+
     def floor(self, timestamp: int) -> int:
         """Return the start of the bar that holds `timestamp` (both milliseconds since 1970, UTC)."""
         if self.ms is None:
@@ -90,6 +95,14 @@ class Timeframe:
         if self.ms is None:
             return self._bars_before(end) - self._bars_before(start)
         return (end - 1 - self._anchor) // self.ms - (start - 1 - self._anchor) // self.ms
+
+    def holds(self, part: Timeframe) -> bool:
+        """Tell whether every bar is made of whole bars of `part`: 1h of 5m, 1M of 1d, but not 1M of 1w."""
+        if part.ms is None:
+            return self.ms is None and self.count % part.count == 0
+        if self.ms is None:  # a month may start on any day
+            return DAY % part.ms == 0
+        return self.ms % part.ms == 0 and (self._anchor - part._anchor) % part.ms == 0
 
     def floor_expr(self, column: pl.Expr) -> pl.Expr:
         """Return `floor` over a column of Int64 milliseconds, as a Polars expression."""

@@ -11,21 +11,26 @@ PACKAGE = Path(mdstore.__file__).parent
 
 # Data flows down one road: a module imports only what stands on a lower line.
 LAYERS = (
-    ("errors",),
+    ("errors", "cache"),
     ("timeframe", "schema", "forks"),
-    ("timestamps",),
-    ("frames", "validation", "plot"),
+    ("timestamps", "expressions"),
+    ("frames", "validation", "plot", "resample", "screen"),
     ("candles",),
+    ("arguments", "lazy", "listing"),
+    ("derived",),
     ("store",),
     ("files",),
     ("cli",),
     ("__main__",),
 )
 CANDLES = (
-    ("guard", "migrations", "pushdown"),
-    ("database", "worker"),
-    ("catalogue",),
-    ("backup", "integrity", "reader", "scanner", "views", "writer"),
+    ("guard", "migrations", "packs", "pushdown"),
+    ("cells", "database", "worker"),
+    ("catalogue", "columns", "scanner", "sealing", "views"),
+    ("backup", "reader", "writer"),
+    ("integrity", "upkeep"),
+    ("columnar",),
+    ("query",),
     ("repository",),
 )
 

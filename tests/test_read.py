@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import mdstore
 from mdstore import InvalidInputError, NoSuchSeriesError, TimestampError
-from mdstore.candles import repository
+from mdstore.candles import columnar, upkeep
 from mdstore.schema import CANDLE, LONG_CANDLE
 from tests.candles import MINUTE, START, bits, walk
 
@@ -48,12 +48,20 @@ def expected(symbols, start, end, limit):
     return pl.concat(parts)
 
 
-@pytest.fixture(params=["apsw", "scanner"])
-def road(request, monkeypatch):
-    """Take one road or the other, whatever the size."""
-    rows = 10**9 if request.param == "apsw" else -1
-    monkeypatch.setattr(repository, "SCAN_ROWS", rows)
-    monkeypatch.setattr(repository, "SCAN_ROWS_COLD", rows)
+@pytest.fixture(params=["sqlite", "packs", "scanner"])
+def road(request, full, monkeypatch):
+    """Take one road whatever the size: the table alone, packs sealed in this process, or by the scanner."""
+    if request.param == "sqlite":
+        monkeypatch.setattr(columnar, "ATTEMPTS", 0)
+    else:
+        rows = 10**9 if request.param == "packs" else -1
+        for module, name, value in (
+            (columnar, "LOOSE_ROWS", 0), (columnar, "STRAIGHT_ROWS", -1),
+            (upkeep, "SCAN_ROWS", rows), (upkeep, "SCAN_ROWS_COLD", rows),
+        ):  # fmt: skip
+            monkeypatch.setattr(module, name, value)
+    full._candles._upkeep.forget_all()
+    full._candles._memory.clear()
     return request.param
 
 
@@ -67,13 +75,14 @@ edges = st.none() | st.integers(START - 5 * MINUTE, START + (BARS + 5) * MINUTE)
     end=edges,
     limit=st.none() | st.integers(1, BARS + 10),
 )
-def test_a_range_read_is_a_filtered_full_read_on_both_roads(full, road, symbols, **bounds):
+def test_a_range_read_is_a_filtered_full_read_on_every_road(full, road, symbols, **bounds):
     answer = full.candles(symbols, "1m", **bounds)
     wanted = expected(symbols, **bounds)
     assert answer["symbol"].cast(pl.String).to_list() == wanted["symbol"].to_list()
     assert bits(answer) == bits(wanted)
     assert answer.schema["symbol"] == pl.Categorical
-    assert full.explain(symbols, "1m", **bounds).road == road
+    tiers = full.explain(symbols, "1m", **bounds).tiers
+    assert tiers == ("sqlite",) if road == "sqlite" else tiers[0] in ("memory", "packs", road)
 
 
 def test_one_symbol_gives_no_symbol_column_and_the_schema_of_the_contract(full, road):
@@ -193,23 +202,22 @@ def test_an_empty_list_of_symbols_is_refused(full):
         full.candles([], "1m")
 
 
-def test_symbols_with_quotes_pass_through_the_scanner(store, road):
+def test_symbols_with_quotes_pass_on_every_road(store, road):
     for symbol in ("O'Neil", 'A"B', "a;--", "%s{}", "삼성전자"):
         store.write(symbol, "1m", walk(3))
         assert bits(store.candles(symbol, "1m", limit=2)) == bits(walk(3).tail(2))
     assert len(store.candles(None, "1m")) == 15
 
 
-def test_a_scan_leaves_no_view_behind(full):
+def test_a_scan_leaves_no_view_behind(full, road):
     full.candles(SYMBOLS, "1m")
-    full.sql("SELECT close FROM candles WHERE symbol = 'KRW-BTC'")
     with full._candles._database.reading() as con:
         assert con.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'view'").get == 0
 
 
 def test_a_busy_writer_does_not_hold_up_a_large_read(store, monkeypatch):
-    monkeypatch.setattr(repository, "SCAN_ROWS", -1)
-    monkeypatch.setattr(repository, "SCAN_ROWS_COLD", -1)
+    monkeypatch.setattr(columnar, "LOOSE_ROWS", 0)
+    monkeypatch.setattr(columnar, "STRAIGHT_ROWS", -1)
     store.write("A", "1m", walk(50))
     explained = []
 
@@ -219,18 +227,19 @@ def test_a_busy_writer_does_not_hold_up_a_large_read(store, monkeypatch):
         explained.append(store.sql("SELECT close FROM candles WHERE symbol = 'A' ORDER BY timestamp"))
 
     store.write("A", "1m", chunks())
-    assert (explained[0].road, explained[0].reason) == (
-        "apsw",
-        "no view could be made just now: somebody writes",
+    assert (explained[0].tiers, explained[0].reason) == (
+        ("sqlite",),
+        "nothing could be sealed: somebody writes",
     )
     assert explained[1]["close"].to_list() == walk(50)["close"].to_list()
 
 
-def test_explain_says_road_rows_and_time(full, road):
+def test_explain_names_the_tiers_rows_and_time(full, road):
     explanation = full.explain("KRW-BTC", "1m", limit=10)
-    assert (explanation.road, explanation.rows) == (road, 10)
+    first = {"sqlite": ("sqlite",), "packs": ("packs",), "scanner": ("scanner", "packs")}[road]
+    assert (explanation.tiers, explanation.rows) == (first, 10)
     assert explanation.milliseconds > 0
-    assert f"by {road}" in str(explanation)
+    assert f"by {' + '.join(first)}" in str(explanation)
     with pytest.raises(InvalidInputError, match="timeframe"):
         full.explain("KRW-BTC")
 

@@ -12,18 +12,26 @@ import pytest
 
 import mdstore
 from mdstore import ForkedError, ScannerError, StoreBusyError, StoreClosedError
-from mdstore.candles import repository
+from mdstore.candles import reader, upkeep
 from mdstore.candles.scanner import Scanner
 from tests.candles import bits, walk
 
 
 @pytest.fixture
 def scanning(store, monkeypatch):
-    """A store whose every read goes through the scanner."""
-    monkeypatch.setattr(repository, "SCAN_ROWS", -1)
-    monkeypatch.setattr(repository, "SCAN_ROWS_COLD", -1)
+    """A store that seals by the scanner, however little."""
+    monkeypatch.setattr(upkeep, "SCAN_ROWS", -1)
+    monkeypatch.setattr(upkeep, "SCAN_ROWS_COLD", -1)
     store.write("A", "1m", walk(100))
     return store
+
+
+def scanned(store):
+    """Make all rows loose, have the scanner seal them, and return what is read then."""
+    before = store._candles._upkeep.scanned
+    store.warm(rebuild=True)
+    assert store._candles._upkeep.scanned > before
+    return bits(store.candles("A", "1m"))
 
 
 def process(store):
@@ -44,10 +52,9 @@ def until(condition, seconds=10.0):
 
 def test_it_is_started_on_first_need_reused_and_ended_at_close(store, scanning):
     assert process(store) is None
-    store.candles("A", "1m")
+    scanned(store)
     first = process(store).pid
-    store.sql("SELECT 1")
-    store.candles("A", "1m")
+    scanned(store)
     assert process(store).pid == first
     store.close()
     assert is_gone(first)
@@ -62,15 +69,15 @@ def test_a_small_read_starts_nothing(store):
 
 
 def test_it_is_started_again_when_it_was_killed(store, scanning):
-    store.candles("A", "1m")
+    scanned(store)
     dead = process(store).pid
     os.kill(dead, signal.SIGKILL)
-    assert bits(store.candles("A", "1m")) == bits(walk(100))
+    assert scanned(store) == bits(walk(100))
     assert process(store).pid != dead
     assert until(lambda: is_gone(dead))
 
 
-def test_a_read_during_which_it_dies_is_retried_once_then_fails_clearly(store, scanning, monkeypatch):
+def test_a_scan_during_which_it_dies_is_retried_once_and_then_goes_another_way(store, scanning, monkeypatch):
     deaths = []
     started = Scanner._started
 
@@ -84,21 +91,26 @@ def test_a_read_during_which_it_dies_is_retried_once_then_fails_clearly(store, s
 
     monkeypatch.setattr(Scanner, "_started", start_and_kill)
     limit = 1
-    assert len(store.candles("A", "1m")) == 100
+    assert scanned(store) == bits(walk(100))
     limit = 3
     with pytest.raises(ScannerError, match=r"died twice.*exit status -9"):
-        store.candles("A", "1m")
+        store._candles._scanner.scan("series")
+    limit = 5
+    assert store.warm(rebuild=True) == 100
+    assert "died twice" in store.stats()["pack_trouble"]
+    assert bits(store.candles("A", "1m")) == bits(walk(100))
     limit = 0
-    assert len(store.candles("A", "1m")) == 100
+    assert scanned(store) == bits(walk(100))
+    assert store.stats()["pack_trouble"] == ""
     assert all(is_gone(pid) for pid in deaths)
 
 
 def test_it_ends_by_itself_when_idle_and_leaves_no_zombie(store, scanning):
     store._candles._scanner._idle_seconds = 0.3
-    store.candles("A", "1m")
+    scanned(store)
     pid = process(store).pid
     assert until(lambda: is_gone(pid))
-    assert len(store.candles("A", "1m")) == 100
+    assert scanned(store) == bits(walk(100))
 
 
 def test_it_ends_when_its_parent_is_killed(python, tmp_path):
@@ -106,7 +118,7 @@ def test_it_ends_when_its_parent_is_killed(python, tmp_path):
         """
         import os, mdstore
         store = mdstore.open("s.sqlite3")
-        store.sql("SELECT 1")
+        store._candles._scanner.scan("series")
         print(store._candles._scanner._process.pid, flush=True)
         os.kill(os.getpid(), 9)
         """,
@@ -116,22 +128,27 @@ def test_it_ends_when_its_parent_is_killed(python, tmp_path):
 
 
 def test_no_descriptor_is_left_open(store, scanning):
-    store.candles("A", "1m")
+    scanned(store)
     before = set(os.listdir("/proc/self/fd"))
     for _ in range(5):
         os.kill(process(store).pid, signal.SIGKILL)
-        store.candles("A", "1m")
+        scanned(store)
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
 def test_ctrl_c_during_a_scan_leaves_a_store_that_works(store, scanning):
-    store.sql("SELECT 1")
-    timer = threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        store.sql("SELECT count(*) FROM range(10000000000) a, range(1000) b WHERE a.range % 7 = b.range")
-    timer.join()
-    assert len(store.candles("A", "1m")) == 100
+    endless = """
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000)
+        SELECT i AS number FROM n WHERE i < 0
+    """
+    scanned(store)
+    with store._candles._views.holding(endless) as view:
+        timer = threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            store._candles._scanner.scan(view)
+        timer.join()
+    assert scanned(store) == bits(walk(100))
 
 
 def test_threads_share_a_store(store, scanning):
@@ -151,8 +168,8 @@ def test_a_script_without_a_main_guard_runs_once(python):
         import mdstore
         print("started")
         with mdstore.open("s.sqlite3") as store:
-            print(store.sql("SELECT 42 AS x")["x"][0])
-    """).split() == ["started", "42"]
+            print(store._candles._scanner.scan("series").num_rows)
+    """).split() == ["started", "0"]
 
 
 def test_code_without_a_file_works_as_in_a_notebook(python):
@@ -163,13 +180,13 @@ def test_code_without_a_file_works_as_in_a_notebook(python):
 
         async def cell():
             with mdstore.open("s.sqlite3") as store:
-                return store.sql("SELECT 42 AS x")["x"][0]
+                return store._candles._scanner.scan("series").num_rows
 
         print(asyncio.run(cell()))
         """,
             stdin=True,
         )
-        == "42"
+        == "0"
     )
 
 
@@ -180,9 +197,9 @@ def test_files_of_the_users_folder_do_not_shadow_the_scanners_modules(python, tm
         import sys
         sys.path.pop(0)
         import mdstore
-        print(mdstore.open("s.sqlite3").sql("SELECT 1 AS x")["x"][0])
+        print(mdstore.open("s.sqlite3")._candles._scanner.scan("series").num_rows)
     """)
-        == "1"
+        == "0"
     )
 
 
@@ -197,7 +214,7 @@ def use_given(store):
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_processes_open_the_same_file_or_are_handed_the_store(store, scanning, method):
-    store.candles("A", "1m")
+    scanned(store)
     with multiprocessing.get_context(method).Pool(2) as pool:
         assert pool.map(read_all, [store.path] * 2) == [100, 100]
         assert pool.apply(use_given, (store,)) == (100, 5)
@@ -207,9 +224,9 @@ def test_processes_open_the_same_file_or_are_handed_the_store(store, scanning, m
 FORK = """
     import multiprocessing, os
     import mdstore
-    from mdstore.candles import repository
+    from mdstore.candles import reader, upkeep
 
-    repository.SCAN_ROWS = repository.SCAN_ROWS_COLD = -1
+    columnar.LOOSE_ROWS = columnar.STRAIGHT_ROWS = upkeep.SCAN_ROWS = upkeep.SCAN_ROWS_COLD = -1
     store = mdstore.open("s.sqlite3")
 
     def work(number):
@@ -281,7 +298,7 @@ def test_a_fork_in_the_middle_of_a_write_does_not_touch_it(store):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")
 def test_a_forked_child_that_closes_leaves_the_parents_scanner_alone(store, scanning):
-    store.candles("A", "1m")
+    scanned(store)
     pid = process(store).pid
 
     def work():
@@ -311,21 +328,27 @@ def test_a_pool_that_forks_while_its_results_are_written_goes_on(python):
 
 def test_two_stores_of_one_file_scan_side_by_side(store, scanning):
     with mdstore.open(store.path) as other, ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda i: len((store, other)[i % 2].candles("A", "1m")), range(60)))
+        answers = list(pool.map(lambda i: scanned_once((store, other)[i % 2]), range(60)))
     assert answers == [100] * 60
 
 
+def scanned_once(store):
+    wanted = [("A", "1m", 0, 2**62)]
+    with store._candles._views.holding(reader.stretches_view(wanted)) as view:
+        return 100 if view is None else store._candles._scanner.scan(view).num_rows
+
+
 def test_a_closed_store_starts_nothing(store, scanning):
-    store.candles("A", "1m")
+    scanned(store)
     store.close()
     with pytest.raises(StoreClosedError):
-        store.sql("SELECT 1")
+        store.warm()
     assert process(store) is None
 
 
 def test_a_store_that_is_dropped_takes_its_process_with_it(tmp_path):
     dropped = mdstore.open(tmp_path / "s.sqlite3")
-    dropped.sql("SELECT 1")
+    dropped._candles._scanner.scan("series")
     pid = process(dropped).pid
     del dropped
     gc.collect()
@@ -336,6 +359,7 @@ def test_a_whole_market_is_scanned(store, scanning):
     symbols = [f"S{i:04}" for i in range(1_200)]
     rows = [(symbol, 1_756_684_800_000 + i * 60_000, 1, 2, 1, 2, i) for symbol in symbols for i in range(2)]
     store.write_many(rows, timeframe="1m")
+    assert store.warm(rebuild=True) == 2_500
     for limit in (None, 1):
         answer = store.candles(symbols, "1m", limit=limit)
         assert answer["symbol"].unique(maintain_order=True).to_list() == symbols
@@ -350,9 +374,9 @@ def test_a_process_with_many_open_files_scans(python):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard > 0 else 4096, hard))
         held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
-        print(mdstore.open("s.sqlite3").sql("SELECT 42 AS x")["x"][0])
+        print(mdstore.open("s.sqlite3")._candles._scanner.scan("series").num_rows)
     """)
-        == "42"
+        == "0"
     )
 
 

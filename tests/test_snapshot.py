@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 import mdstore
-from mdstore.candles import repository
+from mdstore.candles import columnar, upkeep
 from tests.candles import walk
 from tests.test_database import start
 
@@ -70,8 +70,9 @@ def read_while_another_writes(path, seconds, monkeypatch):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             rows = -1 if rounds % 2 else 10**9
-            monkeypatch.setattr(repository, "SCAN_ROWS", rows)
-            monkeypatch.setattr(repository, "SCAN_ROWS_COLD", rows)
+            monkeypatch.setattr(upkeep, "SCAN_ROWS", rows)
+            monkeypatch.setattr(upkeep, "SCAN_ROWS_COLD", rows)
+            monkeypatch.setattr(columnar, "LOOSE_ROWS", (0, 2_000, 10**9)[rounds % 3])
             one_number(store, wrong)
             every_symbol(store, wrong)
             rounds += 1

@@ -19,7 +19,7 @@ __all__ = [
     "no_such_series",
     "recount",
     "revision",
-    "symbols_of",
+    "series_of",
 ]
 
 GROW = """
@@ -61,11 +61,9 @@ def all_series(con: apsw.Connection) -> list[Series]:
     return [Series(*row) for row in con.execute("SELECT * FROM series")]
 
 
-def symbols_of(con: apsw.Connection, timeframe: str) -> list[str]:
-    """Return the symbols stored in a timeframe, sorted."""
-    return [
-        symbol for (symbol,) in con.execute("SELECT symbol FROM series WHERE timeframe = ?", (timeframe,))
-    ]
+def series_of(con: apsw.Connection, timeframe: str) -> list[Series]:
+    """Return the series of a timeframe, sorted by symbol."""
+    return [Series(*row) for row in con.execute("SELECT * FROM series WHERE timeframe = ?", (timeframe,))]
 
 
 def revision(con: apsw.Connection) -> int:

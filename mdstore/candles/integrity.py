@@ -1,4 +1,8 @@
-"""Is the file sound: SQLite's own check, and the catalogue against the candles."""
+"""Is the file sound: SQLite's own check, the catalogue and the packs against the candles.
+
+SQLite's check sees the tree, not the values: it noticed 36 of 200 flipped bits, and 139 of the others changed
+a price. The digests of the cells notice those, wherever a series is sealed.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,11 @@ from collections.abc import Iterator
 
 import apsw
 
-from mdstore.candles import catalogue
+from mdstore.candles import catalogue, cells, reader
+from mdstore.candles.cells import Cell
 from mdstore.candles.database import Database
+from mdstore.candles.packs import PackLostError, Packs, digests_of
+from mdstore.timestamps import ms_to_datetime
 
 __all__ = ["check"]
 
@@ -17,11 +24,14 @@ SELECT symbol, timeframe, min(timestamp), max(timestamp), count(*) FROM candles 
 MOST_FINDINGS = 100
 
 
-def check(database: Database) -> list[str]:
-    """Return what is wrong with the file, in words; empty when nothing is."""
+def check(database: Database, packs: Packs) -> list[str]:
+    """Return what is wrong with the file and its packs, in words; empty when nothing is."""
     with database.reading() as con:
         try:
-            return _damage(con) or list(_catalogue_findings(con))
+            return _damage(con) or [
+                *_catalogue_findings(con),
+                *(text for cell in cells.all_cells(con) for text in _cell_findings(con, cell, packs)),
+            ]
         except apsw.CorruptError as error:
             return [f"a page cannot be read: {error}"]
 
@@ -39,3 +49,21 @@ def _catalogue_findings(con: apsw.Connection) -> Iterator[str]:
                 f"{' '.join(key)}: the catalogue says (first, last, rows) {listed.get(key)}, "
                 f"the candles say {stored.get(key)}; another program may have written to the file"
             )
+
+
+def _cell_findings(con: apsw.Connection, cell: Cell, packs: Packs) -> Iterator[str]:
+    """Compare a cell with the candles it stands for, and its pack with both."""
+    first, last = ms_to_datetime(cell.start), ms_to_datetime(cell.end - 1)
+    what = f"{cell.symbol} {cell.timeframe} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
+    candles = reader.read_range(con, cell.symbol, cell.timeframe, cell.start, cell.end)
+    if candles.num_rows != cell.rows or digests_of(candles) != cell.digests:
+        yield (
+            f"{what}: the candles are not those that were sealed; the file is damaged there, or another program has "
+            "changed it. Hint: if the change was meant, store.warm(rebuild=True) seals everything anew; else write "
+            "the candles again, or restore a backup"
+        )
+    try:
+        pack = packs.open(cell.pack)
+        pack.verify(cell.place, cell.digests, cell.rows, 0, cell.rows)
+    except PackLostError:
+        yield f"{what}: the pack {cell.pack} is missing or damaged. Nothing is lost: the next read seals it anew"

@@ -14,7 +14,7 @@ import apsw
 
 from mdstore.errors import NewerSchemaError, StoreFileError
 
-__all__ = ["MIGRATIONS", "Migration", "migrate", "refuse_unknown"]
+__all__ = ["MIGRATIONS", "Migration", "migrate", "refuse_unknown", "version_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,33 @@ CREATE TABLE quarantine (
 CREATE UNIQUE INDEX quarantine_once ON quarantine (ifnull(symbol, ''), ifnull(timeframe, ''), rule, record);
 """
 
+CELLS = """
+-- Stretches of series that lie in a pack, too: whoever changes a candle in [start, end) deletes its cell.
+CREATE TABLE cells (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  start INTEGER NOT NULL,                   -- milliseconds since 1970 UTC
+  "end" INTEGER NOT NULL,                   -- not included
+  pack TEXT NOT NULL,                       -- the file's name, without its suffix
+  batch INTEGER NOT NULL,                   -- the record batch in it
+  "offset" INTEGER NOT NULL,                -- the cell's first row in the batch
+  rows INTEGER NOT NULL,
+  digests BLOB NOT NULL,                    -- XXH3, 8 bytes for each 4,096 rows
+  used INTEGER NOT NULL,                    -- the hour (since 1970) of about the last read
+  PRIMARY KEY (timeframe, symbol, start)
+) STRICT, WITHOUT ROWID;
+"""
+
 CANDLE_TABLE = (
     ("symbol", 1), ("timeframe", 2), ("timestamp", 3),
     ("open", 0), ("high", 0), ("low", 0), ("close", 0), ("volume", 0),
 )  # fmt: skip
 """The columns of the table and their places in its primary key."""
 
-MIGRATIONS = (Migration(1, "candles, series, revision, quarantine", CANDLES),)
+MIGRATIONS = (
+    Migration(1, "candles, series, revision, quarantine", CANDLES),
+    Migration(2, "cells", CELLS),
+)
 
 
 def version_of(con: apsw.Connection) -> int:

@@ -1,8 +1,7 @@
 """What a SQL query wants of the candles: the bounds that its WHERE clauses put on every reference to them.
 
-The scanner reads a table whole, whatever the query's WHERE says: minutes for one symbol of a big file. So
-the bounds are read off DuckDB's own parse of the query and given to SQLite as a view. They are a superset
-always: the query runs unchanged over what the view yields, so a bound that is missed costs time, not truth.
+They are read off DuckDB's own parse of the query, and say which cells it is given. They are a superset
+always: the query runs unchanged over what it is given, so a bound that is missed costs time, not truth.
 A bound is taken from `column op constant` joined by AND alone. Such a condition is not true of NULL, so the
 rows it removes could not have come out of the query by any inner or outer join; ASOF and positional joins
 pick rows by what else is there, and get no bounds.
@@ -18,7 +17,6 @@ from typing import Any
 __all__ = ["wanted"]
 
 NAMES = ("symbol", "timeframe")
-OTHERS = ("series", "quarantine")
 LOWER = ("COMPARE_GREATERTHAN", "COMPARE_GREATERTHANOREQUALTO")
 UPPER = ("COMPARE_LESSTHAN", "COMPARE_LESSTHANOREQUALTO")
 FLIPPED = dict(zip((*LOWER, *UPPER), (*UPPER, *LOWER), strict=True))
@@ -34,17 +32,15 @@ class _Bounds:
 
 
 def wanted(parsed: Any) -> dict[str, Any] | None:
-    """Return symbol and timeframe (lists, or null for all), start and end (ms, or null), and references.
+    """Return symbol and timeframe (lists, or null for all), start and end (ms, or null); None is everything.
 
-    None means everything: no bound was found, or a table besides candles must be of the same snapshot.
-    `references` is how often the query names candles. `parsed` is what DuckDB's `json_serialize_sql` gives.
+    `parsed` is what DuckDB's `json_serialize_sql` gives.
     """
     if not isinstance(parsed, dict) or parsed.get("error") or _shadowed(parsed):
         return None
     found = [bounds for node in _nodes(parsed) for bounds in _references(node)]
     total = sum(1 for node in _dicts(parsed) if _is_table(node, "candles"))
-    others = any(_is_table(node, name) for node in _dicts(parsed) for name in OTHERS)
-    if not found or len(found) < total or others:
+    if not found or len(found) < total:
         return None
     starts = [bounds.start for bounds in found if bounds.start is not None]
     ends = [bounds.end for bounds in found if bounds.end is not None]
@@ -55,7 +51,7 @@ def wanted(parsed: Any) -> dict[str, Any] | None:
     for name in NAMES:
         sets = [b.names.get(name) for b in found]
         box[name] = None if None in sets else sorted(set().union(*(s for s in sets if s is not None)))
-    return {**box, "references": total} if any(value is not None for value in box.values()) else None
+    return box if any(value is not None for value in box.values()) else None
 
 
 def _dicts(node: Any) -> Iterator[dict[str, Any]]:

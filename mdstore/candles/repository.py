@@ -2,129 +2,150 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Literal
 
 import apsw
 import pyarrow as pa
 
-from mdstore.candles import backup, catalogue, integrity, reader, writer
-from mdstore.candles.catalogue import Series
+from mdstore.cache.memory import MemoryTier
+from mdstore.candles import backup, catalogue, cells, integrity, writer
+from mdstore.candles.columnar import Answer, Columnar
 from mdstore.candles.database import Database
+from mdstore.candles.packs import Packs
+from mdstore.candles.query import Queries
 from mdstore.candles.reader import Request
 from mdstore.candles.scanner import Scanner
+from mdstore.candles.upkeep import Loose, Progress, Upkeep
 from mdstore.candles.views import Views
-from mdstore.candles.writer import Progress, WriteResult
+from mdstore.candles.writer import WriteResult
 from mdstore.errors import NoSuchSeriesError, QueryError
-from mdstore.schema import TIMESTAMP
+from mdstore.schema import CANDLE, TIMESTAMP
 from mdstore.timeframe import Timeframe
 from mdstore.validation import Checked, OnInvalid
 
 __all__ = ["CandleRepository", "Explanation"]
 
-Road = Literal["apsw", "scanner"]
 INTERVAL = pa.month_day_nano_interval()
 DURATION = pa.duration("us")
-
-# Where the scanner overtakes APSW (bench/roads.py): it costs a few ms to ask and 0.3 us a row where APSW
-# takes 0.5; starting its process takes about half a second first.
-SCAN_ROWS = 20_000
-SCAN_ROWS_COLD = 2_000_000
+FOLDER = "{name}-packs"
+ROW_BYTES = 8 * len(CANDLE)
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How a read was answered: its road, the rows it gave, the time it took and the SQL it ran.
+    """How a read was answered: by which tiers, the rows it gave, the time it took, and the SQL it ran.
 
-    `road` is "apsw" (by index, in this process) or "scanner" (DuckDB's sqlite scanner, in its own).
+    `tiers` are among "memory" (assembled before, and current), "packs" (mapped columns), "sqlite" (rows of the
+    table, by index), "scanner" (DuckDB's sqlite scanner put rows of the table into packs first) and "duckdb".
     """
 
-    road: Road
+    tiers: tuple[str, ...]
     rows: int
     milliseconds: float
     reason: str
     sql: str
 
     def __str__(self) -> str:
-        head = f"{self.rows:,} rows in {self.milliseconds:.2f} ms by {self.road}: {self.reason}"
-        return f"{head}\n{self.sql.strip()}"
+        head = f"{self.rows:,} rows in {self.milliseconds:.2f} ms by {' + '.join(self.tiers)}: {self.reason}"
+        return f"{head}\n{self.sql.strip()}".strip()
 
 
 class CandleRepository:
-    """The candles of one file."""
+    """The candles of one file, and the packs beside it."""
 
-    def __init__(self, path: Path, *, create: bool, busy_timeout: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        create: bool,
+        busy_timeout: float,
+        memory_bytes: int,
+        pack_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._database = Database(path, create=create, busy_timeout=busy_timeout)
+        file = self._database.path
+        self._packs = Packs(file.with_name(FOLDER.format(name=file.name)))
         self._views = Views(self._database)
-        self._scanner = Scanner(self._database.path)
+        self._scanner = Scanner(file)
+        self._memory = MemoryTier(memory_bytes)
+        self._upkeep = Upkeep(
+            self._database, self._packs, self._scanner, self._views, budget=pack_bytes, clock=clock
+        )
+        self._columnar = Columnar(self._database, self._packs, self._upkeep, self._memory, clock=clock)
+        self._queries = Queries(self._database, self._columnar, self._upkeep)
+        self._pid = os.getpid()
+        self._upkeep.sweep()
 
     @property
     def path(self) -> Path:
         """The store's file."""
         return self._database.path
 
+    @property
+    def packs_path(self) -> Path:
+        """The folder of the packs; there is none before the first."""
+        return self._packs.folder
+
     def close(self) -> None:
         """End the scanner process and close the file."""
+        if not self._database.closed:
+            self._upkeep.write_used()
         self._scanner.close()
+        self._queries.close()
         self._database.close()
+        self._memory.clear()
 
     def write(
-        self, chunks: Iterator[Checked], on_invalid: OnInvalid, progress: Progress | None
+        self, chunks: Iterator[Checked], on_invalid: OnInvalid, progress: Callable[[int], None] | None
     ) -> WriteResult:
         """Land checked chunks in one transaction."""
-        return writer.write(self._database, chunks, on_invalid, progress)
+        result = writer.write(self._database, self._packs, chunks, on_invalid, progress)
+        if result.inserted >= writer.SEAL_ROWS:
+            self._upkeep.merge()
+        return result
 
-    def read(
-        self,
-        symbols: Sequence[str] | None,
-        timeframe: Timeframe,
-        *,
-        start: int,
-        end: int,
-        limit: int | None,
-        columns: Sequence[str],
-    ) -> tuple[pa.Table, Explanation]:
-        """Return candles sorted by symbol and time, all of one snapshot; None is every symbol.
+    def read(self, request: Request, *, verify: bool = True) -> Answer:
+        """Return candles sorted by symbol and time, all of one snapshot; see `Columnar.read`.
 
         Raises `NoSuchSeriesError`.
         """
-        clock = time.perf_counter()
-        busy = None
-        while True:
-            with self._database.reading() as con:
-                listed = self._listed(con, symbols, timeframe)
-                names = tuple(one.symbol for one in listed)
-                request = Request(names, timeframe, tuple(columns), start, end, limit)
-                bound = reader.row_bound(request, listed)
-                reason = busy or self._why_not_scan(bound)
-                if reason is not None:
-                    table, sql = reader.read_rows(con, request), reader.rows_sql(request)
-                    return _explained(table, "apsw", reason, sql, clock)
-            sql = reader.candles_view(request)
-            table = self._scanned(request, sql)
-            if table is None:
-                busy = "no view could be made just now: somebody writes"
-            elif symbols is not None or self._same_symbols(request):
-                return _explained(table, "scanner", f"up to {bound:,} rows", sql, clock)
+        self._mind_forks()
+        return self._columnar.read(request, verify=verify)
+
+    def explain(self, request: Request) -> Explanation:
+        """Read, and say how."""
+        clock, scanned = time.perf_counter(), self._upkeep.scanned
+        answer = self.read(request)
+        answer.table()
+        tiers = answer.tiers if self._upkeep.scanned == scanned else ("scanner", *answer.tiers)
+        return Explanation(tiers, answer.rows, _since(clock), answer.why(), answer.sql)
 
     def sql(self, query: str) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series and quarantine."""
-        clock = time.perf_counter()
-        bounds = self._scanner.wanted(query)
-        if bounds is not None:
-            bounded = reader.bounded_view(bounds)
-            with self._views.holding(bounded) as view:
-                if view is not None:
-                    table = self._scanner.sql(query, view, once=bounds["references"] > 1)
-                    reason = "the query's WHERE bounds the candles"
-                    return _explained(_as_frame(table), "scanner", reason, bounded, clock)
-        unbounded = "no bound on symbol, timeframe or timestamp: scanned whole"
-        reason = unbounded if bounds is None else "no view could be made just now: scanned whole"
-        return _explained(_as_frame(self._scanner.sql(query)), "scanner", reason, query, clock)
+        self._mind_forks()
+        clock, scanned = time.perf_counter(), self._upkeep.scanned
+        table, reason = self._queries.run(query)
+        tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
+        return _as_frame(table), Explanation(tiers, table.num_rows, _since(clock), reason, query)
+
+    def spans(self, symbols: Sequence[str] | None, timeframe: Timeframe) -> dict[str, tuple[int, int]]:
+        """Return the starts (ms) of the first and last bar of series, by symbol; None is every symbol.
+
+        Raises `NoSuchSeriesError`.
+        """
+        with self._database.reading() as con:
+            listed = catalogue.series_of(con, str(timeframe))
+            known = {series.symbol: (series.first, series.last) for series in listed}
+            missing = next((symbol for symbol in symbols or () if symbol not in known), None)
+            if missing is not None or not known:
+                raise self._no_series(con, missing, timeframe)
+        return known if symbols is None else {symbol: known[symbol] for symbol in symbols}
 
     def series(self, known: int = -1) -> tuple[int, list[tuple[object, ...]] | None, int]:
         """Return the revision, every series (None where the revision is `known`) and the bytes in use."""
@@ -146,6 +167,42 @@ class CandleRepository:
                 raise self._no_series(con, symbol, timeframe)
         return writer.delete(self._database, keys, start, end)
 
+    def loose(self) -> list[Loose]:
+        """Return the stretches that lie in no pack yet, forming bars not among them."""
+        return self._upkeep.loose()
+
+    def warm(self, progress: Progress | None, *, rebuild: bool) -> int:
+        """Seal every loose stretch, and return the rows that took; with `rebuild`, of everything anew."""
+        if rebuild:
+            self._upkeep.forget_all()
+            self._memory.clear()
+        return self._upkeep.seal(self._upkeep.loose(), progress, wait=True)
+
+    def compact(self, progress: Progress | None) -> int:
+        """Lay all cells in order, in few packs; return the bytes that saved."""
+        return self._upkeep.compact(progress)
+
+    def stats(self) -> dict[str, int | float | str]:
+        """Return figures of the file, the packs and the memory tier, in rows, bytes and counts."""
+        with self._database.reading() as con:
+            found = cells.all_cells(con)
+            rows = sum(series.rows for series in catalogue.all_series(con))
+            pages = con.pragma("page_count") * con.pragma("page_size")
+        files = self._packs.files()
+        sealed = sum(cell.rows for cell in found)
+        return {
+            "rows": rows,
+            "sqlite_bytes": pages,
+            "cells": len(found),
+            "sealed_rows": sealed,
+            "loose_rows": rows - sealed,
+            "packs": len(files),
+            "pack_bytes": sum(files.values()),
+            "dead_pack_bytes": max(0, sum(files.values()) - sealed * ROW_BYTES),
+            "pack_trouble": self._upkeep.trouble or self._upkeep.scanner_trouble,
+            **{f"memory_{name}": value for name, value in self._memory.stats().items()},
+        }
+
     def quarantine(self) -> list[tuple[object, ...]]:
         """Return the rows set aside, oldest first."""
         with self._database.reading() as con:
@@ -156,21 +213,15 @@ class CandleRepository:
         backup.backup(self._database, target, overwrite=overwrite, progress=progress)
 
     def check(self) -> list[str]:
-        """Return what is wrong with the file, in words."""
-        return integrity.check(self._database)
+        """Return what is wrong with the file or the packs, in words."""
+        return integrity.check(self._database, self._packs)
 
-    def _listed(
-        self, con: apsw.Connection, symbols: Sequence[str] | None, timeframe: Timeframe
-    ) -> list[Series]:
-        name = str(timeframe)
-        wanted = catalogue.symbols_of(con, name) if symbols is None else sorted(set(symbols))
-        listed = [catalogue.find(con, symbol, name) for symbol in wanted]
-        for symbol, one in zip(wanted, listed, strict=True):
-            if one is None:
-                raise self._no_series(con, symbol, timeframe)
-        if not listed:
-            raise self._no_series(con, None, timeframe)
-        return [one for one in listed if one is not None]
+    def _mind_forks(self) -> None:
+        """Make what is held in memory anew where this process was forked since."""
+        if self._pid != os.getpid():
+            self._memory.after_fork()
+            self._queries.after_fork()
+            self._pid = os.getpid()
 
     def _no_series(
         self, con: apsw.Connection, symbol: str | None, timeframe: Timeframe | None
@@ -179,26 +230,9 @@ class CandleRepository:
             con, symbol, None if timeframe is None else str(timeframe), self.path.name
         )
 
-    def _why_not_scan(self, bound: int) -> str | None:
-        if bound <= SCAN_ROWS:
-            return f"up to {bound:,} rows"
-        if bound <= SCAN_ROWS_COLD and not self._scanner.running:
-            return f"up to {bound:,} rows, and the scanner is not running yet"
-        return None
 
-    def _scanned(self, request: Request, sql: str) -> pa.Table | None:
-        with self._views.holding(sql) as view:
-            return None if view is None else reader.from_scan(self._scanner.scan(view), request)
-
-    def _same_symbols(self, request: Request) -> bool:
-        with self._database.reading() as con:
-            return tuple(catalogue.symbols_of(con, str(request.timeframe))) == request.symbols
-
-
-def _explained(
-    table: pa.Table, road: Road, reason: str, sql: str, clock: float
-) -> tuple[pa.Table, Explanation]:
-    return table, Explanation(road, table.num_rows, (time.perf_counter() - clock) * 1000, reason, sql)
+def _since(clock: float) -> float:
+    return (time.perf_counter() - clock) * 1000
 
 
 def _as_frame(table: pa.Table) -> pa.Table:

@@ -14,17 +14,14 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import pyarrow as pa
 
-from mdstore.errors import QueryError, ScannerError, StoreClosedError
+from mdstore.errors import ScannerError, StoreClosedError
 
 __all__ = ["Scanner"]
-
-T = TypeVar("T")
 
 IDLE_SECONDS = 300.0
 PIPE_BYTES = 1 << 20  # Linux's limit for everyone; 64 KiB, the default, costs a switch each 1,300 rows
@@ -56,22 +53,7 @@ class Scanner:
 
     def scan(self, view: str) -> pa.Table:
         """Return all rows of a SQLite view, of one snapshot. Raises `ScannerError`."""
-        return self._ask({"scan": view}, _read_table)
-
-    def sql(self, query: str, candles: str | None = None, *, once: bool = False) -> pa.Table:
-        """Return what a read-only DuckDB query gives; `candles` names a view to take the candles from.
-
-        With `once` the view is read a single time, so that a query which names candles twice sees one
-        snapshot.
-        Raises `QueryError` where the query is wrong, `ScannerError` where the process fails.
-        """
-        return self._ask({"sql": query, "candles": candles, "once": once}, _read_table)
-
-    def wanted(self, query: str) -> dict[str, Any] | None:
-        """Return the bounds a query puts on the candles, or None."""
-        answer = self._ask({"where": query}, lambda answer, _: answer)
-        wanted: dict[str, Any] | None = answer["wanted"]
-        return wanted
+        return self._ask({"scan": view})
 
     def close(self) -> None:
         """End the process and wait for it; nothing is answered any more."""
@@ -81,26 +63,26 @@ class Scanner:
             self._closed = True
             self._end()
 
-    def _ask(self, request: dict[str, Any], read: Callable[[dict[str, Any], IO[bytes]], T]) -> T:
+    def _ask(self, request: dict[str, Any]) -> pa.Table:
         if self._owner != os.getpid():
             self._forget()
         with self._lock:
             try:
-                return self._try(request, read)
+                return self._try(request)
             except _DiedError:
                 # Killed, out of memory, or idle just now: the read has changed nothing, so once more.
-                return self._try_last(request, read)
+                return self._try_last(request)
 
-    def _try_last(self, request: dict[str, Any], read: Callable[[dict[str, Any], IO[bytes]], T]) -> T:
+    def _try_last(self, request: dict[str, Any]) -> pa.Table:
         try:
-            return self._try(request, read)
+            return self._try(request)
         except _DiedError as error:
             raise ScannerError(
                 f"the scanner process for {self._file.name} died twice on the same read ({error}). Hint: it "
                 "may be short of memory; read less at a time (start=, end=, columns=)"
             ) from error
 
-    def _try(self, request: dict[str, Any], read: Callable[[dict[str, Any], IO[bytes]], T]) -> T:
+    def _try(self, request: dict[str, Any]) -> pa.Table:
         process = self._started()
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - pipes; for mypy
         done = False
@@ -109,12 +91,12 @@ class Scanner:
             process.stdin.flush()
             _wait(process.stdout)
             answer = _line(process)
-            result = read(answer, process.stdout) if "error" not in answer else None
+            result = _read_table(process.stdout) if "error" not in answer else None
             if "rows" in answer:
                 answer = _line(process)
             done = answer.get("error") != "start"
             if "error" in answer:
-                raise _error(answer)
+                raise ScannerError(f"DuckDB's sqlite scanner failed: {answer['message']}")
             assert result is not None  # noqa: S101 - only an error comes without one; for mypy
         except (OSError, pa.ArrowInvalid, EOFError) as error:
             raise _DiedError(_status(process)) from error
@@ -186,7 +168,7 @@ def _hang_up(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
-def _read_table(_: dict[str, Any], pipe: IO[bytes]) -> pa.Table:
+def _read_table(pipe: IO[bytes]) -> pa.Table:
     with pa.ipc.open_stream(pa.PythonFile(pipe, mode="r")) as stream:
         return stream.read_all()
 
@@ -205,13 +187,6 @@ def _line(process: subprocess.Popen[bytes]) -> dict[str, Any]:
         raise _DiedError(_status(process))
     answer: dict[str, Any] = json.loads(line)
     return answer
-
-
-def _error(answer: dict[str, Any]) -> Exception:
-    message = answer["message"]
-    if answer["error"] == "query":
-        return QueryError(f"{message}\nHint: the tables are candles, series and quarantine")
-    return ScannerError(f"DuckDB's sqlite scanner failed: {message}")
 
 
 def _status(process: subprocess.Popen[bytes]) -> str:

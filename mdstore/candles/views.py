@@ -43,15 +43,18 @@ class Views:
         number, second = next(self._numbers), int(time.time())
         name = NAME.format(second=second, token=self._token, pid=os.getpid(), number=number)
         try:
-            yield name if self._database.mark(f"CREATE VIEW {name} AS {sql}") else None
+            yield name if self._run(f"CREATE VIEW {name} AS {sql}") else None
         finally:
             self._left.add(name)
             self._drop_left()
 
+    def _run(self, sql: str) -> bool:
+        return self._database.note(lambda con: con.execute(sql)) is not None
+
     def _drop_left(self) -> None:
         for name in list(self._left):  # copying, adding and discarding are one step each: no lock
             try:
-                dropped = self._database.mark(f"DROP VIEW IF EXISTS {name}")
+                dropped = self._run(f"DROP VIEW IF EXISTS {name}")
             except StoreClosedError:
                 return  # closed meanwhile; whoever opens the file an hour later drops it
             if dropped:

@@ -5,9 +5,7 @@ line. An answer is a line of JSON; rows follow it as an Arrow IPC stream and one
 whether they are all. The process reads only, and ends at the end of its input or after `IDLE` seconds
 without a request.
 
-Requests: `{"scan": view}` gives the rows of a SQLite view; `{"sql": query, "candles": view or null, "once":
-bool}` runs DuckDB SQL with the table `candles` taken from the view, read but once if so, or from the whole
-file; `{"where": query}` says what such a query wants of the candles.
+The one request is `{"scan": view}`, for the rows of a SQLite view.
 """
 
 from __future__ import annotations
@@ -17,15 +15,12 @@ import os
 import select
 import signal
 import sys
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
 import duckdb
 import pyarrow as pa
-
-from mdstore.candles.pushdown import wanted
 
 __all__ = ["main"]
 
@@ -34,24 +29,9 @@ ROWS_PER_BATCH = 8_192  # small, so that the asking side takes rows while the sc
 SETTINGS = (
     # Several threads each open the file by themselves, and so see several snapshots.
     "SET sqlite_disable_multithreaded_scans = true",
-    "SET TimeZone = 'UTC'",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
 )
-# The conditions are always true: they make the scanner ask for a column, where `count(*)` asks for none and
-# would be given the ROWID, which these tables lack.
-TABLES = {
-    "candles": "SELECT symbol, timeframe, epoch_ms(timestamp)::TIMESTAMPTZ AS timestamp, "
-    "open, high, low, close, volume FROM {source} WHERE timestamp IS NOT NULL",
-    "series": "SELECT symbol, timeframe, epoch_ms(first)::TIMESTAMPTZ AS first, "
-    "epoch_ms(last)::TIMESTAMPTZ AS last, rows, revision FROM {source} WHERE revision IS NOT NULL",
-    "quarantine": "SELECT id, epoch_ms(quarantined_at)::TIMESTAMPTZ AS quarantined_at, symbol, timeframe, "
-    'row, "column", rule, value, record FROM {source}',
-}
-
-
-class _RefusedError(Exception):
-    """A query that is wrong or would write; the text is for the user."""
 
 
 def main() -> None:
@@ -61,7 +41,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=1 << 20)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not garble an answer
     try:
-        connection = _connect(file)
+        connection = _connect()
     except duckdb.Error as error:
         _say(answers, {"error": "start", "message": str(error)})
         return
@@ -77,18 +57,12 @@ def _next_line(idle: float) -> bytes:
     return sys.stdin.buffer.readline() if ready else b""
 
 
-def _connect(file: str) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(config={"temp_directory": _spill_folder()})
+def _connect() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
     load_scanner(connection)
     for setting in SETTINGS:
         connection.execute(setting)
-    connection.execute(f"ATTACH {_text(file)} AS file (TYPE sqlite, READ_ONLY)")
     return connection
-
-
-def _spill_folder() -> str:
-    """Return where large queries spill to: a folder of this user's own, made when it is needed."""
-    return str(Path(tempfile.gettempdir()) / f"mdstore-duckdb-{os.getuid()}")
 
 
 def load_scanner(connection: duckdb.DuckDBPyConnection) -> None:
@@ -107,63 +81,10 @@ def _answer(
     connection: duckdb.DuckDBPyConnection, file: str, request: dict[str, Any], answers: IO[bytes]
 ) -> None:
     try:
-        if "where" in request:
-            _say(answers, {"wanted": _wanted(connection, request["where"])})
-        elif "scan" in request:
-            result = connection.execute("SELECT * FROM sqlite_scan(?, ?)", [file, request["scan"]])
-            _send(answers, result.to_arrow_reader(ROWS_PER_BATCH))
-        else:
-            _send_sql(connection, file, request, answers)
-    except _RefusedError as error:
-        _say(answers, {"error": "query", "message": str(error)})
-    except (RecursionError, UnicodeError) as error:
-        _say(answers, {"error": "query", "message": f"the query cannot be read: {error}"})
+        result = connection.execute("SELECT * FROM sqlite_scan(?, ?)", [file, request["scan"]])
+        _send(answers, result.to_arrow_reader(ROWS_PER_BATCH))
     except duckdb.Error as error:
-        kind = "scan" if "scan" in request else "query"
-        _say(answers, {"error": kind, "message": str(error)})
-
-
-def _send_sql(
-    connection: duckdb.DuckDBPyConnection, file: str, request: dict[str, Any], answers: IO[bytes]
-) -> None:
-    """Run a query over the tables, all of one snapshot: one transaction of the attached file."""
-    _refuse_writing(connection, request["sql"])
-    connection.execute("BEGIN")
-    try:
-        for table, select_ in TABLES.items():
-            scanned = table == "candles" and request["candles"] is not None
-            source = (
-                f"sqlite_scan({_text(file)}, {_text(request['candles'])})" if scanned else f"file.{table}"
-            )
-            # Every scan of a view is a snapshot of its own: candles named twice are read once, and kept.
-            kind = "TABLE" if scanned and request["once"] else "VIEW"
-            connection.execute(f"CREATE TEMP {kind} {table} AS {select_.format(source=source)}")
-        # Whole before it is sent: an error that streaming meets half way comes as "Interrupted!", or not.
-        table = connection.execute(request["sql"]).to_arrow_table()
-        _send(answers, table.to_reader())
-    finally:
-        connection.execute("ROLLBACK")
-
-
-def _refuse_writing(connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    statements = connection.extract_statements(query)
-    if len(statements) != 1:
-        raise _RefusedError(f"one statement at a time, this has {len(statements)}")
-    # DuckDB's own parser tells what would write, attach or set. EXPLAIN is out, too: it can run a COPY.
-    if statements[0].type != duckdb.StatementType.SELECT:
-        raise _RefusedError(
-            f"store.sql only reads, and this is {statements[0].type.name}. "
-            "Hint: store.write and store.delete change candles"
-        )
-
-
-def _wanted(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
-    """Return the bounds a query puts on the candles; none where it is too deep to be looked through."""
-    try:
-        row = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
-        return wanted(json.loads(row[0])) if row else None
-    except (duckdb.Error, RecursionError, UnicodeError):
-        return None
+        _say(answers, {"error": "scan", "message": str(error)})
 
 
 def _send(answers: IO[bytes], reader: pa.RecordBatchReader) -> None:
@@ -185,10 +106,6 @@ def _next_batch(reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
 def _say(answers: IO[bytes], line: dict[str, Any]) -> None:
     answers.write(json.dumps(line).encode() + b"\n")
     answers.flush()
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 if __name__ == "__main__":

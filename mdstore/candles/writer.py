@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import apsw
 import polars as pl
+import pyarrow as pa
 
-from mdstore.candles import catalogue
+from mdstore.candles import catalogue, cells
 from mdstore.candles.catalogue import Series
+from mdstore.candles.cells import FOREVER, Cell
 from mdstore.candles.database import Database, UpdateCounter
+from mdstore.candles.packs import Packs
+from mdstore.candles.sealing import Sealer, closed_rows, positive_zeros
+from mdstore.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
+from mdstore.timeframe import Timeframe
 from mdstore.timestamps import ms_to_datetime
 from mdstore.validation import Checked, Group, OnInvalid, first_error
 
@@ -65,10 +72,23 @@ class WriteResult:
         )
 
 
+# From so many new rows on, a write puts them into a pack as well; fewer wait in the table until they are read.
+SEAL_ROWS = 2_000
+SEAL_LEAST = 32  # of one series in one chunk; a bar or two of many series are a feed, which is left to reads
+SEAL_BATCH = 262_144  # rows held for it at a time
+
+
 def write(
-    database: Database, chunks: Iterable[Checked], on_invalid: OnInvalid, progress: Progress | None
+    database: Database,
+    packs: Packs,
+    chunks: Iterable[Checked],
+    on_invalid: OnInvalid,
+    progress: Progress | None,
 ) -> WriteResult:
-    """Write checked chunks in one transaction; any error, also from `chunks`, leaves the file as it was."""
+    """Write checked chunks in one transaction; any error, also from `chunks`, leaves the file as it was.
+
+    New rows behind the end of their series are sealed from the batch in hand, published with their commit.
+    """
     chunks = iter(chunks)
     # The first chunk is taken before the transaction: most data is one chunk, and nobody else need wait
     # while it is checked.
@@ -76,15 +96,20 @@ def write(
     if first is None:
         return WriteResult()
     _refuse_bad(first, on_invalid)
-    with database.writing() as con:
-        batch = _Batch(con, database.updates, on_invalid)
-        batch.land(first)
-        _report(progress, batch)
-        for chunk in chunks:
-            _refuse_bad(chunk, on_invalid)
-            batch.land(chunk)
+    sealer = _BatchSealer(packs)
+    try:
+        with database.writing() as con:
+            batch = _Batch(con, database.updates, on_invalid, sealer)
+            batch.land(first)
             _report(progress, batch)
-        batch.finish()
+            for chunk in chunks:
+                _refuse_bad(chunk, on_invalid)
+                batch.land(chunk)
+                _report(progress, batch)
+            batch.finish()
+    except BaseException:
+        sealer.discard()
+        raise
     return batch.result()
 
 
@@ -97,6 +122,8 @@ def delete(database: Database, keys: Iterable[tuple[str, str]], start: int, end:
             con.execute(DELETE, (symbol, timeframe, start, end))
             deleted = con.changes()
             if deleted:
+                for cell in cells.covering(con, symbol, timeframe, start, end - 1):
+                    cells.forget(con, cell)
                 at_revision = at_revision or catalogue.bump(con)
                 catalogue.recount(con, symbol, timeframe, deleted, at_revision)
             total += deleted
@@ -121,6 +148,7 @@ class _Seen:
     changed: bool = False
     first: int | None = None
     last: int | None = None
+    end: int | None = None
     runs: list[pl.Series] = field(default_factory=list)
 
     def again(self, times: pl.Series) -> pl.Series | None:
@@ -133,8 +161,11 @@ class _Seen:
 class _Batch:
     """The state of one write transaction."""
 
-    def __init__(self, con: apsw.Connection, updates: UpdateCounter, on_invalid: OnInvalid) -> None:
+    def __init__(
+        self, con: apsw.Connection, updates: UpdateCounter, on_invalid: OnInvalid, sealer: _BatchSealer
+    ) -> None:
         self._con = con
+        self._sealer = sealer
         self._updates = updates
         self._keep_bad = on_invalid == "quarantine"
         self._seen: dict[tuple[str, str], _Seen] = {}
@@ -160,6 +191,7 @@ class _Batch:
             assert seen.last is not None  # noqa: S101
             grown = Series(symbol, timeframe, seen.first, seen.last, seen.inserted, at_revision)
             catalogue.grow(self._con, grown)
+        cells.insert(self._con, self._sealer.finish())
 
     def result(self) -> WriteResult:
         """Return the counts so far."""
@@ -184,7 +216,10 @@ class _Batch:
             self._upsert(group, rows.filter(again))
             self._counts["duplicates"] += int(again.sum())
             rows = rows.filter(~again)
+        end = self._end_of(group, seen) if len(rows) >= SEAL_LEAST else None
         inserted, updated = self._upsert(group, rows)
+        if inserted and end is not None:
+            self._sealer.take(group, rows.filter(rows["timestamp"] > end) if end >= times[0] else rows)
         self._counts["inserted"] += inserted
         self._counts["updated"] += updated
         self._counts["unchanged"] += len(rows) - inserted - updated
@@ -193,10 +228,33 @@ class _Batch:
         seen.first = times[0] if seen.first is None else min(seen.first, times[0])
         seen.last = times[-1] if seen.last is None else max(seen.last, times[-1])
 
+    def _end_of(self, group: Group, seen: _Seen) -> int:
+        """Return the last time of a series so far; what comes behind it is all that there is there."""
+        if seen.end is None:
+            stored = catalogue.find(self._con, group.symbol, group.timeframe)
+            seen.end = -FOREVER if stored is None else stored.last
+        return seen.end if seen.last is None else max(seen.end, seen.last)
+
     def _upsert(self, group: Group, rows: pl.DataFrame) -> tuple[int, int]:
-        """Write rows of one series, and return how many were inserted and how many updated."""
+        """Write rows of one series, and return how many were inserted and how many updated.
+
+        A cell over rows that change is forgotten; one over rows that are as they were stays.
+        """
         if not len(rows):
             return 0, 0
+        first, last = rows["timestamp"][0], rows["timestamp"][-1]
+        over = cells.covering(self._con, group.symbol, group.timeframe, first, last)
+        if not over:
+            return self._upsert_rows(group, rows)
+        inserted = updated = 0
+        for cell, part in _by_cell(rows, over):
+            new, changed = self._upsert_rows(group, part)
+            inserted, updated = inserted + new, updated + changed
+            if cell is not None and (new or changed):
+                cells.forget(self._con, cell)
+        return inserted, updated
+
+    def _upsert_rows(self, group: Group, rows: pl.DataFrame) -> tuple[int, int]:
         before, counted = self._con.total_changes(), self._updates.count
         key = [group.symbol, group.timeframe]
         for statement, values in _statements(rows):
@@ -204,12 +262,89 @@ class _Batch:
         changes, updated = self._con.total_changes() - before, self._updates.count - counted
         if changes:
             self._seen[group.symbol, group.timeframe].changed = True
+            self._sealer.spoil(group, rows["timestamp"][0], rows["timestamp"][-1])
         return changes - updated, updated
 
     def _quarantine(self, bad: pl.DataFrame) -> None:
         now = int(time.time() * 1000)
         order = ("symbol", "timeframe", "row", "column", "rule", "value", "record")
         self._con.executemany(QUARANTINE, ((now, *row) for row in bad.select(order).iter_rows()))
+
+
+class _BatchSealer:
+    """Seals the new rows of one write, if they are many; the packs are no reason for a write to fail."""
+
+    def __init__(self, packs: Packs) -> None:
+        self._packs = packs
+        self._sealer = Sealer(packs, batch_rows=SEAL_BATCH)
+        self._now = int(time.time() * 1000)
+        self._broken = False
+        self._spoiled: list[tuple[str, str, int, int]] = []
+        self._taken: dict[tuple[str, str], int] = {}
+
+    def spoil(self, group: Group, first: int, last: int) -> None:
+        """Leave out what was taken of a series, where a later chunk of the same write changes it."""
+        if first <= self._taken.get((group.symbol, group.timeframe), -FOREVER):
+            self._spoiled.append((group.symbol, group.timeframe, first, last))
+
+    def take(self, group: Group, rows: pl.DataFrame) -> None:
+        """Take the rows of a series behind its end, as far as their bars have ended."""
+        batch = _batch(rows)
+        closed = closed_rows(batch, Timeframe.parse(group.timeframe), self._now)
+        if closed and not self._broken:
+            self._taken[group.symbol, group.timeframe] = rows["timestamp"][-1]
+            try:
+                self._sealer.add(
+                    group.symbol, group.timeframe, -FOREVER, FOREVER, positive_zeros(batch.slice(0, closed))
+                )
+            except OSError:
+                self._give_up()
+
+    def finish(self) -> list[Cell]:
+        """Return the cells of the pack, which is on disk; none if it was not worth one or could not be."""
+        try:
+            if self._sealer.rows >= SEAL_ROWS and not self._broken:
+                return [cell for cell in self._sealer.finish() if not self._is_spoiled(cell)]
+        except OSError:
+            self._give_up()
+        return []
+
+    def _is_spoiled(self, cell: Cell) -> bool:
+        return any(
+            (symbol, timeframe) == (cell.symbol, cell.timeframe) and first < cell.end and last >= cell.start
+            for symbol, timeframe, first, last in self._spoiled
+        )
+
+    def discard(self) -> None:
+        """Take the pack back."""
+        with contextlib.suppress(OSError):
+            self._sealer.discard()
+
+    def _give_up(self) -> None:
+        # A full disk, or a folder that cannot be written: the rows are in SQLite, and are read from there.
+        self._broken = True
+        self.discard()
+
+
+def _batch(rows: pl.DataFrame) -> pa.RecordBatch:
+    """Return the columns of a group as a record batch of the schema, without a copy."""
+    arrays = [rows[name].rechunk().to_arrow() for name in CANDLE_COLUMNS]
+    return pa.RecordBatch.from_arrays([arrays[0].view(TIMESTAMP), *arrays[1:]], schema=CANDLE)
+
+
+def _by_cell(rows: pl.DataFrame, over: Sequence[Cell]) -> Iterator[tuple[Cell | None, pl.DataFrame]]:
+    """Cut sorted rows at the ends of cells; yield each part with the cell that covers it, if one does."""
+    times = rows["timestamp"]
+    bounds = sorted({bound for cell in over for bound in (cell.start, cell.end)})
+    at = 0
+    for bound, place in zip((*bounds, None), (*times.search_sorted(pl.Series(bounds, dtype=pl.Int64)), len(rows)), strict=True):
+        if place > at:
+            first = times[at]
+            cell = next((cell for cell in over if cell.start <= first < cell.end), None)
+            yield cell, rows.slice(at, place - at)
+            at = place
+        if bound is None:
+            return
 
 
 def _statements(rows: pl.DataFrame) -> Iterator[tuple[str, list[object]]]:

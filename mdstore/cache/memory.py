@@ -1,0 +1,83 @@
+"""The memory tier: assembled answers, bounded in bytes, the least recently used leaving first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from typing import Any, Protocol
+
+from cachetools import LRUCache
+
+__all__ = ["MemoryTier", "Sized"]
+
+
+class Sized(Protocol):
+    """What can be kept: it says how many bytes of memory it holds."""
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of memory it holds; what it shares with a mapped file is not among them."""
+
+
+class MemoryTier:
+    """Values by key, up to `limit` bytes in all; 0 keeps nothing. Threads may share it.
+
+    >>> tier = MemoryTier(0)
+    >>> tier.get("KRW-BTC") is None, tier.stats()["misses"]
+    (True, 1)
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._values: LRUCache[Hashable, Any] = LRUCache(limit, getsizeof=lambda value: int(value.bytes))
+        self._lock = threading.Lock()
+        self._hits = self._misses = 0
+
+    def get(self, key: Hashable) -> Any:
+        """Return the value, or None; the caller says by `count` whether it could be used."""
+        with self._lock:
+            value = self._values.get(key)
+            if value is None:
+                self._misses += 1
+            return value
+
+    def hit(self) -> None:
+        """Count a value that was there and current."""
+        self._hits += 1
+
+    def stale(self) -> None:
+        """Count a value that was there and no longer current."""
+        self._misses += 1
+
+    def put(self, key: Hashable, value: Sized) -> None:
+        """Keep a value in place of an older one; one that is larger than the whole tier is not kept."""
+        with self._lock:
+            self._values.pop(key, None)
+            if value.bytes <= self._values.maxsize:
+                self._values[key] = value
+
+    def drop(self, key: Hashable) -> None:
+        """Forget a value."""
+        with self._lock:
+            self._values.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._values.clear()
+
+    def after_fork(self) -> None:
+        """Go on in a forked child, whose parent's threads may have held the lock."""
+        self._lock = threading.Lock()
+
+    def stats(self) -> dict[str, int | float]:
+        """Return hits, misses, their rate, entries, bytes and the limit."""
+        with self._lock:
+            hits, misses = self._hits, self._misses
+            return {
+                "hits": hits,
+                "misses": misses,
+                "hit_rate": hits / (hits + misses) if hits + misses else 0.0,
+                "entries": len(self._values),
+                "bytes": int(self._values.currsize),
+                "limit": int(self._values.maxsize),
+            }

@@ -1,0 +1,435 @@
+"""Reading candles: from memory, else from mapped packs and what is loose in the table, all of one moment.
+
+An answer is assembled in one read transaction: what its cells say is true in it, and what they do not cover
+is read from the table in the same. So it is of one revision, whoever writes meanwhile. A series that is held
+in memory is current as long as its revision in the file is the one it was assembled at (3 us to ask).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import apsw
+import polars as pl
+import pyarrow as pa
+
+from mdstore.cache.memory import MemoryTier
+from mdstore.candles import catalogue, cells, reader
+from mdstore.candles.catalogue import Series
+from mdstore.candles.cells import FOREVER, Cell
+from mdstore.candles.columns import Panel, Piece, SeriesView, Stretch, as_frame
+from mdstore.candles.database import Database
+from mdstore.candles.packs import Pack, PackLostError, Packs
+from mdstore.candles.reader import Request
+from mdstore.candles.sealing import closed_rows
+from mdstore.candles.upkeep import Hand, Loose, Upkeep, loose_of
+from mdstore.schema import LONG_CANDLE
+from mdstore.timeframe import Timeframe
+
+__all__ = ["Answer", "Columnar"]
+
+REVISION = "SELECT revision FROM revision"
+REVISION_OF = "SELECT revision FROM series WHERE symbol = ? AND timeframe = ?"
+# Loose rows of a series that are read along with its cells each time it has changed: a millisecond of them.
+LOOSE_ROWS = 2_000
+# From so many on, the bars at the end of a series that have ended are sealed by whoever reads them.
+TAIL_ROWS = 256
+# A small read of a series that is mostly loose goes straight to the table, until such reads have taken as
+# many rows as sealing the series would.
+STRAIGHT_ROWS = 20_000
+FEW = 16  # series whose cells are asked for one by one
+ATTEMPTS = 4
+USE_SECONDS = 3_600.0
+LITTLE = "most of it is loose, and little of it is wanted"
+
+
+@dataclass(slots=True)
+class Answer:
+    """Candles that were read, whichever way; nothing is copied that need not be."""
+
+    source: SeriesView | Panel | pa.Table
+    low: int
+    high: int
+    columns: tuple[str, ...]
+    tiers: tuple[str, ...]
+    views: Sequence[SeriesView] = ()
+    reason: str = ""
+    sql: str = ""
+    listed: Sequence[str] = ()
+
+    @property
+    def rows(self) -> int:
+        """The number of candles."""
+        return self.high - self.low
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols, sorted; of several, those without a candle in the range are among them."""
+        if isinstance(self.source, pa.Table):
+            return list(self.listed)
+        return [view.symbol for view in self.views]
+
+    @property
+    def ends(self) -> list[int]:
+        """The row numbers at which each symbol's rows end."""
+        if isinstance(self.source, Panel):
+            return self.source.ends
+        if isinstance(self.source, pa.Table):
+            return list(accumulate(map(len, self.source.column(0).chunks)))
+        return [self.rows]
+
+    def verify(self) -> None:
+        """Compare the rows with their digests, those that were not yet. Raises `PackLostError`."""
+        if isinstance(self.source, SeriesView):
+            self.source.verify(self.low, self.high)
+        elif isinstance(self.source, Panel):
+            self.source.verify()
+
+    def why(self) -> str:
+        """Say what the answer is made of, or why it came straight from the table."""
+        return self.reason or _pieces_text(self.views)
+
+    def table(self) -> pa.Table:
+        """Return them as an Arrow table."""
+        whole = self.source if isinstance(self.source, pa.Table) else self.source.table
+        cut = whole if self.rows == whole.num_rows else whole.slice(self.low, self.rows)
+        return cut if tuple(cut.column_names) == self.columns else cut.select(list(self.columns))
+
+    def panel(self) -> Panel | None:
+        """Return them as a panel, whose rows are yet to be verified; None where they came straight."""
+        if isinstance(self.source, SeriesView):
+            return Panel([Stretch(self.source, self.low, self.high)])
+        return self.source if isinstance(self.source, Panel) else None
+
+    def frame(self) -> pl.DataFrame:
+        """Return them as a Polars frame of the caller's own."""
+        source = self.source
+        if isinstance(source, Panel):
+            whole = source.frame if "symbol" in self.columns else source.value_frame
+        else:
+            whole = as_frame(source) if isinstance(source, pa.Table) else source.frame
+        cut = whole.clone() if self.rows == len(whole) else whole.slice(self.low, self.rows)
+        return cut if tuple(cut.columns) == self.columns else cut[list(self.columns)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A series as it is now: in memory, or these cells and the rest loose."""
+
+    series: Series
+    view: SeriesView | None
+    found: list[Cell]
+
+    @property
+    def left(self) -> int:
+        """The candles that no cell covers; none where the series is in memory."""
+        return 0 if self.view else self.series.rows - sum(cell.rows for cell in self.found)
+
+
+class _TableOnlyError(Exception):
+    """The packs are of no use to a read; the message says why."""
+
+
+class Columnar:
+    """The reading side of one file."""
+
+    def __init__(
+        self,
+        database: Database,
+        packs: Packs,
+        upkeep: Upkeep,
+        memory: MemoryTier,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._packs = packs
+        self._upkeep = upkeep
+        self._memory = memory
+        self._clock = clock
+        self._straight_rows: dict[tuple[str, str], int] = {}
+
+    def read(self, request: Request, *, verify: bool = True) -> Answer:
+        """Answer a request; without `verify`, whoever uses the answer verifies what it uses.
+
+        Raises `NoSuchSeriesError`.
+        """
+        reason = "the packs cannot be used just now"
+        for _ in range(ATTEMPTS):
+            try:
+                answer = self._panel(request) if request.is_long else self._series(request)
+                if answer is not None and verify:
+                    answer.verify()
+            except PackLostError as lost:
+                self.lose(lost)
+            except _TableOnlyError as error:
+                reason = str(error)
+                break
+            else:
+                if answer is not None:
+                    return answer
+        with self._database.reading() as con:
+            return self._straight(con, self._listed(con, request), request, reason)
+
+    def gather(
+        self,
+        con: apsw.Connection,
+        listed: Sequence[Series],
+        timeframe: Timeframe,
+        start: int,
+        end: int,
+        *,
+        straight: bool = False,
+    ) -> pa.Table | list[Loose]:
+        """Return series as a long table, inside the caller's transaction; or what must be sealed first.
+
+        With `straight` they come from the table, whatever that takes. Raises `PackLostError`, to be told to `lose`.
+        """
+        if straight:
+            request = Request(None, timeframe, tuple(LONG_CANDLE.names), start, end)
+            return reader.read_rows(con, request, [series.symbol for series in listed])
+        plan = self._planned(con, listed, timeframe)
+        loose = self._too_loose(plan, start, end)
+        if loose:
+            return loose
+        views = self._views(con, plan, start, end)
+        panel = Panel([Stretch(view, *view.within(start, end, None)) for view in views])
+        panel.verify()
+        self._use(views)
+        return panel.table
+
+    def lose(self, lost: PackLostError) -> None:
+        """Take note that a pack is lost."""
+        self._upkeep.lose(lost)
+        self._memory.clear()
+
+    def _series(self, request: Request) -> Answer | None:
+        assert request.symbols is not None  # noqa: S101 - only a long answer is of every symbol; for mypy
+        symbol, timeframe = request.symbols[0], str(request.timeframe)
+        view: SeriesView | None = self._memory.get((timeframe, symbol))
+        if view is not None:
+            row = self._database.peek(REVISION_OF, (symbol, timeframe))
+            if row is not None and row[0] == view.revision and view.intact():
+                self._memory.hit()
+                return self._of_view(view, request, ("memory",))
+            self._memory.stale()
+        with self._database.reading() as con:
+            series = catalogue.find(con, symbol, timeframe)
+            if series is None:
+                raise catalogue.no_such_series(con, symbol, timeframe, self._database.path.name)
+            plan = self._planned(con, [series], request.timeframe)
+            if self._goes_straight(plan, request):
+                return self._straight(con, [series], request, LITTLE)
+            loose = self._too_loose(plan, request.start, request.end)
+            views = [] if loose else self._views(con, plan, request.start, request.end)
+        if loose:
+            return self._seal(loose)
+        self._seal_tails(views, request.timeframe)
+        return self._of_view(views[0], request, _tiers(views))
+
+    def _of_view(self, view: SeriesView, request: Request, tiers: tuple[str, ...]) -> Answer:
+        low, high = view.within(request.start, request.end, request.limit)
+        self._use([view])
+        return Answer(view, low, high, request.columns, tiers, [view])
+
+    def _panel(self, request: Request) -> Answer | None:
+        key = (str(request.timeframe), request.symbols, request.start, request.end, request.limit)
+        panel: Panel | None = self._memory.get(key)
+        if panel is not None:
+            row = self._database.peek(REVISION)
+            if row is not None and row[0] == panel.revision and panel.intact():
+                self._memory.hit()
+                return self._of_panel(panel, request, ("memory",))
+            self._memory.stale()
+        with self._database.reading() as con:
+            revision = catalogue.revision(con)
+            listed = self._listed(con, request)
+            plan = self._planned(con, listed, request.timeframe)
+            if self._goes_straight(plan, request):
+                return self._straight(con, listed, request, LITTLE)
+            loose = self._too_loose(plan, request.start, request.end)
+            views = [] if loose else self._views(con, plan, request.start, request.end)
+        if loose:
+            return self._seal(loose)
+        self._seal_tails(views, request.timeframe)
+        window = request.start, request.end, request.limit
+        panel = Panel([Stretch(view, *view.within(*window)) for view in views], revision)
+        self._memory.put(key, panel)
+        return self._of_panel(panel, request, _tiers(views))
+
+    def _of_panel(self, panel: Panel, request: Request, tiers: tuple[str, ...]) -> Answer:
+        views = [stretch.view for stretch in panel.stretches]
+        self._use(views)
+        return Answer(panel, 0, panel.rows, request.columns, tiers, views)
+
+    def _seal(self, loose: Sequence[Loose]) -> None:
+        """Seal what a read needs, so that it can be tried again."""
+        if not self._upkeep.seal(loose):
+            raise _TableOnlyError(self._upkeep.trouble or "nothing could be sealed: somebody writes")
+
+    def _use(self, views: Sequence[SeriesView]) -> None:
+        now = self._clock()
+        for view in views:
+            if now >= view.noted_until:
+                view.noted_until = now + USE_SECONDS
+                self._upkeep.use([piece.cell for piece in view.pieces if piece.cell is not None])
+
+    def _planned(self, con: apsw.Connection, listed: Sequence[Series], timeframe: Timeframe) -> list[_Plan]:
+        """Say of each series whether it is in memory as it is now, or which cells it has."""
+        name, seen = str(timeframe), dict[str, bool]()
+        held = [self._held(series, seen) for series in listed]
+        missing = [series for series, view in zip(listed, held, strict=True) if view is None]
+        found = self._cells(con, missing, name)
+        return [
+            _Plan(series, view, found.get(series.symbol, []) if view is None else [])
+            for series, view in zip(listed, held, strict=True)
+        ]
+
+    def _held(self, series: Series, seen: dict[str, bool]) -> SeriesView | None:
+        view: SeriesView | None = self._memory.get((series.timeframe, series.symbol))
+        current = view is not None and view.revision == series.revision and _intact(view, seen)
+        return view if current else None
+
+    def _cells(self, con: apsw.Connection, listed: Sequence[Series], timeframe: str) -> dict[str, list[Cell]]:
+        if len(listed) > FEW:
+            return cells.cells_of_timeframe(con, timeframe)
+        return {series.symbol: cells.cells_of(con, series.symbol, timeframe) for series in listed}
+
+    def _goes_straight(self, plan: Sequence[_Plan], request: Request) -> bool:
+        """Tell whether a read is so small beside what would have to be sealed that the table answers it."""
+        left = sum(one.left for one in plan)
+        if left <= LOOSE_ROWS * len(plan):
+            return False
+        bound = reader.row_bound(request, [one.series for one in plan])
+        if bound > STRAIGHT_ROWS:
+            return False
+        key = (str(request.timeframe), tuple(one.series.symbol for one in plan))
+        self._straight_rows[key] = self._straight_rows.get(key, 0) + bound
+        return self._straight_rows[key] < left
+
+    def _too_loose(self, plan: Sequence[_Plan], start: int, end: int) -> list[Loose]:
+        """Return the loose stretches in a range of those series that have too much of it to read along."""
+        now, loose = int(self._clock() * 1000), []
+        for one in plan:
+            if one.left > LOOSE_ROWS:
+                pieces = loose_of(one.series, one.found, now=now, start=start, end=end)
+                if sum(piece.rows for piece in pieces) > LOOSE_ROWS:
+                    loose += pieces
+        return loose
+
+    def _views(
+        self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int
+    ) -> list[SeriesView]:
+        packs: dict[str, Pack] = {}
+        return [one.view or self._assembled(con, one, start, end, packs) for one in plan]
+
+    def _assembled(
+        self, con: apsw.Connection, one: _Plan, start: int, end: int, packs: dict[str, Pack]
+    ) -> SeriesView:
+        """Put a series together; kept in memory where it is whole, and then counted against the catalogue."""
+        series, whole = one.series, one.left <= LOOSE_ROWS
+        window = (-FOREVER, FOREVER) if whole else (start, end)
+        view = SeriesView(series.symbol, series.revision, list(self._pieces(con, one, window, packs)))
+        if whole:
+            if view.rows != series.rows:
+                # Another program has written to the table: it is the truth, whatever it holds.
+                raise _TableOnlyError("the catalogue does not agree with the candles; see `mdstore check`")
+            self._memory.put((series.timeframe, series.symbol), view)
+        return view
+
+    def _pieces(
+        self,
+        con: apsw.Connection,
+        one: _Plan,
+        window: tuple[int, int],
+        packs: dict[str, Pack],
+    ) -> Iterator[Piece]:
+        series, left, (at, end) = one.series, one.left, window
+        for cell in one.found:
+            if cell.end <= at or cell.start >= end:
+                continue
+            if left and cell.start > at:
+                loose = reader.read_range(con, series.symbol, series.timeframe, at, cell.start)
+                left -= loose.num_rows
+                if loose.num_rows:
+                    yield Piece.of(loose)
+            pack = packs.get(cell.pack) or packs.setdefault(cell.pack, self._packs.open(cell.pack))
+            yield Piece.of(pack.rows(cell.batch, cell.offset, cell.rows), cell, pack)
+            at = cell.end
+        if left and at < end:
+            loose = reader.read_range(con, series.symbol, series.timeframe, at, end)
+            if loose.num_rows:
+                yield Piece.of(loose)
+
+    def _seal_tails(self, views: Sequence[SeriesView], timeframe: Timeframe) -> None:
+        """Seal loose rows that were read just now, where they have become many or lie between cells."""
+        now = int(self._clock() * 1000)
+        hands, worth = [], False
+        for view in views:
+            for hand, enough in _hands(view, timeframe, now):
+                hands.append(hand)
+                worth = worth or enough
+        if worth:
+            self._upkeep.seal_hands(hands)
+
+    def _straight(
+        self, con: apsw.Connection, listed: Sequence[Series], request: Request, reason: str
+    ) -> Answer:
+        symbols = [series.symbol for series in listed]
+        table = reader.read_rows(con, request, symbols)
+        sql = reader.rows_sql(request)
+        return Answer(table, 0, table.num_rows, request.columns, ("sqlite",), (), reason, sql, symbols)
+
+    def _listed(self, con: apsw.Connection, request: Request) -> list[Series]:
+        name, file = str(request.timeframe), self._database.path.name
+        listed = catalogue.series_of(con, name)
+        if request.symbols is None:
+            if not listed:
+                raise catalogue.no_such_series(con, None, name, file)
+            return listed
+        known = {series.symbol: series for series in listed}
+        missing = next((symbol for symbol in request.symbols if symbol not in known), None)
+        if missing is not None:
+            raise catalogue.no_such_series(con, missing, name, file)
+        return [known[symbol] for symbol in request.symbols]
+
+
+def _pieces_text(views: Sequence[SeriesView]) -> str:
+    """Say what an answer is made of."""
+    found = [piece for view in views for piece in view.pieces]
+    sealed = sum(piece.cell is not None for piece in found)
+    loose = sum(piece.rows.num_rows for piece in found if piece.cell is None)
+    packs = len({pack.name for view in views for pack in view.packs})
+    return f"{sealed:,} cells in {packs:,} packs, {loose:,} loose rows"
+
+
+def _tiers(views: Sequence[SeriesView]) -> tuple[str, ...]:
+    packs = any(view.packs for view in views)
+    loose = any(piece.cell is None for view in views for piece in view.pieces)
+    return (*(("packs",) if packs else ()), *(("sqlite",) if loose or not packs else ()))
+
+
+def _intact(view: SeriesView, seen: dict[str, bool]) -> bool:
+    """Tell whether the packs of a view are; each is asked about once for all views."""
+    for pack in view.packs:
+        if pack.name not in seen:
+            seen[pack.name] = pack.intact()
+    return all(seen[pack.name] for pack in view.packs)
+
+
+def _hands(view: SeriesView, timeframe: Timeframe, now: int) -> Iterator[tuple[Hand, bool]]:
+    """Yield the loose rows of a view that could be sealed, and whether they are enough for a pack."""
+    for at, piece in enumerate(view.pieces):
+        if piece.cell is not None:
+            continue
+        before, after = (view.pieces[place].cell if 0 <= place < len(view.pieces) else None for place in (at - 1, at + 1))
+        count = piece.rows.num_rows if after else closed_rows(piece.rows, timeframe, now)
+        if count < TAIL_ROWS // 4 and after is None:
+            continue
+        start = before.end if before else -FOREVER
+        end = after.start if after else FOREVER
+        hand = Hand(view.symbol, str(timeframe), start, end, view.revision, piece.rows.slice(0, count))
+        yield hand, after is not None or count >= TAIL_ROWS

@@ -1,0 +1,286 @@
+"""Candles as they lie in memory: a series of mapped and loose pieces, and many series under each other."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+import polars as pl
+import pyarrow as pa
+
+from mdstore.candles.cells import FOREVER, Cell
+from mdstore.candles.packs import Pack
+from mdstore.schema import CANDLE, LONG_CANDLE, SYMBOL
+
+__all__ = ["Panel", "Piece", "SeriesView", "Stretch", "long_table", "symbol_array"]
+
+# What the objects around the columns take, about; measured with tracemalloc over 10,000 views.
+VIEW_BYTES = 3_000
+PIECE_BYTES = 1_500
+ROW_BYTES = 8 * len(CANDLE)
+# Up to so many rows of many pieces are put together (3 ms), which everything after it is quicker for; more
+# are left where they are.
+GATHER_ROWS = 1_000_000
+
+
+@dataclass(slots=True)
+class Piece:
+    """Adjacent rows of a series: those of a cell in a mapped pack, or loose ones read from the table."""
+
+    rows: pa.RecordBatch
+    times: memoryview
+    cell: Cell | None = None
+    pack: Pack | None = None
+
+    @classmethod
+    def of(cls, rows: pa.RecordBatch, cell: Cell | None = None, pack: Pack | None = None) -> Piece:
+        """Make a piece of at least one row."""
+        column = rows.column(0)
+        values = memoryview(column.buffers()[1]).cast("q")
+        return cls(rows, values[column.offset : column.offset + rows.num_rows], cell, pack)
+
+    def verify(self, start: int, end: int) -> None:
+        """Compare rows with the digests of their cell. Raises `PackLostError`."""
+        if self.cell is not None and self.pack is not None:
+            self.pack.verify(self.cell.place, self.cell.digests, self.cell.rows, start, end)
+
+
+class SeriesView:
+    """One whole series at one revision. Its rows are verified when they are asked for, and never changed."""
+
+    def __init__(self, symbol: str, revision: int, pieces: Sequence[Piece]) -> None:
+        self.symbol = symbol
+        self.revision = revision
+        self.pieces = tuple(pieces)
+        self.offsets = (0, *accumulate(piece.rows.num_rows for piece in pieces))
+        self.packs = tuple({piece.pack.name: piece.pack for piece in pieces if piece.pack}.values())
+        self._firsts = [piece.times[0] for piece in pieces]
+        self.noted_until = 0.0
+        """Until when its cells need not be noted as read again."""
+
+    @property
+    def rows(self) -> int:
+        """The number of candles."""
+        return self.offsets[-1]
+
+    @cached_property
+    def bytes(self) -> int:
+        """The bytes of memory it holds besides the map."""
+        loose = sum(piece.rows.num_rows for piece in self.pieces if piece.cell is None)
+        return VIEW_BYTES + PIECE_BYTES * len(self.pieces) + ROW_BYTES * loose
+
+    def intact(self) -> bool:
+        """Tell whether every pack it lies in is still the file that was mapped."""
+        return all(pack.intact() for pack in self.packs)
+
+    def within(self, start: int, end: int, limit: int | None) -> tuple[int, int]:
+        """Return the row numbers `[low, high)` of the latest `limit` bars that start in `[start, end)`."""
+        low = 0 if start <= -FOREVER else self._place(start)
+        high = self.rows if end >= FOREVER else max(low, self._place(end))
+        return (low if limit is None else max(low, high - limit)), high
+
+    def verify(self, low: int, high: int) -> None:
+        """Compare rows with their digests, those that were not yet. Raises `PackLostError`."""
+        for piece, offset in zip(self.pieces, self.offsets, strict=False):
+            if offset < high and low < offset + piece.rows.num_rows:
+                piece.verify(max(0, low - offset), min(piece.rows.num_rows, high - offset))
+
+    def parts(self, low: int, high: int) -> list[pa.RecordBatch]:
+        """Return rows as batches that share memory with the pieces."""
+        return [
+            piece.rows.slice(max(0, low - offset), min(piece.rows.num_rows, high - offset) - max(0, low - offset))
+            for piece, offset in zip(self.pieces, self.offsets, strict=False)
+            if offset < high and low < offset + piece.rows.num_rows
+        ]
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The whole series as an Arrow table, sharing memory with the pieces."""
+        return pa.Table.from_batches([piece.rows for piece in self.pieces], schema=CANDLE)
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """The whole series as a Polars frame, sharing memory with the pieces."""
+        return as_frame(self.table)
+
+    def _place(self, time: int) -> int:
+        """Return how many candles start before `time`."""
+        at = bisect_right(self._firsts, time) - 1
+        return 0 if at < 0 else self.offsets[at] + bisect_left(self.pieces[at].times, time)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Rows `[low, high)` of one series, as a part of an answer."""
+
+    view: SeriesView
+    low: int
+    high: int
+
+    def narrowed(self, start: int, end: int) -> Stretch:
+        """Return the part of it that starts in `[start, end)`."""
+        low, high = self.view.within(start, end, None)
+        return Stretch(self.view, max(low, self.low), max(min(high, self.high), max(low, self.low)))
+
+
+class Panel:
+    """Stretches of many series of one timeframe under each other, sorted by symbol.
+
+    `ends` are the row numbers at which each symbol's rows end.
+    """
+
+    def __init__(self, stretches: Sequence[Stretch], revision: int = -1) -> None:
+        self.revision = revision
+        self.stretches = tuple(stretches)
+        self.symbols = [stretch.view.symbol for stretch in stretches]
+        self.ends = list(accumulate(stretch.high - stretch.low for stretch in stretches))
+        self._verified = False
+
+    @property
+    def rows(self) -> int:
+        """The number of candles."""
+        return self.ends[-1] if self.ends else 0
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of memory it can come to hold: symbols as codes, the values if they are put together."""
+        gathered = ROW_BYTES * self.rows if self._is_small else 0
+        return VIEW_BYTES + 200 * len(self.stretches) + 8 * self.rows + gathered
+
+    @cached_property
+    def packs(self) -> tuple[Pack, ...]:
+        """The packs it lies in."""
+        return tuple({p.name: p for stretch in self.stretches for p in stretch.view.packs}.values())
+
+    def intact(self) -> bool:
+        """Tell whether every pack it lies in is still the file that was mapped."""
+        return all(pack.intact() for pack in self.packs)
+
+    def verify(self) -> None:
+        """Compare all rows with their digests, those that were not yet. Raises `PackLostError`."""
+        if not self._verified:
+            for stretch in self.stretches:
+                stretch.view.verify(stretch.low, stretch.high)
+            self._verified = True
+
+    @cached_property
+    def values(self) -> pa.Table:
+        """The columns besides the symbol, in as few pieces as they come."""
+        table = pa.Table.from_batches(self._batches(), schema=CANDLE)
+        return table.combine_chunks() if self._is_small else table
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """All columns as an Arrow table of the schema `LONG_CANDLE`."""
+        return long_table(self.values, self.symbols, self.ends)
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """All columns as a Polars frame, the symbol first."""
+        return self.value_frame.clone().insert_column(0, self._symbols_of(self.values))
+
+    @cached_property
+    def value_frame(self) -> pl.DataFrame:
+        """The columns besides the symbol as a Polars frame."""
+        return as_frame(self.values)
+
+    def narrowed(self, symbols: Container[str] | None, start: int, end: int) -> Panel:
+        """Return the part of some symbols, in a range of time."""
+        kept = [one for one in self.stretches if symbols is None or one.view.symbol in symbols]
+        return Panel([one.narrowed(start, end) for one in kept], self.revision)
+
+    def head(self, rows: int) -> Panel:
+        """Return the first rows."""
+        kept, left = [], rows
+        for one in self.stretches:
+            if left <= 0:
+                break
+            kept.append(Stretch(one.view, one.low, min(one.high, one.low + left)))
+            left -= one.high - one.low
+        return Panel(kept, self.revision)
+
+    @property
+    def _is_small(self) -> bool:
+        return self.rows <= GATHER_ROWS
+
+    def _batches(self) -> list[pa.RecordBatch]:
+        """Return the rows as batches; those that lie behind each other in a pack come as one."""
+        merged: list[pa.RecordBatch] = []
+        run: tuple[Pack, int, int, int] | None = None  # pack, batch, first row, end
+        for stretch in self.stretches:
+            view = stretch.view
+            for piece, at in zip(view.pieces, view.offsets, strict=False):
+                low, high = max(stretch.low - at, 0), min(stretch.high - at, piece.rows.num_rows)
+                if low >= high:
+                    continue
+                if piece.cell is None or piece.pack is None:
+                    run = _end(run, merged)
+                    merged.append(piece.rows.slice(low, high - low))
+                    continue
+                first = piece.cell.offset + low
+                if run is None or run[:2] != (piece.pack, piece.cell.batch) or run[3] != first:
+                    run = _end(run, merged)
+                    run = (piece.pack, piece.cell.batch, first, first)
+                run = (*run[:3], piece.cell.offset + high)
+        _end(run, merged)
+        return merged
+
+    def _symbols_of(self, values: pa.Table) -> pl.Series:
+        """Return the symbol of each row, in chunks as those of the values: where they differ, Polars copies."""
+        names = pl.Series("symbol", self.symbols, pl.Categorical)
+        sizes = [chunk.num_rows for chunk in values.to_batches()] if values.num_rows else []
+        return _chunked(names, self.ends, sizes)
+
+
+def as_frame(table: pa.Table) -> pl.DataFrame:
+    """Return an Arrow table as a Polars frame, sharing its memory."""
+    frame = pl.from_arrow(table, rechunk=False)
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
+    return frame
+
+
+def long_table(values: pa.Table, symbols: Sequence[str], ends: Sequence[int]) -> pa.Table:
+    """Put a dictionary-encoded symbol column before the values, in one piece."""
+    codes = array("i")
+    for code, (low, high) in enumerate(zip((0, *ends), ends, strict=False)):
+        codes.extend(array("i", (code,)) * (high - low))
+    numbers = pa.Array.from_buffers(pa.int32(), len(codes), [None, pa.py_buffer(codes)])
+    return values.add_column(0, LONG_CANDLE.field("symbol"), symbol_array([numbers], symbols))
+
+
+def symbol_array(numbers: Sequence[pa.Array], symbols: Sequence[str]) -> pa.ChunkedArray:
+    """Turn places in `symbols` into the symbols, dictionary-encoded."""
+    # Buffers: pa.array imports pandas, where there is one, to ask about them (0.2 s).
+    ends = list(accumulate(len(symbol.encode()) for symbol in symbols))
+    texts = [None, pa.py_buffer(array("i", (0, *ends))), pa.py_buffer("".join(symbols).encode())]
+    names = pa.Array.from_buffers(pa.string(), len(ends), texts)
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(part, names) for part in numbers], SYMBOL)
+
+
+def _end(
+    run: tuple[Pack, int, int, int] | None, merged: list[pa.RecordBatch]
+) -> None:
+    """Add a run of adjacent rows to the batches."""
+    if run is not None:
+        pack, batch, first, end = run
+        merged.append(pack.rows(batch, first, end - first))
+
+
+def _chunked(names: pl.Series, ends: Sequence[int], sizes: Sequence[int]) -> pl.Series:
+    """Repeat each name up to its end, in chunks of the given sizes."""
+    chunks: list[pl.Series] = []
+    at, start = 0, 0
+    for size in sizes:
+        stop, parts = start + size, []
+        while start < stop:
+            high = min(ends[at], stop)
+            if high > start:
+                parts.append(names.slice(at, 1).new_from_index(0, high - start))
+                start = high
+            at += ends[at] <= start
+        chunks.append(parts[0] if len(parts) == 1 else pl.concat(parts, rechunk=True))
+    return pl.concat(chunks, rechunk=False) if chunks else names.clear()

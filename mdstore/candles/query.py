@@ -1,0 +1,236 @@
+"""SQL over the columns: DuckDB in this process sees Arrow only, the mapped packs and what is loose beside them.
+
+It opens no file: reading the store's own by DuckDB would drop SQLite's locks on it, see `guard`. The bounds
+that a query's WHERE puts on symbol, timeframe and time say which cells it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import polars as pl
+import pyarrow as pa
+
+from mdstore.candles import catalogue, pushdown
+from mdstore.candles.catalogue import Series
+from mdstore.candles.cells import FOREVER
+from mdstore.candles.columnar import Columnar
+from mdstore.candles.database import Database
+from mdstore.candles.packs import PackLostError
+from mdstore.candles.upkeep import Loose, Upkeep
+from mdstore.errors import QueryError
+from mdstore.schema import LONG_CANDLE
+from mdstore.timeframe import Timeframe
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["Queries"]
+
+TABLES_HINT = "Hint: the tables are candles, series and quarantine"
+SETTINGS = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    # Not even the store's own file, that of all.
+    "enable_external_access": "false",
+    "python_enable_replacements": "false",
+}
+SMALL = {
+    "series": {
+        "symbol": pl.String, "timeframe": pl.String, "first": pl.Int64, "last": pl.Int64,
+        "rows": pl.Int64, "revision": pl.Int64,
+    },
+    "quarantine": {
+        "id": pl.Int64, "quarantined_at": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "row": pl.Int64,
+        "column": pl.String, "rule": pl.String, "value": pl.String, "record": pl.String,
+    },
+}  # fmt: skip
+TIMES = ("first", "last", "quarantined_at")
+TIME = "epoch_ms({0})::TIMESTAMPTZ AS {0}"
+PART = "SELECT symbol, {timeframe} AS timeframe, * EXCLUDE (symbol) FROM {name}"
+ATTEMPTS = 4
+# DuckDB of a parent process, in its forked child: neither used nor closed there.
+_left: list[object] = []
+
+
+class Queries:
+    """DuckDB SQL over one file."""
+
+    def __init__(self, database: Database, columnar: Columnar, upkeep: Upkeep) -> None:
+        self._database = database
+        self._columnar = columnar
+        self._upkeep = upkeep
+        self._lock = threading.Lock()
+        self._root: tuple[int, duckdb.DuckDBPyConnection] | None = None
+
+    def run(self, query: str) -> tuple[pa.Table, str]:
+        """Return what a read-only query gives, all of one snapshot, and the bounds it was given in words.
+
+        Raises `QueryError`.
+        """
+        import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
+
+        with self._connected() as connection:
+            try:
+                _refuse_writing(connection, query)
+                given = self._register(connection, query)
+                table = connection.execute(query).to_arrow_table()
+            except duckdb.InterruptException as error:
+                raise KeyboardInterrupt from error
+            except (duckdb.Error, RecursionError, UnicodeError) as error:
+                raise QueryError(f"{error}\n{TABLES_HINT}") from error
+        return table, f"given {given} candles" if given else "given no candles"
+
+    def close(self) -> None:
+        """Let go of DuckDB."""
+        with self._lock:
+            root, self._root = self._root, None
+            if root is not None and root[0] == os.getpid():
+                root[1].close()
+
+    def after_fork(self) -> None:
+        """Go on in a forked child: the parent's threads are not there, and its DuckDB must not be touched."""
+        self._lock = threading.Lock()
+        if self._root is not None:
+            _left.append(self._root)
+            self._root = None
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        with self._lock:
+            if self._root is None or self._root[0] != os.getpid():
+                self._root = (os.getpid(), _connect())
+            return self._root[1].cursor()
+
+    def _register(self, connection: duckdb.DuckDBPyConnection, query: str) -> str:
+        """Give DuckDB the tables that the query may name; return the bounds in words."""
+        lower = query.lower()
+        bounds = _Bounds.of(_wanted(connection, query)) if "candles" in lower else None
+        for _ in range(ATTEMPTS):
+            with self._database.reading() as con:
+                try:
+                    tables, loose = self._gathered(con, bounds)
+                except PackLostError as lost:
+                    self._columnar.lose(lost)
+                    continue
+                if not loose:
+                    return _register(connection, con, lower, tables)
+            if not self._upkeep.seal(loose):
+                break
+        with self._database.reading() as con:
+            tables, _ = self._gathered(con, bounds, straight=True)
+            return _register(connection, con, lower, tables)
+
+    def _gathered(
+        self, con: apsw.Connection, bounds: _Bounds | None, *, straight: bool = False
+    ) -> tuple[dict[str, pa.Table], list[Loose]]:
+        """Return the candles within the bounds by timeframe; or what of them must be sealed first."""
+        tables: dict[str, pa.Table] = {}
+        loose: list[Loose] = []
+        chosen: dict[str, list[Series]] = {}
+        for series in catalogue.all_series(con) if bounds else ():
+            if bounds is not None and bounds.admits(series):
+                chosen.setdefault(series.timeframe, []).append(series)
+        for name, listed in chosen.items():
+            assert bounds is not None  # noqa: S101 - for mypy
+            found = self._columnar.gather(
+                con, listed, Timeframe.parse(name), bounds.start, bounds.end, straight=straight
+            )
+            if isinstance(found, pa.Table):
+                tables[name] = found
+            else:
+                loose += found
+        return tables, loose
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What a query wants of the candles; None is any."""
+
+    symbols: frozenset[str] | None
+    timeframes: frozenset[str] | None
+    start: int
+    end: int
+
+    @classmethod
+    def of(cls, wanted: dict[str, Any] | None) -> _Bounds:
+        """Read what `pushdown.wanted` says."""
+        if wanted is None:
+            return cls(None, None, -FOREVER, FOREVER)
+        names = [None if wanted[name] is None else frozenset(wanted[name]) for name in ("symbol", "timeframe")]
+        start = -FOREVER if wanted["start"] is None else wanted["start"]
+        return cls(*names, start, FOREVER if wanted["end"] is None else wanted["end"])
+
+    def admits(self, series: Series) -> bool:
+        """Tell whether any candle of a series lies within."""
+        return (
+            (self.symbols is None or series.symbol in self.symbols)
+            and (self.timeframes is None or series.timeframe in self.timeframes)
+            and series.last >= self.start
+            and series.first < self.end
+        )
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    import duckdb  # noqa: PLC0415 - see `Queries.run`
+
+    folder = Path(tempfile.gettempdir()) / f"mdstore-duckdb-{os.getuid()}"  # made when a query spills
+    connection = duckdb.connect(config={**SETTINGS, "temp_directory": str(folder)})
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def _register(
+    connection: duckdb.DuckDBPyConnection, con: apsw.Connection, query: str, tables: dict[str, pa.Table]
+) -> str:
+    _register_candles(connection, tables)
+    for name, schema in SMALL.items():
+        if name in query:
+            rows = con.execute(f"SELECT {', '.join(map(_quoted, schema))} FROM {name}").fetchall()  # noqa: S608
+            connection.register(f"stored_{name}", pl.DataFrame(rows, schema, orient="row").to_arrow())
+            columns = ", ".join(TIME.format(name) if name in TIMES else _quoted(name) for name in schema)
+            connection.execute(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM stored_{name}")  # noqa: S608
+    return ", ".join(f"{table.num_rows:,} {name}" for name, table in tables.items())
+
+
+def _register_candles(connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table]) -> None:
+    parts = []
+    for number, (timeframe, table) in enumerate((tables or {"": LONG_CANDLE.empty_table()}).items()):
+        connection.register(f"candles_{number}", table)
+        parts.append(PART.format(timeframe=f"'{timeframe}'", name=f"candles_{number}"))
+    connection.execute(f"CREATE TEMP VIEW candles AS {' UNION ALL '.join(parts)}")
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _refuse_writing(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    import duckdb  # noqa: PLC0415 - see `Queries.run`
+
+    statements = connection.extract_statements(query)
+    if len(statements) != 1:
+        raise QueryError(f"one statement at a time, this has {len(statements)}")
+    # DuckDB's own parser tells what would write, attach or set. EXPLAIN is out, too: it can run a COPY.
+    if statements[0].type != duckdb.StatementType.SELECT:
+        raise QueryError(
+            f"store.sql only reads, and this is {statements[0].type.name}. "
+            "Hint: store.write and store.delete change candles"
+        )
+
+
+def _wanted(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
+    """Return the bounds a query puts on the candles; none where it is too deep to be looked through."""
+    import duckdb  # noqa: PLC0415 - see `Queries.run`
+
+    try:
+        row = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
+        return pushdown.wanted(json.loads(row[0])) if row else None
+    except (duckdb.Error, RecursionError, UnicodeError):
+        return None
