@@ -1,7 +1,7 @@
 """The read that people do most: the latest 1,000 candles of a series, as a Polars frame.
 
-Raw is APSW's rows of the same statement given to `pl.DataFrame`. The large and the small file take turns,
-too: an indexed read must not feel the size of the file.
+mdstore has them in memory or in mapped packs; raw is APSW's rows of an indexed statement given to
+`pl.DataFrame`. The large and the small file take turns, too: neither read may feel the size of the file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["run"]
 
 COUNT = 1_000
 ROUNDS = 300
-NO_SLOWER = 1.1  # large against small; the tree is one level deeper
+NO_SLOWER = 1.1  # large against small; the file is asked for a revision, by key
 
 
 def run(scale: Scale) -> Report:

@@ -21,7 +21,7 @@ import mdstore
 from bench import candles, raw
 from mdstore.candles import database, migrations
 
-__all__ = ["Made", "complete", "folder", "make", "restore"]
+__all__ = ["Made", "complete", "folder", "make", "remove", "restore"]
 
 NAME = "{symbols}x{bars}-page{page}-schema{schema}.sqlite3"
 
@@ -80,11 +80,16 @@ def _fill(made: Made, progress: Callable[[str], None]) -> None:
 def complete(path: Path) -> Iterator[Path]:
     """Yield the path of a store's file to be made, which gets its name when all went well."""
     partial = path.with_name(f"{path.stem}.partial.sqlite3")
-    for leftover in _with_sides(partial):
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    remove(partial)
     yield partial
     for file in _with_sides(partial):
         file.rename(path.with_name(path.name + file.name.removeprefix(partial.name)))
+
+
+def remove(path: Path) -> None:
+    """Delete a store's file and what lies beside it, if they are there."""
+    for file in _with_sides(path):
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
 
 
 def _with_sides(path: Path) -> list[Path]:

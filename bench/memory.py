@@ -1,8 +1,9 @@
 """A fresh process that writes rows and says what it took: `python -m bench.memory STORE ROWS.arrow WAY`.
 
 The base is the peak after the imports and a small write and read, so that it holds every library's own
-memory; what comes on top is the write's. `frame` reads all rows into a frame first, which is the caller's
-memory and counted here too; `batches` hands over a reader that never holds more than a batch.
+memory; what comes on top is the write's, with the rows that wait for their pack. `frame` reads all rows into
+a frame first, which is the caller's memory and counted here too; `batches` hands over a reader that never
+holds more than a batch.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Larger pages make a shallower tree, less space lost and longer runs to read; a live feed pays for them, since
 each series' newest page goes to the log whole for a single new candle. So both are here: files written a
 series at a time, and files fed minute by minute, whose pages are filled and split in another order.
+
+Reads are of the table, since packs have no pages; writes are all of `store.write`, its packs included.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from unittest.mock import patch
 import polars as pl
 
 import mdstore
-from bench import candles, raw
+from bench import candles, raw, table
 from bench.chart import Curve, chart
+from bench.make import remove
 from bench.measure import Grid, Report, Times, Turn, interleave, ready, verify
 from bench.scale import Scale, scratch
-from mdstore.candles import database, repository
+from mdstore.candles import database
 
 __all__ = ["run"]
 
@@ -48,7 +51,7 @@ def run(scale: Scale) -> Report:
         measured["a fed series by APSW, file not in memory"] = _cold(files, scale)
         for file in files:
             file.open(stack, bars)
-        measured |= _reads(files, scale)
+        measured |= _reads(files, bars, scale)
         measured["upsert of 200 candles, 1 new"] = _tails(files, bars, scale)
         measured[f"1 new candle of each of {FED_SERIES} series"] = _minutes(files, len(fed), scale)
     report.grid = _grid(measured, files)
@@ -114,7 +117,7 @@ def _writes(files: list[_File], rows: dict[str, pl.DataFrame], scale: Scale) -> 
     def turn(file: _File) -> Turn:
         @contextmanager
         def written() -> Iterator[Callable[[], object]]:
-            file.bulk.unlink(missing_ok=True)
+            remove(file.bulk)
             yield lambda: file.write_bulk(rows)
 
         return written
@@ -145,23 +148,21 @@ def _forget(path: Path) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _reads(files: list[_File], scale: Scale) -> dict[str, Times]:
+def _reads(files: list[_File], bars: int, scale: Scale) -> dict[str, Times]:
     name = candles.symbol(SERIES // 2)
+    whole = table.stretches([name], bars, candles.START + bars * candles.MINUTE)
 
     def every(rounds: int, read: Callable[[mdstore.MarketDataStore], object]) -> Times:
         turns = {file.name: ready(lambda file=file: read(file.bulk_store)) for file in files}
         return interleave(turns, scale.rounds(rounds))
 
-    with patch.multiple(repository, SCAN_ROWS=2**62):
-        reads = {
-            "latest 1,000": every(100, lambda store: store.arrow(name, "1m", limit=1_000)),
-            "a whole series by APSW": every(7, lambda store: store.arrow(name, "1m")),
-        }
-    with patch.multiple(repository, SCAN_ROWS=0, SCAN_ROWS_COLD=0):
-        reads["a whole series by scanner"] = every(15, lambda store: store.arrow(name, "1m"))
-    query = "SELECT symbol, max(high), sum(volume) FROM candles GROUP BY symbol"
-    reads["SQL over all rows"] = every(3, lambda store: store.sql(query))
-    return reads
+    for file in files:
+        verify(table.same(file.bulk_store, whole), "APSW and the scanner give the same series")
+    return {
+        "latest 1,000": every(100, lambda store: table.latest(store, name, 1_000)),
+        "a whole series by APSW": every(7, lambda store: table.by_apsw(store, whole)),
+        "a whole series by scanner": every(15, lambda store: table.by_scanner(store, whole)),
+    }
 
 
 def _tails(files: list[_File], bars: int, scale: Scale) -> Times:

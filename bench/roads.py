@@ -1,7 +1,8 @@
 """Where the scanner process overtakes APSW, and what its start costs: the choice of SCAN_ROWS in mdstore.
 
-APSW makes a Python object of every value; the scanner makes columns, but has to be asked, to carry them
-across and, the first time, to be started. Both give the same Arrow table.
+Sealing reads loose stretches of series from the table by either. APSW makes a Python object of every value;
+the scanner makes columns, but has to be asked, to carry them across and, the first time, to be started. Both
+end as Arrow columns.
 """
 
 from __future__ import annotations
@@ -9,26 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from unittest.mock import patch
 
 import mdstore
-from bench import candles
+from bench import candles, table
 from bench.chart import Curve, chart
 from bench.make import Made
-from bench.measure import Grid, Report, Times, Turn, interleave, verify
+from bench.measure import Grid, Report, Times, Turn, interleave, ready, verify
 from bench.scale import Scale
-from mdstore.candles import repository
 
 __all__ = ["run"]
 
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
-NEVER = 2**62
-LIMITS = {"apsw": NEVER, "scanner": 0}
+ROADS = {"apsw": table.by_apsw, "scanner": table.by_scanner}
 
 
 def run(scale: Scale) -> Report:
     """Measure both roads from 1,000 to 200,000 rows, and a cold start; recommend the two limits."""
-    report = Report("roads", "APSW against the scanner process, by rows read")
+    report = Report("roads", "APSW against the scanner process, by rows to be sealed")
     made = scale.large()
     sizes = [size for size in SIZES if size <= made.rows]
     with mdstore.open(made.path) as store:
@@ -41,7 +39,7 @@ def run(scale: Scale) -> Report:
     )
     curves = [
         Curve(road, [(float(size), times.median(road) * 1e6 / size) for size, times in medians.items()])
-        for road in LIMITS
+        for road in ROADS
     ]
     report.pictures["roads.svg"] = chart("Time of a read, a row", "rows", "us a row", curves)
     return report
@@ -49,35 +47,23 @@ def run(scale: Scale) -> Report:
 
 def _measure(store: mdstore.MarketDataStore, made: Made, rows: int, rounds: int) -> Times:
     series = math.ceil(rows / made.bars)
-    wanted = made.names[:series] if series > 1 else made.names[0]
-    limit = rows // series
-    for road in LIMITS:
-        with _forced(road):
-            taken = store.explain(wanted, "1m", limit=limit)
-        verify((taken.road, taken.rows) == (road, limit * series), f"{rows:,} rows come by {road}")
-    turns = {road: _turn(store, road, wanted, limit) for road in LIMITS}
+    pieces = table.stretches(made.names[:series], rows // series, made.end)
+    verify(table.same(store, pieces), f"both roads give the same {rows:,} rows")
+    turns = {road: ready(lambda read=read: read(store, pieces)) for road, read in ROADS.items()}
     return interleave(turns, rounds)
 
 
-def _turn(store: mdstore.MarketDataStore, road: str, wanted: str | list[str], limit: int) -> Turn:
-    @contextmanager
-    def turn() -> Iterator[Callable[[], object]]:
-        with _forced(road):
-            yield lambda: store.arrow(wanted, "1m", limit=limit)
-
-    return turn
-
-
 def _cold(made: Made, rounds: int) -> Times:
-    """Time a store's first read by the scanner, and its second."""
+    """Time what a store's scanner is asked first, and later."""
+    pieces = table.stretches([candles.symbol(0)], 1_000, made.end)
 
     def turn(before: int) -> Turn:
         @contextmanager
         def opened() -> Iterator[Callable[[], object]]:
-            with mdstore.open(made.path) as store, _forced("scanner"):
+            with mdstore.open(made.path) as store:
                 for _ in range(before):
-                    store.arrow(candles.symbol(0), "1m", limit=1_000)
-                yield lambda: store.arrow(candles.symbol(0), "1m", limit=1_000)
+                    table.by_scanner(store, pieces)
+                yield lambda: table.by_scanner(store, pieces)
 
         return opened
 
@@ -87,15 +73,9 @@ def _cold(made: Made, rounds: int) -> Times:
 def _grid(medians: dict[int, Times]) -> Grid:
     grid = Grid(["rows", "APSW", "scanner", "ratio"])
     for size, times in medians.items():
-        ms = [f"{times.median(road) * 1000:.2f} ms" for road in LIMITS]
+        ms = [f"{times.median(road) * 1000:.2f} ms" for road in ROADS]
         grid.rows.append([f"{size:,}", *ms, f"{times.ratio('scanner', 'apsw'):.2f}"])
     return grid
-
-
-@contextmanager
-def _forced(road: str) -> Iterator[None]:
-    with patch.multiple(repository, SCAN_ROWS=LIMITS[road], SCAN_ROWS_COLD=LIMITS[road]):
-        yield
 
 
 def _limits(medians: dict[int, Times], start: float) -> str:

@@ -1,9 +1,9 @@
-"""Bulk upsert from a Polars frame: every row checked, one durable transaction, the catalogue kept.
+"""Bulk upsert from a Polars frame: rows checked and sealed, one durable transaction, the catalogue kept.
 
 Raw is APSW alone with statements of 500 `VALUES`, from Python tuples that are ready before the clock starts:
-no validation, no conversion, no catalogue, no counting, so the ratio tells what all of the rest costs. Raw
-with 100 rows in a statement, as many as mdstore has, is there as well. All write a new file each time, with
-the same schema, page size and pragmas (`synchronous=FULL`), and all end with the commit.
+no validation, no conversion, no catalogue, no counting, no pack, so the ratio tells what all of the rest
+costs. Raw with 100 rows in a statement, as many as mdstore has, is there as well. All write a new file each
+time, with the same schema, page size and pragmas (`synchronous=FULL`), and all end with the commit.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import polars as pl
 import mdstore
 from bench import candles, raw
 from bench.chart import Curve, chart
+from bench.make import remove
 from bench.measure import Grid, Line, Report, Turn, interleave, verify
 from bench.scale import Scale, scratch
 from mdstore.candles import writer
@@ -118,7 +119,7 @@ def _ours(folder: Path, rows: pl.DataFrame, before: pl.DataFrame | None = None, 
             if before is not None:
                 store.write("A", "1m", before)
             yield lambda: store.write("A", "1m", rows)
-        path.unlink()
+        remove(path)
 
     return turn
 
@@ -134,7 +135,7 @@ def _raw(folder: Path, rows: pl.DataFrame, before: pl.DataFrame | None = None, s
                 store.write("A", "1m", before)
         with raw.connected(path) as con:
             yield lambda: raw.upsert(con, ready, size)
-        path.unlink()
+        remove(path)
 
     return turn
 

@@ -128,5 +128,7 @@ def byte_count(number: int | None, what: str) -> int:
     except TypeError:
         size = -1
     if isinstance(number, bool) or not 0 <= size <= FOREVER:
-        raise InvalidInputError(f"{what}={number!r} is no number of bytes: give a whole number from 0, or None")
+        raise InvalidInputError(
+            f"{what}={number!r} is no number of bytes: give a whole number from 0, or None"
+        )
     return size

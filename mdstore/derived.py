@@ -43,7 +43,7 @@ def derived(
 def _lows(
     candles: CandleRepository, request: Request, source: Timeframe, window: tuple[int, int], tz: str | None
 ) -> Iterator[int]:
-    """Yield where a read may begin that is to give `limit` bars, further back each time: there may be holes."""
+    """Yield where a read for `limit` bars may begin, further back each time: there may be holes."""
     start, end = window
     if request.limit is None:
         yield start
@@ -52,7 +52,9 @@ def _lows(
     first = min(first for first, _ in spans.values())
     bars = request.limit
     while True:
-        low = min(start_of_latest(request.timeframe, min(last, end - 1), bars, tz) for _, last in spans.values())
+        low = min(
+            start_of_latest(request.timeframe, min(last, end - 1), bars, tz) for _, last in spans.values()
+        )
         if low <= max(first, start):
             yield start
             return

@@ -159,7 +159,7 @@ def _crossed_above(x: pl.Expr, other: pl.Expr) -> pl.Expr:
 
 
 def _crossed_below(x: pl.Expr, other: pl.Expr) -> pl.Expr:
-    return _crossed_above(-x, -other)
+    return _crossed_above(other, x)
 
 
 ANY: tuple[Kind, ...] = ("number", "condition", "time")

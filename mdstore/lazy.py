@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import polars as pl
@@ -25,8 +25,11 @@ PER_MS = {"Milliseconds": 1, "Microseconds": 1_000, "Nanoseconds": 1_000_000}
 Bounds = tuple[int, int]
 
 
-def lazy_frame(answer: Answer) -> pl.LazyFrame:
-    """Return an answer as a LazyFrame, of the moment it was read at however often it is collected."""
+def lazy_frame(answer: Answer, lose: Callable[[PackLostError], None]) -> pl.LazyFrame:
+    """Return an answer as a LazyFrame, of the moment it was read at however often it is collected.
+
+    `lose` is told of a pack that turns out to be damaged.
+    """
     panel = answer.panel()
     if panel is None:
         return answer.frame().lazy()
@@ -38,7 +41,7 @@ def lazy_frame(answer: Answer) -> pl.LazyFrame:
         part = panel if n_rows is None else panel.head(n_rows)
         if predicate is not None:
             part = _narrowed(part, predicate)
-        frame = _verified(part, with_columns or columns)
+        frame = _verified(part, with_columns or columns, lose)
         wanted = columns if with_columns is None else [name for name in columns if name in with_columns]
         for at in range(0, max(len(frame), 1), ROWS):
             piece = frame.slice(at, ROWS)
@@ -47,10 +50,11 @@ def lazy_frame(answer: Answer) -> pl.LazyFrame:
     return register_io_source(source, schema=panel.head(0).frame.select(columns).schema)
 
 
-def _verified(panel: Panel, columns: list[str]) -> pl.DataFrame:
+def _verified(panel: Panel, columns: list[str], lose: Callable[[PackLostError], None]) -> pl.DataFrame:
     try:
         panel.verify()
     except PackLostError as error:
+        lose(error)
         raise StoreFileError(
             "a pack was damaged after this scan was made; nothing is lost. Hint: call store.scan again"
         ) from error
@@ -64,8 +68,11 @@ def _narrowed(panel: Panel, predicate: pl.Expr) -> Panel:
         symbols = _symbols(panel, [part for part in map(_expression, parts) if _is_of(part, "symbol")])
         bounds = [_bounds(part) for part in parts]
     except (ValueError, TypeError, KeyError, IndexError, pl.exceptions.PolarsError):
-        return panel  # how Polars writes expressions down is its own affair; a filter that is not read costs time
-    start, end = max((low for low, _ in bounds), default=-FOREVER), min((high for _, high in bounds), default=FOREVER)
+        return panel  # how Polars writes expressions down is its own affair; not to read one costs time only
+    start, end = (
+        max((low for low, _ in bounds), default=-FOREVER),
+        min((high for _, high in bounds), default=FOREVER),
+    )
     return panel.narrowed(symbols, start, end)
 
 
@@ -116,9 +123,12 @@ def _bounds(node: Any) -> Bounds:
 def _side(op: str, moment: int) -> Bounds:
     # A millisecond to either side: Polars itself decides on the edge.
     low, high = moment - 1, moment + 2
-    return {"Gt": (low, FOREVER), "GtEq": (low, FOREVER), "Lt": (-FOREVER, high), "LtEq": (-FOREVER, high)}.get(
-        op, (low, high) if op == "Eq" else (-FOREVER, FOREVER)
-    )
+    return {
+        "Gt": (low, FOREVER),
+        "GtEq": (low, FOREVER),
+        "Lt": (-FOREVER, high),
+        "LtEq": (-FOREVER, high),
+    }.get(op, (low, high) if op == "Eq" else (-FOREVER, FOREVER))
 
 
 def _is_time(node: Any) -> bool:

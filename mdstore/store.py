@@ -1,5 +1,8 @@
 """The store: the one object users hold, composed of the parts below it."""
 
+# What a plain read does not need is imported by the method that does: 30 ms of a first read's 200.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import os
@@ -7,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 import pyarrow as pa
@@ -18,24 +21,22 @@ from mdstore.arguments import (
     file_path,
     invalid_rule,
     request_of,
-    symbol_list,
     time_range,
 )
 from mdstore.candles.columnar import Answer
-from mdstore.candles.columns import as_frame
 from mdstore.candles.repository import CandleRepository, Explanation
 from mdstore.candles.writer import WriteResult
-from mdstore.derived import derived
 from mdstore.errors import InvalidInputError, QueryError
 from mdstore.forks import refuse_broken_polars, watch_forks
 from mdstore.frames import frames
-from mdstore.lazy import lazy_frame
 from mdstore.listing import Listing
 from mdstore.schema import CANDLE_COLUMNS
-from mdstore.screen import Question, Screen, screen
 from mdstore.timeframe import Timeframe
 from mdstore.timestamps import Moment, Unit
 from mdstore.validation import Align, Checked, OnInvalid, Terms, check, check_symbol
+
+if TYPE_CHECKING:
+    from mdstore.screen import Question, Screen
 
 __all__ = ["DEFAULT_FILE", "MarketDataStore", "open"]
 
@@ -56,10 +57,10 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     that of another thread or process. Threads may share the store; so may processes, each with its own `open`
     (a store that is pickled opens its file again).
 
-    `memory_bytes` bounds what is kept assembled in memory between reads, 0 keeps nothing; pages of mapped packs
-    belong to the system and are not among them. `pack_bytes` bounds the folder of the packs beside the file,
-    which hold sealed candles a second time, 48 bytes each: beyond it those that were not read for longest go,
-    and are read from the file again. None is no bound, 0 keeps none.
+    `memory_bytes` bounds what is kept assembled in memory between reads, 0 keeps nothing; pages of mapped
+    packs belong to the system and are not among them. `pack_bytes` bounds the folder of the packs beside the
+    file, which hold sealed candles a second time, 48 bytes each: beyond it those that were not read for
+    longest go, and are read from the file again. None is no bound, 0 keeps none.
 
     Raises `StoreFileError`, `NewerSchemaError`, `StoreBusyError` or `LiveFileError`.
 
@@ -90,7 +91,8 @@ class MarketDataStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = {
-            "create": create, "busy_timeout": busy_timeout, "memory_bytes": memory_bytes, "pack_bytes": pack_bytes,
+            "create": create, "busy_timeout": busy_timeout,
+            "memory_bytes": memory_bytes, "pack_bytes": pack_bytes,
         }  # fmt: skip
         self._clock = clock
         watch_forks()
@@ -190,16 +192,20 @@ class MarketDataStore:
         schema. The frame shares memory with the store's where it can; changing it changes nothing but it.
 
         `derive_from` makes the bars of a shorter timeframe that is stored (see `resample`): with the same
-        meaning of range and limit, and with a column `closed` at the end. `tz` then is the zone in which days,
-        weeks and months are cut.
+        meaning of range and limit, and with a column `closed` at the end. `tz` then is the zone in which
+        days, weeks and months are cut.
 
         Raises `NoSuchSeriesError` for a series that is not stored, `InvalidInputError` and its kinds.
         """
         refuse_broken_polars()
         if derive_from is None and tz is None:
             return self._read(symbols, timeframe, start, end, limit, columns).frame()
+        from mdstore.derived import derived
+
         if derive_from is None:
-            raise InvalidInputError("tz= is for derived bars: name the stored timeframe, e.g. derive_from='1m'")
+            raise InvalidInputError(
+                "tz= is for derived bars: name the stored timeframe, e.g. derive_from='1m'"
+            )
         request = request_of(symbols, timeframe, start=start, end=end, limit=limit)
         return derived(self._candles, request, Timeframe.parse(derive_from), tz, columns)
 
@@ -260,9 +266,11 @@ class MarketDataStore:
 
         Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
         """
+        from mdstore.lazy import lazy_frame
+
         refuse_broken_polars()
         request = request_of(symbols, timeframe, start=start, end=end, limit=limit, columns=columns)
-        return lazy_frame(self._candles.read(request, verify=False))
+        return lazy_frame(self._candles.read(request, verify=False), self._candles.lose)
 
     def screen(
         self,
@@ -277,13 +285,16 @@ class MarketDataStore:
     ) -> Screen:
         """Evaluate expressions, or a function, over each symbol's latest `bars` (or a range, or all).
 
-        `what` is a Polars expression, a text such as `"close > sma(close, 20)"` (see `expressions`), a list or
-        dict of these, or a Python function of a symbol's frame. The answer has one row a symbol in `.rows`; an
-        expression with a value for each bar is taken at the latest. Symbols it fails for are in `.failed`, with
-        the reason. `progress` is called with symbols done and symbols in all.
+        `what` is a Polars expression, a text such as `"close > sma(close, 20)"` (see `expressions`), a list
+        or dict of these, or a Python function of a symbol's frame. The answer has one row a symbol in
+        `.rows`; an expression with a value for each bar is taken at the latest. Symbols it fails for are in
+        `.failed`, with the reason. `progress` is called with symbols done and symbols in all.
 
-        Raises `NoSuchSeriesError`, `InvalidInputError`, and `QueryError` for an expression that fits no symbol.
+        Raises `NoSuchSeriesError`, `InvalidInputError`, and `QueryError` for an expression that fits no
+        symbol.
         """
+        from mdstore.screen import screen
+
         refuse_broken_polars()
         given = [symbols] if isinstance(symbols, str) else symbols
         answer = self._read(given, timeframe, start, end, bars, None)
@@ -376,8 +387,8 @@ class MarketDataStore:
     def warm(self, *, rebuild: bool = False, progress: Callable[[int, int], None] | None = None) -> int:
         """Put every candle that is in no pack yet into one, and return how many; forming bars stay out.
 
-        Reads do so by themselves for what they read. This is for a file that was written by another program, or
-        whose packs were deleted; others read meanwhile. It may be interrupted, and goes on where it was.
+        Reads do so by themselves for what they read. This is for a file that was written by another program,
+        or whose packs were deleted; others read meanwhile. It may be interrupted, and goes on where it was.
         `rebuild` throws all packs away first, as after a change by another program. `progress` is called with
         rows done and rows in all.
 
@@ -465,5 +476,3 @@ def _frame(table: pa.Table) -> pl.DataFrame:
 
 def _reopen(path: Path, options: dict[str, Any]) -> MarketDataStore:
     return MarketDataStore(path, **options)
-
-

@@ -1,8 +1,10 @@
 """The language of screens: what it means, what it refuses, and that nothing gets past it."""
 
+import inspect
 import itertools
 import math
 import string
+import sys
 import time
 
 import polars as pl
@@ -69,6 +71,7 @@ MEANINGS = {
     "close.first()": close.first(),
     "timestamp.last()": pl.col("timestamp").last(),
     "timestamp == timestamp.shift(1)": pl.col("timestamp") == pl.col("timestamp").shift(1),
+    "close.count()": close.count().cast(pl.Int64),
     "close.count() - 400": pl.lit(-100.0),
     "sum(close > open)": (close > open_).sum().cast(pl.Float64),
     "(close > open) + (close > low) == 2": (close > open_) & (close > low),
@@ -401,6 +404,7 @@ def test_what_is_no_text_is_refused(thing):
         ("close > rolling_men(close, 20)", "rolling_men", 9, "did you mean rolling_mean?"),
         ("close.shfit(1)", "close.shfit", 1, "did you mean shift?"),
         ("Close > 1", "Close", 1, "did you mean close?"),
+        ("RSI(close, 14) > 1", "RSI", 1, "did you mean rsi?"),
         ("close > wolume", "wolume", 9, "did you mean volume?"),
         ("close > price", "price", 9, "known are timestamp, open, high"),
         ("close > rsi", "rsi", 9, "write rsi(x, window)"),
@@ -486,6 +490,18 @@ def test_what_is_just_not_too_deep_is_read():
     assert values(text) == values("close")
     with pytest.raises(QueryError, match="nested too deeply; 100 may be"):
         parse(f"sma(sma({text}, 1), 1)")
+
+
+def test_a_text_read_deep_inside_a_program_raises_nothing_else():
+    text = "close" + ".abs()" * 90
+
+    def dive(frames):
+        return dive(frames - 1) if frames else parse(text)
+
+    free = sys.getrecursionlimit() - len(inspect.stack())
+    with pytest.raises(QueryError, match="nested too deeply"):
+        dive(free - 100)
+    assert isinstance(dive(free - 600), pl.Expr)
 
 
 SIGNS = (

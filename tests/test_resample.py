@@ -141,7 +141,7 @@ def bar_start(target, tz, moment, step):
 def starts_a_bar(length, tz, moment, step):
     shown, expected = clock(moment, tz), clock(moment - step, tz) + step
     multiple = shown - shown % DAY % length
-    return multiple == shown or multiple >= expected
+    return multiple == shown or (multiple >= expected and (shown - expected) % length != 0)
 
 
 def model_step(source):
@@ -389,6 +389,11 @@ def starts(source, target, tz, start, end):
          ["2025-11-02T04:00", "2025-11-02T05:00", "2025-11-02T06:00"]),
         ("90m", NEW_YORK, "2025-11-02T04:00", "2025-11-02T08:30",
          ["2025-11-02T04:00", "2025-11-02T05:30", "2025-11-02T06:30", "2025-11-02T08:00"]),
+        # From 01:00 to 03:00, and from 00:01 to 01:01: by whole bars, within one that goes on.
+        ("2h", "Antarctica/Davis", "2010-03-10T19:00", "2010-03-10T23:00",
+         ["2010-03-10T19:00", "2010-03-10T21:00"]),
+        ("30m", "America/St_Johns", "2010-03-14T03:00", "2010-03-14T04:00",
+         ["2010-03-14T03:00", "2010-03-14T03:30"]),
         # 5h does not divide a day: the last bar before midnight has four.
         ("5h", SEOUL, "2025-09-01T09:00", "2025-09-01T21:00",
          ["2025-09-01T06:00", "2025-09-01T11:00", "2025-09-01T15:00", "2025-09-01T20:00"]),
@@ -405,6 +410,9 @@ def starts(source, target, tz, start, end):
         # Midnight was skipped: the day began at 01:00, at 03:00 UTC.
         ("1d", "America/Sao_Paulo", "2018-11-03T03:00", "2018-11-05T00:00",
          ["2018-11-03T03:00", "2018-11-04T03:00"]),
+        # 24:00 was 23:00 again: the day had 25 hours.
+        ("1d", "America/Sao_Paulo", "2018-02-17T02:00", "2018-02-18T04:00",
+         ["2018-02-17T02:00", "2018-02-18T03:00"]),
         # Midnight came twice, the day began with the first.
         ("1d", "America/Havana", "2025-11-01T04:00", "2025-11-03T05:00",
          ["2025-11-01T04:00", "2025-11-02T04:00"]),
@@ -433,6 +441,11 @@ def test_the_zones_own_midnight_cuts_to_the_second_where_clocks_were_so():
         utc("1883-11-17T04:56:02"),
         utc("1883-11-18T04:56:02"),
     )
+
+
+def test_a_day_that_a_zone_left_out_is_no_bar():
+    # Samoa went from 29 to 31 December.
+    assert start_of_latest(tf("1d"), utc("2011-12-31"), 2, "Pacific/Apia") == utc("2011-12-29T10:00")
 
 
 # ---- closed, empty, equal

@@ -224,7 +224,7 @@ def test_processes_open_the_same_file_or_are_handed_the_store(store, scanning, m
 FORK = """
     import multiprocessing, os
     import mdstore
-    from mdstore.candles import reader, upkeep
+    from mdstore.candles import columnar, upkeep
 
     columnar.LOOSE_ROWS = columnar.STRAIGHT_ROWS = upkeep.SCAN_ROWS = upkeep.SCAN_ROWS_COLD = -1
     store = mdstore.open("s.sqlite3")

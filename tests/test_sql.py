@@ -215,8 +215,14 @@ def test_a_bounded_query_answers_as_duckdb_does_over_all_candles(full, plain, sh
 
 
 def test_explain_says_what_a_query_was_given(full):
-    assert full.explain(sql="SELECT close FROM candles WHERE symbol = 'A'").reason == "given 48 1h, 120 1m candles"
-    assert full.explain(sql="SELECT close FROM candles WHERE symbol = 'A' AND timeframe = '1m'").reason == "given 120 1m candles"
+    assert (
+        full.explain(sql="SELECT close FROM candles WHERE symbol = 'A'").reason
+        == "given 48 1h, 120 1m candles"
+    )
+    assert (
+        full.explain(sql="SELECT close FROM candles WHERE symbol = 'A' AND timeframe = '1m'").reason
+        == "given 120 1m candles"
+    )
     joined = "SELECT * FROM candles JOIN series USING (symbol) WHERE candles.symbol = 'B' AND candles.timeframe = '1h'"
     assert full.explain(sql=joined).reason == "given 48 1h candles"
     assert full.explain(sql="SELECT close FROM candles").reason == "given 144 1h, 360 1m candles"

@@ -65,6 +65,31 @@ def test_bars_of_a_multiple_start_on_bars_of_its_part(one, other, moment):
         assert one.floor(other.floor(moment)) == other.floor(moment)
 
 
+small = st.builds(lambda n, u: Timeframe.parse(f"{n}{u}"), st.integers(1, 12), st.sampled_from("smhdwM"))
+
+
+@given(small, small)
+def test_a_bar_holds_another_if_all_its_bars_start_on_those(one, other):
+    starts = [one.floor(0)]
+    for _ in range(100):
+        starts.append(one.next(starts[-1]))
+    assert one.holds(other) == all(other.floor(start) == start for start in starts)
+
+
+@pytest.mark.parametrize(
+    ("whole", "part", "holds"),
+    [("1h", "5m", True), ("1h", "7m", False), ("1M", "1d", True), ("1M", "1w", False), ("3M", "1M", True),
+     ("1w", "4h", True), ("1w", "7d", False), ("7d", "1w", False), ("1m", "1h", False), ("1d", "1d", True)],
+)  # fmt: skip
+def test_what_a_bar_holds(whole, part, holds):
+    assert Timeframe.parse(whole).holds(Timeframe.parse(part)) is holds
+
+
+@given(any_timeframe, moments)
+def test_no_bar_is_longer_or_shorter_than_it_says(frame, moment):
+    assert frame.shortest_ms <= frame.next(moment) - frame.floor(moment) <= frame.longest_ms
+
+
 @given(any_timeframe)
 def test_the_name_parses_to_the_same_timeframe(frame):
     assert Timeframe.parse(str(frame)) == frame

@@ -1,8 +1,8 @@
 """Cells: which stretches of which series lie in which pack, kept in the transactions that change candles.
 
-A cell covers `[start, end)` of a series: every candle there is in its pack, too, bit for bit. Whoever changes a
-candle deletes the cell over it in the same transaction, so a cell that a transaction sees is true in it.
-What no cell covers is loose, and read from the table.
+A cell covers `[start, end)` of a series: every candle there is in its pack, too, bit for bit. Whoever
+changes a candle deletes the cell over it in the same transaction, so a cell that a transaction sees is true
+in it. What no cell covers is loose, and read from the table.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ ALL = f"SELECT {COLUMNS} FROM cells"  # noqa: S608
 # Cells do not overlap: besides those that start in the range, the last one before it can reach into it.
 COVERING = f"""
 SELECT {COLUMNS} FROM cells WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?4 AND "end" > ?3
-  AND start >= coalesce((SELECT max(start) FROM cells WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?3), ?3)
+  AND start >= coalesce(
+    (SELECT max(start) FROM cells WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?3), ?3)
 """  # noqa: S608
 INSERT = f"INSERT INTO cells ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 DELETE = """
@@ -106,24 +107,24 @@ def insert(con: apsw.Connection, cells: Iterable[Cell]) -> None:
 
 def forget(con: apsw.Connection, cell: Cell) -> bool:
     """Delete a cell, and tell whether it was still there, in that place."""
-    con.execute(
-        DELETE, (cell.timeframe, cell.symbol, cell.start, cell.pack, cell.batch, cell.offset)
-    )
+    con.execute(DELETE, (cell.timeframe, cell.symbol, cell.start, cell.pack, cell.batch, cell.offset))
     return bool(con.changes())
 
 
-def forget_pack(con: apsw.Connection, pack: str, place: tuple[int, int] | None) -> None:
-    """Delete the cells of a pack that is lost, or the one at `place` in it."""
+def forget_pack(con: apsw.Connection, pack: str, place: tuple[int, int] | None) -> int:
+    """Delete the cells of a pack that is lost, or the one at `place` in it; return how many."""
     if place is None:
         con.execute("DELETE FROM cells WHERE pack = ?", (pack,))
     else:
         con.execute('DELETE FROM cells WHERE pack = ? AND batch = ? AND "offset" = ?', (pack, *place))
+    return con.changes()
 
 
 def replace(con: apsw.Connection, olds: Sequence[Cell], new: Cell) -> bool:
     """Put one cell in the place of others, unless one of those has changed meanwhile; tell whether."""
     con.execute("SAVEPOINT replacing")
-    done = all([forget(con, old) for old in olds])
+    gone = sum(forget(con, old) for old in olds)
+    done = gone == len(olds)
     if done:
         insert(con, [new])
     else:
@@ -139,7 +140,7 @@ def touch(con: apsw.Connection, cells: Iterable[Cell], hour: int) -> None:
 
 def pack_rows(con: apsw.Connection) -> dict[str, int]:
     """Return how many rows of each pack are still pointed to."""
-    return dict(con.execute("SELECT pack, sum(rows) FROM cells GROUP BY pack"))  # type: ignore[arg-type]
+    return dict(con.execute("SELECT pack, sum(rows) FROM cells GROUP BY pack"))
 
 
 def loose_ranges(cells: Sequence[Cell]) -> Iterator[tuple[int, int]]:

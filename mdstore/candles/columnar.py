@@ -37,8 +37,7 @@ REVISION_OF = "SELECT revision FROM series WHERE symbol = ? AND timeframe = ?"
 LOOSE_ROWS = 2_000
 # From so many on, the bars at the end of a series that have ended are sealed by whoever reads them.
 TAIL_ROWS = 256
-# A small read of a series that is mostly loose goes straight to the table, until such reads have taken as
-# many rows as sealing the series would.
+# A read of fewer rows goes straight to the table where more than it wants is loose: a feed's latest bars.
 STRAIGHT_ROWS = 20_000
 FEW = 16  # series whose cells are asked for one by one
 ATTEMPTS = 4
@@ -150,7 +149,7 @@ class Columnar:
         self._upkeep = upkeep
         self._memory = memory
         self._clock = clock
-        self._straight_rows: dict[tuple[str, str], int] = {}
+        self._straight_rows: dict[tuple[str, tuple[str, ...] | None], int] = {}
 
     def read(self, request: Request, *, verify: bool = True) -> Answer:
         """Answer a request; without `verify`, whoever uses the answer verifies what it uses.
@@ -186,7 +185,8 @@ class Columnar:
     ) -> pa.Table | list[Loose]:
         """Return series as a long table, inside the caller's transaction; or what must be sealed first.
 
-        With `straight` they come from the table, whatever that takes. Raises `PackLostError`, to be told to `lose`.
+        With `straight` they come from the table, whatever that takes. Raises `PackLostError`, to be told to
+        `lose`.
         """
         if straight:
             request = Request(None, timeframe, tuple(LONG_CANDLE.names), start, end)
@@ -226,7 +226,8 @@ class Columnar:
             loose = self._too_loose(plan, request.start, request.end)
             views = [] if loose else self._views(con, plan, request.start, request.end)
         if loose:
-            return self._seal(loose)
+            self._seal(loose)
+            return None
         self._seal_tails(views, request.timeframe)
         return self._of_view(views[0], request, _tiers(views))
 
@@ -253,7 +254,8 @@ class Columnar:
             loose = self._too_loose(plan, request.start, request.end)
             views = [] if loose else self._views(con, plan, request.start, request.end)
         if loose:
-            return self._seal(loose)
+            self._seal(loose)
+            return None
         self._seal_tails(views, request.timeframe)
         window = request.start, request.end, request.limit
         panel = Panel([Stretch(view, *view.within(*window)) for view in views], revision)
@@ -299,16 +301,22 @@ class Columnar:
         return {series.symbol: cells.cells_of(con, series.symbol, timeframe) for series in listed}
 
     def _goes_straight(self, plan: Sequence[_Plan], request: Request) -> bool:
-        """Tell whether a read is so small beside what would have to be sealed that the table answers it."""
+        """Tell whether a read wants so little beside what is loose that the table answers it sooner.
+
+        Until such reads have taken as many rows as are loose: then these are read once, and kept or sealed.
+        """
         left = sum(one.left for one in plan)
-        if left <= LOOSE_ROWS * len(plan):
+        bound = reader.row_bound(request, [one.series for one in plan]) if left else 0
+        if not 0 < bound < left or bound > STRAIGHT_ROWS:
             return False
-        bound = reader.row_bound(request, [one.series for one in plan])
-        if bound > STRAIGHT_ROWS:
-            return False
-        key = (str(request.timeframe), tuple(one.series.symbol for one in plan))
-        self._straight_rows[key] = self._straight_rows.get(key, 0) + bound
-        return self._straight_rows[key] < left
+        if TAIL_ROWS * len(plan) <= left <= LOOSE_ROWS * len(plan):
+            return False  # worth sealing, and little work
+        key = (str(request.timeframe), request.symbols)
+        self._straight_rows[key] = taken = self._straight_rows.get(key, 0) + bound
+        if taken < left:
+            return True
+        del self._straight_rows[key]
+        return False
 
     def _too_loose(self, plan: Sequence[_Plan], start: int, end: int) -> list[Loose]:
         """Return the loose stretches in a range of those series that have too much of it to read along."""
@@ -320,9 +328,7 @@ class Columnar:
                     loose += pieces
         return loose
 
-    def _views(
-        self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int
-    ) -> list[SeriesView]:
+    def _views(self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int) -> list[SeriesView]:
         packs: dict[str, Pack] = {}
         return [one.view or self._assembled(con, one, start, end, packs) for one in plan]
 
@@ -425,7 +431,9 @@ def _hands(view: SeriesView, timeframe: Timeframe, now: int) -> Iterator[tuple[H
     for at, piece in enumerate(view.pieces):
         if piece.cell is not None:
             continue
-        before, after = (view.pieces[place].cell if 0 <= place < len(view.pieces) else None for place in (at - 1, at + 1))
+        before, after = (
+            view.pieces[place].cell if 0 <= place < len(view.pieces) else None for place in (at - 1, at + 1)
+        )
         count = piece.rows.num_rows if after else closed_rows(piece.rows, timeframe, now)
         if count < TAIL_ROWS // 4 and after is None:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -65,13 +65,13 @@ class SeriesView:
     @property
     def rows(self) -> int:
         """The number of candles."""
-        return self.offsets[-1]
+        return int(self.offsets[-1])
 
     @cached_property
     def bytes(self) -> int:
         """The bytes of memory it holds besides the map."""
         loose = sum(piece.rows.num_rows for piece in self.pieces if piece.cell is None)
-        return VIEW_BYTES + PIECE_BYTES * len(self.pieces) + ROW_BYTES * loose
+        return int(VIEW_BYTES + PIECE_BYTES * len(self.pieces) + ROW_BYTES * loose)
 
     def intact(self) -> bool:
         """Tell whether every pack it lies in is still the file that was mapped."""
@@ -92,7 +92,9 @@ class SeriesView:
     def parts(self, low: int, high: int) -> list[pa.RecordBatch]:
         """Return rows as batches that share memory with the pieces."""
         return [
-            piece.rows.slice(max(0, low - offset), min(piece.rows.num_rows, high - offset) - max(0, low - offset))
+            piece.rows.slice(
+                max(0, low - offset), min(piece.rows.num_rows, high - offset) - max(0, low - offset)
+            )
             for piece, offset in zip(self.pieces, self.offsets, strict=False)
             if offset < high and low < offset + piece.rows.num_rows
         ]
@@ -124,7 +126,32 @@ class Stretch:
     def narrowed(self, start: int, end: int) -> Stretch:
         """Return the part of it that starts in `[start, end)`."""
         low, high = self.view.within(start, end, None)
-        return Stretch(self.view, max(low, self.low), max(min(high, self.high), max(low, self.low)))
+        low = max(low, self.low)
+        return Stretch(self.view, low, max(low, min(high, self.high)))
+
+
+@dataclass(slots=True)
+class _Run:
+    """Rows behind each other in one batch of a pack, of several cells."""
+
+    pack: Pack
+    batch: int
+    first: int
+    end: int
+
+    def goes_on(self, piece: Piece, low: int) -> bool:
+        """Tell whether row `low` of a piece is the next."""
+        cell = piece.cell
+        return (
+            cell is not None
+            and piece.pack is self.pack
+            and cell.batch == self.batch
+            and cell.offset + low == self.end
+        )
+
+    def rows(self) -> pa.RecordBatch:
+        """Return them as one batch."""
+        return self.pack.rows(self.batch, self.first, self.end - self.first)
 
 
 class Panel:
@@ -210,27 +237,32 @@ class Panel:
     def _batches(self) -> list[pa.RecordBatch]:
         """Return the rows as batches; those that lie behind each other in a pack come as one."""
         merged: list[pa.RecordBatch] = []
-        run: tuple[Pack, int, int, int] | None = None  # pack, batch, first row, end
+        run: _Run | None = None
+        for piece, low, high in self._parts():
+            if run is not None and run.goes_on(piece, low):
+                run.end += high - low
+                continue
+            if run is not None:
+                merged.append(run.rows())
+                run = None
+            if piece.cell is None or piece.pack is None:
+                merged.append(piece.rows.slice(low, high - low))
+            else:
+                first = piece.cell.offset + low
+                run = _Run(piece.pack, piece.cell.batch, first, first + high - low)
+        return [*merged, run.rows()] if run is not None else merged
+
+    def _parts(self) -> Iterator[tuple[Piece, int, int]]:
+        """Yield each piece with the rows of it that are wanted."""
         for stretch in self.stretches:
             view = stretch.view
             for piece, at in zip(view.pieces, view.offsets, strict=False):
                 low, high = max(stretch.low - at, 0), min(stretch.high - at, piece.rows.num_rows)
-                if low >= high:
-                    continue
-                if piece.cell is None or piece.pack is None:
-                    run = _end(run, merged)
-                    merged.append(piece.rows.slice(low, high - low))
-                    continue
-                first = piece.cell.offset + low
-                if run is None or run[:2] != (piece.pack, piece.cell.batch) or run[3] != first:
-                    run = _end(run, merged)
-                    run = (piece.pack, piece.cell.batch, first, first)
-                run = (*run[:3], piece.cell.offset + high)
-        _end(run, merged)
-        return merged
+                if low < high:
+                    yield piece, low, high
 
     def _symbols_of(self, values: pa.Table) -> pl.Series:
-        """Return the symbol of each row, in chunks as those of the values: where they differ, Polars copies."""
+        """Return the symbol of each row, in chunks as the values': where they differ, Polars copies."""
         names = pl.Series("symbol", self.symbols, pl.Categorical)
         sizes = [chunk.num_rows for chunk in values.to_batches()] if values.num_rows else []
         return _chunked(names, self.ends, sizes)
@@ -259,15 +291,6 @@ def symbol_array(numbers: Sequence[pa.Array], symbols: Sequence[str]) -> pa.Chun
     texts = [None, pa.py_buffer(array("i", (0, *ends))), pa.py_buffer("".join(symbols).encode())]
     names = pa.Array.from_buffers(pa.string(), len(ends), texts)
     return pa.chunked_array([pa.DictionaryArray.from_arrays(part, names) for part in numbers], SYMBOL)
-
-
-def _end(
-    run: tuple[Pack, int, int, int] | None, merged: list[pa.RecordBatch]
-) -> None:
-    """Add a run of adjacent rows to the batches."""
-    if run is not None:
-        pack, batch, first, end = run
-        merged.append(pack.rows(batch, first, end - first))
 
 
 def _chunked(names: pl.Series, ends: Sequence[int], sizes: Sequence[int]) -> pl.Series:

@@ -58,12 +58,12 @@ def _cell_findings(con: apsw.Connection, cell: Cell, packs: Packs) -> Iterator[s
     candles = reader.read_range(con, cell.symbol, cell.timeframe, cell.start, cell.end)
     if candles.num_rows != cell.rows or digests_of(candles) != cell.digests:
         yield (
-            f"{what}: the candles are not those that were sealed; the file is damaged there, or another program has "
-            "changed it. Hint: if the change was meant, store.warm(rebuild=True) seals everything anew; else write "
-            "the candles again, or restore a backup"
+            f"{what}: the candles are not those that were sealed; the file is damaged there, or another "
+            "program has changed it. Hint: if the change was meant, store.warm(rebuild=True) seals all "
+            "anew; else write the candles again, or restore a backup"
         )
     try:
         pack = packs.open(cell.pack)
         pack.verify(cell.place, cell.digests, cell.rows, 0, cell.rows)
     except PackLostError:
-        yield f"{what}: the pack {cell.pack} is missing or damaged. Nothing is lost: the next read seals it anew"
+        yield f"{what}: the pack {cell.pack} is missing or damaged; nothing is lost, the next read seals it"

@@ -32,9 +32,9 @@ PARTIAL = ".partial"
 BLOCK = 4_096
 """Rows under one digest: what a read of a few rows has to verify; 48 bytes a row, 8 bytes a digest."""
 WIDTH = 8  # bytes of a value; every column has such
-# A file that changes again within a tick of the clock keeps its time of change; kernels tick at 100 Hz at least.
+# A file that changes again within a tick of the kernel's clock (100 Hz at least) keeps its time of change.
 TICK = 0.05
-ORPHAN_SECONDS = 600.0
+ORPHAN_SECONDS = 60.0
 
 
 class PackLostError(Exception):
@@ -160,11 +160,12 @@ class Packs:
             if path.name.endswith(SUFFIX)
         }
 
-    def sweep(self, live: set[str], *, now: float, young: float = ORPHAN_SECONDS) -> int:
+    def sweep(self, live: set[str], *, now: float, young: float | None = None) -> int:
         """Delete the files that nothing points to, and return how many.
 
         One that was written less than `young` seconds ago may be another's who is about to publish it.
         """
+        young = ORPHAN_SECONDS if young is None else young
         swept = 0
         for path, status in self._listed():
             if path.name.removesuffix(SUFFIX) not in live and now - status.st_mtime >= young:
@@ -255,9 +256,7 @@ def _digest(columns: Sequence[memoryview], start: int, end: int) -> bytes:
 def _columns(batch: pa.RecordBatch) -> list[memoryview]:
     """Return the bytes of each column's values."""
     return [
-        memoryview(column.buffers()[1])[
-            column.offset * WIDTH : (column.offset + batch.num_rows) * WIDTH
-        ]
+        memoryview(column.buffers()[1])[column.offset * WIDTH : (column.offset + batch.num_rows) * WIDTH]
         for column in batch.columns
     ]
 

@@ -1,4 +1,4 @@
-"""SQL over the columns: DuckDB in this process sees Arrow only, the mapped packs and what is loose beside them.
+"""SQL over the columns: DuckDB in this process sees Arrow only, mapped packs and what is loose beside them.
 
 It opens no file: reading the store's own by DuckDB would drop SQLite's locks on it, see `guard`. The bounds
 that a query's WHERE puts on symbol, timeframe and time say which cells it is given.
@@ -48,14 +48,15 @@ SMALL = {
         "rows": pl.Int64, "revision": pl.Int64,
     },
     "quarantine": {
-        "id": pl.Int64, "quarantined_at": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "row": pl.Int64,
-        "column": pl.String, "rule": pl.String, "value": pl.String, "record": pl.String,
+        "id": pl.Int64, "quarantined_at": pl.Int64, "symbol": pl.String, "timeframe": pl.String,
+        "row": pl.Int64, "column": pl.String, "rule": pl.String, "value": pl.String, "record": pl.String,
     },
 }  # fmt: skip
 TIMES = ("first", "last", "quarantined_at")
 TIME = "epoch_ms({0})::TIMESTAMPTZ AS {0}"
 PART = "SELECT symbol, {timeframe} AS timeframe, * EXCLUDE (symbol) FROM {name}"
 ATTEMPTS = 4
+INTERRUPTED = "Query interrupted"  # all that DuckDB makes of Ctrl-C
 # DuckDB of a parent process, in its forked child: neither used nor closed there.
 _left: list[object] = []
 
@@ -82,7 +83,9 @@ class Queries:
                 _refuse_writing(connection, query)
                 given = self._register(connection, query)
                 table = connection.execute(query).to_arrow_table()
-            except duckdb.InterruptException as error:
+            except RuntimeError as error:
+                if str(error) != INTERRUPTED:
+                    raise
                 raise KeyboardInterrupt from error
             except (duckdb.Error, RecursionError, UnicodeError) as error:
                 raise QueryError(f"{error}\n{TABLES_HINT}") from error
@@ -163,9 +166,11 @@ class _Bounds:
         """Read what `pushdown.wanted` says."""
         if wanted is None:
             return cls(None, None, -FOREVER, FOREVER)
-        names = [None if wanted[name] is None else frozenset(wanted[name]) for name in ("symbol", "timeframe")]
+        symbols, timeframes = (
+            None if wanted[name] is None else frozenset(wanted[name]) for name in ("symbol", "timeframe")
+        )
         start = -FOREVER if wanted["start"] is None else wanted["start"]
-        return cls(*names, start, FOREVER if wanted["end"] is None else wanted["end"])
+        return cls(symbols, timeframes, start, FOREVER if wanted["end"] is None else wanted["end"])
 
     def admits(self, series: Series) -> bool:
         """Tell whether any candle of a series lies within."""

@@ -1,5 +1,8 @@
 """Candles by symbol, timeframe and time: what the store can do with them."""
 
+# What a plain read does not need is imported by the method that does.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import os
@@ -8,16 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import apsw
 import pyarrow as pa
 
 from mdstore.cache.memory import MemoryTier
-from mdstore.candles import backup, catalogue, cells, integrity, writer
+from mdstore.candles import catalogue, cells, writer
 from mdstore.candles.columnar import Answer, Columnar
 from mdstore.candles.database import Database
-from mdstore.candles.packs import Packs
-from mdstore.candles.query import Queries
+from mdstore.candles.packs import PackLostError, Packs
 from mdstore.candles.reader import Request
 from mdstore.candles.scanner import Scanner
 from mdstore.candles.upkeep import Loose, Progress, Upkeep
@@ -27,6 +30,9 @@ from mdstore.errors import NoSuchSeriesError, QueryError
 from mdstore.schema import CANDLE, TIMESTAMP
 from mdstore.timeframe import Timeframe
 from mdstore.validation import Checked, OnInvalid
+
+if TYPE_CHECKING:
+    from mdstore.candles.query import Queries
 
 __all__ = ["CandleRepository", "Explanation"]
 
@@ -40,8 +46,9 @@ ROW_BYTES = 8 * len(CANDLE)
 class Explanation:
     """How a read was answered: by which tiers, the rows it gave, the time it took, and the SQL it ran.
 
-    `tiers` are among "memory" (assembled before, and current), "packs" (mapped columns), "sqlite" (rows of the
-    table, by index), "scanner" (DuckDB's sqlite scanner put rows of the table into packs first) and "duckdb".
+    `tiers` are among "memory" (assembled before, and current), "packs" (mapped columns), "sqlite" (rows of
+    the table, by index), "scanner" (DuckDB's sqlite scanner put rows of the table into packs first) and
+    "duckdb".
     """
 
     tiers: tuple[str, ...]
@@ -78,7 +85,7 @@ class CandleRepository:
             self._database, self._packs, self._scanner, self._views, budget=pack_bytes, clock=clock
         )
         self._columnar = Columnar(self._database, self._packs, self._upkeep, self._memory, clock=clock)
-        self._queries = Queries(self._database, self._columnar, self._upkeep)
+        self._queries: Queries | None = None
         self._pid = os.getpid()
         self._upkeep.sweep()
 
@@ -97,7 +104,8 @@ class CandleRepository:
         if not self._database.closed:
             self._upkeep.write_used()
         self._scanner.close()
-        self._queries.close()
+        if self._queries is not None:
+            self._queries.close()
         self._database.close()
         self._memory.clear()
 
@@ -118,6 +126,10 @@ class CandleRepository:
         self._mind_forks()
         return self._columnar.read(request, verify=verify)
 
+    def lose(self, lost: PackLostError) -> None:
+        """Take note that a pack is lost, found by whoever verifies an answer later."""
+        self._columnar.lose(lost)
+
     def explain(self, request: Request) -> Explanation:
         """Read, and say how."""
         clock, scanned = time.perf_counter(), self._upkeep.scanned
@@ -128,7 +140,10 @@ class CandleRepository:
 
     def sql(self, query: str) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series and quarantine."""
+        from mdstore.candles.query import Queries
+
         self._mind_forks()
+        self._queries = self._queries or Queries(self._database, self._columnar, self._upkeep)
         clock, scanned = time.perf_counter(), self._upkeep.scanned
         table, reason = self._queries.run(query)
         tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
@@ -210,17 +225,22 @@ class CandleRepository:
 
     def backup(self, target: Path, *, overwrite: bool, progress: Callable[[int, int], None] | None) -> None:
         """Copy the file to `target` while it is in use."""
+        from mdstore.candles import backup
+
         backup.backup(self._database, target, overwrite=overwrite, progress=progress)
 
     def check(self) -> list[str]:
         """Return what is wrong with the file or the packs, in words."""
+        from mdstore.candles import integrity
+
         return integrity.check(self._database, self._packs)
 
     def _mind_forks(self) -> None:
         """Make what is held in memory anew where this process was forked since."""
         if self._pid != os.getpid():
             self._memory.after_fork()
-            self._queries.after_fork()
+            if self._queries is not None:
+                self._queries.after_fork()
             self._pid = os.getpid()
 
     def _no_series(

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 import apsw
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mdstore.candles import catalogue, cells, reader
 from mdstore.candles.catalogue import Series
@@ -23,7 +22,7 @@ from mdstore.candles.columns import Piece
 from mdstore.candles.database import Database
 from mdstore.candles.packs import PackLostError, Packs
 from mdstore.candles.scanner import Scanner
-from mdstore.candles.sealing import BATCH_ROWS, CELL_ROWS, Sealer, closed_rows, hour_of
+from mdstore.candles.sealing import BATCH_ROWS, CELL_ROWS, Sealer, hour_of
 from mdstore.candles.views import Views
 from mdstore.errors import ScannerError
 from mdstore.schema import CANDLE, CANDLE_COLUMNS
@@ -96,19 +95,18 @@ class Upkeep:
         self.scanned = 0
         """How often rows were taken from the scanner."""
         self.trouble = self.scanner_trouble = ""
-        """Why rows could not be put into packs the last time, or not by the scanner; empty when they could."""
+        """Why rows could not be put into packs the last time, or not by the scanner; else empty."""
 
     def sweep(self, *, young: float | None = None) -> int:
         """Delete the files that no cell points to, and return how many."""
         with self._database.reading() as con:
             live = set(cells.pack_rows(con))
-        options = {} if young is None else {"young": young}
-        return self._packs.sweep(live, now=time.time(), **options)
+        return self._packs.sweep(live, now=time.time(), young=young)
 
     def lose(self, lost: PackLostError) -> None:
         """Take note that a pack, or a cell in it, is gone or damaged: its rows are loose again."""
         self._packs.close(lost.name)
-        self._database.note(lambda con: cells.forget_pack(con, lost.name, lost.place) or True)
+        self._database.note(lambda con: cells.forget_pack(con, lost.name, lost.place))
 
     def use(self, found: Iterable[Cell]) -> None:
         """Take note that cells are read; written down now and then."""
@@ -126,6 +124,7 @@ class Upkeep:
 
     def seal_hands(self, hands: Sequence[Hand]) -> int:
         """Put rows in hand into a pack and return how many; nobody is waited for."""
+
         def take(sealer: Sealer) -> None:
             for hand in hands:
                 sealer.add(hand.symbol, hand.timeframe, hand.start, hand.end, hand.rows)
@@ -149,10 +148,15 @@ class Upkeep:
         now = int(self._clock() * 1000)
         with self._database.reading() as con:
             found = catalogue.all_series(con) if series is None else series
-            return [piece for one in found for piece in loose_of(one, cells.cells_of(con, one.symbol, one.timeframe), now=now)]
+            return [
+                piece
+                for one in found
+                for piece in loose_of(one, cells.cells_of(con, one.symbol, one.timeframe), now=now)
+            ]
 
     def merge(self) -> None:
         """Merge packs where many are small or one is mostly dead, no more than a little work at a time."""
+        self.sweep()
         groups = self._mergeable()
         if groups:
             self._rewrite(groups)
@@ -160,7 +164,7 @@ class Upkeep:
             self._keep_budget(self._budget, wait=False)
 
     def compact(self, progress: Progress | None = None) -> int:
-        """Write all cells anew, in order and in as few packs as they fit, unless they lie so; return bytes saved."""
+        """Write all cells anew, in order and in few packs, unless they lie so; return the bytes saved."""
         before = sum(self._packs.files().values())
         self.write_used()
         with self._database.reading() as con:
@@ -273,7 +277,7 @@ class Upkeep:
             self._rewrite_cells([cell for cell in found if cell.pack in chosen], wait=False)
 
     def _rewrite_cells(self, olds: Sequence[Cell], *, wait: bool) -> None:
-        """Write cells into one new pack, those side by side as one, and drop the packs that this leaves empty."""
+        """Write cells into one new pack, those side by side as one, and drop packs that this leaves empty."""
         sealer = Sealer(self._packs)
         replaced: list[list[Cell]] = []
         done = 0
@@ -332,11 +336,14 @@ class Upkeep:
     def _keep_budget(self, budget: int, *, wait: bool) -> None:
         """Let the least recently read cells go until the packs fit."""
         self.write_used()
+        self.sweep()
         if sum(self._packs.files().values()) <= budget:
             return
         with self._database.reading() as con:
             found = cells.all_cells(con)
-        room, kept, gone = budget, [], []
+        room = budget
+        kept: list[Cell] = []
+        gone: list[Cell] = []
         # A tenth is kept free, so that the next pack does not start this again.
         for cell in sorted(found, key=lambda cell: cell.used, reverse=True):
             room -= cell.rows * 8 * len(CANDLE)
@@ -350,7 +357,9 @@ class Upkeep:
             self._rewrite_cells(group, wait=wait)
 
 
-def loose_of(series: Series, found: Sequence[Cell], *, now: int, start: int = -FOREVER, end: int = FOREVER) -> list[Loose]:
+def loose_of(
+    series: Series, found: Sequence[Cell], *, now: int, start: int = -FOREVER, end: int = FOREVER
+) -> list[Loose]:
     """Return the loose stretches of a series in `[start, end)`, up to its last bar that has ended at `now`.
 
     `found` are all its cells. Long ones come in pieces of `BUILD_ROWS` bars at most.
@@ -359,7 +368,7 @@ def loose_of(series: Series, found: Sequence[Cell], *, now: int, start: int = -F
     left = series.rows - sum(cell.rows for cell in found)
     last = series.last if timeframe.next(series.last) <= now else timeframe.floor(min(series.last, now))
     high = series.last + 1 if timeframe.next(series.last) <= now else last
-    pieces = []
+    pieces: list[Loose] = []
     if left > 0:
         for low, top in cells.loose_ranges(found):
             inner_low, inner_top = max(low, start, series.first), min(top, end, high)
@@ -411,7 +420,11 @@ def _runs(found: Sequence[Cell]) -> Iterator[list[Cell]]:
     run: list[Cell] = []
     rows = 0
     for cell in found:
-        beside = run and (run[-1].symbol, run[-1].timeframe, run[-1].end) == (cell.symbol, cell.timeframe, cell.start)
+        beside = run and (run[-1].symbol, run[-1].timeframe, run[-1].end) == (
+            cell.symbol,
+            cell.timeframe,
+            cell.start,
+        )
         if run and not (beside and rows + cell.rows <= CELL_ROWS):
             yield run
             run, rows = [], 0
@@ -423,6 +436,8 @@ def _runs(found: Sequence[Cell]) -> Iterator[list[Cell]]:
 
 def _take(sealer: Sealer, group: Sequence[Loose], table: pa.Table) -> None:
     """Cut what the scanner gave into the stretches that were asked for."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - 20 ms that a process which only reads need not wait for
+
     if not table.num_rows:
         return
     numbers = pc.run_end_encode(table["number"].cast(pa.int32()).combine_chunks())
@@ -434,9 +449,7 @@ def _take(sealer: Sealer, group: Sequence[Loose], table: pa.Table) -> None:
         at = end
 
 
-def _publish(
-    con: apsw.Connection, made: Sequence[Cell], revisions: dict[tuple[str, str], int]
-) -> int:
+def _publish(con: apsw.Connection, made: Sequence[Cell], revisions: dict[tuple[str, str], int]) -> int:
     """Publish the cells of series that have not changed since, unless others did; return the rows."""
     by_series: dict[tuple[str, str], list[Cell]] = {}
     for cell in made:
@@ -467,7 +480,8 @@ def _size(rows: int) -> int:
 
 def _first_rows(names: Sequence[str], live: dict[str, int]) -> list[str]:
     """Return as many packs as a merge may rewrite, the smallest first."""
-    chosen, rows = [], 0
+    chosen: list[str] = []
+    rows = 0
     for name in sorted(names, key=lambda name: live[name]):
         rows += live[name]
         if chosen and rows > AUTOMATIC_ROWS:

@@ -72,7 +72,7 @@ class WriteResult:
         )
 
 
-# From so many new rows on, a write puts them into a pack as well; fewer wait in the table until they are read.
+# From so many new rows on, a write puts them into a pack as well; fewer wait in the table for a read.
 SEAL_ROWS = 2_000
 SEAL_LEAST = 32  # of one series in one chunk; a bar or two of many series are a feed, which is left to reads
 SEAL_BATCH = 262_144  # rows held for it at a time
@@ -219,7 +219,9 @@ class _Batch:
         end = self._end_of(group, seen) if len(rows) >= SEAL_LEAST else None
         inserted, updated = self._upsert(group, rows)
         if inserted and end is not None:
-            self._sealer.take(group, rows.filter(rows["timestamp"] > end) if end >= times[0] else rows)
+            self._sealer.take(
+                group, end + 1, rows.filter(rows["timestamp"] > end) if end >= times[0] else rows
+            )
         self._counts["inserted"] += inserted
         self._counts["updated"] += updated
         self._counts["unchanged"] += len(rows) - inserted - updated
@@ -232,7 +234,7 @@ class _Batch:
         """Return the last time of a series so far; what comes behind it is all that there is there."""
         if seen.end is None:
             stored = catalogue.find(self._con, group.symbol, group.timeframe)
-            seen.end = -FOREVER if stored is None else stored.last
+            seen.end = -FOREVER - 1 if stored is None else stored.last
         return seen.end if seen.last is None else max(seen.end, seen.last)
 
     def _upsert(self, group: Group, rows: pl.DataFrame) -> tuple[int, int]:
@@ -287,16 +289,15 @@ class _BatchSealer:
         if first <= self._taken.get((group.symbol, group.timeframe), -FOREVER):
             self._spoiled.append((group.symbol, group.timeframe, first, last))
 
-    def take(self, group: Group, rows: pl.DataFrame) -> None:
-        """Take the rows of a series behind its end, as far as their bars have ended."""
+    def take(self, group: Group, start: int, rows: pl.DataFrame) -> None:
+        """Take the rows of a series from `start` on, behind its end, as far as their bars have ended."""
         batch = _batch(rows)
         closed = closed_rows(batch, Timeframe.parse(group.timeframe), self._now)
         if closed and not self._broken:
             self._taken[group.symbol, group.timeframe] = rows["timestamp"][-1]
             try:
-                self._sealer.add(
-                    group.symbol, group.timeframe, -FOREVER, FOREVER, positive_zeros(batch.slice(0, closed))
-                )
+                sealed = positive_zeros(batch.slice(0, closed))
+                self._sealer.add(group.symbol, group.timeframe, start, FOREVER, sealed)
             except OSError:
                 self._give_up()
 
@@ -337,7 +338,9 @@ def _by_cell(rows: pl.DataFrame, over: Sequence[Cell]) -> Iterator[tuple[Cell | 
     times = rows["timestamp"]
     bounds = sorted({bound for cell in over for bound in (cell.start, cell.end)})
     at = 0
-    for bound, place in zip((*bounds, None), (*times.search_sorted(pl.Series(bounds, dtype=pl.Int64)), len(rows)), strict=True):
+    for bound, place in zip(
+        (*bounds, None), (*times.search_sorted(pl.Series(bounds, dtype=pl.Int64)), len(rows)), strict=True
+    ):
         if place > at:
             first = times[at]
             cell = next((cell for cell in over if cell.start <= first < cell.end), None)

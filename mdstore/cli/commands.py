@@ -17,6 +17,7 @@ from mdstore.cli.shell import (
     INTERRUPTED,
     EndOption,
     FileOption,
+    FromOption,
     JsonOption,
     Shell,
     StartOption,
@@ -24,6 +25,7 @@ from mdstore.cli.shell import (
     SymbolsArgument,
     TimeframeArgument,
     WaitOption,
+    ZoneOption,
     remove_unused,
     show_version,
     store_file,
@@ -181,6 +183,8 @@ def export(
     ] = None,
     start: StartOption = None,
     end: EndOption = None,
+    source: FromOption = None,
+    tz: ZoneOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     file: FileOption = None,
     json: JsonOption = False,
@@ -192,12 +196,16 @@ def export(
       mdstore export btc.parquet KRW-BTC -t 1m --start 2025-09-01
 
       mdstore export all.csv.gz -t 1d
+
+      mdstore export hours.parquet -t 1h --from 1m
     """
     from mdstore.cli.queries import export_candles
     from mdstore.cli.tables import count, json_text
 
     with stored(store_file(ctx, file)) as store:
-        rows = export_candles(store, target, symbols, timeframe, start=start, end=end, force=force)
+        rows = export_candles(
+            store, target, symbols, timeframe, start=start, end=end, source=source, tz=tz, force=force
+        )
     if json:
         print(json_text({"file": str(target), "rows": rows}))
     else:
@@ -213,6 +221,8 @@ def show(
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Bars in the table, the latest.")] = 10,
     start: StartOption = None,
     end: EndOption = None,
+    source: FromOption = None,
+    tz: ZoneOption = None,
     chart: Annotated[bool, typer.Option(help="Draw the chart.")] = True,
     height: Annotated[int, typer.Option(min=8, help="Lines of the chart.")] = 20,
     file: FileOption = None,
@@ -228,13 +238,15 @@ def show(
       mdstore show KRW-BTC
 
       mdstore show AAPL 1d -n 5 --start 2012-01-01
+
+      mdstore show KRW-BTC 1d --from 1m --tz Asia/Seoul
     """
     from mdstore.cli.queries import print_bars
 
     with stored(store_file(ctx, file)) as store:
         print_bars(
             store, to_stdout(), symbol, timeframe, rows=rows, start=start, end=end,
-            height=height if chart else None, json=json,
+            source=source, tz=tz, height=height if chart else None, json=json,
         )  # fmt: skip
 
 
@@ -264,6 +276,105 @@ def sql(
     print_frame(to_stdout(), frame.head(rows), grouped=False)
     if len(frame) > rows:
         to_stderr().print(f"{rows:,} of {len(frame):,} rows; --rows shows more, --json all", highlight=False)
+
+
+@app.command()
+def screen(
+    ctx: typer.Context,
+    *,
+    conditions: Annotated[list[str], typer.Argument(help='Such as "close > sma(close, 20)".')],
+    timeframe: Annotated[
+        str | None, typer.Option("--timeframe", "-t", help="May be left out where only one is stored.")
+    ] = None,
+    symbol: Annotated[list[str] | None, typer.Option("--symbol", "-s", help="Only these symbols.")] = None,
+    bars: Annotated[
+        int | None, typer.Option("--bars", "-n", min=1, help="Only the latest so many bars.")
+    ] = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also the symbols for which a condition does not hold.")
+    ] = False,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Find the symbols for which conditions hold at their latest bar.
+
+    What is no condition is shown as a column. The columns of a candle,
+    arithmetic, comparisons, and, or, not; sma, ema, rsi, atr, highest,
+    lowest, crossed_above, close.shift(1), volume.rolling_mean(20), ...
+
+    For example:
+
+      mdstore screen "close > close.rolling_mean(20)" --timeframe 1d
+
+      mdstore screen "rsi(close, 14) < 30" "close / close.shift(1) - 1" -t 1d -n 250
+    """
+    from mdstore.cli.queries import print_screen
+
+    with stored(store_file(ctx, file)) as store:
+        print_screen(
+            store, to_stdout(), to_stderr(), conditions, timeframe,
+            symbols=symbol, bars=bars, start=start, end=end, every=every, json=json,
+        )  # fmt: skip
+
+
+@app.command()
+def warm(
+    ctx: typer.Context,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Throw the packs away first.")] = False,
+    wait: WaitOption = 10.0,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Put all candles into the columnar packs beside the file, for quick reads.
+
+    Reads do so by themselves for what they read. Others read and write
+    meanwhile. Ctrl-C ends it; the same command goes on where it was.
+    """
+    from mdstore.cli.progress import WorkProgress
+    from mdstore.cli.tables import count, json_text
+
+    with stored(store_file(ctx, file), wait=wait) as store:
+        with WorkProgress(to_stderr(), "sealing", "rows") as progress:
+            rows = store.warm(rebuild=rebuild, progress=progress)
+        trouble = str(store.stats()["pack_trouble"])
+    if json:
+        print(json_text({"rows": rows}))
+    else:
+        to_stdout().print(f"{count(rows, 'row')} put into packs", highlight=False)
+    if trouble:
+        to_stderr().print(trouble, highlight=False, markup=False)
+        raise typer.Exit(ERROR)
+
+
+@app.command()
+def compact(
+    ctx: typer.Context, wait: WaitOption = 10.0, file: FileOption = None, json: JsonOption = False
+) -> None:
+    """Lay the packs out anew: sorted, merged, without what is no longer used."""
+    from mdstore.cli.progress import WorkProgress
+    from mdstore.cli.tables import count, json_text, size_text
+
+    with (
+        stored(store_file(ctx, file), wait=wait) as store,
+        WorkProgress(to_stderr(), "compacting", "rows") as progress,
+    ):
+        saved = store.compact(progress=progress)
+        packs = store.stats()["packs"]
+    if json:
+        print(json_text({"bytes_saved": saved, "packs": packs}))
+    else:
+        to_stdout().print(f"{count(int(packs), 'pack')}, {size_text(max(saved, 0))} saved", highlight=False)
+
+
+@app.command()
+def stats(ctx: typer.Context, file: FileOption = None, json: JsonOption = False) -> None:
+    """Say what the file and its packs take, and how much lies in packs."""
+    from mdstore.cli.queries import print_stats
+
+    with stored(store_file(ctx, file)) as store:
+        print_stats(store, to_stdout(), json=json)
 
 
 @app.command()

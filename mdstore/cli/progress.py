@@ -1,4 +1,4 @@
-"""How far an import is: bytes for the bar and the time left, rows and rows a second for the eyes."""
+"""How far the work is: bytes or rows for the bar and the time left, rows and rows a second for the eyes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["ImportProgress"]
+__all__ = ["ImportProgress", "WorkProgress"]
 
 
 class ImportProgress:
@@ -26,18 +26,8 @@ class ImportProgress:
 
     def __init__(self, console: Console, files: Sequence[Path]) -> None:
         self._sizes = {file: file.stat().st_size for file in files}
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[rows]}"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("importing", total=sum(self._sizes.values()) or None, rows="")
+        self._bar = _bar(console)
+        self._task = self._bar.add_task("importing", total=sum(self._sizes.values()) or None, count="")
         self._bytes_read: Callable[[], int] | None = None
         self._bytes_done = 0
         self._rows_done = 0
@@ -59,7 +49,7 @@ class ImportProgress:
         read = self._bytes_read() if self._bytes_read is not None else 0
         total = self._rows_done + rows
         shown = f"{total:,} rows, {total / max(self.seconds, 1e-9):,.0f}/s"
-        self._bar.update(self._task, completed=self._bytes_done + read, rows=shown)
+        self._bar.update(self._task, completed=self._bytes_done + read, count=shown)
 
     def file_done(self, file: Path) -> None:
         """Count a file as done, whatever became of it."""
@@ -79,3 +69,42 @@ class ImportProgress:
     ) -> None:
         """Stop drawing."""
         self._bar.stop()
+
+
+class WorkProgress:
+    """A progress bar over a number of things, called with how many are done and how many there are."""
+
+    def __init__(self, console: Console, doing: str, things: str) -> None:
+        self._things = things
+        self._bar = _bar(console)
+        self._task = self._bar.add_task(doing, total=None, count="")
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that `done` of `total` are done."""
+        count = f"{done:,} of {total:,} {self._things}"
+        self._bar.update(self._task, completed=done, total=total, count=count)
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop drawing."""
+        self._bar.stop()
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[count]}"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

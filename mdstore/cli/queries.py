@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
+from mdstore.cli.progress import WorkProgress
 from mdstore.cli.tables import (
     count,
     is_intraday,
@@ -28,7 +29,10 @@ from mdstore.timeframe import Timeframe
 if TYPE_CHECKING:
     from mdstore.store import MarketDataStore
 
-__all__ = ["SPARE", "export_candles", "print_bars", "print_series", "timeframe_of", "what_goes"]
+__all__ = [
+    "SPARE", "export_candles", "print_bars", "print_screen", "print_series", "print_stats", "timeframe_of",
+    "what_goes",
+]  # fmt: skip
 
 WIDTH_IN_A_PIPE = 110
 # What goes first where a bar is wider than the terminal.
@@ -59,15 +63,17 @@ def print_bars(
     rows: int,
     start: str | None,
     end: str | None,
+    source: str | None,
+    tz: str | None,
     height: int | None,
     json: bool,
 ) -> None:
     """Print the latest bars as a table or as JSON; with a height, a chart above the table."""
-    bar = timeframe_of(store, [symbol], timeframe)
+    bar = _derived(timeframe, source) if source else timeframe_of(store, [symbol], timeframe)
     width = room(out) or WIDTH_IN_A_PIPE
     charted = height is not None and not json
     limit = None if charted and start is not None else max(rows, columns_for(width) if charted else 0)
-    frame = store.candles(symbol, bar, start=start, end=end, limit=limit)
+    frame = store.candles(symbol, bar, start=start, end=end, limit=limit, derive_from=source, tz=tz)
     if json:
         print(json_text(records(frame.tail(rows))))
         return
@@ -77,10 +83,11 @@ def print_bars(
         out.print()
     if frame.is_empty():
         out.print(
-            f"no bars of {symbol} {bar} in this range; {_stored_range(store, symbol, bar)}", soft_wrap=True
+            f"no bars of {symbol} {bar} in this range; {_stored_range(store, symbol, source or bar)}",
+            soft_wrap=True,
         )
         return
-    print_frame(out, frame.tail(rows), spare=SPARE, intraday=is_intraday(bar))
+    print_frame(out, frame.tail(rows), spare=SPARE, intraday=is_intraday(bar) or tz is not None)
 
 
 def print_series(store: MarketDataStore, out: Console, remarks: Console, *, json: bool) -> None:
@@ -106,17 +113,71 @@ def export_candles(
     *,
     start: str | None,
     end: str | None,
+    source: str | None,
+    tz: str | None,
     force: bool,
 ) -> int:
     """Write candles to a file and return how many."""
     if target.exists() and not force:
         raise FileFormatError(f"{target} is there already. Hint: --force replaces it")
-    bar = timeframe_of(store, symbols or (), timeframe)
-    frame = store.candles(symbols or None, bar, start=start, end=end)
+    bar = _derived(timeframe, source) if source else timeframe_of(store, symbols or (), timeframe)
+    frame = store.candles(symbols or None, bar, start=start, end=end, derive_from=source, tz=tz)
     # As texts: programs that read Parquet or Feather do not all know categories.
     named = frame.with_columns(pl.col("symbol").cast(pl.String), pl.lit(bar).alias("timeframe"))
     write(named.select("symbol", "timeframe", *frame.columns[1:]), target)
     return len(named)
+
+
+def print_screen(
+    store: MarketDataStore,
+    out: Console,
+    remarks: Console,
+    conditions: Sequence[str],
+    timeframe: str | None,
+    *,
+    symbols: Sequence[str] | None,
+    bars: int | None,
+    start: str | None,
+    end: str | None,
+    every: bool,
+    json: bool,
+) -> None:
+    """Print the symbols for which all conditions hold, with the values of what is no condition."""
+    bar = timeframe_of(store, symbols or (), timeframe)
+    with WorkProgress(remarks, "screening", "symbols") as progress:
+        screened = store.screen(
+            bar, list(conditions), symbols=symbols or None, bars=bars, start=start, end=end, progress=progress
+        )
+    rows = screened.rows
+    tests = [name for name, dtype in rows.schema.items() if dtype == pl.Boolean]
+    if tests and not every:
+        rows = rows.filter(pl.all_horizontal(tests).fill_null(value=False)).drop(tests)
+    if json:
+        print(json_text(records(rows)))
+    else:
+        print_frame(out, rows)
+    for symbol, error in screened.failed.rows():
+        remarks.print(f"{symbol}: {error}", highlight=False, markup=False)
+    remarks.print(f"{count(len(rows), 'symbol')} of {len(screened.rows):,}", highlight=False)
+
+
+def print_stats(store: MarketDataStore, out: Console, *, json: bool) -> None:
+    """Print what the file and its packs take."""
+    stats = store.stats()
+    if json:
+        print(json_text(stats))
+        return
+    rows = max(int(stats["rows"]), 1)
+    for name, size in (("SQLite file", stats["sqlite_bytes"]), ("packs", stats["pack_bytes"])):
+        each = f"{int(size) / rows:.1f} B a candle"
+        out.print(f"{name:<12}{size_text(float(size)):>10}  {each}", highlight=False)
+    places = f"{count(int(stats['cells']), 'cell')} and {count(int(stats['packs']), 'pack')}"
+    sealed = f"{stats['sealed_rows']:,} in {places}"
+    out.print(
+        f"{'candles':<12}{stats['rows']:>10,}  {sealed}, {stats['loose_rows']:,} loose", highlight=False
+    )
+    if stats["pack_trouble"]:
+        out.print(str(stats["pack_trouble"]), highlight=False, markup=False)
 
 
 def what_goes(
@@ -134,6 +195,14 @@ def what_goes(
     if start is None and end is None:
         return f"{symbol} {bars}, {rows}"
     return f"what lies in [{start or 'the beginning'}, {end or 'the end'}) of {symbol} {bars} ({rows})"
+
+
+def _derived(timeframe: str | None, source: str) -> str:
+    if timeframe is None:
+        raise InvalidInputError(
+            f"--from {source} makes bars of another timeframe. Hint: say which, such as 1h"
+        )
+    return timeframe
 
 
 def _stored_range(store: MarketDataStore, symbol: str, timeframe: str) -> str:

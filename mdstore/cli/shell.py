@@ -33,6 +33,7 @@ __all__ = [
     "WIDTH_OF_NO_TERMINAL",
     "EndOption",
     "FileOption",
+    "FromOption",
     "JsonOption",
     "Shell",
     "StartOption",
@@ -40,6 +41,7 @@ __all__ = [
     "SymbolsArgument",
     "TimeframeArgument",
     "WaitOption",
+    "ZoneOption",
     "complete_symbol",
     "invocation",
     "remove_unused",
@@ -62,6 +64,9 @@ AS_OPTIONS = (
     ("store.sql only reads", "`mdstore sql` only reads"),
     ("store.write and store.delete change", "`mdstore import` and `mdstore delete` change"),
     ("overwrite=True replaces it", "--force replaces it"),
+    ("store.warm(rebuild=True)", "`mdstore warm --rebuild`"),
+    ("e.g. derive_from='1m'", "e.g. --from 1m"),
+    ("tz= is for", "--tz is for"),
     ("open with a longer busy_timeout", "give a longer --wait"),
     ("on_invalid='quarantine'", "--on-invalid quarantine"),
     ("align='floor'", "--align floor"),
@@ -209,6 +214,12 @@ EndOption = Annotated[str | None, typer.Option(help="Up to this time, which is n
 FileOption = Annotated[
     Path | None,
     typer.Option("--store", "-f", help="The store's file; also before the command.", show_default=False),
+]
+FromOption = Annotated[
+    str | None, typer.Option("--from", help="Put bars together from this stored timeframe, such as 1m.")
+]
+ZoneOption = Annotated[
+    str | None, typer.Option("--tz", help="With --from: cut days in this zone, such as Asia/Seoul.")
 ]
 WaitOption = Annotated[
     float, typer.Option("--wait", min=0, help="Seconds to wait while another process writes.")

@@ -1,0 +1,53 @@
+"""The table itself, past memory and packs: stretches of series by the two roads that sealing has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+import mdstore
+from bench import candles
+from bench.measure import verify
+from mdstore.candles import reader
+from mdstore.candles.reader import Request
+from mdstore.candles.upkeep import Loose
+from mdstore.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.timeframe import Timeframe
+
+__all__ = ["by_apsw", "by_scanner", "latest", "same", "stretches"]
+
+
+def stretches(names: Sequence[str], rows: int, end: int) -> list[Loose]:
+    """Return the `rows` minutes before `end` (ms) of each series, as they would be if they were loose."""
+    start = end - rows * candles.MINUTE
+    return [Loose(name, "1m", start, end, rows) for name in names]
+
+
+def by_apsw(store: mdstore.MarketDataStore, pieces: Sequence[Loose]) -> pa.Table:
+    """Read stretches one after another, in one transaction, as `Upkeep` does where they are few rows."""
+    with store._candles._database.reading() as con:
+        return pa.Table.from_batches(
+            [reader.read_range(con, one.symbol, one.timeframe, one.start, one.end) for one in pieces]
+        )
+
+
+def by_scanner(store: mdstore.MarketDataStore, pieces: Sequence[Loose]) -> pa.Table:
+    """Read stretches by the scanner process: a column with the number of each row's stretch comes first."""
+    upkeep = store._candles._upkeep
+    answer = upkeep._scanned(pieces)
+    verify(answer is not None, f"the scanner answers {upkeep.scanner_trouble}")
+    return answer
+
+
+def latest(store: mdstore.MarketDataStore, name: str, count: int) -> pa.Table:
+    """Read the latest rows of a series by APSW, as a read does that goes straight to the table."""
+    request = Request((name,), Timeframe.parse("1m"), CANDLE_COLUMNS, limit=count)
+    with store._candles._database.reading() as con:
+        return reader.read_rows(con, request, [name])
+
+
+def same(store: mdstore.MarketDataStore, pieces: Sequence[Loose]) -> bool:
+    """Tell whether both roads give the same rows, and as many as the stretches say."""
+    ours = by_scanner(store, pieces).select(CANDLE_COLUMNS).cast(CANDLE)
+    return ours.num_rows == sum(one.rows for one in pieces) and ours.equals(by_apsw(store, pieces))
