@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         TimestampError,
         ValidationError,
     )
+    from mdstore.screen import Screen
     from mdstore.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
     from mdstore.timeframe import Timeframe
 
@@ -42,6 +43,7 @@ _HOMES = {
         "NewerSchemaError", "NoSuchSeriesError", "QueryError", "ScannerError", "StoreBusyError",
         "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError", "ValidationError",
     ),
+    "mdstore.screen": ("Screen",),
     "mdstore.store": ("MarketDataStore", "open"),
     "mdstore.timeframe": ("Timeframe",),
 }  # fmt: skip
@@ -60,6 +62,7 @@ __all__ = [
     "NoSuchSeriesError",
     "QueryError",
     "ScannerError",
+    "Screen",
     "StoreBusyError",
     "StoreClosedError",
     "StoreFileError",

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from mdstore.candles.columnar import Answer
+from mdstore.candles.answer import Answer
 from mdstore.candles.columns import Panel
 from mdstore.candles.packs import PackLostError
 from mdstore.errors import StoreFileError

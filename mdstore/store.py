@@ -23,7 +23,7 @@ from mdstore.arguments import (
     request_of,
     time_range,
 )
-from mdstore.candles.columnar import Answer
+from mdstore.candles.answer import Answer
 from mdstore.candles.repository import CandleRepository, Explanation
 from mdstore.candles.writer import WriteResult
 from mdstore.errors import InvalidInputError, QueryError

@@ -2,18 +2,19 @@
 
 from unittest.mock import patch
 
-from mdstore.candles import columnar, columns, packs, sealing, upkeep, writer
+from mdstore.candles import columnar, columns, compaction, packs, sealing, upkeep, writer
 
 SIZES = (
     (writer, "SEAL_ROWS", 12), (writer, "SEAL_LEAST", 3), (writer, "SEAL_BATCH", 16),
-    (sealing, "CELL_ROWS", 16), (sealing, "BATCH_ROWS", 40), (upkeep, "CELL_ROWS", 16),
-    (upkeep, "BATCH_ROWS", 40), (upkeep, "PACK_ROWS", 80), (upkeep, "BUILD_ROWS", 24), (upkeep, "MERGE", 3),
-    (upkeep, "AUTOMATIC_ROWS", 60), (packs, "BLOCK", 8), (packs, "ORPHAN_SECONDS", 0.0),
+    (sealing, "CELL_ROWS", 16), (sealing, "BATCH_ROWS", 40), (compaction, "CELL_ROWS", 16),
+    (compaction, "BATCH_ROWS", 40), (compaction, "PACK_ROWS", 80), (upkeep, "BUILD_ROWS", 24),
+    (compaction, "MERGE", 3), (compaction, "AUTOMATIC_ROWS", 60),
+    (packs, "BLOCK", 8), (packs, "ORPHAN_SECONDS", 0.0),
     (columnar, "LOOSE_ROWS", 10), (columnar, "TAIL_ROWS", 6), (columnar, "STRAIGHT_ROWS", 5),
     (columnar, "FEW", 1), (columns, "GATHER_ROWS", 30),
 )  # fmt: skip
 
 
 def cut_down():
-    """Return a context in which every size is small; `enter` it for good in a process of its own."""
+    """Return the changes: contexts to enter, or to `start` for good in a process of its own."""
     return [patch.object(module, name, value) for module, name, value in SIZES]

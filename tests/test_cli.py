@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,10 @@ from tests.candles import walk
 from tests.real import real
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-COMMANDS = ["demo", "import", "export", "show", "sql", "series", "delete", "backup", "check"]
+COMMANDS = [
+    "demo", "import", "export", "show", "screen", "sql", "series", "delete", "warm", "compact", "stats",
+    "backup", "check",
+]  # fmt: skip
 HEADER = "timestamp,open,high,low,close,volume\n"
 # What the environment may hold that would change what is tested; xdist sets COLUMNS.
 FOREIGN = ("MDSTORE_FILE", "COLUMNS")
@@ -620,6 +624,71 @@ def test_every_command_has_help(cli, command):
     assert "--store" in cli(command, "--help").stdout
 
 
+def test_screen_finds_the_symbols_for_which_a_condition_holds(filled, tmp_path):
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        held = store.screen("1m", ["close > sma(close, 20)", "close / close.shift(1) - 1"]).rows
+    condition, change = held.columns[1:]
+    options = ("--timeframe", "1m", condition, change)
+    found = json.loads(filled("screen", *options, "--json").stdout)
+    assert found == held.filter(condition).drop(condition).rows(named=True)
+    every = json.loads(filled("screen", *options, "--json", "--all").stdout)
+    assert every == held.rows(named=True)
+    done = filled("screen", "count(close)", "-t", "1m", "-n", "50")
+    assert done.stdout.split() == ["symbol", "count(close)", "KRW-BTC", "50", "KRW-ETH", "50"]
+    assert "2 symbols of 2" in done.stderr
+    assert "KRW-BTC" not in filled("screen", "close.last()", "-t", "1m", "-s", "KRW-ETH").stdout
+
+
+def test_screen_says_what_is_wrong_with_a_condition(filled):
+    assert "did you mean rolling_mean" in filled("screen", "close.rolling_men(3)", "-t", "1m", code=1).stderr
+    assert "several timeframes" in filled("screen", "close > 1", code=1).stderr
+    assert "not known" in filled("screen", "__import__(close)", "-t", "1m", code=1).stderr
+
+
+def test_show_and_export_put_bars_together(filled, tmp_path):
+    rows = json.loads(filled("show", "KRW-BTC", "2h", "--from", "1h", "--json", "-n", "100").stdout)
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        expected = store.resample("KRW-BTC", "2h", source="1h")
+    assert [row["close"] for row in rows] == expected["close"].to_list()
+    assert rows[-1]["closed"] is True
+    filled("export", "days.csv", "-t", "1d", "--from", "1h", "--tz", "Asia/Seoul")
+    assert "2025-08-31 15:00" in (tmp_path / "days.csv").read_text().replace("T", " ")
+    assert "say which, such as 1h" in filled("show", "KRW-BTC", "--from", "1m", code=1).stderr
+    assert "--tz is for derived bars" in filled("show", "KRW-BTC", "1h", "--tz", "Asia/Seoul", code=1).stderr
+    assert "derive it from" in filled("show", "KRW-BTC", "7m", "--from", "1h", code=1).stderr
+    assert "Asia/Seoul" in filled("show", "KRW-BTC", "1d", "--from", "1h", "--tz", "Asia/Soul", code=1).stderr
+
+
+def test_warm_compact_and_stats_look_after_the_packs(filled, tmp_path):
+    stats = json.loads(filled("stats", "--json").stdout)
+    assert (stats["rows"], stats["packs"], stats["loose_rows"]) == (524, 0, 524)
+    assert filled("warm").stdout == "524 rows put into packs\n"
+    assert json.loads(filled("warm", "--json").stdout) == {"rows": 0}
+    assert filled("compact").stdout == "1 pack, 0 B saved\n"
+    assert json.loads(filled("compact", "--json").stdout) == {"bytes_saved": 0, "packs": 1}
+    assert "524 in 3 cells and 1 pack, 0 loose" in filled("stats").stdout
+    assert filled("warm", "--rebuild").stdout == "524 rows put into packs\n"
+    shutil.rmtree(tmp_path / "market_data.sqlite3-packs")
+    (tmp_path / "market_data.sqlite3-packs").write_text("in the way")
+    assert "cannot be written" in filled("warm", "--rebuild", code=1).stderr
+
+
+def test_ctrl_c_ends_a_warming_and_the_next_goes_on(filled, tmp_path, monkeypatch):
+    from mdstore.candles import upkeep
+    from mdstore.cli.progress import WorkProgress
+
+    def interrupt(self, done, total):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(upkeep, "BUILD_ROWS", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(WorkProgress, "__call__", interrupt)
+        assert "interrupted" in filled("warm", code=130).stderr
+    assert 0 < json.loads(filled("stats", "--json").stdout)["sealed_rows"] < 524
+    filled("warm")
+    assert json.loads(filled("stats", "--json").stdout)["loose_rows"] == 0
+
+
 def test_the_commands_are_all_listed_here(cli):
     names = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert names == set(COMMANDS)
@@ -685,7 +754,7 @@ def test_help_loads_only_the_commands(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )
-    assert sorted(done.stdout.split()) == ["mdstore.cli.commands", "mdstore.cli.shell"]
+    assert sorted(done.stdout.split()) == ["mdstore.cli.commands", "mdstore.cli.maintenance", "mdstore.cli.shell"]
 
 
 def test_written_files_are_what_import_takes(cli, tmp_path):

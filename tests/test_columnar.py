@@ -14,7 +14,7 @@ import pytest
 import mdstore
 from mdstore import InvalidInputError, NewerSchemaError, StoreFileError
 from mdstore.candles import columnar, upkeep
-from mdstore.candles.cells import all_cells
+from mdstore.candles.cells import all_cells, insert
 from mdstore.candles.sealing import CELL_ROWS
 from tests.candles import MINUTE, START, bits, walk
 from tests.real import real
@@ -114,7 +114,7 @@ def test_appends_spoil_nothing_and_what_is_there_already_writes_nothing(store):
 
 
 def test_a_correction_spoils_the_cell_it_touches_and_no_other(store):
-    with patch.object(upkeep, "CELL_ROWS", 500), patch("mdstore.candles.sealing.CELL_ROWS", 500):
+    with patch("mdstore.candles.sealing.CELL_ROWS", 500):
         store.write("A", "1m", walk(BARS))
         store.write("B", "1m", walk(BARS, seed=1))
         before = cells(store)
@@ -273,7 +273,7 @@ def test_every_flipped_bit_is_noticed(tmp_path, store):
         # As it was, for the next: the read has forgotten the cell, or found that the bit did not matter.
         with store._candles._database.writing() as con:
             con.execute("DELETE FROM cells")
-            upkeep.cells.insert(con, [cell])
+            insert(con, [cell])
         file.write_bytes(whole)
 
 
@@ -428,7 +428,7 @@ def test_the_least_recently_read_cells_leave_first(tmp_path):
         for symbol in "BCA":
             hours[0] += 2
             store.candles(symbol, "1m")
-            store._candles._upkeep.write_used()
+            store._candles._compaction.write_used()
         hours[0] += 2
         store.write("D", "1m", walk(BARS))
         hours[0] += 2

@@ -195,9 +195,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def evict(self):
-        upkeep = self.store._candles._upkeep
         total = sum(self.store._candles._packs.files().values())
-        upkeep._keep_budget(total // 2, wait=True)
+        self.store._candles._compaction._keep_budget(total // 2, wait=True)
         assert sum(self.store._candles._packs.files().values()) <= max(total // 2, 0) + 4_000
 
     @rule()

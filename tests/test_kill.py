@@ -21,21 +21,21 @@ POINTS = {
     "with a pack that nothing points to": ("packs.PackWriter", "finish", "after"),
     "before cells are published": ("upkeep", "_publish", "before"),
     "with cells that are not committed": ("upkeep", "_publish", "after"),
-    "before cells are replaced": ("upkeep", "_replace_all", "before"),
-    "with cells that are replaced but not committed": ("upkeep", "_replace_all", "after"),
-    "before dead packs are dropped": ("upkeep.Upkeep", "_drop_dead", "before"),
-    "after dead packs are dropped": ("upkeep.Upkeep", "_drop_dead", "after"),
+    "before cells are replaced": ("compaction", "_replace_all", "before"),
+    "with cells that are replaced but not committed": ("compaction", "_replace_all", "after"),
+    "before dead packs are dropped": ("compaction.Compaction", "_drop_dead", "before"),
+    "after dead packs are dropped": ("compaction.Compaction", "_drop_dead", "after"),
     "before cells are forgotten": ("cells", "forget", "before"),
     "with cells that are forgotten but not committed": ("cells", "forget", "after"),
 }
 CHILD = """
     import os, signal, sys
     import mdstore
-    from mdstore.candles import cells, packs, upkeep
+    from mdstore.candles import cells, compaction, packs, upkeep
     from tests.candles import walk, START, MINUTE
 
     place, name, when = sys.argv[1:]
-    owner = eval(place, {"cells": cells, "packs": packs, "upkeep": upkeep})
+    owner = eval(place, {"cells": cells, "compaction": compaction, "packs": packs, "upkeep": upkeep})
     original = getattr(owner, name)
 
     def dying(*args, **options):

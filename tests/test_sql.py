@@ -292,3 +292,12 @@ def test_a_query_does_not_see_the_variables_of_the_program(full):
     with pytest.raises(QueryError, match="prices"):
         full.sql("SELECT * FROM prices")
     assert len(prices) == 1
+
+
+def test_times_are_compared_in_every_way(full):
+    for condition, rows in (
+        ("timestamp IN ('2025-09-01T00:30', '2025-09-01T01:00')", 2), ("timestamp = '2025-09-01T00:30'", 1),
+        ("timestamp IN (SELECT timestamp FROM candles WHERE symbol = 'B' AND timeframe = '1h')", 2),
+    ):  # fmt: skip
+        query = f"SELECT count(*) AS n FROM candles WHERE symbol = 'A' AND timeframe = '1m' AND {condition}"
+        assert full.sql(query)["n"].to_list() == [rows]

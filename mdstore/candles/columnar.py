@@ -10,17 +10,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import apsw
-import polars as pl
 import pyarrow as pa
 
 from mdstore.cache.memory import MemoryTier
 from mdstore.candles import catalogue, cells, reader
+from mdstore.candles.answer import Answer
 from mdstore.candles.catalogue import Series
 from mdstore.candles.cells import FOREVER, Cell
-from mdstore.candles.columns import Panel, Piece, SeriesView, Stretch, as_frame
+from mdstore.candles.columns import Panel, Piece, SeriesView, Stretch
+from mdstore.candles.compaction import Compaction
 from mdstore.candles.database import Database
 from mdstore.candles.packs import Pack, PackLostError, Packs
 from mdstore.candles.reader import Request
@@ -29,7 +29,7 @@ from mdstore.candles.upkeep import Hand, Loose, Upkeep, loose_of
 from mdstore.schema import LONG_CANDLE
 from mdstore.timeframe import Timeframe
 
-__all__ = ["Answer", "Columnar"]
+__all__ = ["Columnar"]
 
 REVISION = "SELECT revision FROM revision"
 REVISION_OF = "SELECT revision FROM series WHERE symbol = ? AND timeframe = ?"
@@ -43,75 +43,6 @@ FEW = 16  # series whose cells are asked for one by one
 ATTEMPTS = 4
 USE_SECONDS = 3_600.0
 LITTLE = "most of it is loose, and little of it is wanted"
-
-
-@dataclass(slots=True)
-class Answer:
-    """Candles that were read, whichever way; nothing is copied that need not be."""
-
-    source: SeriesView | Panel | pa.Table
-    low: int
-    high: int
-    columns: tuple[str, ...]
-    tiers: tuple[str, ...]
-    views: Sequence[SeriesView] = ()
-    reason: str = ""
-    sql: str = ""
-    listed: Sequence[str] = ()
-
-    @property
-    def rows(self) -> int:
-        """The number of candles."""
-        return self.high - self.low
-
-    @property
-    def symbols(self) -> list[str]:
-        """The symbols, sorted; of several, those without a candle in the range are among them."""
-        if isinstance(self.source, pa.Table):
-            return list(self.listed)
-        return [view.symbol for view in self.views]
-
-    @property
-    def ends(self) -> list[int]:
-        """The row numbers at which each symbol's rows end."""
-        if isinstance(self.source, Panel):
-            return self.source.ends
-        if isinstance(self.source, pa.Table):
-            return list(accumulate(map(len, self.source.column(0).chunks)))
-        return [self.rows]
-
-    def verify(self) -> None:
-        """Compare the rows with their digests, those that were not yet. Raises `PackLostError`."""
-        if isinstance(self.source, SeriesView):
-            self.source.verify(self.low, self.high)
-        elif isinstance(self.source, Panel):
-            self.source.verify()
-
-    def why(self) -> str:
-        """Say what the answer is made of, or why it came straight from the table."""
-        return self.reason or _pieces_text(self.views)
-
-    def table(self) -> pa.Table:
-        """Return them as an Arrow table."""
-        whole = self.source if isinstance(self.source, pa.Table) else self.source.table
-        cut = whole if self.rows == whole.num_rows else whole.slice(self.low, self.rows)
-        return cut if tuple(cut.column_names) == self.columns else cut.select(list(self.columns))
-
-    def panel(self) -> Panel | None:
-        """Return them as a panel, whose rows are yet to be verified; None where they came straight."""
-        if isinstance(self.source, SeriesView):
-            return Panel([Stretch(self.source, self.low, self.high)])
-        return self.source if isinstance(self.source, Panel) else None
-
-    def frame(self) -> pl.DataFrame:
-        """Return them as a Polars frame of the caller's own."""
-        source = self.source
-        if isinstance(source, Panel):
-            whole = source.frame if "symbol" in self.columns else source.value_frame
-        else:
-            whole = as_frame(source) if isinstance(source, pa.Table) else source.frame
-        cut = whole.clone() if self.rows == len(whole) else whole.slice(self.low, self.rows)
-        return cut if tuple(cut.columns) == self.columns else cut[list(self.columns)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +71,7 @@ class Columnar:
         database: Database,
         packs: Packs,
         upkeep: Upkeep,
+        compaction: Compaction,
         memory: MemoryTier,
         *,
         clock: Callable[[], float] = time.time,
@@ -147,6 +79,7 @@ class Columnar:
         self._database = database
         self._packs = packs
         self._upkeep = upkeep
+        self._compaction = compaction
         self._memory = memory
         self._clock = clock
         self._straight_rows: dict[tuple[str, tuple[str, ...] | None], int] = {}
@@ -203,7 +136,7 @@ class Columnar:
 
     def lose(self, lost: PackLostError) -> None:
         """Take note that a pack is lost."""
-        self._upkeep.lose(lost)
+        self._compaction.lose(lost)
         self._memory.clear()
 
     def _series(self, request: Request) -> Answer | None:
@@ -277,7 +210,7 @@ class Columnar:
         for view in views:
             if now >= view.noted_until:
                 view.noted_until = now + USE_SECONDS
-                self._upkeep.use([piece.cell for piece in view.pieces if piece.cell is not None])
+                self._compaction.use([piece.cell for piece in view.pieces if piece.cell is not None])
 
     def _planned(self, con: apsw.Connection, listed: Sequence[Series], timeframe: Timeframe) -> list[_Plan]:
         """Say of each series whether it is in memory as it is now, or which cells it has."""
@@ -401,15 +334,6 @@ class Columnar:
         if missing is not None:
             raise catalogue.no_such_series(con, missing, name, file)
         return [known[symbol] for symbol in request.symbols]
-
-
-def _pieces_text(views: Sequence[SeriesView]) -> str:
-    """Say what an answer is made of."""
-    found = [piece for view in views for piece in view.pieces]
-    sealed = sum(piece.cell is not None for piece in found)
-    loose = sum(piece.rows.num_rows for piece in found if piece.cell is None)
-    packs = len({pack.name for view in views for pack in view.packs})
-    return f"{sealed:,} cells in {packs:,} packs, {loose:,} loose rows"
 
 
 def _tiers(views: Sequence[SeriesView]) -> tuple[str, ...]:

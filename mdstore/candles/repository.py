@@ -18,12 +18,14 @@ import pyarrow as pa
 
 from mdstore.cache.memory import MemoryTier
 from mdstore.candles import catalogue, cells, writer
-from mdstore.candles.columnar import Answer, Columnar
+from mdstore.candles.answer import Answer
+from mdstore.candles.columnar import Columnar
+from mdstore.candles.compaction import Compaction, Progress
 from mdstore.candles.database import Database
 from mdstore.candles.packs import PackLostError, Packs
 from mdstore.candles.reader import Request
 from mdstore.candles.scanner import Scanner
-from mdstore.candles.upkeep import Loose, Progress, Upkeep
+from mdstore.candles.upkeep import Loose, Upkeep
 from mdstore.candles.views import Views
 from mdstore.candles.writer import WriteResult
 from mdstore.errors import NoSuchSeriesError, QueryError
@@ -81,13 +83,16 @@ class CandleRepository:
         self._views = Views(self._database)
         self._scanner = Scanner(file)
         self._memory = MemoryTier(memory_bytes)
+        self._compaction = Compaction(self._database, self._packs, budget=pack_bytes, clock=clock)
         self._upkeep = Upkeep(
-            self._database, self._packs, self._scanner, self._views, budget=pack_bytes, clock=clock
+            self._database, self._packs, self._scanner, self._views, self._compaction, clock=clock
         )
-        self._columnar = Columnar(self._database, self._packs, self._upkeep, self._memory, clock=clock)
+        self._columnar = Columnar(
+            self._database, self._packs, self._upkeep, self._compaction, self._memory, clock=clock
+        )
         self._queries: Queries | None = None
         self._pid = os.getpid()
-        self._upkeep.sweep()
+        self._compaction.sweep()
 
     @property
     def path(self) -> Path:
@@ -102,7 +107,7 @@ class CandleRepository:
     def close(self) -> None:
         """End the scanner process and close the file."""
         if not self._database.closed:
-            self._upkeep.write_used()
+            self._compaction.write_used()
         self._scanner.close()
         if self._queries is not None:
             self._queries.close()
@@ -115,7 +120,7 @@ class CandleRepository:
         """Land checked chunks in one transaction."""
         result = writer.write(self._database, self._packs, chunks, on_invalid, progress)
         if result.inserted >= writer.SEAL_ROWS:
-            self._upkeep.merge()
+            self._compaction.merge()
         return result
 
     def read(self, request: Request, *, verify: bool = True) -> Answer:
@@ -195,7 +200,7 @@ class CandleRepository:
 
     def compact(self, progress: Progress | None) -> int:
         """Lay all cells in order, in few packs; return the bytes that saved."""
-        return self._upkeep.compact(progress)
+        return self._compaction.compact(progress)
 
     def stats(self) -> dict[str, int | float | str]:
         """Return figures of the file, the packs and the memory tier, in rows, bytes and counts."""
@@ -214,7 +219,7 @@ class CandleRepository:
             "packs": len(files),
             "pack_bytes": sum(files.values()),
             "dead_pack_bytes": max(0, sum(files.values()) - sealed * ROW_BYTES),
-            "pack_trouble": self._upkeep.trouble or self._upkeep.scanner_trouble,
+            "pack_trouble": self._upkeep.trouble or self._compaction.trouble or self._upkeep.scanner_trouble,
             **{f"memory_{name}": value for name, value in self._memory.stats().items()},
         }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -12,13 +14,24 @@ from mdstore.candles.packs import Packs, PackWriter, digests_of
 from mdstore.schema import CANDLE, VALUES
 from mdstore.timeframe import HOUR, Timeframe
 
-__all__ = ["BATCH_ROWS", "CELL_ROWS", "Sealer", "closed_rows", "hour_of", "positive_zeros"]
+__all__ = ["BATCH_ROWS", "CELL_ROWS", "Sealer", "by_rows", "closed_rows", "hour_of", "positive_zeros"]
 
 # What a correction makes stale and a budget evicts: 65,536 rows are 3 MB, and 30 ms to read again.
 CELL_ROWS = 65_536
 # Rows under each other in one record batch: what an answer of many series can take in one piece, and what
 # sealing holds in memory, 48 bytes a row.
 BATCH_ROWS = 1_048_576
+
+
+class HasRows(Protocol):
+    """What says how many rows it has."""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+
+
+R = TypeVar("R", bound=HasRows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,20 @@ class Sealer:
                 )
             )  # fmt: skip
             offset += count
+
+
+def by_rows(items: Iterable[R], most: int) -> Iterator[list[R]]:
+    """Put items together to at most `most` rows, in their order; one that has more stands alone."""
+    group: list[R] = []
+    rows = 0
+    for item in items:
+        if group and rows + item.rows > most:
+            yield group
+            group, rows = [], 0
+        group.append(item)
+        rows += item.rows
+    if group:
+        yield group
 
 
 def closed_rows(rows: pa.RecordBatch, timeframe: Timeframe, now: int) -> int:

@@ -1,6 +1,6 @@
-"""The command line: `mdstore demo | import | export | show | sql | series | delete | backup | check`."""
+"""The command line: `mdstore demo | import | export | show | screen | sql | series | delete | ...`."""
 
-from mdstore.cli.commands import app
+from mdstore.cli.maintenance import app
 
 __all__ = ["app", "main"]
 

@@ -320,64 +320,6 @@ def screen(
 
 
 @app.command()
-def warm(
-    ctx: typer.Context,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Throw the packs away first.")] = False,
-    wait: WaitOption = 10.0,
-    file: FileOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Put all candles into the columnar packs beside the file, for quick reads.
-
-    Reads do so by themselves for what they read. Others read and write
-    meanwhile. Ctrl-C ends it; the same command goes on where it was.
-    """
-    from mdstore.cli.progress import WorkProgress
-    from mdstore.cli.tables import count, json_text
-
-    with stored(store_file(ctx, file), wait=wait) as store:
-        with WorkProgress(to_stderr(), "sealing", "rows") as progress:
-            rows = store.warm(rebuild=rebuild, progress=progress)
-        trouble = str(store.stats()["pack_trouble"])
-    if json:
-        print(json_text({"rows": rows}))
-    else:
-        to_stdout().print(f"{count(rows, 'row')} put into packs", highlight=False)
-    if trouble:
-        to_stderr().print(trouble, highlight=False, markup=False)
-        raise typer.Exit(ERROR)
-
-
-@app.command()
-def compact(
-    ctx: typer.Context, wait: WaitOption = 10.0, file: FileOption = None, json: JsonOption = False
-) -> None:
-    """Lay the packs out anew: sorted, merged, without what is no longer used."""
-    from mdstore.cli.progress import WorkProgress
-    from mdstore.cli.tables import count, json_text, size_text
-
-    with (
-        stored(store_file(ctx, file), wait=wait) as store,
-        WorkProgress(to_stderr(), "compacting", "rows") as progress,
-    ):
-        saved = store.compact(progress=progress)
-        packs = store.stats()["packs"]
-    if json:
-        print(json_text({"bytes_saved": saved, "packs": packs}))
-    else:
-        to_stdout().print(f"{count(int(packs), 'pack')}, {size_text(max(saved, 0))} saved", highlight=False)
-
-
-@app.command()
-def stats(ctx: typer.Context, file: FileOption = None, json: JsonOption = False) -> None:
-    """Say what the file and its packs take, and how much lies in packs."""
-    from mdstore.cli.queries import print_stats
-
-    with stored(store_file(ctx, file)) as store:
-        print_stats(store, to_stdout(), json=json)
-
-
-@app.command()
 def series(ctx: typer.Context, file: FileOption = None, json: JsonOption = False) -> None:
     """List what is stored: symbols, timeframes, first and last bar, rows, size."""
     from mdstore.cli.queries import print_series
@@ -419,35 +361,3 @@ def delete(
     print(json_text({"deleted": rows})) if json else to_stdout().print(
         f"{count(rows, 'row')} deleted", highlight=False
     )
-
-
-@app.command()
-def backup(
-    ctx: typer.Context,
-    target: Annotated[Path, typer.Argument(help="The copy to make.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    file: FileOption = None,
-) -> None:
-    """Copy the store while it is in use, whole or not at all."""
-    from mdstore.cli.tables import size_text
-
-    with stored(store_file(ctx, file)) as store:
-        made = store.backup(target, overwrite=force)
-    to_stdout().print(f"{target} written, {size_text(made.stat().st_size)}", highlight=False)
-
-
-@app.command()
-def check(ctx: typer.Context, file: FileOption = None, json: JsonOption = False) -> None:
-    """Read the whole file and say what is wrong with it; exit with 1 if anything is."""
-    from mdstore.cli.tables import json_text
-
-    path = store_file(ctx, file)
-    with stored(path) as store:
-        findings = store.check()
-    if json:
-        print(json_text(findings))
-    else:
-        for line in findings or [f"{path} is sound"]:
-            to_stdout().print(line, highlight=False, markup=False)
-    if findings:
-        raise typer.Exit(ERROR)

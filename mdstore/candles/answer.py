@@ -1,0 +1,92 @@
+"""What a read found, before it is a frame or a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import polars as pl
+import pyarrow as pa
+
+from mdstore.candles.columns import Panel, SeriesView, Stretch, as_frame
+
+__all__ = ["Answer"]
+
+
+@dataclass(slots=True)
+class Answer:
+    """Candles that were read, whichever way; nothing is copied that need not be."""
+
+    source: SeriesView | Panel | pa.Table
+    low: int
+    high: int
+    columns: tuple[str, ...]
+    tiers: tuple[str, ...]
+    views: Sequence[SeriesView] = ()
+    reason: str = ""
+    sql: str = ""
+    listed: Sequence[str] = ()
+
+    @property
+    def rows(self) -> int:
+        """The number of candles."""
+        return self.high - self.low
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols, sorted; of several, those without a candle in the range are among them."""
+        if isinstance(self.source, pa.Table):
+            return list(self.listed)
+        return [view.symbol for view in self.views]
+
+    @property
+    def ends(self) -> list[int]:
+        """The row numbers at which each symbol's rows end."""
+        if isinstance(self.source, Panel):
+            return self.source.ends
+        if isinstance(self.source, pa.Table):
+            return list(accumulate(map(len, self.source.column(0).chunks)))
+        return [self.rows]
+
+    def verify(self) -> None:
+        """Compare the rows with their digests, those that were not yet. Raises `PackLostError`."""
+        if isinstance(self.source, SeriesView):
+            self.source.verify(self.low, self.high)
+        elif isinstance(self.source, Panel):
+            self.source.verify()
+
+    def why(self) -> str:
+        """Say what the answer is made of, or why it came straight from the table."""
+        return self.reason or _pieces_text(self.views)
+
+    def table(self) -> pa.Table:
+        """Return them as an Arrow table."""
+        whole = self.source if isinstance(self.source, pa.Table) else self.source.table
+        cut = whole if self.rows == whole.num_rows else whole.slice(self.low, self.rows)
+        return cut if tuple(cut.column_names) == self.columns else cut.select(list(self.columns))
+
+    def panel(self) -> Panel | None:
+        """Return them as a panel, whose rows are yet to be verified; None where they came straight."""
+        if isinstance(self.source, SeriesView):
+            return Panel([Stretch(self.source, self.low, self.high)])
+        return self.source if isinstance(self.source, Panel) else None
+
+    def frame(self) -> pl.DataFrame:
+        """Return them as a Polars frame of the caller's own."""
+        source = self.source
+        if isinstance(source, Panel):
+            whole = source.frame if "symbol" in self.columns else source.value_frame
+        else:
+            whole = as_frame(source) if isinstance(source, pa.Table) else source.frame
+        cut = whole.clone() if self.rows == len(whole) else whole.slice(self.low, self.rows)
+        return cut if tuple(cut.columns) == self.columns else cut[list(self.columns)]
+
+
+def _pieces_text(views: Sequence[SeriesView]) -> str:
+    """Say what an answer is made of."""
+    found = [piece for view in views for piece in view.pieces]
+    sealed = sum(piece.cell is not None for piece in found)
+    loose = sum(piece.rows.num_rows for piece in found if piece.cell is None)
+    packs = len({pack.name for view in views for pack in view.packs})
+    return f"{sealed:,} cells in {packs:,} packs, {loose:,} loose rows"
