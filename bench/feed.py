@@ -25,6 +25,7 @@ from bench.data import minutes
 from bench.measure import Line, verify
 from bench.peers import bare
 from bench.scale import Scale
+from mdstore.candles.compaction import Compaction
 from mdstore.candles.upkeep import Upkeep
 
 __all__ = ["feed"]
@@ -32,7 +33,7 @@ __all__ = ["feed"]
 DAY = 1_440  # bars of each series that the feed finds
 MINUTES = 300  # the bars of a series are sealed once in 256 minutes
 MOST_MS = 5.0
-UPKEEP = ("seal_hands", "seal", "merge")
+UPKEEP = ((Upkeep, "seal_hands"), (Upkeep, "seal"), (Compaction, "merge"))
 
 
 @dataclass(slots=True)
@@ -135,7 +136,10 @@ def _notes(sealed: _Side, loose: _Side) -> list[str]:
 @contextmanager
 def _unsealed() -> Iterator[None]:
     """Keep stores from sealing what they have read, and from merging."""
-    with patch.multiple(Upkeep, seal_hands=lambda *_: 0, merge=lambda *_: None):
+    with (
+        patch.object(Upkeep, "seal_hands", lambda *_: 0),
+        patch.object(Compaction, "merge", lambda *_: None),
+    ):
         yield
 
 
@@ -158,5 +162,7 @@ def _timed(seconds: list[float]) -> Iterator[None]:
 
         return call
 
-    with patch.multiple(Upkeep, **{name: timed(getattr(Upkeep, name)) for name in UPKEEP}):
+    with ExitStack() as stack:
+        for owner, name in UPKEEP:
+            stack.enter_context(patch.object(owner, name, timed(getattr(owner, name))))
         yield

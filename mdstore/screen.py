@@ -48,8 +48,9 @@ FAILED = {"symbol": pl.Categorical, "error": pl.String}
 # 200 symbols of 20,000 bars each, mean, max and sum in 13.9 ms instead of 17.0, two averages in 81 of 94.
 MANY_BARS = 10_000
 
-# What a part of an expression gives: a value a row, one value, or one that is the same for all symbols.
-EACH, ONE, CONSTANT = "each", "one", "constant"
+# What a part of an expression gives: a value a row, one value, or one that is the same for all symbols; or
+# some of the rows, which only an aggregate may take.
+EACH, ONE, CONSTANT, SOME = "each", "one", "constant", "some"
 OPERATORS = {
     "Eq", "NotEq", "EqValidity", "NotEqValidity", "Lt", "LtEq", "Gt", "GtEq", "And", "Or", "Xor",
     "LogicalAnd", "LogicalOr", "Plus", "Minus", "Multiply", "TrueDivide",
@@ -212,9 +213,10 @@ def _shape_of(expr: pl.Expr) -> str | None:
     # exceptions (arg_max; lengths that filter, head or drop_nulls change), and Polars may bring new ones. So
     # the expression is read, and anything that is not known to be the same is not trusted.
     try:
-        return _shape(json.loads(expr.meta.serialize(format="json")))
+        shape = _shape(json.loads(expr.meta.serialize(format="json")))
     except (Exception, PanicException):  # Python functions that cannot be pickled, forms of other versions
         return None
+    return None if shape == SOME else shape
 
 
 def _shape(node: Any) -> str | None:
@@ -227,7 +229,7 @@ def _shape(node: Any) -> str | None:
 
 def _joined(*nodes: Any) -> str | None:
     shapes = {_shape(node) for node in nodes}
-    return None if None in shapes else next(one for one in (EACH, ONE, CONSTANT) if one in shapes)
+    return None if shapes & {None, SOME} else next(one for one in (EACH, ONE, CONSTANT) if one in shapes)
 
 
 def _literal(inner: dict[str, Any]) -> str | None:
@@ -244,7 +246,16 @@ def _aggregate(inner: dict[str, Any]) -> str | None:
     if isinstance(subject, list):
         subject = subject[0]
     subject = subject.get("input", subject)
-    return ONE if kind in AGGREGATES and _shape(subject) == EACH else None
+    return ONE if kind in AGGREGATES and _shape(subject) in {EACH, SOME} else None
+
+
+def _slice(inner: dict[str, Any]) -> str | None:
+    bounds = all(_shape(inner[bound]) == CONSTANT for bound in ("offset", "length"))
+    return SOME if bounds and _shape(inner["input"]) == EACH else None
+
+
+def _filter(inner: dict[str, Any]) -> str | None:
+    return SOME if _shape(inner["input"]) == EACH and _shape(inner["by"]) == EACH else None
 
 
 def _function(inner: dict[str, Any]) -> str | None:
@@ -276,6 +287,8 @@ SHAPES: dict[str, Callable[[Any], str | None]] = {
     "BinaryExpr": _binary,
     "Ternary": lambda inner: _joined(inner["predicate"], inner["truthy"], inner["falsy"]),
     "Agg": _aggregate,
+    "Slice": _slice,
+    "Filter": _filter,
     "Function": _function,
 }
 

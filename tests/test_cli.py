@@ -754,7 +754,11 @@ def test_help_loads_only_the_commands(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )
-    assert sorted(done.stdout.split()) == ["mdstore.cli.commands", "mdstore.cli.maintenance", "mdstore.cli.shell"]
+    assert sorted(done.stdout.split()) == [
+        "mdstore.cli.commands",
+        "mdstore.cli.maintenance",
+        "mdstore.cli.shell",
+    ]
 
 
 def test_written_files_are_what_import_takes(cli, tmp_path):

@@ -422,7 +422,7 @@ def test_the_least_recently_read_cells_leave_first(tmp_path):
 
     size = 48 * BARS
     store = mdstore.MarketDataStore(tmp_path / "s.sqlite3", pack_bytes=4 * size, clock=clock, memory_bytes=0)
-    with store, patch("mdstore.candles.sealing.time.time", clock):
+    with store:
         for symbol in "ABC":
             store.write(symbol, "1m", walk(BARS))
         for symbol in "BCA":

@@ -39,6 +39,7 @@ LOOSE_ROWS = 2_000
 TAIL_ROWS = 256
 # A read of fewer rows goes straight to the table where more than it wants is loose: a feed's latest bars.
 STRAIGHT_ROWS = 20_000
+REMEMBERED = 1_000  # lists of symbols of which it is known how many rows they have taken so
 FEW = 16  # series whose cells are asked for one by one
 ATTEMPTS = 4
 USE_SECONDS = 3_600.0
@@ -245,11 +246,13 @@ class Columnar:
         if TAIL_ROWS * len(plan) <= left <= LOOSE_ROWS * len(plan):
             return False  # worth sealing, and little work
         key = (str(request.timeframe), request.symbols)
-        self._straight_rows[key] = taken = self._straight_rows.get(key, 0) + bound
-        if taken < left:
-            return True
-        del self._straight_rows[key]
-        return False
+        taken = self._straight_rows.pop(key, 0) + bound
+        if taken >= left:
+            return False
+        if len(self._straight_rows) >= REMEMBERED:
+            self._straight_rows.clear()
+        self._straight_rows[key] = taken
+        return True
 
     def _too_loose(self, plan: Sequence[_Plan], start: int, end: int) -> list[Loose]:
         """Return the loose stretches in a range of those series that have too much of it to read along."""

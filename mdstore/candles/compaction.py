@@ -132,7 +132,7 @@ class Compaction:
 
     def _rewrite_cells(self, olds: Sequence[Cell], *, wait: bool) -> None:
         """Write cells into one new pack, those side by side as one, and drop packs that this leaves empty."""
-        sealer = Sealer(self._packs)
+        sealer = Sealer(self._packs, self._clock)
         replaced: list[list[Cell]] = []
         done = 0
         try:

@@ -91,6 +91,7 @@ class CandleRepository:
             self._database, self._packs, self._upkeep, self._compaction, self._memory, clock=clock
         )
         self._queries: Queries | None = None
+        self._clock = clock
         self._pid = os.getpid()
         self._compaction.sweep()
 
@@ -118,7 +119,14 @@ class CandleRepository:
         self, chunks: Iterator[Checked], on_invalid: OnInvalid, progress: Callable[[int], None] | None
     ) -> WriteResult:
         """Land checked chunks in one transaction."""
-        result = writer.write(self._database, self._packs, chunks, on_invalid, progress)
+        result = writer.write(
+            self._database,
+            self._packs,
+            chunks,
+            on_invalid=on_invalid,
+            progress=progress,
+            clock=self._clock,
+        )
         if result.inserted >= writer.SEAL_ROWS:
             self._compaction.merge()
         return result

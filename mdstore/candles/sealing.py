@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -48,12 +47,12 @@ class _Pending:
 class Sealer:
     """Puts rows into one new pack, and says which cells that makes."""
 
-    def __init__(self, packs: Packs, *, batch_rows: int = BATCH_ROWS) -> None:
+    def __init__(self, packs: Packs, clock: Callable[[], float], *, batch_rows: int = BATCH_ROWS) -> None:
         self._writer = PackWriter(packs.folder)
         self._batch_rows = batch_rows
         self._pending: list[_Pending] = []
         self._waiting = 0
-        self._hour = hour_of(time.time())
+        self._hour = hour_of(clock())
         self.rows = 0
         self.cells: list[Cell] = []
 

@@ -134,7 +134,7 @@ class Upkeep:
         *,
         wait: bool = False,
     ) -> int:
-        sealer = Sealer(self._packs)
+        sealer = Sealer(self._packs, self._clock)
         published = 0
         try:
             fill(sealer)

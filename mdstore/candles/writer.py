@@ -82,8 +82,10 @@ def write(
     database: Database,
     packs: Packs,
     chunks: Iterable[Checked],
+    *,
     on_invalid: OnInvalid,
     progress: Progress | None,
+    clock: Callable[[], float],
 ) -> WriteResult:
     """Write checked chunks in one transaction; any error, also from `chunks`, leaves the file as it was.
 
@@ -96,7 +98,7 @@ def write(
     if first is None:
         return WriteResult()
     _refuse_bad(first, on_invalid)
-    sealer = _BatchSealer(packs)
+    sealer = _BatchSealer(packs, clock)
     try:
         with database.writing() as con:
             batch = _Batch(con, database.updates, on_invalid, sealer)
@@ -276,10 +278,9 @@ class _Batch:
 class _BatchSealer:
     """Seals the new rows of one write, if they are many; the packs are no reason for a write to fail."""
 
-    def __init__(self, packs: Packs) -> None:
-        self._packs = packs
-        self._sealer = Sealer(packs, batch_rows=SEAL_BATCH)
-        self._now = int(time.time() * 1000)
+    def __init__(self, packs: Packs, clock: Callable[[], float]) -> None:
+        self._sealer = Sealer(packs, clock, batch_rows=SEAL_BATCH)
+        self._now = int(clock() * 1000)
         self._broken = False
         self._spoiled: list[tuple[str, str, int, int]] = []
         self._taken: dict[tuple[str, str], int] = {}
