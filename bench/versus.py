@@ -29,8 +29,10 @@ NUMBERS = cs.numeric() | cs.temporal()
 CLOSE = 1e-9  # relative, for what is added up in another order
 ADDED = frozenset(("mean_close", "sum_volume", "sma20", "sma50"))
 ROUNDS = 9
+PATIENCE = 2.0  # seconds: who needs no more than that the first time is asked again
 SLOW = 0.6  # seconds: who needs more for one call is timed once, and who has taken so long rests
 LEAST = 0.01  # seconds that a turn lasts
+PAUSE = 50e-6  # seconds between two calls of a turn
 ONCE = "*"
 MET = {True: "yes", False: "no", None: ""}
 
@@ -58,18 +60,28 @@ def touch(frame: pl.DataFrame) -> pl.DataFrame:
 def steady(call: Callable[[], object]) -> Callable[[], float]:
     """Return a call that times `call`: a quick one again and again, so that the turn before does not decide.
 
-    What takes a tenth of a millisecond is otherwise measured with the caches as a slow peer left them.
+    What takes a tenth of a millisecond is otherwise measured with the caches as a slow peer left them. Between
+    two calls there is a pause, as there is in a program that does something with what it has read: Polars'
+    threads go to sleep within 10 us, and waking them is a part of every pass over a frame (25 us) but for one
+    that comes right after the last.
     """
 
     def turn() -> float:
         taken: list[float] = []
         while sum(taken) < LEAST:
+            _pause()
             start = time.perf_counter()
             call()
             taken.append(time.perf_counter() - start)
         return statistics.median(taken)
 
     return turn
+
+
+def _pause() -> None:
+    until = time.perf_counter() + PAUSE
+    while time.perf_counter() < until:
+        pass
 
 
 def same(answer: pl.DataFrame, expected: pl.DataFrame, work: Work) -> bool:
@@ -120,10 +132,9 @@ def _measure(field: Mapping[str, Reads], work: Work, rounds: int) -> Times:
     once: dict[str, list[float]] = {}
     for name, reads in field.items():
         if name != BARE:
-            start = time.perf_counter()
-            answer = work.ask(reads)
-            touch(answer)
-            taken = time.perf_counter() - start
+            answer, taken = _asked(work, reads)
+            if SLOW < taken < PATIENCE:
+                answer, taken = _asked(work, reads)  # the first time its files may not have been in memory
             verify(same(answer, expected, work), f"{name} gives the right answer: {work.what}")
             if taken > SLOW:
                 once[name] = [taken]
@@ -131,6 +142,13 @@ def _measure(field: Mapping[str, Reads], work: Work, rounds: int) -> Times:
         turns[name] = ready(steady(_touching(work, reads)))
     times = interleave(turns, rounds, SLOW)
     return Times(times.seconds | once)
+
+
+def _asked(work: Work, reads: Reads) -> tuple[pl.DataFrame, float]:
+    start = time.perf_counter()
+    answer = work.ask(reads)
+    touch(answer)
+    return answer, time.perf_counter() - start
 
 
 def _touching(work: Work, reads: Reads) -> Callable[[], object]:

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import time
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -20,6 +21,7 @@ from tests.candles import MINUTE, START, bits, walk
 from tests.real import real
 
 BARS = 3_000
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def cells(store):
@@ -581,6 +583,48 @@ def test_a_backup_takes_the_place_of_the_file_and_is_true(tmp_path):
         store.write("A", "1m", walk(BARS, seed=2))
         assert bits(store.candles("A", "1m")) == bits(walk(BARS, seed=2))
         assert store.check() == []
+
+
+def test_a_file_that_a_backup_replaced_is_not_read_as_the_old_one(tmp_path):
+    path = tmp_path / "s.sqlite3"
+    with mdstore.open(path) as store:
+        store.write("A", "1m", walk(BARS))
+        store.backup(tmp_path / "copy.sqlite3")
+        store.candles("A", "1m")
+        os.replace(tmp_path / "copy.sqlite3", path)
+        time.sleep(0.02)
+        for read in (lambda: store.candles("A", "1m"), store.series, lambda: store.sql("FROM candles")):
+            with pytest.raises(StoreFileError, match="replaced"):
+                read()
+    with mdstore.open(path) as store:
+        assert bits(store.candles("A", "1m")) == bits(walk(BARS))
+
+
+def test_a_backup_restored_into_the_open_file_is_what_is_read(store, python, tmp_path):
+    store.write("A", "1m", walk(BARS))
+    store.backup(tmp_path / "copy.sqlite3")
+    store.write("A", "1m", walk(BARS, seed=1))
+    time.sleep(0.06)
+    for _ in range(3):
+        assert bits(store.candles("A", "1m")) == bits(walk(BARS, seed=1))
+    # As many commits as there were before, so that a count of them would be the same.
+    python(
+        """
+        import sys, apsw, mdstore
+        from tests.candles import walk
+        source, target = apsw.Connection(sys.argv[1]), apsw.Connection(sys.argv[2])
+        with target.backup("main", source, "main") as steps:
+            steps.step()
+        target.close()
+        with mdstore.open(sys.argv[2]) as store:
+            store.write("A", "1m", walk(3_000, seed=2))
+        """,
+        tmp_path / "copy.sqlite3",
+        store.path,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    assert bits(store.candles("A", "1m")) == bits(walk(BARS, seed=2))
+    assert store.check() == []
 
 
 def test_a_copy_under_another_name_has_packs_of_its_own(store, tmp_path):

@@ -147,12 +147,12 @@ def test_a_stream_longer_than_a_chunk_is_one_transaction(store):
     bad = walk(bars, start=START + MINUTE).with_columns(
         pl.when(pl.int_range(pl.len()) == bars - 5).then(-1.0).otherwise("volume").alias("volume")
     )
-    before = bits(store.candles("A", "1m"))
+    before, revision = bits(store.candles("A", "1m")), store.series()["revision"].to_list()
     with pytest.raises(ValidationError) as error:
         store.write("A", "1m", bad)
     assert error.value.row == bars - 5
     assert bits(store.candles("A", "1m")) == before
-    assert store.series()["revision"].to_list() == [2]
+    assert store.series()["revision"].to_list() == revision
 
 
 def test_an_error_in_the_users_iterator_leaves_nothing(store):

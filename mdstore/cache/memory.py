@@ -23,8 +23,8 @@ class MemoryTier:
     """Values by key, up to `limit` bytes in all; 0 keeps nothing. Threads may share it.
 
     >>> tier = MemoryTier(0)
-    >>> tier.get("KRW-BTC") is None, tier.stats()["misses"]
-    (True, 1)
+    >>> tier.get("KRW-BTC") is None, tier.stats()["entries"]
+    (True, 0)
     """
 
     def __init__(self, limit: int) -> None:
@@ -33,19 +33,16 @@ class MemoryTier:
         self._hits = self._misses = 0
 
     def get(self, key: Hashable) -> Any:
-        """Return the value, or None; the caller says by `count` whether it could be used."""
+        """Return the value, or None; whether it was of use, the caller says by `hit` or `miss`."""
         with self._lock:
-            value = self._values.get(key)
-            if value is None:
-                self._misses += 1
-            return value
+            return self._values.get(key)
 
     def hit(self) -> None:
-        """Count a value that was there and current."""
+        """Count an answer out of memory."""
         self._hits += 1
 
-    def stale(self) -> None:
-        """Count a value that was there and no longer current."""
+    def miss(self) -> None:
+        """Count an answer that had to be assembled: it was not there, or no longer current."""
         self._misses += 1
 
     def put(self, key: Hashable, value: Sized) -> None:

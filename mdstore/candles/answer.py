@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from mdstore.candles.columns import Panel, SeriesView, Stretch, as_frame
+from mdstore.schema import CANDLE_COLUMNS
 
 __all__ = ["Answer"]
 
@@ -80,7 +81,8 @@ class Answer:
         else:
             whole = as_frame(source) if isinstance(source, pa.Table) else source.frame
         cut = whole.clone() if self.rows == len(whole) else whole.slice(self.low, self.rows)
-        return cut if tuple(cut.columns) == self.columns else cut[list(self.columns)]
+        plain = self.columns is CANDLE_COLUMNS or tuple(cut.columns) == self.columns
+        return cut if plain else cut[list(self.columns)]
 
 
 def _pieces_text(views: Sequence[SeriesView]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ UPDATE series SET rows = rows - ?3, revision = ?4,
   last = (SELECT max(timestamp) FROM candles WHERE symbol = ?1 AND timeframe = ?2)
 WHERE symbol = ?1 AND timeframe = ?2 AND rows > ?3
 """
+BUMP = "UPDATE revision SET revision = max(revision + 1, ?) RETURNING revision"
 NEAREST = 3
 
 
@@ -67,13 +69,17 @@ def series_of(con: apsw.Connection, timeframe: str) -> list[Series]:
 
 
 def revision(con: apsw.Connection) -> int:
-    """Return the store's revision: the number of transactions that changed candles."""
+    """Return the store's revision, which grows with every transaction that changes candles."""
     return int(con.execute("SELECT revision FROM revision").get)
 
 
 def bump(con: apsw.Connection) -> int:
-    """Count one more changing transaction, and return the new revision."""
-    return int(con.execute("UPDATE revision SET revision = revision + 1 RETURNING revision").get)
+    """Return the new revision of a transaction that changes candles.
+
+    It is no less than the time in ms, so a number is not used again when a backup has taken the file back to
+    an earlier one: what others hold of it in memory would pass for current.
+    """
+    return int(con.execute(BUMP, (int(time.time() * 1000),)).get)
 
 
 def grow(con: apsw.Connection, series: Series) -> None:

@@ -149,7 +149,7 @@ class Columnar:
             if row is not None and row[0] == view.revision and view.intact():
                 self._memory.hit()
                 return self._of_view(view, request, ("memory",))
-            self._memory.stale()
+        self._memory.miss()
         with self._database.reading() as con:
             series = catalogue.find(con, symbol, timeframe)
             if series is None:
@@ -178,7 +178,7 @@ class Columnar:
             if row is not None and row[0] == panel.revision and panel.intact():
                 self._memory.hit()
                 return self._of_panel(panel, request, ("memory",))
-            self._memory.stale()
+        self._memory.miss()
         with self._database.reading() as con:
             revision = catalogue.revision(con)
             listed = self._listed(con, request)

@@ -16,6 +16,7 @@ import mmap
 import os
 import secrets
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -50,9 +51,9 @@ class PackLostError(Exception):
 
 
 class Stamp(NamedTuple):
-    """What tells one state of a file from another, short of reading it."""
+    """What tells one state of a file from another, short of reading it; a deleted one has no links."""
 
-    inode: int
+    links: int
     size: int
     changed: int
 
@@ -62,9 +63,10 @@ class Pack:
 
     def __init__(self, path: Path) -> None:
         self.name = path.name.removesuffix(SUFFIX)
-        self._path = os.fspath(path)
         try:
-            self._stamp, self._reader = _map(self._path)
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            weakref.finalize(self, os.close, self._descriptor)
+            self._stamp, self._reader = _map(self._descriptor)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise PackLostError(self.name) from error
         self._settled = time.time() - self._stamp.changed / 1e9 > TICK
@@ -77,11 +79,8 @@ class Pack:
         return self._stamp.size
 
     def intact(self) -> bool:
-        """Tell whether the file is still the one that was mapped (1.5 us)."""
-        try:
-            return self._settled and _stamp(os.stat(self._path)) == self._stamp
-        except OSError:
-            return False
+        """Tell whether the file is still there and as it was when it was mapped (0.6 us)."""
+        return self._settled and _stamp(os.fstat(self._descriptor)) == self._stamp
 
     def rows(self, batch: int, offset: int, count: int) -> pa.RecordBatch:
         """Return rows of a batch, sharing memory with the map; they are not verified."""
@@ -261,18 +260,14 @@ def _columns(batch: pa.RecordBatch) -> list[memoryview]:
     ]
 
 
-def _map(path: str) -> tuple[Stamp, pa.ipc.RecordBatchFileReader]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        stamp = _stamp(os.fstat(descriptor))
-        mapped = mmap.mmap(descriptor, stamp.size, prot=mmap.PROT_READ)
-    finally:
-        os.close(descriptor)
+def _map(descriptor: int) -> tuple[Stamp, pa.ipc.RecordBatchFileReader]:
+    stamp = _stamp(os.fstat(descriptor))
+    mapped = mmap.mmap(descriptor, stamp.size, prot=mmap.PROT_READ)
     return stamp, pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped)))
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    return Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
+    return Stamp(status.st_nlink, status.st_size, status.st_mtime_ns)
 
 
 def _sync(path: Path) -> None:
