@@ -60,10 +60,10 @@ def touch(frame: pl.DataFrame) -> pl.DataFrame:
 def steady(call: Callable[[], object]) -> Callable[[], float]:
     """Return a call that times `call`: a quick one again and again, so that the turn before does not decide.
 
-    What takes a tenth of a millisecond is otherwise measured with the caches as a slow peer left them. Between
-    two calls there is a pause, as there is in a program that does something with what it has read: Polars'
-    threads go to sleep within 10 us, and waking them is a part of every pass over a frame (25 us) but for one
-    that comes right after the last.
+    What takes a tenth of a millisecond is otherwise measured with the caches as a slow peer left them.
+    Between two calls there is a pause, as in a program that does something with what it has read: Polars'
+    threads go to sleep within 10 us, and waking them is a part of every pass over a frame (25 us) but for
+    one that comes right after the last.
     """
 
     def turn() -> float:

@@ -249,15 +249,13 @@ class Database:
         now = time.monotonic()
         if now < self._looked_at + LOOK_SECONDS:
             return
-        self._looked_at = now
         try:
             status = os.stat(self._name)
         except OSError:
             return
         if (status.st_dev, status.st_ino) != self._inode:
-            raise StoreFileError(
-                f"{self.path} was replaced while open: open it again to read what is there now"
-            )
+            raise StoreFileError(f"{self.path} was replaced while open: open it again to read what is there")
+        self._looked_at = now
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
