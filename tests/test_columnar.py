@@ -329,6 +329,37 @@ def test_rows_that_another_program_added_are_read_from_the_table(store, python):
     assert "does not agree" in store.explain("A", "1m").reason
 
 
+def test_sql_reads_the_table_where_the_catalogue_is_wrong(store, python):
+    store.write("A", "1m", walk(BARS))
+    python(
+        """
+        import sqlite3, sys
+        with sqlite3.connect(sys.argv[1]) as connection:
+            connection.execute("DELETE FROM candles WHERE timestamp = ?", (int(sys.argv[2]),))
+            connection.execute("DELETE FROM cells")
+        """,
+        store.path,
+        START + 77 * MINUTE,
+    )
+    assert store.sql("SELECT count(*) AS n FROM candles")["n"].to_list() == [BARS - 1]
+
+
+def test_packs_that_were_merged_away_are_let_go_of(store):
+    with mdstore.open(store.path) as other:
+        for number in range(30):
+            store.write("A", "1m", walk(2_000, start=START + (number - 40) * 2_000 * MINUTE))
+            assert len(other.candles("A", "1m")) == 2_000 * (number + 1)
+            other.candles(None, "1m", limit=3)
+        held = [name for name in os.listdir("/proc/self/fd") if is_deleted(name)]
+        assert len(held) <= 2 * 2  # of the writer's own store, until it opens its next pack
+
+
+def is_deleted(descriptor):
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/self/fd/{descriptor}").endswith(".arrow (deleted)")
+    return False
+
+
 def test_a_folder_that_cannot_be_written_costs_speed_not_answers(tmp_path):
     (tmp_path / "s.sqlite3-packs").write_text("in the way")
     with mdstore.open(tmp_path / "s.sqlite3") as store:

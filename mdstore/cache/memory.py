@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 from cachetools import LRUCache
@@ -52,10 +52,11 @@ class MemoryTier:
             if value.bytes <= self._values.maxsize:
                 self._values[key] = value
 
-    def drop(self, key: Hashable) -> None:
-        """Forget a value."""
+    def prune(self, is_of_use: Callable[[Any], bool]) -> None:
+        """Forget the values that are of no more use."""
         with self._lock:
-            self._values.pop(key, None)
+            for key in [key for key, value in self._values.items() if not is_of_use(value)]:
+                del self._values[key]
 
     def clear(self) -> None:
         """Forget all."""

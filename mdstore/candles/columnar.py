@@ -60,8 +60,16 @@ class _Plan:
         return 0 if self.view else self.series.rows - sum(cell.rows for cell in self.found)
 
 
-class _TableOnlyError(Exception):
-    """The packs are of no use to a read; the message says why."""
+class _TooLooseError(Exception):
+    """Stretches that must be sealed before a read can be answered from packs."""
+
+    def __init__(self, loose: list[Loose]) -> None:
+        super().__init__(loose)
+        self.loose = loose
+
+
+class _MismatchError(Exception):
+    """The packs and the catalogue do not fit each other; the message says so."""
 
 
 class Columnar:
@@ -94,16 +102,19 @@ class Columnar:
         for _ in range(ATTEMPTS):
             try:
                 answer = self._panel(request) if request.is_long else self._series(request)
-                if answer is not None and verify:
+                if verify:
                     answer.verify()
             except PackLostError as lost:
                 self.lose(lost)
-            except _TableOnlyError as error:
+            except _TooLooseError as error:
+                if not self._upkeep.seal(error.loose):
+                    reason = self._upkeep.trouble or "nothing could be sealed: somebody writes"
+                    break
+            except _MismatchError as error:
                 reason = str(error)
                 break
             else:
-                if answer is not None:
-                    return answer
+                return answer
         with self._database.reading() as con:
             return self._straight(con, self._listed(con, request), request, reason)
 
@@ -129,7 +140,10 @@ class Columnar:
         loose = self._too_loose(plan, start, end)
         if loose:
             return loose
-        views = self._views(con, plan, start, end)
+        try:
+            views = self._views(con, plan, start, end)
+        except _MismatchError:
+            return self.gather(con, listed, timeframe, start, end, straight=True)
         panel = Panel([Stretch(view, *view.within(start, end, None)) for view in views])
         panel.verify()
         self._use(views)
@@ -140,7 +154,7 @@ class Columnar:
         self._compaction.lose(lost)
         self._memory.clear()
 
-    def _series(self, request: Request) -> Answer | None:
+    def _series(self, request: Request) -> Answer:
         assert request.symbols is not None  # noqa: S101 - only a long answer is of every symbol; for mypy
         symbol, timeframe = request.symbols[0], str(request.timeframe)
         view: SeriesView | None = self._memory.get((timeframe, symbol))
@@ -154,14 +168,9 @@ class Columnar:
             series = catalogue.find(con, symbol, timeframe)
             if series is None:
                 raise catalogue.no_such_series(con, symbol, timeframe, self._database.path.name)
-            plan = self._planned(con, [series], request.timeframe)
-            if self._goes_straight(plan, request):
+            views = self._found(con, [series], request)
+            if views is None:
                 return self._straight(con, [series], request, LITTLE)
-            loose = self._too_loose(plan, request.start, request.end)
-            views = [] if loose else self._views(con, plan, request.start, request.end)
-        if loose:
-            self._seal(loose)
-            return None
         self._seal_tails(views, request.timeframe)
         return self._of_view(views[0], request, _tiers(views))
 
@@ -170,7 +179,7 @@ class Columnar:
         self._use([view])
         return Answer(view, low, high, request.columns, tiers, [view])
 
-    def _panel(self, request: Request) -> Answer | None:
+    def _panel(self, request: Request) -> Answer:
         key = (str(request.timeframe), request.symbols, request.start, request.end, request.limit)
         panel: Panel | None = self._memory.get(key)
         if panel is not None:
@@ -182,14 +191,9 @@ class Columnar:
         with self._database.reading() as con:
             revision = catalogue.revision(con)
             listed = self._listed(con, request)
-            plan = self._planned(con, listed, request.timeframe)
-            if self._goes_straight(plan, request):
+            views = self._found(con, listed, request)
+            if views is None:
                 return self._straight(con, listed, request, LITTLE)
-            loose = self._too_loose(plan, request.start, request.end)
-            views = [] if loose else self._views(con, plan, request.start, request.end)
-        if loose:
-            self._seal(loose)
-            return None
         self._seal_tails(views, request.timeframe)
         window = request.start, request.end, request.limit
         panel = Panel([Stretch(view, *view.within(*window)) for view in views], revision)
@@ -201,10 +205,20 @@ class Columnar:
         self._use(views)
         return Answer(panel, 0, panel.rows, request.columns, tiers, views)
 
-    def _seal(self, loose: Sequence[Loose]) -> None:
-        """Seal what a read needs, so that it can be tried again."""
-        if not self._upkeep.seal(loose):
-            raise _TableOnlyError(self._upkeep.trouble or "nothing could be sealed: somebody writes")
+    def _found(
+        self, con: apsw.Connection, listed: Sequence[Series], request: Request
+    ) -> list[SeriesView] | None:
+        """Return series as they are now, as far as a request needs them; None where the table is as quick.
+
+        Raises `_TooLooseError`.
+        """
+        plan = self._planned(con, listed, request.timeframe)
+        if self._goes_straight(plan, request):
+            return None
+        loose = self._too_loose(plan, request.start, request.end)
+        if loose:
+            raise _TooLooseError(loose)
+        return self._views(con, plan, request.start, request.end)
 
     def _use(self, views: Sequence[SeriesView]) -> None:
         now = self._clock()
@@ -266,7 +280,11 @@ class Columnar:
 
     def _views(self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int) -> list[SeriesView]:
         packs: dict[str, Pack] = {}
-        return [one.view or self._assembled(con, one, start, end, packs) for one in plan]
+        views = [one.view or self._assembled(con, one, start, end, packs) for one in plan]
+        if self._packs.released:
+            self._packs.released = False
+            self._memory.prune(lambda value: value.intact())
+        return views
 
     def _assembled(
         self, con: apsw.Connection, one: _Plan, start: int, end: int, packs: dict[str, Pack]
@@ -278,7 +296,7 @@ class Columnar:
         if whole:
             if view.rows != series.rows:
                 # Another program has written to the table: it is the truth, whatever it holds.
-                raise _TableOnlyError("the catalogue does not agree with the candles; see `mdstore check`")
+                raise _MismatchError("the catalogue does not agree with the candles; see `mdstore check`")
             self._memory.put((series.timeframe, series.symbol), view)
         return view
 

@@ -82,6 +82,10 @@ class Pack:
         """Tell whether the file is still there and as it was when it was mapped (0.6 us)."""
         return self._settled and _stamp(os.fstat(self._descriptor)) == self._stamp
 
+    def deleted(self) -> bool:
+        """Tell whether the file has lost its name."""
+        return os.fstat(self._descriptor).st_nlink == 0
+
     def rows(self, batch: int, offset: int, count: int) -> pa.RecordBatch:
         """Return rows of a batch, sharing memory with the map; they are not verified."""
         whole = self._batches.get(batch)
@@ -134,22 +138,28 @@ class Packs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._open: dict[str, Pack] = {}
+        self.released = False
+        """Whether packs have been let go of since somebody set this to False."""
 
     def open(self, name: str) -> Pack:
         """Return a pack, mapped. Raises `PackLostError`."""
         pack = self._open.get(name)
+        if pack is None:
+            self._release()
         if pack is None or not pack.intact():
             pack = self._open[name] = Pack(self.folder / f"{name}{SUFFIX}")
         return pack
 
+    def _release(self) -> None:
+        """Let go of packs that others have merged into the one that is opened now: they hold disk space."""
+        for name, pack in list(self._open.items()):
+            if pack.deleted():
+                self.close(name)
+                self.released = True
+
     def close(self, name: str) -> None:
         """Let go of a pack; arrays that are made of it stay valid."""
         self._open.pop(name, None)
-
-    def keep(self, names: set[str]) -> None:
-        """Let go of every pack but these."""
-        for name in self._open.keys() - names:
-            self._open.pop(name, None)
 
     def files(self) -> dict[str, int]:
         """Return the bytes of every pack that is there, by name."""

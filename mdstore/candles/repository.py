@@ -25,7 +25,7 @@ from mdstore.candles.database import Database
 from mdstore.candles.packs import PackLostError, Packs
 from mdstore.candles.reader import Request
 from mdstore.candles.scanner import Scanner
-from mdstore.candles.upkeep import Loose, Upkeep
+from mdstore.candles.upkeep import Upkeep
 from mdstore.candles.views import Views
 from mdstore.candles.writer import WriteResult
 from mdstore.errors import NoSuchSeriesError, QueryError
@@ -194,10 +194,6 @@ class CandleRepository:
             if not keys:
                 raise self._no_series(con, symbol, timeframe)
         return writer.delete(self._database, keys, start, end)
-
-    def loose(self) -> list[Loose]:
-        """Return the stretches that lie in no pack yet, forming bars not among them."""
-        return self._upkeep.loose()
 
     def warm(self, progress: Progress | None, *, rebuild: bool) -> int:
         """Seal every loose stretch, and return the rows that took; with `rebuild`, of everything anew."""

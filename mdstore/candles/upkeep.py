@@ -107,14 +107,13 @@ class Upkeep:
                 progress(done, total)
         return sealed
 
-    def loose(self, series: Sequence[Series] | None = None) -> list[Loose]:
-        """Return the loose stretches of series, all if none are named, forming bars not among them."""
+    def loose(self) -> list[Loose]:
+        """Return the loose stretches of every series, forming bars not among them."""
         now = int(self._clock() * 1000)
         with self._database.reading() as con:
-            found = catalogue.all_series(con) if series is None else series
             return [
                 piece
-                for one in found
+                for one in catalogue.all_series(con)
                 for piece in loose_of(one, cells.cells_of(con, one.symbol, one.timeframe), now=now)
             ]
 
