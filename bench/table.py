@@ -44,7 +44,7 @@ def latest(store: mdstore.MarketDataStore, name: str, count: int) -> pa.Table:
     """Read the latest rows of a series by APSW, as a read does that goes straight to the table."""
     request = Request((name,), Timeframe.parse("1m"), CANDLE_COLUMNS, limit=count)
     with store._candles._database.reading() as con:
-        return reader.read_rows(con, request, [name])
+        return reader.read_rows(con, request, [name]).values
 
 
 def same(store: mdstore.MarketDataStore, pieces: Sequence[Loose]) -> bool:

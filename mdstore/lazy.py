@@ -47,7 +47,7 @@ def lazy_frame(answer: Answer, lose: Callable[[PackLostError], None]) -> pl.Lazy
             piece = frame.slice(at, ROWS)
             yield (piece if predicate is None else piece.filter(predicate)).select(wanted)
 
-    return register_io_source(source, schema=panel.head(0).frame.select(columns).schema)
+    return register_io_source(source, schema=panel.head(0).long.frame.select(columns).schema)
 
 
 def _verified(panel: Panel, columns: list[str], lose: Callable[[PackLostError], None]) -> pl.DataFrame:
@@ -58,7 +58,7 @@ def _verified(panel: Panel, columns: list[str], lose: Callable[[PackLostError], 
         raise StoreFileError(
             "a pack was damaged after this scan was made; nothing is lost. Hint: call store.scan again"
         ) from error
-    return panel.frame if "symbol" in columns else panel.value_frame
+    return panel.long.frame if "symbol" in columns else panel.long.value_frame
 
 
 def _narrowed(panel: Panel, predicate: pl.Expr) -> Panel:

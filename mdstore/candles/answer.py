@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles.columns import Panel, SeriesView, Stretch, as_frame
+from mdstore.candles.columns import Long, Panel, SeriesView, Stretch
 from mdstore.schema import CANDLE_COLUMNS
 
 __all__ = ["Answer"]
@@ -19,7 +18,7 @@ __all__ = ["Answer"]
 class Answer:
     """Candles that were read, whichever way; nothing is copied that need not be."""
 
-    source: SeriesView | Panel | pa.Table
+    source: SeriesView | Panel | Long
     low: int
     high: int
     columns: tuple[str, ...]
@@ -27,7 +26,6 @@ class Answer:
     views: Sequence[SeriesView] = ()
     reason: str = ""
     sql: str = ""
-    listed: Sequence[str] = ()
 
     @property
     def rows(self) -> int:
@@ -35,20 +33,14 @@ class Answer:
         return self.high - self.low
 
     @property
-    def symbols(self) -> list[str]:
+    def symbols(self) -> Sequence[str]:
         """The symbols, sorted; of several, those without a candle in the range are among them."""
-        if isinstance(self.source, pa.Table):
-            return list(self.listed)
-        return [view.symbol for view in self.views]
+        return [self.source.symbol] if isinstance(self.source, SeriesView) else self.source.symbols
 
     @property
-    def ends(self) -> list[int]:
+    def ends(self) -> Sequence[int]:
         """The row numbers at which each symbol's rows end."""
-        if isinstance(self.source, Panel):
-            return self.source.ends
-        if isinstance(self.source, pa.Table):
-            return list(accumulate(map(len, self.source.column(0).chunks)))
-        return [self.rows]
+        return [self.rows] if isinstance(self.source, SeriesView) else self.source.ends
 
     def verify(self) -> None:
         """Compare the rows with their digests, those that were not yet. Raises `PackLostError`."""
@@ -63,7 +55,9 @@ class Answer:
 
     def table(self) -> pa.Table:
         """Return them as an Arrow table."""
-        whole = self.source if isinstance(self.source, pa.Table) else self.source.table
+        source = self.source.long if isinstance(self.source, Panel) else self.source
+        bare = "symbol" not in self.columns
+        whole = source.values if bare and isinstance(source, Long) else source.table
         cut = whole if self.rows == whole.num_rows else whole.slice(self.low, self.rows)
         return cut if tuple(cut.column_names) == self.columns else cut.select(list(self.columns))
 
@@ -75,11 +69,9 @@ class Answer:
 
     def frame(self) -> pl.DataFrame:
         """Return them as a Polars frame of the caller's own."""
-        source = self.source
-        if isinstance(source, Panel):
-            whole = source.frame if "symbol" in self.columns else source.value_frame
-        else:
-            whole = as_frame(source) if isinstance(source, pa.Table) else source.frame
+        source = self.source.long if isinstance(self.source, Panel) else self.source
+        bare = "symbol" not in self.columns
+        whole = source.value_frame if bare and isinstance(source, Long) else source.frame
         cut = whole.clone() if self.rows == len(whole) else whole.slice(self.low, self.rows)
         plain = self.columns is CANDLE_COLUMNS or tuple(cut.columns) == self.columns
         return cut if plain else cut[list(self.columns)]

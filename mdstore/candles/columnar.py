@@ -135,7 +135,7 @@ class Columnar:
         """
         if straight:
             request = Request(None, timeframe, tuple(LONG_CANDLE.names), start, end)
-            return reader.read_rows(con, request, [series.symbol for series in listed])
+            return reader.read_rows(con, request, [series.symbol for series in listed]).table
         plan = self._planned(con, listed, timeframe)
         loose = self._too_loose(plan, start, end)
         if loose:
@@ -147,7 +147,7 @@ class Columnar:
         panel = Panel([Stretch(view, *view.within(start, end, None)) for view in views])
         panel.verify()
         self._use(views)
-        return panel.table
+        return panel.long.table
 
     def lose(self, lost: PackLostError) -> None:
         """Take note that a pack is lost."""
@@ -338,10 +338,9 @@ class Columnar:
     def _straight(
         self, con: apsw.Connection, listed: Sequence[Series], request: Request, reason: str
     ) -> Answer:
-        symbols = [series.symbol for series in listed]
-        table = reader.read_rows(con, request, symbols)
-        sql = reader.rows_sql(request)
-        return Answer(table, 0, table.num_rows, request.columns, ("sqlite",), (), reason, sql, symbols)
+        rows = reader.read_rows(con, request, [series.symbol for series in listed])
+        count, sql = rows.values.num_rows, reader.rows_sql(request)
+        return Answer(rows, 0, count, request.columns, ("sqlite",), (), reason, sql)
 
     def _listed(self, con: apsw.Connection, request: Request) -> list[Series]:
         name, file = str(request.timeframe), self._database.path.name

@@ -16,9 +16,10 @@ from mdstore.candles.cells import FOREVER, Cell
 from mdstore.candles.packs import Pack
 from mdstore.schema import CANDLE, LONG_CANDLE, SYMBOL
 
-__all__ = ["Panel", "Piece", "SeriesView", "Stretch", "long_table", "symbol_array"]
+__all__ = ["Long", "Panel", "Piece", "SeriesView", "Stretch", "as_frame"]
 
-# What the objects around the columns take, about; measured with tracemalloc over 10,000 views.
+# What the objects around the columns take, rather too much: 2.1 KB a view of one piece, by tracemalloc over
+# 2,000 of them, to which its frame comes.
 VIEW_BYTES = 3_000
 PIECE_BYTES = 1_500
 ROW_BYTES = 8 * len(CANDLE)
@@ -133,6 +134,37 @@ class Stretch:
         return Stretch(self.view, low, max(low, min(high, self.high)))
 
 
+class Long:
+    """Candles of several symbols under each other, as tables and frames.
+
+    `values` are the columns besides the symbol; the rows of the i-th symbol end at `ends[i]`.
+    """
+
+    def __init__(self, values: pa.Table, symbols: Sequence[str], ends: Sequence[int]) -> None:
+        self.values = values
+        self.symbols = symbols
+        self.ends = ends
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """All columns as an Arrow table, the symbol first."""
+        symbols = _symbol_array(_codes(self.ends), self.symbols)
+        return self.values.add_column(0, LONG_CANDLE.field("symbol"), symbols)
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """All columns as a Polars frame, the symbol first."""
+        # In chunks as those of the values: where they differ, Polars copies.
+        sizes = [chunk.num_rows for chunk in self.values.to_batches()]
+        names = pl.Series("symbol", self.symbols, pl.Categorical)
+        return self.value_frame.clone().insert_column(0, _repeated(names, self.ends, sizes))
+
+    @cached_property
+    def value_frame(self) -> pl.DataFrame:
+        """The columns besides the symbol as a Polars frame."""
+        return as_frame(self.values)
+
+
 @dataclass(slots=True)
 class _Run:
     """Rows behind each other in one batch of a pack, of several cells."""
@@ -204,19 +236,9 @@ class Panel:
         return table.combine_chunks() if self._is_small else table
 
     @cached_property
-    def table(self) -> pa.Table:
-        """All columns as an Arrow table of the schema `LONG_CANDLE`."""
-        return long_table(self.values, self.symbols, self.ends)
-
-    @cached_property
-    def frame(self) -> pl.DataFrame:
-        """All columns as a Polars frame, the symbol first."""
-        return self.value_frame.clone().insert_column(0, self._symbols_of(self.values))
-
-    @cached_property
-    def value_frame(self) -> pl.DataFrame:
-        """The columns besides the symbol as a Polars frame."""
-        return as_frame(self.values)
+    def long(self) -> Long:
+        """The same in one piece, as it is handed out."""
+        return Long(self.values, self.symbols, self.ends)
 
     def narrowed(self, symbols: Container[str] | None, start: int, end: int) -> Panel:
         """Return the part of some symbols, in a range of time."""
@@ -264,12 +286,6 @@ class Panel:
                 if low < high:
                     yield piece, low, high
 
-    def _symbols_of(self, values: pa.Table) -> pl.Series:
-        """Return the symbol of each row, in chunks as the values': where they differ, Polars copies."""
-        names = pl.Series("symbol", self.symbols, pl.Categorical)
-        sizes = [chunk.num_rows for chunk in values.to_batches()] if values.num_rows else []
-        return _chunked(names, self.ends, sizes)
-
 
 def as_frame(table: pa.Table) -> pl.DataFrame:
     """Return an Arrow table as a Polars frame, sharing its memory."""
@@ -278,25 +294,24 @@ def as_frame(table: pa.Table) -> pl.DataFrame:
     return frame
 
 
-def long_table(values: pa.Table, symbols: Sequence[str], ends: Sequence[int]) -> pa.Table:
-    """Put a dictionary-encoded symbol column before the values, in one piece."""
-    codes = array("i")
+def _codes(ends: Sequence[int]) -> pa.Array:
+    """Return 0 up to the first end, 1 up to the second, and so on."""
+    numbers = array("i")
     for code, (low, high) in enumerate(zip((0, *ends), ends, strict=False)):
-        codes.extend(array("i", (code,)) * (high - low))
-    numbers = pa.Array.from_buffers(pa.int32(), len(codes), [None, pa.py_buffer(codes)])
-    return values.add_column(0, LONG_CANDLE.field("symbol"), symbol_array([numbers], symbols))
+        numbers.extend(array("i", (code,)) * (high - low))
+    return pa.Array.from_buffers(pa.int32(), len(numbers), [None, pa.py_buffer(numbers)])
 
 
-def symbol_array(numbers: Sequence[pa.Array], symbols: Sequence[str]) -> pa.ChunkedArray:
+def _symbol_array(numbers: pa.Array, symbols: Sequence[str]) -> pa.ChunkedArray:
     """Turn places in `symbols` into the symbols, dictionary-encoded."""
     # Buffers: pa.array imports pandas, where there is one, to ask about them (0.2 s).
     ends = list(accumulate(len(symbol.encode()) for symbol in symbols))
     texts = [None, pa.py_buffer(array("i", (0, *ends))), pa.py_buffer("".join(symbols).encode())]
     names = pa.Array.from_buffers(pa.string(), len(ends), texts)
-    return pa.chunked_array([pa.DictionaryArray.from_arrays(part, names) for part in numbers], SYMBOL)
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(numbers, names)], SYMBOL)
 
 
-def _chunked(names: pl.Series, ends: Sequence[int], sizes: Sequence[int]) -> pl.Series:
+def _repeated(names: pl.Series, ends: Sequence[int], sizes: Sequence[int]) -> pl.Series:
     """Repeat each name up to its end, in chunks of the given sizes."""
     chunks: list[pl.Series] = []
     at, start = 0, 0

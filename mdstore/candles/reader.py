@@ -17,8 +17,8 @@ import apsw
 import pyarrow as pa
 
 from mdstore.candles.catalogue import Series
-from mdstore.candles.columns import symbol_array
-from mdstore.schema import CANDLE, CANDLE_COLUMNS, LONG_CANDLE, TIMESTAMP
+from mdstore.candles.columns import Long
+from mdstore.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
 from mdstore.timeframe import Timeframe
 
 __all__ = ["Request", "read_range", "read_rows", "row_bound", "rows_sql", "stretches_view"]
@@ -69,29 +69,18 @@ class Request:
         """Whether the answer names the symbol of each row."""
         return "symbol" in self.columns
 
-    @property
-    def schema(self) -> pa.Schema:
-        """The schema of the answer."""
-        full = LONG_CANDLE if "symbol" in self.columns else CANDLE
-        return pa.schema([full.field(name) for name in self.columns])
-
 
 def row_bound(request: Request, series: Sequence[Series]) -> int:
     """Return the most rows the answer can have, from the catalogue and the calendar alone."""
     return sum(_bound_of(request, one) for one in series)
 
 
-def read_rows(con: apsw.Connection, request: Request, symbols: Sequence[str]) -> pa.Table:
+def read_rows(con: apsw.Connection, request: Request, symbols: Sequence[str]) -> Long:
     """Read `symbols` with APSW, inside the caller's transaction; one pass over the key for each."""
-    parts = [_read_one(con, request, symbol) for symbol in symbols]
-    stored = {name: [part[i] for part in parts] for i, name in enumerate(request.stored)}
-    arrays = [
-        symbol_array([_numbers(i, len(part[0])) for i, part in enumerate(parts)], symbols)
-        if name == "symbol"
-        else pa.chunked_array(stored[name])
-        for name in request.columns
-    ]
-    return pa.Table.from_arrays(arrays, schema=request.schema)
+    names, columns, sql = _names(request), _columns(request), rows_sql(request)
+    ends = [_read_into(columns, con, sql, request, symbol) for symbol in symbols]
+    arrays = [_array(name, column) for name, column in zip(names, columns, strict=True)]
+    return Long(pa.Table.from_arrays(arrays, schema=_schema(names)), symbols, ends)
 
 
 def rows_sql(request: Request) -> str:
@@ -103,7 +92,9 @@ def rows_sql(request: Request) -> str:
 def read_range(con: apsw.Connection, symbol: str, timeframe: str, start: int, end: int) -> pa.RecordBatch:
     """Return the candles of one series in `[start, end)`, inside the caller's transaction."""
     request = Request((symbol,), Timeframe.parse(timeframe), CANDLE_COLUMNS, start, end)
-    return pa.RecordBatch.from_arrays(_read_one(con, request, symbol), schema=CANDLE)
+    columns = _columns(request)
+    _read_into(columns, con, rows_sql(request), request, symbol)
+    return pa.RecordBatch.from_arrays(list(map(_array, CANDLE_COLUMNS, columns)), schema=CANDLE)
 
 
 def stretches_view(wanted: Sequence[tuple[str, str, int, int]]) -> str:
@@ -121,20 +112,34 @@ def _bound_of(request: Request, series: Series) -> int:
     return bars if request.limit is None else min(bars, request.limit)
 
 
-def _read_one(con: apsw.Connection, request: Request, symbol: str) -> list[pa.Array]:
-    names = request.stored or ("timestamp",)
+def _schema(names: Sequence[str]) -> pa.Schema:
+    return pa.schema([CANDLE.field(name) for name in names])
+
+
+def _names(request: Request) -> tuple[str, ...]:
+    return request.stored or ("timestamp",)
+
+
+def _columns(request: Request) -> list[array[Any]]:
+    return [array("q" if name == "timestamp" else "d") for name in _names(request)]
+
+
+def _read_into(
+    columns: list[array[Any]], con: apsw.Connection, sql: str, request: Request, symbol: str
+) -> int:
+    """Add the candles of a symbol to the columns, and return how long they are then."""
     bindings: tuple[str | int, ...] = (symbol, str(request.timeframe), request.start, request.end)
     if request.limit is not None:
         bindings = (*bindings, request.limit)
-    columns = [array("q" if name == "timestamp" else "d") for name in names]
-    rows = con.execute(rows_sql(request), bindings)
+    before = len(columns[0])
+    rows = con.execute(sql, bindings)
     while piece := list(islice(rows, PIECE)):
         for column, values in zip(columns, zip(*piece, strict=True), strict=True):
             column.extend(values)
     if request.limit is not None:
         for column in columns:
-            column.reverse()
-    return [_array(name, column) for name, column in zip(names, columns, strict=True)]
+            column[before:] = column[before:][::-1]
+    return len(columns[0])
 
 
 def _array(name: str, values: array[Any]) -> pa.Array:
@@ -144,10 +149,6 @@ def _array(name: str, values: array[Any]) -> pa.Array:
 
 def _type(name: str) -> pa.DataType:
     return TIMESTAMP if name == "timestamp" else pa.float64()
-
-
-def _numbers(number: int, rows: int) -> pa.Array:
-    return pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(array("i", (number,)) * rows)])
 
 
 def _text(value: str) -> str:
