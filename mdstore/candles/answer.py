@@ -83,4 +83,8 @@ def _pieces_text(views: Sequence[SeriesView]) -> str:
     sealed = sum(piece.cell is not None for piece in found)
     loose = sum(piece.rows.num_rows for piece in found if piece.cell is None)
     packs = len({pack.name for view in views for pack in view.packs})
-    return f"{sealed:,} cells in {packs:,} packs, {loose:,} loose rows"
+    return f"{_count(sealed, 'cell')} in {_count(packs, 'pack')}, {_count(loose, 'loose row')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
