@@ -22,7 +22,7 @@ from mdstore.errors import InvalidInputError, TimeframeError
 from mdstore.schema import VALUES
 from mdstore.timeframe import DAY, SECOND, Timeframe
 
-__all__ = ["reach", "resample", "start_of_latest"]
+__all__ = ["reach", "resample", "start_of_latest", "symbol_ends"]
 
 UNBOUNDED = 2**63 - 1
 FAR = 2**62  # a time beyond all others, with room for an offset
@@ -83,7 +83,7 @@ def resample(
         _check_zone(tz)
     if frame.is_empty() or (source == target and tz is None):
         return frame.with_columns(closed=pl.lit(value=True))
-    ends = _ends(frame) if ends is None else ends
+    ends = symbol_ends(frame) if ends is None else ends
     held = [place for place, (start, end) in enumerate(pairwise([0, *ends])) if start < end]
     ends = [ends[place] for place in held]
     tails = frame.select(pl.exclude(VALUES).gather([end - 1 for end in ends]))
@@ -130,7 +130,8 @@ def _first_from(target: Timeframe, moment: int, tz: str | None) -> int:
 # ---- bars
 
 
-def _ends(frame: pl.DataFrame) -> list[int]:
+def symbol_ends(frame: pl.DataFrame) -> list[int]:
+    """Return the row numbers at which each symbol's rows end, of a frame sorted by symbol."""
     if "symbol" not in frame.columns:
         return [len(frame)]
     return frame["symbol"].rle().struct.field("len").cum_sum().to_list()

@@ -281,6 +281,8 @@ class MarketDataStore:
         bars: int | None = None,
         start: Moment | None = None,
         end: Moment | None = None,
+        derive_from: str | Timeframe | None = None,
+        tz: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Screen:
         """Evaluate expressions, or a function, over each symbol's latest `bars` (or a range, or all).
@@ -288,7 +290,8 @@ class MarketDataStore:
         `what` is a Polars expression, a text such as `"close > sma(close, 20)"` (see `expressions`), a list
         or dict of these, or a Python function of a symbol's frame. The answer has one row a symbol in
         `.rows`; an expression with a value for each bar is taken at the latest. Symbols it fails for are in
-        `.failed`, with the reason. `progress` is called with symbols done and symbols in all.
+        `.failed`, with the reason. `derive_from` and `tz` put the bars together first, as in `candles`.
+        `progress` is called with symbols done and symbols in all.
 
         Raises `NoSuchSeriesError`, `InvalidInputError`, and `QueryError` for an expression that fits no
         symbol.
@@ -297,8 +300,15 @@ class MarketDataStore:
 
         refuse_broken_polars()
         given = [symbols] if isinstance(symbols, str) else symbols
-        answer = self._read(given, timeframe, start, end, bars, None)
-        return screen(answer.frame(), answer.ends, what, progress=progress)
+        if derive_from is None and tz is None:
+            answer = self._read(given, timeframe, start, end, bars, None)
+            return screen(answer.frame(), answer.ends, what, progress=progress)
+        from mdstore.resample import symbol_ends
+
+        made = self.candles(
+            given, timeframe, start=start, end=end, limit=bars, derive_from=derive_from, tz=tz
+        ).drop("closed")
+        return screen(made, symbol_ends(made), what, progress=progress)
 
     def sql(self, query: str) -> pl.DataFrame:
         """Return the result of a DuckDB query that reads `candles`, `series` and `quarantine`.

@@ -639,6 +639,16 @@ def test_screen_finds_the_symbols_for_which_a_condition_holds(filled, tmp_path):
     assert "KRW-BTC" not in filled("screen", "close.last()", "-t", "1m", "-s", "KRW-ETH").stdout
 
 
+def test_screen_says_what_it_cannot_tell_and_which_symbols_end_earlier(filled):
+    done = filled("screen", "close > sma(close, 250)", "-t", "1m")
+    assert "cannot be told for 1 symbol, for want of bars" in done.stderr
+    assert (
+        "1 symbol end earlier than the others, KRW-ETH 2025-09-01 03:19 (not 2025-09-01 04:59)" in done.stderr
+    )
+    weekly = filled("screen", "count(close)", "-t", "2h", "--from", "1m")
+    assert weekly.stdout.split()[2:] == ["KRW-BTC", "3", "KRW-ETH", "2"]
+
+
 def test_screen_says_what_is_wrong_with_a_condition(filled):
     assert "did you mean rolling_mean" in filled("screen", "close.rolling_men(3)", "-t", "1m", code=1).stderr
     assert "several timeframes" in filled("screen", "close > 1", code=1).stderr
@@ -651,6 +661,9 @@ def test_show_and_export_put_bars_together(filled, tmp_path):
         expected = store.resample("KRW-BTC", "2h", source="1h")
     assert [row["close"] for row in rows] == expected["close"].to_list()
     assert rows[-1]["closed"] is True
+    assert "closed" not in filled("show", "KRW-BTC", "2h", "--from", "1h", "--no-chart").stdout
+    assert "closed" in filled("show", "KRW-BTC", "5h", "--from", "1h", "--no-chart").stdout
+    assert "with --from '1h'" in filled("show", "KRW-BTC", "2h", code=1).stderr
     filled("export", "days.csv", "-t", "1d", "--from", "1h", "--tz", "Asia/Seoul")
     assert "2025-08-31 15:00" in (tmp_path / "days.csv").read_text().replace("T", " ")
     assert "say which, such as 1h" in filled("show", "KRW-BTC", "--from", "1m", code=1).stderr

@@ -798,3 +798,21 @@ def test_derived_bars_of_a_range_are_those_of_the_whole(store):
     ]
     with pytest.raises(InvalidInputError, match="derive_from"):
         store.candles("A", "1h", tz="Asia/Seoul")
+
+
+def test_derived_bars_are_screened(store):
+    for symbol, seed in (("A", 1), ("B", 2)):
+        store.write(symbol, "1m", walk(BARS, seed=seed))
+    rows = store.screen("1h", {"close": "close", "n": pl.len()}, bars=10, derive_from="1m").rows
+    made = store.resample(None, "1h", source="1m", limit=10)
+    assert rows.rows() == [(s, made.filter(symbol=s)["close"][-1], 10) for s in ("A", "B")]
+    with pytest.raises(mdstore.NoSuchSeriesError, match="1h can be made of 1m, with derive_from='1m'"):
+        store.screen("1h", "close")
+
+
+def test_bars_that_have_not_ended_are_not_written_as_if_they_had(store):
+    store.write("A", "1m", walk(90))
+    hours = store.resample("A", "1h", source="1m")
+    with pytest.raises(InvalidInputError, match="1 of the rows are bars that have not ended"):
+        store.write("A", "1h", hours)
+    assert store.write("A", "1h", hours.filter("closed")).inserted == 1

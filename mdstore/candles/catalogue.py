@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import apsw
 
 from mdstore.errors import NoSuchSeriesError
+from mdstore.timeframe import Timeframe
 
 __all__ = [
     "Series",
@@ -102,23 +103,36 @@ def no_such_series(
     """Return the error for a series that is not there, with the nearest that is; None is any."""
     known = all_series(con)
     what = " ".join(filter(None, (symbol, timeframe)))
-    return NoSuchSeriesError(f"no candles for {what} in {where}{_hint(known, symbol)}")
+    return NoSuchSeriesError(f"no candles for {what} in {where}{_hint(known, symbol, timeframe)}")
 
 
-def _hint(known: list[Series], symbol: str | None) -> str:
+def _hint(known: list[Series], symbol: str | None, timeframe: str | None) -> str:
     if not known:
         return ". Nothing is stored yet. Hint: store.write(symbol, timeframe, data), or `mdstore import`"
     if symbol is None:
-        return f". Stored timeframes: {', '.join(sorted({series.timeframe for series in known}))}"
+        names = sorted({series.timeframe for series in known})
+        return f". Stored timeframes: {', '.join(names)}{_derived(names, timeframe)}"
     stored = [series.timeframe for series in known if series.symbol == symbol]
     if stored:
-        return f". Stored for {symbol}: {', '.join(stored)}"
+        return f". Stored for {symbol}: {', '.join(stored)}{_derived(stored, timeframe)}"
     symbols = dict.fromkeys(series.symbol for series in known)
     near = _nearest(symbol, symbols)
     if near:
         return f". Hint: did you mean {' or '.join(near)}?"
     are = "symbol is" if len(symbols) == 1 else "symbols are"
     return f". {len(symbols):,} {are} stored; store.series() lists them"
+
+
+def _derived(stored: list[str], timeframe: str | None) -> str:
+    """Say what the bars could be made of: the longest that fit."""
+    if timeframe is None:
+        return ""
+    wanted = Timeframe.parse(timeframe)
+    fitting = [bar for bar in map(Timeframe.parse, stored) if bar != wanted and wanted.holds(bar)]
+    if not fitting:
+        return ""
+    source = max(fitting, key=lambda bar: bar.shortest_ms)
+    return f". Hint: {timeframe} can be made of {source}, with derive_from='{source}'"
 
 
 def _nearest(symbol: str, known: Iterable[str]) -> list[str]:

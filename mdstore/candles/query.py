@@ -78,17 +78,22 @@ class Queries:
         """
         import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
 
-        with self._connected() as connection:
-            try:
-                _refuse_writing(connection, query)
-                given = self._register(connection, query)
-                table = connection.execute(query).to_arrow_table()
-            except RuntimeError as error:
-                if str(error) != INTERRUPTED:
-                    raise
-                raise KeyboardInterrupt from error
-            except (duckdb.Error, RecursionError, UnicodeError) as error:
-                raise QueryError(f"{error}\n{TABLES_HINT}") from error
+        connection = self._connected()
+        try:
+            _refuse_writing(connection, query)
+            given = self._register(connection, query)
+            table = connection.execute(query).to_arrow_table()
+        except (duckdb.Error, RecursionError, UnicodeError) as error:
+            raise QueryError(f"{error}\n{TABLES_HINT}") from error
+        except RuntimeError as error:
+            if str(error) != INTERRUPTED:
+                raise
+            raise KeyboardInterrupt from error
+        finally:
+            # After Ctrl-C its threads may still be at work, and closing would wait for them: for ever, in 11
+            # of 20 runs.
+            connection.interrupt()
+            connection.close()
         return table, f"given {given} candles" if given else "given no candles"
 
     def close(self) -> None:

@@ -292,6 +292,8 @@ def screen(
     ] = None,
     start: StartOption = None,
     end: EndOption = None,
+    source: FromOption = None,
+    tz: ZoneOption = None,
     every: Annotated[
         bool, typer.Option("--all", help="Also the symbols for which a condition does not hold.")
     ] = False,
@@ -315,7 +317,8 @@ def screen(
     with stored(store_file(ctx, file)) as store:
         print_screen(
             store, to_stdout(), to_stderr(), conditions, timeframe,
-            symbols=symbol, bars=bars, start=start, end=end, every=every, json=json,
+            symbols=symbol, bars=bars, start=start, end=end,
+            source=source, tz=tz, every=every, json=json,
         )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ AS_OPTIONS = (
     ("store.write and store.delete change", "`mdstore import` and `mdstore delete` change"),
     ("overwrite=True replaces it", "--force replaces it"),
     ("store.warm(rebuild=True)", "`mdstore warm --rebuild`"),
-    ("e.g. derive_from='1m'", "e.g. --from 1m"),
+    ("derive_from='", "--from '"),
     ("tz= is for", "--tz is for"),
     ("open with a longer busy_timeout", "give a longer --wait"),
     ("on_invalid='quarantine'", "--on-invalid quarantine"),
