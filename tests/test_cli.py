@@ -643,7 +643,7 @@ def test_screen_says_what_it_cannot_tell_and_which_symbols_end_earlier(filled):
     done = filled("screen", "close > sma(close, 250)", "-t", "1m")
     assert "cannot be told for 1 symbol, for want of bars" in done.stderr
     assert (
-        "1 symbol end earlier than the others, KRW-ETH 2025-09-01 03:19 (not 2025-09-01 04:59)" in done.stderr
+        "1 symbol ends earlier than the others: KRW-ETH 2025-09-01 03:19, not 2025-09-01 04:59" in done.stderr
     )
     weekly = filled("screen", "count(close)", "-t", "2h", "--from", "1m")
     assert weekly.stdout.split()[2:] == ["KRW-BTC", "3", "KRW-ETH", "2"]

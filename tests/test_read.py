@@ -148,12 +148,8 @@ def test_times_in_every_form(full, start):
         ("BTC/KRW", "1m", "did you mean KRW-BTC"),
         ("KRW-BTX", "1m", "did you mean KRW-BTC"),
         ("krw-btc", "1m", "did you mean KRW-BTC"),
-        (
-            "KRW-BTC",
-            "7m",
-            "no candles for KRW-BTC 7m in market_data.sqlite3. Stored for KRW-BTC: 1h, 1m. Hint: 7m can "
-            "be made of 1m, with derive_from='1m'",
-        ),
+        ("KRW-BTC", "7m", "no candles for KRW-BTC 7m in market_data.sqlite3. Stored for KRW-BTC: 1h, 1m"),
+        ("KRW-BTC", "7m", "Hint: 7m can be made of 1m, with derive_from='1m'"),
         ("AAPL", "1d", "3 symbols are stored"),
         (["KRW-BTC", "KRW-EHT"], "1m", "no candles for KRW-EHT 1m.*did you mean KRW-ETH"),
         (None, "1d", "Stored timeframes: 1h, 1m"),
