@@ -32,9 +32,7 @@ def derived(
     for low in _lows(candles, request, source, (start, end), tz):
         answer = candles.read(replace(request, timeframe=source, start=low, end=end, limit=None))
         ends = answer.ends
-        spans = candles.spans(request.symbols, source)
-        lasts = [spans[symbol][1] for symbol in answer.symbols]
-        made = resample(answer.frame(), source, request.timeframe, tz=tz, ends=ends, lasts=lasts)
+        made = resample(answer.frame(), source, request.timeframe, tz=tz, ends=ends, lasts=answer.lasts)
         if request.limit is None or _has(made, request, len(ends)):
             break
     return _latest(made, request).select(wanted)
@@ -76,4 +74,5 @@ def _latest(made: pl.DataFrame, request: Request) -> pl.DataFrame:
         return made
     if not request.is_long:
         return made.tail(request.limit)
-    return made.group_by("symbol", maintain_order=True).tail(request.limit)
+    most = min(request.limit, max(len(made), 1))  # Polars counts a group's rows in 32 bits
+    return made.group_by("symbol", maintain_order=True).tail(most)

@@ -26,6 +26,7 @@ class Answer:
     views: Sequence[SeriesView] = ()
     reason: str = ""
     sql: str = ""
+    listed_lasts: Sequence[int] = ()
 
     @property
     def rows(self) -> int:
@@ -41,6 +42,11 @@ class Answer:
     def ends(self) -> Sequence[int]:
         """The row numbers at which each symbol's rows end."""
         return [self.rows] if isinstance(self.source, SeriesView) else self.source.ends
+
+    @property
+    def lasts(self) -> Sequence[int]:
+        """The times (ms) of each symbol's last candle, in the range or behind it."""
+        return [view.last for view in self.views] if self.views else self.listed_lasts
 
     def verify(self) -> None:
         """Compare the rows with their digests, those that were not yet. Raises `PackLostError`."""

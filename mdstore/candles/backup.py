@@ -31,6 +31,8 @@ def backup(
         raise InvalidInputError(f"{target} is the store itself; give the copy another name")
     if target.is_dir():
         raise StoreFileError(f"{target} is a folder; give the name of a file in it")
+    if target.exists() and not target.is_file():
+        raise StoreFileError(f"{target} is no file but a device or the like; give the name of a file")
     if target.exists() and not overwrite:
         raise StoreFileError(f"{target} exists and was left as it is; overwrite=True replaces it")
     if not target.parent.is_dir():

@@ -20,6 +20,7 @@ __all__ = [
     "cells_of",
     "cells_of_timeframe",
     "covering",
+    "end_of",
     "forget",
     "forget_pack",
     "insert",
@@ -47,6 +48,7 @@ DELETE = """
 DELETE FROM cells
 WHERE timeframe = ? AND symbol = ? AND start = ? AND pack = ? AND batch = ? AND "offset" = ?
 """
+END = f'SELECT coalesce(max("end"), {-FOREVER}) FROM cells WHERE timeframe = ? AND symbol = ?'  # noqa: S608
 TOUCH = "UPDATE cells SET used = max(used, ?4) WHERE timeframe = ?1 AND symbol = ?2 AND start = ?3"
 
 
@@ -92,6 +94,11 @@ def all_cells(con: apsw.Connection) -> list[Cell]:
 def covering(con: apsw.Connection, symbol: str, timeframe: str, first: int, last: int) -> list[Cell]:
     """Return the cells of a series that cover any time in `[first, last]`, ascending."""
     return [Cell(*row) for row in con.execute(COVERING, (timeframe, symbol, first, last))]
+
+
+def end_of(con: apsw.Connection, symbol: str, timeframe: str) -> int:
+    """Return where the last cell of a series ends; -FOREVER where it has none."""
+    return int(con.execute(END, (timeframe, symbol)).get)
 
 
 def insert(con: apsw.Connection, cells: Iterable[Cell]) -> None:

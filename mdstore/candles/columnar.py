@@ -137,7 +137,7 @@ class Columnar:
             request = Request(None, timeframe, tuple(LONG_CANDLE.names), start, end)
             return reader.read_rows(con, request, [series.symbol for series in listed]).table
         plan = self._planned(con, listed, timeframe)
-        loose = self._too_loose(plan, start, end)
+        loose = self._too_loose(con, plan, start, end)
         if loose:
             return loose
         try:
@@ -215,7 +215,7 @@ class Columnar:
         plan = self._planned(con, listed, request.timeframe)
         if self._goes_straight(plan, request):
             return None
-        loose = self._too_loose(plan, request.start, request.end)
+        loose = self._too_loose(con, plan, request.start, request.end)
         if loose:
             raise _TooLooseError(loose)
         return self._views(con, plan, request.start, request.end)
@@ -268,12 +268,12 @@ class Columnar:
         self._straight_rows[key] = taken
         return True
 
-    def _too_loose(self, plan: Sequence[_Plan], start: int, end: int) -> list[Loose]:
+    def _too_loose(self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int) -> list[Loose]:
         """Return the loose stretches in a range of those series that have too much of it to read along."""
         now, loose = int(self._clock() * 1000), []
         for one in plan:
             if one.left > LOOSE_ROWS:
-                pieces = loose_of(one.series, one.found, now=now, start=start, end=end)
+                pieces = loose_of(con, one.series, one.found, now=now, start=start, end=end)
                 if sum(piece.rows for piece in pieces) > LOOSE_ROWS:
                     loose += pieces
         return loose
@@ -292,7 +292,8 @@ class Columnar:
         """Put a series together; kept in memory where it is whole, and then counted against the catalogue."""
         series, whole = one.series, one.left <= LOOSE_ROWS
         window = (-FOREVER, FOREVER) if whole else (start, end)
-        view = SeriesView(series.symbol, series.revision, list(self._pieces(con, one, window, packs)))
+        pieces = list(self._pieces(con, one, window, packs))
+        view = SeriesView(series.symbol, series.revision, series.last, pieces)
         if whole:
             if view.rows != series.rows:
                 # Another program has written to the table: it is the truth, whatever it holds.
@@ -340,7 +341,8 @@ class Columnar:
     ) -> Answer:
         rows = reader.read_rows(con, request, [series.symbol for series in listed])
         count, sql = rows.values.num_rows, reader.rows_sql(request)
-        return Answer(rows, 0, count, request.columns, ("sqlite",), (), reason, sql)
+        lasts = [series.last for series in listed]
+        return Answer(rows, 0, count, request.columns, ("sqlite",), (), reason, sql, lasts)
 
     def _listed(self, con: apsw.Connection, request: Request) -> list[Series]:
         name, file = str(request.timeframe), self._database.path.name

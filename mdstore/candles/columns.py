@@ -53,9 +53,11 @@ class Piece:
 class SeriesView:
     """One whole series at one revision. Its rows are verified when they are asked for, and never changed."""
 
-    def __init__(self, symbol: str, revision: int, pieces: Sequence[Piece]) -> None:
+    def __init__(self, symbol: str, revision: int, last: int, pieces: Sequence[Piece]) -> None:
         self.symbol = symbol
         self.revision = revision
+        self.last = last
+        """The time of the last candle that there is, in the range or behind it."""
         self.pieces = tuple(pieces)
         self.offsets = (0, *accumulate(piece.rows.num_rows for piece in pieces))
         self.packs = tuple({piece.pack.name: piece.pack for piece in pieces if piece.pack}.values())

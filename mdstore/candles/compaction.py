@@ -194,11 +194,16 @@ class Compaction:
         room = budget
         # Again, since what files hold besides rows is known only when they are written.
         for _ in range(PASSES):
-            over = sum(self._packs.files().values()) - budget
-            if over <= 0:
+            if self._live_bytes() <= budget:
                 return
             self._evict(room, wait=wait)
-            room -= max(0, sum(self._packs.files().values()) - budget)
+            room -= max(0, self._live_bytes() - budget)
+
+    def _live_bytes(self) -> int:
+        """Return the bytes of the packs that are pointed to; the others go when they are a minute old."""
+        with self._database.reading() as con:
+            live = cells.pack_rows(con)
+        return sum(size for name, size in self._packs.files().items() if name in live)
 
     def _evict(self, room: int, *, wait: bool) -> None:
         """Keep the latest read cells, `room` bytes of them less a tenth; the others go."""

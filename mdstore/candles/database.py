@@ -115,7 +115,7 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; waits for reads and writes under way. Closing twice is fine."""
-        self._refuse_inside("close")
+        self.refuse_inside("close")
         with self._gate:
             if self._closed:
                 return
@@ -155,7 +155,7 @@ class Database:
     def writing(self) -> Iterator[apsw.Connection]:
         """Yield the writer inside a transaction that commits at the end, or rolls back on any error."""
         if self._write_thread == threading.get_ident():
-            self._refuse_inside("write")
+            self.refuse_inside("write")
         with self._entered(), self._locked(), self._translated():
             self._refuse_replaced()
             with self._transaction() as con:
@@ -220,7 +220,8 @@ class Database:
         finally:
             self._write_lock.release()
 
-    def _refuse_inside(self, what: str) -> None:
+    def refuse_inside(self, what: str) -> None:
+        """Refuse what cannot be done inside a read or write of the same thread."""
         if self._depth():
             raise InvalidInputError(
                 f"{what} was called inside a read or write of the same store: finish that first"

@@ -55,6 +55,8 @@ SMALL = {
 TIMES = ("first", "last", "quarantined_at")
 TIME = "epoch_ms({0})::TIMESTAMPTZ AS {0}"
 PART = "SELECT symbol, {timeframe} AS timeframe, * EXCLUDE (symbol) FROM {name}"
+TABLES = ("candles", "series", "quarantine")
+INDIRECT = "query"  # query('...') and query_table('...')
 ATTEMPTS = 4
 INTERRUPTED = "Query interrupted"  # all that DuckDB makes of Ctrl-C
 # DuckDB of a parent process, in its forked child: neither used nor closed there.
@@ -119,7 +121,11 @@ class Queries:
     def _register(self, connection: duckdb.DuckDBPyConnection, query: str) -> str:
         """Give DuckDB the tables that the query may name; return the bounds in words."""
         lower = query.lower()
-        bounds = _Bounds.of(_wanted(connection, query)) if "candles" in lower else None
+        if INDIRECT in lower:
+            # A table that is named by a text, which may be put together: everything is given.
+            lower, bounds = " ".join(TABLES), _Bounds.of(None)
+        else:
+            bounds = _Bounds.of(_wanted(connection, query)) if "candles" in lower else None
         for _ in range(ATTEMPTS):
             with self._database.reading() as con:
                 try:

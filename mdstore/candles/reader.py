@@ -144,7 +144,9 @@ def _read_into(
 
 def _array(name: str, values: array[Any]) -> pa.Array:
     # Buffers, here and below: pa.array imports pandas, where there is one, to ask about them (0.2 s).
-    return pa.Array.from_buffers(_type(name), len(values), [None, pa.py_buffer(values)])
+    return pa.Array.from_buffers(
+        _type(name), len(values), [None, pa.py_buffer(memoryview(values).toreadonly())]
+    )
 
 
 def _type(name: str) -> pa.DataType:

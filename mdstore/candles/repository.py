@@ -107,6 +107,7 @@ class CandleRepository:
 
     def close(self) -> None:
         """End the scanner process and close the file."""
+        self._database.refuse_inside("close")
         if not self._database.closed:
             self._compaction.write_used()
         self._scanner.close()

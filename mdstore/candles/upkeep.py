@@ -36,6 +36,10 @@ T = TypeVar("T")
 # takes 0.5; starting its process takes about half a second first.
 SCAN_ROWS = 20_000
 SCAN_ROWS_COLD = 2_000_000
+NTH = """
+SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?
+ORDER BY timestamp LIMIT 1 OFFSET ?
+"""
 BUILD_ROWS = 1_000_000  # asked of the scanner at a time: 56 MB on the way, a third of a second
 
 
@@ -114,7 +118,7 @@ class Upkeep:
             return [
                 piece
                 for one in catalogue.all_series(con)
-                for piece in loose_of(one, cells.cells_of(con, one.symbol, one.timeframe), now=now)
+                for piece in loose_of(con, one, cells.cells_of(con, one.symbol, one.timeframe), now=now)
             ]
 
     def forget_all(self) -> None:
@@ -191,34 +195,44 @@ class Upkeep:
 
 
 def loose_of(
-    series: Series, found: Sequence[Cell], *, now: int, start: int = -FOREVER, end: int = FOREVER
+    con: apsw.Connection,
+    series: Series,
+    found: Sequence[Cell],
+    *,
+    now: int,
+    start: int = -FOREVER,
+    end: int = FOREVER,
 ) -> list[Loose]:
     """Return the loose stretches of a series in `[start, end)`, up to its last bar that has ended at `now`.
 
-    `found` are all its cells. Long ones come in pieces of `BUILD_ROWS` bars at most.
+    `found` are all its cells. Long ones come in pieces of `BUILD_ROWS` candles.
     """
     timeframe = Timeframe.parse(series.timeframe)
     left = series.rows - sum(cell.rows for cell in found)
     last = series.last if timeframe.next(series.last) <= now else timeframe.floor(min(series.last, now))
     high = series.last + 1 if timeframe.next(series.last) <= now else last
     pieces: list[Loose] = []
-    if left > 0:
-        for low, top in cells.loose_ranges(found):
-            inner_low, inner_top = max(low, start, series.first), min(top, end, high)
-            if inner_low >= inner_top or timeframe.span(inner_low, inner_top) == 0:
-                continue
-            whole_low = low if low > -FOREVER and low >= start else inner_low
-            whole_top = top if top < FOREVER and top <= min(end, high) else inner_top
-            pieces += _pieces(series, timeframe, whole_low, whole_top, left)
+    for low, top in cells.loose_ranges(found) if left > 0 else ():
+        inner_low, inner_top = max(low, start, series.first), min(top, end, high)
+        if inner_low >= inner_top or timeframe.span(inner_low, inner_top) == 0:
+            continue
+        whole_low = low if low > -FOREVER and low >= start else inner_low
+        whole_top = top if top < FOREVER and top <= min(end, high) else inner_top
+        most = min(left, timeframe.span(whole_low, whole_top))
+        pieces += _pieces(con, series, whole_low, whole_top, most)
     return pieces
 
 
-def _pieces(series: Series, timeframe: Timeframe, low: int, high: int, left: int) -> Iterator[Loose]:
-    step = BUILD_ROWS * timeframe.shortest_ms
-    # Where the bars are sparse, as many as there are fit into one piece.
-    for at in range(low, high, step) if left > BUILD_ROWS else (low,):
-        top = min(high, at + step) if left > BUILD_ROWS else high
-        yield Loose(series.symbol, series.timeframe, at, top, min(left, timeframe.span(at, top)))
+def _pieces(con: apsw.Connection, series: Series, low: int, high: int, most: int) -> Iterator[Loose]:
+    """Cut a stretch of at most `most` candles by counting those that there are."""
+    while most > BUILD_ROWS:
+        key = (series.symbol, series.timeframe, low, high, BUILD_ROWS)
+        cut = con.execute(NTH, key).get
+        if cut is None:
+            break
+        yield Loose(series.symbol, series.timeframe, low, cut, BUILD_ROWS)
+        low, most = cut, most - BUILD_ROWS
+    yield Loose(series.symbol, series.timeframe, low, high, min(most, BUILD_ROWS))
 
 
 def _take(sealer: Sealer, group: Sequence[Loose], table: pa.Table) -> None:

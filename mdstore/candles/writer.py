@@ -193,7 +193,9 @@ class _Batch:
             assert seen.last is not None  # noqa: S101
             grown = Series(symbol, timeframe, seen.first, seen.last, seen.inserted, at_revision)
             catalogue.grow(self._con, grown)
-        cells.insert(self._con, self._sealer.finish())
+        made = self._sealer.finish()
+        over = [cells.covering(self._con, c.symbol, c.timeframe, c.start, c.end - 1) for c in made]
+        cells.insert(self._con, [cell for cell, others in zip(made, over, strict=True) if not others])
 
     def result(self) -> WriteResult:
         """Return the counts so far."""
@@ -221,9 +223,9 @@ class _Batch:
         end = self._end_of(group, seen) if len(rows) >= SEAL_LEAST else None
         inserted, updated = self._upsert(group, rows)
         if inserted and end is not None:
-            self._sealer.take(
-                group, end + 1, rows.filter(rows["timestamp"] > end) if end >= times[0] else rows
-            )
+            # A cell may end behind the last candle, where one beside it was deleted.
+            start = max(end + 1, cells.end_of(self._con, group.symbol, group.timeframe))
+            self._sealer.take(group, start, rows.filter(rows["timestamp"] >= start))
         self._counts["inserted"] += inserted
         self._counts["updated"] += updated
         self._counts["unchanged"] += len(rows) - inserted - updated
