@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import time
+from itertools import pairwise
 from pathlib import Path
 from unittest.mock import patch
 
@@ -816,3 +817,62 @@ def test_bars_that_have_not_ended_are_not_written_as_if_they_had(store):
     with pytest.raises(InvalidInputError, match="1 of the rows are bars that have not ended"):
         store.write("A", "1h", hours)
     assert store.write("A", "1h", hours.filter("closed")).inserted == 1
+
+
+def test_cells_never_overlap_where_one_beside_them_was_deleted(store):
+    def at(bar):
+        return START + (bar - 20_000) * MINUTE
+
+    def bars(first, last):
+        return walk(last - first, start=at(first))
+
+    for first in (0, 3_000, 6_000):
+        store.write("A", "1m", bars(first, first + 3_000))
+    store.delete("A", "1m", start=at(5_000), end=at(5_999) + 1)
+    store.warm()  # the rest of the second cell is sealed up to the third's start
+    store.delete("A", "1m", start=at(6_000) - 1)  # the third goes; the second ends behind the last candle
+    store.write("A", "1m", bars(7_000, 10_000))
+    store.write("A", "1m", bars(5_500, 5_501))
+    found = cells(store)
+    assert all(one.end <= other.start for one, other in pairwise(found))
+    for low, high, rows in ((5_500, 5_501, 1), (5_400, 7_300, 301), (0, 10_000, 8_001)):
+        assert len(store.candles("A", "1m", start=at(low), end=at(high))) == rows
+        assert len(store.scan("A", "1m", start=at(low), end=at(high)).collect()) == rows
+    assert store.sql("SELECT count(*) AS n FROM candles")["n"].to_list() == [8_001]
+    assert store.check() == []
+
+
+def test_whether_a_derived_bar_has_ended_is_told_in_the_snapshot_of_its_rows(store, monkeypatch):
+    from mdstore.candles.repository import CandleRepository
+
+    store.write("A", "1m", walk(14))
+    read = CandleRepository.read
+
+    def read_then_another_writes(self, *args, **options):
+        answer = read(self, *args, **options)
+        store.write("A", "1m", walk(1, start=START + 14 * MINUTE))
+        return answer
+
+    monkeypatch.setattr(CandleRepository, "read", read_then_another_writes)
+    assert store.candles("A", "5m", derive_from="1m")["closed"].to_list() == [True, True, False]
+    assert store.candles("A", "5m", derive_from="1m", limit=2)["closed"].to_list() == [True, True]
+
+
+def test_a_close_that_is_refused_closes_nothing(store):
+    store.write("A", "1m", walk(BARS))
+
+    def close(_):
+        with pytest.raises(InvalidInputError):
+            store.close()
+
+    store.write("A", "1m", walk(5), progress=close)
+    assert store.warm(rebuild=True) == BARS
+
+
+def test_the_memory_behind_a_table_cannot_be_written(store):
+    store.write("A", "1m", walk(10))
+    store.write("B", "1m", walk(10))
+    for table in (store.arrow("A", "1m"), store.arrow(None, "1m")):
+        for chunk in table["close"].chunks:
+            with pytest.raises(ValueError, match="read-only"):
+                np.frombuffer(chunk.buffers()[1])[:] = -1.0

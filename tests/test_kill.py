@@ -76,6 +76,55 @@ WORKER = """
 """
 
 
+INTERRUPTED = """
+    import random, signal, sys, threading, time
+    import mdstore
+    from tests.candles import bits, walk
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    kind, chance, seen = sys.argv[1], random.Random(3), 0
+    store = mdstore.open("market_data.sqlite3", memory_bytes=0 if kind == "cold" else 1 << 26)
+    work = {
+        "hot": lambda: store.candles("A", "1m", limit=5),
+        "cold": lambda: store.candles(None, "1m", limit=5),
+        "write": lambda: store.write("W", "1m", walk(40, seed=chance.randrange(9))),
+    }[kind]
+
+    def interrupt():
+        while seen < 300:
+            time.sleep(chance.random() * 0.004)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    while seen < 300:
+        try:
+            try:
+                while True:
+                    work()
+            except KeyboardInterrupt:
+                seen += 1
+        except KeyboardInterrupt:
+            seen += 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    time.sleep(0.05)
+    assert store.write("V", "1m", walk(5)).rows == 5
+    assert bits(store.candles("A", "1m")) == bits(walk(3_000))
+    assert store.check() == []
+    assert not store._candles._database._uses
+    store.close()
+    print("fine")
+"""
+
+
+@pytest.mark.parametrize("kind", ["hot", "cold", "write"])
+def test_ctrl_c_at_any_moment_leaves_a_store_that_works_and_closes(tmp_path, kind):
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        store.write("A", "1m", walk(BARS))
+        store.write("B", "1m", walk(100))
+    child = start(INTERRUPTED, kind, cwd=tmp_path)
+    assert child.communicate(timeout=80)[0].split() == ["fine"]
+
+
 @pytest.mark.parametrize("point", POINTS)
 def test_a_process_that_is_killed_leaves_a_store_that_is_true(tmp_path, point):
     with mdstore.open(tmp_path / "market_data.sqlite3") as store:

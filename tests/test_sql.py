@@ -310,3 +310,9 @@ def test_times_are_compared_in_every_way(full):
     ):  # fmt: skip
         query = f"SELECT count(*) AS n FROM candles WHERE symbol = 'A' AND timeframe = '1m' AND {condition}"
         assert full.sql(query)["n"].to_list() == [rows]
+
+
+def test_a_table_that_is_named_by_a_text_is_whole(full):
+    for text in ("'candles'", "'can' || 'dles'"):
+        query = f"SELECT count(*) FROM candles WHERE symbol = 'B' UNION ALL SELECT count(*) FROM query_table({text})"
+        assert [n for (n,) in full.sql(query).rows()] == [168, 504]

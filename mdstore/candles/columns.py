@@ -235,7 +235,7 @@ class Panel:
     def values(self) -> pa.Table:
         """The columns besides the symbol, in as few pieces as they come."""
         table = pa.Table.from_batches(self._batches(), schema=CANDLE)
-        return table.combine_chunks() if self._is_small else table
+        return _read_only(table.combine_chunks()) if self._is_small else table
 
     @cached_property
     def long(self) -> Long:
@@ -294,6 +294,16 @@ def as_frame(table: pa.Table) -> pl.DataFrame:
     frame = pl.from_arrow(table, rechunk=False)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
     return frame
+
+
+def _read_only(table: pa.Table) -> pa.Table:
+    """Return a table of single chunks whose memory cannot be written: it is kept, and others are given it."""
+    columns = []
+    for column in table.columns:
+        for chunk in column.chunks:
+            values = pa.py_buffer(memoryview(chunk.buffers()[1]).toreadonly())
+            columns.append(pa.Array.from_buffers(chunk.type, len(chunk), [None, values], 0, chunk.offset))
+    return pa.Table.from_arrays(columns, schema=table.schema) if columns else table
 
 
 def _codes(ends: Sequence[int]) -> pa.Array:

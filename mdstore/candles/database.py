@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,6 +60,7 @@ ERRORS: tuple[tuple[type[apsw.Error], type[StoreFileError], str], ...] = (
 
 FORK_SECONDS = 1.0
 LOOK_SECONDS = 0.01
+WAIT_SECONDS = 0.001
 LONGEST_WAIT = 1_000_000  # seconds
 
 # A store half open looks like a stranger's descriptor; held over a fork, too, whose child has one of its own.
@@ -80,8 +82,22 @@ class UpdateCounter:
         return values[0]
 
 
+class _Use:
+    """One read or write under way, and the thread it is of."""
+
+    __slots__ = ("thread",)
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+
+
 class Database:
-    """One store file and this process's connections to it."""
+    """One store file and this process's connections to it.
+
+    Ctrl-C raises anywhere in the main thread, also between a step and the note of it. What must not be left
+    half done is therefore such that doing it twice is fine, and done by a call that no signal can divide:
+    uses are a set, locks are asked whether they are held, a transaction left open is ended by the next.
+    """
 
     def __init__(self, path: Path, *, create: bool = True, busy_timeout: float = 10.0) -> None:
         """Open, and create or migrate as needed; `busy_timeout` is in seconds.
@@ -116,11 +132,11 @@ class Database:
     def close(self) -> None:
         """Close every connection; waits for reads and writes under way. Closing twice is fine."""
         self.refuse_inside("close")
-        with self._gate:
+        with self._lock:
             if self._closed:
                 return
-            self._closed = self._awaited = True
-            self._gate.wait_for(lambda: self._active == 0)
+            self._closed = self._stopped = True
+            self._await_uses()
             self._close_connections()
         self._unguard()
 
@@ -138,25 +154,27 @@ class Database:
 
     def peek(self, sql: str, bindings: tuple[str | int, ...] = ()) -> tuple[apsw.SQLiteValue, ...] | None:
         """Return the first row of a query, as of now, or None; 4 us where `reading` takes 12."""
-        self._enter()
-        con = None
+        use, con = _Use(), None
         try:
+            self._enter(use)
             self._refuse_other_file()
             con = self._idle_reader() or self._connect_reader()
             return con.execute(sql, bindings).fetchone()
         except apsw.Error as error:
             raise self._ours(error) from error
         finally:
-            if con is not None:
-                self._idle.append(con)
-            self._leave()
+            try:
+                if con is not None:
+                    self._idle.append(con)  # before the use ends: `close` closes what is idle then
+            finally:
+                self._uses.discard(use)
 
     @contextmanager
     def writing(self) -> Iterator[apsw.Connection]:
         """Yield the writer inside a transaction that commits at the end, or rolls back on any error."""
         if self._write_thread == threading.get_ident():
             self.refuse_inside("write")
-        with self._entered(), self._locked(), self._translated():
+        with self._entered(), self._locked(self._busy_ms), self._translated():
             self._refuse_replaced()
             with self._transaction() as con:
                 yield con
@@ -168,16 +186,12 @@ class Database:
         """
         if self._write_thread == threading.get_ident():
             return None
-        if not self._write_lock.acquire(timeout=self._busy_ms / 1000 if wait else 0):
-            return None
         try:
-            with self._entered(), self._translated():
+            with self._locked(self._busy_ms if wait else 0), self._entered(), self._translated():
                 self._refuse_replaced()
                 return self._unsynced(work, wait=wait)
         except StoreFileError:
             return None  # busy, full or not to be written: reads go on without
-        finally:
-            self._write_lock.release()
 
     def _unsynced(self, work: Callable[[apsw.Connection], T], *, wait: bool) -> T:
         con = self._writer = self._writer or self._connect_writer()
@@ -194,6 +208,8 @@ class Database:
     def _transaction(self) -> Iterator[apsw.Connection]:
         con = self._writer = self._writer or self._connect_writer()
         try:
+            if con.in_transaction:
+                con.execute("ROLLBACK")  # left by Ctrl-C
             con.execute("BEGIN IMMEDIATE")
             self._write_thread = threading.get_ident()
             self._refuse_newer(con)
@@ -212,13 +228,14 @@ class Database:
             refuse_unknown(con)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        if not self._write_lock.acquire(timeout=self._busy_ms / 1000):
-            raise StoreBusyError(f"{self.path}: {ERRORS[0][2]} (another thread of this process)")
+    def _locked(self, milliseconds: int) -> Iterator[None]:
         try:
+            if not self._write_lock.acquire(timeout=milliseconds / 1000):
+                raise StoreBusyError(f"{self.path}: {ERRORS[0][2]} (another thread of this process)")
             yield
         finally:
-            self._write_lock.release()
+            if self._write_lock._is_owned():  # type: ignore[attr-defined]  # the one way to ask
+                self._write_lock.release()
 
     def refuse_inside(self, what: str) -> None:
         """Refuse what cannot be done inside a read or write of the same thread."""
@@ -229,7 +246,8 @@ class Database:
 
     def _depth(self) -> int:
         """Return how many reads and writes of the calling thread are under way."""
-        return int(getattr(self._mine, "depth", 0))
+        thread = threading.get_ident()
+        return sum(use.thread == thread for use in tuple(self._uses))
 
     def _refuse_replaced(self) -> None:
         """Refuse to write where nobody would find it: into a file that has lost its name."""
@@ -260,36 +278,37 @@ class Database:
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
-        self._gate = threading.Condition(self._lock)
-        self._awaited = False  # whether anybody waits at the gate for what is active to end
-        self._active = 0
-        self._mine = threading.local()
-        self._write_lock = threading.Lock()
+        self._stopped = self._closed  # whether uses may not begin just now
+        self._uses: set[_Use] = set()
+        self._write_lock = threading.RLock()
         self._write_thread = None
         self._idle: list[apsw.Connection] = []
         self._writer = None
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
-        self._enter()
-        self._mine.depth = self._depth() + 1
+        use = _Use()
         try:
+            self._enter(use)
             yield
         finally:
-            self._mine.depth -= 1
-            self._leave()
+            self._uses.discard(use)
 
-    def _enter(self) -> None:
-        with self._lock:
+    def _enter(self, use: _Use) -> None:
+        self._uses.add(use)  # first: whoever stops uses and then finds none has seen this one
+        while self._stopped:
+            self._uses.discard(use)
             if self._closed:
                 self._refuse_closed()
-            self._active += 1
+            with self._lock:  # held while the process forks
+                self._uses.add(use)
 
-    def _leave(self) -> None:
-        with self._lock:
-            self._active -= 1
-            if self._awaited:
-                self._gate.notify_all()
+    def _await_uses(self, seconds: float = inf) -> bool:
+        """Wait for what is under way to end, and tell whether it has."""
+        until = time.monotonic() + seconds
+        while self._uses and time.monotonic() < until:
+            time.sleep(WAIT_SECONDS)
+        return not self._uses
 
     def _refuse_closed(self) -> None:
         raise StoreClosedError(f"the store {self.path.name} is closed: use it inside its `with` block")
@@ -369,18 +388,18 @@ class Database:
         self._writer = None
 
     def _before_fork(self) -> None:
-        self._gate.acquire()
-        self._awaited = True
+        self._lock.acquire()
+        self._stopped = True
         # Not for long: what is under way may wait for the very thread that forks, as a pool's does.
-        if not self._depth() and self._gate.wait_for(lambda: self._active == 0, FORK_SECONDS):
+        if not self._depth() and self._await_uses(FORK_SECONDS):
             self._close_connections(checkpoint=False)
 
     def _after_fork_in_parent(self) -> None:
-        self._awaited = False
-        self._gate.release()
+        self._stopped = self._closed
+        self._lock.release()
 
     def _after_fork_in_child(self) -> None:
-        if self._active:
+        if self._uses:
             # The connections could not be closed; they are leaked, because closing them here would be as
             # wrong as using them.
             _leaked.append((self._idle, self._writer))

@@ -123,9 +123,10 @@ class Queries:
         lower = query.lower()
         if INDIRECT in lower:
             # A table that is named by a text, which may be put together: everything is given.
-            lower, bounds = " ".join(TABLES), _Bounds.of(None)
-        else:
-            bounds = _Bounds.of(_wanted(connection, query)) if "candles" in lower else None
+            lower = " ".join(TABLES)
+        bounds: _Bounds | None = None
+        if "candles" in lower:
+            bounds = _Bounds.of(None if INDIRECT in query.lower() else _wanted(connection, query))
         for _ in range(ATTEMPTS):
             with self._database.reading() as con:
                 try:
