@@ -22,7 +22,7 @@ from mdstore.errors import InvalidInputError, TimeframeError
 from mdstore.schema import VALUES
 from mdstore.timeframe import DAY, SECOND, Timeframe
 
-__all__ = ["reach", "resample", "start_of_latest", "symbol_ends"]
+__all__ = ["reach", "resample", "symbol_ends"]
 
 UNBOUNDED = 2**63 - 1
 FAR = 2**62  # a time beyond all others, with room for an offset
@@ -105,19 +105,6 @@ def reach(target: Timeframe, start: int, end: int, tz: str | None = None) -> tup
     """
     first = _first_from(target, start, tz)
     return first, max(first, _first_from(target, end, tz))
-
-
-def start_of_latest(target: Timeframe, last: int, limit: int, tz: str | None = None) -> int:
-    """Return the start of the earliest of `limit` bars, the latest of which holds the time `last`.
-
-    Bars count whether there is data in them or not. Returns -(2**63 - 1) where that many bars reach back
-    beyond the year 1000.
-    """
-    # Three days more: offsets differ by two at most, where the date line was moved.
-    earliest = last - limit * target.longest_ms - 3 * DAY
-    if earliest < EARLIEST:
-        return -UNBOUNDED
-    return _grid(target, tz, earliest, last).start_of(last, 1 - limit)
 
 
 def _first_from(target: Timeframe, moment: int, tz: str | None) -> int:

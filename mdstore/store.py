@@ -48,7 +48,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     *,
     create: bool = True,
     busy_timeout: float = 10.0,
-    memory_bytes: int = MEMORY_BYTES,
+    memory_bytes: int | None = MEMORY_BYTES,
     pack_bytes: int | None = None,
 ) -> MarketDataStore:
     """Open a store's file; create, migrate or recover it as needed.
@@ -60,7 +60,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     `memory_bytes` bounds what is kept assembled in memory between reads, 0 keeps nothing; pages of mapped
     packs belong to the system and are not among them. `pack_bytes` bounds the folder of the packs beside the
     file, which hold sealed candles a second time, 48 bytes each: beyond it those that were not read for
-    longest go, and are read from the file again. None is no bound, 0 keeps none.
+    longest go, and are read from the file again; 0 keeps none. None is no bound, for either.
 
     Raises `StoreFileError`, `NewerSchemaError`, `StoreBusyError` or `LiveFileError`.
 
@@ -86,7 +86,7 @@ class MarketDataStore:
         *,
         create: bool = True,
         busy_timeout: float = 10.0,
-        memory_bytes: int = MEMORY_BYTES,
+        memory_bytes: int | None = MEMORY_BYTES,
         pack_bytes: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -316,7 +316,7 @@ class MarketDataStore:
         Times in the tables and in the result are UTC. All the tables are of one snapshot. Conditions on
         symbol, timeframe and timestamp in the query's WHERE bound what is read of a large file.
 
-        Raises `QueryError` for SQL that is wrong or would change something, `ScannerError`.
+        Raises `QueryError` for SQL that is wrong or would change something.
         """
         refuse_broken_polars()
         return _frame(self._sql(query)[0])

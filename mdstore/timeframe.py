@@ -59,6 +59,14 @@ class Timeframe:
             raise TimeframeError(f"a timeframe is a text such as '1m', not {text!r} ({type(text).__name__})")
         return _parse(text)
 
+    @classmethod
+    def is_name(cls, text: str) -> bool:
+        """Tell whether a text is the one name of a timeframe: `1h` is, `60m` and `daily` are not."""
+        try:
+            return str(cls.parse(text)) == text
+        except TimeframeError:
+            return False
+
     @property
     def ms(self) -> int | None:
         """The bar's length in milliseconds; None for months, which differ."""

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ import mdstore
 from mdstore import InvalidInputError, NewerSchemaError, StoreFileError
 from mdstore.candles import columnar, upkeep
 from mdstore.candles.cells import all_cells, insert
+from mdstore.candles.packs import PackLostError
 from mdstore.candles.sealing import CELL_ROWS
 from tests.candles import MINUTE, START, bits, walk
 from tests.real import real
@@ -42,6 +44,8 @@ def ago(bars, *, minutes=0):
 
 def mapped(store, series):
     """Tell whether the values of a series lie in a mapped pack."""
+    if not Path("/proc/self/maps").exists():
+        pytest.skip("the system does not list a process's maps")
     address = series.to_arrow().buffers()[1].address
     with open("/proc/self/maps") as maps:
         for line in maps:
@@ -359,6 +363,126 @@ def is_deleted(descriptor):
     with contextlib.suppress(OSError):
         return os.readlink(f"/proc/self/fd/{descriptor}").endswith(".arrow (deleted)")
     return False
+
+
+def test_what_another_program_added_or_deleted_is_taken_over_by_a_rebuild(store, python):
+    store.write("A", "1m", walk(BARS))
+    python(
+        """
+        import sqlite3, sys
+        with sqlite3.connect(sys.argv[1]) as connection:
+            connection.execute("DELETE FROM candles WHERE timestamp = ?", (int(sys.argv[2]),))
+            sql = "INSERT INTO candles VALUES ('NEW', '1m', ?, 1, 2, 1, 2, 3)"
+            connection.execute(sql, (int(sys.argv[2]),))
+        """,
+        store.path,
+        START + 77 * MINUTE,
+    )
+    assert len(store.check()) == 3
+    assert store.warm(rebuild=True) == BARS
+    assert store.check() == []
+    assert len(store.candles("A", "1m")) == BARS - 1
+    assert store.candles("NEW", "1m")["volume"].to_list() == [3.0]
+
+
+def test_a_foreign_timeframe_is_seen_by_sql_and_in_nobodys_way(tmp_path):
+    foreign(tmp_path / "s.sqlite3", symbols=1)
+    with contextlib.closing(sqlite3.connect(tmp_path / "s.sqlite3")) as connection:
+        connection.executemany(
+            "INSERT INTO candles VALUES ('S0', ?, 0, 1, 2, 1, 2, 3)", [("60m",), ("1h",), ("daily",)]
+        )
+        connection.commit()
+    with mdstore.open(tmp_path / "s.sqlite3") as store:
+        counted = store.sql("SELECT timeframe, count(*) AS n FROM candles GROUP BY ALL ORDER BY ALL").rows()
+        assert counted == [("1h", 1), ("1m", BARS), ("60m", 1), ("daily", 1)]
+        assert store.warm() == 1
+
+
+def test_every_flipped_byte_of_metadata_is_noticed(store):
+    store.write("A", "1m", walk(2_000))
+    (cell,) = cells(store)
+    file = store.packs_path / f"{cell.pack}.arrow"
+    whole, expected = file.read_bytes(), walk(2_000)["close"].to_list()
+    body = whole.index(walk(2_000)["timestamp"].to_physical().to_numpy().tobytes())
+    places = [*range(body), *range(body + 6 * 8 * 2_000, len(whole))]
+    packs = store._candles._packs
+    for place in places[:: 1 if len(places) < 2_500 else 2]:
+        broken = bytearray(whole)
+        broken[place] ^= 0xFF
+        file.write_bytes(broken)
+        packs.close(cell.pack)
+        with contextlib.suppress(PackLostError):
+            pack = packs.open(cell.pack)
+            rows = pack.rows(cell.batch, cell.offset, cell.rows)
+            pack.verify(cell.place, cell.digests, cell.rows, 0, cell.rows)
+            assert rows["close"].to_pylist() == expected
+
+
+def test_a_backup_and_a_store_without_its_packs_are_sound(store, tmp_path):
+    store.write("A", "1m", walk(BARS))
+    store.backup(tmp_path / "copy.sqlite3")
+    with mdstore.open(tmp_path / "copy.sqlite3") as copy:
+        assert copy.check() == []
+    for symbol in "BCDEFG":
+        store.write(symbol, "1m", walk(BARS))
+    shutil.rmtree(store.packs_path)
+    assert store.check() == []
+    time.sleep(0.06)
+    assert tiers(store, None, "1m") == ("packs",)
+
+
+def test_what_cannot_be_removed_is_left(tmp_path):
+    with mdstore.open(tmp_path / "s.sqlite3") as store:
+        store.write("A", "1m", walk(BARS))
+        stuck = store.packs_path / "x.arrow"
+        stuck.mkdir()
+        os.utime(stuck, (0, 0))
+        assert store.write("B", "1m", walk(BARS)).inserted == BARS
+    with mdstore.open(tmp_path / "s.sqlite3") as store:
+        assert len(store.candles("B", "1m")) == BARS
+
+
+def test_what_has_no_room_is_not_sealed_again_and_again(tmp_path):
+    with mdstore.open(tmp_path / "s.sqlite3", pack_bytes=48 * 1_000) as store:
+        with patch.object(upkeep.Sealer, "finish", side_effect=AssertionError):
+            store.write("A", "1m", walk(BARS))
+            assert bits(store.candles("A", "1m")) == bits(walk(BARS))
+        assert "no room for 3,000 rows" in store.stats()["pack_trouble"]
+
+
+def test_compaction_is_no_reading(tmp_path):
+    hours = [1_000_000.0]
+    store = mdstore.MarketDataStore(tmp_path / "s.sqlite3", clock=lambda: hours[0] * 3_600)
+    with store:
+        for symbol in "AB":
+            store.write(symbol, "1m", walk(BARS))
+        before = {cell.used for cell in cells(store)}
+        hours[0] += 50
+        store.compact()
+        assert {cell.used for cell in cells(store)} == before
+
+
+def test_a_series_that_is_written_to_all_the_time_can_be_warmed(tmp_path):
+    foreign(tmp_path / "s.sqlite3", symbols=1, bars=70_000)
+    stop = threading.Event()
+    with mdstore.open(tmp_path / "s.sqlite3") as store, mdstore.open(tmp_path / "s.sqlite3") as feed:
+
+        def write():
+            number = 0
+            while not stop.is_set():
+                number += 1
+                feed.write("S0", "1m", walk(1, start=START + 70_000 * MINUTE, seed=number))
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            store.warm()
+        finally:
+            stop.set()
+            thread.join()
+        assert store.stats()["loose_rows"] <= 1
+        assert len(store.candles("S0", "1m")) == 70_001
+        assert store.check() == []
 
 
 def test_a_folder_that_cannot_be_written_costs_speed_not_answers(tmp_path):
@@ -876,3 +1000,12 @@ def test_the_memory_behind_a_table_cannot_be_written(store):
         for chunk in table["close"].chunks:
             with pytest.raises(ValueError, match="read-only"):
                 np.frombuffer(chunk.buffers()[1])[:] = -1.0
+
+
+def test_a_limit_of_derived_bars_reads_a_bounded_part_whatever_the_others_are(store):
+    for symbol, bars, end in (("OLD", BARS, 9_000), ("NEW", 30, 0), ("A", BARS, 0)):
+        store.write(symbol, "1m", walk(bars, start=START - (bars + end) * MINUTE))
+    whole = store.resample(None, "1h", source="1m")
+    for limit in (1, 3, 2**40):
+        part = store.resample(None, "1h", source="1m", limit=limit)
+        assert part.equals(whole.group_by("symbol", maintain_order=True).tail(min(limit, 1_000)))

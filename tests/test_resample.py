@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 import mdstore.resample
 from mdstore import InvalidInputError, TimeframeError
 from mdstore.files import read
-from mdstore.resample import UNBOUNDED, reach, resample, start_of_latest
+from mdstore.resample import UNBOUNDED, reach, resample
 from mdstore.schema import VALUES
-from mdstore.timeframe import DAY, HOUR, MINUTE, SECOND, Timeframe
+from mdstore.timeframe import DAY, HOUR, MINUTE, Timeframe
 from mdstore.timestamps import column_to_ms
 from tests.candles import START, bits, moments, walk
 from tests.real import real
@@ -346,21 +346,6 @@ def test_bars_of_the_range_that_they_reach_are_whole(data):
     assert resample(part, source, target, tz=tz, lasts=[stamps[-1]]).equals(wanted)
 
 
-@given(st.data())
-@steady
-def test_the_latest_bars_start_where_going_back_one_by_one_ends(data):
-    _, target, tz = data.draw(pairs(zones=ZONES))
-    last = data.draw(st.sampled_from([utc(text) for text in TURNS]).filter(lambda stamp: stamp > 0))
-    limit = data.draw(st.integers(1, 30))
-    step = SECOND if target.unit == "s" else MINUTE
-    start = bar_start(target, tz, last, step)
-    for _ in range(limit - 1):
-        assume(start > 5 * 366 * DAY)
-        start = bar_start(target, tz, start - 1, step)
-    assert start_of_latest(target, last, limit, tz) == start
-    assert reach(target, start, start + 1, tz)[0] == start
-
-
 # ---- zones, by the calendar
 
 
@@ -445,7 +430,9 @@ def test_the_zones_own_midnight_cuts_to_the_second_where_clocks_were_so():
 
 def test_a_day_that_a_zone_left_out_is_no_bar():
     # Samoa went from 29 to 31 December.
-    assert start_of_latest(tf("1d"), utc("2011-12-31"), 2, "Pacific/Apia") == utc("2011-12-29T10:00")
+    frame = walk(5 * 24, start=utc("2011-12-29T10:00"), step=60 * MINUTE)
+    days = resample(frame, tf("1h"), tf("1d"), tz="Pacific/Apia")["timestamp"].to_physical().to_list()
+    assert days[:2] == [utc("2011-12-29T10:00"), utc("2011-12-30T10:00")]
 
 
 # ---- closed, empty, equal
@@ -517,7 +504,6 @@ def test_bounds_at_the_ends_of_the_calendar_are_no_errors(target, tz):
     assert (low, high) == (utc("0001-01-01"), utc("9999-12-31"))
     low, high = reach(tf(target), utc("1000-01-02"), utc("8999-12-31"), tz)
     assert utc("1000-01-02") <= low < high
-    assert start_of_latest(tf(target), utc("2025-09-01"), 10**15, tz) == -UNBOUNDED
 
 
 def test_a_range_without_a_bar_start_reaches_nothing():
@@ -594,7 +580,6 @@ def test_a_zone_that_does_not_exist_is_refused_with_the_nearest(tz, hint):
     for call in (
         lambda: resample(walk(0), tf("1m"), tf("1h"), tz=tz),
         lambda: reach(tf("1h"), 0, 1, tz),
-        lambda: start_of_latest(tf("1h"), START, 1, tz),
     ):
         with pytest.raises(InvalidInputError, match=start) as error:
             call()

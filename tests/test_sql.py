@@ -316,3 +316,12 @@ def test_a_table_that_is_named_by_a_text_is_whole(full):
     for text in ("'candles'", "'can' || 'dles'"):
         query = f"SELECT count(*) FROM candles WHERE symbol = 'B' UNION ALL SELECT count(*) FROM query_table({text})"
         assert [n for (n,) in full.sql(query).rows()] == [168, 504]
+
+
+def test_large_queries_of_two_stores_spill_apart(full, tmp_path):
+    where = "SELECT value FROM duckdb_settings() WHERE name = 'temp_directory'"
+    with mdstore.open(tmp_path / "s.sqlite3") as other:
+        ours, theirs = full.sql(where)["value"][0], other.sql(where)["value"][0]
+        assert ours != theirs
+        assert os.path.isdir(theirs)
+    assert not os.path.exists(theirs)

@@ -61,12 +61,15 @@ def find(con: apsw.Connection, symbol: str, timeframe: str) -> Series | None:
 
 def all_series(con: apsw.Connection) -> list[Series]:
     """Return every series, sorted by symbol and timeframe."""
-    return [Series(*row) for row in con.execute("SELECT * FROM series")]
+    return [Series(*row) for row in con.execute("SELECT * FROM series ORDER BY symbol, timeframe")]
 
 
 def series_of(con: apsw.Connection, timeframe: str) -> list[Series]:
     """Return the series of a timeframe, sorted by symbol."""
-    return [Series(*row) for row in con.execute("SELECT * FROM series WHERE timeframe = ?", (timeframe,))]
+    return [
+        Series(*row)
+        for row in con.execute("SELECT * FROM series WHERE timeframe = ? ORDER BY symbol", (timeframe,))
+    ]
 
 
 def revision(con: apsw.Connection) -> int:

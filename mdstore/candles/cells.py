@@ -34,14 +34,15 @@ FOREVER = 2**63 - 1
 T = TypeVar("T")
 
 COLUMNS = 'symbol, timeframe, start, "end", pack, batch, "offset", rows, digests, used'
-OF_SERIES = f"SELECT {COLUMNS} FROM cells WHERE timeframe = ? AND symbol = ?"  # noqa: S608 - of constants alone
-OF_TIMEFRAME = f"SELECT {COLUMNS} FROM cells WHERE timeframe = ?"  # noqa: S608
-ALL = f"SELECT {COLUMNS} FROM cells"  # noqa: S608
+OF_SERIES = f"SELECT {COLUMNS} FROM cells WHERE timeframe = ? AND symbol = ? ORDER BY start"  # noqa: S608 - of constants
+OF_TIMEFRAME = f"SELECT {COLUMNS} FROM cells WHERE timeframe = ? ORDER BY symbol, start"  # noqa: S608
+ALL = f"SELECT {COLUMNS} FROM cells ORDER BY timeframe, symbol, start"  # noqa: S608
 # Cells do not overlap: besides those that start in the range, the last one before it can reach into it.
 COVERING = f"""
 SELECT {COLUMNS} FROM cells WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?4 AND "end" > ?3
   AND start >= coalesce(
     (SELECT max(start) FROM cells WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?3), ?3)
+ORDER BY start
 """  # noqa: S608
 INSERT = f"INSERT INTO cells ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 DELETE = """

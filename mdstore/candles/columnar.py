@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import apsw
 import pyarrow as pa
@@ -19,14 +20,14 @@ from mdstore.candles import catalogue, cells, reader
 from mdstore.candles.answer import Answer
 from mdstore.candles.catalogue import Series
 from mdstore.candles.cells import FOREVER, Cell
-from mdstore.candles.columns import Panel, Piece, SeriesView, Stretch
+from mdstore.candles.columns import Long, Panel, Piece, SeriesView, Stretch
 from mdstore.candles.compaction import Compaction
 from mdstore.candles.database import Database
 from mdstore.candles.packs import Pack, PackLostError, Packs
 from mdstore.candles.reader import Request
 from mdstore.candles.sealing import closed_rows
 from mdstore.candles.upkeep import Hand, Loose, Upkeep, loose_of
-from mdstore.schema import LONG_CANDLE
+from mdstore.schema import CANDLE
 from mdstore.timeframe import Timeframe
 
 __all__ = ["Columnar"]
@@ -122,7 +123,7 @@ class Columnar:
         self,
         con: apsw.Connection,
         listed: Sequence[Series],
-        timeframe: Timeframe,
+        name: str,
         start: int,
         end: int,
         *,
@@ -130,20 +131,23 @@ class Columnar:
     ) -> pa.Table | list[Loose]:
         """Return series as a long table, inside the caller's transaction; or what must be sealed first.
 
-        With `straight` they come from the table, whatever that takes. Raises `PackLostError`, to be told to
+        With `straight` they come from the table, whatever that takes, as do bars of another program whose
+        length has no name here. Raises `PackLostError`, to be told to
         `lose`.
         """
-        if straight:
-            request = Request(None, timeframe, tuple(LONG_CANDLE.names), start, end)
-            return reader.read_rows(con, request, [series.symbol for series in listed]).table
-        plan = self._planned(con, listed, timeframe)
+        if straight or not Timeframe.is_name(name):
+            parts = [reader.read_range(con, series.symbol, name, start, end) for series in listed]
+            ends = list(accumulate(part.num_rows for part in parts))
+            symbols = [series.symbol for series in listed]
+            return Long(pa.Table.from_batches(parts, CANDLE), symbols, ends).table
+        plan = self._planned(con, listed, Timeframe.parse(name))
         loose = self._too_loose(con, plan, start, end)
         if loose:
             return loose
         try:
             views = self._views(con, plan, start, end)
         except _MismatchError:
-            return self.gather(con, listed, timeframe, start, end, straight=True)
+            return self.gather(con, listed, name, start, end, straight=True)
         panel = Panel([Stretch(view, *view.within(start, end, None)) for view in views])
         panel.verify()
         self._use(views)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import apsw
 import pyarrow as pa
@@ -19,6 +20,7 @@ from mdstore.candles.columns import ROW_BYTES, Piece
 from mdstore.candles.database import Database
 from mdstore.candles.packs import PackLostError, Packs
 from mdstore.candles.sealing import BATCH_ROWS, CELL_ROWS, Sealer, by_rows, hour_of
+from mdstore.errors import StoreFileError
 
 __all__ = ["Compaction", "Progress"]
 
@@ -55,6 +57,10 @@ class Compaction:
         self.trouble = ""
         """Why packs could not be written the last time; else empty."""
 
+    def has_room(self, rows: int) -> bool:
+        """Tell whether so many rows could stay within the budget."""
+        return self._budget is None or rows * ROW_BYTES <= self._budget - self._budget // 10
+
     def sweep(self, *, young: float | None = None) -> int:
         """Delete the files that no cell points to, and return how many."""
         with self._database.reading() as con:
@@ -64,7 +70,14 @@ class Compaction:
     def lose(self, lost: PackLostError) -> None:
         """Take note that a pack, or a cell in it, is gone or damaged: its rows are loose again."""
         self._packs.close(lost.name)
-        self._database.note(lambda con: cells.forget_pack(con, lost.name, lost.place))
+        self._database.note(lambda con: self._forget_lost(con, lost))
+
+    def _forget_lost(self, con: apsw.Connection, lost: PackLostError) -> int:
+        if lost.place is not None or self._packs.exists(lost.name):
+            return cells.forget_pack(con, lost.name, lost.place)
+        # Listed inside the transaction: nobody can publish a pack meanwhile that is not in the list.
+        missing = cells.pack_rows(con).keys() - self._packs.files().keys()
+        return sum(cells.forget_pack(con, name, None) for name in missing)
 
     def use(self, found: Iterable[Cell]) -> None:
         """Take note that cells are read; written down now and then."""
@@ -142,8 +155,14 @@ class Compaction:
                     sealer.add(run[0].symbol, run[0].timeframe, run[0].start, run[-1].end, rows)
                     replaced.append(run)
             made = sealer.finish()
-            pairs = list(zip(replaced, made, strict=True))
+            # Moved, not read: what was not read for longest is to leave first all the same.
+            pairs = [
+                (olds, replace(new, used=max(old.used for old in olds)))
+                for olds, new in zip(replaced, made, strict=True)
+            ]
             done = self._database.note(lambda con: _replace_all(con, pairs), wait=wait) or 0
+        except StoreFileError:
+            raise
         except OSError as error:
             self.trouble = f"the packs in {self._packs.folder} cannot be written: {error}"
         finally:

@@ -161,6 +161,7 @@ class Database:
             con = self._idle_reader() or self._connect_reader()
             return con.execute(sql, bindings).fetchone()
         except apsw.Error as error:
+            con = None  # what it read is in doubt; it is not used again
             raise self._ours(error) from error
         finally:
             try:

@@ -18,6 +18,7 @@ import secrets
 import time
 import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,8 @@ WIDTH = 8  # bytes of a value; every column has such
 # A file that changes again within a tick of the kernel's clock (100 Hz at least) keeps its time of change.
 TICK = 0.05
 ORPHAN_SECONDS = 60.0
+# What Arrow makes of metadata with a flipped bit.
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError, pa.ArrowException)
 
 
 class PackLostError(Exception):
@@ -67,9 +70,9 @@ class Pack:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             weakref.finalize(self, os.close, self._descriptor)
             self._stamp, self._reader = _map(self._descriptor)
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except UNREADABLE as error:
             raise PackLostError(self.name) from error
-        self._settled = time.time() - self._stamp.changed / 1e9 > TICK
+        self._settled = not 0 <= time.time() - self._stamp.changed / 1e9 <= TICK
         self._batches: dict[int, pa.RecordBatch] = {}
         self._verified: dict[tuple[int, int], bytearray] = {}
 
@@ -107,6 +110,8 @@ class Pack:
         if done.count(1, first, last) == last - first:
             return
         batch, offset = place
+        if len(digests) != -(-rows // BLOCK) * WIDTH:
+            raise PackLostError(self.name, place)
         columns = _columns(self.rows(batch, offset, rows))
         for block in range(first, last):
             if not done[block]:
@@ -119,14 +124,14 @@ class Pack:
         try:
             batch = self._reader.get_batch(number)
             buffers = [column.buffers()[-1] for column in batch.columns]
-        except (OSError, ValueError, IndexError, pa.ArrowException) as error:
+        except UNREADABLE as error:
             raise PackLostError(self.name) from error
         if len(buffers) != len(CANDLE) or any(buffer is None for buffer in buffers):
             raise PackLostError(self.name)
         # Neither the number of rows nor the validity bits that the file may claim are taken from it.
         rows = min(buffer.size // WIDTH for buffer in buffers)
         arrays = [
-            pa.Array.from_buffers(field.type, rows, [None, buffer], 0)
+            pa.Array.from_buffers(field.type, rows, [None, buffer.slice(0, rows * WIDTH)])
             for field, buffer in zip(CANDLE, buffers, strict=True)
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=CANDLE)
@@ -161,6 +166,10 @@ class Packs:
         """Let go of a pack; arrays that are made of it stay valid."""
         self._open.pop(name, None)
 
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a file of that name."""
+        return (self.folder / f"{name}{SUFFIX}").exists()
+
     def files(self) -> dict[str, int]:
         """Return the bytes of every pack that is there, by name."""
         return {
@@ -178,9 +187,10 @@ class Packs:
         swept = 0
         for path, status in self._listed():
             if path.name.removesuffix(SUFFIX) not in live and now - status.st_mtime >= young:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # another's, in a folder that others may write, too
+                    path.unlink(missing_ok=True)
+                    swept += 1
                 self.close(path.name.removesuffix(SUFFIX))
-                swept += 1
         return swept
 
     def remove(self, name: str) -> None:

@@ -10,8 +10,10 @@ import json
 import os
 import tempfile
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -27,7 +29,6 @@ from mdstore.candles.packs import PackLostError
 from mdstore.candles.upkeep import Loose, Upkeep
 from mdstore.errors import QueryError
 from mdstore.schema import LONG_CANDLE
-from mdstore.timeframe import Timeframe
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,7 +59,7 @@ PART = "SELECT symbol, {timeframe} AS timeframe, * EXCLUDE (symbol) FROM {name}"
 TABLES = ("candles", "series", "quarantine")
 INDIRECT = "query"  # query('...') and query_table('...')
 ATTEMPTS = 4
-INTERRUPTED = "Query interrupted"  # all that DuckDB makes of Ctrl-C
+WAKE_SECONDS = 0.05
 # DuckDB of a parent process, in its forked child: neither used nor closed there.
 _left: list[object] = []
 
@@ -71,7 +72,7 @@ class Queries:
         self._columnar = columnar
         self._upkeep = upkeep
         self._lock = threading.Lock()
-        self._root: tuple[int, duckdb.DuckDBPyConnection] | None = None
+        self._root: _Root | None = None
 
     def run(self, query: str) -> tuple[pa.Table, str]:
         """Return what a read-only query gives, all of one snapshot, and the bounds it was given in words.
@@ -84,17 +85,10 @@ class Queries:
         try:
             _refuse_writing(connection, query)
             given = self._register(connection, query)
-            table = connection.execute(query).to_arrow_table()
+            table = _waited_for(connection, lambda: connection.execute(query).to_arrow_table())
         except (duckdb.Error, RecursionError, UnicodeError) as error:
             raise QueryError(f"{error}\n{TABLES_HINT}") from error
-        except RuntimeError as error:
-            if str(error) != INTERRUPTED:
-                raise
-            raise KeyboardInterrupt from error
         finally:
-            # After Ctrl-C its threads may still be at work, and closing would wait for them: for ever, in 11
-            # of 20 runs.
-            connection.interrupt()
             connection.close()
         return table, f"given {given} candles" if given else "given no candles"
 
@@ -102,8 +96,9 @@ class Queries:
         """Let go of DuckDB."""
         with self._lock:
             root, self._root = self._root, None
-            if root is not None and root[0] == os.getpid():
-                root[1].close()
+            if root is not None and root.process == os.getpid():
+                root.connection.close()
+                root.spill.cleanup()
 
     def after_fork(self) -> None:
         """Go on in a forked child: the parent's threads are not there, and its DuckDB must not be touched."""
@@ -114,9 +109,9 @@ class Queries:
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
-            if self._root is None or self._root[0] != os.getpid():
-                self._root = (os.getpid(), _connect())
-            return self._root[1].cursor()
+            if self._root is None or self._root.process != os.getpid():
+                self._root = _Root.made()
+            return self._root.connection.cursor()
 
     def _register(self, connection: duckdb.DuckDBPyConnection, query: str) -> str:
         """Give DuckDB the tables that the query may name; return the bounds in words."""
@@ -154,9 +149,7 @@ class Queries:
                 chosen.setdefault(series.timeframe, []).append(series)
         for name, listed in chosen.items():
             assert bounds is not None  # noqa: S101 - for mypy
-            found = self._columnar.gather(
-                con, listed, Timeframe.parse(name), bounds.start, bounds.end, straight=straight
-            )
+            found = self._columnar.gather(con, listed, name, bounds.start, bounds.end, straight=straight)
             if isinstance(found, pa.Table):
                 tables[name] = found
             else:
@@ -194,13 +187,52 @@ class _Bounds:
         )
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
-    import duckdb  # noqa: PLC0415 - see `Queries.run`
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """DuckDB in this process, and the folder that its large queries spill to.
 
-    folder = Path(tempfile.gettempdir()) / f"mdstore-duckdb-{os.getuid()}"  # made when a query spills
-    connection = duckdb.connect(config={**SETTINGS, "temp_directory": str(folder)})
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
+    The folder is of this one alone: DuckDB's spill files have fixed names, and two that shared one read each
+    other's, which gave a wrong sum.
+    """
+
+    process: int
+    connection: duckdb.DuckDBPyConnection
+    spill: tempfile.TemporaryDirectory[str]
+
+    @classmethod
+    def made(cls) -> _Root:
+        """Start DuckDB."""
+        import duckdb  # noqa: PLC0415 - see `Queries.run`
+
+        spill = tempfile.TemporaryDirectory(prefix="mdstore-duckdb-", ignore_cleanup_errors=True)
+        connection = duckdb.connect(config={**SETTINGS, "temp_directory": spill.name})
+        connection.execute("SET TimeZone = 'UTC'")
+        return cls(os.getpid(), connection, spill)
+
+
+def _waited_for(connection: duckdb.DuckDBPyConnection, work: Callable[[], pa.Table]) -> pa.Table:
+    """Return what `work` gives, from another thread; Ctrl-C ends it.
+
+    In the main thread DuckDB looks for signals by itself, and loses one now and then.
+    """
+    done: Future[pa.Table] = Future()
+    thread = threading.Thread(target=_into, args=(done, work), name="mdstore-sql", daemon=True)
+    thread.start()
+    try:
+        while True:
+            with suppress(TimeoutError):
+                return done.result(WAKE_SECONDS)
+    finally:
+        while thread.is_alive():
+            connection.interrupt()
+            thread.join(WAKE_SECONDS)
+
+
+def _into(done: Future[pa.Table], work: Callable[[], pa.Table]) -> None:
+    try:
+        done.set_result(work())
+    except BaseException as error:
+        done.set_exception(error)
 
 
 def _register(

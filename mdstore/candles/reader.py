@@ -1,8 +1,8 @@
 """Reading the table: what is asked, how many rows that can be, and the two roads to them.
 
-Small reads walk the key with APSW, straight into Arrow columns. Large ones go to the scanner process as the
-SQL of a view, because `sqlite_scan` of a view runs the view's own WHERE and joins inside SQLite, on the
-index, while a filter outside of it would scan the whole table.
+What is read along with packs walks the key with APSW, straight into Arrow columns. Large stretches that are
+to be sealed go to the scanner process as the SQL of a view, because `sqlite_scan` of a view runs the view's
+own WHERE and joins inside SQLite, on the index, while a filter outside of it would scan the whole table.
 """
 
 from __future__ import annotations
@@ -77,8 +77,17 @@ def row_bound(request: Request, series: Sequence[Series]) -> int:
 
 def read_rows(con: apsw.Connection, request: Request, symbols: Sequence[str]) -> Long:
     """Read `symbols` with APSW, inside the caller's transaction; one pass over the key for each."""
-    names, columns, sql = _names(request), _columns(request), rows_sql(request)
-    ends = [_read_into(columns, con, sql, request, symbol) for symbol in symbols]
+    names, sql, timeframe = request.stored or ("timestamp",), rows_sql(request), str(request.timeframe)
+    columns = _new_columns(names)
+    rest: tuple[int, ...] = (request.start, request.end)
+    rest = rest if request.limit is None else (*rest, request.limit)
+    ends = []
+    for symbol in symbols:
+        before = len(columns[0])
+        ends.append(_read_into(columns, con, sql, (symbol, timeframe, *rest)))
+        if request.limit is not None:  # the latest come first
+            for column in columns:
+                column[before:] = column[before:][::-1]
     arrays = [_array(name, column) for name, column in zip(names, columns, strict=True)]
     return Long(pa.Table.from_arrays(arrays, schema=_schema(names)), symbols, ends)
 
@@ -91,9 +100,9 @@ def rows_sql(request: Request) -> str:
 
 def read_range(con: apsw.Connection, symbol: str, timeframe: str, start: int, end: int) -> pa.RecordBatch:
     """Return the candles of one series in `[start, end)`, inside the caller's transaction."""
-    request = Request((symbol,), Timeframe.parse(timeframe), CANDLE_COLUMNS, start, end)
-    columns = _columns(request)
-    _read_into(columns, con, rows_sql(request), request, symbol)
+    columns = _new_columns(CANDLE_COLUMNS)
+    sql = IN_ORDER.format(columns=", ".join(CANDLE_COLUMNS))
+    _read_into(columns, con, sql, (symbol, timeframe, start, end))
     return pa.RecordBatch.from_arrays(list(map(_array, CANDLE_COLUMNS, columns)), schema=CANDLE)
 
 
@@ -116,29 +125,18 @@ def _schema(names: Sequence[str]) -> pa.Schema:
     return pa.schema([CANDLE.field(name) for name in names])
 
 
-def _names(request: Request) -> tuple[str, ...]:
-    return request.stored or ("timestamp",)
-
-
-def _columns(request: Request) -> list[array[Any]]:
-    return [array("q" if name == "timestamp" else "d") for name in _names(request)]
+def _new_columns(names: Sequence[str]) -> list[array[Any]]:
+    return [array("q" if name == "timestamp" else "d") for name in names]
 
 
 def _read_into(
-    columns: list[array[Any]], con: apsw.Connection, sql: str, request: Request, symbol: str
+    columns: list[array[Any]], con: apsw.Connection, sql: str, bindings: tuple[str | int, ...]
 ) -> int:
-    """Add the candles of a symbol to the columns, and return how long they are then."""
-    bindings: tuple[str | int, ...] = (symbol, str(request.timeframe), request.start, request.end)
-    if request.limit is not None:
-        bindings = (*bindings, request.limit)
-    before = len(columns[0])
+    """Add rows to the columns, and return how long they are then."""
     rows = con.execute(sql, bindings)
     while piece := list(islice(rows, PIECE)):
         for column, values in zip(columns, zip(*piece, strict=True), strict=True):
             column.extend(values)
-    if request.limit is not None:
-        for column in columns:
-            column[before:] = column[before:][::-1]
     return len(columns[0])
 
 

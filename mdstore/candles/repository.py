@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -107,6 +107,7 @@ class CandleRepository:
 
     def close(self) -> None:
         """End the scanner process and close the file."""
+        self._mind_forks()
         self._database.refuse_inside("close")
         if not self._database.closed:
             self._compaction.write_used()
@@ -127,6 +128,7 @@ class CandleRepository:
             on_invalid=on_invalid,
             progress=progress,
             clock=self._clock,
+            has_room=self._compaction.has_room,
         )
         if result.inserted >= writer.SEAL_ROWS:
             self._compaction.merge()
@@ -163,19 +165,6 @@ class CandleRepository:
         tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
         return _as_frame(table), Explanation(tiers, table.num_rows, _since(clock), reason, query)
 
-    def spans(self, symbols: Sequence[str] | None, timeframe: Timeframe) -> dict[str, tuple[int, int]]:
-        """Return the starts (ms) of the first and last bar of series, by symbol; None is every symbol.
-
-        Raises `NoSuchSeriesError`.
-        """
-        with self._database.reading() as con:
-            listed = catalogue.series_of(con, str(timeframe))
-            known = {series.symbol: (series.first, series.last) for series in listed}
-            missing = next((symbol for symbol in symbols or () if symbol not in known), None)
-            if missing is not None or not known:
-                raise self._no_series(con, missing, timeframe)
-        return known if symbols is None else {symbol: known[symbol] for symbol in symbols}
-
     def series(self, known: int = -1) -> tuple[int, list[tuple[object, ...]] | None, int]:
         """Return the revision, every series (None where the revision is `known`) and the bytes in use."""
         with self._database.reading() as con:
@@ -198,6 +187,7 @@ class CandleRepository:
 
     def warm(self, progress: Progress | None, *, rebuild: bool) -> int:
         """Seal every loose stretch, and return the rows that took; with `rebuild`, of everything anew."""
+        self._mind_forks()
         if rebuild:
             self._upkeep.forget_all()
             self._memory.clear()
@@ -209,6 +199,7 @@ class CandleRepository:
 
     def stats(self) -> dict[str, int | float | str]:
         """Return figures of the file, the packs and the memory tier, in rows, bytes and counts."""
+        self._mind_forks()
         with self._database.reading() as con:
             found = cells.all_cells(con)
             rows = sum(series.rows for series in catalogue.all_series(con))

@@ -22,9 +22,9 @@ from mdstore.candles.compaction import Compaction, Progress
 from mdstore.candles.database import Database
 from mdstore.candles.packs import Packs
 from mdstore.candles.scanner import Scanner
-from mdstore.candles.sealing import Sealer, by_rows
+from mdstore.candles.sealing import CELL_ROWS, Sealer, by_rows
 from mdstore.candles.views import Views
-from mdstore.errors import ScannerError
+from mdstore.errors import ScannerError, StoreFileError
 from mdstore.schema import CANDLE, CANDLE_COLUMNS
 from mdstore.timeframe import Timeframe
 
@@ -39,6 +39,10 @@ SCAN_ROWS_COLD = 2_000_000
 NTH = """
 SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?
 ORDER BY timestamp LIMIT 1 OFFSET ?
+"""
+RECOUNT = """
+INSERT INTO series
+SELECT symbol, timeframe, min(timestamp), max(timestamp), count(*), ? FROM candles GROUP BY symbol, timeframe
 """
 BUILD_ROWS = 1_000_000  # asked of the scanner at a time: 56 MB on the way, a third of a second
 
@@ -102,10 +106,14 @@ class Upkeep:
     def seal(self, pieces: Sequence[Loose], progress: Progress | None = None, *, wait: bool = False) -> int:
         """Put loose stretches into packs, by the scanner where they are large; return the rows sealed."""
         total = sum(piece.rows for piece in pieces)
+        if not self._compaction.has_room(1 if wait else total):
+            self.trouble = f"the budget of {self._packs.folder} has no room for {total:,} rows"
+            return 0
         limit = SCAN_ROWS if self._scanner.running else SCAN_ROWS_COLD
         sealed = done = 0
         for group in by_rows(pieces, BUILD_ROWS):
-            sealed += self._scan(group, wait) if total > limit else self._walk(group, wait)
+            got = self._scan(group, wait) if total > limit else self._walk(group, wait)
+            sealed += got if got or self.trouble or not wait else sum(map(self._insist, group))
             done += sum(piece.rows for piece in group)
             if progress is not None:
                 progress(done, total)
@@ -118,16 +126,18 @@ class Upkeep:
             return [
                 piece
                 for one in catalogue.all_series(con)
+                if Timeframe.is_name(one.timeframe)
                 for piece in loose_of(con, one, cells.cells_of(con, one.symbol, one.timeframe), now=now)
             ]
 
     def forget_all(self) -> None:
-        """Make every row loose and delete every pack."""
+        """Make every row loose, count them anew, and delete every pack."""
         with self._database.writing() as con:
             con.execute("DELETE FROM cells")
             # Series that other processes hold in memory are taken for changed.
             at_revision = catalogue.bump(con)
-            con.execute("UPDATE series SET revision = ?", (at_revision,))
+            con.execute("DELETE FROM series")
+            con.execute(RECOUNT, (at_revision,))
         self._compaction.sweep(young=0.0)
 
     def _seal(
@@ -144,6 +154,8 @@ class Upkeep:
             made = sealer.finish()
             published = self._database.note(lambda con: _publish(con, made, revisions), wait=wait) or 0
             self.trouble = ""
+        except StoreFileError:
+            raise
         except OSError as error:
             # No folder, no room, no permission: the rows are where they were, and reads go on.
             self.trouble = f"the packs in {self._packs.folder} cannot be written: {error}"
@@ -169,6 +181,22 @@ class Upkeep:
                         sealer.add(piece.symbol, piece.timeframe, piece.start, piece.end, rows)
 
         return self._seal(fill, revisions, wait=wait)
+
+    def _insist(self, piece: Loose) -> int:
+        """Seal a stretch of a series that is written to all the time; writers wait, for a cell at a time."""
+        at, sealed = piece.start, 0
+        while at < piece.end:
+            with self._database.writing() as con:
+                key = (piece.symbol, piece.timeframe, at, piece.end, CELL_ROWS)
+                cut = con.execute(NTH, key).get or piece.end
+                rows = reader.read_range(con, piece.symbol, piece.timeframe, at, cut)
+                if rows.num_rows and not cells.covering(con, piece.symbol, piece.timeframe, at, cut - 1):
+                    sealer = Sealer(self._packs, self._clock)
+                    sealer.add(piece.symbol, piece.timeframe, at, cut, rows)
+                    cells.insert(con, sealer.finish())
+                    sealed += rows.num_rows
+            at = cut
+        return sealed
 
     def _scan(self, group: Sequence[Loose], wait: bool) -> int:
         """Seal by the scanner: a series whose revision is the same afterwards has not changed meanwhile."""

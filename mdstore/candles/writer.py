@@ -86,6 +86,7 @@ def write(
     on_invalid: OnInvalid,
     progress: Progress | None,
     clock: Callable[[], float],
+    has_room: Callable[[int], bool],
 ) -> WriteResult:
     """Write checked chunks in one transaction; any error, also from `chunks`, leaves the file as it was.
 
@@ -98,7 +99,7 @@ def write(
     if first is None:
         return WriteResult()
     _refuse_bad(first, on_invalid)
-    sealer = _BatchSealer(packs, clock)
+    sealer = _BatchSealer(packs, clock, has_room)
     try:
         with database.writing() as con:
             batch = _Batch(con, database.updates, on_invalid, sealer)
@@ -280,7 +281,8 @@ class _Batch:
 class _BatchSealer:
     """Seals the new rows of one write, if they are many; the packs are no reason for a write to fail."""
 
-    def __init__(self, packs: Packs, clock: Callable[[], float]) -> None:
+    def __init__(self, packs: Packs, clock: Callable[[], float], has_room: Callable[[int], bool]) -> None:
+        self._has_room = has_room
         self._sealer = Sealer(packs, clock, batch_rows=SEAL_BATCH)
         self._now = int(clock() * 1000)
         self._broken = False
@@ -307,8 +309,9 @@ class _BatchSealer:
     def finish(self) -> list[Cell]:
         """Return the cells of the pack, which is on disk; none if it was not worth one or could not be."""
         try:
-            if self._sealer.rows >= SEAL_ROWS and not self._broken:
+            if self._sealer.rows >= SEAL_ROWS and not self._broken and self._has_room(self._sealer.rows):
                 return [cell for cell in self._sealer.finish() if not self._is_spoiled(cell)]
+            self._sealer.discard()
         except OSError:
             self._give_up()
         return []
