@@ -30,7 +30,7 @@ def main() -> None:
         for name in BENCHES:
             console.print(f"{name:<11} {(_module(name).__doc__ or '').splitlines()[0]}", highlight=False)
         return
-    if not asked.markdown:
+    if asked.names or not (asked.markdown or asked.readme):
         reports = [_run(name, asked, console) for name in asked.names or BENCHES]
         if not asked.quick:
             save(reports)

@@ -32,10 +32,10 @@ __all__ = ["Hand", "Loose", "Upkeep", "loose_of"]
 
 T = TypeVar("T")
 
-# Where the scanner overtakes APSW (bench/roads.py): it costs a few ms to ask and 0.3 us a row where APSW
-# takes 0.5; starting its process takes about half a second first.
-SCAN_ROWS = 20_000
-SCAN_ROWS_COLD = 2_000_000
+# Where the scanner overtakes APSW (bench/roads.py): it costs a millisecond to ask and 0.22 us a row where APSW
+# takes 0.43, and holds the interpreter meanwhile; starting its process takes a third of a second first.
+SCAN_ROWS = 10_000
+SCAN_ROWS_COLD = 1_500_000
 NTH = """
 SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?
 ORDER BY timestamp LIMIT 1 OFFSET ?
