@@ -32,8 +32,8 @@ __all__ = ["Hand", "Loose", "Upkeep", "loose_of"]
 
 T = TypeVar("T")
 
-# Where the scanner overtakes APSW (bench/roads.py): it costs a millisecond to ask and 0.22 us a row where APSW
-# takes 0.43, and holds the interpreter meanwhile; starting its process takes a third of a second first.
+# Where the scanner overtakes APSW (bench/roads.py): it costs a millisecond to ask and 0.22 us a row where
+# APSW takes 0.43, and holds the interpreter meanwhile; to start its process takes a third of a second.
 SCAN_ROWS = 10_000
 SCAN_ROWS_COLD = 1_500_000
 NTH = """
