@@ -16,7 +16,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     │   ├── NewerSchemaError                 written by a newer mdstore; left untouched
     │   └── StoreBusyError (TimeoutError)    another thread or process kept the write lock
     ├── LiveFileError (PermissionError)      a second opener of a live store file, refused
-    ├── ScannerError (RuntimeError)          the scanner process failed twice
+    ├── ScannerError (RuntimeError)          the scanner process failed twice; reads go on without it
     └── FileFormatError (ValueError)         a data file that cannot be read as candles
 """
 

@@ -53,7 +53,7 @@ def test_the_advised_commands_work(tmp_path):
     output = run(tmp_path, "demo").stdout
     advised = output.partition("Try next\n")[2].partition("\n\n")[0].splitlines()
     commands = [shlex.split(line.partition(" into ")[0]) for line in advised]
-    assert len(commands) == 5
+    assert len(commands) == 6
     assert commands.pop()[-2:] == ["import", "YOUR_FILES"]
     for command in commands:
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)

@@ -39,6 +39,7 @@ NEXT_STEPS = """
   {run} -f {file} series
   {run} -f {file} show MSFT --start 2008-01-01
   {run} -f {file} sql "SELECT symbol, max(high) AS peak FROM candles GROUP BY symbol"
+  {run} -f {file} screen "close > sma(close, 50)" "rsi(close, 14)"
   {run} -f {file} export ibm.parquet IBM
   {run} import YOUR_FILES          into market_data.sqlite3, your own store
 
@@ -82,7 +83,7 @@ def run_demo(file: Path, out: Console, remarks: Console) -> None:
     out.print("[bold]Best month of each stock, by SQL[/]")
     print_frame(out, best)
     out.print(
-        f"{first.ms:,.0f} ms with the start of the scanner process, {again.ms:,.0f} ms when it runs",
+        f"{first.ms:,.0f} ms with the start of DuckDB, {again.ms:,.0f} ms when it runs",
         style="dim",
         highlight=False,
     )

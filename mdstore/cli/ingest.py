@@ -13,7 +13,7 @@ import polars as pl
 from mdstore.cli.interrupt import Interrupts
 from mdstore.cli.progress import ImportProgress
 from mdstore.cli.tables import count
-from mdstore.errors import FileFormatError, MarketDataError, ScannerError, StoreFileError
+from mdstore.errors import FileFormatError, MarketDataError, StoreFileError
 from mdstore.files import Part, candle_files, other_files, read
 from mdstore.timeframe import Timeframe
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "Import", "Landed", "Options", "files_in", "import_files", "skipped_in"]
 
 # Errors of the store itself: the next file would fail the same way.
-FATAL = (StoreFileError, ScannerError)
+FATAL = StoreFileError
 MOST_NAMES = 3
 YEAR_FIRST = (
     "times must be year first, as 2025-09-01, 2025-09-01 09:30, 20250901 09:30 or 2025-09-01T09:30:00Z"
