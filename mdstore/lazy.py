@@ -25,10 +25,12 @@ PER_MS = {"Milliseconds": 1, "Microseconds": 1_000, "Nanoseconds": 1_000_000}
 Bounds = tuple[int, int]
 
 
-def lazy_frame(answer: Answer, lose: Callable[[PackLostError], None]) -> pl.LazyFrame:
+def lazy_frame(
+    answer: Answer, lose: Callable[[PackLostError], None], again: Callable[[], Answer]
+) -> pl.LazyFrame:
     """Return an answer as a LazyFrame, of the moment it was read at however often it is collected.
 
-    `lose` is told of a pack that turns out to be damaged.
+    `lose` is told of a pack that turns out to be damaged; `again` then reads the same once more.
     """
     panel = answer.panel()
     if panel is None:
@@ -38,10 +40,8 @@ def lazy_frame(answer: Answer, lose: Callable[[PackLostError], None]) -> pl.Lazy
     def source(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _: int | None
     ) -> Iterator[pl.DataFrame]:
-        part = panel if n_rows is None else panel.head(n_rows)
-        if predicate is not None:
-            part = _narrowed(part, predicate)
-        frame = _verified(part, with_columns or columns, lose)
+        long = _verified(panel, n_rows, predicate, lose, again).long
+        frame = long.frame if "symbol" in (with_columns or columns) else long.value_frame
         wanted = columns if with_columns is None else [name for name in columns if name in with_columns]
         for at in range(0, max(len(frame), 1), ROWS):
             piece = frame.slice(at, ROWS)
@@ -50,15 +50,36 @@ def lazy_frame(answer: Answer, lose: Callable[[PackLostError], None]) -> pl.Lazy
     return register_io_source(source, schema=panel.head(0).long.frame.select(columns).schema)
 
 
-def _verified(panel: Panel, columns: list[str], lose: Callable[[PackLostError], None]) -> pl.DataFrame:
+def _verified(
+    panel: Panel,
+    n_rows: int | None,
+    predicate: pl.Expr | None,
+    lose: Callable[[PackLostError], None],
+    again: Callable[[], Answer],
+) -> Panel:
+    """Return the part that is wanted, verified; where a pack is damaged, it is read again."""
+    part = _part(panel, n_rows, predicate)
     try:
-        panel.verify()
+        part.verify()
     except PackLostError as error:
         lose(error)
-        raise StoreFileError(
-            "a pack was damaged after this scan was made; nothing is lost. Hint: call store.scan again"
-        ) from error
-    return panel.long.frame if "symbol" in columns else panel.long.value_frame
+        fresh = again().panel()
+        if fresh is None or _revisions(fresh) != _revisions(panel):
+            raise StoreFileError(
+                "a pack was damaged, and the candles have changed since this scan was made; nothing is lost. "
+                "Hint: call store.scan again"
+            ) from error
+        part = _part(fresh, n_rows, predicate)
+    return part
+
+
+def _part(panel: Panel, n_rows: int | None, predicate: pl.Expr | None) -> Panel:
+    part = panel if n_rows is None else panel.head(n_rows)
+    return part if predicate is None else _narrowed(part, predicate)
+
+
+def _revisions(panel: Panel) -> list[tuple[str, int]]:
+    return [(one.view.symbol, one.view.revision) for one in panel.stretches]
 
 
 def _narrowed(panel: Panel, predicate: pl.Expr) -> Panel:

@@ -270,7 +270,8 @@ class MarketDataStore:
 
         refuse_broken_polars()
         request = request_of(symbols, timeframe, start=start, end=end, limit=limit, columns=columns)
-        return lazy_frame(self._candles.read(request, verify=False), self._candles.lose)
+        answer = self._candles.read(request, verify=False)
+        return lazy_frame(answer, self._candles.lose, lambda: self._candles.read(request))
 
     def screen(
         self,

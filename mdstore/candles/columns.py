@@ -92,7 +92,7 @@ class SeriesView:
     def verify(self, low: int, high: int) -> None:
         """Compare rows with their digests, those that were not yet. Raises `PackLostError`."""
         for piece, offset in zip(self.pieces, self.offsets, strict=False):
-            if offset < high and low < offset + piece.rows.num_rows:
+            if low < high and offset < high and low < offset + piece.rows.num_rows:
                 piece.verify(max(0, low - offset), min(piece.rows.num_rows, high - offset))
 
     def parts(self, low: int, high: int) -> list[pa.RecordBatch]:
