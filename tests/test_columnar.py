@@ -326,7 +326,7 @@ def test_candles_changed_by_another_program_are_found_by_check_and_sealed_again_
     assert store.check() == []
 
 
-def test_rows_that_another_program_added_are_read_from_the_table(store, python):
+def test_where_the_catalogue_is_wrong_the_table_is_read_by_sql_too(store, python):
     store.write("A", "1m", walk(BARS))
     python(
         """
@@ -341,20 +341,6 @@ def test_rows_that_another_program_added_are_read_from_the_table(store, python):
     store._candles._memory.clear()
     assert len(store.candles("A", "1m")) == BARS - 1
     assert "does not agree" in store.explain("A", "1m").reason
-
-
-def test_sql_reads_the_table_where_the_catalogue_is_wrong(store, python):
-    store.write("A", "1m", walk(BARS))
-    python(
-        """
-        import sqlite3, sys
-        with sqlite3.connect(sys.argv[1]) as connection:
-            connection.execute("DELETE FROM candles WHERE timestamp = ?", (int(sys.argv[2]),))
-            connection.execute("DELETE FROM cells")
-        """,
-        store.path,
-        START + 77 * MINUTE,
-    )
     assert store.sql("SELECT count(*) AS n FROM candles")["n"].to_list() == [BARS - 1]
 
 
