@@ -1,0 +1,1 @@
+"""Tickers, order books and trades of now, in memory only."""
