@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles.columns import Long, Panel, SeriesView, Stretch
+from mdstore.candles.columns import Panel, SeriesView, Stretch
+from mdstore.long import Long
 from mdstore.schema import CANDLE_COLUMNS
 
 __all__ = ["Answer"]

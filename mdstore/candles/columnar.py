@@ -20,13 +20,14 @@ from mdstore.candles import catalogue, cells, reader
 from mdstore.candles.answer import Answer
 from mdstore.candles.catalogue import Series
 from mdstore.candles.cells import FOREVER, Cell
-from mdstore.candles.columns import Long, Panel, Piece, SeriesView, Stretch
+from mdstore.candles.columns import Panel, Piece, SeriesView, Stretch
 from mdstore.candles.compaction import Compaction
 from mdstore.candles.database import Database
 from mdstore.candles.packs import Pack, PackLostError, Packs
 from mdstore.candles.reader import Request
 from mdstore.candles.sealing import closed_rows
 from mdstore.candles.upkeep import Hand, Loose, Upkeep, loose_of
+from mdstore.long import Long
 from mdstore.schema import CANDLE
 from mdstore.timeframe import Timeframe
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ import pyarrow as pa
 
 from mdstore.candles.cells import FOREVER, Cell
 from mdstore.candles.packs import Pack
-from mdstore.schema import CANDLE, LONG_CANDLE, SYMBOL
+from mdstore.long import Long, as_frame
+from mdstore.schema import CANDLE
 
-__all__ = ["Long", "Panel", "Piece", "SeriesView", "Stretch", "as_frame"]
+__all__ = ["Panel", "Piece", "SeriesView", "Stretch"]
 
 # What the objects around the columns take, rather too much: 2.1 KB a view of one piece, by tracemalloc over
 # 2,000 of them, to which its frame comes.
@@ -134,37 +134,6 @@ class Stretch:
         low, high = self.view.within(start, end, None)
         low = max(low, self.low)
         return Stretch(self.view, low, max(low, min(high, self.high)))
-
-
-class Long:
-    """Candles of several symbols under each other, as tables and frames.
-
-    `values` are the columns besides the symbol; the rows of the i-th symbol end at `ends[i]`.
-    """
-
-    def __init__(self, values: pa.Table, symbols: Sequence[str], ends: Sequence[int]) -> None:
-        self.values = values
-        self.symbols = symbols
-        self.ends = ends
-
-    @cached_property
-    def table(self) -> pa.Table:
-        """All columns as an Arrow table, the symbol first."""
-        symbols = _symbol_array(_codes(self.ends), self.symbols)
-        return self.values.add_column(0, LONG_CANDLE.field("symbol"), symbols)
-
-    @cached_property
-    def frame(self) -> pl.DataFrame:
-        """All columns as a Polars frame, the symbol first."""
-        # In chunks as those of the values: where they differ, Polars copies.
-        sizes = [chunk.num_rows for chunk in self.values.to_batches()]
-        names = pl.Series("symbol", self.symbols, pl.Categorical)
-        return self.value_frame.clone().insert_column(0, _repeated(names, self.ends, sizes))
-
-    @cached_property
-    def value_frame(self) -> pl.DataFrame:
-        """The columns besides the symbol as a Polars frame."""
-        return as_frame(self.values)
 
 
 @dataclass(slots=True)
@@ -289,13 +258,6 @@ class Panel:
                     yield piece, low, high
 
 
-def as_frame(table: pa.Table) -> pl.DataFrame:
-    """Return an Arrow table as a Polars frame, sharing its memory."""
-    frame = pl.from_arrow(table, rechunk=False)
-    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
-    return frame
-
-
 def _read_only(table: pa.Table) -> pa.Table:
     """Return a table of single chunks whose memory cannot be written: it is kept, and others are given it."""
     columns = []
@@ -304,36 +266,3 @@ def _read_only(table: pa.Table) -> pa.Table:
             values = pa.py_buffer(memoryview(chunk.buffers()[1]).toreadonly())
             columns.append(pa.Array.from_buffers(chunk.type, len(chunk), [None, values], 0, chunk.offset))
     return pa.Table.from_arrays(columns, schema=table.schema) if columns else table
-
-
-def _codes(ends: Sequence[int]) -> pa.Array:
-    """Return 0 up to the first end, 1 up to the second, and so on."""
-    numbers = array("i")
-    for code, (low, high) in enumerate(zip((0, *ends), ends, strict=False)):
-        numbers.extend(array("i", (code,)) * (high - low))
-    return pa.Array.from_buffers(pa.int32(), len(numbers), [None, pa.py_buffer(numbers)])
-
-
-def _symbol_array(numbers: pa.Array, symbols: Sequence[str]) -> pa.ChunkedArray:
-    """Turn places in `symbols` into the symbols, dictionary-encoded."""
-    # Buffers: pa.array imports pandas, where there is one, to ask about them (0.2 s).
-    ends = list(accumulate(len(symbol.encode()) for symbol in symbols))
-    texts = [None, pa.py_buffer(array("i", (0, *ends))), pa.py_buffer("".join(symbols).encode())]
-    names = pa.Array.from_buffers(pa.string(), len(ends), texts)
-    return pa.chunked_array([pa.DictionaryArray.from_arrays(numbers, names)], SYMBOL)
-
-
-def _repeated(names: pl.Series, ends: Sequence[int], sizes: Sequence[int]) -> pl.Series:
-    """Repeat each name up to its end, in chunks of the given sizes."""
-    chunks: list[pl.Series] = []
-    at, start = 0, 0
-    for size in sizes:
-        stop, parts = start + size, []
-        while start < stop:
-            high = min(ends[at], stop)
-            if high > start:
-                parts.append(names.slice(at, 1).new_from_index(0, high - start))
-                start = high
-            at += ends[at] <= start
-        chunks.append(parts[0] if len(parts) == 1 else pl.concat(parts, rechunk=True))
-    return pl.concat(chunks, rechunk=False) if chunks else names.clear()

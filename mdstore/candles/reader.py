@@ -17,7 +17,7 @@ import apsw
 import pyarrow as pa
 
 from mdstore.candles.catalogue import Series
-from mdstore.candles.columns import Long
+from mdstore.long import Long
 from mdstore.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
 from mdstore.timeframe import Timeframe
 

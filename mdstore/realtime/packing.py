@@ -1,0 +1,223 @@
+"""Rows as bytes, and bytes as Arrow columns.
+
+A row that came in is packed at once: one struct of 8-byte words, 0.1 us, which refuses what is no number. A
+pile of them becomes columns by copying every n-th field, 0.05 us a row and no Python loop.
+What is missing is NaN, `NO_ID` or `NO_SIDE` in the bytes, and null in the columns.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from math import nan
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from mdstore.realtime.rows import Depth, Ticker, Trade
+from mdstore.schema import ORDERBOOK, SIDES, TICKER, TRADE
+
+__all__ = ["NO_ID", "SIDE_CODES", "DepthPacking", "Packing", "TickerPacking", "TradePacking", "batch_of"]
+
+WORD = 8
+NO_ID = -(2**63)
+NO_SIDE = len(SIDES)
+SNAPSHOT = 256  # in the word of flags; its low byte is the side
+SIDE_CODES: dict[str | None, int] = {**{side: code for code, side in enumerate(SIDES)}, None: NO_SIDE}
+SIDE_NAMES = (*SIDES, None)
+_SIDE_ENDS = array("i", accumulate((len(side) for side in SIDES), initial=0))
+SIDE_TEXTS = pa.Array.from_buffers(
+    pa.string(), len(SIDES), [None, pa.py_buffer(_SIDE_ENDS), pa.py_buffer("".join(SIDES).encode())]
+)
+
+
+class Packing(Protocol):
+    """How rows of one kind are packed. The first two words are the timestamp and the time of receipt."""
+
+    schema: pa.Schema
+
+    def pack(self, row: Any) -> bytes:
+        """Pack a row that was checked."""
+
+    def unpack(self, symbol: str, packed: bytes) -> Any:
+        """Return the row again."""
+
+    def columns(self, rows: Sequence[bytes], nulls: bool) -> list[pa.Array]:
+        """Return rows as the columns of the schema; `nulls` is False where nothing is missing for sure."""
+
+
+class TickerPacking:
+    """Tickers: the numbers in the order of the schema, then flags."""
+
+    schema = TICKER
+    _struct = struct.Struct("<qq12dq")
+
+    def pack(self, row: Ticker) -> bytes:
+        """Pack a row that was checked."""
+        numbers = [nan if number is None else number for number in row[2:14]]
+        return self._struct.pack(row.timestamp, row.received, *numbers, SNAPSHOT * row.snapshot)
+
+    def unpack(self, symbol: str, packed: bytes) -> Ticker:
+        """Return the row again."""
+        timestamp, received, *numbers, flags = self._struct.unpack(packed)
+        known = [None if number != number else number for number in numbers]  # noqa: PLR0124 - NaN
+        return Ticker._make((symbol, timestamp, *known, flags >= SNAPSHOT, received))
+
+    def columns(self, rows: Sequence[bytes], nulls: bool) -> list[pa.Array]:
+        """Return rows as the columns of the schema."""
+        words = _Words(b"".join(rows), self._struct.size)
+        floats = [words.floats(place, nulls and place > 2) for place in range(2, 14)]  # noqa: PLR2004 - price
+        return [words.times(0, self.schema), *floats, words.snapshots(14), words.times(1, self.schema)]
+
+
+class TradePacking:
+    """Trades: timestamp, received, price, size, id, flags."""
+
+    schema = TRADE
+    struct = struct.Struct("<qqddqq")
+
+    def pack(self, row: Trade) -> bytes:
+        """Pack a row that was checked."""
+        key = NO_ID if row.id is None else row.id
+        flags = SIDE_CODES[row.side] + SNAPSHOT * row.snapshot
+        return self.struct.pack(row.timestamp, row.received, row.price, row.size, key, flags)
+
+    def unpack(self, symbol: str, packed: bytes) -> Trade:
+        """Return the row again."""
+        timestamp, received, price, size, key, flags = self.struct.unpack(packed)
+        known = None if key == NO_ID else key
+        side = SIDE_NAMES[flags & 3]
+        return tuple.__new__(Trade, (symbol, timestamp, price, size, side, known, flags > 3, received))  # noqa: PLR2004
+
+    def columns(self, rows: Sequence[bytes], nulls: bool) -> list[pa.Array]:
+        """Return rows as the columns of the schema."""
+        words = _Words(b"".join(rows), self.struct.size)
+        return [
+            words.times(0, self.schema),
+            words.floats(2, False),
+            words.floats(3, False),
+            words.sides(5, nulls),
+            words.ids(4, nulls),
+            words.snapshots(5),
+            words.times(1, self.schema),
+        ]
+
+
+class DepthPacking:
+    """Order books: timestamp, received, totals, flags, numbers of bids and asks; then the levels."""
+
+    schema = ORDERBOOK
+    _head = struct.Struct("<qqddqqq")
+
+    def pack(self, row: Depth) -> bytes:
+        """Pack a row that was checked."""
+        totals = [nan if total is None else total for total in row[6:8]]
+        bids, asks = len(row.bid_prices), len(row.ask_prices)
+        head = self._head.pack(row.timestamp, row.received, *totals, SNAPSHOT * row.snapshot, bids, asks)
+        levels = (*row.bid_prices, *row.bid_sizes, *row.ask_prices, *row.ask_sizes)
+        return head + struct.pack(f"<{len(levels)}d", *levels)
+
+    def unpack(self, symbol: str, packed: bytes) -> Depth:
+        """Return the row again."""
+        timestamp, received, *totals, flags, bids, asks = self._head.unpack_from(packed)
+        known = [None if total != total else total for total in totals]  # noqa: PLR0124 - NaN
+        numbers = memoryview(packed)[self._head.size :].cast("d").tolist()
+        ends = (0, *accumulate((bids, bids, asks, asks)))
+        levels = [numbers[low:high] for low, high in pairwise(ends)]
+        return Depth._make((symbol, timestamp, *levels, *known, flags >= SNAPSHOT, received))
+
+    def columns(self, rows: Sequence[bytes], nulls: bool) -> list[pa.Array]:
+        """Return rows as the columns of the schema."""
+        size = self._head.size
+        words = _Words(b"".join([row[:size] for row in rows]), size)
+        bids, asks = words.column(5).tolist(), words.column(6).tolist()
+        lists, starts = [], [size] * len(rows)
+        for counts in (bids, bids, asks, asks):
+            ends = [start + WORD * count for start, count in zip(starts, counts, strict=True)]
+            values = b"".join([r[low:high] for r, low, high in zip(rows, starts, ends, strict=True)])
+            lists.append(_lists(counts, values))
+            starts = ends
+        totals = [words.floats(place, nulls) for place in (2, 3)]
+        return [
+            words.times(0, self.schema), *lists, *totals, words.snapshots(4), words.times(1, self.schema)
+        ]  # fmt: skip
+
+
+def batch_of(packing: Packing, rows: Sequence[bytes], nulls: bool) -> pa.RecordBatch:
+    """Return packed rows as an Arrow record batch."""
+    return pa.RecordBatch.from_arrays(packing.columns(rows, nulls), schema=packing.schema)
+
+
+class _Words:
+    """Rows of so many bytes each under each other, by their 8-byte words."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self._data = memoryview(data)
+        self._size = size
+        self.rows = len(data) // size
+
+    def column(self, place: int) -> memoryview:
+        """Return the words at a place as integers, still apart from each other."""
+        return self._data.cast("q")[place :: self._size // WORD] if self.rows else self._data.cast("q")
+
+    def times(self, place: int, schema: pa.Schema) -> pa.Array:
+        """Return words as times: the first are timestamps, the second when the row was received."""
+        return self._array(schema.field("received" if place else "timestamp").type, place)
+
+    def floats(self, place: int, nulls: bool) -> pa.Array:
+        """Return words as floats, NaN as null."""
+        values = self._array(pa.float64(), place)
+        if not nulls:
+            return values
+        import pyarrow.compute as pc  # noqa: PLC0415 - 20 ms that only missing values cost
+
+        return _masked(values, pc.invert(pc.is_nan(values)))
+
+    def ids(self, place: int, nulls: bool) -> pa.Array:
+        """Return words as ids, `NO_ID` as null."""
+        values = self._array(pa.int64(), place)
+        if not nulls:
+            return values
+        import pyarrow.compute as pc  # noqa: PLC0415 - see `floats`
+
+        return _masked(values, pc.not_equal(values, pa.scalar(NO_ID, pa.int64())))
+
+    def sides(self, place: int, nulls: bool) -> pa.Array:
+        """Return the low bytes of words as the side of the taker, `NO_SIDE` as null."""
+        codes = self._bytes(WORD * place, pa.int8())
+        if nulls:
+            import pyarrow.compute as pc  # noqa: PLC0415 - see `floats`
+
+            codes = _masked(codes, pc.less(codes, pa.scalar(NO_SIDE, pa.int8())))
+        return pa.DictionaryArray.from_arrays(codes, SIDE_TEXTS)
+
+    def snapshots(self, place: int) -> pa.Array:
+        """Return the second bytes of words as truths."""
+        flags = self._bytes(WORD * place + 1, pa.uint8())
+        if not any(flags.buffers()[1].to_pybytes()):
+            return pa.Array.from_buffers(
+                pa.bool_(), self.rows, [None, pa.py_buffer(bytes(self.rows // 8 + 1))]
+            )
+        return flags.cast(pa.bool_())
+
+    def _array(self, kind: pa.DataType, place: int) -> pa.Array:
+        values = pa.py_buffer(self.column(place).tobytes())
+        return pa.Array.from_buffers(kind, self.rows, [None, values])
+
+    def _bytes(self, place: int, kind: pa.DataType) -> pa.Array:
+        values = pa.py_buffer(self._data[place :: self._size].tobytes())
+        return pa.Array.from_buffers(kind, self.rows, [None, values])
+
+
+def _masked(values: pa.Array, known: pa.Array) -> pa.Array:
+    """Make null what is not known."""
+    _, data = values.buffers()
+    return pa.Array.from_buffers(values.type, len(values), [known.buffers()[1], data])
+
+
+def _lists(counts: Sequence[int], values: bytes) -> pa.Array:
+    numbers = pa.Array.from_buffers(pa.float64(), len(values) // WORD, [None, pa.py_buffer(values)])
+    offsets = pa.py_buffer(array("i", accumulate(counts, initial=0)))
+    return pa.Array.from_buffers(pa.list_(pa.float64()), len(counts), [None, offsets], children=[numbers])
