@@ -9,6 +9,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     │   ├── TimestampError                   a time that cannot be read
     │   └── ValidationError                  a row breaks a rule; carries row, column, value, rule
     ├── NoSuchSeriesError (LookupError)      nothing stored under that symbol and timeframe
+    ├── StaleDataError (LookupError)         no ticker, order book or trade within its TTL
     ├── QueryError (ValueError)              SQL that is wrong, or would write
     ├── StoreClosedError (RuntimeError)      used after close
     ├── ForkedError (RuntimeError)           Polars would hang in this forked process
@@ -32,6 +33,7 @@ __all__ = [
     "NoSuchSeriesError",
     "QueryError",
     "ScannerError",
+    "StaleDataError",
     "StoreBusyError",
     "StoreClosedError",
     "StoreFileError",
@@ -77,6 +79,10 @@ class ValidationError(InvalidInputError):
 
 class NoSuchSeriesError(MarketDataError, LookupError):
     """Nothing is stored under that symbol and timeframe; the message offers the nearest names."""
+
+
+class StaleDataError(MarketDataError, LookupError):
+    """The latest ticker, order book or trade of a symbol is older than its TTL, or there is none."""
 
 
 class QueryError(MarketDataError, ValueError):

@@ -157,7 +157,7 @@ class BarSeries:
         self._whole_from = -FOREVER
 
     def place(self, timestamp: int, price: float, size: float, now: int) -> None:
-        """Put a trade (ms) into its bar, wherever that is, and close the older bars that are due at `now` (ns)."""
+        """Put a trade (ms) into its bar, wherever that is; close the older bars due at `now` (ns)."""
         if self._whole_from is None:
             self._whole_from = self._timeframe.next(timestamp)
         bar = _holding(self.open, timestamp)

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 from mdstore.errors import InvalidInputError
 from mdstore.realtime.rows import Depth
+from mdstore.schema import MAX_LEVELS
 
 __all__ = ["OrderBook"]
 
 # A hundred milliseconds apart, as Binance sends them, these are a quarter of an hour.
 MAX_WAITING = 10_000
-MAX_LEVELS = 30
 PAIR = 2
 NS_PER_MS = 1_000_000
 
@@ -182,6 +182,8 @@ class OrderBook:
         `received` is this machine's time in nanoseconds; it stands in for the exchange's, too, where no
         message had one. Raises `InvalidInputError` where there is neither.
         """
+        if levels < 0:
+            raise InvalidInputError(f"levels: {levels} is less than 0")
         if not self.synced:
             return None
         if self._timestamp is None and received is None:

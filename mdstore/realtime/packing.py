@@ -19,7 +19,16 @@ import pyarrow as pa
 from mdstore.realtime.rows import Depth, Ticker, Trade
 from mdstore.schema import ORDERBOOK, SIDES, TICKER, TRADE
 
-__all__ = ["NO_ID", "SIDE_CODES", "DepthPacking", "Packing", "TickerPacking", "TradePacking", "batch_of"]
+__all__ = [
+    "NO_ID",
+    "SIDE_CODES",
+    "DepthPacking",
+    "Packing",
+    "TickerPacking",
+    "TradePacking",
+    "Words",
+    "batch_of",
+]
 
 WORD = 8
 NO_ID = -(2**63)
@@ -37,6 +46,8 @@ class Packing(Protocol):
     """How rows of one kind are packed. The first two words are the timestamp and the time of receipt."""
 
     schema: pa.Schema
+    size: int
+    """The bytes of a row; of one with lists, of what comes before them."""
 
     def pack(self, row: Any) -> bytes:
         """Pack a row that was checked."""
@@ -52,22 +63,26 @@ class TickerPacking:
     """Tickers: the numbers in the order of the schema, then flags."""
 
     schema = TICKER
-    _struct = struct.Struct("<qq12dq")
+    struct = struct.Struct("<qq12dq")
+    size = struct.size
 
     def pack(self, row: Ticker) -> bytes:
         """Pack a row that was checked."""
         numbers = [nan if number is None else number for number in row[2:14]]
-        return self._struct.pack(row.timestamp, row.received, *numbers, SNAPSHOT * row.snapshot)
+        return self.struct.pack(row.timestamp, row.received, *numbers, SNAPSHOT * row.snapshot)
 
     def unpack(self, symbol: str, packed: bytes) -> Ticker:
         """Return the row again."""
-        timestamp, received, *numbers, flags = self._struct.unpack(packed)
+        timestamp, received, *numbers, flags = self.struct.unpack(packed)
         known = [None if number != number else number for number in numbers]  # noqa: PLR0124 - NaN
         return Ticker._make((symbol, timestamp, *known, flags >= SNAPSHOT, received))
 
     def columns(self, rows: Sequence[bytes], nulls: bool) -> list[pa.Array]:
         """Return rows as the columns of the schema."""
-        words = _Words(b"".join(rows), self._struct.size)
+        return self.arrays(Words.of(rows, self.size), nulls)
+
+    def arrays(self, words: Words, nulls: bool) -> list[pa.Array]:
+        """Return words as the columns of the schema."""
         floats = [words.floats(place, nulls and place > 2) for place in range(2, 14)]  # noqa: PLR2004 - price
         return [words.times(0, self.schema), *floats, words.snapshots(14), words.times(1, self.schema)]
 
@@ -77,6 +92,7 @@ class TradePacking:
 
     schema = TRADE
     struct = struct.Struct("<qqddqq")
+    size = struct.size
 
     def pack(self, row: Trade) -> bytes:
         """Pack a row that was checked."""
@@ -93,7 +109,10 @@ class TradePacking:
 
     def columns(self, rows: Sequence[bytes], nulls: bool) -> list[pa.Array]:
         """Return rows as the columns of the schema."""
-        words = _Words(b"".join(rows), self.struct.size)
+        return self.arrays(Words.of(rows, self.size), nulls)
+
+    def arrays(self, words: Words, nulls: bool) -> list[pa.Array]:
+        """Return words as the columns of the schema."""
         return [
             words.times(0, self.schema),
             words.floats(2, False),
@@ -110,6 +129,7 @@ class DepthPacking:
 
     schema = ORDERBOOK
     _head = struct.Struct("<qqddqqq")
+    size = _head.size
 
     def pack(self, row: Depth) -> bytes:
         """Pack a row that was checked."""
@@ -123,16 +143,16 @@ class DepthPacking:
         """Return the row again."""
         timestamp, received, *totals, flags, bids, asks = self._head.unpack_from(packed)
         known = [None if total != total else total for total in totals]  # noqa: PLR0124 - NaN
-        numbers = memoryview(packed)[self._head.size :].cast("d").tolist()
+        numbers = memoryview(packed)[self.size :].cast("d").tolist()
         ends = (0, *accumulate((bids, bids, asks, asks)))
         levels = [numbers[low:high] for low, high in pairwise(ends)]
         return Depth._make((symbol, timestamp, *levels, *known, flags >= SNAPSHOT, received))
 
     def columns(self, rows: Sequence[bytes], nulls: bool) -> list[pa.Array]:
         """Return rows as the columns of the schema."""
-        size = self._head.size
-        words = _Words(b"".join([row[:size] for row in rows]), size)
-        bids, asks = words.column(5).tolist(), words.column(6).tolist()
+        size = self.size
+        words = Words.of([row[:size] for row in rows], size)
+        bids, asks = words.columns[5].tolist(), words.columns[6].tolist()
         lists, starts = [], [size] * len(rows)
         for counts in (bids, bids, asks, asks):
             ends = [start + WORD * count for start, count in zip(starts, counts, strict=True)]
@@ -150,17 +170,18 @@ def batch_of(packing: Packing, rows: Sequence[bytes], nulls: bool) -> pa.RecordB
     return pa.RecordBatch.from_arrays(packing.columns(rows, nulls), schema=packing.schema)
 
 
-class _Words:
-    """Rows of so many bytes each under each other, by their 8-byte words."""
+class Words:
+    """Rows by their 8-byte words: a view of each, whether the words lie apart or behind each other."""
 
-    def __init__(self, data: bytes, size: int) -> None:
-        self._data = memoryview(data)
-        self._size = size
-        self.rows = len(data) // size
+    def __init__(self, columns: Sequence[memoryview[Any]]) -> None:
+        self.columns = columns
+        self.rows = len(columns[0])
 
-    def column(self, place: int) -> memoryview:
-        """Return the words at a place as integers, still apart from each other."""
-        return self._data.cast("q")[place :: self._size // WORD] if self.rows else self._data.cast("q")
+    @classmethod
+    def of(cls, rows: Sequence[bytes], size: int) -> Words:
+        """Return the words of packed rows."""
+        data = memoryview(b"".join(rows)).cast("q")
+        return cls([data[place :: size // WORD] for place in range(size // WORD)])
 
     def times(self, place: int, schema: pa.Schema) -> pa.Array:
         """Return words as times: the first are timestamps, the second when the row was received."""
@@ -186,7 +207,7 @@ class _Words:
 
     def sides(self, place: int, nulls: bool) -> pa.Array:
         """Return the low bytes of words as the side of the taker, `NO_SIDE` as null."""
-        codes = self._bytes(WORD * place, pa.int8())
+        codes = self._bytes(place, 0, pa.int8())
         if nulls:
             import pyarrow.compute as pc  # noqa: PLC0415 - see `floats`
 
@@ -195,7 +216,7 @@ class _Words:
 
     def snapshots(self, place: int) -> pa.Array:
         """Return the second bytes of words as truths."""
-        flags = self._bytes(WORD * place + 1, pa.uint8())
+        flags = self._bytes(place, 1, pa.uint8())
         if not any(flags.buffers()[1].to_pybytes()):
             return pa.Array.from_buffers(
                 pa.bool_(), self.rows, [None, pa.py_buffer(bytes(self.rows // 8 + 1))]
@@ -203,11 +224,11 @@ class _Words:
         return flags.cast(pa.bool_())
 
     def _array(self, kind: pa.DataType, place: int) -> pa.Array:
-        values = pa.py_buffer(self.column(place).tobytes())
+        values = pa.py_buffer(self.columns[place].tobytes())
         return pa.Array.from_buffers(kind, self.rows, [None, values])
 
-    def _bytes(self, place: int, kind: pa.DataType) -> pa.Array:
-        values = pa.py_buffer(self._data[place :: self._size].tobytes())
+    def _bytes(self, place: int, byte: int, kind: pa.DataType) -> pa.Array:
+        values = pa.py_buffer(self.columns[place].tobytes()[byte::WORD])
         return pa.Array.from_buffers(kind, self.rows, [None, values])
 
 

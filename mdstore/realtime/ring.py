@@ -22,6 +22,7 @@ __all__ = ["Batch", "Limits", "Ring"]
 NEVER = -(2**63)
 TIME = struct.Struct("<q")
 TIME_AND_ID = struct.Struct("<q24xq")  # of a packed trade
+NO_ROW: tuple[bytes, Any] = (b"", None)
 RING_BYTES = 1_000
 """What a ring takes besides its rows, rather too much."""
 BATCH_BYTES = 3_500
@@ -39,7 +40,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Sealed rows. `times` are their timestamps, in order unless rows were placed late; `size` is in bytes."""
+    """Sealed rows; `times` are their timestamps, in order unless some came late; `size` is bytes."""
 
     rows: pa.RecordBatch
     times: memoryview
@@ -51,7 +52,11 @@ class Batch:
     @classmethod
     def of(cls, packing: Packing, rows: Sequence[bytes], *, nulls: bool, ordered: bool) -> Batch:
         """Seal packed rows, at least one."""
-        made = batch_of(packing, rows, nulls)
+        return cls.sealed(batch_of(packing, rows, nulls), ordered=ordered)
+
+    @classmethod
+    def sealed(cls, made: pa.RecordBatch, *, ordered: bool) -> Batch:
+        """Take rows that are columns already."""
         times = memoryview(made.column(0).buffers()[1]).cast("q")
         first, last = (times[0], times[-1]) if ordered else (min(times), max(times))
         return cls(made, times, first, last, ordered, made.get_total_buffer_size() + BATCH_BYTES)
@@ -102,20 +107,26 @@ class Tail(list[bytes]):
 class Counts:
     """What became of the rows that came."""
 
-    taken: int = 0
-    """Of those that are sealed or gone; those in the tail are not counted yet."""
     late: int = 0
     duplicates: int = 0
     expired: int = 0
     evicted: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.late + other.late,
+            self.duplicates + other.duplicates,
+            self.expired + other.expired,
+            self.evicted + other.evicted,
+        )
 
 
 class Ring:
     """One symbol's rows, in the order in which they came."""
 
     __slots__ = (
-        "counts", "latest", "limit", "newest", "row", "sealed_bytes", "sealed_rows", "seen", "seen_rows", "state",
-        "symbol", "tail", "top",
+        "counts", "latest", "limit", "newest", "row", "sealed_bytes", "sealed_rows", "seen", "seen_rows",
+        "state", "symbol", "tail", "top",
     )  # fmt: skip
 
     def __init__(self, symbol: str) -> None:
@@ -132,8 +143,8 @@ class Ring:
         """From this timestamp on a row is looked at more closely, see `RealtimeTable`."""
         self.latest = b""
         """The row of the latest timestamp, packed."""
-        self.row: Any = None
-        """That row, if it was at hand, and the bytes it is of."""
+        self.row: tuple[bytes, Any] = NO_ROW
+        """That row, if it was at hand, behind the bytes it is of."""
         self.seen: set[tuple[int, int]] = set()
         """Timestamps and ids of the first `seen_rows` of the tail."""
         self.seen_rows = 0
@@ -154,20 +165,27 @@ class Ring:
         if not tail:
             return 0
         before = self.sealed_bytes
-        batch = Batch.of(packing, tail, nulls=tail.nulls, ordered=not tail.late)
-        self.counts.taken += len(tail)
-        self.sealed_rows += len(tail)
+        self._add(sealed, Batch.of(packing, tail, nulls=tail.nulls, ordered=not tail.late), limits)
+        return self.sealed_bytes - before
+
+    def append_batch(self, made: pa.RecordBatch, packing: Packing, limits: Limits) -> int:
+        """Add rows that are columns already, in order; return by how many bytes the sealed ones grew."""
+        before = self.sealed_bytes
+        self.seal(packing, limits)
+        self._add(self.state[0], Batch.sealed(made, ordered=True), limits)
+        return self.sealed_bytes - before
+
+    def _add(self, sealed: tuple[Batch, ...], batch: Batch, limits: Limits) -> None:
+        self.sealed_rows += len(batch.times)
         self.sealed_bytes += batch.size
         self._replace((*sealed, batch), Tail())
         self._evict(limits)
-        return self.sealed_bytes - before
 
     def trim(self, cut: int) -> None:
         """Let go of rows of the tail that are not later than `cut`, where it is too short to be sealed."""
         sealed, tail = self.state
         kept = [row for row in tail if TIME.unpack_from(row)[0] > cut]
         if len(kept) < len(tail):
-            self.counts.taken += len(tail) - len(kept)
             self.counts.expired += len(tail) - len(kept)
             fresh = Tail()
             fresh.late, fresh.nulls = tail.late, tail.nulls
@@ -178,9 +196,10 @@ class Ring:
         """Let go of what is not later than `cut`, whole batches at a time; return the bytes of them."""
         sealed, tail = self.state
         if tail and self.newest <= cut:
-            self.counts.taken += len(tail)
             self.counts.expired += len(tail)
             tail = Tail()
+        if sealed and sealed[0].last > cut:
+            return 0  # late rows may have left an older batch behind a newer; it goes with it
         kept = tuple(batch for batch in sealed if batch.last > cut)
         gone = self._forget(sealed, kept)
         self.counts.expired += gone[0]

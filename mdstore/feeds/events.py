@@ -1,0 +1,142 @@
+"""Exchange messages: JSON in, and fields whose errors say which exchange, what kind and which field."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mdstore.errors import InvalidInputError
+from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
+
+__all__ = ["Event", "Fields", "Raw", "decode"]
+
+Event = Ticker | Depth | Trade | Kline
+Raw = str | bytes | dict[str, Any] | list[Any]
+
+INT64 = 2**63
+
+
+def decode(message: Raw, venue: str) -> Any:
+    """Return a message parsed, if it is not yet; raise `InvalidInputError` for what is no JSON."""
+    if not isinstance(message, str | bytes | bytearray):
+        return message
+    try:
+        return json.loads(message)
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+        raise InvalidInputError(f"{venue}: a message is no JSON ({error}): {message!r:.80}") from error
+
+
+class Fields:
+    """The fields of one message.
+
+    `names` gives the other names that a field goes by, `within` where in the message the fields lie. Numbers
+    may be texts. Every method raises `InvalidInputError` for a field that is absent, null or wrong; those
+    that end in `_or_none` return None for one that is absent or null.
+    """
+
+    __slots__ = ("data", "kind", "names", "venue", "within")
+
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        venue: str,
+        kind: str,
+        *,
+        names: Mapping[str, Sequence[str]] | None = None,
+        within: str = "",
+    ) -> None:
+        self.data = data
+        self.venue = venue
+        self.kind = kind
+        self.names = names or {}
+        self.within = within
+
+    def get(self, field: str) -> Any:
+        """Return a field's value, whatever it is called; None where it is absent or null."""
+        value = self.data.get(field)
+        if value is None and field in self.names:
+            found = (self.data.get(name) for name in self.names[field])
+            return next((value for value in found if value is not None), None)
+        return value
+
+    def number(self, field: str) -> float:
+        """Return a finite number."""
+        value = self._required(field)
+        try:
+            # float() would take True for 1.
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise self.wrong(field, value, "no number")
+        return number
+
+    def number_or_none(self, field: str) -> float | None:
+        """Return a finite number, or None."""
+        return None if self.get(field) is None else self.number(field)
+
+    def amount(self, field: str) -> float:
+        """Return a price or a size: a finite number, not below 0."""
+        number = self.number(field)
+        if number < 0:
+            raise self.wrong(field, number, "below 0")
+        return number
+
+    def amount_or_none(self, field: str) -> float | None:
+        """Return a price or a size, or None."""
+        return None if self.get(field) is None else self.amount(field)
+
+    def whole(self, field: str) -> int:
+        """Return a whole number from 0 that fits 64 bits: an id, or a time."""
+        value = self._required(field)
+        # The length first: Python refuses to read very long ones.
+        if isinstance(value, str) and value.isdecimal() and len(value) <= len(str(INT64)):
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < INT64:
+            raise self.wrong(field, value, "no whole number from 0 that fits 64 bits")
+        return value
+
+    def text(self, field: str) -> str:
+        """Return a text that is not empty."""
+        value = self._required(field)
+        if not isinstance(value, str) or not value:
+            raise self.wrong(field, value, "no text")
+        return value
+
+    def flag(self, field: str) -> bool:
+        """Return true or false."""
+        value = self._required(field)
+        if not isinstance(value, bool):
+            raise self.wrong(field, value, "neither true nor false")
+        return value
+
+    def items(self, field: str) -> list[Any]:
+        """Return a list."""
+        value = self._required(field)
+        if not isinstance(value, list | tuple):
+            raise self.wrong(field, value, "no list")
+        return list(value)
+
+    def inner(self, field: str) -> Fields:
+        """Return the fields of an object within the message."""
+        return self.of(self._required(field), field)
+
+    def of(self, value: Any, place: str) -> Fields:
+        """Return the fields of `value`, an object found at `place`."""
+        if not isinstance(value, Mapping):
+            raise self.wrong(place, value, "no object")
+        within = f"{self.within}{place}."
+        return Fields(value, self.venue, self.kind, names=self.names, within=within)
+
+    def wrong(self, field: str, value: object, why: str) -> InvalidInputError:
+        """Return the error for a value that cannot be used."""
+        return InvalidInputError(f"{self.venue} {self.kind}: {self.within}{field} = {value!r:.80} is {why}")
+
+    def _required(self, field: str) -> Any:
+        value = self.get(field)
+        if value is None:
+            others = "".join(f" or {name}" for name in self.names.get(field, ()))
+            raise InvalidInputError(f"{self.venue} {self.kind}: {self.within}{field}{others} is missing")
+        return value

@@ -1,0 +1,177 @@
+"""Recordings of raw messages: files with one message a line and when it was received.
+
+The lines are those of common recorders, plain or gzipped, and may be mixed::
+
+    1723161253937085768 {"stream":...}                       nanoseconds
+    1626992741.06217: {"stream":...}                         cryptofeed: seconds, exact to the last digit
+    1618678263.010785: b'{"ty":"trade",...}'                 the same, of bytes
+    https://... -> 1626992741.301402: {"lastUpdateId":...}   an answer to a request
+    wss://... <-> 1618678261.681707                          connected: not a message
+    wss://... <- 1618678262.670261: [...]                    sent: not a message
+"""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import heapq
+import json
+import re
+import zlib
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack
+from itertools import islice
+from operator import attrgetter
+from os import PathLike
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+from urllib.parse import urlsplit
+
+from mdstore.errors import FileFormatError
+
+__all__ = ["Message", "messages", "venue"]
+
+LINE = re.compile(
+    r"(?:(?P<url>\w+://\S+) -> )?(?:(?P<seconds>\d{9,11}(?:\.\d+)?): |(?P<ns>\d{18,19}) )(?P<payload>.*)"
+)
+# cryptofeed also notes what it was configured to record.
+NO_MESSAGE = re.compile(r"\w+://\S+ <->? |configuration: ")
+ACCEPTED = (
+    "a line is `nanoseconds JSON`, `seconds: JSON` or `seconds: b'JSON'`, with `URL -> ` before it if it is "
+    "an answer"
+)
+NS_DIGITS = 9
+NS_PER_SECOND = 1_000_000_000
+GZIP_MAGIC = b"\x1f\x8b"
+# What gzip raises for damage; a file that ends too early is an EOFError.
+DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
+# So many messages are looked at to tell whose they are: kinds that tell may be rare.
+LOOKED_AT = 1_000
+FUTURES_HOSTS = ("fapi", "fstream", "dapi", "dstream")
+
+
+class Message(NamedTuple):
+    """A raw message: when this machine received it (nanoseconds since 1970), its JSON, and whom was asked."""
+
+    received: int
+    text: str
+    url: str | None = None
+    """Of an answer to a request; None for what came on a stream."""
+
+
+def messages(*paths: str | PathLike[str]) -> Generator[Message, None, None]:
+    """Yield the messages of recordings, of several in the order received.
+
+    A file's own lines are not put in order. Raises `FileFormatError`, once it gets there, naming file and
+    line where a line cannot be read or a gzip file is damaged; `OSError` for a file that cannot be opened.
+    """
+    yield from heapq.merge(*(_messages(Path(path)) for path in paths), key=attrgetter("received"))
+
+
+def venue(*paths: str | PathLike[str]) -> str:
+    """Tell whose messages recordings hold: "upbit", "binance" (spot) or "binance-futures".
+
+    Raises `FileFormatError` where the first thousand messages of each do not tell, or tell different things.
+    """
+    told = {str(path): found for path in paths if (found := _venue(path)) is not None}
+    if len(set(told.values())) > 1:
+        listed = ", ".join(f"{path} of {found}" for path, found in told.items())
+        raise FileFormatError(
+            f"the recordings are of different exchanges: {listed}. Hint: give one at a time"
+        )
+    if not told:
+        names = ", ".join(Path(path).name for path in paths)
+        raise FileFormatError(f"{names}: cannot tell whose messages these are. Hint: give the venue")
+    return next(iter(told.values()))
+
+
+def _messages(path: Path) -> Iterator[Message]:
+    number = 0
+    with ExitStack() as stack:
+        file = _opened(path, stack)
+        try:
+            for number, line in enumerate(file, start=1):  # noqa: B007 - told in the error
+                if line.strip() and (message := _message(line.decode().rstrip("\r\n"))) is not None:
+                    yield message
+        except DAMAGE as error:
+            raise FileFormatError(f"{path.name}: damaged after line {number}: {error}") from error
+        except (ValueError, SyntaxError, RecursionError) as error:
+            raise FileFormatError(f"{path.name}: line {number}: {error}") from error
+
+
+def _opened(path: Path, stack: ExitStack) -> BinaryIO:
+    """Open a recording, gzipped or not by what it begins with, whatever its name."""
+    file = stack.enter_context(path.open("rb"))
+    if file.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] != GZIP_MAGIC:
+        return cast(BinaryIO, file)
+    return cast(BinaryIO, stack.enter_context(gzip.GzipFile(fileobj=file)))
+
+
+def _message(line: str) -> Message | None:
+    """Parse a line; None for one that is no message. Raises `ValueError` or `SyntaxError`."""
+    if NO_MESSAGE.match(line):
+        return None
+    match = LINE.fullmatch(line)
+    if match is None:
+        raise ValueError(f"{line!r:.80} is no recorded message: {ACCEPTED}")
+    text = _text(match["payload"])
+    json.loads(text)  # a line cut short is found here, where file and line are known
+    received = int(match["ns"]) if match["ns"] else _ns(match["seconds"])
+    return Message(received, text, match["url"])
+
+
+def _text(payload: str) -> str:
+    if not payload.startswith(("b'", 'b"')):
+        return payload
+    data = ast.literal_eval(payload)
+    if not isinstance(data, bytes):
+        raise ValueError(f"{payload!r:.80} is no bytes literal")  # noqa: TRY004 - of the line, not of a type
+    return data.decode()
+
+
+def _ns(seconds: str) -> int:
+    """Return seconds as nanoseconds, by digits: a float of today's seconds is only exact to 240 ns."""
+    whole, _, fraction = seconds.partition(".")
+    return int(whole) * NS_PER_SECOND + int(fraction.ljust(NS_DIGITS, "0")[:NS_DIGITS])
+
+
+def _venue(path: str | PathLike[str]) -> str | None:
+    """Return the first venue that is sure, else the first that is likely."""
+    likely = None
+    for message in islice(_messages(Path(path)), LOOKED_AT):
+        found, sure = _hint(message)
+        if found and sure:
+            return found
+        likely = likely or found
+    return likely
+
+
+def _hint(message: Message) -> tuple[str | None, bool]:
+    """Return whose a message may be, and whether it surely is."""
+    if message.url is not None:
+        return _host_venue(message.url), True
+    data = json.loads(message.text)
+    first = data[0] if isinstance(data, list) and data else data
+    if not isinstance(first, Mapping):
+        return None, False
+    if {"ty", "cd"} <= first.keys() or {"type", "code"} <= first.keys() or "market" in first:
+        return "upbit", True
+    return _binance(first.get("data", first))
+
+
+def _host_venue(url: str) -> str | None:
+    host = (urlsplit(url).hostname or "").split(".")
+    if "upbit" in host:
+        return "upbit"
+    if "binance" in host:
+        return "binance-futures" if host[0] in FUTURES_HOSTS else "binance"
+    return None
+
+
+def _binance(data: Any) -> tuple[str | None, bool]:
+    """Tell spot from futures where they differ: in depth diffs, bookTickers and depth snapshots."""
+    keys = data.keys() if isinstance(data, Mapping) else set()
+    if "lastUpdateId" in keys or {"u", "s", "b", "a"} <= keys:
+        futures = "pu" in keys or ("E" in keys and data.get("e") != "depthUpdate")
+        return "binance-futures" if futures else "binance", True
+    return ("binance", False) if {"e", "E"} <= keys else (None, False)

@@ -1,0 +1,80 @@
+"""All realtime data of a store: tickers, order books, trades and the candles that they are forming."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from mdstore.errors import InvalidInputError
+from mdstore.realtime.kinds import ORDERBOOKS, TICKERS, TRADES
+from mdstore.realtime.live import LiveCandles
+from mdstore.realtime.table import Clock, RealtimeTable
+
+__all__ = ["RealtimeDataCache"]
+
+
+class RealtimeDataCache:
+    """Tickers, order books and trades in memory, each row until its TTL; nothing of it is ever on a disk.
+
+    A store has one, with the defaults; another is given to `mdstore.open(..., realtime=)`, or used alone.
+    Each of `tickers`, `orderbooks` and `trades` takes options of `RealtimeTable`: `ttl` (seconds), `rows` and
+    `bytes` of a symbol, `total_bytes`, `symbols`.
+
+    >>> cache = RealtimeDataCache(orderbooks={"ttl": 10}, trades={"ttl": 3600, "rows": 1_000_000})
+    >>> cache.trades.push(("KRW-BTC", time.time_ns() // 10**6, 148_601_000.0, 0.01, "buy", 1))
+    1
+    >>> cache.trades.latest("KRW-BTC").price
+    148601000.0
+    """
+
+    def __init__(
+        self,
+        *,
+        tickers: Mapping[str, Any] | None = None,
+        orderbooks: Mapping[str, Any] | None = None,
+        trades: Mapping[str, Any] | None = None,
+        clock: Clock = time.time_ns,
+    ) -> None:
+        self.tickers = _table(TICKERS, tickers, clock)
+        self.orderbooks = _table(ORDERBOOKS, orderbooks, clock)
+        self.trades = _table(TRADES, trades, clock)
+        self.live = LiveCandles(clock=clock)
+
+    @property
+    def clock(self) -> Clock:
+        """What tells the time to all of them, in nanoseconds since 1970."""
+        return self.trades.clock
+
+    @clock.setter
+    def clock(self, clock: Clock) -> None:
+        for part in (self.tickers, self.orderbooks, self.trades, self.live):
+            part.clock = clock
+
+    @property
+    def tables(self) -> dict[str, RealtimeTable]:
+        """The tables by their names in SQL."""
+        return {"tickers": self.tickers, "orderbooks": self.orderbooks, "trades": self.trades}
+
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """Return what each part holds and what became of the rows that came."""
+        return {**{name: table.stats() for name, table in self.tables.items()}, "live": self.live.stats()}
+
+    def clear(self) -> None:
+        """Forget all rows; subscriptions stay."""
+        for table in self.tables.values():
+            table.clear()
+        self.live.clear()
+
+    def close(self) -> None:
+        """End the subscriptions, and store the closed candles that wait for it."""
+        for table in self.tables.values():
+            table.close()
+        self.live.close()
+
+
+def _table(kind: Any, options: Mapping[str, Any] | None, clock: Clock) -> RealtimeTable:
+    try:
+        return RealtimeTable(kind, **(options or {}), clock=clock)
+    except TypeError as error:
+        raise InvalidInputError(f"{kind.name}={options!r}: {error}") from error
