@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         NoSuchSeriesError,
         QueryError,
         ScannerError,
+        StaleDataError,
         StoreBusyError,
         StoreClosedError,
         StoreFileError,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
         TimestampError,
         ValidationError,
     )
+    from mdstore.realtime.book import OrderBook
+    from mdstore.realtime.cache import RealtimeDataCache
+    from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
     from mdstore.screen import Screen
     from mdstore.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
     from mdstore.timeframe import Timeframe
@@ -51,24 +55,31 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "CandleRepository",
+    "Depth",
     "Explanation",
     "FileFormatError",
     "ForkedError",
     "InvalidInputError",
+    "Kline",
     "LiveFileError",
     "MarketDataError",
     "MarketDataStore",
     "NewerSchemaError",
     "NoSuchSeriesError",
+    "OrderBook",
     "QueryError",
+    "RealtimeDataCache",
     "ScannerError",
     "Screen",
+    "StaleDataError",
     "StoreBusyError",
     "StoreClosedError",
     "StoreFileError",
+    "Ticker",
     "Timeframe",
     "TimeframeError",
     "TimestampError",
+    "Trade",
     "ValidationError",
     "WriteResult",
     "open",

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -36,11 +38,16 @@ from mdstore.timestamps import Moment, Unit
 from mdstore.validation import Align, Checked, OnInvalid, Terms, check, check_symbol
 
 if TYPE_CHECKING:
+    from mdstore.realtime.cache import RealtimeDataCache
+    from mdstore.realtime.live import LiveCandles
+    from mdstore.realtime.table import RealtimeTable
     from mdstore.screen import Question, Screen
 
 __all__ = ["DEFAULT_FILE", "MarketDataStore", "open"]
 
 MEMORY_BYTES = 256 * 1024 * 1024
+NS = 1_000_000_000
+REALTIME = ("tickers", "orderbooks", "trades")
 
 
 def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
@@ -50,6 +57,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     busy_timeout: float = 10.0,
     memory_bytes: int | None = MEMORY_BYTES,
     pack_bytes: int | None = None,
+    realtime: RealtimeDataCache | None = None,
 ) -> MarketDataStore:
     """Open a store's file; create, migrate or recover it as needed.
 
@@ -62,6 +70,9 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     file, which hold sealed candles a second time, 48 bytes each: beyond it those that were not read for
     longest go, and are read from the file again; 0 keeps none. None is no bound, for either.
 
+    `realtime` holds the tickers, order books and trades where the defaults of `RealtimeDataCache` do not fit.
+    The store closes it.
+
     Raises `StoreFileError`, `NewerSchemaError`, `StoreBusyError` or `LiveFileError`.
 
     >>> with mdstore.open(folder / "market_data.sqlite3") as store:
@@ -69,7 +80,12 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     1
     """
     return MarketDataStore(
-        path, create=create, busy_timeout=busy_timeout, memory_bytes=memory_bytes, pack_bytes=pack_bytes
+        path,
+        create=create,
+        busy_timeout=busy_timeout,
+        memory_bytes=memory_bytes,
+        pack_bytes=pack_bytes,
+        realtime=realtime,
     )
 
 
@@ -88,6 +104,7 @@ class MarketDataStore:
         busy_timeout: float = 10.0,
         memory_bytes: int | None = MEMORY_BYTES,
         pack_bytes: int | None = None,
+        realtime: RealtimeDataCache | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = {
@@ -105,6 +122,10 @@ class MarketDataStore:
             clock=clock,
         )
         self._listing = Listing(self._candles)
+        self._realtime: RealtimeDataCache | None = None
+        self._realtime_lock = threading.Lock()
+        if realtime is not None:
+            self._realtime = self._taken(realtime)
 
     @property
     def path(self) -> Path:
@@ -115,6 +136,36 @@ class MarketDataStore:
     def packs_path(self) -> Path:
         """The folder of the packs. It may be deleted at any time; what it holds is in the file, too."""
         return self._candles.packs_path
+
+    @property
+    def realtime(self) -> RealtimeDataCache:
+        """Tickers, order books, trades and live candles: in memory only, each row until its TTL."""
+        with self._realtime_lock:
+            if self._realtime is None:
+                from mdstore.realtime.cache import RealtimeDataCache
+
+                self._realtime = self._taken(RealtimeDataCache(clock=lambda: int(self._clock() * NS)))
+            return self._realtime
+
+    @property
+    def tickers(self) -> RealtimeTable:
+        """What symbols trade at: `push`, `latest`, `window`, `snapshot`, `subscribe`, `stats`."""
+        return self.realtime.tickers
+
+    @property
+    def orderbooks(self) -> RealtimeTable:
+        """Order books, up to 30 levels a side; as `tickers`."""
+        return self.realtime.orderbooks
+
+    @property
+    def trades(self) -> RealtimeTable:
+        """Trades; as `tickers`."""
+        return self.realtime.trades
+
+    @property
+    def live(self) -> LiveCandles:
+        """Candles as they form: `build` makes them of trades, `update` takes an exchange's own."""
+        return self.realtime.live
 
     def write(
         self,
@@ -182,6 +233,7 @@ class MarketDataStore:
         columns: Sequence[str] | None = None,
         derive_from: str | Timeframe | None = None,
         tz: str | None = None,
+        include_forming: bool = False,
     ) -> pl.DataFrame:
         """Return candles as a Polars frame, ascending and all of one snapshot.
 
@@ -195,9 +247,18 @@ class MarketDataStore:
         meaning of range and limit, and with a column `closed` at the end. `tz` then is the zone in which
         days, weeks and months are cut.
 
+        `include_forming` adds what is in `live`: bars that are forming, and closed ones that are not stored
+        yet, with a column `closed` at the end.
+
         Raises `NoSuchSeriesError` for a series that is not stored, `InvalidInputError` and its kinds.
         """
         refuse_broken_polars()
+        if include_forming:
+            if derive_from is not None or tz is not None:
+                raise InvalidInputError(
+                    "include_forming= is for stored bars. Hint: store.live.build(...) makes any timeframe"
+                )
+            return self._with_forming(symbols, timeframe, start, end, limit, columns)
         if derive_from is None and tz is None:
             return self._read(symbols, timeframe, start, end, limit, columns).frame()
         from mdstore.derived import derived
@@ -314,7 +375,8 @@ class MarketDataStore:
     def sql(self, query: str) -> pl.DataFrame:
         """Return the result of a DuckDB query that reads `candles`, `series` and `quarantine`.
 
-        Times in the tables and in the result are UTC. All the tables are of one snapshot. Conditions on
+        `tickers`, `orderbooks` and `trades` are tables, too, of what is live. Times in the tables and in the
+        result are UTC. The tables of the file are of one snapshot. Conditions on
         symbol, timeframe and timestamp in the query's WHERE bound what is read of a large file.
 
         Raises `QueryError` for SQL that is wrong or would change something.
@@ -419,8 +481,15 @@ class MarketDataStore:
         return self._candles.stats()
 
     def close(self) -> None:
-        """Close the file and end the scanner process; what was written is safe already."""
-        self._candles.close()
+        """Close the file and end the scanner process; what was written is safe already.
+
+        Ends subscriptions, and stores the closed live candles that wait for it.
+        """
+        try:
+            if self._realtime is not None:
+                self._realtime.close()
+        finally:
+            self._candles.close()
 
     def __enter__(self) -> Self:
         return self
@@ -458,7 +527,29 @@ class MarketDataStore:
             query.encode()
         except UnicodeError as error:
             raise QueryError(f"the query holds what is no character: {error}") from error
-        return self._candles.sql(query)
+        return self._candles.sql(query, {name: partial(self._realtime_rows, name) for name in REALTIME})
+
+    def _realtime_rows(self, table: str) -> pa.Table:
+        return self.realtime.tables[table].arrow()
+
+    def _taken(self, realtime: RealtimeDataCache) -> RealtimeDataCache:
+        realtime.live.land_in(self.write)
+        return realtime
+
+    def _with_forming(  # noqa: PLR0917 - as `_read`
+        self,
+        symbols: str | Sequence[str] | None,
+        timeframe: str | Timeframe,
+        start: Moment | None,
+        end: Moment | None,
+        limit: int | None,
+        columns: Sequence[str] | None,
+    ) -> pl.DataFrame:
+        from mdstore.forming import with_forming
+
+        request = request_of(symbols, timeframe, start=start, end=end, limit=limit)
+        series = self._listing.series().filter(pl.col("timeframe") == str(request.timeframe))
+        return with_forming(self._candles, self.live, series["symbol"].to_list(), request, columns)
 
     def _read(  # noqa: PLR0917 - the arguments of `candles`, passed on
         self,

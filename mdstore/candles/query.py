@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Queries"]
 
-TABLES_HINT = "Hint: the tables are candles, series and quarantine"
+TABLES_HINT = "Hint: the tables are candles, series, quarantine, tickers, orderbooks and trades"
 SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -74,10 +74,11 @@ class Queries:
         self._lock = threading.Lock()
         self._root: _Root | None = None
 
-    def run(self, query: str) -> tuple[pa.Table, str]:
-        """Return what a read-only query gives, all of one snapshot, and the bounds it was given in words.
+    def run(self, query: str, others: Mapping[str, Callable[[], pa.Table]]) -> tuple[pa.Table, str]:
+        """Return what a read-only query gives, and the bounds it was given in words.
 
-        Raises `QueryError`.
+        Of the file it sees one snapshot. `others` are tables that are not in it, made when the query may name
+        them. Raises `QueryError`.
         """
         import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
 
@@ -85,6 +86,9 @@ class Queries:
         try:
             _refuse_writing(connection, query)
             given = self._register(connection, query)
+            for name, made in others.items():
+                if name in query.lower() or INDIRECT in query.lower():
+                    connection.register(name, made())
             table = _waited_for(connection, lambda: connection.execute(query).to_arrow_table())
         except (duckdb.Error, RecursionError, UnicodeError) as error:
             raise QueryError(f"{error}\n{TABLES_HINT}") from error

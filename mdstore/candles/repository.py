@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -154,14 +154,16 @@ class CandleRepository:
         tiers = answer.tiers if self._upkeep.scanned == scanned else ("scanner", *answer.tiers)
         return Explanation(tiers, answer.rows, _since(clock), answer.why(), answer.sql)
 
-    def sql(self, query: str) -> tuple[pa.Table, Explanation]:
-        """Return what a read-only DuckDB query gives over candles, series and quarantine."""
+    def sql(
+        self, query: str, others: Mapping[str, Callable[[], pa.Table]] | None = None
+    ) -> tuple[pa.Table, Explanation]:
+        """Return what a read-only DuckDB query gives over candles, series, quarantine and other tables."""
         from mdstore.candles.query import Queries
 
         self._mind_forks()
         self._queries = self._queries or Queries(self._database, self._columnar, self._upkeep)
         clock, scanned = time.perf_counter(), self._upkeep.scanned
-        table, reason = self._queries.run(query)
+        table, reason = self._queries.run(query, others or {})
         tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
         return _as_frame(table), Explanation(tiers, table.num_rows, _since(clock), reason, query)
 

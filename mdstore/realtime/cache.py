@@ -39,7 +39,7 @@ class RealtimeDataCache:
         self.tickers = _table(TICKERS, tickers, clock)
         self.orderbooks = _table(ORDERBOOKS, orderbooks, clock)
         self.trades = _table(TRADES, trades, clock)
-        self.live = LiveCandles(clock=clock)
+        self.live = LiveCandles(clock=clock, join=self.trades.add_listener)
 
     @property
     def clock(self) -> Clock:

@@ -27,6 +27,7 @@ Waiting = tuple[int, Row]
 SLICE_SECONDS = 0.1
 BUSY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 RETRY_SECONDS = 3.0
+TICK_SECONDS = 0.5
 # A write that is under way when time is up is left to end: a store's own busy timeout is 10 s.
 LAST_WRITE_SECONDS = 15.0
 
@@ -34,11 +35,13 @@ LAST_WRITE_SECONDS = 15.0
 class Lander:
     """Rows of closed bars by series and time, handed to `land(symbol, timeframe, rows)` by a thread.
 
-    `land` is never called by two threads, and never with a lock of this class held.
+    `land` is never called by two threads, and never with a lock of this class held; nor is `tick`, which the
+    thread calls twice a second, so that the last bar of a symbol that has gone quiet is closed, too.
     """
 
-    def __init__(self, land: Land) -> None:
+    def __init__(self, land: Land, tick: Callable[[], object] = lambda: None) -> None:
         self._land = land
+        self._tick = tick
         self._changed = threading.Condition()
         self._waiting: dict[Key, dict[int, Waiting]] = {}
         self._number = self._landed = self._busy = 0
@@ -123,21 +126,25 @@ class Lander:
             )
 
     def _run(self) -> None:
-        while self._await_round():
-            self._round()
+        tried_at = time.monotonic()
+        while not self._stopping:
+            if self._await_round(tried_at):
+                self._round()
+                tried_at = time.monotonic()
+            self._tick()
 
-    def _await_round(self) -> bool:
-        """Wait until there is something to land and it is time to try; return False to stop."""
+    def _await_round(self, tried_at: float) -> bool:
+        """Wait, but not for long, until there is something to land and it is time to try."""
         with self._changed:
-            retry_at = time.monotonic() + self._pause()
-            while not self._stopping:
-                left = retry_at - time.monotonic()
-                if self._waiting and (self._hurry or left <= 0):
-                    self._hurry = False
-                    self._started_rounds += 1
-                    return True
-                self._changed.wait(left if self._waiting else None)
-            return False
+            left = max(0.0, tried_at + self._pause() - time.monotonic())
+            is_due = bool(self._waiting) and (self._hurry or left <= 0)
+            if not is_due and not self._stopping:
+                self._changed.wait(min(left, TICK_SECONDS) if self._waiting else TICK_SECONDS)
+                is_due = bool(self._waiting) and (self._hurry or time.monotonic() >= tried_at + self._pause())
+            if is_due and not self._stopping:
+                self._hurry = False
+                self._started_rounds += 1
+            return is_due and not self._stopping
 
     def _pause(self) -> float:
         if self._error is None:

@@ -50,7 +50,7 @@ class LiveCandles:
 
     `clock` gives nanoseconds since 1970 and may be replaced at any time. `land(symbol, timeframe, rows)`
     stores closed bars of the series that were built with `persist=True`; it is called in a thread of its own.
-    All methods may be called from any thread.
+    `join` is called once, by the first `build`, to have trades offered. Methods may be called from any thread.
 
     >>> live = LiveCandles(clock=lambda: 90_000_000_000)
     >>> live.build("1m", from_start=True)
@@ -61,13 +61,19 @@ class LiveCandles:
     """
 
     def __init__(
-        self, *, clock: Callable[[], int] = time.time_ns, grace: float = 2.0, land: Land | None = None
+        self,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        grace: float = 2.0,
+        land: Land | None = None,
+        join: Callable[[LiveCandles], None] | None = None,
     ) -> None:
         if not isfinite(grace) or grace < 0:
             raise InvalidInputError(f"grace={grace!r}: give a number of seconds, zero or more")
         self.clock = clock
         self._grace = int(grace * NS_PER_SECOND)
-        self._lander = None if land is None else Lander(land)
+        self._lander = None if land is None else Lander(land, self.tick)
+        self._join = join
         self._lock = threading.Lock()
         self._counts = Counts()
         self._asked = _Asked()
@@ -101,8 +107,18 @@ class LiveCandles:
             self._routes.clear()
             for series in self._series.values():
                 series.persist, _ = self._asked.terms(series.symbol, series.name)
+            join, self._join = self._join, None
+        if join is not None:
+            join(self)
         if persist and self._lander is not None:
             self._lander.start()
+
+    def land_in(self, land: Land) -> None:
+        """Store closed bars by `land` from now on. Raises `InvalidInputError` where there is one already."""
+        with self._lock:
+            if self._lander is not None:
+                raise InvalidInputError("these live candles are stored elsewhere: each store has its own")
+            self._lander = Lander(land, self.tick)
 
     def offer(self, trade: Trade) -> None:
         """Put a valid trade into the bars that are built of it; quick, and without I/O."""

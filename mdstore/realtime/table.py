@@ -474,7 +474,7 @@ class RealtimeTable:
             return StaleDataError(f"no {self.kind.name} of {symbol} within {self.ttl:g} s")
         age = self.clock() // MS_NS - ring.newest
         return StaleDataError(
-            f"the latest of {symbol} in {self.kind.name} is {age / 1000:,.1f} s old; the TTL is {self.ttl:g} s"
+            f"the latest of {symbol} in {self.kind.name} is {age / 1000:,.1f} s old, the TTL {self.ttl:g} s"
         )
 
 
