@@ -22,9 +22,9 @@ def with_forming(
     request: Request,
     columns: Sequence[str] | None,
 ) -> pl.DataFrame:
-    """Return stored bars with the live ones among them, and a column `closed`; `there` are the symbols stored.
+    """Return stored bars with the live ones among them, and a column `closed`.
 
-    Where both have a bar, the live one is newer. Range and limit are of both together.
+    `there` are the symbols stored. Where both have a bar, the live one is newer; range and limit are of both.
     """
     known = (*request.columns, "closed")
     wanted = known if columns is None else column_list(columns, known)

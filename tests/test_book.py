@@ -283,6 +283,11 @@ def test_too_many_waiting_diffs_are_a_hole_unless_the_snapshot_covers_them(monke
             assert not book.apply(update, update, [[update, 1]], [])
         assert book.snapshot(covered, [], []) is synced
         assert book.holes == (not synced)
+        # The next wait is as bounded.
+        book.apply(8, 8, [], [])
+        for update in range(9, 14):
+            assert not book.apply(update, update, [[update, 1]], [])
+        assert not book.snapshot(9, [], [])
 
 
 def test_a_crossed_book_is_a_hole():

@@ -5,9 +5,13 @@ import json
 import time
 from dataclasses import FrozenInstanceError
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mdstore.errors import FileFormatError, InvalidInputError
 from mdstore.feeds.recording import Message, messages, venue
@@ -61,6 +65,16 @@ def test_every_kind_of_line(tmp_path):
 )  # fmt: skip
 def test_seconds_are_exact(tmp_path, seconds, ns):
     assert list(messages(recording(tmp_path, f"{seconds}: []"))) == [Message(ns, "[]")]
+
+
+@given(st.lists(st.integers(10**18, 2 * 10**18), min_size=1, max_size=20))
+def test_seconds_of_any_length_are_exact(moments):
+    """Written with as many digits as it takes, every nanosecond comes back."""
+    text = "".join(f"{ns // 10**9}.{ns % 10**9:09d}".rstrip("0") + "0: []\n" for ns in moments)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "some.recording")
+        path.write_text(text)
+        assert [message.received for message in messages(path)] == moments
 
 
 def test_recorded_files():

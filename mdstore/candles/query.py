@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Queries"]
 
-TABLES_HINT = "Hint: the tables are candles, series, quarantine, tickers, orderbooks and trades"
+TABLES_HINT = (
+    "Hint: the tables are candles, series and quarantine; tickers, orderbooks and trades of what is live"
+)
 SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",

@@ -70,6 +70,7 @@ AS_OPTIONS = (
     ("open with a longer busy_timeout", "give a longer --wait"),
     ("on_invalid='quarantine'", "--on-invalid quarantine"),
     ("align='floor'", "--align floor"),
+    ("; tickers, orderbooks and trades of what is live", ""),  # which no other process has
     ("unit='s', 'ms', 'us' or 'ns'", "--unit s, ms, us or ns"),
 )
 

@@ -84,8 +84,10 @@ def groups_of(kind: Kind, frame: pl.DataFrame, now: int) -> Iterator[Group]:
     Raises `ValidationError` before anything is yielded.
     """
     typed, nulls = _typed(kind, frame, now)
+    if typed.is_empty():
+        return
     codes = typed["symbol"].cast(pl.Categorical).to_physical().cast(pl.Int64)
-    if len(codes) and codes.min() != codes.max():
+    if codes.min() != codes.max():
         # The place of a row is part of what is sorted by: rows of one symbol stay in their order.
         order = (codes * len(codes) + pl.int_range(len(codes), eager=True)).arg_sort()
         typed, codes = typed[order], codes.gather(order)
@@ -111,7 +113,7 @@ def _table(data: object) -> pl.DataFrame | None:
             return pl.DataFrame(dict(data))
         if hasattr(data, "__arrow_c_stream__"):
             return pl.DataFrame(pa.table(data))
-    except (pl.exceptions.PolarsError, TypeError, ValueError, pa.ArrowException) as error:
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError, pa.ArrowException) as error:
         raise InvalidInputError(f"the data is no table: {error}") from error
     return None
 
@@ -133,7 +135,7 @@ def _typed(kind: Kind, frame: pl.DataFrame, now: int) -> tuple[pl.DataFrame, boo
         _refuse(kind, frame, wrong, now)
     flags = columns.pop("snapshot").cast(pl.Int64) * SNAPSHOT
     columns["flags"] = flags + columns.pop("side") if "side" in columns else flags
-    return pl.DataFrame(columns), any(_has_nulls(column) for column in columns.values())
+    return pl.DataFrame(columns), any(_has_nulls(*one) for one in columns.items())
 
 
 def _refuse(kind: Kind, frame: pl.DataFrame, wrong: pl.Series, now: int) -> None:
@@ -144,10 +146,10 @@ def _refuse(kind: Kind, frame: pl.DataFrame, wrong: pl.Series, now: int) -> None
     raise InvalidInputError(f"row {at} of the {kind.name} breaks a rule: {frame.row(at, named=True)}")
 
 
-def _has_nulls(column: pl.Series) -> bool:
-    if column.name == "id":
+def _has_nulls(name: str, column: pl.Series) -> bool:
+    if name == "id":
         return bool((column == NO_ID).any())
-    if column.name == "flags":
+    if name == "flags":
         return bool(((column & 3) == SIDE_CODES[None]).any())
     return column.dtype == pl.Float64 and bool(column.is_nan().any())
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from mdstore.realtime.packing import SIDE_CODES, TradePacking
 from mdstore.realtime.ring import Ring
+from mdstore.schema import SIDES
 
 __all__ = ["trade_lane"]
 
@@ -36,7 +37,8 @@ def trade_lane(
     wait: Callable[[], None],
 ) -> Callable[[object], int]:
     """Return `push` of a table of trades; `seal` and `tell` are called with the lock held."""
-    pack, sides, six, usual = TradePacking.struct.pack, SIDE_CODES, itemgetter(*FIELDS), len(FIELDS)
+    pack, six, usual = TradePacking.struct.pack, itemgetter(*FIELDS), len(FIELDS)
+    sides = {side: SIDE_CODES[side] for side in SIDES}  # without None: nothing may be missing here
 
     def push(data: Any) -> int:
         kind = data.__class__

@@ -50,7 +50,7 @@ class LiveCandles:
 
     `clock` gives nanoseconds since 1970 and may be replaced at any time. `land(symbol, timeframe, rows)`
     stores closed bars of the series that were built with `persist=True`; it is called in a thread of its own.
-    `join` is called once, by the first `build`, to have trades offered. Methods may be called from any thread.
+    `join` is called once, by the first `build`, to have trades offered. Any thread may call the methods.
 
     >>> live = LiveCandles(clock=lambda: 90_000_000_000)
     >>> live.build("1m", from_start=True)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from mdstore.realtime.packing import Packing, batch_of
 
-__all__ = ["Batch", "Limits", "Ring"]
+__all__ = ["NEVER", "NO_ROW", "TIME", "TIME_AND_ID", "Batch", "Counts", "Limits", "Ring", "last_rows"]
 
 NEVER = -(2**63)
 TIME = struct.Struct("<q")
@@ -71,14 +71,6 @@ class Batch:
 
         times = self.rows.column(0)
         return self.rows.filter(pc.greater(times.cast(pa.int64()), pa.scalar(cut, pa.int64())))
-
-    def without(self, rows: int) -> Batch:
-        """Return it without its first rows, or with none."""
-        times = self.times[rows:]
-        if not len(times):
-            return Batch(self.rows.slice(rows), times, NEVER, NEVER, True, 0)
-        first, last = (times[0], times[-1]) if self.ordered else (min(times), max(times))
-        return Batch(self.rows.slice(rows), times, first, last, self.ordered, self.size)
 
     def holds(self, timestamp: int, key: int) -> bool:
         """Tell whether the trade of that time and id is among the rows."""
@@ -267,20 +259,29 @@ class Ring:
         return sum(batch.size for batch in sealed) + loose + sys.getsizeof(tail) + RING_BYTES
 
     def read(self, packing: Packing, cut: int, most: int) -> tuple[list[pa.RecordBatch], bool]:
-        """Return the rows later than `cut` among the last `most` that came, and whether they are in order."""
+        """Return the last `most` of the rows later than `cut`, as they came, and whether that is in order."""
         sealed, tail = self.state
         copied = tail[:]
         parts = list(sealed)
         if copied:
             parts.append(Batch.of(packing, copied, nulls=tail.nulls, ordered=not tail.late))
-        skip = sum(len(batch.times) for batch in parts) - most
         live: list[pa.RecordBatch] = []
         ordered, last = True, NEVER
         for batch in parts:
-            if skip > 0:
-                skip, batch = skip - len(batch.times), batch.without(skip)  # noqa: PLW2901 - what is left of it
             if batch.last > cut:
                 ordered = ordered and batch.ordered and batch.first >= last
                 last = batch.last
                 live.append(batch.live(cut))
-        return live, ordered
+        return last_rows(live, most), ordered
+
+
+def last_rows(batches: list[pa.RecordBatch], most: int) -> list[pa.RecordBatch]:
+    """Return the last rows of batches behind each other."""
+    kept: list[pa.RecordBatch] = []
+    for batch in reversed(batches):
+        if most <= 0:
+            break
+        if batch.num_rows:
+            kept.append(batch if batch.num_rows <= most else batch.slice(batch.num_rows - most))
+        most -= batch.num_rows
+    return kept[::-1]

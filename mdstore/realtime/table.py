@@ -21,7 +21,7 @@ from mdstore.realtime.checks import FUTURE_MS, MS_NS, check_row
 from mdstore.realtime.kinds import Kind
 from mdstore.realtime.lane import trade_lane
 from mdstore.realtime.packing import NO_ID, WORD, TickerPacking, TradePacking, batch_of
-from mdstore.realtime.ring import NEVER, NO_ROW, TIME, TIME_AND_ID, Counts, Limits, Ring
+from mdstore.realtime.ring import NEVER, NO_ROW, TIME, TIME_AND_ID, Counts, Limits, Ring, last_rows
 from mdstore.realtime.subscription import OVERFLOWS, Overflow, Subscription
 from mdstore.validation import check_symbol
 
@@ -444,7 +444,7 @@ class RealtimeTable:
         ends: list[int] = []
         for ring in self._chosen(symbols):
             found, ordered = ring.read(self.kind.packing, now - age, self.limits.rows)
-            found = _last(found if ordered else _sorted(found), most)
+            found = last_rows(found if ordered else _sorted(found), most)
             if found:
                 batches += found
                 names.append(ring.symbol)
@@ -481,17 +481,6 @@ class RealtimeTable:
 def _key(packed: Any) -> int:
     """Return the id of a packed trade."""
     return int(TIME_AND_ID.unpack_from(packed)[1])
-
-
-def _last(batches: list[pa.RecordBatch], most: int) -> list[pa.RecordBatch]:
-    """Return the last rows of batches behind each other."""
-    kept: list[pa.RecordBatch] = []
-    for batch in reversed(batches):
-        if most <= 0:
-            break
-        kept.append(batch if batch.num_rows <= most else batch.slice(batch.num_rows - most))
-        most -= batch.num_rows
-    return [batch for batch in reversed(kept) if batch.num_rows]
 
 
 def _sorted(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
