@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         TimestampError,
         ValidationError,
     )
+    from mdstore.feeds.binance import BinanceFeed
+    from mdstore.feeds.upbit import UpbitFeed
     from mdstore.realtime.book import OrderBook
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
@@ -48,6 +50,8 @@ _HOMES = {
         "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError",
         "ValidationError",
     ),
+    "mdstore.feeds.binance": ("BinanceFeed",),
+    "mdstore.feeds.upbit": ("UpbitFeed",),
     "mdstore.realtime.book": ("OrderBook",),
     "mdstore.realtime.cache": ("RealtimeDataCache",),
     "mdstore.realtime.rows": ("Depth", "Kline", "Ticker", "Trade"),
@@ -58,6 +62,7 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "BinanceFeed",
     "CandleRepository",
     "Depth",
     "Explanation",
@@ -84,6 +89,7 @@ __all__ = [
     "TimeframeError",
     "TimestampError",
     "Trade",
+    "UpbitFeed",
     "ValidationError",
     "WriteResult",
     "open",

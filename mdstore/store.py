@@ -38,6 +38,7 @@ from mdstore.timestamps import Moment, Unit
 from mdstore.validation import Align, Checked, OnInvalid, Terms, check, check_symbol
 
 if TYPE_CHECKING:
+    from mdstore.feeds.replay import Replayed
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.live import LiveCandles
     from mdstore.realtime.table import RealtimeTable
@@ -166,6 +167,31 @@ class MarketDataStore:
     def live(self) -> LiveCandles:
         """Candles as they form: `build` makes them of trades, `update` takes an exchange's own."""
         return self.realtime.live
+
+    def replay(
+        self,
+        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        venue: str | None = None,
+        speed: float | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> Replayed:
+        """Play recordings of raw exchange messages into `tickers`, `orderbooks`, `trades` and `live`.
+
+        `speed` is None for as fast as possible, 1.0 for the pace of the recording. Rows live by the time on
+        the recording, which stands still at its end, so that they can be looked at; `store.realtime.clear()`
+        forgets them and goes back to the time of day. For files and `venue`, see `feeds.replay.replay`.
+
+        Raises `FileFormatError`, `OSError`, and `InvalidInputError` where there are live rows already.
+        """
+        from mdstore.feeds.replay import replay
+
+        if any(table.stats()["symbols"] for table in self.realtime.tables.values()):
+            raise InvalidInputError(
+                "there are live rows, and a recording has a time of its own. Hint: replay into another "
+                "store, or forget them by store.realtime.clear()"
+            )
+        return replay(paths, self.realtime, venue=venue, speed=speed, progress=progress)
 
     def write(
         self,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mdstore.errors import InvalidInputError
 from mdstore.realtime.kinds import ORDERBOOKS, TICKERS, TRADES
 from mdstore.realtime.live import LiveCandles
+from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
 from mdstore.realtime.table import Clock, RealtimeTable
 
 __all__ = ["RealtimeDataCache"]
@@ -40,6 +41,11 @@ class RealtimeDataCache:
         self.orderbooks = _table(ORDERBOOKS, orderbooks, clock)
         self.trades = _table(TRADES, trades, clock)
         self.live = LiveCandles(clock=clock, join=self.trades.add_listener)
+        self._own_clock = clock
+        self._takers: dict[type, Callable[[Any], object]] = {
+            Ticker: self.tickers.push, Depth: self.orderbooks.push,
+            Trade: self.trades.push, Kline: self.live.update,
+        }  # fmt: skip
 
     @property
     def clock(self) -> Clock:
@@ -56,12 +62,24 @@ class RealtimeDataCache:
         """The tables by their names in SQL."""
         return {"tickers": self.tickers, "orderbooks": self.orderbooks, "trades": self.trades}
 
+    def push(self, rows: Iterable[Ticker | Depth | Trade | Kline]) -> None:
+        """Take what a feed made of a message, each row where it belongs.
+
+        Raises `ValidationError` or `InvalidInputError`; the rows before the bad one were taken.
+        """
+        for row in rows:
+            taker = self._takers.get(type(row))
+            if taker is None:
+                raise InvalidInputError(f"{row!r} is no Ticker, Depth, Trade or Kline")
+            taker(row)
+
     def stats(self) -> dict[str, dict[str, Any]]:
         """Return what each part holds and what became of the rows that came."""
         return {**{name: table.stats() for name, table in self.tables.items()}, "live": self.live.stats()}
 
     def clear(self) -> None:
-        """Forget all rows; subscriptions stay."""
+        """Forget all rows, and go by one's own clock again after a replay; subscriptions stay."""
+        self.clock = self._own_clock
         for table in self.tables.values():
             table.clear()
         self.live.clear()
