@@ -16,7 +16,7 @@ from bench.scale import FULL, QUICK
 
 BENCHES = (
     "upsert", "tail", "latest", "scan", "roads", "series", "page_size",
-    "columnar", "equities", "first_read", "flat", "materialise", "disk",
+    "columnar", "equities", "first_read", "flat", "materialise", "disk", "realtime", "soak",
 )  # fmt: skip
 
 
@@ -52,7 +52,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--symbols", type=int, help=f"series in the large file ({FULL.symbols})")
     parser.add_argument("--bars", type=int, help=f"candles in each series ({FULL.bars:,})")
     parser.add_argument(
-        "--huge", action="store_true", help="let `flat` make and measure ten times the rows (13 GB)"
+        "--huge",
+        action="store_true",
+        help="let `flat` make and measure ten times the rows (13 GB), and `soak` run an hour's rows",
     )
     parser.add_argument(
         "--markdown", action="store_true", help="print the kept figures as Markdown, run nothing"

@@ -35,7 +35,7 @@ WORDS = {
 class Group:
     """Rows of one symbol by their words, in the order in which they came.
 
-    `ordered` means that their timestamps never fall and their ids, if they have any, always grow.
+    `ordered` means that their timestamps grow, or the ids of those with the same; so none repeats another.
     """
 
     symbol: str
@@ -258,12 +258,12 @@ READ: dict[str, Callable[[pl.Series, int], tuple[pl.Series, pl.Series | None]]] 
 
 
 def _unordered(typed: pl.DataFrame, codes: pl.Series, starts: pl.Series) -> set[int]:
-    """Return the groups, by number, in which a timestamp falls, or an id does not grow."""
+    """Return the groups, by number, that are not in order, or may repeat a row."""
     times = typed["timestamp"]
-    bad = times < times.shift(1)
+    bad = times <= times.shift(1)
     if "id" in typed.columns:
         ids = typed["id"]
-        bad |= (ids <= ids.shift(1)) & (ids != NO_ID)
+        bad &= (times < times.shift(1)) | (ids <= ids.shift(1))
     bad &= codes == codes.shift(1)
     places = bad.fill_null(value=False).arg_true()
     return set((starts.search_sorted(places, side="right") - 1).to_list()) if len(places) else set()

@@ -49,8 +49,10 @@ def trade_lane(
                     ring = rings[symbol]
                     # NaN is in no range; a timestamp or an id that is no integer, pack refuses.
                     usual_row = (
-                        ring.newest <= timestamp < ring.limit
-                        and key > ring.top
+                        (
+                            ring.newest < timestamp < ring.limit
+                            or (timestamp == ring.newest and key > ring.top)
+                        )
                         and size >= 0.0
                         and -inf < price + size < inf
                     )

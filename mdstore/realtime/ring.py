@@ -130,7 +130,7 @@ class Ring:
         self.newest = NEVER
         """The latest timestamp."""
         self.top = NEVER
-        """The highest id."""
+        """The highest id among the trades of that timestamp."""
         self.limit = NEVER
         """From this timestamp on a row is looked at more closely, see `RealtimeTable`."""
         self.latest = b""

@@ -314,15 +314,22 @@ class RealtimeTable:
         packing, ring = self.kind.packing, self._rings.get(group.symbol)
         assert isinstance(packing, TickerPacking | TradePacking)  # noqa: S101 - order books come as rows
         times, ids = group.words[0], group.words[4] if self.kind.events else None
-        newer = ring is None or (ring.newest <= times[0] and (ids is None or ring.top < ids[0]))
+        newer = ring is None or _is_newer(ring, times[0], None if ids is None else ids[0])
         live = times[0] > now // MS_NS - self._ttl_ms
-        if not (group.ordered and newer and live and not self._listeners and len(group) >= FEW_ROWS):
+        if not (group.ordered and newer and live and not self._listeners):
             rows = group.packed(packing)
             return sum(self._place(group.symbol, row, None, now, nulls=group.nulls) for row in rows)
         ring = ring or Ring(group.symbol)
         ring.newest, ring.latest = times[-1], group.last(packing)
         if ids is not None:
-            ring.top = max(ring.top, ids[-1])
+            ring.top = ids[-1]
+        if len(group) < FEW_ROWS:
+            for row in group.packed(packing):
+                ring.append(row, nulls=group.nulls)
+            self._rings[group.symbol] = ring
+            if len(ring.tail) >= self.limits.batch_rows:
+                self._seal(ring)
+            return len(group)
         for at in range(0, len(group), MANY_ROWS):
             self._sealed_bytes += ring.append_batch(
                 group.batch(packing, at, at + MANY_ROWS), packing, self.limits
@@ -347,14 +354,14 @@ class RealtimeTable:
             counts.late -= late
             counts.duplicates += 1
             return 0
+        if self.kind.events and not late:
+            ring.top = _key(packed) if timestamp > ring.newest else max(ring.top, _key(packed))
         if not late:
             ring.newest, ring.latest, ring.row = (
                 timestamp,
                 packed,
                 (packed, row) if row is not None else NO_ROW,
             )
-        if self.kind.events:
-            ring.top = max(ring.top, _key(packed))
         ring.append(packed, nulls=nulls and (row is None or None in row), late=late)
         self._rings[symbol] = ring
         if len(ring.tail) >= self.limits.batch_rows:
@@ -369,9 +376,7 @@ class RealtimeTable:
         """Tell whether a row is held already."""
         if self.kind.events:
             key = _key(packed)
-            return (
-                key != NO_ID and timestamp <= ring.newest and key <= ring.top and ring.holds(timestamp, key)
-            )
+            return key != NO_ID and not _is_newer(ring, timestamp, key) and ring.holds(timestamp, key)
         # All but when it was received.
         return timestamp == ring.newest and packed[2 * WORD :] == ring.latest[2 * WORD :]
 
@@ -476,6 +481,11 @@ class RealtimeTable:
         return StaleDataError(
             f"the latest of {symbol} in {self.kind.name} is {age / 1000:,.1f} s old, the TTL {self.ttl:g} s"
         )
+
+
+def _is_newer(ring: Ring, timestamp: int, key: int | None) -> bool:
+    """Tell whether a row cannot be one that is held, by its timestamp, or its id among those of the newest."""
+    return timestamp > ring.newest or (key is not None and timestamp == ring.newest and key > ring.top)
 
 
 def _key(packed: Any) -> int:
