@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -32,6 +31,7 @@ from mdstore.errors import InvalidInputError, QueryError
 from mdstore.forks import refuse_broken_polars, watch_forks
 from mdstore.frames import frames
 from mdstore.listing import Listing
+from mdstore.realtime.owner import Owner
 from mdstore.schema import CANDLE_COLUMNS
 from mdstore.timeframe import Timeframe
 from mdstore.timestamps import Moment, Unit
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_FILE", "MarketDataStore", "open"]
 
 MEMORY_BYTES = 256 * 1024 * 1024
-NS = 1_000_000_000
 REALTIME = ("tickers", "orderbooks", "trades")
 
 
@@ -123,10 +122,7 @@ class MarketDataStore:
             clock=clock,
         )
         self._listing = Listing(self._candles)
-        self._realtime: RealtimeDataCache | None = None
-        self._realtime_lock = threading.Lock()
-        if realtime is not None:
-            self._realtime = self._taken(realtime)
+        self._realtime = Owner(realtime, self.write, clock)
 
     @property
     def path(self) -> Path:
@@ -141,32 +137,27 @@ class MarketDataStore:
     @property
     def realtime(self) -> RealtimeDataCache:
         """Tickers, order books, trades and live candles: in memory only, each row until its TTL."""
-        with self._realtime_lock:
-            if self._realtime is None:
-                from mdstore.realtime.cache import RealtimeDataCache
-
-                self._realtime = self._taken(RealtimeDataCache(clock=lambda: int(self._clock() * NS)))
-            return self._realtime
+        return self._realtime.cache
 
     @property
     def tickers(self) -> RealtimeTable:
         """What symbols trade at: `push`, `latest`, `window`, `snapshot`, `subscribe`, `stats`."""
-        return self.realtime.tickers
+        return self._realtime.cache.tickers
 
     @property
     def orderbooks(self) -> RealtimeTable:
         """Order books, up to 30 levels a side; as `tickers`."""
-        return self.realtime.orderbooks
+        return self._realtime.cache.orderbooks
 
     @property
     def trades(self) -> RealtimeTable:
         """Trades; as `tickers`."""
-        return self.realtime.trades
+        return self._realtime.cache.trades
 
     @property
     def live(self) -> LiveCandles:
         """Candles as they form: `build` makes them of trades, `update` takes an exchange's own."""
-        return self.realtime.live
+        return self._realtime.cache.live
 
     def replay(
         self,
@@ -512,8 +503,7 @@ class MarketDataStore:
         Ends subscriptions, and stores the closed live candles that wait for it.
         """
         try:
-            if self._realtime is not None:
-                self._realtime.close()
+            self._realtime.close()
         finally:
             self._candles.close()
 
@@ -557,10 +547,6 @@ class MarketDataStore:
 
     def _realtime_rows(self, table: str) -> pa.Table:
         return self.realtime.tables[table].arrow()
-
-    def _taken(self, realtime: RealtimeDataCache) -> RealtimeDataCache:
-        realtime.live.land_in(self.write)
-        return realtime
 
     def _with_forming(  # noqa: PLR0917 - as `_read`
         self,

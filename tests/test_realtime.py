@@ -922,3 +922,68 @@ def test_stats_of_all_parts(cache):
     cache.clear()
     assert cache.stats()["trades"]["pushed"] == 0
     assert cache.trades.latest("KRW-BTC") is None
+
+
+@pytest.mark.parametrize("kind", [TICKERS, TRADES])
+def test_a_frame_is_the_same_as_its_rows_one_by_one(monkeypatch, kind):
+    monkeypatch.setattr(table_module, "FEW_ROWS", 3)
+    monkeypatch.setattr(table_module, "MANY_ROWS", 4)
+    names = NAMES[:3] if kind is TICKERS else NAMES
+    value = st.integers(0, 3).map(float)
+    fields = [st.sampled_from("AB"), st.integers(-1100, -900) | st.integers(0, 3), value]
+    if kind is TRADES:
+        fields += [value, st.sampled_from(["buy", "sell", None]), st.none() | st.integers(1, 4)]
+    batches = st.lists(st.lists(st.tuples(*fields), min_size=1, max_size=12), max_size=5)
+
+    @settings(deadline=None, max_examples=200)
+    @given(batches)
+    def law(given_):
+        clock = Clock()
+        one, other = (RealtimeTable(replace(kind, batch_rows=4), ttl=1.0, clock=clock) for _ in range(2))
+        for batch in given_:
+            rows = [(symbol, clock.ms + at, *rest) for symbol, at, *rest in batch]
+            frame = pl.DataFrame(rows, schema=names, schema_overrides=TYPES, orient="row")
+            assert sum(one.push(row) for row in rows) == other.push(frame)
+            clock.ms += 2
+        assert one.window().equals(other.window())
+        assert one.snapshot().equals(other.snapshot())
+        assert [one.latest(name) for name in "AB"] == [other.latest(name) for name in "AB"]
+        counts = ("pushed", "rows", "late", "duplicates", "expired")
+        assert [one.stats()[name] for name in counts] == [other.stats()[name] for name in counts]
+
+    law()
+
+
+def test_a_forked_child_has_rings_of_its_own(python):
+    """The parent's feed may hold the lock at the fork, and its bars are the parent's to store."""
+    assert (
+        python("""
+        import os, tempfile, threading, time, mdstore
+        folder = tempfile.mkdtemp()
+        store = mdstore.open(folder + "/market_data.sqlite3", realtime=mdstore.RealtimeDataCache(trades={"ttl": 5}))
+        store.live.build("1m", persist=True)
+        stop = threading.Event()
+        def feed():
+            key = 0
+            while not stop.is_set():
+                key += 1
+                store.trades.push(("A", time.time_ns() // 10**6, 1.0, 1.0, "buy", key))
+        thread = threading.Thread(target=feed)
+        thread.start()
+        codes = []
+        for _ in range(10):
+            child = os.fork()
+            if child == 0:
+                assert store.trades.latest("A") is None and store.trades.ttl == 5
+                store.trades.push(("B", time.time_ns() // 10**6, 1.0, 1.0, "buy", 1))
+                assert store.trades.latest("B").id == 1
+                store.close()
+                os._exit(7)
+            codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        stop.set()
+        thread.join()
+        print(codes == [7] * 10, store.trades.latest("A") is not None, store.trades.latest("B"))
+        store.close()
+    """)
+        == "True True None"
+    )

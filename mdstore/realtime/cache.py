@@ -37,11 +37,16 @@ class RealtimeDataCache:
         trades: Mapping[str, Any] | None = None,
         clock: Clock = time.time_ns,
     ) -> None:
+        self._options: dict[str, Any] = {
+            "tickers": tickers,
+            "orderbooks": orderbooks,
+            "trades": trades,
+            "clock": clock,
+        }
         self.tickers = _table(TICKERS, tickers, clock)
         self.orderbooks = _table(ORDERBOOKS, orderbooks, clock)
         self.trades = _table(TRADES, trades, clock)
         self.live = LiveCandles(clock=clock, join=self.trades.add_listener)
-        self._own_clock = clock
         self._takers: dict[type, Callable[[Any], object]] = {
             Ticker: self.tickers.push, Depth: self.orderbooks.push,
             Trade: self.trades.push, Kline: self.live.update,
@@ -79,10 +84,14 @@ class RealtimeDataCache:
 
     def clear(self) -> None:
         """Forget all rows, and go by one's own clock again after a replay; subscriptions stay."""
-        self.clock = self._own_clock
+        self.clock = self._options["clock"]
         for table in self.tables.values():
             table.clear()
         self.live.clear()
+
+    def fresh(self) -> RealtimeDataCache:
+        """Return an empty one with the same bounds, for a forked process: rings are of the one that has the feed."""
+        return RealtimeDataCache(**self._options)
 
     def close(self) -> None:
         """End the subscriptions, and store the closed candles that wait for it."""

@@ -155,7 +155,7 @@ class RealtimeTable:
         ring = self._rings.get(symbol)
         if ring is not None:
             packed = ring.latest
-            if TIME.unpack_from(packed)[0] > self.clock() // MS_NS - self._ttl_ms:
+            if TIME.unpack_from(packed)[0] > self._clock[0]() // MS_NS - self._ttl_ms:
                 known = ring.row
                 return known[1] if known[0] is packed else self.kind.packing.unpack(symbol, packed)
         if on_stale == "none":
@@ -279,10 +279,6 @@ class RealtimeTable:
         for listener in listeners:
             if isinstance(listener, Subscription):
                 listener.close()
-
-    def after_fork(self) -> None:
-        """Go on in a forked child, where the threads of the parent are not."""
-        self.__dict__["_lock"] = threading.Lock()
 
     # ---- a row's way in
 
@@ -484,7 +480,7 @@ class RealtimeTable:
 
 
 def _is_newer(ring: Ring, timestamp: int, key: int | None) -> bool:
-    """Tell whether a row cannot be one that is held, by its timestamp, or its id among those of the newest."""
+    """Tell whether a row cannot be one that is held: by its time, or its id among those of the newest."""
     return timestamp > ring.newest or (key is not None and timestamp == ring.newest and key > ring.top)
 
 

@@ -1,0 +1,58 @@
+"""Which realtime cache a store has in this process: made when it is first asked for, and anew after a fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mdstore.realtime.cache import RealtimeDataCache
+    from mdstore.realtime.lander import Land
+
+__all__ = ["Owner"]
+
+NS = 1_000_000_000
+
+
+class Owner:
+    """Holds the cache of one store, whose closed candles go to `land`."""
+
+    def __init__(self, given: RealtimeDataCache | None, land: Land, clock: Callable[[], float]) -> None:
+        self._land = land
+        self._clock = time.time_ns if clock is time.time else lambda: int(clock() * NS)
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._cache = given
+        if given is not None:
+            given.live.land_in(land)
+
+    @property
+    def cache(self) -> RealtimeDataCache:
+        """The cache, made if there is none."""
+        if self._cache is not None and self._process == os.getpid():
+            return self._cache
+        return self._made()
+
+    def close(self) -> None:
+        """Close the cache, if there is one and it is this process's."""
+        if self._cache is not None and self._process == os.getpid():
+            self._cache.close()
+
+    def _made(self) -> RealtimeDataCache:
+        # Imported when it is wanted: a first read does not wait for it.
+        from mdstore.realtime.cache import RealtimeDataCache  # noqa: PLC0415
+
+        inherited = None
+        if self._process != os.getpid():
+            # Forked: the threads that feed and store are the parent's, and so is what they hold.
+            self._lock, self._process = threading.Lock(), os.getpid()
+            inherited, self._cache = self._cache, None
+        with self._lock:
+            if self._cache is None:
+                made = RealtimeDataCache(clock=self._clock) if inherited is None else inherited.fresh()
+                made.live.land_in(self._land)
+                self._cache = made
+            return self._cache
