@@ -960,7 +960,8 @@ def test_a_forked_child_has_rings_of_its_own(python):
         python("""
         import os, tempfile, threading, time, mdstore
         folder = tempfile.mkdtemp()
-        store = mdstore.open(folder + "/market_data.sqlite3", realtime=mdstore.RealtimeDataCache(trades={"ttl": 5}))
+        cache = mdstore.RealtimeDataCache(trades={"ttl": 5})
+        store = mdstore.open(folder + "/market_data.sqlite3", realtime=cache)
         store.live.build("1m", persist=True)
         stop = threading.Event()
         def feed():

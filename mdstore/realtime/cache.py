@@ -90,7 +90,7 @@ class RealtimeDataCache:
         self.live.clear()
 
     def fresh(self) -> RealtimeDataCache:
-        """Return an empty one with the same bounds, for a forked process: rings are of the one that has the feed."""
+        """Return an empty one with the same bounds, as a forked process needs it."""
         return RealtimeDataCache(**self._options)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Which realtime cache a store has in this process: made when it is first asked for, and anew after a fork."""
+"""Which realtime cache a store has in this process: made when it is asked for, and anew after a fork."""
 
 from __future__ import annotations
 
