@@ -27,7 +27,7 @@ from mdstore import (
     Trade,
     ValidationError,
 )
-from mdstore.realtime import table as table_module
+from mdstore.realtime import rings as rings_module
 from mdstore.realtime.kinds import ORDERBOOKS, TICKERS, TRADES
 from mdstore.realtime.table import RealtimeTable
 
@@ -106,8 +106,8 @@ def as_rows(frame):
 
 def short(monkeypatch):
     """Seal after a few rows, so that a few rows go through everything."""
-    monkeypatch.setattr(table_module, "FEW_ROWS", 2)
-    monkeypatch.setattr(table_module, "MANY_ROWS", 5)
+    monkeypatch.setattr(rings_module, "FEW_ROWS", 2)
+    monkeypatch.setattr(rings_module, "MANY_ROWS", 5)
     return replace(TRADES, batch_rows=4)
 
 
@@ -395,11 +395,15 @@ def test_bytes_are_bounded_and_reported(clock):
         held = sum(len(table.window(f"S{n}")) for n in range(7))
         assert stats["rows"] == held
         # The bytes of the columns are among those reported, to the byte; the rest is what is around them.
-        columns = sum(batch.rows.nbytes for ring in table._rings.values() for batch in ring.state[0])
+        columns = sum(
+            batch.rows.nbytes for ring in table._rings.by_symbol.values() for batch in ring.state.sealed
+        )
         assert (
             columns
             <= stats["bytes"]
-            <= columns + tails + 3600 * sum(len(ring.state[0]) for ring in table._rings.values())
+            <= columns
+            + tails
+            + 3600 * sum(len(ring.state.sealed) for ring in table._rings.by_symbol.values())
         )
     assert stats["evicted"] > 0
 
@@ -926,8 +930,8 @@ def test_stats_of_all_parts(cache):
 
 @pytest.mark.parametrize("kind", [TICKERS, TRADES])
 def test_a_frame_is_the_same_as_its_rows_one_by_one(monkeypatch, kind):
-    monkeypatch.setattr(table_module, "FEW_ROWS", 3)
-    monkeypatch.setattr(table_module, "MANY_ROWS", 4)
+    monkeypatch.setattr(rings_module, "FEW_ROWS", 3)
+    monkeypatch.setattr(rings_module, "MANY_ROWS", 4)
     names = NAMES[:3] if kind is TICKERS else NAMES
     value = st.integers(0, 3).map(float)
     fields = [st.sampled_from("AB"), st.integers(-1100, -900) | st.integers(0, 3), value]

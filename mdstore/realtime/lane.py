@@ -1,21 +1,20 @@
 """The short way in for a trade: a tuple or a dict of the six usual fields, newer than all before it.
 
 0.7 us in place of 5, and a million trades a second are why it exists: the rules of `checks` and of
-`RealtimeTable` in the fewest steps, and whatever is out of the ordinary goes the long way. A function within
+`Rings` in the fewest steps, and whatever is out of the ordinary goes the long way. A function within
 a function, since what it uses over and over is found quicker so than in `self`.
 """
 
 from __future__ import annotations
 
 import struct
-import threading
 from collections.abc import Callable
 from math import inf
 from operator import itemgetter
 from typing import Any
 
 from mdstore.realtime.packing import SIDE_CODES, TradePacking
-from mdstore.realtime.ring import Ring
+from mdstore.realtime.rings import Rings
 from mdstore.schema import SIDES
 
 __all__ = ["trade_lane"]
@@ -24,20 +23,11 @@ FIELDS = ("symbol", "timestamp", "price", "size", "side", "id")
 UNUSUAL = (KeyError, TypeError, ValueError, OverflowError, struct.error)
 
 
-def trade_lane(
-    long_way: Callable[[object], int],
-    *,
-    rings: dict[str, Ring],
-    lock: threading.Lock,
-    clock: list[Callable[[], int]],
-    batch_rows: int,
-    seal: Callable[[Ring], None],
-    listeners: list[Any],
-    tell: Callable[[Ring], None],
-    wait: Callable[[], None],
-) -> Callable[[object], int]:
-    """Return `push` of a table of trades; `seal` and `tell` are called with the lock held."""
+def trade_lane(long_way: Callable[[object], int], rings: Rings) -> Callable[[object], int]:
+    """Return `push` of a table of trades."""
     pack, six, usual = TradePacking.struct.pack, itemgetter(*FIELDS), len(FIELDS)
+    by_symbol, lock, clock, listeners = rings.by_symbol, rings.lock, rings.clock, rings.listeners
+    batch_rows, seal, tell, wait = rings.limits.batch_rows, rings.seal, rings.tell, rings.wait
     sides = {side: SIDE_CODES[side] for side in SIDES}  # without None: nothing may be missing here
 
     def push(data: Any) -> int:
@@ -46,7 +36,7 @@ def trade_lane(
             with lock:
                 try:
                     symbol, timestamp, price, size, side, key = data if kind is tuple else six(data)
-                    ring = rings[symbol]
+                    ring = by_symbol[symbol]
                     # NaN is in no range; a timestamp or an id that is no integer, pack refuses.
                     usual_row = (
                         (

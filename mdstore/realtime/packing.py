@@ -22,6 +22,9 @@ from mdstore.schema import ORDERBOOK, SIDES, TICKER, TRADE
 __all__ = [
     "NO_ID",
     "SIDE_CODES",
+    "SNAPSHOT",
+    "SNAPSHOT_BYTE",
+    "WORD",
     "DepthPacking",
     "Packing",
     "TickerPacking",
@@ -34,6 +37,7 @@ WORD = 8
 NO_ID = -(2**63)
 NO_SIDE = len(SIDES)
 SNAPSHOT = 256  # in the word of flags; its low byte is the side
+SNAPSHOT_BYTE = 5 * WORD + 1  # of a packed trade, where that is
 SIDE_CODES: dict[str | None, int] = {**{side: code for code, side in enumerate(SIDES)}, None: NO_SIDE}
 SIDE_NAMES = (*SIDES, None)
 _SIDE_ENDS = array("i", accumulate((len(side) for side in SIDES), initial=0))

@@ -9,19 +9,21 @@ from __future__ import annotations
 import struct
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from mdstore.realtime.packing import Packing, batch_of
 
-__all__ = ["NEVER", "NO_ROW", "TIME", "TIME_AND_ID", "Batch", "Counts", "Limits", "Ring", "last_rows"]
+__all__ = ["NEVER", "NO_ROW", "TIME", "TIME_AND_ID", "Batch", "Counts", "Head", "Limits", "Ring", "last_rows"]
 
 NEVER = -(2**63)
 TIME = struct.Struct("<q")
 TIME_AND_ID = struct.Struct("<q24xq")  # of a packed trade
+Head = tuple[int, int, bytes]
+"""The latest timestamp, the highest id of it, and its row, packed."""
 NO_ROW: tuple[bytes, Any] = (b"", None)
 RING_BYTES = 1_000
 """What a ring takes besides its rows, rather too much."""
@@ -38,7 +40,7 @@ class Limits:
     batch_rows: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Sealed rows; `times` are their timestamps, in order unless some came late; `size` is bytes."""
 
@@ -85,14 +87,51 @@ class Batch:
 class Tail(list[bytes]):
     """Rows that are not sealed yet, packed."""
 
-    __slots__ = ("late", "nulls")
+    __slots__ = ("late", "nulls", "seen", "seen_rows")
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.late = False
+    def __init__(self, rows: Iterable[bytes] = (), *, late: bool = False, nulls: bool = False) -> None:
+        super().__init__(rows)
+        self.late = late
         """Whether they may be out of order; said before the row is appended, for readers without a lock."""
-        self.nulls = False
+        self.nulls = nulls
         """Whether something may be missing in them, as above."""
+        self.seen: set[tuple[int, int]] = set()
+        """Timestamps and ids of the first `seen_rows` of them."""
+        self.seen_rows = 0
+
+    def holds(self, timestamp: int, key: int) -> bool:
+        """Tell whether the trade of that time and id is among the rows."""
+        self.seen.update(TIME_AND_ID.unpack_from(row) for row in self[self.seen_rows :])
+        self.seen_rows = len(self)
+        return (timestamp, key) in self.seen
+
+
+class State(NamedTuple):
+    """All rows of a ring at one moment, and the rows and bytes of the sealed ones."""
+
+    sealed: tuple[Batch, ...]
+    tail: Tail
+    rows: int
+    size: int
+
+    def sealing(self, batch: Batch) -> State:
+        """Return it with a batch in place of the tail, or behind an empty one."""
+        return State((*self.sealed, batch), Tail(), self.rows + len(batch.times), self.size + batch.size)
+
+    def without(self, gone: Sequence[Batch]) -> State:
+        """Return it without some batches."""
+        kept = tuple(batch for batch in self.sealed if batch not in gone)
+        rows, size = sum(len(b.times) for b in gone), sum(b.size for b in gone)
+        return State(kept, self.tail, self.rows - rows, self.size - size)
+
+    def within(self, limits: Limits) -> State:
+        """Return it without the oldest batches that are too much; one is always kept."""
+        at, rows, size = 0, self.rows, self.size
+        while at < len(self.sealed) - 1 and (
+            size > limits.bytes or rows - len(self.sealed[at].times) >= limits.rows
+        ):
+            rows, size, at = rows - len(self.sealed[at].times), size - self.sealed[at].size, at + 1
+        return State(self.sealed[at:], self.tail, rows, size) if at else self
 
 
 @dataclass(slots=True)
@@ -114,157 +153,115 @@ class Counts:
 
 
 class Ring:
-    """One symbol's rows, in the order in which they came."""
+    """One symbol's rows, in the order in which they came.
 
-    __slots__ = (
-        "counts", "latest", "limit", "newest", "row", "sealed_bytes", "sealed_rows", "seen", "seen_rows",
-        "state", "symbol", "tail", "top",
-    )  # fmt: skip
+    Whoever changes it holds the lock of the `Rings`. Ctrl-C may come at any call: what belongs together is
+    assigned without one in between.
+    """
+
+    __slots__ = ("counts", "latest", "limit", "newest", "row", "state", "symbol", "tail", "top")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.tail = Tail()
-        self.state: tuple[tuple[Batch, ...], Tail] = ((), self.tail)
-        self.sealed_rows = 0
-        self.sealed_bytes = 0
+        self.state = State((), self.tail, 0, 0)
         self.newest = NEVER
         """The latest timestamp."""
         self.top = NEVER
         """The highest id among the trades of that timestamp."""
         self.limit = NEVER
-        """From this timestamp on a row is looked at more closely, see `RealtimeTable`."""
+        """From this timestamp on a row is looked at more closely, see `Rings`."""
         self.latest = b""
         """The row of the latest timestamp, packed."""
         self.row: tuple[bytes, Any] = NO_ROW
         """That row, if it was at hand, behind the bytes it is of."""
-        self.seen: set[tuple[int, int]] = set()
-        """Timestamps and ids of the first `seen_rows` of the tail."""
-        self.seen_rows = 0
         self.counts = Counts()
-
-    # ---- by whoever holds the lock
-
-    def append(self, packed: bytes, *, nulls: bool = False, late: bool = False) -> None:
-        """Add a row to the tail."""
-        tail = self.tail
-        tail.nulls = tail.nulls or nulls
-        tail.late = tail.late or late
-        tail.append(packed)
 
     def seal(self, packing: Packing, limits: Limits) -> int:
         """Make the tail a batch; return by how many bytes the sealed ones grew, or shrank."""
-        sealed, tail = self.state
-        if not tail:
+        state = self.state
+        if not state.tail:
             return 0
-        before = self.sealed_bytes
-        self._add(sealed, Batch.of(packing, tail, nulls=tail.nulls, ordered=not tail.late), limits)
-        return self.sealed_bytes - before
+        made = Batch.of(packing, state.tail, nulls=state.tail.nulls, ordered=not state.tail.late)
+        return self._become(state.sealing(made), limits)
 
-    def append_batch(self, made: pa.RecordBatch, packing: Packing, limits: Limits) -> int:
-        """Add rows that are columns already, in order; return by how many bytes the sealed ones grew."""
-        before = self.sealed_bytes
-        self.seal(packing, limits)
-        self._add(self.state[0], Batch.sealed(made, ordered=True), limits)
-        return self.sealed_bytes - before
-
-    def _add(self, sealed: tuple[Batch, ...], batch: Batch, limits: Limits) -> None:
-        self.sealed_rows += len(batch.times)
-        self.sealed_bytes += batch.size
-        self._replace((*sealed, batch), Tail())
-        self._evict(limits)
+    def extend(self, batches: Sequence[pa.RecordBatch], head: Head, packing: Packing, limits: Limits) -> int:
+        """Add rows that are columns already, newer than all; return the growth, as `seal` does."""
+        grown = self.seal(packing, limits)
+        state = self.state
+        for made in batches:
+            state = state.sealing(Batch.sealed(made, ordered=True))
+        return grown + self._become(state, limits, head)
 
     def trim(self, cut: int) -> None:
         """Let go of rows of the tail that are not later than `cut`, where it is too short to be sealed."""
-        sealed, tail = self.state
-        kept = [row for row in tail if TIME.unpack_from(row)[0] > cut]
+        state, tail = self.state, self.tail
+        kept = Tail((row for row in tail if TIME.unpack_from(row)[0] > cut), late=tail.late, nulls=tail.nulls)
         if len(kept) < len(tail):
             self.counts.expired += len(tail) - len(kept)
-            fresh = Tail()
-            fresh.late, fresh.nulls = tail.late, tail.nulls
-            fresh.extend(kept)
-            self._replace(sealed, fresh)
+            self._set(state._replace(tail=kept))
 
     def expire(self, cut: int) -> int:
         """Let go of what is not later than `cut`, whole batches at a time; return the bytes of them."""
-        sealed, tail = self.state
-        if tail and self.newest <= cut:
-            self.counts.expired += len(tail)
-            tail = Tail()
-        if sealed and sealed[0].last > cut:
-            return 0  # late rows may have left an older batch behind a newer; it goes with it
-        kept = tuple(batch for batch in sealed if batch.last > cut)
-        gone = self._forget(sealed, kept)
-        self.counts.expired += gone[0]
-        if len(kept) < len(sealed) or tail is not self.tail:
-            self._replace(kept, tail)
-        return gone[1]
+        state = self.state
+        gone = len(state.tail) if self.newest <= cut else 0
+        after = state._replace(tail=Tail()) if gone else state
+        # A late row may have left an older batch behind a newer one; it goes with that.
+        if state.sealed and state.sealed[0].last <= cut:
+            after = after.without([batch for batch in state.sealed if batch.last <= cut])
+        if after is not state:
+            self.counts.expired += gone + state.rows - after.rows
+            self._set(after)
+        return state.size - after.size
 
     def drop_oldest(self) -> int:
         """Let go of the oldest batch; return its bytes."""
-        sealed, tail = self.state
-        rows, size = self._forget(sealed[:1], ())
-        self.counts.evicted += rows
-        self._replace(sealed[1:], tail)
-        return size
+        state = self.state
+        after = state.without(state.sealed[:1])
+        self.counts.evicted += state.rows - after.rows
+        self._set(after)
+        return state.size - after.size
 
     def holds(self, timestamp: int, key: int) -> bool:
         """Tell whether the trade of that time and id is there."""
-        sealed, tail = self.state
-        self.seen.update(TIME_AND_ID.unpack_from(row) for row in tail[self.seen_rows :])
-        self.seen_rows = len(tail)
-        return (timestamp, key) in self.seen or any(batch.holds(timestamp, key) for batch in sealed)
+        return self.tail.holds(timestamp, key) or any(b.holds(timestamp, key) for b in self.state.sealed)
 
-    def _evict(self, limits: Limits) -> None:
-        sealed, tail = self.state
-        at = 0
-        while at < len(sealed) and (
-            self.sealed_bytes > limits.bytes or self.sealed_rows - len(sealed[at].times) >= limits.rows
-        ):
-            self.counts.evicted += self._forget(sealed[at : at + 1], ())[0]
-            at += 1
-        if at:
-            self._replace(sealed[at:], tail)
+    def _become(self, state: State, limits: Limits, head: Head | None = None) -> int:
+        before, after = self.state.size, state.within(limits)
+        self.counts.evicted += state.rows - after.rows
+        self._set(after, head)
+        return after.size - before
 
-    def _forget(self, before: Sequence[Batch], after: Sequence[Batch]) -> tuple[int, int]:
-        """Take batches out of the sums; return their rows and bytes."""
-        if len(before) == len(after):
-            return 0, 0
-        rows = sum(len(b.times) for b in before) - sum(len(b.times) for b in after)
-        size = sum(b.size for b in before) - sum(b.size for b in after)
-        self.sealed_rows -= rows
-        self.sealed_bytes -= size
-        return rows, size
-
-    def _replace(self, sealed: tuple[Batch, ...], tail: Tail) -> None:
-        if tail is not self.tail:
-            self.seen, self.seen_rows = set(), 0
-        state = (sealed, tail)
-        # Nothing is called between the two, so that Ctrl-C cannot come between them.
+    def _set(self, state: State, head: Head | None = None) -> None:
+        newest, top, latest = head or (self.newest, self.top, self.latest)
+        tail = state.tail
         self.state = state
         self.tail = tail
+        self.newest = newest
+        self.top = top
+        self.latest = latest
 
-    # ---- by anybody
+    # ---- by anybody, without a lock
 
     @property
     def rows(self) -> int:
         """The number of rows held, live or not."""
-        sealed, tail = self.state
-        return sum(len(batch.times) for batch in sealed) + len(tail)
+        state = self.state
+        return state.rows + len(state.tail)
 
     @property
     def bytes(self) -> int:
         """The bytes held."""
-        sealed, tail = self.state
-        loose = sum(map(sys.getsizeof, tail[:]))
-        return sum(batch.size for batch in sealed) + loose + sys.getsizeof(tail) + RING_BYTES
+        state = self.state
+        return state.size + sum(map(sys.getsizeof, state.tail[:])) + sys.getsizeof(state.tail) + RING_BYTES
 
     def read(self, packing: Packing, cut: int, most: int) -> tuple[list[pa.RecordBatch], bool]:
         """Return the last `most` of the rows later than `cut`, as they came, and whether that is in order."""
-        sealed, tail = self.state
-        copied = tail[:]
-        parts = list(sealed)
+        state = self.state
+        copied = state.tail[:]
+        parts = list(state.sealed)
         if copied:
-            parts.append(Batch.of(packing, copied, nulls=tail.nulls, ordered=not tail.late))
+            parts.append(Batch.of(packing, copied, nulls=state.tail.nulls, ordered=not state.tail.late))
         live: list[pa.RecordBatch] = []
         ordered, last = True, NEVER
         for batch in parts:
