@@ -24,24 +24,38 @@ def with_forming(
 ) -> pl.DataFrame:
     """Return stored bars with the live ones among them, and a column `closed`.
 
-    `there` are the symbols stored. Where both have a bar, the live one is newer; range and limit are of both.
+    `there` are the symbols stored. Where both have a bar, the one that knows more is taken, see `_live`.
+    Range and limit are of both together.
     """
     known = (*request.columns, "closed")
     wanted = known if columns is None else column_list(columns, known)
     # Before the stored ones: a bar that is stored in between then comes from here, rather than not at all.
     fresh = _live(live, request)
     stored = _stored(candles, there, request, fresh).with_columns(pl.lit(value=True).alias("closed"))
+    time = pl.col("timestamp").dt.epoch("ms")
+    fresh = fresh.filter((time >= request.start) & (time < request.end))
     key = [name for name in ("symbol", "timestamp") if name in known]
-    both = pl.concat([stored.join(fresh, on=key, how="anti"), fresh])
+    newer, older = fresh.filter("wins").select(known), fresh.filter(~pl.col("wins")).select(known)
+    kept = stored.join(newer, on=key, how="anti")
+    both = pl.concat([kept, older.join(kept, on=key, how="anti"), newer])
     by_name = [pl.col(name).cast(pl.String) if name == "symbol" else pl.col(name) for name in key]
     return _latest(both.sort(by_name), request).select(wanted)
 
 
 def _live(live: LiveCandles, request: Request) -> pl.DataFrame:
+    """Return live bars, and whether each `wins` over a stored one.
+
+    One that is forming does, if it was seen from its start, and one that is closed but not stored yet. Others
+    know no more than the file, or less.
+    """
     symbols = request.symbols if request.is_long or request.symbols is None else request.symbols[0]
-    time = pl.col("timestamp").dt.epoch("ms")
-    fresh = live.frame(symbols, str(request.timeframe))
-    return fresh.filter((time >= request.start) & (time < request.end))
+    name = str(request.timeframe)
+    bars = live.frame(symbols, name)
+    names = bars["symbol"].to_list() if request.is_long else [str(symbols)] * len(bars)
+    waiting = live.waiting(sorted(set(names)), name)
+    keys = zip(names, bars["timestamp"].dt.epoch("ms"), strict=True)
+    pending = pl.Series([key in waiting for key in keys], dtype=pl.Boolean)
+    return bars.with_columns((pending | ~(bars["closed"] | bars["partial"])).alias("wins"))
 
 
 def _stored(

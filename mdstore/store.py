@@ -122,7 +122,11 @@ class MarketDataStore:
             clock=clock,
         )
         self._listing = Listing(self._candles)
-        self._realtime = Owner(realtime, self.write, clock)
+        try:
+            self._realtime = Owner(realtime, self.write, clock)
+        except BaseException:
+            self._candles.close()
+            raise
 
     @property
     def path(self) -> Path:
@@ -177,12 +181,16 @@ class MarketDataStore:
         """
         from mdstore.feeds.replay import replay
 
-        if any(table.stats()["symbols"] for table in self.realtime.tables.values()):
+        if not self.realtime.is_empty:
             raise InvalidInputError(
                 "there are live rows, and a recording has a time of its own. Hint: replay into another "
                 "store, or forget them by store.realtime.clear()"
             )
-        return replay(paths, self.realtime, venue=venue, speed=speed, progress=progress)
+        try:
+            return replay(paths, self.realtime, venue=venue, speed=speed, progress=progress)
+        finally:
+            if self.realtime.is_empty:  # nothing was played: the time of day again
+                self.realtime.clear()
 
     def write(
         self,
@@ -504,8 +512,12 @@ class MarketDataStore:
         """
         try:
             self._realtime.close()
-        finally:
+        except KeyboardInterrupt:
+            raise  # candles may wait yet: `close` again stores them
+        except BaseException:
             self._candles.close()
+            raise
+        self._candles.close()
 
     def __enter__(self) -> Self:
         return self

@@ -444,12 +444,14 @@ def test_an_update_after_the_clock_closed_its_bar_still_counts_while_it_is_the_n
     assert live.stats()["amended"] == 1
 
 
-def test_a_gap_in_klines_drops_the_open_bar_unless_another_kline_makes_it_whole(live):
+def test_a_gap_in_klines_drops_the_open_bar_unless_another_kline_makes_it_whole(live, clock):
     live.update(kline(0))
     live.gap()
     live.update(kline(0, 2, 3, 1, 3, 12))
+    clock.at(T0 + MINUTE)
     live.update(kline(1))
     live.gap()
+    clock.at(T0 + 3 * MINUTE)
     live.update(kline(3))
     assert [one[0] for one in live.bars(SYMBOL, "1m")] == [T0, T0 + 3 * MINUTE]
     assert live.stats()["partial"] == 1
@@ -468,9 +470,10 @@ def test_a_closed_kline_corrects_a_closed_bar_once(landing):
     assert live.stats()["closed"] == 1
 
 
-def test_a_closed_kline_lands_even_where_its_bar_is_no_longer_kept(landing):
+def test_a_closed_kline_lands_even_where_its_bar_is_no_longer_kept(landing, clock):
     sink = Sink()
     live = landing(sink)
+    clock.at(T0 + 5 * MINUTE)
     for minute in range(5):
         live.update(kline(minute, closed=True))
     live.update(kline(-9, 7, 7, 7, 7, 7, closed=True))
@@ -511,6 +514,7 @@ def test_a_frame_has_the_columns_of_candles_and_whether_each_is_closed(live, clo
     )
     schema = {
         "timestamp": pl.Datetime("ms", "UTC"), **dict.fromkeys(OHLCV, pl.Float64), "closed": pl.Boolean,
+        "partial": pl.Boolean,
     }  # fmt: skip
     one, many, every = live.frame("A", "1m"), live.frame(["B", "A", "C"], "1m"), live.frame(None, "60s")
     assert dict(one.schema) == schema
@@ -556,7 +560,7 @@ def test_closed_bars_are_in_the_file_and_the_forming_one_is_not(tmp_path, clock)
         live.build(["1m", "1h"], persist=True, from_start=True)
         play(live, clock, [trade(second, 10 + second % 7, 2) for second in range(0, 300, 5)])
         live.flush()
-        closed = live.frame([SYMBOL], "1m").filter("closed").drop("symbol", "closed")
+        closed = live.frame([SYMBOL], "1m").filter("closed").drop("symbol", "closed", "partial")
         live.close()
         live.close()
         assert store.candles(SYMBOL, "1m")[-KEPT:].equals(closed)
@@ -579,6 +583,7 @@ def test_a_bar_that_the_store_refuses_does_not_keep_the_others_out(tmp_path, clo
         live = LiveCandles(clock=clock, land=gated)
         live.build("1m", persist=True)
         future = (time.time_ns() // 1_000_000 // MINUTE + 10_000) * MINUTE
+        clock.at(future)  # ahead of the store's, which refuses the bar
         live.update(kline(0)._replace(timestamp=future, closed=True))
         for minute in range(3):
             live.update(kline(minute, closed=True))
@@ -714,8 +719,8 @@ def test_a_shutdown_stores_what_is_closed_and_ends_everything(landing, clock):
     live.close()
     assert not thread.is_alive()
     live.offer(trade(200))
-    live.update(kline(9))
     clock.at(T0 + 3_600_000)
+    live.update(kline(9))
     assert sink.sorted() == [bar(0, 10, 10, 10, 10, 1)[:6]]
     assert [one[0] for one in live.bars(SYMBOL, "1m")] == [T0, T0 + MINUTE]
     with pytest.raises(StoreClosedError, match="closed"):
@@ -781,3 +786,93 @@ def test_threads_share_live_candles(landing, clock):
     stats = live.stats()
     assert sum(row[5] for row in sink.sorted("shared", "1m")) == 8000
     assert stats["pending"] == 0
+
+
+# ---- what a feed says of itself
+
+
+def test_a_feed_that_is_up_makes_the_first_bar_of_a_quiet_symbol_whole(live, clock):
+    clock.at(T0 + 1000)
+    live.build("1m")
+    live.connected()
+    play(
+        live,
+        clock,
+        [trade(30, symbol="A"), trade(70, symbol="B"), trade(130, symbol="A"), trade(131, symbol="B")],
+    )
+    clock.at(T0 + 3 * MINUTE + GRACE_MS)
+    assert [one[0] for one in live.bars("B", "1m")] == [T0 + MINUTE, T0 + 2 * MINUTE]
+    assert [one[0] for one in live.bars("A", "1m")] == [T0 + 2 * MINUTE]
+    assert live.stats()["partial"] == 1  # the minute in which the feed came up
+
+
+def test_an_old_trade_that_comes_first_says_nothing_of_what_was_missed(live, clock):
+    clock.at(T0 + MINUTE + 30_000)
+    live.build("1m")
+    live.offer(trade(59))
+    live.offer(trade(91))
+    clock.at(T0 + 2 * MINUTE + GRACE_MS)
+    assert live.bars(SYMBOL, "1m") == []
+    assert live.stats()["partial"] == 2
+
+
+def test_a_gap_noticed_late_withdraws_what_waits_and_says_what_to_fetch(landing, clock):
+    sink = Sink(always=OSError("disk full"))
+    live = landing(sink)
+    play(live, clock, [trade(second) for second in range(0, 95, 5)])
+    clock.at(T0 + 4 * MINUTE + 5000)
+    live.tick()  # the feed has been dead since 1:30, and the minute of its end is closed as if whole
+    assert live.stats()["closed"] == 2
+    assert live.gap() == [(SYMBOL, "1m", T0 + MINUTE, T0 + 5 * MINUTE)]
+    assert live.stats()["pending"] == 1
+    assert live.frame(SYMBOL, "1m")["partial"].to_list() == [False, True]
+    assert live.gap("OTHER") == []
+    assert live.gap(since=T0 + 3 * MINUTE) == [(SYMBOL, "1m", T0 + 3 * MINUTE, T0 + 5 * MINUTE)]
+
+
+def test_sizes_that_add_up_to_no_number_make_no_bar(landing, clock):
+    live = landing(Sink())
+    play(live, clock, [trade(0, size=1.5e308), trade(1, size=1.5e308), trade(63)])
+    clock.at(T0 + 2 * MINUTE + GRACE_MS)
+    live.flush()
+    assert (live.stats()["partial"], live.stats()["landed"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("timestamp", T0 + 60 * 24 * MINUTE), ("timestamp", 0), ("closed", "no"), ("open", True)],
+)
+def test_a_garbled_kline_is_refused(live, field, value):
+    live.update(kline(0))
+    with pytest.raises(InvalidInputError, match=field):
+        live.update(kline(0)._replace(**{field: value}))
+    assert len(live.bars(SYMBOL, "1m")) == 1
+
+
+def test_the_last_bar_of_a_quiet_symbol_is_stored_by_itself(landing, clock):
+    sink = Sink()
+    live = landing(sink)
+    play(live, clock, [trade(0), trade(1)])
+    clock.at(T0 + MINUTE + GRACE_MS)
+    end = time.monotonic() + 10
+    while not sink.sorted() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [row[0] for row in sink.sorted()] == [T0]
+
+
+def test_a_clock_that_fails_does_not_end_the_landing(landing, clock):
+    sink = Sink()
+    live = landing(sink)
+    good, failed = live.clock, threading.Event()
+
+    def broken():
+        failed.set()
+        raise ZeroDivisionError
+
+    live.clock = broken
+    assert failed.wait(10)
+    live.clock = good
+    play(live, clock, [trade(0), trade(63)])
+    clock.at(T0 + MINUTE + GRACE_MS)
+    live.flush()
+    assert len(sink.sorted()) == 1

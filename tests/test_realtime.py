@@ -324,7 +324,7 @@ def test_a_row_is_given_until_its_ttl_and_not_a_millisecond_longer(kind, ttl, cl
     clock.ms += 1
     assert table.latest("A") is None
     assert len(table.window("A")) == len(table.window()) == len(table.snapshot()) == 0
-    with pytest.raises(StaleDataError, match=rf"A in {kind.name} is {ttl}\.0 s old, the TTL {ttl} s"):
+    with pytest.raises(StaleDataError, match=rf"of A is {ttl}\.0 s old; the TTL is {ttl} s"):
         table.latest("A", on_stale="raise")
     assert table.stats()["rows"] == 0
     with pytest.raises(StaleDataError, match=r"no .* of A within"):

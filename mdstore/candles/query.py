@@ -213,6 +213,9 @@ class _Root:
         spill = tempfile.TemporaryDirectory(prefix="mdstore-duckdb-", ignore_cleanup_errors=True)
         connection = duckdb.connect(config={**SETTINGS, "temp_directory": spill.name})
         connection.execute("SET TimeZone = 'UTC'")
+        # DuckDB does not know how many rows an Arrow table has, takes them for few, and joins as-of by a
+        # nested loop: 2,300 ms in place of 6 for 10,000 trades and 20,000 tickers.
+        connection.execute("SET asof_loop_join_threshold = 0")
         return cls(os.getpid(), connection, spill)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from mdstore.errors import InvalidInputError
+from mdstore.realtime.checks import EARLIEST_MS, FUTURE_MS
 from mdstore.realtime.rows import Kline
 from mdstore.timeframe import Timeframe
 from mdstore.validation import check_symbol
@@ -107,7 +108,7 @@ class BarSeries:
 
     __slots__ = (
         "_closed_until", "_counts", "_grace", "_most", "_out", "_timeframe", "_whole_from",
-        "bar", "by_klines", "closed", "due", "name", "open", "persist", "symbol",
+        "bar", "by_klines", "closed", "due", "heard", "name", "open", "persist", "symbol",
     )  # fmt: skip
 
     def __init__(
@@ -121,7 +122,7 @@ class BarSeries:
     ) -> None:
         self.symbol, self.name = symbol, str(timeframe)
         self.persist = self.by_klines = False
-        self.bar, self.due = NO_BAR, 0
+        self.bar, self.due, self.heard = NO_BAR, 0, 0
         self.open: list[Bar] = []
         self.closed: list[Bar] = []
         self._timeframe, self._grace, self._counts, self._out = timeframe, grace, counts, out
@@ -134,6 +135,13 @@ class BarSeries:
     def next_due(self) -> int:
         """The time (ns) at which the oldest open bar has to be closed."""
         return self._due(self.open[0]) if self.open else FOREVER
+
+    @property
+    def last(self) -> int:
+        """The time (ms) of the last trade, or when the last kline came."""
+        if self.by_klines:
+            return self.heard
+        return max((bar.last for bars in (self.open, self.closed) for bar in bars[-1:]), default=0)
 
     def forming(self) -> Kline | None:
         """Return the newest open bar, None where there is none."""
@@ -159,7 +167,8 @@ class BarSeries:
     def place(self, timestamp: int, price: float, size: float, now: int) -> None:
         """Put a trade (ms) into its bar, wherever that is; close the older bars due at `now` (ns)."""
         if self._whole_from is None:
-            self._whole_from = self._timeframe.next(timestamp)
+            # Not before now: an old trade that came late says nothing of what was missed since.
+            self._whole_from = self._timeframe.next(max(timestamp, now // NS_PER_MS))
         bar = _holding(self.open, timestamp)
         if bar is not None:
             bar.add(timestamp, price, size)
@@ -192,11 +201,18 @@ class BarSeries:
         self._refresh()
         return True
 
-    def gap(self) -> None:
-        """Take the open bars, and the bar of the next trade, for partial."""
+    def gap(self, since: int) -> None:
+        """Take the open bars, the last closed ones after `since` (ms), and the next trade's, for partial."""
         self._mark_partial()
+        for bar in self.closed:
+            bar.partial = bar.partial or bar.end > since
         self._whole_from = None
         self._refresh()
+
+    def whole_after(self, moment: int) -> None:
+        """Believe that every bar is seen from its start that starts at a moment (ms) or later."""
+        if self._whole_from is None:
+            self._whole_from = self._timeframe.next(moment - 1)
 
     def _place_new(self, timestamp: int, price: float, size: float) -> None:
         """Put a trade where no bar is open."""
@@ -246,7 +262,7 @@ class BarSeries:
     def _close(self, bar: Bar) -> None:
         self.open.remove(bar)
         self._closed_until = max(self._closed_until, bar.end)
-        if bar.partial:
+        if bar.partial or not isfinite(bar.volume):  # sizes of 1e308 can add up to no number
             self._counts.partial += 1
         else:
             self._keep(bar)
@@ -278,10 +294,19 @@ class BarSeries:
         return bar.end * NS_PER_MS + self._grace
 
 
-def check_kline(kline: Kline) -> Timeframe:
-    """Return the timeframe of a kline; raise `InvalidInputError` that names the field which is wrong."""
+def check_kline(kline: Kline, now: int) -> Timeframe:
+    """Return the timeframe of a kline; raise `InvalidInputError` that names the field which is wrong.
+
+    `now` (ns): a bar that has not begun would close the one that is forming.
+    """
     check_symbol(kline.symbol)
     timeframe = Timeframe.parse(kline.timeframe)
+    if not isinstance(kline.closed, bool):
+        raise _wrong(kline, "closed", "it is True or False")
+    if not isinstance(kline.timestamp, int) or kline.timestamp < EARLIEST_MS:
+        raise _wrong(kline, "timestamp", "it is in milliseconds, in 2000 or later")
+    if kline.timestamp > now // NS_PER_MS + FUTURE_MS:
+        raise _wrong(kline, "timestamp", "it is not in the future, by the clock")
     if not _is_start(kline.timestamp, timeframe):
         raise _wrong(kline, "timestamp", f"it starts a {timeframe} bar (milliseconds)")
     for name in NUMBERS:
@@ -304,7 +329,7 @@ def _is_start(timestamp: int, timeframe: Timeframe) -> bool:
 
 def _is_finite(value: object) -> bool:
     try:
-        return isinstance(value, int | float) and isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
     except OverflowError:  # a whole number larger than any float
         return False
 

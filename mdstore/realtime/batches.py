@@ -12,7 +12,8 @@ import polars as pl
 import pyarrow as pa
 
 from mdstore.errors import InvalidInputError
-from mdstore.realtime.checks import EARLIEST_MS, FUTURE_MS, MS_NS, broken, check_row
+from mdstore.forks import refuse_broken_polars
+from mdstore.realtime.checks import EARLIEST_MS, FUTURE_MS, MS_NS, broken, check_row, unknown_field
 from mdstore.realtime.kinds import Kind
 from mdstore.realtime.packing import NO_ID, SIDE_CODES, SNAPSHOT, WORD, TickerPacking, TradePacking, Words
 from mdstore.schema import SIDES
@@ -71,7 +72,7 @@ def frame_of(kind: Kind, data: object) -> pl.DataFrame | None:
     known = kind.row._fields
     for name in frame.columns:
         if name not in known:
-            raise broken(kind.row, 0, name, frame[name].dtype, f"the columns are {', '.join(known)}")
+            raise broken(kind.row, 0, name, frame[name].dtype, unknown_field(kind.row, name))
     for name in known:
         if name not in kind.row._field_defaults and name not in frame.columns:
             raise broken(kind.row, 0, name, None, f"{name} is given")
@@ -101,16 +102,15 @@ def groups_of(kind: Kind, frame: pl.DataFrame, now: int) -> Iterator[Group]:
 
 
 def _table(data: object) -> pl.DataFrame | None:
-    if isinstance(data, pl.DataFrame):
-        return data
-    if isinstance(data, pl.LazyFrame):
-        return data.collect()
+    if isinstance(data, list | tuple | str | bytes):
+        return None
+    refuse_broken_polars()
     is_pandas = type(data).__module__.partition(".")[0] == "pandas"
     try:
-        if isinstance(data, pa.Table | pa.RecordBatch) or (is_pandas and hasattr(data, "columns")):
+        if isinstance(data, pl.LazyFrame):
+            return data.collect()
+        if isinstance(data, pl.DataFrame | Mapping | pa.Table | pa.RecordBatch) or is_pandas:
             return pl.DataFrame(data)  # type: ignore[arg-type]  # pandas has no types here
-        if isinstance(data, Mapping):
-            return pl.DataFrame(dict(data))
         if hasattr(data, "__arrow_c_stream__"):
             return pl.DataFrame(pa.table(data))
     except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError, pa.ArrowException) as error:
@@ -207,7 +207,8 @@ def _side(column: pl.Series, _now: int) -> tuple[pl.Series, pl.Series | None]:
         return pl.repeat(SIDE_CODES[None], len(column), dtype=pl.Int64, eager=True), None
     if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
         raise InvalidInputError("side is 'buy', 'sell' or null")
-    buys, sells = column == SIDES[0], column == SIDES[1]
+    names = column.cast(pl.String).str.to_lowercase()
+    buys, sells = names == SIDES[0], names == SIDES[1]
     codes = sells.cast(pl.Int64).fill_null(SIDE_CODES[None])
     return codes, None if (buys | sells).all() else ~(buys | sells).fill_null(value=True)
 
@@ -216,7 +217,7 @@ def _id(column: pl.Series, _now: int) -> tuple[pl.Series, pl.Series | None]:
     if column.dtype not in (pl.Null, pl.String) and not column.dtype.is_integer():
         raise InvalidInputError("id is a whole number of 64 bits, or null")
     numbers = column.cast(pl.Int64, strict=False)
-    bad = numbers.is_null() & column.is_not_null() if numbers.null_count() else None
+    bad = numbers.is_null() & column.is_not_null() | (numbers == NO_ID).fill_null(value=False)
     return numbers.fill_null(NO_ID).alias("id"), bad
 
 

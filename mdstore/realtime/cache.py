@@ -14,6 +14,8 @@ from mdstore.realtime.table import Clock, RealtimeTable
 
 __all__ = ["RealtimeDataCache"]
 
+OPTIONS = ("ttl", "rows", "bytes", "total_bytes", "symbols")
+
 
 class RealtimeDataCache:
     """Tickers, order books and trades in memory, each row until its TTL; nothing of it is ever on a disk.
@@ -67,12 +69,23 @@ class RealtimeDataCache:
         """The tables by their names in SQL."""
         return {"tickers": self.tickers, "orderbooks": self.orderbooks, "trades": self.trades}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held."""
+        return all(table.is_empty for table in self.tables.values()) and not self.live.stats()["series"]
+
     def push(self, rows: Iterable[Ticker | Depth | Trade | Kline]) -> None:
         """Take what a feed made of a message, each row where it belongs.
 
         Raises `ValidationError` or `InvalidInputError`; the rows before the bad one were taken.
         """
-        for row in rows:
+        if isinstance(rows, str | bytes | Mapping):
+            raise InvalidInputError(
+                f"{rows!r:.80} is a message, not rows. Hint: UpbitFeed().rows(message) makes rows of it"
+            )
+        if not isinstance(rows, Iterable):
+            raise InvalidInputError(f"{rows!r} is no list of rows")
+        for row in (rows,) if isinstance(rows, Ticker | Depth | Trade | Kline) else rows:
             taker = self._takers.get(type(row))
             if taker is None:
                 raise InvalidInputError(f"{row!r} is no Ticker, Depth, Trade or Kline")
@@ -84,24 +97,37 @@ class RealtimeDataCache:
 
     def clear(self) -> None:
         """Forget all rows, and go by one's own clock again after a replay; subscriptions stay."""
-        self.clock = self._options["clock"]
+        # Bars first: by another clock, those that are forming would seem to have ended.
+        self.live.clear()
         for table in self.tables.values():
             table.clear()
-        self.live.clear()
+        self.clock = self._options["clock"]
 
     def fresh(self) -> RealtimeDataCache:
         """Return an empty one with the same bounds, as a forked process needs it."""
         return RealtimeDataCache(**self._options)
 
     def close(self) -> None:
-        """End the subscriptions, and store the closed candles that wait for it."""
-        for table in self.tables.values():
-            table.close()
-        self.live.close()
+        """Store the closed candles that wait for it, and end the subscriptions.
+
+        Raises what kept the candles from being stored.
+        """
+        try:
+            self.live.close()
+        finally:
+            for table in self.tables.values():
+                table.close()
+
+    def __repr__(self) -> str:
+        return f"<RealtimeDataCache: {self.tickers!r}, {self.orderbooks!r}, {self.trades!r}>"
 
 
 def _table(kind: Any, options: Mapping[str, Any] | None, clock: Clock) -> RealtimeTable:
-    try:
-        return RealtimeTable(kind, **(options or {}), clock=clock)
-    except TypeError as error:
-        raise InvalidInputError(f"{kind.name}={options!r}: {error}") from error
+    if not isinstance(options, Mapping | None):
+        raise InvalidInputError(f"{kind.name}={options!r}: give a dict of {', '.join(OPTIONS)}")
+    unknown = [name for name in options or () if name not in OPTIONS]
+    if unknown:
+        raise InvalidInputError(
+            f"{kind.name}: there is no option {unknown[0]!r}; there are {', '.join(OPTIONS)}"
+        )
+    return RealtimeTable(kind, **(options or {}), clock=clock)

@@ -20,7 +20,7 @@ from mdstore.schema import MAX_LEVELS
 from mdstore.timestamps import to_ms
 from mdstore.validation import check_symbol
 
-__all__ = ["EARLIEST_MS", "FUTURE_MS", "Row", "broken", "check_row"]
+__all__ = ["EARLIEST_MS", "FUTURE_MS", "MS_NS", "Row", "broken", "check_row", "unknown_field"]
 
 Row = Ticker | Depth | Trade
 
@@ -29,6 +29,13 @@ FUTURE_MS = 60_000
 """Clocks disagree by so much. A row from further ahead would outlive its TTL and hold back those after it."""
 MS_NS = 1_000_000
 INT64 = 2**63
+# What other tools call a field.
+NAMES = {
+    "amount": "size", "volume": "size", "qty": "size", "quantity": "size", "last": "price", "close": "price",
+    "time": "timestamp", "datetime": "timestamp", "date": "timestamp", "ts": "timestamp", "market": "symbol",
+    "code": "symbol", "ticker": "symbol", "trade_id": "id", "taker_side": "side", "bids": "bid_prices",
+    "asks": "ask_prices", "basevolume": "volume_24h", "quotevolume": "value_24h",
+}  # fmt: skip
 SIDE_HINTS = {"bid": "'buy'", "b": "'buy'", "ask": "'sell'", "a": "'sell'", "s": "'sell'"}
 
 
@@ -65,15 +72,21 @@ def broken(kind: type[Row], index: int, field: str, value: object, rule: str) ->
     )
 
 
+def unknown_field(kind: type[Row], name: object) -> str:
+    """Return the rule that a field without a place breaks, and what it may have been meant for."""
+    meant = NAMES.get(str(name).lower())
+    hint = f"; is it {meant}?" if meant in kind._fields else ""
+    return f"the fields are {', '.join(kind._fields)}{hint}"
+
+
 def _row(kind: type[Row], data: object, index: int) -> Row:
     """Return data as a row of a kind, its values as they are."""
     if isinstance(data, kind):
         return data
     if isinstance(data, Mapping):
-        unknown = [name for name in data if name not in kind._fields]
-        if unknown:
-            rule = f"the fields are {', '.join(kind._fields)}"
-            raise broken(kind, index, str(unknown[0]), data[unknown[0]], rule)
+        unknown = next((name for name in data if name not in kind._fields), None)
+        if unknown is not None:
+            raise broken(kind, index, str(unknown), data[unknown], unknown_field(kind, unknown))
         return kind._make(_value(kind, data, name, index) for name in kind._fields)
     if isinstance(data, Sequence) and not isinstance(data, str | bytes | Ticker | Depth | Trade):
         if len(data) > len(kind._fields):
@@ -82,8 +95,8 @@ def _row(kind: type[Row], data: object, index: int) -> Row:
         named = dict(zip(kind._fields, data, strict=False))
         return kind._make(_value(kind, named, name, index) for name in kind._fields)
     raise InvalidInputError(
-        f"row {index}: {data!r} is no {kind.__name__.lower()}. Hint: give a tuple or a dict of "
-        f"{', '.join(kind._fields)}"
+        f"row {index}: {data!r} is no {kind.__name__.lower()}. Hint: a row is a tuple or a dict of "
+        f"{', '.join(kind._fields)}; a list is a batch of rows"
     )
 
 
@@ -100,7 +113,7 @@ def _checked(kind: type[Row], name: str, value: object, index: int) -> object:
         return CHECKS.get(name, _number_or_none)(value)
     except _BrokenRuleError as rule:
         raise broken(kind, index, name, value, str(rule).format(name=name)) from None
-    except (InvalidInputError, OverflowError, ValueError) as error:
+    except (InvalidInputError, ArithmeticError, TypeError, ValueError) as error:
         raise broken(kind, index, name, value, str(error)) from error
 
 
@@ -138,8 +151,9 @@ def _size_or_none(value: object) -> float | None:
 
 
 def _side(value: object) -> object:
-    if isinstance(value, str | None) and value in SIDE_CODES:
-        return value
+    name = value.lower() if isinstance(value, str) else value
+    if isinstance(name, str | None) and name in SIDE_CODES:
+        return name
     hint = SIDE_HINTS.get(str(value).lower())
     more = f"; {value} is {hint}, the taker's side" if hint else ""
     raise _BrokenRuleError(f"side is 'buy', 'sell' or None{more}")
@@ -171,7 +185,7 @@ def _received(value: Any) -> int | None:
             raise _BrokenRuleError("received is in nanoseconds since 1970, in 2000 or later")
         return int(value)
     if isinstance(value, date):  # a datetime is one
-        return to_ms(value, "received") * MS_NS
+        return _received(to_ms(value, "received") * MS_NS)
     raise _BrokenRuleError("received is in nanoseconds since 1970, or a datetime")
 
 
@@ -208,7 +222,7 @@ def _broken_together(row: Row, now: int) -> Iterator[tuple[str, str]]:
     """Yield the fields, and the rules, that are broken by values that are fine by themselves."""
     if row.timestamp > now // MS_NS + FUTURE_MS:
         ahead = (row.timestamp - now // MS_NS) // 1000
-        yield "timestamp", f"timestamp is not in the future: it is {ahead:,} s ahead of this machine's clock"
+        yield "timestamp", f"timestamp is not in the future: it is {ahead:,} s ahead of the clock"
     if isinstance(row, Depth):
         for side, after, word in (("bid", lt, "lower"), ("ask", gt, "higher")):
             prices = getattr(row, f"{side}_prices")

@@ -54,7 +54,7 @@ class Lander:
     def start(self) -> None:
         """Start the thread, unless it is there."""
         with self._changed:
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="mdstore-lander", daemon=True)
                 self._thread.start()
 
@@ -64,6 +64,16 @@ class Lander:
             rows = self._waiting.setdefault(key, {})
             self._number += 1
             rows[row[0]] = (rows[row[0]][0] if row[0] in rows else self._number, row)
+            self._changed.notify_all()
+
+    def withdraw(self, key: Key, start: int) -> None:
+        """Forget the queued bars of a series from a start (ms) on: they turned out not to be whole."""
+        with self._changed:
+            rows = self._waiting.get(key, {})
+            for late in [one for one in rows if one >= start]:
+                del rows[late]
+            if not rows:
+                self._waiting.pop(key, None)
             self._changed.notify_all()
 
     def rows(self, key: Key) -> list[Row]:
@@ -131,7 +141,14 @@ class Lander:
             if self._await_round(tried_at):
                 self._round()
                 tried_at = time.monotonic()
-            self._tick()
+            try:
+                self._tick()
+            except Exception as error:  # a clock that fails must not end the thread
+                self._note(error, f"{type(error).__name__}: {error}")
+
+    def _note(self, error: Exception, text: str) -> None:
+        with self._changed:
+            self._error, self._error_text = error, text
 
     def _await_round(self, tried_at: float) -> bool:
         """Wait, but not for long, until there is something to land and it is time to try."""
@@ -196,9 +213,9 @@ class Lander:
         """Take rows out of the queue, but for those that have changed since they were landed."""
         with self._changed:
             self._landed += len(landed)
-            left = self._waiting[key]
+            left = self._waiting.get(key, {})
             for start, row in landed.items():
-                if left[start] is row:
+                if left.get(start) is row:
                     del left[start]
             if not left:
-                del self._waiting[key]
+                self._waiting.pop(key, None)

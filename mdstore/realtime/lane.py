@@ -20,7 +20,7 @@ from mdstore.schema import SIDES
 __all__ = ["trade_lane"]
 
 FIELDS = ("symbol", "timestamp", "price", "size", "side", "id")
-UNUSUAL = (KeyError, TypeError, ValueError, OverflowError, struct.error)
+UNUSUAL = (ArithmeticError, KeyError, TypeError, ValueError, struct.error)
 
 
 def trade_lane(long_way: Callable[[object], int], rings: Rings) -> Callable[[object], int]:
@@ -39,7 +39,8 @@ def trade_lane(long_way: Callable[[object], int], rings: Rings) -> Callable[[obj
                     ring = by_symbol[symbol]
                     # NaN is in no range; a timestamp or an id that is no integer, pack refuses.
                     usual_row = (
-                        (
+                        timestamp.__class__ is key.__class__ is int
+                        and (
                             ring.newest < timestamp < ring.limit
                             or (timestamp == ring.newest and key > ring.top)
                         )

@@ -10,7 +10,8 @@ The rules by which a bar is closed, `grace` being the seconds for which late tra
   are dropped. A kline that says `closed` always counts.
 - A closed bar that changes is amended: it is stored again. The last three of each series can be.
 - A bar that was not seen from its start, or in which a `gap` fell, is partial: it is shown until its end and
-  its grace have passed, and then dropped. A kline makes it whole.
+  its grace have passed, and then dropped. A kline makes it whole. What a bar starts after counts as seen from
+  its start: the first trade of its symbol, or the moment at which a feed said that it is `connected`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from mdstore.realtime.bar import FOREVER, Bar, BarSeries, Counts, check_kline
 from mdstore.realtime.lander import Key, Land, Lander
 from mdstore.realtime.rows import Kline, Trade
 from mdstore.timeframe import Timeframe
+from mdstore.timestamps import Moment, to_ms
 from mdstore.validation import check_symbol
 
 __all__ = ["LiveBar", "LiveCandles"]
@@ -38,10 +40,11 @@ LiveBar = tuple[int, float, float, float, float, float, bool]
 Schema = dict[str, pl.DataType | type[pl.DataType]]
 SCHEMA: Schema = {
     "timestamp": pl.Datetime("ms", "UTC"), "open": pl.Float64, "high": pl.Float64, "low": pl.Float64,
-    "close": pl.Float64, "volume": pl.Float64, "closed": pl.Boolean,
+    "close": pl.Float64, "volume": pl.Float64, "closed": pl.Boolean, "partial": pl.Boolean,
 }  # fmt: skip
 LONG_SCHEMA: Schema = {"symbol": pl.Categorical, **SCHEMA}
 NS_PER_SECOND = 1_000_000_000
+NS_PER_MS = 1_000_000
 CLOSE_SECONDS = 60.0
 
 
@@ -79,8 +82,10 @@ class LiveCandles:
         self._asked = _Asked()
         self._series: dict[Key, BarSeries] = {}
         self._routes: dict[str, tuple[BarSeries, ...]] = {}
+        self._connected: dict[str | None, int | None] = {}
+        """Since when (ms) every trade is seen, of a symbol or (None) of all."""
         self._due = FOREVER
-        self._is_closed = False
+        self._is_closed = self._is_flushed = False
 
     def build(
         self,
@@ -142,26 +147,54 @@ class LiveCandles:
 
         Raises `InvalidInputError` that names the field which is wrong; nothing is changed then.
         """
-        timeframe = check_kline(kline)
+        timeframe = check_kline(kline, self.clock())
         with self._lock:
             if self._is_closed:
                 return
             series = self._get(kline.symbol, timeframe)
-            was_by_klines = series.by_klines
+            was_by_klines, series.heard = series.by_klines, self.clock() // NS_PER_MS
             if series.take(kline) and not was_by_klines:
                 self._routes.pop(kline.symbol, None)
             self._due = min(self._due, series.next_due)
 
-    def gap(self, symbols: str | Sequence[str] | None = None) -> None:
-        """Say that trades may have been missed (None: of all): what was open then is not whole any more.
+    def connected(self, symbols: str | Sequence[str] | None = None) -> None:
+        """Say that from now on every trade is seen (None: of all symbols), for a feed to call when it is up.
 
-        For a feed to call when its connection was lost. The next trade's bar is partial, too.
+        Without it, a symbol counts as seen from its first trade on, and its first bar is lost.
         """
-        names = symbol_list(symbols)
+        names, now = symbol_list(symbols), self.clock() // NS_PER_MS
         with self._lock:
+            self._connected = {None: now} if names is None else self._connected | dict.fromkeys(names, now)
             for series in self._series.values():
                 if names is None or series.symbol in names:
-                    series.gap()
+                    series.whole_after(now)
+
+    def gap(
+        self, symbols: str | Sequence[str] | None = None, *, since: Moment | None = None
+    ) -> list[tuple[str, str, int, int]]:
+        """Say that trades were missed (None: of all symbols), for a feed to call when it lost its connection.
+
+        `since` is when the last message came, by default the last trade or kline of any of the symbols. What
+        is open and what ended after it is not whole any more; of that, what waits to be stored is withdrawn.
+        Return what is to be fetched elsewhere, also where it was stored already: symbol, timeframe, and the
+        first start and the end in milliseconds, `[start, end)`.
+        """
+        names = symbol_list(symbols)
+        moment = None if since is None else to_ms(since, "since")
+        with self._lock:
+            found = [one for one in self._series.values() if names is None or one.symbol in names]
+            heard = max((one.last for one in found), default=0)
+            lost = min(heard if moment is None else moment, self.clock() // NS_PER_MS)
+            self._connected = {} if names is None else self._connected | dict.fromkeys(names, None)
+            holes = []
+            for series in found:
+                series.gap(lost)
+                bar = Timeframe.parse(series.name)
+                start, end = bar.floor(lost), bar.next(max(lost, self.clock() // NS_PER_MS))
+                if self._lander is not None:
+                    self._lander.withdraw((series.symbol, series.name), start)
+                holes.append((series.symbol, series.name, start, end))
+        return sorted(holes)
 
     def tick(self) -> None:
         """Close every bar whose end and grace have passed."""
@@ -178,7 +211,7 @@ class LiveCandles:
         key = check_symbol(symbol), str(Timeframe.parse(timeframe))
         self.tick()
         with self._lock:
-            return self._bars(key, pending)
+            return [bar for bar, _ in self._bars(key, pending)]
 
     def forming(self, symbol: str, timeframe: str) -> Kline | None:
         """Return the bar that is forming, None where there is none."""
@@ -193,7 +226,8 @@ class LiveCandles:
     ) -> pl.DataFrame:
         """Return what is live: open bars, and the last closed ones, ascending by (symbol, timestamp).
 
-        Columns: timestamp, open, high, low, close, volume, closed; `symbol` first for a list or None (all).
+        Columns: timestamp, open, high, low, close, volume, closed, and partial where not all of a bar was
+        seen; `symbol` first for a list or None (all).
         With `pending`, also older closed bars that wait to be stored. Symbols without live bars give none.
         """
         name = str(Timeframe.parse(timeframe))
@@ -202,8 +236,16 @@ class LiveCandles:
         with self._lock:
             found = {symbol: self._bars((symbol, name), pending) for symbol in names or self._symbols(name)}
         if isinstance(symbols, str):
-            return _columns(SCHEMA, found[symbols])
-        return _columns(LONG_SCHEMA, [(symbol, *bar) for symbol, bars in found.items() for bar in bars])
+            return _columns(SCHEMA, [(*bar, partial) for bar, partial in found[symbols]])
+        rows = [(symbol, *bar, partial) for symbol, bars in found.items() for bar, partial in bars]
+        return _columns(LONG_SCHEMA, rows)
+
+    def waiting(self, symbols: Sequence[str], timeframe: str) -> set[tuple[str, int]]:
+        """Return the closed bars that are not stored yet, by symbol and start (ms)."""
+        lander = self._lander
+        if lander is None:
+            return set()
+        return {(symbol, row[0]) for symbol in symbols for row in lander.rows((symbol, timeframe))}
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all bars closed so far are stored, at most `timeout` seconds (None: no limit).
@@ -217,11 +259,11 @@ class LiveCandles:
     def close(self, timeout: float | None = CLOSE_SECONDS) -> None:
         """Store what is closed, as `flush` does, and stop; forming bars are not stored.
 
-        Trades and klines after it are ignored. Closing again does nothing.
+        Trades and klines after it are ignored. Closing again does nothing, unless Ctrl-C came the first time.
         """
         self.tick()
         with self._lock:
-            if self._is_closed:
+            if self._is_flushed:
                 return
             self._is_closed = True
             self._asked = _Asked()
@@ -229,8 +271,12 @@ class LiveCandles:
         if self._lander is not None:
             try:
                 self._lander.flush(timeout)
-            finally:
+            except Exception:
                 self._lander.stop()
+                self._is_flushed = True
+                raise
+            self._lander.stop()
+        self._is_flushed = True
 
     def clear(self) -> None:
         """Forget all bars and counts; what `build` asked for stays, and what waits is still stored.
@@ -241,6 +287,7 @@ class LiveCandles:
             self._series.clear()
             self._routes.clear()
             self._asked.forget_starts()
+            self._connected.clear()
             self._counts = Counts()
             self._due = FOREVER
 
@@ -272,8 +319,11 @@ class LiveCandles:
                 symbol, timeframe, grace=self._grace, counts=self._counts, out=self._out
             )
             series.persist, from_start = self._asked.terms(*key)
+            connected = self._connected.get(symbol, self._connected.get(None))
             if from_start:
                 series.whole()
+            elif connected is not None:
+                series.whole_after(connected)
         return series
 
     def _out(self, series: BarSeries, bar: Bar) -> None:
@@ -284,12 +334,13 @@ class LiveCandles:
         waiting = () if self._lander is None else self._lander.keys()
         return sorted({symbol for symbol, name in (*self._series, *waiting) if name == timeframe})
 
-    def _bars(self, key: Key, pending: bool) -> list[LiveBar]:
+    def _bars(self, key: Key, pending: bool) -> list[tuple[LiveBar, bool]]:
+        """Return bars, and whether each is partial."""
         series = self._series.get(key)
         waiting = self._lander.rows(key) if pending and self._lander is not None else ()
-        bars: dict[int, LiveBar] = {row[0]: (*row, True) for row in waiting}
+        bars: dict[int, tuple[LiveBar, bool]] = {row[0]: ((*row, True), False) for row in waiting}
         for bar in () if series is None else (*series.closed, *series.open):
-            bars[bar.start] = (*bar.row(), bar.closed)
+            bars[bar.start] = ((*bar.row(), bar.closed), bar.partial)
         return [bars[start] for start in sorted(bars)]
 
 

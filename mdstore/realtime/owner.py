@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mdstore.errors import InvalidInputError, StoreClosedError
+
 if TYPE_CHECKING:
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.lander import Land
@@ -26,18 +28,26 @@ class Owner:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._cache = given
+        self._is_closed = False
         if given is not None:
+            if not hasattr(given, "live"):
+                raise InvalidInputError(
+                    f"realtime={given!r}: give a RealtimeDataCache, or None for one by default"
+                )
             given.live.land_in(land)
 
     @property
     def cache(self) -> RealtimeDataCache:
-        """The cache, made if there is none."""
+        """The cache, made if there is none. Raises `StoreClosedError`."""
+        if self._is_closed:
+            raise StoreClosedError("the store is closed, and its realtime data with it")
         if self._cache is not None and self._process == os.getpid():
             return self._cache
         return self._made()
 
     def close(self) -> None:
         """Close the cache, if there is one and it is this process's."""
+        self._is_closed = True
         if self._cache is not None and self._process == os.getpid():
             self._cache.close()
 

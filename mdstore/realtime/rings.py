@@ -15,7 +15,7 @@ from mdstore.realtime.checks import FUTURE_MS, MS_NS
 from mdstore.realtime.kinds import Kind
 from mdstore.realtime.packing import NO_ID, SNAPSHOT_BYTE, WORD, TickerPacking, TradePacking
 from mdstore.realtime.ring import NEVER, NO_ROW, TIME, TIME_AND_ID, Counts, Limits, Ring
-from mdstore.realtime.subscription import Subscription
+from mdstore.realtime.subscription import Queue
 
 __all__ = ["Clock", "Listener", "Rings"]
 
@@ -57,6 +57,8 @@ class Rings:
         self._sealed_bytes = 0
         self._next_sweep = NEVER
         self._gone = Counts()
+        self.refused = b""
+        """The last row that came past its TTL, packed."""
 
     def cut(self, now: int) -> int:
         """Return the timestamp (ms) up to which rows are past their TTL at a time (ns)."""
@@ -138,6 +140,7 @@ class Rings:
         counts = ring.counts if ring.symbol in self.by_symbol else self._gone
         if timestamp <= self.cut(now):
             counts.expired += 1
+            self.refused = packed
             self._missed(ring.symbol, packed)
             return True
         if late and not self.kind.events:
@@ -190,8 +193,11 @@ class Rings:
     # ---- those who are told
 
     def tell(self, ring: Ring) -> None:
-        """Tell of the latest row, which the lane has taken."""
-        self._tell(self.kind.packing.unpack(ring.symbol, ring.latest))
+        """Tell of the latest row, which the lane has taken; it does not look at the TTL."""
+        if TIME.unpack_from(ring.latest)[0] > self.cut(self.clock[0]()):
+            self._tell(self.kind.packing.unpack(ring.symbol, ring.latest))
+        else:
+            self._missed(ring.symbol, ring.latest)
 
     def _tell(self, row: Any) -> None:
         ended = [listener for listener in self.listeners if listener.offer(row) is False]
@@ -209,7 +215,7 @@ class Rings:
     def wait(self) -> None:
         """Wait for those who asked for it, after a push; without the lock."""
         for listener in tuple(self.listeners) if self.listeners else ():
-            if isinstance(listener, Subscription):
+            if isinstance(listener, Queue):
                 listener.wait_for_room()
 
     # ---- housekeeping, with the lock held

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from functools import wraps
-from math import isfinite
+from numbers import Real
 from operator import index
 from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
 
-from mdstore.errors import InvalidInputError, StaleDataError
+from mdstore.errors import InvalidInputError, StaleDataError, StoreClosedError
+from mdstore.forks import refuse_broken_polars
 from mdstore.long import Long, as_frame
 from mdstore.realtime.batches import frame_of, groups_of
 from mdstore.realtime.checks import MS_NS, check_row
@@ -23,7 +24,7 @@ from mdstore.realtime.lane import trade_lane
 from mdstore.realtime.packing import batch_of
 from mdstore.realtime.ring import TIME, Ring, last_rows
 from mdstore.realtime.rings import Clock, Listener, Rings
-from mdstore.realtime.subscription import OVERFLOWS, Overflow, Subscription
+from mdstore.realtime.subscription import OVERFLOWS, Overflow, Queue, Subscription
 from mdstore.validation import check_symbol
 
 __all__ = ["Clock", "Listener", "RealtimeTable"]
@@ -33,8 +34,10 @@ OnStale = Literal["none", "raise"]
 SYMBOLS = 20_000
 TOTAL_BYTES = 1024**3
 BUFFER = 10_000
+CLOSE_SECONDS = 5.0
 GATHER_ROWS = 1_000_000
 FOREVER = 2**62
+LONGEST_SECONDS = 1e10
 NS = 1_000_000_000
 SENT_AND_RECEIVED = struct.Struct("<qq")
 
@@ -43,8 +46,9 @@ class RealtimeTable:
     """Tickers, order books or trades of all symbols: `store.tickers`, `store.orderbooks`, `store.trades`.
 
     A row lives for `ttl` seconds from the exchange's timestamp on; an older one is never given out. Of each
-    symbol the latest `rows` are given, and no more than `bytes` of sealed ones kept: a symbol that is flooded
-    loses its own oldest rows and nobody else's. Beyond `total_bytes`, the largest symbol loses some.
+    symbol the last `rows` that came are given, and no more than `bytes` of sealed ones kept: a symbol that is
+    flooded loses its own oldest rows and nobody else's. Beyond `total_bytes`, the largest symbol loses some.
+    The tails, up to some hundred rows a symbol that are not sealed yet, come on top of these bounds.
 
     States (tickers, order books): a row older than the symbol's newest is late and dropped; one that repeats
     the newest is a duplicate and dropped. Events (trades): one with the id and timestamp of a trade that is
@@ -78,6 +82,7 @@ class RealtimeTable:
         )
         self.total_bytes = total_bytes
         self._clock = self._rings.clock
+        self._is_closed = False
         self._ttl_ms = self._rings.ttl_ms
         if kind.events:
             self.push = wraps(self.push)(trade_lane(self.push, self._rings))  # type: ignore[method-assign, assignment]
@@ -90,6 +95,20 @@ class RealtimeTable:
     @clock.setter
     def clock(self, clock: Clock) -> None:
         self._rings.set_clock(clock)
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols of which rows are held, sorted."""
+        return sorted(self._rings.by_symbol)
+
+    def __len__(self) -> int:
+        return sum(ring.rows for ring in list(self._rings.by_symbol.values()))
+
+    def __bool__(self) -> bool:
+        return True  # an empty table is a table
+
+    def __repr__(self) -> str:
+        return f"<{self.kind.name}: {len(self):,} rows of {len(self._rings.by_symbol):,} symbols>"
 
     # ---- in
 
@@ -121,20 +140,22 @@ class RealtimeTable:
 
     # ---- out
 
-    def latest(self, symbol: str, *, on_stale: OnStale = "none") -> Any:
-        """Return the newest row of a symbol; None where it is past its TTL, or `StaleDataError` by choice.
+    def latest(self, symbol: str, *, max_age: float | None = None, on_stale: OnStale = "none") -> Any:
+        """Return the newest row of a symbol; None where it is past its TTL, or older than `max_age` seconds.
 
-        The newest is the one with the latest timestamp, of equal ones the last that came.
+        `on_stale="raise"` raises `StaleDataError` in place of None. The newest is the row with the latest
+        timestamp, of equal ones the last that came.
         """
-        ring = self._rings.by_symbol.get(symbol)
+        ring = self._rings.by_symbol.get(symbol) if symbol.__class__ is str else self._ring_of(symbol)
         if ring is not None:
             packed = ring.latest
-            if TIME.unpack_from(packed)[0] > self._clock[0]() // MS_NS - self._ttl_ms:
+            age = self._ttl_ms if max_age is None else self._age(max_age)
+            if TIME.unpack_from(packed)[0] > self._clock[0]() // MS_NS - age:
                 known = ring.row
                 return known[1] if known[0] is packed else self.kind.packing.unpack(symbol, packed)
         if on_stale == "none":
             return None
-        raise self._stale(symbol, on_stale)
+        raise self._stale(symbol, max_age, on_stale)
 
     def window(
         self,
@@ -148,6 +169,7 @@ class RealtimeTable:
         One symbol gives a frame without a symbol column, empty where there are no rows; a list, or None for
         all, gives a long frame with `symbol` first, sorted by symbol.
         """
+        refuse_broken_polars()
         values, names, ends = self._gathered(symbols, seconds, rows)
         return as_frame(values) if isinstance(symbols, str) else Long(values, names, ends).frame
 
@@ -164,6 +186,7 @@ class RealtimeTable:
 
     def snapshot(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the newest live row of every symbol, or of those given, as one frame sorted by symbol."""
+        refuse_broken_polars()
         cut = self._rings.cut(self.clock())
         found = [(ring.symbol, ring.latest) for ring in self._chosen(symbols)]
         live = [(symbol, packed) for symbol, packed in found if TIME.unpack_from(packed)[0] > cut]
@@ -189,23 +212,19 @@ class RealtimeTable:
             raise InvalidInputError(f"overflow={overflow!r} is none of {', '.join(map(repr, OVERFLOWS))}")
         if callback is not None and not callable(callback):
             raise InvalidInputError(f"callback={callback!r} cannot be called")
-        made = Subscription(
-            symbols=None if symbols is None else self._names(symbols),
-            overflow=overflow,
-            buffer=_count(buffer, "buffer"),
-            patience=_seconds(patience, "patience"),
-            callback=callback,
-            leave=self.remove_listener,
-        )
-        self.add_listener(made)
-        return made
+        if self._is_closed:
+            raise StoreClosedError(f"{self.kind.name} are closed: nothing more will come")
+        names = None if symbols is None else self._names(symbols)
+        queue = Queue(names, overflow, _count(buffer, "buffer"), _seconds(patience, "patience"))
+        self.add_listener(queue)
+        return Subscription(queue, callback, self.remove_listener)
 
     def stats(self) -> dict[str, int | float | None]:
         """Return rows, symbols and bytes held, their bounds, and what became of the rows that came.
 
         `pushed` = `rows` held + `expired` (past the TTL, then or later) + `evicted` (beyond a bound) +
         `duplicates` + the `late` ones where these are dropped. `lag` is how long the newest row was on its
-        way, in seconds.
+        way, in seconds; where nothing is held, the last one that came past its TTL.
         """
         with self._rings.lock:
             rings, counts = self._rings.counted()
@@ -222,7 +241,7 @@ class RealtimeTable:
             "duplicates": counts.duplicates,
             "expired": counts.expired,
             "evicted": counts.evicted,
-            "lag": _lag(rings),
+            "lag": _lag(max(rings, key=lambda ring: ring.newest).latest if rings else self._rings.refused),
             "subscriptions": len(listeners),
             "dropped": sum(getattr(listener, "dropped", 0) for listener in listeners),
             "ttl": self.ttl,
@@ -250,14 +269,15 @@ class RealtimeTable:
                 self._rings.listeners.remove(listener)
 
     def close(self) -> None:
-        """End the subscriptions, once what waits has been consumed; raise what a callback raised last."""
+        """End the subscriptions; callbacks have a few seconds for what waits."""
+        self._is_closed = True
         with self._rings.lock:
             listeners = tuple(self._rings.listeners)
-        with ExitStack() as closing:
-            for listener in listeners:
-                if isinstance(listener, Subscription):
-                    listener.end()
-                    closing.callback(listener.close)
+        queues = [listener for listener in listeners if isinstance(listener, Queue)]
+        for queue in queues:
+            queue.end()
+        for queue in queues:
+            queue.join(CLOSE_SECONDS)
 
     # ---- reading
 
@@ -297,16 +317,26 @@ class RealtimeTable:
             {check_symbol(symbol) for symbol in ([symbols] if isinstance(symbols, str) else symbols)}
         )
 
-    def _stale(self, symbol: object, on_stale: object) -> Exception:
+    def _ring_of(self, symbol: object) -> Ring | None:
+        return self._rings.by_symbol.get(check_symbol(symbol))
+
+    def _age(self, seconds: float) -> int:
+        return min(self._ttl_ms, round(_seconds(seconds, "max_age") * 1000))
+
+    def _stale(self, symbol: str, max_age: float | None, on_stale: object) -> Exception:
         if on_stale != "raise":
             return InvalidInputError(f"on_stale={on_stale!r} is neither 'none' nor 'raise'")
-        ring = self._rings.by_symbol.get(check_symbol(symbol))
-        if ring is None:
-            return StaleDataError(f"no {self.kind.name} of {symbol} within {self.ttl:g} s")
-        age = self.clock() // MS_NS - ring.newest
-        return StaleDataError(
-            f"the latest of {symbol} in {self.kind.name} is {age / 1000:,.1f} s old, the TTL {self.ttl:g} s"
-        )
+        ring, age = self._ring_of(symbol), self.ttl if max_age is None else max_age
+        if ring is not None:
+            old = (self.clock() // MS_NS - ring.newest) / 1000
+            limit = "the TTL is" if max_age is None else "max_age is"
+            return StaleDataError(f"the latest {self._what(symbol)} is {old:,.1f} s old; {limit} {age:g} s")
+        near = difflib.get_close_matches(symbol, self.symbols, 1)
+        hint = f". Hint: did you mean {near[0]}?" if near else ""
+        return StaleDataError(f"no {self._what(symbol)} within {age:g} s{hint}")
+
+    def _what(self, symbol: str) -> str:
+        return f"{self.kind.row.__name__.lower()} of {symbol}"
 
 
 def _sorted(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
@@ -317,12 +347,11 @@ def _sorted(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
     return [whole.take(pc.sort_indices(whole.column(0)))]
 
 
-def _lag(rings: Sequence[Ring]) -> float | None:
-    """Return how long the newest row was on its way, in seconds."""
-    newest = max(rings, key=lambda ring: ring.newest, default=None)
-    if newest is None:
+def _lag(packed: bytes) -> float | None:
+    """Return how long a row was on its way, in seconds."""
+    if not packed:
         return None
-    timestamp, received = SENT_AND_RECEIVED.unpack_from(newest.latest)
+    timestamp, received = SENT_AND_RECEIVED.unpack_from(packed)
     return float(received - timestamp * MS_NS) / NS
 
 
@@ -339,8 +368,8 @@ def _items(data: object) -> Iterator[object]:
     return iter(data)
 
 
-def _seconds(value: float, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value <= 0:
+def _seconds(value: Any, what: str) -> float:
+    if not isinstance(value, Real) or value is True or not 0 < float(value) <= LONGEST_SECONDS:
         raise InvalidInputError(f"{what}={value!r} is no number of seconds above 0")
     return float(value)
 
