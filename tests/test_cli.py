@@ -809,7 +809,10 @@ def test_replay_shows_each_symbol_and_stores_nothing(cli, tmp_path):
 
 def test_replay_stores_bars_that_were_seen_from_start_to_end(cli, tmp_path):
     path = upbit_recording(tmp_path)
-    assert "2 bars stored" in cli("replay", path, "-t", "1m", "--save").stderr
+    assert (
+        "2 bars stored; 2 have closed, 1 are forming, 1 were"
+        in cli("replay", path, "-t", "1m", "--save").stderr
+    )
     frame = json.loads(cli("show", "KRW-BTC", "--json").stdout)
     assert [bar["timestamp"][14:16] for bar in frame] == ["01", "02"]
     assert {bar["volume"] for bar in frame} == {30.0}
@@ -831,11 +834,25 @@ def test_what_replay_cannot_play_leaves_nothing_behind(cli, tmp_path):
 
 
 def test_replay_keeps_its_pace_and_ends_on_ctrl_c(tmp_path):
-    process = mdstore_process(tmp_path, "replay", upbit_recording(tmp_path), "--speed", "20")
-    time.sleep(4)
+    process = mdstore_process(tmp_path, "replay", upbit_recording(tmp_path), "--speed", "2")
+    time.sleep(5)
     process.send_signal(signal.SIGINT)
     code, out, err = finished(process)
     assert code == 130
     assert "interrupted" in err
     assert "Traceback" not in err
     assert re.search(r"KRW-BTC +\d+ ", out)
+
+
+def test_replay_shows_what_it_played_of_a_recording_that_was_cut(cli, tmp_path):
+    path = upbit_recording(tmp_path)
+    path.write_bytes(path.read_bytes()[:-200])
+    done = cli("replay", path, "-t", "1m", "--save", code=1)
+    assert re.search(r"KRW-BTC +1\d\d ", done.stdout)
+    assert "damaged after line" in done.stderr
+    assert "1 bar stored" in done.stderr
+
+
+def test_replay_by_the_wrong_venue_is_no_success(cli, tmp_path):
+    path = upbit_recording(tmp_path)
+    assert "are they of binance?" in cli("replay", path, "--venue", "binance", code=1).stderr

@@ -5,6 +5,7 @@ import gc
 import math
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -635,7 +636,7 @@ def test_one_writer_and_eight_readers_see_whole_rows_in_order(clock, form):
         reader.start()
     key = 0
     end = time.monotonic() + 2
-    while time.monotonic() < end and not stop.is_set():
+    while (time.monotonic() < end or min(reads) < 5) and not stop.is_set():
         now = time.time_ns() // MS
         rows = [("A", now, float(key + n), 2.0 * (key + n), "buy", key + n) for n in range(100)]
         key += 100
@@ -650,7 +651,7 @@ def test_one_writer_and_eight_readers_see_whole_rows_in_order(clock, form):
     for reader in readers:
         reader.join()
     assert not failed, failed[0]
-    assert min(reads) > 0
+    assert min(reads) >= 5
     assert table.latest("A").id == key - 1
 
 
@@ -992,3 +993,271 @@ def test_a_forked_child_has_rings_of_its_own(python):
     """)
         == "True True None"
     )
+
+
+# ---- mended
+
+
+def test_a_callback_that_fails_at_close_keeps_no_bar_from_being_stored(tmp_path, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    clock = Clock()
+    path = tmp_path / "a.sqlite3"
+    store = mdstore.open(path, realtime=RealtimeDataCache(clock=clock))
+    store.live.build("1m", persist=True, from_start=True)
+    gate = threading.Event()
+
+    def fail(row):
+        gate.wait()
+        raise ZeroDivisionError
+
+    store.trades.subscribe(fail)
+    store.trades.push(trade())
+    clock.ms += 70_000
+    threading.Timer(0.05, gate.set).start()
+    store.close()
+    with mdstore.open(path) as again:
+        assert len(again.candles("KRW-BTC", "1m")) == 1
+
+
+def test_a_closed_store_says_so(tmp_path):
+    store = mdstore.open(tmp_path / "a.sqlite3")
+    trades = store.trades
+    store.close()
+    for use in (lambda: store.trades, lambda: store.live, lambda: store.realtime, trades.subscribe):
+        with pytest.raises(mdstore.StoreClosedError, match="closed"):
+            use()
+
+
+async def cancelled(subscription):
+    """Wait for rows that do not come, until somebody loses patience."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.02):
+            async for row in subscription:
+                raise AssertionError(row)
+
+
+def test_subscriptions_that_nobody_holds_are_let_go(cache):
+    def leave():
+        subscription = cache.trades.subscribe()
+        cache.trades.push(trade(key=2))
+        for _ in subscription:
+            break
+
+    leave()
+    asyncio.run(cancelled(cache.trades.subscribe()))
+    gc.collect()
+    cache.trades.push(trade(key=3))
+    assert cache.trades.stats()["subscriptions"] == 0
+
+
+def test_a_subscription_goes_on_after_its_task_was_cancelled(cache):
+    subscription = cache.trades.subscribe()
+    asyncio.run(cancelled(subscription))
+    for key in range(3):
+        cache.trades.push(trade(key=key))
+    assert [row.id for row in subscription.drain()] == [0, 1, 2]
+
+
+def test_in_an_event_loop_nothing_blocks(cache):
+    async def main():
+        async with cache.trades.subscribe(overflow="block", buffer=2, patience=60) as subscription:
+            for key in range(5):
+                cache.trades.push(trade(key=key))
+            return [row.id for row in subscription.drain()], subscription.dropped
+
+    began = time.monotonic()
+    assert asyncio.run(main()) == ([3, 4], 3)
+    assert time.monotonic() - began < 30
+
+
+def test_what_comes_past_its_ttl_is_not_told_and_the_bar_that_misses_it_is_partial(clock):
+    cache = RealtimeDataCache(trades={"ttl": 5}, clock=clock)
+    cache.live.build("1m", from_start=True)
+    subscription = cache.trades.subscribe()
+    clock.ms = NOW // 60_000 * 60_000 + 30_000
+    cache.trades.push(("A", clock.ms, 1.0, 1.0, "buy", 1))
+    clock.ms += 20_000
+    cache.trades.push(("A", clock.ms - 10_000, 1.0, 1.0, "buy", 2))
+    cache.trades.push(("A", clock.ms, 1.0, 1.0, "buy", 3))
+    assert [row.id for row in subscription.drain()] == [1, 3]
+    assert cache.trades.stats()["expired"] == 1 + 1
+    clock.ms += 60_000
+    assert cache.live.frame("A", "1m").is_empty()
+    assert cache.live.stats()["partial"] == 1
+
+
+def test_a_partial_live_bar_does_not_hide_a_stored_one(store):
+    minute = now_ms() // 60_000 * 60_000
+    store.realtime.clock = Clock(minute + 20_000)
+    store.write("A", "1m", [(minute, 10, 20, 5, 12, 100)])
+    store.live.build("1m")
+    store.trades.push(("A", minute + 15_000, 13.0, 0.1, "buy", 1))
+    row = store.candles("A", "1m", include_forming=True).row(-1, named=True)
+    assert (row["high"], row["volume"], row["closed"]) == (20.0, 100.0, True)
+    assert store.live.frame("A", "1m")["partial"].to_list() == [True]
+
+
+def test_a_stored_correction_is_not_hidden_by_the_bar_that_was_live(store):
+    minute = now_ms() // 60_000 * 60_000 - 120_000
+    clock = Clock(minute)
+    store.realtime.clock = clock
+    store.live.build("1m", persist=True, from_start=True)
+    store.trades.push(("A", minute, 1.0, 1.0, "buy", 1))
+    clock.ms += 63_000
+    store.live.flush()
+    store.write("A", "1m", [(minute, 1, 9, 1, 2, 77)])
+    assert store.candles("A", "1m", include_forming=True)["high"].to_list() == [9.0]
+
+
+def test_live_symbols_outside_of_the_range_give_an_empty_frame(store):
+    store.live.build("1m")
+    store.trades.push(("A", now_ms(), 1.0, 1.0, "buy", 1))
+    assert store.candles("A", "1m", end="2020-01-01", include_forming=True).is_empty()
+    assert store.candles(["A"], "1m", end="2020-01-01", include_forming=True).is_empty()
+
+
+def test_a_replay_lets_go_by_the_time_on_the_recording(store, tmp_path):
+    start = NOW // 1000 * 1000
+    lines = [
+        f'{(start + at * 1000) * MS} {{"ty":"trade","cd":"A","ttms":{start + at * 1000},"tp":1,"tv":1,"ab":"BID","sid":{at},"st":"REALTIME"}}\n'  # noqa: E501
+        for at in range(5000)
+    ]
+    path = tmp_path / "long.ws"
+    path.write_text("".join(lines))
+    store.replay(path)
+    assert len(store.trades.window("A")) == 600
+    assert len(store.trades) < 1000
+    with pytest.raises(InvalidInputError, match="clear"):
+        store.replay(path)
+    store.realtime.clear()
+    assert store.trades.push(("A", now_ms(), 1.0, 1.0, "buy", 1)) == 1
+    store.realtime.clear()
+    (tmp_path / "broken.ws").write_text(f'{start * MS} {{"ty":"trade"}}\n')
+    with pytest.raises(mdstore.FileFormatError):
+        store.replay(tmp_path / "broken.ws")
+    assert store.trades.push(("A", now_ms(), 1.0, 1.0, "buy", 1)) == 1
+
+
+def test_clear_closes_no_bar_by_the_clock_it_goes_back_to(store):
+    store.realtime.clock = Clock(NOW)
+    store.live.build("1m", persist=True, from_start=True)
+    store.trades.push(("A", NOW, 1.0, 1.0, "buy", 1))
+    store.realtime.clear()
+    store.live.flush()
+    assert store.series().is_empty()
+
+
+@pytest.mark.parametrize("form", ["row", "list", "batch"])
+def test_an_interrupt_leaves_no_sum_wrong(python, form):
+    assert (
+        python(f"""
+        import signal, time, polars as pl
+        from mdstore.realtime.kinds import TRADES
+        from mdstore.realtime.table import RealtimeTable
+
+        now = 1_700_000_000_000
+        bounds = dict(rows=3000, bytes=150_000, total_bytes=400_000)
+        table = RealtimeTable(TRADES, clock=lambda: now * 10**6, **bounds)
+        names = ("symbol", "timestamp", "price", "size", "side", "id")
+
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGALRM, interrupt)
+        key = hits = 0
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            signal.setitimer(signal.ITIMER_REAL, 0.0007)
+            try:
+                while True:
+                    rows = [("S%d" % (n % 5), now, 1.0, 1.0, "buy", key + n) for n in range(200)]
+                    key += 200
+                    if {form!r} == "row":
+                        for row in rows: table.push(row)
+                    elif {form!r} == "list":
+                        table.push(rows)
+                    else:
+                        table.push(pl.DataFrame(rows, schema=names, orient="row"))
+            except BaseException:  # Polars makes other errors of an interrupt
+                hits += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for symbol in table.symbols:
+                ring = table._rings.by_symbol[symbol]
+                assert ring.state.rows == sum(len(b.times) for b in ring.state.sealed)
+                assert ring.state.size == sum(b.size for b in ring.state.sealed)
+                assert ring.tail is ring.state.tail
+                window = table.window(symbol)
+                assert window["id"].is_unique().all()
+                assert table.latest(symbol).id == window["id"][-1]
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert table._rings.lock.acquire(timeout=1)
+        table._rings.lock.release()
+        table.stats()
+        held = sum(ring.state.size for ring in table._rings.by_symbol.values())
+        assert table._rings._sealed_bytes == held <= 400_000
+        print(hits > 20)
+    """)
+        == "True"
+    )
+
+
+def test_a_frame_larger_than_the_bounds_leaves_its_end(clock):
+    table = RealtimeTable(TRADES, bytes=100_000, clock=clock)
+    rows = [trade(at // 10, key=at) for at in range(8192)]
+    assert table.push(pl.DataFrame(rows, schema=NAMES, orient="row")) == 8192
+    held = ids(table.window("KRW-BTC"))
+    assert held == list(range(8192 - len(held), 8192))
+    assert 500 < len(held) < 2100
+
+
+def test_the_latest_may_be_asked_not_to_be_old(cache, clock):
+    cache.trades.push(trade())
+    clock.ms += 2000
+    assert cache.trades.latest("KRW-BTC", max_age=2.5).id == 1
+    assert cache.trades.latest("KRW-BTC", max_age=2) is None
+    with pytest.raises(StaleDataError, match=r"2\.0 s old; max_age is 1 s"):
+        cache.trades.latest("KRW-BTC", max_age=1, on_stale="raise")
+    with pytest.raises(StaleDataError, match="did you mean KRW-BTC"):
+        cache.trades.latest("KRW-BTK", on_stale="raise")
+    with pytest.raises(InvalidInputError, match="symbol"):
+        cache.trades.latest(["KRW-BTC"])
+    assert repr(cache.trades) == "<trades: 1 rows of 1 symbols>"
+    assert (len(cache.trades), cache.trades.symbols) == (1, ["KRW-BTC"])
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        ({"symbol": "A", "timestamp": NOW, "amount": 1.0}, "is it size"),
+        ({"symbol": "A", "datetime": NOW}, "is it timestamp"),
+        (["KRW-BTC", NOW, 1.0, 1.0], "a list is a batch"),
+    ],
+)
+def test_names_of_other_tools_are_answered_with_ours(cache, data, word):
+    with pytest.raises(InvalidInputError, match=word):
+        cache.trades.push(data)
+
+
+def test_sides_may_be_shouted(cache):
+    rows = [("A", NOW, 1.0, 1.0, "BUY", 1), ("A", NOW, 1.0, 1.0, "Sell", 2)]
+    cache.trades.push(rows[:1])
+    cache.trades.push(pl.DataFrame(rows, schema=NAMES, orient="row"))
+    assert cache.trades.window("A")["side"].to_list() == ["buy", "sell"]
+
+
+@pytest.mark.parametrize("rows", ['{"type":"trade"}', {"type": "trade"}, None, [5], [("A", NOW)]])
+def test_what_is_no_row_of_a_feed_is_refused(cache, rows):
+    with pytest.raises(InvalidInputError):
+        cache.push(rows)
+
+
+def test_rows_of_a_feed_go_where_they_belong(cache, clock):
+    cache.live.build("1m", from_start=True)
+    cache.push(Trade("A", NOW, 1.0, 1.0))
+    cache.push([
+        Ticker("A", NOW, 1.0),
+        Depth("A", NOW, [1.0], [1.0], [2.0], [1.0]),
+        mdstore.Kline("B", "1m", NOW // 60_000 * 60_000, 1.0, 1.0, 1.0, 1.0, 1.0, closed=False),
+    ])  # fmt: skip
+    assert [len(table) for table in cache.tables.values()] == [1, 1, 1]
+    assert cache.live.frame(None, "1m")["symbol"].to_list() == ["A", "B"]

@@ -199,7 +199,7 @@ class Sink:
         self.taken = {"tickers": [], "orderbooks": [], "trades": [], "klines": []}
         for kind in ("tickers", "orderbooks", "trades"):
             setattr(self, kind, SimpleNamespace(push=self._taker(kind)))
-        self.live = SimpleNamespace(update=self._taker("klines"))
+        self.live = SimpleNamespace(update=self._taker("klines"), connected=lambda: None)
         self.times = []
 
     def _taker(self, kind):
@@ -351,7 +351,7 @@ def test_what_cannot_be_played(tmp_path):
         replay(broken, Sink())
 
 
-def test_what_the_sink_raises_is_passed_on(tmp_path):
+def test_what_the_sink_refuses_is_said_with_file_and_message(tmp_path):
     path = recording(tmp_path, '1723161253937085768 {"ty":"ticker","cd":"X","tms":1,"tp":1}')
     sink = Sink()
 
@@ -359,5 +359,5 @@ def test_what_the_sink_raises_is_passed_on(tmp_path):
         raise InvalidInputError("no more")
 
     sink.tickers = SimpleNamespace(push=refuse)
-    with pytest.raises(InvalidInputError, match=r"^no more$"):
+    with pytest.raises(FileFormatError, match=r"some\.recording: message 1, .*: no more$"):
         replay(path, sink)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from mdstore.cli.grid import Column, print_grid
 from mdstore.cli.progress import WorkProgress
 from mdstore.cli.tables import count, records, room
+from mdstore.errors import FileFormatError, MarketDataError
 from mdstore.feeds.replay import Replayed, replay
 from mdstore.plot import digits
 from mdstore.realtime.cache import RealtimeDataCache
@@ -28,10 +29,11 @@ TABLES: tuple[tuple[str, type], ...] = (("trades", Trade), ("books", Depth), ("t
 
 
 class Playing:
-    """One playing into a cache. Ctrl-C ends it where it is, and what was played is shown."""
+    """One playing into a cache. Ctrl-C or a broken line ends it, and what was played is shown."""
 
     def __init__(self, cache: RealtimeDataCache, remarks: Console) -> None:
         self.interrupted = False
+        self.error: MarketDataError | None = None
         self._cache = cache
         self._remarks = remarks
         self._counts: Counter[tuple[str, type]] = Counter()
@@ -50,6 +52,10 @@ class Playing:
                 )
             except KeyboardInterrupt:
                 self.interrupted = True
+            except FileFormatError as error:
+                if self._cache.is_empty:
+                    raise
+                self.error = error
         self._symbols = self._seen()
         self._stats = self._cache.stats()
 
@@ -73,20 +79,32 @@ class Playing:
             print_grid(out, [_column(self._symbols[name]) for name in self._symbols.columns], room(out))
         if self.interrupted:
             remarks.print("interrupted: this is what was played until then")
-        if self._result is not None:
-            result = self._result
-            span = f"{result.seconds:,.1f} s of {result.venue}"
+        for remark in self._remarks_on(saved=saved):
+            remarks.print(remark, highlight=False)
+
+    def _remarks_on(self, *, saved: bool) -> Iterator[str]:
+        result = self._result
+        if result is not None:
             none = f", {result.skipped:,} of them without a row" if result.skipped else ""
-            remarks.print(f"{count(result.messages, 'message')}{none}: {span}", highlight=False)
+            yield f"{count(result.messages, 'message')}{none}: {result.seconds:,.1f} s of {result.venue}"
+            if result.waiting:
+                yield (
+                    f"no order books of {', '.join(result.waiting)}: their diffs wait for a snapshot. "
+                    "Hint: give the recording of REST answers, too"
+                )
         for name in self._cache.tables:
             stats = self._stats[name]
             if stats["late"] or stats["duplicates"]:
-                remarks.print(
-                    f"{name}: {stats['late']:,} late, {stats['duplicates']:,} repeated", highlight=False
-                )
-        if saved:
-            landed = self._cache.live.stats()["landed"]
-            remarks.print(f"{count(int(landed or 0), 'bar')} stored", highlight=False)
+                yield f"{name}: {stats['late']:,} late, {stats['duplicates']:,} repeated"
+        live = self._cache.live.stats()
+        if live["series"]:
+            stored = (
+                f"{count(int(live['landed'] or 0), 'bar')} stored" if saved else "no bar stored (--save does)"
+            )
+            yield (
+                f"{stored}; {live['closed']} have closed, {live['forming']} are forming, "
+                f"{live['partial']} were not seen from start to end"
+            )
 
     def _seen(self) -> pl.DataFrame:
         """Return each symbol as it stands at the end of the recording."""

@@ -80,9 +80,9 @@ class WorkProgress:
         self._task = self._bar.add_task(doing, total=None, count="")
 
     def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done."""
-        count = f"{done:,} of {total:,} {self._things}"
-        self._bar.update(self._task, completed=done, total=total, count=count)
+        """Show that `done` of `total` are done; 0 is an unknown number."""
+        count = f"{done:,} of {total:,} {self._things}" if total else f"{done:,} {self._things}"
+        self._bar.update(self._task, completed=done, total=total or None, count=count)
 
     def __enter__(self) -> Self:
         """Start drawing."""

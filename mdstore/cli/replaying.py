@@ -64,6 +64,9 @@ def replay(
     and --save, bars that were seen from their start are stored once they
     have closed.
 
+    A line is `nanoseconds JSON`, `seconds: JSON`, or, for an answer to a
+    request, `URL -> seconds: JSON`; Upbit's and Binance's messages.
+
     For example:
 
       mdstore replay upbit.ws.gz
@@ -87,6 +90,8 @@ def replay(
         print(json_text(playing.record(saved=save)))
     else:
         playing.print(to_stdout(), to_stderr(), saved=save)
+    if playing.error is not None:
+        raise playing.error
     if playing.interrupted:
         raise typer.Exit(INTERRUPTED)
 

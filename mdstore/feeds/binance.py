@@ -79,13 +79,13 @@ class BinanceFeed:
 
         Where it is not, the answer was too old for the diffs that wait: `needs_snapshot` still names it.
         """
-        return self._snapshot(self._fields(decode(message, self._venue), "depth"), received, symbol)
+        return self._snapshot(self._fields_of(decode(message, self._venue), "depth"), received, symbol)
 
     def needs_snapshot(self) -> list[str]:
         """Return the symbols whose book waits for a snapshot, in the order their diffs first came."""
         return [symbol for symbol, book in self._books.items() if not book.synced]
 
-    def _fields(self, data: Any, kind: str) -> Fields:
+    def _fields_of(self, data: Any, kind: str) -> Fields:
         if not isinstance(data, Mapping):
             raise InvalidInputError(f"{self._venue} {kind}: {data!r:.80} is no object")
         return Fields(data, self._venue, kind)
@@ -96,12 +96,12 @@ class BinanceFeed:
         if not isinstance(data, Mapping):
             return []
         if PARTIAL.search(stream):
-            return self._partial(self._fields(data, "partial depth"), received, symbol or "")
+            return self._partial(self._fields_of(data, "partial depth"), received, symbol or "")
         if "lastUpdateId" in data and "e" not in data:
-            return self._snapshot(self._fields(data, "depth"), received, symbol)
+            return self._snapshot(self._fields_of(data, "depth"), received, symbol)
         kind = str(data.get("e", "bookTicker" if {"u", "b", "B", "a", "A"} <= data.keys() else ""))
         reader = self._readers.get(kind)
-        return [] if reader is None else reader(self._fields(data, kind), received)
+        return [] if reader is None else reader(self._fields_of(data, kind), received)
 
     # --- books ---------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
@@ -42,6 +42,9 @@ class Candles(Protocol):
 
     def update(self, kline: Kline, /) -> object:
         """Take the state of a bar."""
+
+    def connected(self) -> object:
+        """Know that from now on every trade comes."""
 
 
 class Sink(Protocol):
@@ -82,7 +85,8 @@ class RecordingClock:
 class Replayed:
     """What was played: counts of messages and rows, and the first and last time of receipt (nanoseconds).
 
-    `skipped` counts the messages that gave no row: no market data, or diffs that waited for a snapshot.
+    `skipped` counts the messages that gave no row: no market data, or diffs that waited for a snapshot, as
+    those of the symbols in `waiting` still do.
     """
 
     venue: str
@@ -94,6 +98,7 @@ class Replayed:
     skipped: int
     first: int
     last: int
+    waiting: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -117,21 +122,33 @@ def replay(
     at the recording's end afterwards. `venue` is "upbit", "binance" or "binance-futures", told by the
     messages where it is not given. `speed` is None for as fast as possible, 1.0 for the pace of the
     recording, 10 for ten times that. `progress` is called with the number of messages done, now and then and
-    at the end. Raises `FileFormatError` for recordings that cannot be read or hold nothing,
-    `InvalidInputError` for a speed that is none or an unknown venue, and whatever the sink raises.
+    at the end. Raises `FileFormatError` for recordings that cannot be read or hold nothing, and for a message
+    whose rows break a rule; `InvalidInputError` for a speed that is none or an unknown venue.
     """
-    files = [paths] if isinstance(paths, str | PathLike) else list(paths)
-    if speed is not None and not 0 < speed < math.inf:
+    files = [paths] if isinstance(paths, str | PathLike) else _files(paths)
+    if speed is not None and (
+        not isinstance(speed, int | float) or speed is True or not 0 < speed < math.inf
+    ):
         raise InvalidInputError(f"speed: {speed!r} is neither None nor a number above 0")
     if not files:
         raise InvalidInputError("paths: give at least one recording")
     venue = recording.venue(*files) if venue is None else venue
-    rows = _reader(venue)
+    rows, waiting = _reader(venue)
     pace = None if speed is None else _Pace(speed, sleep, timer)
     play = _Play(sink, rows, ", ".join(Path(file).name for file in files), progress)
     with closing(recording.messages(*files)) as found:
         play.run(found, pace)
-    return play.replayed(venue)
+    return play.replayed(venue, tuple(waiting()))
+
+
+def _files(paths: object) -> list[str | PathLike[str]]:
+    files: list[Any] = (
+        list(paths) if isinstance(paths, Iterable) and not isinstance(paths, bytes) else [paths]
+    )
+    wrong = [file for file in files if not isinstance(file, str | PathLike)]
+    if wrong:
+        raise InvalidInputError(f"paths: {wrong[0]!r} is no path of a recording")
+    return files
 
 
 class _Pace:
@@ -187,10 +204,14 @@ class _Play:
                 self._progress(self._done)
         self._progress(self._done)
 
-    def replayed(self, venue: str) -> Replayed:
+    def replayed(self, venue: str, waiting: tuple[str, ...]) -> Replayed:
         """Return the counts."""
         if self._clock is None:
             raise FileFormatError(f"{self._names}: there is no message in it")
+        if self._done == self._skipped and not waiting:
+            raise FileFormatError(
+                f"{self._names}: none of {self._done:,} messages gave a row. Hint: are they of {venue}?"
+            )
         return Replayed(
             venue=venue,
             messages=self._done,
@@ -201,6 +222,7 @@ class _Play:
             skipped=self._skipped,
             first=self._first,
             last=self._clock.now,
+            waiting=waiting,
         )
 
     def _advance(self, message: Message, pace: _Pace | None) -> bool:
@@ -208,6 +230,7 @@ class _Play:
         if self._clock is None:
             self._first = message.received
             self._clock = self._sink.clock = RecordingClock(message.received)
+            self._sink.live.connected()
         gap = max(0, message.received - self._clock.now)
         slept = pace is not None and pace.wait(gap)
         self._clock.now += gap
@@ -216,24 +239,28 @@ class _Play:
     def _play(self, message: Message) -> None:
         try:
             events = self._rows(message)
+            for event in events:
+                self._takers[type(event)](event)
+                self._counts[type(event)] += 1
         except InvalidInputError as error:
             raise FileFormatError(
                 f"{self._names}: message {self._done + 1}, received at {message.received}: {error}"
             ) from error
         self._skipped += not events
-        for event in events:
-            self._takers[type(event)](event)
-            self._counts[type(event)] += 1
 
 
-def _reader(venue: str) -> Reader:
+def _reader(venue: str) -> tuple[Reader, Callable[[], Sequence[str]]]:
+    """Return what reads a message, and what says which books still wait for a snapshot."""
     if venue == "upbit":
         upbit = UpbitFeed()
-        return lambda message: upbit.rows(message.text, message.received)
+        return lambda message: upbit.rows(message.text, message.received), tuple
     if venue not in ("binance", "binance-futures"):
         raise InvalidInputError(f"venue: {venue!r} is none of 'upbit', 'binance', 'binance-futures'")
     binance = BinanceFeed("spot" if venue == "binance" else "futures")
-    return lambda message: binance.rows(message.text, message.received, symbol=_symbol(message, binance))
+    return (
+        lambda message: binance.rows(message.text, message.received, symbol=_symbol(message, binance)),
+        binance.needs_snapshot,
+    )
 
 
 def _symbol(message: Message, feed: BinanceFeed) -> str | None:

@@ -30,6 +30,9 @@ SPANS = 8
 """A tail that spans this part of the TTL is sealed, so that what goes with it went late by no more."""
 
 
+RECKONING = 64
+
+
 class Listener(Protocol):
     """What is told of every row that is kept, in the thread of the feed, with the lock held."""
 
@@ -54,7 +57,7 @@ class Rings:
         self._total = total
         self._symbols = symbols
         self._longest = max(1, min(MANY_ROWS, rows, fitting))
-        self._sealed_bytes = 0
+        self._sealed_bytes = self._changes = 0
         self._next_sweep = NEVER
         self._gone = Counts()
         self.refused = b""
@@ -248,8 +251,13 @@ class Rings:
 
     def _keep_within(self) -> None:
         """Let the largest symbol lose its oldest rows while all together are too much."""
-        if self._sealed_bytes <= self._total:
+        self._changes += 1
+        if self._sealed_bytes <= self._total and self._changes % RECKONING:
             return
+        self._reckon()
+
+    def _reckon(self) -> None:
+        """Add the sum up anew, which an interrupted push may have left off, and keep to the bound."""
         self._sealed_bytes = sum(ring.state.size for ring in self.by_symbol.values())
         while self._sealed_bytes > self._total:
             largest = max(self.by_symbol.values(), key=lambda ring: ring.state.size)
@@ -264,8 +272,7 @@ class Rings:
             ring.expire(cut)
             if not ring.rows:
                 self._gone += self.by_symbol.pop(symbol).counts
-        # Added up anew: an interrupted push may have left the sum a little off.
-        self._sealed_bytes = sum(ring.state.size for ring in self.by_symbol.values())
+        self._reckon()
         self._next_sweep = now + self.ttl_ms * MS_NS // SPANS
 
 
