@@ -207,8 +207,10 @@ def _side(column: pl.Series, _now: int) -> tuple[pl.Series, pl.Series | None]:
         return pl.repeat(SIDE_CODES[None], len(column), dtype=pl.Int64, eager=True), None
     if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
         raise InvalidInputError("side is 'buy', 'sell' or null")
-    names = column.cast(pl.String).str.to_lowercase()
-    buys, sells = names == SIDES[0], names == SIDES[1]
+    buys, sells = column == SIDES[0], column == SIDES[1]
+    if not (buys | sells).all():
+        names = column.cast(pl.String).str.to_lowercase()
+        buys, sells = names == SIDES[0], names == SIDES[1]
     codes = sells.cast(pl.Int64).fill_null(SIDE_CODES[None])
     return codes, None if (buys | sells).all() else ~(buys | sells).fill_null(value=True)
 

@@ -211,28 +211,24 @@ class Words:
 
     def sides(self, place: int, nulls: bool) -> pa.Array:
         """Return the low bytes of words as the side of the taker, `NO_SIDE` as null."""
-        codes = self._bytes(place, 0, pa.int8())
+        values = pa.py_buffer(self.columns[place].tobytes()[::WORD])
+        codes = pa.Array.from_buffers(pa.int8(), self.rows, [None, values])
         if nulls:
             import pyarrow.compute as pc  # noqa: PLC0415 - see `floats`
 
             codes = _masked(codes, pc.less(codes, pa.scalar(NO_SIDE, pa.int8())))
-        return pa.DictionaryArray.from_arrays(codes, SIDE_TEXTS)
+        return pa.DictionaryArray.from_arrays(codes, SIDE_TEXTS, safe=False)
 
     def snapshots(self, place: int) -> pa.Array:
         """Return the second bytes of words as truths."""
-        flags = self._bytes(place, 1, pa.uint8())
-        if not any(flags.buffers()[1].to_pybytes()):
-            return pa.Array.from_buffers(
-                pa.bool_(), self.rows, [None, pa.py_buffer(bytes(self.rows // 8 + 1))]
-            )
-        return flags.cast(pa.bool_())
+        flags = self.columns[place].tobytes()[1::WORD]
+        if 1 not in flags:
+            none = pa.py_buffer(bytes(self.rows // 8 + 1))
+            return pa.Array.from_buffers(pa.bool_(), self.rows, [None, none])
+        return pa.Array.from_buffers(pa.uint8(), self.rows, [None, pa.py_buffer(flags)]).cast(pa.bool_())
 
     def _array(self, kind: pa.DataType, place: int) -> pa.Array:
         values = pa.py_buffer(self.columns[place].tobytes())
-        return pa.Array.from_buffers(kind, self.rows, [None, values])
-
-    def _bytes(self, place: int, byte: int, kind: pa.DataType) -> pa.Array:
-        values = pa.py_buffer(self.columns[place].tobytes()[byte::WORD])
         return pa.Array.from_buffers(kind, self.rows, [None, values])
 
 

@@ -159,7 +159,7 @@ class Ring:
     assigned without one in between.
     """
 
-    __slots__ = ("counts", "latest", "limit", "newest", "row", "state", "symbol", "tail", "top")
+    __slots__ = ("counts", "latest", "limit", "newest", "row", "stale_at", "state", "symbol", "tail", "top")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
@@ -171,6 +171,8 @@ class Ring:
         """The highest id among the trades of that timestamp."""
         self.limit = NEVER
         """From this timestamp on a row is looked at more closely, see `Rings`."""
+        self.stale_at = NEVER
+        """Until this time (ns) no row that is newer than those held is past its TTL."""
         self.latest = b""
         """The row of the latest timestamp, packed."""
         self.row: tuple[bytes, Any] = NO_ROW

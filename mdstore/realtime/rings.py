@@ -52,7 +52,7 @@ class Rings:
         fitting = max(1, size // (SPANS * kind.packing.size))
         self.limits = Limits(rows, size, min(kind.batch_rows, rows, fitting))
         self.by_symbol: dict[str, Ring] = {}
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # whose release tells a thread that has not got it, see `lane`
         self.listeners: list[Listener] = []
         self._total = total
         self._symbols = symbols
@@ -196,11 +196,8 @@ class Rings:
     # ---- those who are told
 
     def tell(self, ring: Ring) -> None:
-        """Tell of the latest row, which the lane has taken; it does not look at the TTL."""
-        if TIME.unpack_from(ring.latest)[0] > self.cut(self.clock[0]()):
-            self._tell(self.kind.packing.unpack(ring.symbol, ring.latest))
-        else:
-            self._missed(ring.symbol, ring.latest)
+        """Tell of the latest row, which the lane has taken."""
+        self._tell(self.kind.packing.unpack(ring.symbol, ring.latest))
 
     def _tell(self, row: Any) -> None:
         ended = [listener for listener in self.listeners if listener.offer(row) is False]
@@ -241,6 +238,7 @@ class Rings:
         else:
             ring.trim(self.cut(now))
         ring.limit = min(now // MS_NS + FUTURE_MS, ring.newest + max(1, self.ttl_ms // SPANS))
+        ring.stale_at = (ring.newest + self.ttl_ms) * MS_NS
         if now >= self._next_sweep:
             self.sweep(now)
 
