@@ -263,6 +263,13 @@ def test_what_is_missing_is_null(cache):
     cache.trades.push(("A", NOW, 1.0, 1.0))
     assert cache.trades.window("A").row(0)[3:5] == (None, None)
     assert cache.trades.latest("A")[4:6] == (None, None)
+    frame = pl.DataFrame({"symbol": ["F"] * 70, "timestamp": range(NOW - 70, NOW), "price": 1.0, "size": 2.0})
+    assert cache.trades.push(frame) == 70
+    assert cache.trades.window("F").row(-1)[1:6] == (1.0, 2.0, None, None, False)
+    assert cache.trades.latest("F") == Trade("F", NOW - 1, 1.0, 2.0, received=NOW * MS)
+    assert cache.tickers.push(frame.select("symbol", "timestamp", "price", high=pl.lit(3))) == 70
+    assert cache.tickers.latest("F") == Ticker("F", NOW - 1, 1.0, high=3.0, received=NOW * MS)
+    assert cache.tickers.window("F")["open"].null_count() == 70
     cache.orderbooks.push(("A", NOW, [], [], [1.5], [2.0]))
     assert cache.orderbooks.latest("A")[2:8] == ((), (), (1.5,), (2.0,), None, None)
     assert cache.orderbooks.window("A")["bid_prices"].to_list() == [[]]

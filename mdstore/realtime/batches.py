@@ -87,13 +87,16 @@ def groups_of(kind: Kind, frame: pl.DataFrame, now: int) -> Iterator[Group]:
     typed, nulls = _typed(kind, frame, now)
     if typed.is_empty():
         return
-    codes = typed["symbol"].cast(pl.Categorical).to_physical().cast(pl.Int64)
+    codes = typed["symbol"].to_physical().cast(pl.Int64)
     if codes.min() != codes.max():
         # The place of a row is part of what is sorted by: rows of one symbol stay in their order.
         order = (codes * len(codes) + pl.int_range(len(codes), eager=True)).arg_sort()
         typed, codes = typed[order], codes.gather(order)
     starts = (codes != codes.shift(1)).fill_null(value=True).arg_true()
     names = typed["symbol"].gather(starts).to_list()
+    wrong = [name for name in names if not _can_be_symbol(name)]
+    if wrong:
+        _refuse(kind, frame, frame["symbol"].cast(pl.String).is_in(wrong), now)
     unordered = _unordered(typed, codes, starts)
     words = _words(kind, typed)
     ends = [*starts.to_list()[1:], len(codes)]
@@ -119,23 +122,38 @@ def _table(data: object) -> pl.DataFrame | None:
 
 
 def _typed(kind: Kind, frame: pl.DataFrame, now: int) -> tuple[pl.DataFrame, bool]:
-    """Return the columns as they are packed, and whether any holds a null; every row was checked."""
-    absent = pl.repeat(None, len(frame), dtype=pl.Null, eager=True)
-    wrong = pl.repeat(value=False, n=len(frame), eager=True)
+    """Return the columns as they are packed, and whether any holds a null; every value was checked."""
+    wrong: pl.Series | None = None
     columns: dict[str, pl.Series] = {}
+    nulls = False
     for name in kind.row._fields:
-        given = frame[name] if name in frame.columns else absent
+        if name not in frame.columns:
+            value, dtype = _absent(name, now)
+            columns[name] = pl.repeat(value, len(frame), dtype=dtype, eager=True)
+            nulls = nulls or name not in ("snapshot", "received")
+            continue
+        given = frame[name]
         try:
             columns[name], bad = READ.get(name, _optional)(given, now)
         except (InvalidInputError, pl.exceptions.PolarsError) as error:
             raise broken(kind.row, 0, name, given.dtype, str(error)) from error
+        nulls = nulls or bool(given.null_count()) or (given.dtype.is_float() and bool(given.is_nan().any()))
         if bad is not None:
-            wrong |= bad
-    if wrong.any():
+            wrong = bad if wrong is None else wrong | bad
+    if wrong is not None and wrong.any():
         _refuse(kind, frame, wrong, now)
-    flags = columns.pop("snapshot").cast(pl.Int64) * SNAPSHOT
-    columns["flags"] = flags + columns.pop("side") if "side" in columns else flags
-    return pl.DataFrame(columns), any(_has_nulls(*one) for one in columns.items())
+    snapshot = columns.pop("snapshot")
+    flags = columns.pop("side", pl.Series([0], dtype=pl.Int64))
+    if "snapshot" in frame.columns:
+        flags = snapshot.cast(pl.Int64) * SNAPSHOT + flags
+    columns["flags"] = flags if len(flags) == len(frame) else flags.new_from_index(0, len(frame))
+    return pl.DataFrame(columns), nulls
+
+
+def _absent(name: str, now: int) -> tuple[float, type[pl.DataType]]:
+    """Return what stands in a packed row for a field that was not given."""
+    known = {"side": SIDE_CODES[None], "id": NO_ID, "snapshot": 0, "received": now}
+    return (known[name], pl.Int64) if name in known else (nan, pl.Float64)
 
 
 def _refuse(kind: Kind, frame: pl.DataFrame, wrong: pl.Series, now: int) -> None:
@@ -146,21 +164,13 @@ def _refuse(kind: Kind, frame: pl.DataFrame, wrong: pl.Series, now: int) -> None
     raise InvalidInputError(f"row {at} of the {kind.name} breaks a rule: {frame.row(at, named=True)}")
 
 
-def _has_nulls(name: str, column: pl.Series) -> bool:
-    if name == "id":
-        return bool((column == NO_ID).any())
-    if name == "flags":
-        return bool(((column & 3) == SIDE_CODES[None]).any())
-    return column.dtype == pl.Float64 and bool(column.is_nan().any())
-
-
 # ---- a column each: its values as they are packed, and where they are wrong
 
 
 def _symbol(column: pl.Series, _now: int) -> tuple[pl.Series, pl.Series | None]:
+    """Read names; whether they can be symbols is asked of each once, in `groups_of`."""
     names = column.cast(pl.Categorical)
-    wrong = [name for name in names.unique() if not _can_be_symbol(name)]
-    return names.alias("symbol"), names.cast(pl.String).is_in(wrong, nulls_equal=True) if wrong else None
+    return names.alias("symbol"), names.is_null() if names.null_count() else None
 
 
 def _can_be_symbol(name: object) -> bool:
