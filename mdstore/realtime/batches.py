@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isfinite, nan
 from typing import Any, Literal
 
@@ -87,20 +89,18 @@ def groups_of(kind: Kind, frame: pl.DataFrame, now: int) -> Iterator[Group]:
     typed, nulls = _typed(kind, frame, now)
     if typed.is_empty():
         return
-    codes = typed["symbol"].to_physical().cast(pl.Int64)
-    if codes.min() != codes.max():
-        # The place of a row is part of what is sorted by: rows of one symbol stay in their order.
-        order = (codes * len(codes) + pl.int_range(len(codes), eager=True)).arg_sort()
-        typed, codes = typed[order], codes.gather(order)
-    starts = (codes != codes.shift(1)).fill_null(value=True).arg_true()
-    names = typed["symbol"].gather(starts).to_list()
+    rows = pl.DataFrame({"code": typed["symbol"].to_physical()}).with_row_index("row")
+    places = rows.group_by("code", maintain_order=True).agg("row")["row"]
+    names = typed["symbol"].gather(places.list.first()).to_list()
     wrong = [name for name in names if not _can_be_symbol(name)]
     if wrong:
         _refuse(kind, frame, frame["symbol"].cast(pl.String).is_in(wrong), now)
-    unordered = _unordered(typed, codes, starts)
+    if len(places) > 1:
+        typed = typed[places.explode(empty_as_null=False)]
+    ends = [0, *places.list.len().cum_sum()]
+    unordered = _unordered(typed, ends)
     words = _words(kind, typed)
-    ends = [*starts.to_list()[1:], len(codes)]
-    for at, (symbol, start, end) in enumerate(zip(names, starts.to_list(), ends, strict=True)):
+    for at, (symbol, (start, end)) in enumerate(zip(names, pairwise(ends), strict=True)):
         yield Group(symbol, [column[start:end] for column in words], at not in unordered, nulls)
 
 
@@ -270,16 +270,15 @@ READ: dict[str, Callable[[pl.Series, int], tuple[pl.Series, pl.Series | None]]] 
 # ---- packing
 
 
-def _unordered(typed: pl.DataFrame, codes: pl.Series, starts: pl.Series) -> set[int]:
+def _unordered(typed: pl.DataFrame, ends: Sequence[int]) -> set[int]:
     """Return the groups, by number, that are not in order, or may repeat a row."""
     times = typed["timestamp"]
     bad = times <= times.shift(1)
     if "id" in typed.columns:
         ids = typed["id"]
         bad &= (times < times.shift(1)) | (ids <= ids.shift(1))
-    bad &= codes == codes.shift(1)
-    places = bad.fill_null(value=False).arg_true()
-    return set((starts.search_sorted(places, side="right") - 1).to_list()) if len(places) else set()
+    firsts = set(ends)
+    return {bisect_right(ends, at) - 1 for at in bad.fill_null(value=False).arg_true() if at not in firsts}
 
 
 def _words(kind: Kind, typed: pl.DataFrame) -> list[memoryview[Any]]:
