@@ -31,7 +31,7 @@ RATE = 100_000
 BURST_SECONDS = 0.001
 LISTEN_SECONDS = 10.0
 PACE = 50e-6
-EDGES = tuple(0.25 * 2**power for power in range(13))  # microseconds
+EDGES = tuple(0.25 * 2**power for power in range(12))  # microseconds
 NS = 1_000_000_000
 
 
