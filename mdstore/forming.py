@@ -50,7 +50,7 @@ def _live(live: LiveCandles, request: Request) -> pl.DataFrame:
     """
     symbols = request.symbols if request.is_long or request.symbols is None else request.symbols[0]
     name = str(request.timeframe)
-    bars = live.frame(symbols, name)
+    bars = live.frame(symbols, name).filter(~(pl.col("closed") & pl.col("partial")))
     names = bars["symbol"].to_list() if request.is_long else [str(symbols)] * len(bars)
     waiting = live.waiting(sorted(set(names)), name)
     keys = zip(names, bars["timestamp"].dt.epoch("ms"), strict=True)

@@ -880,3 +880,64 @@ def test_a_clock_that_fails_does_not_end_the_landing(landing, clock):
     clock.at(T0 + MINUTE + GRACE_MS)
     live.flush()
     assert len(sink.sorted()) == 1
+
+
+def test_a_series_is_whole_from_when_it_was_built_and_connected(landing, clock):
+    sink = Sink()
+    live = LiveCandles(clock=clock, land=sink)
+    live.connected()
+    clock.at(T0 + 30_000)
+    live.build("1m", persist=True)
+    play(live, clock, [trade(35), trade(70), trade(130)])
+    live.gap()
+    clock.at(T0 + 160_000)
+    live.offer(trade(129))  # was still in a queue
+    clock.at(T0 + 190_000)
+    live.connected()
+    play(live, clock, [trade(195), trade(250), trade(310)])
+    clock.at(T0 + 303_000)
+    live.flush()
+    assert [row[0] for row in sink.sorted()] == [T0 + MINUTE, T0 + 4 * MINUTE]
+    live.close()
+
+
+def test_a_reconnect_without_a_gap_is_one(landing, clock):
+    sink = Sink()
+    live = landing(sink, from_start=False)
+    live.connected()
+    play(live, clock, [trade(10), trade(70), trade(130)])
+    clock.at(T0 + 630_000)
+    live.connected()
+    play(live, clock, [trade(640), trade(670), trade(730)])
+    clock.at(T0 + 723_000)
+    live.flush()
+    assert [row[0] for row in sink.sorted()] == [T0, T0 + MINUTE, T0 + 11 * MINUTE]
+
+
+def test_a_late_trade_does_not_bring_back_a_bar_that_was_withdrawn(landing, clock):
+    live = landing(Sink(always=OSError("disk full")))
+    play(live, clock, [trade(10), trade(30)])
+    clock.at(T0 + 65_000)
+    live.tick()
+    live.gap(SYMBOL)
+    live.offer(trade(20))
+    assert live.stats()["pending"] == 0
+
+
+def test_a_trade_that_came_too_late_spoils_its_own_bar_only(live, clock):
+    live.build("1m", from_start=True)
+    play(live, clock, [trade(0), trade(61)])
+    live.missed(SYMBOL, T0 - 7_200_000)
+    assert live.frame(SYMBOL, "1m")["partial"].to_list() == [False, False]
+    live.missed(SYMBOL, T0 + 70_000)
+    assert live.frame(SYMBOL, "1m")["partial"].to_list() == [False, True]
+
+
+def test_a_gap_knows_when_something_was_heard_last(live, clock):
+    clock.at(T0 + 10_000)
+    live.build("1m")
+    live.offer(trade(10))
+    clock.at(T0 + 70_000)
+    live.tick()
+    assert live.bars(SYMBOL, "1m") == []
+    assert live.gap() == [(SYMBOL, "1m", T0, T0 + 2 * MINUTE)]

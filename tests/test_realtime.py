@@ -1279,3 +1279,40 @@ def test_rows_of_a_feed_go_where_they_belong(cache, clock):
     ])  # fmt: skip
     assert [len(table) for table in cache.tables.values()] == [1, 1, 1]
     assert cache.live.frame(None, "1m")["symbol"].to_list() == ["A", "B"]
+
+
+def test_a_closed_bar_that_is_not_whole_is_not_shown_as_closed(store):
+    minute = now_ms() // 60_000 * 60_000 - 600_000
+    clock = Clock(minute)
+    store.realtime.clock = clock
+    store.live.build("1m", from_start=True)
+    for at in (10, 70, 130):
+        clock.ms = minute + at * 1000
+        store.trades.push(("A", clock.ms, 1.0, 1.0, "buy", at))
+    store.live.gap("A", since=minute + 75_000)
+    frame = store.candles("A", "1m", include_forming=True)
+    assert frame["closed"].to_list() == [True, False]
+
+
+def test_two_callbacks_may_close_each_other(cache):
+    ready, made = threading.Event(), []
+
+    def close_other(which):
+        ready.wait()
+        made[which].close()
+
+    made.append(cache.trades.subscribe(lambda _: close_other(1)))
+    made.append(cache.trades.subscribe(lambda _: close_other(0)))
+    cache.trades.push(trade())
+    ready.set()
+    end = time.monotonic() + 20
+    while any(one._queue.worker.is_alive() for one in made) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not any(one._queue.worker.is_alive() for one in made)
+
+
+def test_a_clock_that_is_set_back_is_gone_by(cache, clock):
+    cache.trades.push(trade())
+    cache.clock = Clock(NOW - 3_000_000)
+    with pytest.raises(ValidationError, match="future"):
+        cache.trades.push(trade(50, key=2))

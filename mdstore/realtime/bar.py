@@ -139,9 +139,9 @@ class BarSeries:
     @property
     def last(self) -> int:
         """The time (ms) of the last trade, or when the last kline came."""
-        if self.by_klines:
+        if self.by_klines or not self.open:
             return self.heard
-        return max((bar.last for bars in (self.open, self.closed) for bar in bars[-1:]), default=0)
+        return max(self.heard, self.open[-1].last)
 
     def forming(self) -> Kline | None:
         """Return the newest open bar, None where there is none."""
@@ -209,10 +209,17 @@ class BarSeries:
         self._whole_from = None
         self._refresh()
 
-    def whole_after(self, moment: int) -> None:
-        """Believe that every bar is seen from its start that starts at a moment (ms) or later."""
-        if self._whole_from is None:
-            self._whole_from = self._timeframe.next(moment - 1)
+    def connect(self, moment: int) -> None:
+        """Believe that bars are seen from their start that start at a moment (ms) or later, and no other."""
+        self._mark_partial()
+        self._whole_from = self._timeframe.next(moment - 1)
+        self._refresh()
+
+    def missed(self, timestamp: int) -> None:
+        """Take the bar of a trade that came too late to be a part of it for partial."""
+        bar = None if self.by_klines else self._find(timestamp)
+        if bar is not None:
+            bar.partial = True
 
     def _place_new(self, timestamp: int, price: float, size: float) -> None:
         """Put a trade where no bar is open."""
@@ -230,7 +237,8 @@ class BarSeries:
             self._counts.too_late += 1
             return
         self._counts.amended += 1
-        self._out(self, bar)
+        if not bar.partial:
+            self._out(self, bar)
 
     def _is_between(self, start: int) -> bool:
         """Tell whether a bar that is not there was known to have no trade: kept ones are on both sides."""
@@ -261,6 +269,8 @@ class BarSeries:
 
     def _close(self, bar: Bar) -> None:
         self.open.remove(bar)
+        if not self.by_klines:
+            self.heard = max(self.heard, bar.last)
         self._closed_until = max(self._closed_until, bar.end)
         if bar.partial or not isfinite(bar.volume):  # sizes of 1e308 can add up to no number
             self._counts.partial += 1

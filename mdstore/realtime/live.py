@@ -108,7 +108,7 @@ class LiveCandles:
         with self._lock:
             if self._is_closed:
                 raise StoreClosedError("these live candles are closed: build before close()")
-            self._asked.add(wanted, names, persist, from_start)
+            self._asked.add(wanted, names, (persist, from_start, self.clock() // NS_PER_MS))
             self._routes.clear()
             for series in self._series.values():
                 series.persist, _ = self._asked.terms(series.symbol, series.name)
@@ -160,14 +160,21 @@ class LiveCandles:
     def connected(self, symbols: str | Sequence[str] | None = None) -> None:
         """Say that from now on every trade is seen (None: of all symbols), for a feed to call when it is up.
 
-        Without it, a symbol counts as seen from its first trade on, and its first bar is lost.
+        Without it, a symbol counts as seen from its first trade on, and its first bar is lost. What was open
+        before is partial then: name the symbols where several feeds come and go.
         """
         names, now = symbol_list(symbols), self.clock() // NS_PER_MS
         with self._lock:
             self._connected = {None: now} if names is None else self._connected | dict.fromkeys(names, now)
             for series in self._series.values():
                 if names is None or series.symbol in names:
-                    series.whole_after(now)
+                    series.connect(now)
+
+    def missed(self, trade_of: str, timestamp: int) -> None:
+        """Say that a trade (ms) came too late to be taken: bars that would hold it are not whole."""
+        with self._lock:
+            for series in self._routes.get(trade_of, ()):
+                series.missed(timestamp)
 
     def gap(
         self, symbols: str | Sequence[str] | None = None, *, since: Moment | None = None
@@ -183,14 +190,15 @@ class LiveCandles:
         moment = None if since is None else to_ms(since, "since")
         with self._lock:
             found = [one for one in self._series.values() if names is None or one.symbol in names]
-            heard = max((one.last for one in found), default=0)
-            lost = min(heard if moment is None else moment, self.clock() // NS_PER_MS)
+            now = self.clock() // NS_PER_MS
+            heard = max((one.last for one in found), default=0) or now
+            lost = min(heard if moment is None else moment, now)
             self._connected = {} if names is None else self._connected | dict.fromkeys(names, None)
             holes = []
             for series in found:
                 series.gap(lost)
                 bar = Timeframe.parse(series.name)
-                start, end = bar.floor(lost), bar.next(max(lost, self.clock() // NS_PER_MS))
+                start, end = bar.floor(lost), bar.next(now)
                 if self._lander is not None:
                     self._lander.withdraw((series.symbol, series.name), start)
                 holes.append((series.symbol, series.name, start, end))
@@ -323,7 +331,8 @@ class LiveCandles:
             if from_start:
                 series.whole()
             elif connected is not None:
-                series.whole_after(connected)
+                # Trades from before it was built were not seen by it.
+                series.connect(max(connected, self._asked.since(*key)))
         return series
 
     def _out(self, series: BarSeries, bar: Bar) -> None:
@@ -344,32 +353,43 @@ class LiveCandles:
         return [bars[start] for start in sorted(bars)]
 
 
+Terms = tuple[bool, bool, int]
+"""Whether to store bars, whether to believe that the first is whole, and since when (ms) they are built."""
+
+
 class _Asked:
-    """What `build` was asked for: by timeframe and symbol (None: all), whether to persist and to believe."""
+    """What `build` was asked for, by timeframe and symbol (None: all)."""
 
     def __init__(self) -> None:
-        self._terms: dict[Timeframe, dict[str | None, tuple[bool, bool]]] = {}
+        self._terms: dict[Timeframe, dict[str | None, Terms]] = {}
 
-    def add(
-        self, timeframes: list[Timeframe], symbols: tuple[str, ...] | None, persist: bool, from_start: bool
-    ) -> None:
+    def add(self, timeframes: list[Timeframe], symbols: tuple[str, ...] | None, asked: Terms) -> None:
+        persist, from_start, now = asked
         for timeframe in timeframes:
             terms = self._terms.setdefault(timeframe, {})
             for symbol in symbols or (None,):
-                terms[symbol] = (persist or terms.get(symbol, (False, False))[0], from_start)
+                before = terms.get(symbol, (False, False, now))
+                terms[symbol] = (persist or before[0], from_start, before[2])
 
     def timeframes(self, symbol: str) -> list[Timeframe]:
         return [timeframe for timeframe, terms in self._terms.items() if symbol in terms or None in terms]
 
     def terms(self, symbol: str, timeframe: str) -> tuple[bool, bool]:
         """Return whether bars of a series are stored, and whether its first one is whole."""
-        terms = self._terms.get(Timeframe.parse(timeframe), {})
-        own = [terms[key] for key in (symbol, None) if key in terms]
-        return any(persist for persist, _ in own), any(from_start for _, from_start in own)
+        own = self._own(symbol, timeframe)
+        return any(persist for persist, _, _ in own), any(from_start for _, from_start, _ in own)
+
+    def since(self, symbol: str, timeframe: str) -> int:
+        """Return since when (ms) a series is built."""
+        return min((since for _, _, since in self._own(symbol, timeframe)), default=0)
 
     def forget_starts(self) -> None:
         for terms in self._terms.values():
-            terms.update({symbol: (persist, False) for symbol, (persist, _) in terms.items()})
+            terms.update({symbol: (persist, False, since) for symbol, (persist, _, since) in terms.items()})
+
+    def _own(self, symbol: str, timeframe: str) -> list[Terms]:
+        terms = self._terms.get(Timeframe.parse(timeframe), {})
+        return [terms[key] for key in (symbol, None) if key in terms]
 
 
 def _timeframes(timeframes: str | Sequence[str]) -> list[Timeframe]:

@@ -26,7 +26,7 @@ class Owner:
         self._land = land
         self._clock = time.time_ns if clock is time.time else lambda: int(clock() * NS)
         self._process = os.getpid()
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}
         self._cache = given
         self._is_closed = False
         if given is not None:
@@ -55,14 +55,14 @@ class Owner:
         # Imported when it is wanted: a first read does not wait for it.
         from mdstore.realtime.cache import RealtimeDataCache  # noqa: PLC0415
 
-        inherited = None
-        if self._process != os.getpid():
+        process = os.getpid()
+        # A lock for each process: that of the parent may be held for ever in a forked child.
+        with self._locks.setdefault(process, threading.Lock()):
+            if self._cache is not None and self._process == process:
+                return self._cache
             # Forked: the threads that feed and store are the parent's, and so is what they hold.
-            self._lock, self._process = threading.Lock(), os.getpid()
-            inherited, self._cache = self._cache, None
-        with self._lock:
-            if self._cache is None:
-                made = RealtimeDataCache(clock=self._clock) if inherited is None else inherited.fresh()
-                made.live.land_in(self._land)
-                self._cache = made
-            return self._cache
+            made = RealtimeDataCache(clock=self._clock) if self._cache is None else self._cache.fresh()
+            made.live.land_in(self._land)
+            self._cache = made
+            self._process = process
+            return made

@@ -72,6 +72,8 @@ class Rings:
         with self.lock:
             self.clock[0] = clock
             self._next_sweep = NEVER
+            for ring in self.by_symbol.values():
+                ring.limit = ring.stale_at = NEVER
 
     def clear(self) -> None:
         """Forget all rows and counts."""
@@ -205,12 +207,12 @@ class Rings:
             self.listeners.remove(listener)
 
     def _missed(self, symbol: str, packed: bytes) -> None:
-        """Say that a trade came too late to be part of anything; those of a snapshot were seen before."""
+        """Say that a trade came too late to be told; those of a snapshot were told before."""
         if self.kind.events and not packed[SNAPSHOT_BYTE]:
             for listener in self.listeners:
-                gap = getattr(listener, "gap", None)
-                if gap is not None:
-                    gap(symbol)
+                missed = getattr(listener, "missed", None)
+                if missed is not None:
+                    missed(symbol, TIME.unpack_from(packed)[0])
 
     def wait(self) -> None:
         """Wait for those who asked for it, after a push; without the lock."""

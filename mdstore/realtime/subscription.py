@@ -22,6 +22,10 @@ TURN_ROWS = 256
 """After so many rows without a pause an async consumer lets other tasks have a turn."""
 
 
+class _Worker(threading.Thread):
+    """A thread that calls a callback."""
+
+
 class Queue:
     """The rows that wait for one consumer; the table holds it, and only as long as there is a consumer."""
 
@@ -125,9 +129,11 @@ class Queue:
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the callback has had what waits, for at most `timeout` seconds."""
+        if isinstance(threading.current_thread(), _Worker):
+            return  # two that close each other would wait for ever
         worker = self.worker
         deadline = None if timeout is None else time.monotonic() + timeout
-        while worker is not None and worker.is_alive() and worker is not threading.current_thread():
+        while worker is not None and worker.is_alive():
             if deadline is not None and time.monotonic() >= deadline:
                 return
             worker.join(WAKE_SECONDS)
@@ -153,7 +159,7 @@ class Queue:
 
 
 class Subscription:
-    """Rows that were kept from the moment of subscribing on, in the order in which they came.
+    """Rows that were kept from the moment of subscribing on, as they came; those of a frame symbol by symbol.
 
     Made by `subscribe`. Up to `buffer` rows wait for the consumer; how it goes on from there is its choice:
     "drop" lets the oldest go and counts them in `dropped`; "latest" keeps only the newest of each symbol all
@@ -176,7 +182,7 @@ class Subscription:
         self._turn = 0
         self._is_left = False
         if callback is not None:
-            queue.worker = threading.Thread(
+            queue.worker = _Worker(
                 target=self._run, args=(callback,), name="mdstore-subscription", daemon=True
             )
             queue.worker.start()

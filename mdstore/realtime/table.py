@@ -212,8 +212,6 @@ class RealtimeTable:
             raise InvalidInputError(f"overflow={overflow!r} is none of {', '.join(map(repr, OVERFLOWS))}")
         if callback is not None and not callable(callback):
             raise InvalidInputError(f"callback={callback!r} cannot be called")
-        if self._is_closed:
-            raise StoreClosedError(f"{self.kind.name} are closed: nothing more will come")
         names = None if symbols is None else self._names(symbols)
         queue = Queue(names, overflow, _count(buffer, "buffer"), _seconds(patience, "patience"))
         self.add_listener(queue)
@@ -260,6 +258,8 @@ class RealtimeTable:
     def add_listener(self, listener: Listener) -> None:
         """Tell a listener of every row that is kept from now on."""
         with self._rings.lock:
+            if self._is_closed:
+                raise StoreClosedError(f"{self.kind.name} are closed: nothing more will come")
             self._rings.listeners.append(listener)
 
     def remove_listener(self, listener: Listener) -> None:
@@ -270,8 +270,8 @@ class RealtimeTable:
 
     def close(self) -> None:
         """End the subscriptions; callbacks have a few seconds for what waits."""
-        self._is_closed = True
         with self._rings.lock:
+            self._is_closed = True
             listeners = tuple(self._rings.listeners)
         queues = [listener for listener in listeners if isinstance(listener, Queue)]
         for queue in queues:
