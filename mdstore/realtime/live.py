@@ -73,7 +73,7 @@ class LiveCandles:
     ) -> None:
         if not isfinite(grace) or grace < 0:
             raise InvalidInputError(f"grace={grace!r}: give a number of seconds, zero or more")
-        self.clock = clock
+        self._clock = clock
         self._grace = int(grace * NS_PER_SECOND)
         self._lander = None if land is None else Lander(land, self.tick)
         self._join = join
@@ -86,6 +86,17 @@ class LiveCandles:
         """Since when (ms) every trade is seen, of a symbol or (None) of all."""
         self._due = FOREVER
         self._is_closed = self._is_flushed = False
+
+    @property
+    def clock(self) -> Callable[[], int]:
+        """What tells the time, in nanoseconds since 1970; a replay sets its own."""
+        return self._clock
+
+    @clock.setter
+    def clock(self, clock: Callable[[], int]) -> None:
+        with self._lock:
+            self._clock = clock
+            self._asked.forget_times()  # they are of the other clock, and before whatever comes
 
     def build(
         self,
@@ -136,10 +147,10 @@ class LiveCandles:
                 bar = series.bar
                 if bar.start <= timestamp < bar.end:
                     bar.add(timestamp, price, size)
-                    if series.due and self.clock() >= series.due:
-                        series.close_due(self.clock(), keep=1)
+                    if series.due and self._clock() >= series.due:
+                        series.close_due(self._clock(), keep=1)
                 else:
-                    series.place(timestamp, price, size, self.clock())
+                    series.place(timestamp, price, size, self._clock())
                     self._due = min(self._due, series.next_due)
 
     def update(self, kline: Kline) -> None:
@@ -386,6 +397,10 @@ class _Asked:
     def forget_starts(self) -> None:
         for terms in self._terms.values():
             terms.update({symbol: (persist, False, since) for symbol, (persist, _, since) in terms.items()})
+
+    def forget_times(self) -> None:
+        for terms in self._terms.values():
+            terms.update({symbol: (persist, start, 0) for symbol, (persist, start, _) in terms.items()})
 
     def _own(self, symbol: str, timeframe: str) -> list[Terms]:
         terms = self._terms.get(Timeframe.parse(timeframe), {})
