@@ -10,8 +10,8 @@ The rules by which a bar is closed, `grace` being the seconds for which late tra
   are dropped. A kline that says `closed` always counts.
 - A closed bar that changes is amended: it is stored again. The last three of each series can be.
 - A bar that was not seen from its start, or in which a `gap` fell, is partial: it is shown until its end and
-  its grace have passed, and then dropped. A kline makes it whole. What a bar starts after counts as seen from
-  its start: the first trade of its symbol, or the moment at which a feed said that it is `connected`.
+  its grace have passed, and then dropped. A kline makes it whole. Seen from its start is a bar that starts
+  after the first trade of its symbol, or no earlier than a feed said that it is `connected`.
 """
 
 from __future__ import annotations

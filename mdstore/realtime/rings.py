@@ -28,9 +28,8 @@ MANY_ROWS = 4_096
 """No batch is longer: batches go as a whole."""
 SPANS = 8
 """A tail that spans this part of the TTL is sealed, so that what goes with it went late by no more."""
-
-
 RECKONING = 64
+"""After so many changes the bytes are added up anew, see `_reckon`."""
 
 
 class Listener(Protocol):
