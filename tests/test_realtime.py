@@ -1316,3 +1316,25 @@ def test_a_clock_that_is_set_back_is_gone_by(cache, clock):
     cache.clock = Clock(NOW - 3_000_000)
     with pytest.raises(ValidationError, match="future"):
         cache.trades.push(trade(50, key=2))
+
+
+def test_a_trade_that_was_an_hour_on_its_way_is_not_taken_either_way(cache, clock):
+    subscription = cache.trades.subscribe()
+    cache.trades.push(trade())
+    clock.ms += 3_600_000
+    late = trade(30_000, key=2)
+    assert [cache.trades.push(late), cache.trades.push([late])] == [0, 0]
+    assert [row.id for row in subscription.drain()] == [1]
+    assert cache.trades.stats()["expired"] == 3
+
+
+def test_a_row_that_comes_between_a_look_and_the_wait_wakes_the_task(cache):
+    subscription = cache.trades.subscribe()
+
+    async def main():
+        assert subscription._queue.take() is None
+        cache.trades.push(trade())
+        await asyncio.wait_for(subscription._queue.arrival(), 10)
+
+    asyncio.run(main())
+    assert [row.id for row in subscription.drain()] == [1]
