@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from operator import index
 from pathlib import Path
 
+from mdstore.candles.coverage import STATED, Reason
 from mdstore.candles.reader import Request
+from mdstore.candles.writer import Claim
 from mdstore.errors import InvalidInputError
 from mdstore.schema import CANDLE_COLUMNS
 from mdstore.timeframe import Timeframe
@@ -15,11 +17,13 @@ from mdstore.timestamps import Moment, to_ms
 from mdstore.validation import OnInvalid, check_symbol
 
 __all__ = [
-    "DEFAULT_FILE", "byte_count", "file_path", "invalid_rule", "request_of", "symbol_list", "time_range",
+    "DEFAULT_FILE", "byte_count", "claim_of", "file_path", "invalid_rule", "request_of", "source_name",
+    "symbol_list", "time_range",
 ]  # fmt: skip
 
 DEFAULT_FILE = "market_data.sqlite3"
 FOREVER = 2**63 - 1
+LONGEST_SOURCE = 500
 ON_INVALID = ("raise", "quarantine", "drop")
 LONG = ("symbol", *CANDLE_COLUMNS)
 
@@ -32,6 +36,7 @@ def request_of(
     end: Moment | None = None,
     limit: int | None = None,
     columns: Sequence[str] | None = None,
+    as_of: Moment | None = None,
 ) -> Request:
     """Return what the arguments of `MarketDataStore.candles` ask for.
 
@@ -48,6 +53,7 @@ def request_of(
         first,
         last,
         None if limit is None else bar_limit(limit),
+        None if as_of is None else to_ms(as_of, "as_of"),
     )
 
 
@@ -70,6 +76,43 @@ def time_range(start: Moment | None, end: Moment | None) -> tuple[int, int]:
     first = -FOREVER if start is None else to_ms(start, "start")
     last = FOREVER if end is None else to_ms(end, "end")
     return first, last
+
+
+def claim_of(
+    source: str | None,
+    covers: tuple[Moment | None, Moment | None] | None,
+    absent: Reason | None,
+    series: tuple[str, str] | None = None,
+) -> Claim:
+    """Return what is said of the data of a write; an end of `covers` that is None is open."""
+    where = source_name(source)
+    if covers is None:
+        if absent is not None:
+            raise InvalidInputError(
+                f"absent={absent!r} is why bars are absent in a range: name it, covers=(start, end)"
+            )
+        return Claim(where)
+    if not isinstance(covers, tuple | list) or len(covers) != 2:  # noqa: PLR2004 - a start and an end
+        raise InvalidInputError(f"covers={covers!r}: give the range that was asked for, (start, end)")
+    start, end = time_range(*covers)
+    if start >= end:
+        raise InvalidInputError(f"the range {covers!r} is empty: its end is not after its start")
+    if absent is not None and absent not in STATED:
+        raise InvalidInputError(
+            f"{absent!r} is no reason why bars are absent: give {', '.join(map(repr, STATED))} or None"
+        )
+    return Claim(where, (start, end), absent or "unknown", series)
+
+
+def source_name(source: str | None) -> str:
+    """Return where data is from; the empty text for None."""
+    if source is None:
+        return ""
+    if not isinstance(source, str) or not source.isprintable() or not 0 < len(source) <= LONGEST_SOURCE:
+        raise InvalidInputError(
+            f"source={source!r}: say where the data is from in 1 to {LONGEST_SOURCE} printable characters"
+        )
+    return source
 
 
 def symbol_list(symbols: str | Sequence[str] | None) -> tuple[str, ...] | None:

@@ -21,7 +21,7 @@ __all__ = ["CHUNK", "frames"]
 CHUNK = 50_000
 """Rows taken at a time: big enough to be quick, small enough that a billion rows fit in little memory."""
 
-CLOSED = "closed"
+CLOSED, FILLED = "closed", "filled"
 _END = object()
 ACCEPTED = (
     "a Polars, pandas or Arrow table, a dict of columns, a row or rows as dicts or as tuples "
@@ -37,7 +37,7 @@ def frames(data: object, columns: Sequence[str], timeframe: str | None = None) -
     """
     symbols: set[object] = set()
     for frame in _tables(data, columns):
-        _refuse_open(frame)
+        _refuse_made(frame)
         named = _named(frame, columns)
         if timeframe is not None:
             _refuse_other(frame, timeframe)
@@ -48,13 +48,14 @@ def frames(data: object, columns: Sequence[str], timeframe: str | None = None) -
             yield named.slice(offset, CHUNK)
 
 
-def _refuse_open(frame: pl.DataFrame) -> None:
-    """Refuse bars that say of themselves that they have not ended, as derived ones do."""
-    if CLOSED in frame.columns and frame[CLOSED].dtype == pl.Boolean and not frame[CLOSED].all():
-        raise InvalidInputError(
-            f"{len(frame) - frame[CLOSED].sum()} of the rows are bars that have not ended (closed is False). "
-            "Hint: write frame.filter('closed')"
-        )
+def _refuse_made(frame: pl.DataFrame) -> None:
+    """Refuse bars that say of themselves that they have not ended, or that they fill a hole."""
+    for name, made, which in ((CLOSED, False, "have not ended"), (FILLED, True, "fill holes")):
+        if name in frame.columns and frame[name].dtype == pl.Boolean and (frame[name] == made).any():
+            raise InvalidInputError(
+                f"{(frame[name] == made).sum()} of the rows are bars that {which} ({name} is {made}). "
+                f"Hint: write frame.filter({'~' if made else ''}pl.col('{name}'))"
+            )
 
 
 def _refuse_other(frame: pl.DataFrame, timeframe: str) -> None:

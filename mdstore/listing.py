@@ -1,10 +1,11 @@
-"""What is stored and what was set aside, as frames."""
+"""What is stored, what was set aside, where bars came from and how they changed, as frames."""
 
 from __future__ import annotations
 
 import polars as pl
 
 from mdstore.candles.repository import CandleRepository
+from mdstore.schema import VALUES
 
 __all__ = ["Listing"]
 
@@ -17,6 +18,17 @@ STORED = tuple(name for name in SERIES if name != "bytes")
 QUARANTINE = {
     "id": pl.Int64, "quarantined_at": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "row": pl.Int64,
     "column": pl.String, "rule": pl.String, "value": pl.String, "record": pl.String,
+}  # fmt: skip
+
+
+PROVENANCE = {
+    "symbol": pl.Categorical, "timeframe": pl.String, "start": pl.Int64, "end": pl.Int64,
+    "source": pl.String, "arrived_first": pl.Int64, "arrived_last": pl.Int64,
+}  # fmt: skip
+REVISIONS = {
+    "symbol": pl.Categorical, "timeframe": pl.String, "timestamp": pl.Int64, "changed_at": pl.Int64,
+    **dict.fromkeys(VALUES, pl.Float64), **{f"new_{name}": pl.Float64 for name in VALUES},
+    "source": pl.String,
 }  # fmt: skip
 
 
@@ -45,3 +57,22 @@ class Listing:
         """Return the rows that were set aside, oldest first."""
         frame = pl.DataFrame(self._candles.quarantine(), schema=QUARANTINE, orient="row")
         return frame.with_columns(pl.col("quarantined_at").cast(TIME))
+
+    def provenance(self, symbol: str | None, timeframe: str | None) -> pl.DataFrame:
+        """Return where bars came from; intervals behind each other from one source are one."""
+        rows = self._candles.ledger.provenance(symbol, timeframe)
+        frame = pl.DataFrame(rows, PROVENANCE, orient="row")
+        arrived = pl.col("arrived_first", "arrived_last")
+        return frame.with_columns(
+            pl.col("start", "end").cast(TIME),
+            pl.when(pl.col("source") != "").then("source"),
+            pl.when(arrived > 0).then(arrived).cast(TIME),
+        )
+
+    def revisions(self, symbol: str | None, timeframe: str | None, start: int, end: int) -> pl.DataFrame:
+        """Return the changes of bars that had ended."""
+        rows = self._candles.ledger.revisions(symbol, timeframe, start, end)
+        frame = pl.DataFrame(rows, REVISIONS, orient="row")
+        return frame.with_columns(
+            pl.col("timestamp", "changed_at").cast(TIME), pl.when(pl.col("source") != "").then("source")
+        )

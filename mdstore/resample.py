@@ -22,7 +22,7 @@ from mdstore.errors import InvalidInputError, TimeframeError
 from mdstore.schema import VALUES
 from mdstore.timeframe import DAY, SECOND, Timeframe
 
-__all__ = ["reach", "resample", "symbol_ends"]
+__all__ = ["bar_starts", "reach", "resample", "symbol_ends"]
 
 UNBOUNDED = 2**63 - 1
 FAR = 2**62  # a time beyond all others, with room for an offset
@@ -105,6 +105,15 @@ def reach(target: Timeframe, start: int, end: int, tz: str | None = None) -> tup
     """
     first = _first_from(target, start, tz)
     return first, max(first, _first_from(target, end, tz))
+
+
+def bar_starts(target: Timeframe, tz: str | None, start: int, end: int) -> pl.Series:
+    """Return the starts of the `target` bars in `[start, end)`, ascending; all in ms, within 1700 to 2262."""
+    if start >= end:
+        return pl.Series([], dtype=pl.Int64)
+    grid = _grid(target, tz, start, end)
+    starts = pl.select(grid.start(pl.int_range(grid.width))).to_series()
+    return starts.filter((starts >= start) & (starts < end))
 
 
 def _first_from(target: Timeframe, moment: int, tz: str | None) -> int:

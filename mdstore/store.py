@@ -19,15 +19,18 @@ import pyarrow as pa
 from mdstore.arguments import (
     DEFAULT_FILE,
     byte_count,
+    claim_of,
     file_path,
     invalid_rule,
     request_of,
     time_range,
 )
-from mdstore.candles.answer import Answer
+from mdstore.candles.coverage import Reason
 from mdstore.candles.repository import CandleRepository, Explanation
 from mdstore.candles.writer import WriteResult
+from mdstore.continuity import Continuity
 from mdstore.errors import InvalidInputError, QueryError
+from mdstore.fill import Fill, check_fill
 from mdstore.forks import refuse_broken_polars, watch_forks
 from mdstore.frames import frames
 from mdstore.listing import Listing
@@ -89,7 +92,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     )
 
 
-class MarketDataStore:
+class MarketDataStore(Continuity):
     """Candles in one SQLite file, in and out as Polars frames; made by `mdstore.open`.
 
     Times in are datetimes (aware, or naive = UTC), dates, ISO 8601 texts or numbers (see `timestamps`); times
@@ -201,6 +204,9 @@ class MarketDataStore:
         unit: Unit | None = None,
         align: Align | None = None,
         on_invalid: OnInvalid = "raise",
+        source: str | None = None,
+        covers: tuple[Moment | None, Moment | None] | None = None,
+        absent: Reason | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> WriteResult:
         """Store candles of one series, in one transaction: all of them or, on any error, none.
@@ -217,11 +223,17 @@ class MarketDataStore:
         and the others are stored, with `"drop"` it is only counted. `progress` is called with the number of
         rows taken so far.
 
+        `source` says where the data is from: an exchange, a file, a function. `covers=(start, end)` states
+        that the source was asked for this range and `data` is all there is in it: bars that are absent need
+        not be asked for again. Why they are absent is not guessed: `absent="no_trade"` (or another reason,
+        see `gaps`) says so. Only bars that have ended are covered. What is stored there already stays.
+
         Raises `InvalidInputError` (and its kinds), `StoreBusyError` or `StoreFileError`.
         """
         key = (check_symbol(symbol), Timeframe.parse(timeframe))
+        claim = claim_of(source, covers, absent, (key[0], str(key[1])))
         chunks = self._checked(frames(data, CANDLE_COLUMNS), key, unit, align)
-        return self._candles.write(chunks, invalid_rule(on_invalid), progress)
+        return self._candles.write(chunks, claim, invalid_rule(on_invalid), progress)
 
     def write_many(
         self,
@@ -231,21 +243,26 @@ class MarketDataStore:
         unit: Unit | None = None,
         align: Align | None = None,
         on_invalid: OnInvalid = "raise",
+        source: str | None = None,
+        covers: tuple[Moment | None, Moment | None] | None = None,
+        absent: Reason | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> WriteResult:
         """Store candles of several series, in one transaction.
 
         As `write`, with a `symbol` and a `timeframe` column in `data`, in whatever order of rows; with
         `timeframe=` all rows are of that one. Tuples are `(symbol, timeframe, timestamp, open, ...)`, or
-        `(symbol, timestamp, open, ...)` with `timeframe=`.
+        `(symbol, timestamp, open, ...)` with `timeframe=`. `covers` is of each series that has a row.
         """
+        claim = claim_of(source, covers, absent)
         if timeframe is None:
             long = frames(data, ("symbol", "timeframe", *CANDLE_COLUMNS))
         else:
             bar = str(Timeframe.parse(timeframe))
             name = pl.lit(bar).alias("timeframe")
             long = (frame.with_columns(name) for frame in frames(data, ("symbol", *CANDLE_COLUMNS), bar))
-        return self._candles.write(self._checked(long, None, unit, align), invalid_rule(on_invalid), progress)
+        chunks = self._checked(long, None, unit, align)
+        return self._candles.write(chunks, claim, invalid_rule(on_invalid), progress)
 
     def candles(
         self,
@@ -258,6 +275,8 @@ class MarketDataStore:
         columns: Sequence[str] | None = None,
         derive_from: str | Timeframe | None = None,
         tz: str | None = None,
+        fill: Fill | None = None,
+        as_of: Moment | None = None,
         include_forming: bool = False,
     ) -> pl.DataFrame:
         """Return candles as a Polars frame, ascending and all of one snapshot.
@@ -275,25 +294,38 @@ class MarketDataStore:
         `include_forming` adds what is in `live`: bars that are forming, and closed ones that are not stored
         yet, with a column `closed` at the end.
 
+        `fill` makes the grid regular: bars that are not stored are added as `"flat"` ones at the last close,
+        without volume, or as `"null"`, with a column `filled` at the end; bars of closed sessions are not
+        (see `set_calendar`). It reaches from `start` to `end`, or from the first to the last bar. They are
+        never stored.
+
+        `as_of` gives the candles as they were known at that time: without what came later, and what closed
+        bars were before they changed. A bar that was forming then is absent, once it has changed.
+
         Raises `NoSuchSeriesError` for a series that is not stored, `InvalidInputError` and its kinds.
         """
         refuse_broken_polars()
         if include_forming:
-            if derive_from is not None or tz is not None:
+            if any(value is not None for value in (derive_from, tz, fill, as_of)):
                 raise InvalidInputError(
-                    "include_forming= is for stored bars. Hint: store.live.build(...) makes any timeframe"
+                    "include_forming= is for stored bars as they are now, without derive_from=, tz=, fill= "
+                    "and as_of=. Hint: store.live.build(...) makes any timeframe"
                 )
             return self._with_forming(symbols, timeframe, start, end, limit, columns)
-        if derive_from is None and tz is None:
-            return self._read(symbols, timeframe, start, end, limit, columns).frame()
-        from mdstore.derived import derived
-
-        if derive_from is None:
-            raise InvalidInputError(
-                "tz= is for derived bars: name the stored timeframe, e.g. derive_from='1m'"
+        if derive_from is None and tz is None and fill is None:
+            request = request_of(
+                symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of
             )
-        request = request_of(symbols, timeframe, start=start, end=end, limit=limit)
-        return derived(self._candles, request, Timeframe.parse(derive_from), tz, columns)
+            return self._candles.read(request).frame()
+        source = self._derived_by(derive_from, tz)
+        request = request_of(symbols, timeframe, start=start, end=end, limit=limit, as_of=as_of)
+        if fill is None and source is not None:
+            from mdstore.derived import derived
+
+            return derived(self._candles, request, *source, columns)
+        from mdstore.gridded import gridded
+
+        return gridded(self._candles, request, check_fill(fill), source, columns, now=self._now())
 
     def resample(
         self,
@@ -328,12 +360,16 @@ class MarketDataStore:
         end: Moment | None = None,
         limit: int | None = None,
         columns: Sequence[str] | None = None,
+        as_of: Moment | None = None,
     ) -> pa.Table:
         """Return candles as an Arrow table; arguments and order as in `candles`.
 
         The schema is `schema.CANDLE`, or `schema.LONG_CANDLE` for several symbols.
         """
-        return self._read(symbols, timeframe, start, end, limit, columns).table()
+        request = request_of(
+            symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of
+        )
+        return self._candles.read(request).table()
 
     def scan(
         self,
@@ -344,6 +380,7 @@ class MarketDataStore:
         end: Moment | None = None,
         limit: int | None = None,
         columns: Sequence[str] | None = None,
+        as_of: Moment | None = None,
     ) -> pl.LazyFrame:
         """Return candles as a LazyFrame; arguments and order as in `candles`.
 
@@ -355,7 +392,9 @@ class MarketDataStore:
         from mdstore.lazy import lazy_frame
 
         refuse_broken_polars()
-        request = request_of(symbols, timeframe, start=start, end=end, limit=limit, columns=columns)
+        request = request_of(
+            symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of
+        )
         answer = self._candles.read(request, verify=False)
         return lazy_frame(answer, self._candles.lose, lambda: self._candles.read(request))
 
@@ -388,7 +427,7 @@ class MarketDataStore:
         refuse_broken_polars()
         given = [symbols] if isinstance(symbols, str) else symbols
         if derive_from is None and tz is None:
-            answer = self._read(given, timeframe, start, end, bars, None)
+            answer = self._candles.read(request_of(given, timeframe, start=start, end=end, limit=bars))
             return screen(answer.frame(), answer.ends, what, progress=progress)
         from mdstore.resample import symbol_ends
 
@@ -533,6 +572,18 @@ class MarketDataStore:
     def __repr__(self) -> str:
         return f"MarketDataStore({str(self.path)!r})"
 
+    def _derived_by(
+        self, derive_from: str | Timeframe | None, tz: str | None
+    ) -> tuple[Timeframe, str | None] | None:
+        """Return what bars are to be derived from, and in which zone; None for stored ones."""
+        if derive_from is None:
+            if tz is not None:
+                raise InvalidInputError(
+                    "tz= is for derived bars: name the stored timeframe, e.g. derive_from='1m'"
+                )
+            return None
+        return Timeframe.parse(derive_from), tz
+
     def _checked(
         self,
         long: Iterator[pl.DataFrame],
@@ -574,19 +625,6 @@ class MarketDataStore:
         request = request_of(symbols, timeframe, start=start, end=end, limit=limit)
         series = self._listing.series().filter(pl.col("timeframe") == str(request.timeframe))
         return with_forming(self._candles, self.live, series["symbol"].to_list(), request, columns)
-
-    def _read(  # noqa: PLR0917 - the arguments of `candles`, passed on
-        self,
-        symbols: str | Sequence[str] | None,
-        timeframe: str | Timeframe,
-        start: Moment | None,
-        end: Moment | None,
-        limit: int | None,
-        columns: Sequence[str] | None,
-    ) -> Answer:
-        return self._candles.read(
-            request_of(symbols, timeframe, start=start, end=end, limit=limit, columns=columns)
-        )
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

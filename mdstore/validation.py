@@ -15,7 +15,17 @@ from mdstore.schema import VALUES
 from mdstore.timeframe import DAY, HOUR, Timeframe
 from mdstore.timestamps import Unit, column_to_ms, to_ms
 
-__all__ = ["Align", "Checked", "Group", "OnInvalid", "check", "check_symbol", "first_error"]
+__all__ = [
+    "EARLIEST_MS",
+    "NO_BAD",
+    "Align",
+    "Checked",
+    "Group",
+    "OnInvalid",
+    "check",
+    "check_symbol",
+    "first_error",
+]
 
 Align = Literal["floor"]
 OnInvalid = Literal["raise", "quarantine", "drop"]
@@ -35,12 +45,12 @@ NO_TIMEFRAME: Rule = (
     "timeframe", lambda rows: rows["timeframe"].is_null(), "timeframe is a timeframe such as '1m'"
 )  # fmt: skip
 BAD_SCHEMA = {
-    "row": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "column": pl.String,
+    "row": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "time": pl.Int64, "column": pl.String,
     "rule": pl.String, "value": pl.String, "record": pl.String,
 }  # fmt: skip
 NOWHERE = pl.Series([False])
 NO_BAD = pl.DataFrame(schema=BAD_SCHEMA)
-NONE_BROKEN = pl.DataFrame(schema={"row": pl.Int64, "column": pl.String, "rule": pl.String})
+NONE_BROKEN = pl.DataFrame(schema={"row": pl.Int64, "time": pl.Int64, "column": pl.String, "rule": pl.String})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,8 @@ class Group:
 class Checked:
     """One chunk after checking.
 
-    `bad` has the columns of `BAD_SCHEMA`: row counts over the whole call, record is the row as JSON.
+    `bad` has the columns of `BAD_SCHEMA`: row counts over the whole call, time is in ms, where it could be
+    read, record is the row as JSON.
     `duplicates` counts the rows that a later row of the same key replaced, `rows` all that were checked.
     """
 
@@ -239,13 +250,15 @@ def _first_broken(frame: pl.DataFrame, wrong: list[pl.Series], rules: tuple[Rule
     if "row" not in frame.columns:
         frame = frame.with_row_index("row")
     first = pl.coalesce(pl.when(mask).then(pl.lit(i)) for i, mask in enumerate(wrong) if mask is not NOWHERE)
-    judged = frame.select("row", first.alias("first")).drop_nulls()
+    judged = frame.select("row", "timestamp", first.alias("first")).drop_nulls("first")
     return _broken(judged, [rules[i] for i in judged["first"]])
 
 
 def _broken(bad: pl.DataFrame, rules: list[Rule]) -> pl.DataFrame:
     texts = {"column": [column for column, _, _ in rules], "rule": [text for _, _, text in rules]}
-    return pl.DataFrame({"row": bad["row"], **texts}, schema_overrides=NONE_BROKEN.schema)
+    return pl.DataFrame(
+        {"row": bad["row"], "time": bad["timestamp"], **texts}, schema_overrides=NONE_BROKEN.schema
+    )
 
 
 def _each_once(good: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, int]:
@@ -301,13 +314,13 @@ def _report(
 
 def _reports(
     frame: pl.DataFrame, broken: pl.DataFrame, key: tuple[str, Timeframe] | None, offset: int
-) -> Iterator[tuple[int, str | None, str | None, str, str, str, str]]:
-    for place, column, rule in broken.iter_rows():
+) -> Iterator[tuple[int, str | None, str | None, int | None, str, str, str, str]]:
+    for place, time, column, rule in broken.iter_rows():
         record = frame.row(place, named=True)
         symbol = key[0] if key else _text(record["symbol"])
         timeframe = str(key[1]) if key else _text(record["timeframe"])
         text = json.dumps(record, default=str)
-        yield offset + place, symbol, timeframe, column, rule, str(record[column]), text
+        yield offset + place, symbol, timeframe, time, column, rule, str(record[column]), text
 
 
 def _text(value: object) -> str | None:

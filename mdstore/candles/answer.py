@@ -28,6 +28,7 @@ class Answer:
     reason: str = ""
     sql: str = ""
     listed_lasts: Sequence[int] = ()
+    listed_revision: int = 0
 
     @property
     def rows(self) -> int:
@@ -49,6 +50,11 @@ class Answer:
         """The times (ms) of each symbol's last candle, in the range or behind it."""
         return [view.last for view in self.views] if self.views else self.listed_lasts
 
+    @property
+    def revision(self) -> int:
+        """The store's revision that last changed one of the series."""
+        return max((view.revision for view in self.views), default=self.listed_revision)
+
     def verify(self) -> None:
         """Compare the rows with their digests, those that were not yet. Raises `PackLostError`."""
         if isinstance(self.source, SeriesView):
@@ -67,6 +73,12 @@ class Answer:
         whole = source.values if bare and isinstance(source, Long) else source.table
         cut = whole if self.rows == whole.num_rows else whole.slice(self.low, self.rows)
         return cut if tuple(cut.column_names) == self.columns else cut.select(list(self.columns))
+
+    def values(self) -> pl.DataFrame:
+        """Return the columns besides the symbol as a Polars frame, where all of them were read."""
+        source = self.source.long if isinstance(self.source, Panel) else self.source
+        whole = source.value_frame if isinstance(source, Long) else source.frame
+        return whole.slice(self.low, self.rows)
 
     def panel(self) -> Panel | None:
         """Return them as a panel, whose rows are yet to be verified; None where they came straight."""

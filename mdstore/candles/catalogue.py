@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,12 +15,14 @@ __all__ = [
     "Series",
     "all_series",
     "bump",
+    "calendars",
     "find",
     "grow",
     "no_such_series",
     "recount",
     "revision",
     "series_of",
+    "set_calendar",
 ]
 
 GROW = """
@@ -77,13 +78,13 @@ def revision(con: apsw.Connection) -> int:
     return int(con.execute("SELECT revision FROM revision").get)
 
 
-def bump(con: apsw.Connection) -> int:
+def bump(con: apsw.Connection, now: int) -> int:
     """Return the new revision of a transaction that changes candles.
 
-    It is no less than the time in ms, so a number is not used again when a backup has taken the file back to
-    an earlier one: what others hold of it in memory would pass for current.
+    It is no less than `now`, the time in ms, so a number is not used again when a backup has taken the file
+    back to an earlier one: what others hold of it in memory would pass for current.
     """
-    return int(con.execute(BUMP, (int(time.time() * 1000),)).get)
+    return int(con.execute(BUMP, (now,)).get)
 
 
 def grow(con: apsw.Connection, series: Series) -> None:
@@ -98,6 +99,19 @@ def recount(con: apsw.Connection, symbol: str, timeframe: str, deleted: int, at_
     con.execute(SHRINK, (symbol, timeframe, deleted, at_revision))
     if not con.changes():
         con.execute("DELETE FROM series WHERE symbol = ? AND timeframe = ?", (symbol, timeframe))
+
+
+def calendars(con: apsw.Connection) -> dict[str, str]:
+    """Return the calendar of each pattern of symbols."""
+    return dict(con.execute("SELECT pattern, calendar FROM calendars ORDER BY pattern"))
+
+
+def set_calendar(con: apsw.Connection, pattern: str, calendar: str | None) -> None:
+    """Give a pattern of symbols a calendar; None takes it away."""
+    if calendar is None:
+        con.execute("DELETE FROM calendars WHERE pattern = ?", (pattern,))
+    else:
+        con.execute("INSERT OR REPLACE INTO calendars VALUES (?, ?)", (pattern, calendar))
 
 
 def no_such_series(

@@ -346,8 +346,8 @@ class Columnar:
     ) -> Answer:
         rows = reader.read_rows(con, request, [series.symbol for series in listed])
         count, sql = rows.values.num_rows, reader.rows_sql(request)
-        lasts = [series.last for series in listed]
-        return Answer(rows, 0, count, request.columns, ("sqlite",), (), reason, sql, lasts)
+        lasts, revision = [one.last for one in listed], max((one.revision for one in listed), default=0)
+        return Answer(rows, 0, count, request.columns, ("sqlite",), (), reason, sql, lasts, revision)
 
     def _listed(self, con: apsw.Connection, request: Request) -> list[Series]:
         name, file = str(request.timeframe), self._database.path.name

@@ -71,17 +71,6 @@ _leaked: list[object] = []
 _fork_hooked = False
 
 
-class UpdateCounter:
-    """The SQL function `count_update(value)`: returns the value, and counts its calls."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, *values: apsw.SQLiteValue) -> apsw.SQLiteValue:
-        self.count += 1
-        return values[0]
-
-
 class _Use:
     """One read or write under way, and the thread it is of."""
 
@@ -108,7 +97,6 @@ class Database:
         _refuse_old_sqlite()
         self.path = path.resolve()
         self._busy_ms = _milliseconds(busy_timeout)
-        self.updates = UpdateCounter()
         self._closed = False
         self._writer: apsw.Connection | None = None
         self._write_thread: int | None = None
@@ -371,7 +359,6 @@ class Database:
 
     def _set_writer(self, con: apsw.Connection) -> None:
         _set(con, WRITER_PRAGMAS)
-        con.create_scalar_function("count_update", self.updates, 1)
 
     def _connect_reader(self) -> apsw.Connection:
         con = apsw.Connection(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)

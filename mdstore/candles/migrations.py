@@ -104,6 +104,59 @@ CREATE TABLE cells (
 ) STRICT, WITHOUT ROWID;
 """
 
+LEDGER = """
+-- What is known of a range besides its candles. The ranges of a series do not overlap.
+CREATE TABLE coverage (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  start INTEGER NOT NULL,                   -- milliseconds since 1970 UTC, start of a bar
+  "end" INTEGER NOT NULL,                   -- not included
+  reason TEXT NOT NULL,                     -- why bars are not there; unknown: asked, and none came
+  source TEXT NOT NULL,                     -- who was asked or says so; empty where nobody said
+  first_asked INTEGER NOT NULL,             -- milliseconds since 1970 UTC
+  last_asked INTEGER NOT NULL,
+  PRIMARY KEY (timeframe, symbol, start)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX coverage_forming ON coverage (timeframe, symbol, start, "end") WHERE reason = 'forming';
+
+-- Since when bars are known and where from: those that are there in a range, which overlaps no other.
+CREATE TABLE arrivals (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  start INTEGER NOT NULL,                   -- milliseconds since 1970 UTC, start of a bar
+  "end" INTEGER NOT NULL,                   -- not included
+  source TEXT NOT NULL,                     -- empty where nobody said
+  arrived INTEGER NOT NULL,                 -- the store's revision, or the latest of those in lags
+  lags BLOB,                                -- of bars that came one by one: revision less start, 4 bytes each
+  PRIMARY KEY (timeframe, symbol, start)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO arrivals
+SELECT symbol, timeframe, first, last + 1, '', 0, NULL FROM series;
+
+-- Closed bars as they were before a revision of the store changed them.
+CREATE TABLE revisions (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  timestamp INTEGER NOT NULL,
+  revision INTEGER NOT NULL,
+  open REAL NOT NULL,
+  high REAL NOT NULL,
+  low REAL NOT NULL,
+  close REAL NOT NULL,
+  volume REAL NOT NULL,
+  source TEXT NOT NULL,                     -- where the new values came from
+  PRIMARY KEY (timeframe, symbol, timestamp, revision)
+) STRICT, WITHOUT ROWID;
+
+-- When the market of a symbol is open: the longest pattern (GLOB) that fits; where none does, always.
+CREATE TABLE calendars (
+  pattern TEXT PRIMARY KEY,
+  calendar TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 CANDLE_TABLE = (
     ("symbol", 1), ("timeframe", 2), ("timestamp", 3),
     ("open", 0), ("high", 0), ("low", 0), ("close", 0), ("volume", 0),
@@ -113,6 +166,7 @@ CANDLE_TABLE = (
 MIGRATIONS = (
     Migration(1, "candles, series, revision, quarantine", CANDLES),
     Migration(2, "cells", CELLS),
+    Migration(3, "coverage, arrivals, revisions, calendars", LEDGER),
 )
 
 

@@ -49,7 +49,8 @@ class Request:
     """A read of candles, resolved: symbols sorted and each once, times in ms, `[start, end)`.
 
     `symbols` is None for every symbol of the timeframe. `columns` are in the order of the answer; `symbol` is
-    among them unless the answer is of one series. `limit` is the latest so many bars of each symbol.
+    among them unless the answer is of one series. `limit` is the latest so many bars of each symbol. With
+    `as_of` they are as they were known at that time (ms).
     """
 
     symbols: tuple[str, ...] | None
@@ -58,6 +59,7 @@ class Request:
     start: int = -FOREVER
     end: int = FOREVER
     limit: int | None = None
+    as_of: int | None = None
 
     @property
     def stored(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,14 +22,16 @@ from mdstore.candles.answer import Answer
 from mdstore.candles.columnar import Columnar
 from mdstore.candles.compaction import Compaction, Progress
 from mdstore.candles.database import Database
+from mdstore.candles.holes import Held, holes_of
+from mdstore.candles.ledger import Ledger
 from mdstore.candles.packs import PackLostError, Packs
 from mdstore.candles.reader import Request
 from mdstore.candles.scanner import Scanner
 from mdstore.candles.upkeep import Upkeep
 from mdstore.candles.views import Views
-from mdstore.candles.writer import WriteResult
+from mdstore.candles.writer import Claim, WriteResult
 from mdstore.errors import NoSuchSeriesError, QueryError
-from mdstore.schema import CANDLE, TIMESTAMP
+from mdstore.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
 from mdstore.timeframe import Timeframe
 from mdstore.validation import Checked, OnInvalid
 
@@ -41,6 +43,8 @@ __all__ = ["CandleRepository", "Explanation"]
 INTERVAL = pa.month_day_nano_interval()
 DURATION = pa.duration("us")
 FOLDER = "{name}-packs"
+LONG = ("symbol", *CANDLE_COLUMNS)
+ATTEMPTS = 4
 ROW_BYTES = 8 * len(CANDLE)
 
 
@@ -90,6 +94,8 @@ class CandleRepository:
         self._columnar = Columnar(
             self._database, self._packs, self._upkeep, self._compaction, self._memory, clock=clock
         )
+        self.ledger = Ledger(self._database, clock)
+        """What is known besides the candles."""
         self._queries: Queries | None = None
         self._clock = clock
         self._pid = os.getpid()
@@ -118,13 +124,18 @@ class CandleRepository:
         self._memory.clear()
 
     def write(
-        self, chunks: Iterator[Checked], on_invalid: OnInvalid, progress: Callable[[int], None] | None
+        self,
+        chunks: Iterator[Checked],
+        claim: Claim,
+        on_invalid: OnInvalid,
+        progress: Callable[[int], None] | None,
     ) -> WriteResult:
-        """Land checked chunks in one transaction."""
+        """Land checked chunks, and what is said of them, in one transaction."""
         result = writer.write(
             self._database,
             self._packs,
             chunks,
+            claim=claim,
             on_invalid=on_invalid,
             progress=progress,
             clock=self._clock,
@@ -140,7 +151,24 @@ class CandleRepository:
         Raises `NoSuchSeriesError`.
         """
         self._mind_forks()
-        return self._columnar.read(request, verify=verify)
+        answer = self._columnar.read(request, verify=verify)
+        at = request.as_of
+        if at is None or at >= answer.revision or at >= int(self._clock() * 1000):
+            return answer
+        columns = LONG if request.is_long else CANDLE_COLUMNS
+        whole = self._columnar.read(replace(request, limit=None, columns=columns))
+        return self.ledger.undone(whole, request, at)
+
+    def held(self, request: Request) -> list[Held]:
+        """Return for each symbol its bars in a range and the holes between. Raises `NoSuchSeriesError`."""
+        self._mind_forks()
+        request = replace(request, columns=CANDLE_COLUMNS if not request.is_long else LONG)
+        for _ in range(ATTEMPTS):
+            try:
+                return list(holes_of(self._columnar.read(request, verify=False), request.timeframe))
+            except PackLostError as lost:
+                self._columnar.lose(lost)
+        return list(holes_of(self._columnar.read(request), request.timeframe))
 
     def lose(self, lost: PackLostError) -> None:
         """Take note that a pack is lost, found by whoever verifies an answer later."""
@@ -185,7 +213,7 @@ class CandleRepository:
             ]
             if not keys:
                 raise self._no_series(con, symbol, timeframe)
-        return writer.delete(self._database, keys, start, end)
+        return writer.delete(self._database, keys, start, end, self._clock)
 
     def warm(self, progress: Progress | None, *, rebuild: bool) -> int:
         """Seal every loose stretch, and return the rows that took; with `rebuild`, of everything anew."""
@@ -245,6 +273,11 @@ class CandleRepository:
             if self._queries is not None:
                 self._queries.after_fork()
             self._pid = os.getpid()
+
+    def no_series(self, symbol: str | None, timeframe: Timeframe | None) -> NoSuchSeriesError:
+        """Return the error for a series that is not stored."""
+        with self._database.reading() as con:
+            return self._no_series(con, symbol, timeframe)
 
     def _no_series(
         self, con: apsw.Connection, symbol: str | None, timeframe: Timeframe | None

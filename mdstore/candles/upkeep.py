@@ -135,7 +135,7 @@ class Upkeep:
         with self._database.writing() as con:
             con.execute("DELETE FROM cells")
             # Series that other processes hold in memory are taken for changed.
-            at_revision = catalogue.bump(con)
+            at_revision = catalogue.bump(con, int(self._clock() * 1000))
             con.execute("DELETE FROM series")
             con.execute(RECOUNT, (at_revision,))
         self._compaction.sweep(young=0.0)

@@ -12,18 +12,20 @@ import apsw
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles import catalogue, cells
+from mdstore.candles import catalogue, cells, coverage, history
 from mdstore.candles.catalogue import Series
 from mdstore.candles.cells import FOREVER, Cell
-from mdstore.candles.database import Database, UpdateCounter
+from mdstore.candles.changes import Changes
+from mdstore.candles.coverage import Interval
+from mdstore.candles.database import Database
 from mdstore.candles.packs import Packs
 from mdstore.candles.sealing import Sealer, closed_rows, positive_zeros
 from mdstore.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
 from mdstore.timeframe import Timeframe
 from mdstore.timestamps import ms_to_datetime
-from mdstore.validation import Checked, Group, OnInvalid, first_error
+from mdstore.validation import EARLIEST_MS, NO_BAD, Checked, Group, OnInvalid, first_error
 
-__all__ = ["Progress", "WriteResult", "delete", "write"]
+__all__ = ["Claim", "Progress", "WriteResult", "cover", "delete", "write"]
 
 Progress = Callable[[int], None]
 
@@ -31,11 +33,10 @@ Progress = Callable[[int], None]
 # 50 the calls count. What is left over goes in smaller ones, since each size is parsed once and then cached.
 ROWS_PER_STATEMENT = (100, 10, 1)
 COLUMNS = 6
-# The function counts the rows that differ: SQLite itself tells only inserted and updated together.
 UPSERT = """
 INSERT INTO candles VALUES {rows}
 ON CONFLICT DO UPDATE SET open = excluded.open, high = excluded.high, low = excluded.low,
-  close = excluded.close, volume = count_update(excluded.volume)
+  close = excluded.close, volume = excluded.volume
 WHERE open IS NOT excluded.open OR high IS NOT excluded.high OR low IS NOT excluded.low
   OR close IS NOT excluded.close OR volume IS NOT excluded.volume
 """
@@ -43,6 +44,7 @@ QUARANTINE = """
 INSERT OR IGNORE INTO quarantine (quarantined_at, symbol, timeframe, row, "column", rule, value, record)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
+ANY = "SELECT 1 FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp BETWEEN ? AND ? LIMIT 1"
 DELETE = "DELETE FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?"
 
 
@@ -72,8 +74,26 @@ class WriteResult:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is said of the data of a write: where it is from, and in which range it is all that there is.
+
+    `covers` is `[start, end)` in ms, None for none; `reason` is why bars in it that the data lacks are not
+    there, "unknown" where nobody said, "forgotten" takes back what was said. `series` is covered even if the
+    data has no row of it.
+    """
+
+    source: str = ""
+    covers: tuple[int, int] | None = None
+    reason: str = "unknown"
+    series: tuple[str, str] | None = None
+
+
 # From so many new rows on, a write puts them into a pack as well; fewer wait in the table for a read.
 SEAL_ROWS = 2_000
+WATCH_ROWS = 4  # so few are watched, which costs less than to ask where their series ends
+FORGOTTEN = "forgotten"
+NOTHING = Checked([], NO_BAD, 0, 0)
 SEAL_LEAST = 32  # of one series in one chunk; a bar or two of many series are a feed, which is left to reads
 SEAL_BATCH = 262_144  # rows held for it at a time
 
@@ -83,6 +103,7 @@ def write(
     packs: Packs,
     chunks: Iterable[Checked],
     *,
+    claim: Claim,
     on_invalid: OnInvalid,
     progress: Progress | None,
     clock: Callable[[], float],
@@ -95,14 +116,14 @@ def write(
     chunks = iter(chunks)
     # The first chunk is taken before the transaction: most data is one chunk, and nobody else need wait
     # while it is checked.
-    first = next(chunks, None)
+    first = next(chunks, NOTHING if claim.covers else None)
     if first is None:
         return WriteResult()
     _refuse_bad(first, on_invalid)
     sealer = _BatchSealer(packs, clock, has_room)
     try:
         with database.writing() as con:
-            batch = _Batch(con, database.updates, on_invalid, sealer)
+            batch = _Batch(con, claim, on_invalid, sealer, int(clock() * 1000))
             batch.land(first)
             _report(progress, batch)
             for chunk in chunks:
@@ -116,8 +137,22 @@ def write(
     return batch.result()
 
 
-def delete(database: Database, keys: Iterable[tuple[str, str]], start: int, end: int) -> int:
-    """Delete the candles of the series `keys` that start in `[start, end)` (ms), and return how many."""
+def cover(
+    database: Database, keys: Iterable[tuple[str, str]], claim: Claim, clock: Callable[[], float]
+) -> None:
+    """Enter what is said of a range of some series, without candles."""
+    with database.writing() as con:
+        for symbol, timeframe in keys:
+            _cover(con, (symbol, timeframe), claim, int(clock() * 1000), [])
+
+
+def delete(
+    database: Database, keys: Iterable[tuple[str, str]], start: int, end: int, clock: Callable[[], float]
+) -> int:
+    """Delete the candles of the series `keys` that start in `[start, end)` (ms), and return how many.
+
+    What was known of them goes as well: why there are none, and what they were.
+    """
     total = 0
     with database.writing() as con:
         at_revision: int | None = None
@@ -127,10 +162,35 @@ def delete(database: Database, keys: Iterable[tuple[str, str]], start: int, end:
             if deleted:
                 for cell in cells.covering(con, symbol, timeframe, start, end - 1):
                     cells.forget(con, cell)
-                at_revision = at_revision or catalogue.bump(con)
+                at_revision = at_revision or catalogue.bump(con, int(clock() * 1000))
                 catalogue.recount(con, symbol, timeframe, deleted, at_revision)
+            if Timeframe.is_name(timeframe):
+                coverage.forget(con, (symbol, timeframe), start, end)
+                history.forget(con, symbol, Timeframe.parse(timeframe), start, end)
             total += deleted
     return total
+
+
+def _cover(
+    con: apsw.Connection, key: tuple[str, str], claim: Claim, now: int, refused: Sequence[int]
+) -> None:
+    """Enter what is said of a range of one series, but for the bars that were refused: these have failed.
+
+    It holds of whole bars that have ended: of others more is to come.
+    """
+    assert claim.covers is not None  # noqa: S101 - for mypy
+    bar, (start, end) = Timeframe.parse(key[1]), claim.covers
+    start = -FOREVER if start < EARLIEST_MS else bar.next(start - 1)
+    if end < FOREVER or claim.reason != "after_delisting":
+        end = bar.floor(min(end, now))
+    if claim.reason == FORGOTTEN:
+        coverage.forget(con, key, start, end)
+        return
+    failed = sorted({(first, bar.next(first)) for first in map(bar.floor, refused) if start <= first < end})
+    for low, high in coverage.without(start, end, failed):
+        coverage.state(con, key, Interval(low, high, claim.reason, claim.source, now, now))
+    for low, high in failed:
+        coverage.state(con, key, Interval(low, high, "fetch_failed", claim.source, now, now))
 
 
 def _refuse_bad(chunk: Checked, on_invalid: OnInvalid) -> None:
@@ -147,6 +207,7 @@ def _report(progress: Progress | None, batch: _Batch) -> None:
 class _Seen:
     """What a call has done to one series; `runs` are the times it has written, each run sorted."""
 
+    changes: Changes
     inserted: int = 0
     changed: bool = False
     first: int | None = None
@@ -165,11 +226,13 @@ class _Batch:
     """The state of one write transaction."""
 
     def __init__(
-        self, con: apsw.Connection, updates: UpdateCounter, on_invalid: OnInvalid, sealer: _BatchSealer
+        self, con: apsw.Connection, claim: Claim, on_invalid: OnInvalid, sealer: _BatchSealer, now: int
     ) -> None:
         self._con = con
+        self._claim = claim
         self._sealer = sealer
-        self._updates = updates
+        self._now = now
+        self._refused: dict[tuple[str, str], list[int]] = {}
         self._keep_bad = on_invalid == "quarantine"
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._counts = {"inserted": 0, "updated": 0, "unchanged": 0, "duplicates": 0, "bad": 0}
@@ -182,18 +245,40 @@ class _Batch:
         self._counts["bad"] += len(chunk.bad)
         if self._keep_bad and len(chunk.bad):
             self._quarantine(chunk.bad)
+        if self._claim.covers and len(chunk.bad):
+            for symbol, timeframe, time in chunk.bad.select("symbol", "timeframe", "time").iter_rows():
+                if time is not None:
+                    self._refused.setdefault((symbol, timeframe), []).append(time)
 
     def finish(self) -> None:
-        """Bring the catalogue up to what was written."""
+        """Bring the catalogue, the history and the coverage up to what was written."""
         changed = {key: seen for key, seen in self._seen.items() if seen.changed}
-        if not changed:
-            return
-        at_revision = catalogue.bump(self._con)
+        if changed:
+            self._finish_changed(changed)
+        if self._seen:
+            self._settle()
+        if self._claim.covers:
+            named = (self._claim.series,) if self._claim.series else ()
+            for key in dict.fromkeys((*named, *self._seen)):
+                _cover(self._con, key, self._claim, self._now, self._refused.get(key, []))
+
+    def _settle(self) -> None:
+        """See to the marks of bars that are forming."""
+        marked = coverage.forming(self._con, list(self._seen))
+        for key, seen in self._seen.items():
+            assert seen.last is not None  # noqa: S101 - a group has rows; for mypy
+            forms = seen.changed and seen.changes.bar.next(seen.last) > self._now
+            if forms or key in marked:
+                seen.changes.settle(self._con, seen.runs, marked.get(key, []), self._claim.source, self._now)
+
+    def _finish_changed(self, changed: dict[tuple[str, str], _Seen]) -> None:
+        at_revision = catalogue.bump(self._con, self._now)
         for (symbol, timeframe), seen in changed.items():
             assert seen.first is not None  # noqa: S101 - a changed series has rows; for mypy
             assert seen.last is not None  # noqa: S101
             grown = Series(symbol, timeframe, seen.first, seen.last, seen.inserted, at_revision)
             catalogue.grow(self._con, grown)
+            seen.changes.record(self._con, self._claim.source, at_revision)
         made = self._sealer.finish()
         over = [cells.covering(self._con, c.symbol, c.timeframe, c.start, c.end - 1) for c in made]
         cells.insert(self._con, [cell for cell, others in zip(made, over, strict=True) if not others])
@@ -213,7 +298,8 @@ class _Batch:
         )
 
     def _land_group(self, group: Group) -> None:
-        seen = self._seen.setdefault((group.symbol, group.timeframe), _Seen())
+        key = (group.symbol, group.timeframe)
+        seen = self._seen.get(key) or self._seen.setdefault(key, _Seen(Changes(*key)))
         rows, times = group.rows, group.rows["timestamp"]
         again = seen.again(times)
         if again is not None and again.any():
@@ -262,15 +348,45 @@ class _Batch:
         return inserted, updated
 
     def _upsert_rows(self, group: Group, rows: pl.DataFrame) -> tuple[int, int]:
-        before, counted = self._con.total_changes(), self._updates.count
+        seen = self._seen[group.symbol, group.timeframe]
+        if len(rows) <= WATCH_ROWS:
+            inserted, updated = self._watch(group, seen, rows)
+        else:
+            # What lies behind the end is new without a look.
+            known = rows["timestamp"].search_sorted(self._end_of(group, seen), side="right")
+            inserted, updated = self._upsert_known(group, seen, rows.head(known))
+            inserted += self._insert(group, seen, rows.slice(known))
+        if inserted or updated:
+            seen.changed = True
+            self._sealer.spoil(group, rows["timestamp"][0], rows["timestamp"][-1])
+        return inserted, updated
+
+    def _upsert_known(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
+        """Write rows of times up to the end of the series."""
+        if not len(rows):
+            return 0, 0
+        key = (group.symbol, group.timeframe, rows["timestamp"][0], rows["timestamp"][-1])
+        if self._con.execute(ANY, key).get is None:
+            return self._insert(group, seen, rows), 0
+        return self._watch(group, seen, rows)
+
+    def _watch(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
+        """Write rows some of which may be there."""
+        with seen.changes.watching(self._con) as counts:
+            self._execute(group, rows)
+        return counts[0], counts[1]
+
+    def _insert(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> int:
+        """Write rows between the first and last of which there are none."""
+        if len(rows):
+            self._execute(group, rows)
+            seen.changes.insert(rows["timestamp"][0], rows["timestamp"][-1])
+        return len(rows)
+
+    def _execute(self, group: Group, rows: pl.DataFrame) -> None:
         key = [group.symbol, group.timeframe]
         for statement, values in _statements(rows):
             self._con.execute(statement, key + values)
-        changes, updated = self._con.total_changes() - before, self._updates.count - counted
-        if changes:
-            self._seen[group.symbol, group.timeframe].changed = True
-            self._sealer.spoil(group, rows["timestamp"][0], rows["timestamp"][-1])
-        return changes - updated, updated
 
     def _quarantine(self, bad: pl.DataFrame) -> None:
         now = int(time.time() * 1000)

@@ -1,0 +1,130 @@
+"""What a write does to the bars of a series: which are new, and what others were before.
+
+Rows behind the end of a series, or where there are none, are new without a look. Others are watched: SQLite
+says of each row that it inserts or updates what it was before (1.5 us), and nothing of those that stay.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+import apsw
+import polars as pl
+
+from mdstore.candles import coverage, history
+from mdstore.candles.cells import FOREVER
+from mdstore.candles.coverage import Interval
+from mdstore.candles.history import Arrival, Values
+from mdstore.timeframe import Timeframe
+
+__all__ = ["Changes"]
+
+Ranges = Sequence[tuple[int, int]]
+TIMESTAMP = 2  # its place in a row
+
+
+class Changes:
+    """The changes of one series in one transaction."""
+
+    def __init__(self, symbol: str, timeframe: str) -> None:
+        self.key = (symbol, timeframe)
+        self.bar = Timeframe.parse(timeframe)
+        self._fresh: list[tuple[int, int]] = []
+        self._olds: dict[int, Values] = {}
+        self._inserted = self._updated = 0
+
+    def insert(self, first: int, last: int) -> None:
+        """Take note of new rows where there were none."""
+        self._fresh.append((first, self.bar.next(last)))
+
+    @contextmanager
+    def watching(self, con: apsw.Connection) -> Iterator[list[int]]:
+        """Watch what happens to candles meanwhile; yield a list that gets how many came and changed."""
+        self._inserted = self._updated = 0
+        counts: list[int] = []
+        try:
+            con.preupdate_hook(self._note)
+            yield counts
+        finally:
+            con.preupdate_hook(None)
+        counts += [self._inserted, self._updated]
+
+    def record(self, con: apsw.Connection, source: str, revision: int) -> None:
+        """Enter them into the history: what is new has arrived, what was closed and changed is kept.
+
+        Of bars that were forming nothing is kept: they have arrived with this write.
+        """
+        ranges = list(self._ranges())
+        forming = self._forming(con)
+        olds = [old for time, old in self._olds.items() if not _is_in(time, ranges)]
+        again = [(old[0], self.bar.next(old[0])) for old in olds if old[0] in forming]
+        for start, end in (*ranges, *again):
+            history.arrive(con, self.key[0], self.bar, Arrival(start, end, source, revision))
+        closed = [old for old in olds if old[0] not in forming]
+        if closed:
+            history.revise(con, self.key, closed, source, revision)
+
+    def _note(self, change: apsw.PreUpdate) -> None:
+        old = change.old
+        if old is None:
+            self._inserted += 1
+            new = change.new
+            assert new is not None  # noqa: S101 - nothing is deleted here; for mypy
+            time = cast("int", new[TIMESTAMP])
+            self._fresh.append((time, self.bar.next(time)))
+        else:
+            self._updated += 1
+            values = cast("Values", old[TIMESTAMP:])
+            self._olds.setdefault(values[0], values)
+
+    def _ranges(self) -> Iterator[tuple[int, int]]:
+        """Yield what is new as ranges, ascending; those that touch as one."""
+        at: tuple[int, int] | None = None
+        for start, end in sorted(self._fresh):
+            if at is None:
+                at = start, end
+            elif start <= at[1]:
+                at = at[0], max(at[1], end)
+            else:
+                yield at
+                at = start, end
+        if at is not None:
+            yield at
+
+    def _forming(self, con: apsw.Connection) -> set[int]:
+        """Return which of the changed bars were stored while they were forming."""
+        if not self._olds:
+            return set()
+        marked = coverage.forming(con, [self.key]).get(self.key, [])
+        return {time for time in self._olds if _is_in(time, marked)}
+
+    def settle(
+        self, con: apsw.Connection, times: Sequence[pl.Series], marked: Ranges, source: str, now: int
+    ) -> None:
+        """Mark bars that were written while they were forming; take the marks off those that had ended.
+
+        `times` are those written, whether they changed or not, and `marked` the ranges of bars with a mark.
+        """
+        for low, high in marked:
+            for start in _starts(self.bar, low, min(high, self.bar.floor(now))):
+                if any(start in run for run in times):
+                    coverage.forget(con, self.key, start, self.bar.next(start))
+        end = self.bar.next(max(run[-1] for run in times))
+        if end > now:
+            first = max(self.bar.floor(now), min(run[0] for run in times))
+            coverage.state(con, self.key, Interval(first, end, "forming", source, now, now))
+
+
+def _starts(bar: Timeframe, start: int, end: int) -> Iterator[int]:
+    while start < end:
+        yield start
+        start = bar.next(start)
+
+
+def _is_in(time: int, ranges: Ranges) -> bool:
+    """Tell whether a time lies in one of some ranges, which are sorted and disjoint."""
+    at = bisect_right(ranges, (time, FOREVER)) - 1
+    return at >= 0 and ranges[at][0] <= time < ranges[at][1]

@@ -1,0 +1,190 @@
+"""Coverage: what is known of ranges of a series besides its candles, kept in the transactions that write.
+
+A range was asked for and answered (`unknown`: of a bar that is not there no more is known), somebody has said
+why there are no bars (`no_trade`, `exchange_down`, ...), a fetch of it failed, or its bar was stored while it
+was forming. What says more stays where something that says less comes later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import apsw
+
+from mdstore.candles.cells import FOREVER
+
+__all__ = [
+    "REASONS",
+    "STATED",
+    "Interval",
+    "Reason",
+    "all_of",
+    "forget",
+    "forming",
+    "known",
+    "state",
+    "without",
+]
+
+Key = tuple[str, str]
+"""A series: symbol and timeframe."""
+
+Reason = Literal[
+    "no_trade", "exchange_down", "before_listing", "after_delisting", "session_closed",
+    "fetch_failed", "unknown", "forming",
+]  # fmt: skip
+"""Why a bar is not there."""
+
+REASONS: tuple[Reason, ...] = get_args(Reason)
+STATED = REASONS[:6]
+"""Those that somebody can state."""
+
+RANKS = {"forming": 0, "fetch_failed": 1, "unknown": 2}
+MOST = 3
+
+COLUMNS = 'start, "end", reason, source, first_asked, last_asked'
+# Intervals do not overlap: besides those that start in the range, the last one before it can reach into it.
+TOUCHING = f"""
+SELECT {COLUMNS} FROM coverage WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?4 AND "end" >= ?3
+  AND start >= coalesce(
+    (SELECT max(start) FROM coverage WHERE timeframe = ?1 AND symbol = ?2 AND start < ?3), ?3)
+ORDER BY start
+"""  # noqa: S608 - of constants
+INSERT = f"INSERT INTO coverage (timeframe, symbol, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+DELETE = "DELETE FROM coverage WHERE timeframe = ? AND symbol = ? AND start = ?"
+ALL = f"SELECT symbol, timeframe, {COLUMNS} FROM coverage ORDER BY symbol, timeframe, start"  # noqa: S608
+# By an index of their own, since every write asks.
+FORMING = """
+SELECT symbol, timeframe, start, "end" FROM coverage WHERE reason = 'forming'
+ORDER BY timeframe, symbol, start
+"""
+FORMING_OF = FORMING.replace("ORDER BY", "AND symbol = ? AND timeframe = ? ORDER BY")
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """What is known of `[start, end)`: bounds are starts of bars in ms, or open; asked in ms."""
+
+    start: int
+    end: int
+    reason: str
+    source: str
+    first_asked: int
+    last_asked: int
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether there is no use in asking (again) for the bars that are not there."""
+        return RANKS.get(self.reason, MOST) > RANKS["fetch_failed"]
+
+
+def known(con: apsw.Connection, key: Key, start: int = -FOREVER, end: int = FOREVER) -> list[Interval]:
+    """Return the intervals of a series that reach into `[start, end)`, ascending."""
+    rows = con.execute(TOUCHING, (key[1], key[0], start, end))
+    return [one for row in rows if (one := Interval(*row)).start < end and one.end > start]
+
+
+def all_of(con: apsw.Connection) -> dict[Key, list[Interval]]:
+    """Return the intervals of every series (symbol, timeframe), ascending."""
+    found: dict[Key, list[Interval]] = {}
+    for symbol, timeframe, *row in con.execute(ALL):
+        found.setdefault((symbol, timeframe), []).append(Interval(*row))
+    return found
+
+
+def forming(
+    con: apsw.Connection, keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """Return the ranges of bars that were stored while they were forming; of other series, too, perhaps."""
+    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    rows = con.execute(FORMING_OF, keys[0]) if len(keys) == 1 else con.execute(FORMING)
+    for symbol, timeframe, start, end in rows:
+        found.setdefault((symbol, timeframe), []).append((start, end))
+    return found
+
+
+def state(con: apsw.Connection, key: Key, new: Interval) -> None:
+    """Enter an interval: it takes the place of what says no more, and joins what says the same beside it."""
+    if new.start < new.end:
+        _change(con, key, new.start, new.end, lambda olds: _overlaid(olds, new))
+
+
+def forget(con: apsw.Connection, key: Key, start: int, end: int) -> None:
+    """Take back what is known of a range."""
+    _change(con, key, start, end, lambda olds: _cut(olds, start, end))
+
+
+def without(start: int, end: int, holes: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return what is left of `[start, end)` without `holes`, which are sorted and disjoint."""
+    left, at = [], start
+    for low, high in holes:
+        if low > at:
+            left.append((at, min(low, end)))
+        at = max(at, high)
+        if at >= end:
+            break
+    if at < end:
+        left.append((at, end))
+    return left
+
+
+def _change(
+    con: apsw.Connection,
+    key: Key,
+    start: int,
+    end: int,
+    make: Callable[[Sequence[Interval]], list[Interval]],
+) -> None:
+    symbol, timeframe = key
+    olds = [Interval(*row) for row in con.execute(TOUCHING, (timeframe, symbol, start, end))]
+    news = make(olds)
+    for old in olds:
+        if old not in news:
+            con.execute(DELETE, (timeframe, symbol, old.start))
+    for one in news:
+        if one not in olds:
+            con.execute(
+                INSERT,
+                (
+                    timeframe, symbol, one.start, one.end, one.reason, one.source,
+                    one.first_asked, one.last_asked,
+                ),
+            )  # fmt: skip
+
+
+def _overlaid(olds: Sequence[Interval], new: Interval) -> list[Interval]:
+    rank = RANKS.get(new.reason, MOST)
+    stays = [old for old in olds if RANKS.get(old.reason, MOST) > rank]
+    goes = [old for old in olds if RANKS.get(old.reason, MOST) <= rank]
+    free = without(new.start, new.end, [(old.start, old.end) for old in stays])
+    added = [replace(new, start=start, end=end) for start, end in free]
+    rest = _cut(goes, new.start, new.end)
+    return _joined(sorted([*stays, *rest, *added], key=lambda one: one.start))
+
+
+def _cut(olds: Sequence[Interval], start: int, end: int) -> list[Interval]:
+    """Return what intervals say outside of `[start, end)`."""
+    before = [replace(old, end=min(old.end, start)) for old in olds if old.start < start]
+    behind = [replace(old, start=max(old.start, end)) for old in olds if old.end > end]
+    return before + behind
+
+
+def _joined(intervals: Sequence[Interval]) -> list[Interval]:
+    """Make one interval of those beside each other that say the same."""
+    made: list[Interval] = []
+    for one in intervals:
+        last = made[-1] if made else None
+        same = last is not None and (last.end, last.reason, last.source) == (
+            one.start,
+            one.reason,
+            one.source,
+        )
+        if last is None or not same:
+            made.append(one)
+            continue
+        first_asked = min(last.first_asked, one.first_asked)
+        last_asked = max(last.last_asked, one.last_asked)
+        made[-1] = Interval(last.start, one.end, one.reason, one.source, first_asked, last_asked)
+    return made

@@ -1,0 +1,184 @@
+"""What a series was: since when its bars are known and where from, and what they were before they changed.
+
+Kept in the transactions that change candles, for `as_of` to undo them. A transaction's time is the revision
+it gives the store: about its milliseconds since 1970, and always greater than those before.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import apsw
+
+from mdstore.timeframe import Timeframe
+
+__all__ = [
+    "Arrival", "Values", "arrive", "came_later", "forget", "older_values", "revise",
+]  # fmt: skip
+
+Values = tuple[int, float, float, float, float, float]
+"""A bar: timestamp, open, high, low, close, volume."""
+
+# Bars that come one by one share a row: 4 bytes each in place of 60. Not more of them, since each bar writes
+# the row anew.
+MOST_LAGS = 128
+WIDTH = 4
+LONGEST_LAG = 2**32
+COLUMNS = 'start, "end", source, arrived, lags'
+NEXT = f"""
+UPDATE arrivals SET "end" = ?4, arrived = ?6, lags = CAST(lags || ?7 AS BLOB)
+WHERE timeframe = ?1 AND symbol = ?2
+  AND start = (SELECT max(start) FROM arrivals WHERE timeframe = ?1 AND symbol = ?2)
+  AND "end" = ?3 AND source = ?5 AND length(lags) < {MOST_LAGS * WIDTH}
+"""  # noqa: S608 - of constants
+# Ranges do not overlap: besides those that start in the range, the last one before it can reach into it.
+OVERLAPPING = f"""
+SELECT {COLUMNS} FROM arrivals WHERE timeframe = ?1 AND symbol = ?2 AND start < ?4 AND "end" > ?3
+  AND start >= coalesce(
+    (SELECT max(start) FROM arrivals WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?3), ?3)
+ORDER BY start
+"""  # noqa: S608
+LATER = f"""
+SELECT {COLUMNS} FROM arrivals WHERE timeframe = ? AND symbol = ? AND arrived > ? ORDER BY start
+"""  # noqa: S608
+INSERT = f"INSERT INTO arrivals (timeframe, symbol, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+DELETE = "DELETE FROM arrivals WHERE timeframe = ? AND symbol = ? AND start = ?"
+REVISE = """
+INSERT OR IGNORE INTO revisions
+  (timeframe, symbol, timestamp, revision, source, open, high, low, close, volume)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+# Of each bar the change that came first after a time: SQLite takes the other columns from the row of min().
+OLDER = """
+SELECT timestamp, open, high, low, close, volume, min(revision) FROM revisions
+WHERE timeframe = ? AND symbol = ? AND revision > ? AND timestamp >= ? AND timestamp < ?
+GROUP BY timestamp ORDER BY timestamp
+"""
+FORGET = "DELETE FROM revisions WHERE timeframe = ? AND symbol = ? AND timestamp >= ? AND timestamp < ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The bars that are there in `[start, end)` (ms) came from `source` in the store's revision `arrived`.
+
+    With `lags`, they came one by one: each in the revision that is its start and its lag.
+    """
+
+    start: int
+    end: int
+    source: str
+    arrived: int
+    lags: bytes | None = None
+
+    @property
+    def first(self) -> int:
+        """When the first of its bars came: of those that came one by one, the one that starts first."""
+        return self.arrived if self.lags is None else self.start + next(_lags(self.lags))
+
+    def within(self, bar: Timeframe, start: int, end: int) -> Arrival | None:
+        """Return the part of it in a range; None if there is none."""
+        low, high = max(self.start, start), min(self.end, end)
+        if low >= high:
+            return None
+        if self.lags is None or (low, high) == (self.start, self.end):
+            return Arrival(low, high, self.source, self.arrived, self.lags)
+        skipped = bar.span(self.start, low)
+        lags = self.lags[skipped * WIDTH : (skipped + bar.span(low, high)) * WIDTH]
+        arrived = max(start + lag for start, lag in zip(_starts(bar, low, high), _lags(lags), strict=True))
+        return Arrival(low, high, self.source, arrived, lags)
+
+    def later(self, bar: Timeframe, at: int) -> Iterator[tuple[int, int]]:
+        """Yield the ranges of bars that came after revision `at`."""
+        if self.arrived <= at:
+            return
+        if self.lags is None:
+            yield self.start, self.end
+            return
+        starts = [*_starts(bar, self.start, self.end), self.end]
+        for (start, end), lag in zip(pairwise(starts), _lags(self.lags), strict=True):
+            if start + lag > at:
+                yield start, end
+
+
+def arrive(con: apsw.Connection, symbol: str, bar: Timeframe, new: Arrival) -> None:
+    """Enter an arrival, whose bounds are starts of bars; in its range it takes the place of others."""
+    lag = new.arrived - new.start
+    if bar.next(new.start) == new.end and 0 <= lag < LONGEST_LAG:
+        new = replace(new, lags=struct.pack("<I", lag))
+    if _goes_on(con, symbol, str(bar), new):
+        return
+    cut = _cut(con, symbol, bar, new.start, new.end)
+    if not (cut and _goes_on(con, symbol, str(bar), new)):
+        _insert(con, symbol, str(bar), new)
+
+
+def revise(
+    con: apsw.Connection, key: tuple[str, str], olds: Iterable[Values], source: str, revision: int
+) -> None:
+    """Keep what closed bars of a series (symbol, timeframe) were before `revision` changed them."""
+    symbol, timeframe = key
+    con.executemany(REVISE, ((timeframe, symbol, old[0], revision, source, *old[1:]) for old in olds))
+
+
+def forget(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> None:
+    """Forget the past of bars that are deleted."""
+    con.execute(FORGET, (str(bar), symbol, start, end))
+    _cut(con, symbol, bar, start, end)
+
+
+def came_later(con: apsw.Connection, symbol: str, bar: Timeframe, at: int) -> list[tuple[int, int]]:
+    """Return the ranges of a series of bars that came after revision `at`, ascending, joined."""
+    found: list[tuple[int, int]] = []
+    for row in con.execute(LATER, (str(bar), symbol, at)):
+        for start, end in Arrival(*row).later(bar, at):
+            if found and found[-1][1] == start:
+                found[-1] = (found[-1][0], end)
+            else:
+                found.append((start, end))
+    return found
+
+
+def older_values(con: apsw.Connection, key: tuple[str, str], at: int, start: int, end: int) -> list[Values]:
+    """Return the bars in `[start, end)` that changed after revision `at`, as they were at it."""
+    symbol, timeframe = key
+    return [row[:6] for row in con.execute(OLDER, (timeframe, symbol, at, start, end))]
+
+
+def _goes_on(con: apsw.Connection, symbol: str, timeframe: str, new: Arrival) -> bool:
+    """Add a bar to the last row, if it came alone and is the next one there; tell whether it was."""
+    if new.lags is None:
+        return False
+    con.execute(NEXT, (timeframe, symbol, new.start, new.end, new.source, new.arrived, new.lags))
+    return bool(con.changes())
+
+
+def _cut(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> bool:
+    """Take the bars that start in a range out of the arrivals, and tell whether there were any."""
+    name = str(bar)
+    olds = [Arrival(*row) for row in con.execute(OVERLAPPING, (name, symbol, start, end))]
+    for old in olds:
+        con.execute(DELETE, (name, symbol, old.start))
+        if old.start < start:
+            _insert(con, symbol, name, old.within(bar, old.start, bar.next(start - 1)))
+        if old.end > end:
+            _insert(con, symbol, name, old.within(bar, bar.next(end - 1), old.end))
+    return bool(olds)
+
+
+def _insert(con: apsw.Connection, symbol: str, timeframe: str, new: Arrival | None) -> None:
+    if new is not None:
+        row = (timeframe, symbol, new.start, new.end, new.source, new.arrived, new.lags)
+        con.execute(INSERT, row)
+
+
+def _starts(bar: Timeframe, start: int, end: int) -> Iterator[int]:
+    while start < end:
+        yield start
+        start = bar.next(start)
+
+
+def _lags(lags: bytes) -> Iterator[int]:
+    return (lag for (lag,) in struct.iter_unpack("<I", lags))

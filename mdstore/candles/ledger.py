@@ -1,0 +1,167 @@
+"""The ledger of a file: what is known of its series besides the candles, and what they were before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import NamedTuple, cast
+
+import apsw
+import polars as pl
+import pyarrow as pa
+
+from mdstore.candles import catalogue, coverage, history, writer
+from mdstore.candles.answer import Answer
+from mdstore.candles.catalogue import Series
+from mdstore.candles.coverage import Interval, Key
+from mdstore.candles.database import Database
+from mdstore.candles.history import Arrival
+from mdstore.candles.reader import Request
+from mdstore.candles.writer import Claim
+from mdstore.long import Long
+from mdstore.schema import CANDLE, CANDLE_COLUMNS, VALUES
+
+__all__ = ["Known", "Ledger", "Origin"]
+
+AFTER = ", ".join(f"coalesce(lead(r.{name}) OVER bar, c.{name})" for name in VALUES)
+REVISIONS = f"""
+SELECT symbol, timeframe, timestamp, revision, r.open, r.high, r.low, r.close, r.volume, {AFTER}, source
+FROM revisions AS r LEFT JOIN candles AS c USING (symbol, timeframe, timestamp)
+WHERE (?1 IS NULL OR symbol = ?1) AND (?2 IS NULL OR timeframe = ?2) AND timestamp >= ?3 AND timestamp < ?4
+WINDOW bar AS (PARTITION BY symbol, timeframe, timestamp ORDER BY revision)
+ORDER BY symbol, timeframe, timestamp, revision
+"""  # noqa: S608 - of constants
+ARRIVALS = """
+SELECT symbol, timeframe, start, "end", source, arrived, lags FROM arrivals
+WHERE (?1 IS NULL OR symbol = ?1) AND (?2 IS NULL OR timeframe = ?2)
+ORDER BY symbol, timeframe, start
+"""
+TIME = pl.Datetime("ms", "UTC")
+FEW = 16
+OLD = dict.fromkeys(CANDLE_COLUMNS, pl.Float64) | {"timestamp": pl.Int64}
+NEVER = -(2**63 - 1)
+WHY = "as it was then: what came or changed later is undone"
+ArrivalRow = tuple[str, str, int, int, str, int, bytes | None]
+Row = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """For each of some series its intervals and its row of the catalogue; the calendars by pattern."""
+
+    intervals: list[list[Interval]]
+    series: list[Series | None]
+    calendars: dict[str, str]
+
+
+class Origin(NamedTuple):
+    """Where the bars in an interval of a series came from, and when the first and the last of them did."""
+
+    symbol: str
+    timeframe: str
+    start: int
+    end: int
+    source: str
+    first: int
+    last: int
+
+    def is_of_the_same(self, other: Origin) -> bool:
+        """Tell whether another is of the same series and source."""
+        mine = (self.symbol, self.timeframe, self.source)
+        return mine == (other.symbol, other.timeframe, other.source)
+
+    def joined(self, later: Origin) -> Origin:
+        """Return both as one."""
+        first, last = min(self.first, later.first), max(self.last, later.last)
+        return self._replace(end=later.end, first=first, last=last)
+
+
+class Ledger:
+    """The ledger of one file."""
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def known(self, keys: Sequence[Key]) -> Known:
+        """Return what is known of some series, all of one moment."""
+        with self._database.reading() as con:
+            calendars = catalogue.calendars(con)
+            if len(keys) <= FEW:
+                found = [coverage.known(con, key) for key in keys]
+                return Known(found, [catalogue.find(con, *key) for key in keys], calendars)
+            every = coverage.all_of(con)
+            stored = {(one.symbol, one.timeframe): one for one in catalogue.all_series(con)}
+            return Known([every.get(key, []) for key in keys], [stored.get(key) for key in keys], calendars)
+
+    def cover(self, keys: Sequence[Key], claim: Claim) -> None:
+        """Enter what is said of a range of some series."""
+        writer.cover(self._database, keys, claim, self._clock)
+
+    def calendars(self) -> dict[str, str]:
+        """Return the calendars of patterns of symbols."""
+        with self._database.reading() as con:
+            return catalogue.calendars(con)
+
+    def set_calendar(self, pattern: str, calendar: str | None) -> None:
+        """Give symbols a calendar; None takes it away."""
+        with self._database.writing() as con:
+            catalogue.set_calendar(con, pattern, calendar)
+
+    def revisions(self, symbol: str | None, timeframe: str | None, start: int, end: int) -> list[Row]:
+        """Return the rows of the table `revisions`, and what each bar came to be."""
+        with self._database.reading() as con:
+            return con.execute(REVISIONS, (symbol, timeframe, start, end)).fetchall()
+
+    def provenance(self, symbol: str | None, timeframe: str | None) -> list[Origin]:
+        """Return where bars came from; intervals behind each other from one source are one."""
+        found: list[Origin] = []
+        with self._database.reading() as con:
+            rows = con.execute(ARRIVALS, (symbol, timeframe)).fetchall()
+        for name, bar, start, end, source, arrived, lags in cast("list[ArrivalRow]", rows):
+            one = Arrival(start, end, source, arrived, lags)
+            new = Origin(name, bar, one.start, one.end, one.source, one.first, one.arrived)
+            if found and found[-1].is_of_the_same(new):
+                found[-1] = found[-1].joined(new)
+            else:
+                found.append(new)
+        return found
+
+    def undone(self, answer: Answer, request: Request, at: int) -> Answer:
+        """Return the candles of an answer as they were at a time (ms).
+
+        `answer` is of the whole range of the request, with all columns; limit and columns are applied here.
+        It was read before this: what has changed since is undone, too.
+        """
+        values = answer.values()
+        with self._database.reading() as con:
+            parts = [
+                _undo(con, values.slice(low, high - low), symbol, request, at)
+                for symbol, (low, high) in zip(answer.symbols, pairwise((0, *answer.ends)), strict=True)
+            ]
+        made = pl.concat(parts, rechunk=True)
+        table = pa.Table.from_arrays([made[name].to_arrow() for name in CANDLE_COLUMNS], schema=CANDLE)
+        rows = Long(table, answer.symbols, list(accumulate(map(len, parts))))
+        lasts = [part["timestamp"].to_physical()[-1] if len(part) else NEVER for part in parts]
+        return Answer(rows, 0, len(made), request.columns, ("sqlite",), (), WHY, "", lasts)
+
+
+def _undo(con: apsw.Connection, rows: pl.DataFrame, symbol: str, request: Request, at: int) -> pl.DataFrame:
+    """Take out what came after a time, and put back what changed."""
+    bar = request.timeframe
+    times = rows["timestamp"].to_physical()
+    kept, low = [], 0
+    for start, end in history.came_later(con, symbol, bar, at):
+        bounds = times.search_sorted(pl.Series([start, end], dtype=pl.Int64))
+        kept.append(rows.slice(low, bounds[0] - low))
+        low = bounds[1]
+    kept.append(rows.slice(low))
+    rows = pl.concat(kept) if len(kept) > 1 else rows
+    if request.limit is not None:
+        rows = rows.tail(request.limit)
+    olds = history.older_values(con, (symbol, str(bar)), at, request.start, request.end)
+    if olds:
+        old = pl.DataFrame(olds, OLD, orient="row").with_columns(pl.col("timestamp").cast(TIME))
+        rows = rows.update(old, on="timestamp")
+    return rows

@@ -1,0 +1,291 @@
+"""Holes in series, why they are there, and what is worth asking a source for.
+
+A hole is a run of bars that are not stored. It is cut where its reason changes: the calendar says when a
+market was closed, the coverage what somebody has said or asked for; what nobody knows is `unknown`. Nothing
+is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from mdstore.calendars import ALWAYS, Grid, calendar_of
+from mdstore.candles.catalogue import Series
+from mdstore.candles.coverage import REASONS, Interval, without
+from mdstore.candles.holes import Held
+from mdstore.candles.reader import Request
+from mdstore.candles.repository import CandleRepository
+from mdstore.timeframe import Timeframe
+
+__all__ = ["coverage", "gaps", "missing"]
+
+FOREVER = 2**63 - 1
+# The years 1000 to 9000: no candle lies outside, and calendars begin to overflow there.
+EARLIEST, LATEST = -30_610_224_000_000, 221_845_392_000_000
+TIME = pl.Datetime("ms", "UTC")
+HOLE = {
+    "start": pl.Int64, "end": pl.Int64, "bars": pl.Int64,
+    "reason": pl.String, "source": pl.String, "asked": pl.Int64,
+}  # fmt: skip
+SAID = {
+    "start": pl.Int64,
+    "said_until": pl.Int64,
+    "reason": pl.String,
+    "source": pl.String,
+    "asked": pl.Int64,
+}
+NONE = pl.Series([], dtype=pl.Int64)
+# What is said of an instrument goes before the calendar, and that before what is said of a range.
+LIFE = ("before_listing", "after_delisting")
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """What is known of one series; `marks` are of bars that were stored while they were forming."""
+
+    symbol: str
+    stored: Series | None
+    grid: Grid
+    known: Sequence[Interval]
+    marks: Sequence[Interval]
+
+
+def gaps(candles: CandleRepository, request: Request, now: int) -> pl.DataFrame:
+    """Return every hole in a range, in the form of `MarketDataStore.gaps`; `now` in ms.
+
+    Raises `NoSuchSeriesError`.
+    """
+    held = candles.held(request)
+    known = _known(candles, [one.symbol for one in held], request.timeframe)
+    parts = [
+        _explained(series, *_holes(one, *_asked_range(request, one, now)), now)
+        for one, series in zip(held, known, strict=True)
+    ]
+    return _stacked(parts, [one.symbol for one in held], long=request.is_long)
+
+
+def missing(candles: CandleRepository, request: Request, page: int | None, now: int) -> pl.DataFrame:
+    """Return what is worth asking for, in the form of `MarketDataStore.missing`; `now` in ms.
+
+    Raises `NoSuchSeriesError` for a series that is not stored, where the request has no start.
+    """
+    assert request.symbols is not None  # noqa: S101 - asked for by name, since it need not be stored; for mypy
+    parts = []
+    for series in _known(candles, request.symbols, request.timeframe):
+        ranges = _pages(series.grid, _worth(candles, request, series, now), page)
+        bars = [series.grid.expected(*one) for one in ranges]
+        columns = {"start": [one[0] for one in ranges], "end": [one[1] for one in ranges], "bars": bars}
+        parts.append(pl.DataFrame(columns, dict.fromkeys(columns, pl.Int64)))
+    return _stacked(parts, request.symbols, long=request.is_long)
+
+
+def coverage(candles: CandleRepository, listed: pl.DataFrame, now: int) -> pl.DataFrame:
+    """Return each series at a glance, in the form of `MarketDataStore.coverage`.
+
+    `listed` are the series, as `MarketDataStore.series` gives them.
+    """
+    names = [name for name in listed["timeframe"].unique().sort() if Timeframe.is_name(name)]
+    parts = []
+    for name in names:
+        columns = ("symbol", "timestamp")
+        found = gaps(candles, Request(None, Timeframe.parse(name), columns), now)
+        parts.append(
+            found.group_by("symbol").agg(
+                pl.lit(name).alias("timeframe"),
+                *(
+                    pl.col("bars").filter(pl.col("reason") == reason).sum().alias(reason)
+                    for reason in REASONS
+                ),
+                pl.col("bars").filter(_worth_asking()).sum().alias("missing"),
+            )
+        )
+    key = ["symbol", "timeframe"]
+    bars = listed.select(*key, "first", "last", pl.col("rows").alias("bars"))
+    if not parts:
+        parts = [bars.select(*key, *(pl.lit(0).alias(name) for name in (*REASONS, "missing"))).clear()]
+    both = bars.join(pl.concat(parts), on=key, how="left", maintain_order="left").fill_null(0)
+    closed = sum(pl.col(name) for name in ("session_closed", *LIFE))
+    absent = sum(pl.col(name) for name in REASONS) - closed
+    share = pl.col("bars") / (pl.col("bars") + absent)
+    return both.with_columns(share.alias("complete")).select(
+        *key, "first", "last", "bars", "complete", "missing", *REASONS
+    )
+
+
+# ---- one series
+
+
+def _known(candles: CandleRepository, symbols: Sequence[str], bar: Timeframe) -> Iterator[_Series]:
+    """Yield what is known of series; the grid of those with one calendar is one."""
+    found = candles.ledger.known([(symbol, str(bar)) for symbol in symbols])
+    grids: dict[str, Grid] = {}
+    for symbol, intervals, stored in zip(symbols, found.intervals, found.series, strict=True):
+        name = calendar_of(symbol, found.calendars)
+        grid = grids.get(name) or grids.setdefault(name, Grid(bar, name))
+        known = [one for one in intervals if one.reason != "forming"]
+        yield _Series(symbol, stored, grid, known, [one for one in intervals if one.reason == "forming"])
+
+
+def _asked_range(request: Request, held: Held, now: int) -> Range:
+    """Return the range of bars to look at: as asked, else from the first bar to the last; not the future."""
+    bar = request.timeframe
+    start, end = held.first, held.end
+    start = start if request.start <= -FOREVER else _ceil(bar, request.start)
+    end = end if request.end >= FOREVER else min(_ceil(bar, request.end), bar.next(now))
+    return (0, 0) if start is None or end is None else (start, end)
+
+
+def _holes(held: Held, start: int, end: int) -> tuple[pl.Series, pl.Series]:
+    """Return all holes in a range: those between bars, and what is before and behind them."""
+    if held.first is None or held.end is None:
+        return _series([start] if start < end else []), _series([end] if start < end else [])
+    starts, ends = held.starts, held.ends
+    if start < held.first:
+        starts, ends = pl.concat([_series([start]), starts]), pl.concat([_series([held.first]), ends])
+    if held.end < end:
+        starts, ends = pl.concat([starts, _series([held.end])]), pl.concat([ends, _series([end])])
+    return starts, ends
+
+
+def _explained(series: _Series, starts: pl.Series, ends: pl.Series, now: int) -> pl.DataFrame:
+    """Cut holes where their reason changes, and say it."""
+    if not len(starts):
+        return pl.DataFrame(schema=HOLE)
+    low, high, grid = starts[0], ends[-1], series.grid
+    closed = (NONE, NONE) if grid.calendar == ALWAYS else grid.closed(low, high)
+    known = [one for one in series.known if one.end > low and one.start < high]
+    forming = grid.timeframe.floor(now)
+    bounds = [bound for one in known for bound in (one.start, one.end)]
+    starts, ends = _cut(starts, ends, pl.concat([*closed, _series([*bounds, forming])]))
+    said = pl.DataFrame(
+        [(one.start, one.end, one.reason, one.source or None, one.last_asked) for one in known],
+        SAID,
+        orient="row",
+    )
+    shut = pl.DataFrame({"start": closed[0], "shut_until": closed[1]})
+    holes = pl.DataFrame({"start": starts, "end": ends}).set_sorted("start")
+    # Each starts in at most one of what is said, and of the times at which the market is closed.
+    for of in (said, shut):
+        holes = holes.join_asof(of.set_sorted("start"), on="start", coalesce=True)
+    start, is_said = pl.col("start"), pl.col("start") < pl.col("said_until")
+    reason = (
+        pl.when(is_said & pl.col("reason").is_in(LIFE)).then("reason")
+        .when(start < pl.col("shut_until")).then(pl.lit("session_closed"))
+        .when(is_said).then("reason")
+        .when(start >= forming).then(pl.lit("forming"))
+        .otherwise(pl.lit("unknown"))
+    )  # fmt: skip
+    holes = holes.with_columns(reason.alias("why"), is_said.fill_null(value=False).alias("is_said"))
+    stands = pl.col("is_said") & (pl.col("why") == pl.col("reason"))
+    holes = holes.with_columns(pl.when(stands).then(name) for name in ("source", "asked"))
+    joined = _joined(holes.drop("reason").rename({"why": "reason"}))
+    return joined.with_columns(grid.count(joined["start"], joined["end"]).alias("bars")).select(tuple(HOLE))
+
+
+def _cut(starts: pl.Series, ends: pl.Series, bounds: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Cut ranges at those bounds that lie inside them."""
+    bounds = bounds.unique()
+    place = starts.search_sorted(bounds, side="left").cast(pl.Int64) - 1
+    inside = (place >= 0) & (bounds < ends.gather(place.clip(0)))
+    cuts = bounds.filter(inside)
+    return pl.concat([starts, cuts]).sort(), pl.concat([ends, cuts]).sort()
+
+
+def _joined(holes: pl.DataFrame) -> pl.DataFrame:
+    """Make one hole of those beside each other of which the same is said."""
+    same = pl.col("start") == pl.col("end").shift(1)
+    for name in ("reason", "source", "asked"):
+        same &= pl.col(name).eq_missing(pl.col(name).shift(1))
+    first = holes.select(~same.fill_null(value=False)).to_series()
+    ends = holes["end"].filter(first.shift(-1, fill_value=True))
+    return holes.filter(first).with_columns(ends)
+
+
+# ---- what to ask for
+
+
+def _worth_asking() -> pl.Expr:
+    """Tell which holes are worth asking a source for: never asked, or in vain."""
+    unasked = (pl.col("reason") == "unknown") & pl.col("asked").is_null()
+    return unasked | (pl.col("reason") == "fetch_failed")
+
+
+def _worth(candles: CandleRepository, request: Request, series: _Series, now: int) -> list[Range]:
+    """Return the ranges of bars that have ended, and are not stored or were stored while they formed.
+
+    What was asked for and answered is left out by the ledger alone; candles are looked at where it is silent.
+    """
+    bar = series.grid.timeframe
+    if request.start <= -FOREVER and series.stored is None:
+        raise candles.no_series(series.symbol, bar)
+    start = series.stored.first if request.start <= -FOREVER and series.stored else _ceil(bar, request.start)
+    end = bar.floor(now) if request.end >= FOREVER else min(_ceil(bar, request.end), bar.floor(now))
+    answered = [(one.start, one.end) for one in series.known if one.is_answered]
+    found: list[Range] = []
+    for low, high in without(start, end, answered) if start < end else ():
+        found += _unstored(candles, series, low, high, now)
+    marks = [(max(one.start, start), min(one.end, end)) for one in series.marks]
+    return sorted([*found, *(mark for mark in marks if mark[0] < mark[1])])
+
+
+def _unstored(candles: CandleRepository, series: _Series, low: int, high: int, now: int) -> Iterator[Range]:
+    """Yield what is worth asking for in a range of which nobody has said anything, or that it failed."""
+    stored, bar = series.stored, series.grid.timeframe
+    if stored is None or high <= stored.first or stored.last < low:
+        holes = _series([low]), _series([high])
+    else:
+        request = Request((series.symbol,), bar, ("timestamp",), low, high)
+        holes = _holes(candles.held(request)[0], low, high)
+    worth = _explained(series, *holes, now).filter(_worth_asking())
+    yield from worth.select("start", "end").iter_rows()
+
+
+def _pages(grid: Grid, ranges: Iterable[Range], page: int | None) -> list[Range]:
+    """Cover ranges, which ascend, with as few pages of `page` expected bars as there can be."""
+    made: list[Range] = []
+    until = -FOREVER  # up to where the last page can reach
+    for start, end in ranges:
+        at = start
+        if made and at < until:  # it goes on with the page before
+            made[-1] = (made[-1][0], max(made[-1][1], min(end, until)))
+            at = max(at, until)
+        elif made and at <= made[-1][1] and page is None:
+            made[-1] = (made[-1][0], max(made[-1][1], end))
+            continue
+        while at < end:
+            until = grid.after(at, page) if page is not None else end
+            made.append((at, min(end, until)))
+            at = until
+    return made
+
+
+# ---- frames
+
+
+def _stacked(parts: Sequence[pl.DataFrame], symbols: Sequence[str], *, long: bool) -> pl.DataFrame:
+    """Put the frames of symbols under each other, the symbol first where there may be several."""
+    if not long:
+        return _timed(parts[0])
+    named = [
+        part.insert_column(0, pl.Series("symbol", [symbol], pl.String).new_from_index(0, len(part)))
+        for part, symbol in zip(parts, symbols, strict=True)
+    ]
+    return _timed(pl.concat(named, rechunk=True)).with_columns(pl.col("symbol").cast(pl.Categorical))
+
+
+def _timed(frame: pl.DataFrame) -> pl.DataFrame:
+    names = [name for name in ("start", "end", "asked") if name in frame.columns]
+    return frame.with_columns(pl.col(names).cast(TIME))
+
+
+def _series(values: Sequence[int]) -> pl.Series:
+    return pl.Series(values, dtype=pl.Int64)
+
+
+def _ceil(bar: Timeframe, moment: int) -> int:
+    """Return the start of the first bar at or after a moment."""
+    return bar.next(min(max(moment, EARLIEST), LATEST) - 1)
