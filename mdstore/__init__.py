@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from mdstore.feeds.binance import BinanceFeed
     from mdstore.feeds.upbit import UpbitFeed
+    from mdstore.fingerprints import fingerprint
     from mdstore.realtime.book import OrderBook
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
@@ -52,6 +53,7 @@ _HOMES = {
     ),
     "mdstore.feeds.binance": ("BinanceFeed",),
     "mdstore.feeds.upbit": ("UpbitFeed",),
+    "mdstore.fingerprints": ("fingerprint",),
     "mdstore.realtime.book": ("OrderBook",),
     "mdstore.realtime.cache": ("RealtimeDataCache",),
     "mdstore.realtime.rows": ("Depth", "Kline", "Ticker", "Trade"),
@@ -92,6 +94,7 @@ __all__ = [
     "UpbitFeed",
     "ValidationError",
     "WriteResult",
+    "fingerprint",
     "open",
 ]
 

@@ -236,7 +236,7 @@ class Continuity:
         `as_of` the same time has the same fingerprint for as long as nothing is deleted, however the candles
         are stored.
         """
-        from mdstore.fingerprint import fingerprint
+        from mdstore.fingerprints import fingerprint
 
         request = request_of(
             symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of

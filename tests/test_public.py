@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "cache"),
     ("timeframe", "schema", "forks", "indicators"),
     ("timestamps", "expressions", "long"),
-    ("calendars", "fill", "fingerprint", "frames", "validation", "plot", "quality", "resample", "screen"),
+    ("calendars", "fill", "fingerprints", "frames", "validation", "plot", "quality", "resample", "screen"),
     ("candles",),
     ("arguments", "lazy", "listing"),
     ("derived", "gaps", "realtime"),
@@ -41,7 +41,7 @@ CANDLES = (
 
 def test_the_public_names_are_pinned():
     assert mdstore.__all__ == sorted(mdstore._HOME, key=lambda name: (name.islower(), name))
-    assert len(mdstore.__all__) == 31
+    assert len(mdstore.__all__) == 32
     for name in mdstore.__all__:
         assert getattr(mdstore, name).__name__ == name
     with pytest.raises(AttributeError, match="nothing"):

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-import mdstore.fingerprint
+import mdstore.fingerprints
 from mdstore import InvalidInputError
-from mdstore.fingerprint import _little, fingerprint
+from mdstore.fingerprints import _little, fingerprint
 from tests.candles import START, walk
 
 UTC_MS = pl.Datetime("ms", "UTC")
@@ -248,7 +248,7 @@ def test_files_do_not_count(form, frame):
 @given(frames(), st.integers(1, 5))
 def test_the_size_of_a_step_does_not_count(frame, size):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mdstore.fingerprint, "BLOCK", size)
+        patch.setattr(mdstore.fingerprints, "BLOCK", size)
         small = fingerprint(frame)
     assert small == fingerprint(frame)
 
@@ -363,7 +363,7 @@ def test_pandas_stays_out(python):
     script = """
         import sys
         import polars as pl
-        from mdstore.fingerprint import fingerprint
+        from mdstore.fingerprints import fingerprint
 
         fingerprint(pl.DataFrame({"a": [float("nan"), None], "b": ["x", None]}).cast({"b": pl.Categorical}))
         print("pandas" in sys.modules)
