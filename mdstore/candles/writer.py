@@ -181,8 +181,9 @@ def _cover(
     assert claim.covers is not None  # noqa: S101 - for mypy
     bar, (start, end) = Timeframe.parse(key[1]), claim.covers
     start = -FOREVER if start < EARLIEST_MS else bar.next(start - 1)
-    if end < FOREVER or claim.reason != "after_delisting":
-        end = bar.floor(min(end, now))
+    if claim.reason != "after_delisting":
+        end = min(end, now)
+    end = bar.floor(end) if end < FOREVER else end
     if claim.reason == FORGOTTEN:
         coverage.forget(con, key, start, end)
         return

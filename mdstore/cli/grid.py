@@ -6,7 +6,7 @@ Rich's own table crops whatever is wider than the terminal, without a mark: 173,
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-__all__ = ["Column", "print_grid"]
+__all__ = ["Column", "print_grid", "room_beside"]
 
 GAP = "  "
 ELLIPSIS = "…"
@@ -29,7 +29,7 @@ class Column:
 
     `cut` says where its texts may be shortened; None is nowhere. Where a terminal is too narrow the columns
     with a `spare` rank are left out, the lowest first. `footer` is shown under the cells if any column has
-    one.
+    one. `paint` colours a cell as it is shown.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Column:
     cut: Literal["end", "middle"] | None = None
     footer: str = ""
     spare: int | None = None
+    paint: Callable[[str], Text] = Text
 
     @property
     def width(self) -> int:
@@ -60,18 +61,23 @@ def print_grid(out: Console, columns: Sequence[Column], width: int | None) -> No
     """
     shown = _kept(columns, width)
     widths = _widths(shown, width)
-    lines = [_line([column.name for column in shown], shown, widths)]
+    lines = [Text(_line([column.name for column in shown], shown, widths).plain, "bold")]
     lines += [_line(cells, shown, widths) for cells in zip(*(c.cells for c in shown), strict=True)]
     if any(column.footer for column in shown):
-        lines.append(_line([column.footer for column in shown], shown, widths))
-        lines[-1].stylize("bold")
-    lines[0].stylize("bold")
+        lines.append(Text(_line([column.footer for column in shown], shown, widths).plain, "bold"))
     for line in lines:
         out.print(line, soft_wrap=True, highlight=False)
     left_out = [column.name for column in columns if column not in shown]
     if left_out:
         remark = f"no room here for {', '.join(left_out)}; a wider window or --json shows all"
         out.print(remark, style="dim", highlight=False)
+
+
+def room_beside(columns: Sequence[Column], width: int, least: int) -> int:
+    """Return how many cells are left for one more column that needs `least`, once what is spare has gone."""
+    more = Column(" " * least, ())
+    kept = _kept([*columns, more], width)
+    return max(least, width - _total([c.width for c in kept if c is not more]) - len(GAP))
 
 
 def _kept(columns: Sequence[Column], width: int | None) -> list[Column]:
@@ -101,8 +107,13 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> Text:
-    fitted = [_fitted(*each) for each in zip(cells, columns, widths, strict=True)]
-    return Text(GAP.join(fitted).rstrip())
+    painted = [
+        column.paint(_fitted(text, column, width))
+        for text, column, width in zip(cells, columns, widths, strict=True)
+    ]
+    line = Text(GAP).join(painted)
+    line.rstrip()
+    return line
 
 
 def _fitted(text: str, column: Column, width: int) -> str:
