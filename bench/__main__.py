@@ -16,7 +16,7 @@ from bench.scale import FULL, QUICK
 
 BENCHES = (
     "upsert", "tail", "latest", "scan", "roads", "series", "page_size",
-    "columnar", "equities", "first_read", "flat", "materialise", "disk", "realtime", "soak",
+    "columnar", "equities", "first_read", "flat", "materialise", "disk", "gaps", "realtime", "soak",
 )  # fmt: skip
 
 

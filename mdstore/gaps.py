@@ -37,6 +37,10 @@ SAID = {
     "source": pl.String,
     "asked": pl.Int64,
 }
+UNKNOWN = (
+    pl.lit("unknown").alias("reason"), pl.lit(None, pl.String).alias("source"),
+    pl.lit(None, pl.Int64).alias("asked"),
+)  # fmt: skip
 NONE = pl.Series([], dtype=pl.Int64)
 # What is said of an instrument goes before the calendar, and that before what is said of a range.
 LIFE = ("before_listing", "after_delisting")
@@ -45,13 +49,13 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """What is known of one series; `marks` are of bars that were stored while they were forming."""
+    """What is known of one series; `early` are bars that were stored before they had ended."""
 
     symbol: str
     stored: Series | None
     grid: Grid
     known: Sequence[Interval]
-    marks: Sequence[Interval]
+    early: Sequence[int]
 
 
 def gaps(candles: CandleRepository, request: Request, now: int) -> pl.DataFrame:
@@ -123,11 +127,11 @@ def _known(candles: CandleRepository, symbols: Sequence[str], bar: Timeframe) ->
     """Yield what is known of series; the grid of those with one calendar is one."""
     found = candles.ledger.known([(symbol, str(bar)) for symbol in symbols])
     grids: dict[str, Grid] = {}
-    for symbol, intervals, stored in zip(symbols, found.intervals, found.series, strict=True):
+    each = zip(symbols, found.series, found.intervals, found.unfinished, strict=True)
+    for symbol, stored, known, early in each:
         name = calendar_of(symbol, found.calendars)
         grid = grids.get(name) or grids.setdefault(name, Grid(bar, name))
-        known = [one for one in intervals if one.reason != "forming"]
-        yield _Series(symbol, stored, grid, known, [one for one in intervals if one.reason == "forming"])
+        yield _Series(symbol, stored, grid, known, early)
 
 
 def _asked_range(request: Request, held: Held, now: int) -> Range:
@@ -156,9 +160,12 @@ def _explained(series: _Series, starts: pl.Series, ends: pl.Series, now: int) ->
     if not len(starts):
         return pl.DataFrame(schema=HOLE)
     low, high, grid = starts[0], ends[-1], series.grid
-    closed = (NONE, NONE) if grid.calendar == ALWAYS else grid.closed(low, high)
-    known = [one for one in series.known if one.end > low and one.start < high]
     forming = grid.timeframe.floor(now)
+    known = [one for one in series.known if one.end > low and one.start < high]
+    if not known and grid.calendar == ALWAYS and high <= forming:
+        bars = grid.count(starts, ends)
+        return pl.DataFrame({"start": starts, "end": ends, "bars": bars}).with_columns(UNKNOWN)
+    closed = (NONE, NONE) if grid.calendar == ALWAYS else grid.closed(low, high)
     bounds = [bound for one in known for bound in (one.start, one.end)]
     starts, ends = _cut(starts, ends, pl.concat([*closed, _series([*bounds, forming])]))
     said = pl.DataFrame(
@@ -167,22 +174,27 @@ def _explained(series: _Series, starts: pl.Series, ends: pl.Series, now: int) ->
         orient="row",
     )
     shut = pl.DataFrame({"start": closed[0], "shut_until": closed[1]})
-    holes = pl.DataFrame({"start": starts, "end": ends}).set_sorted("start")
+    holes = pl.LazyFrame({"start": starts, "end": ends}).set_sorted("start")
     # Each starts in at most one of what is said, and of the times at which the market is closed.
     for of in (said, shut):
-        holes = holes.join_asof(of.set_sorted("start"), on="start", coalesce=True)
-    start, is_said = pl.col("start"), pl.col("start") < pl.col("said_until")
-    reason = (
-        pl.when(is_said & pl.col("reason").is_in(LIFE)).then("reason")
+        holes = holes.join_asof(of.lazy().set_sorted("start"), on="start", coalesce=True)
+    start, reason = pl.col("start"), pl.col("reason")
+    is_said = start < pl.col("said_until")
+    why = (
+        pl.when(is_said & reason.is_in(LIFE)).then(reason)
         .when(start < pl.col("shut_until")).then(pl.lit("session_closed"))
-        .when(is_said).then("reason")
+        .when(is_said).then(reason)
         .when(start >= forming).then(pl.lit("forming"))
         .otherwise(pl.lit("unknown"))
     )  # fmt: skip
-    holes = holes.with_columns(reason.alias("why"), is_said.fill_null(value=False).alias("is_said"))
-    stands = pl.col("is_said") & (pl.col("why") == pl.col("reason"))
-    holes = holes.with_columns(pl.when(stands).then(name) for name in ("source", "asked"))
-    joined = _joined(holes.drop("reason").rename({"why": "reason"}))
+    stands = is_said & (pl.col("why") == reason)
+    joined = (
+        _joined(
+            holes.with_columns(why.alias("why"))
+            .with_columns(pl.when(stands).then(name) for name in ("source", "asked"))
+            .select("start", "end", pl.col("why").alias("reason"), "source", "asked")
+        )
+    ).collect(engine="in-memory")
     return joined.with_columns(grid.count(joined["start"], joined["end"]).alias("bars")).select(tuple(HOLE))
 
 
@@ -195,14 +207,15 @@ def _cut(starts: pl.Series, ends: pl.Series, bounds: pl.Series) -> tuple[pl.Seri
     return pl.concat([starts, cuts]).sort(), pl.concat([ends, cuts]).sort()
 
 
-def _joined(holes: pl.DataFrame) -> pl.DataFrame:
+def _joined(holes: pl.LazyFrame) -> pl.LazyFrame:
     """Make one hole of those beside each other of which the same is said."""
     same = pl.col("start") == pl.col("end").shift(1)
     for name in ("reason", "source", "asked"):
         same &= pl.col(name).eq_missing(pl.col(name).shift(1))
-    first = holes.select(~same.fill_null(value=False)).to_series()
-    ends = holes["end"].filter(first.shift(-1, fill_value=True))
-    return holes.filter(first).with_columns(ends)
+    first = ~same.fill_null(value=False)
+    number = first.cum_sum().alias("number")
+    whole = holes.group_by(number, maintain_order=True)
+    return whole.agg(pl.all().exclude("end").first(), pl.col("end").last()).drop("number")
 
 
 # ---- what to ask for
@@ -225,15 +238,14 @@ def _worth(candles: CandleRepository, request: Request, series: _Series, now: in
     start = series.stored.first if request.start <= -FOREVER and series.stored else _ceil(bar, request.start)
     end = bar.floor(now) if request.end >= FOREVER else min(_ceil(bar, request.end), bar.floor(now))
     answered = [(one.start, one.end) for one in series.known if one.is_answered]
-    found: list[Range] = []
-    for low, high in without(start, end, answered) if start < end else ():
-        found += _unstored(candles, series, low, high, now)
-    marks = [(max(one.start, start), min(one.end, end)) for one in series.marks]
-    return sorted([*found, *(mark for mark in marks if mark[0] < mark[1])])
+    silent = without(start, end, answered) if start < end else []
+    found = list(_unstored(candles, series, silent[0][0], silent[-1][1], now)) if silent else []
+    early = [(time, bar.next(time)) for time in series.early if start <= time < end]
+    return sorted([*found, *early])
 
 
 def _unstored(candles: CandleRepository, series: _Series, low: int, high: int, now: int) -> Iterator[Range]:
-    """Yield what is worth asking for in a range of which nobody has said anything, or that it failed."""
+    """Yield the holes in a range that are worth asking for."""
     stored, bar = series.stored, series.grid.timeframe
     if stored is None or high <= stored.first or stored.last < low:
         holes = _series([low]), _series([high])

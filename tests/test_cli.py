@@ -24,7 +24,7 @@ from tests.real import real
 README = Path(__file__).resolve().parents[1] / "README.md"
 COMMANDS = [
     "demo", "import", "export", "show", "screen", "sql", "series", "delete", "warm", "compact", "stats",
-    "backup", "check", "replay",
+    "backup", "check", "gaps", "verify", "calendar", "revisions", "replay",
 ]  # fmt: skip
 HEADER = "timestamp,open,high,low,close,volume\n"
 # What the environment may hold that would change what is tested; xdist sets COLUMNS.
@@ -602,7 +602,7 @@ def test_backup_and_check(filled, tmp_path):
     "arguments",
     [
         ["export", "x.csv"], ["show", "A"], ["sql", "SELECT 1"], ["series"], ["delete", "A", "--yes"],
-        ["backup", "y.sqlite3"], ["check"],
+        ["backup", "y.sqlite3"], ["check"], ["gaps"], ["verify"], ["calendar", "A", "24/7"], ["revisions"],
     ],
 )  # fmt: skip
 def test_only_import_and_demo_create_a_store(cli, tmp_path, arguments):
@@ -770,6 +770,7 @@ def test_help_loads_only_the_commands(tmp_path):
     )
     assert sorted(done.stdout.split()) == [
         "mdstore.cli.commands",
+        "mdstore.cli.continuity",
         "mdstore.cli.maintenance",
         "mdstore.cli.replaying",
         "mdstore.cli.shell",

@@ -145,6 +145,8 @@ def play(store, clock, bar, given):
                     "X", str(bar), bars_at(times), unit="ms", covers=(at[low], at[high]), absent=reason
                 )
                 model.say(at[low], at[high], reason, clock.ms)
+                ended = bar.floor(min(at[high], clock.ms))
+                model.marked = {time for time in model.marked if not at[low] <= time < ended}
             model.write(times, clock.ms)
     return model, at
 

@@ -26,7 +26,7 @@ LAYERS = (
     ("__main__",),
 )
 CANDLES = (
-    ("guard", "migrations", "packs", "pushdown"),
+    ("guard", "migrations", "packs", "pushdown", "unfinished"),
     ("cells", "database", "history", "worker"),
     ("catalogue", "columns", "coverage", "scanner", "sealing", "views"),
     ("answer", "backup", "changes", "compaction", "reader"),

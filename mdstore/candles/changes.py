@@ -14,9 +14,8 @@ from typing import cast
 import apsw
 import polars as pl
 
-from mdstore.candles import coverage, history
+from mdstore.candles import history, unfinished
 from mdstore.candles.cells import FOREVER
-from mdstore.candles.coverage import Interval
 from mdstore.candles.history import Arrival, Values
 from mdstore.timeframe import Timeframe
 
@@ -95,33 +94,22 @@ class Changes:
             yield at
 
     def _forming(self, con: apsw.Connection) -> set[int]:
-        """Return which of the changed bars were stored while they were forming."""
-        if not self._olds:
-            return set()
-        marked = coverage.forming(con, [self.key]).get(self.key, [])
-        return {time for time in self._olds if _is_in(time, marked)}
+        """Return which of the changed bars were stored before they had ended."""
+        return set(unfinished.of(con, [self.key]).get(self.key, ())) if self._olds else set()
 
     def settle(
-        self, con: apsw.Connection, times: Sequence[pl.Series], marked: Ranges, source: str, now: int
+        self, con: apsw.Connection, times: Sequence[pl.Series], early: Sequence[int], now: int
     ) -> None:
-        """Mark bars that were written while they were forming; take the marks off those that had ended.
+        """Mark bars that were written before they had ended; take the marks off those that had.
 
-        `times` are those written, whether they changed or not, and `marked` the ranges of bars with a mark.
+        `times` are those written, whether they changed or not, and `early` the bars with a mark.
         """
-        for low, high in marked:
-            for start in _starts(self.bar, low, min(high, self.bar.floor(now))):
-                if any(start in run for run in times):
-                    coverage.forget(con, self.key, start, self.bar.next(start))
-        end = self.bar.next(max(run[-1] for run in times))
-        if end > now:
-            first = max(self.bar.floor(now), min(run[0] for run in times))
-            coverage.state(con, self.key, Interval(first, end, "forming", source, now, now))
-
-
-def _starts(bar: Timeframe, start: int, end: int) -> Iterator[int]:
-    while start < end:
-        yield start
-        start = bar.next(start)
+        forming = self.bar.floor(now)
+        for time in early:
+            if time < forming and any(time in run for run in times):
+                unfinished.clear(con, self.key, time, time + 1)
+        new = {time for run in times for time in run.filter(run >= forming)}
+        unfinished.mark(con, self.key, sorted(new))
 
 
 def _is_in(time: int, ranges: Ranges) -> bool:

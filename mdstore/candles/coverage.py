@@ -1,8 +1,8 @@
 """Coverage: what is known of ranges of a series besides its candles, kept in the transactions that write.
 
 A range was asked for and answered (`unknown`: of a bar that is not there no more is known), somebody has said
-why there are no bars (`no_trade`, `exchange_down`, ...), a fetch of it failed, or its bar was stored while it
-was forming. What says more stays where something that says less comes later.
+why there are no bars (`no_trade`, `exchange_down`, ...), or a fetch of it failed. What says more stays where
+something that says less comes later.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 STATED = REASONS[:6]
 """Those that somebody can state."""
 
-RANKS = {"forming": 0, "fetch_failed": 1, "unknown": 2}
+RANKS = {"fetch_failed": 1, "unknown": 2}
 MOST = 3
 
 COLUMNS = 'start, "end", reason, source, first_asked, last_asked'
@@ -55,12 +55,6 @@ ORDER BY start
 INSERT = f"INSERT INTO coverage (timeframe, symbol, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 DELETE = "DELETE FROM coverage WHERE timeframe = ? AND symbol = ? AND start = ?"
 ALL = f"SELECT symbol, timeframe, {COLUMNS} FROM coverage ORDER BY symbol, timeframe, start"  # noqa: S608
-# By an index of their own, since every write asks.
-FORMING = """
-SELECT symbol, timeframe, start, "end" FROM coverage WHERE reason = 'forming'
-ORDER BY timeframe, symbol, start
-"""
-FORMING_OF = FORMING.replace("ORDER BY", "AND symbol = ? AND timeframe = ? ORDER BY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +85,6 @@ def all_of(con: apsw.Connection) -> dict[Key, list[Interval]]:
     found: dict[Key, list[Interval]] = {}
     for symbol, timeframe, *row in con.execute(ALL):
         found.setdefault((symbol, timeframe), []).append(Interval(*row))
-    return found
-
-
-def forming(
-    con: apsw.Connection, keys: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], list[tuple[int, int]]]:
-    """Return the ranges of bars that were stored while they were forming; of other series, too, perhaps."""
-    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    rows = con.execute(FORMING_OF, keys[0]) if len(keys) == 1 else con.execute(FORMING)
-    for symbol, timeframe, start, end in rows:
-        found.setdefault((symbol, timeframe), []).append((start, end))
     return found
 
 

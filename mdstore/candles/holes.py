@@ -70,24 +70,48 @@ class _Run:
 
 
 def _of_stretch(stretch: Stretch, bar: Timeframe) -> Held:
-    runs = []
+    runs: list[_Run] = []
+    looked_at: list[pl.Series] = []
     for piece, offset in zip(stretch.view.pieces, stretch.view.offsets, strict=False):
         low, high = max(0, stretch.low - offset), min(piece.rows.num_rows, stretch.high - offset)
-        if low < high:
-            runs.append(_of_piece(piece, low, high, bar))
+        if low >= high:
+            continue
+        if _is_full(piece, bar):
+            runs += _looked_at(looked_at, bar)
+            looked_at = []
+            runs.append(_of_full(piece, low, high, bar))
+        else:
+            looked_at.append(_times(piece, low, high))
+    runs += _looked_at(looked_at, bar)
     return _held(stretch.view.symbol, runs, bar)
 
 
-def _of_piece(piece: Piece, low: int, high: int, bar: Timeframe) -> _Run:
+def _is_full(piece: Piece, bar: Timeframe) -> bool:
+    """Tell whether a cell has as many rows as bars fit into it."""
     cell = piece.cell
-    if cell is not None and bar.ms is not None and cell.rows == bar.span(cell.start, cell.end):
-        first = bar.next(cell.start - 1)
-        return _Run(high - low, first + low * bar.ms, first + (high - 1) * bar.ms, NONE, NONE)
+    return cell is not None and bar.ms is not None and cell.rows == bar.span(cell.start, cell.end)
+
+
+def _of_full(piece: Piece, low: int, high: int, bar: Timeframe) -> _Run:
+    assert piece.cell is not None  # noqa: S101 - for mypy
+    assert bar.ms is not None  # noqa: S101
+    first = bar.next(piece.cell.start - 1)
+    return _Run(high - low, first + low * bar.ms, first + (high - 1) * bar.ms, NONE, NONE)
+
+
+def _times(piece: Piece, low: int, high: int) -> pl.Series:
+    """Return the times of rows, verified and where they lie."""
     piece.verify(low, high)
-    column = piece.rows.column(0).slice(low, high - low)
-    times = pl.from_arrow(column.view(pa.int64()))
+    times = pl.from_arrow(piece.rows.column(0).slice(low, high - low).view(pa.int64()))
     assert isinstance(times, pl.Series)  # noqa: S101 - an array never becomes a frame; for mypy
-    return _Run.of(times, bar)
+    return times
+
+
+def _looked_at(parts: list[pl.Series], bar: Timeframe) -> list[_Run]:
+    """Return the rows of adjacent pieces as one run, or none."""
+    if not parts:
+        return []
+    return [_Run.of(parts[0] if len(parts) == 1 else pl.concat(parts, rechunk=False), bar)]
 
 
 def _between(times: pl.Series, bar: Timeframe) -> tuple[pl.Series, pl.Series]:
@@ -98,12 +122,13 @@ def _between(times: pl.Series, bar: Timeframe) -> tuple[pl.Series, pl.Series]:
         return nexts.gather(after - 1), times.gather(after)
     if len(times) == 1 + (times[-1] - times[0]) // bar.ms:
         return NONE, NONE
-    after = (times.diff() > bar.ms).arg_true()
-    found = pl.DataFrame({"start": times.gather(after - 1), "end": times.gather(after)})
+    time = pl.col("time")
+    after = times.to_frame("time").select((time.diff() > bar.ms).arg_true()).to_series()
+    found = pl.DataFrame({"start": times.gather(after - 1), "end": times.gather(after)}).lazy()
     # Floored, since another program's bars may lie off the grid.
     start, end = bar.floor_expr(pl.col("start")) + bar.ms, bar.floor_expr(pl.col("end"))
-    found = found.select(start, end).filter(pl.col("start") < pl.col("end"))
-    return found["start"], found["end"]
+    kept = found.select(start, end).filter(pl.col("start") < pl.col("end")).collect(engine="in-memory")
+    return kept["start"], kept["end"]
 
 
 def _held(symbol: str, runs: list[_Run], bar: Timeframe) -> Held:

@@ -11,7 +11,7 @@ import apsw
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles import catalogue, coverage, history, writer
+from mdstore.candles import catalogue, coverage, history, unfinished, writer
 from mdstore.candles.answer import Answer
 from mdstore.candles.catalogue import Series
 from mdstore.candles.coverage import Interval, Key
@@ -48,9 +48,13 @@ Row = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """For each of some series its intervals and its row of the catalogue; the calendars by pattern."""
+    """For each of some series its intervals, bars that were stored too early, and row of the catalogue.
+
+    The calendars are by pattern.
+    """
 
     intervals: list[list[Interval]]
+    unfinished: list[list[int]]
     series: list[Series | None]
     calendars: dict[str, str]
 
@@ -88,12 +92,15 @@ class Ledger:
         """Return what is known of some series, all of one moment."""
         with self._database.reading() as con:
             calendars = catalogue.calendars(con)
+            marks = unfinished.of(con, keys)
+            early = [marks.get(key, []) for key in keys]
             if len(keys) <= FEW:
                 found = [coverage.known(con, key) for key in keys]
-                return Known(found, [catalogue.find(con, *key) for key in keys], calendars)
+                return Known(found, early, [catalogue.find(con, *key) for key in keys], calendars)
             every = coverage.all_of(con)
             stored = {(one.symbol, one.timeframe): one for one in catalogue.all_series(con)}
-            return Known([every.get(key, []) for key in keys], [stored.get(key) for key in keys], calendars)
+            intervals = [every.get(key, []) for key in keys]
+            return Known(intervals, early, [stored.get(key) for key in keys], calendars)
 
     def cover(self, keys: Sequence[Key], claim: Claim) -> None:
         """Enter what is said of a range of some series."""

@@ -118,7 +118,13 @@ CREATE TABLE coverage (
   PRIMARY KEY (timeframe, symbol, start)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX coverage_forming ON coverage (timeframe, symbol, start, "end") WHERE reason = 'forming';
+-- Bars that were stored before they had ended, and not again since.
+CREATE TABLE unfinished (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  timestamp INTEGER NOT NULL,
+  PRIMARY KEY (timeframe, symbol, timestamp)
+) STRICT, WITHOUT ROWID;
 
 -- Since when bars are known and where from: those that are there in a range, which overlaps no other.
 CREATE TABLE arrivals (
@@ -166,7 +172,7 @@ CANDLE_TABLE = (
 MIGRATIONS = (
     Migration(1, "candles, series, revision, quarantine", CANDLES),
     Migration(2, "cells", CELLS),
-    Migration(3, "coverage, arrivals, revisions, calendars", LEDGER),
+    Migration(3, "coverage, unfinished, arrivals, revisions, calendars", LEDGER),
 )
 
 

@@ -12,7 +12,7 @@ import apsw
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles import catalogue, cells, coverage, history
+from mdstore.candles import catalogue, cells, coverage, history, unfinished
 from mdstore.candles.catalogue import Series
 from mdstore.candles.cells import FOREVER, Cell
 from mdstore.candles.changes import Changes
@@ -167,16 +167,17 @@ def delete(
             if Timeframe.is_name(timeframe):
                 coverage.forget(con, (symbol, timeframe), start, end)
                 history.forget(con, symbol, Timeframe.parse(timeframe), start, end)
+                unfinished.clear(con, (symbol, timeframe), start, end)
             total += deleted
     return total
 
 
 def _cover(
     con: apsw.Connection, key: tuple[str, str], claim: Claim, now: int, refused: Sequence[int]
-) -> None:
+) -> list[tuple[int, int]]:
     """Enter what is said of a range of one series, but for the bars that were refused: these have failed.
 
-    It holds of whole bars that have ended: of others more is to come.
+    It holds of whole bars that have ended, since of others more is to come. Returns the ranges it holds of.
     """
     assert claim.covers is not None  # noqa: S101 - for mypy
     bar, (start, end) = Timeframe.parse(key[1]), claim.covers
@@ -186,12 +187,14 @@ def _cover(
     end = bar.floor(end) if end < FOREVER else end
     if claim.reason == FORGOTTEN:
         coverage.forget(con, key, start, end)
-        return
+        return []
     failed = sorted({(first, bar.next(first)) for first in map(bar.floor, refused) if start <= first < end})
-    for low, high in coverage.without(start, end, failed):
+    covered = coverage.without(start, end, failed) if start < end else []
+    for low, high in covered:
         coverage.state(con, key, Interval(low, high, claim.reason, claim.source, now, now))
     for low, high in failed:
         coverage.state(con, key, Interval(low, high, "fetch_failed", claim.source, now, now))
+    return covered
 
 
 def _refuse_bad(chunk: Checked, on_invalid: OnInvalid) -> None:
@@ -261,16 +264,17 @@ class _Batch:
         if self._claim.covers:
             named = (self._claim.series,) if self._claim.series else ()
             for key in dict.fromkeys((*named, *self._seen)):
-                _cover(self._con, key, self._claim, self._now, self._refused.get(key, []))
+                refused = self._refused.get(key, [])
+                for start, end in _cover(self._con, key, self._claim, self._now, refused):
+                    unfinished.clear(self._con, key, start, end)  # the source has said what there is
 
     def _settle(self) -> None:
-        """See to the marks of bars that are forming."""
-        marked = coverage.forming(self._con, list(self._seen))
+        """See to the marks of bars that are stored before they have ended."""
+        marked = unfinished.of(self._con, list(self._seen))
         for key, seen in self._seen.items():
             assert seen.last is not None  # noqa: S101 - a group has rows; for mypy
-            forms = seen.changed and seen.changes.bar.next(seen.last) > self._now
-            if forms or key in marked:
-                seen.changes.settle(self._con, seen.runs, marked.get(key, []), self._claim.source, self._now)
+            if key in marked or (seen.changed and seen.changes.bar.next(seen.last) > self._now):
+                seen.changes.settle(self._con, seen.runs, marked.get(key, []), self._now)
 
     def _finish_changed(self, changed: dict[tuple[str, str], _Seen]) -> None:
         at_revision = catalogue.bump(self._con, self._now)

@@ -15,8 +15,10 @@ import typer
 from mdstore.cli.shell import (
     ERROR,
     INTERRUPTED,
+    AsOfOption,
     EndOption,
     FileOption,
+    FillOption,
     FromOption,
     JsonOption,
     Shell,
@@ -185,6 +187,8 @@ def export(
     end: EndOption = None,
     source: FromOption = None,
     tz: ZoneOption = None,
+    as_of: AsOfOption = None,
+    fill: FillOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     file: FileOption = None,
     json: JsonOption = False,
@@ -198,14 +202,17 @@ def export(
       mdstore export all.csv.gz -t 1d
 
       mdstore export hours.parquet -t 1h --from 1m
+
+      mdstore export tested.parquet -t 1d --as-of 2025-09-01 --fill flat
     """
     from mdstore.cli.queries import export_candles
     from mdstore.cli.tables import count, json_text
 
     with stored(store_file(ctx, file)) as store:
         rows = export_candles(
-            store, target, symbols, timeframe, start=start, end=end, source=source, tz=tz, force=force
-        )
+            store, target, symbols, timeframe, start=start, end=end,
+            source=source, tz=tz, as_of=as_of, fill=None if fill is None else fill.value, force=force,
+        )  # fmt: skip
     if json:
         print(json_text({"file": str(target), "rows": rows}))
     else:
@@ -223,6 +230,8 @@ def show(
     end: EndOption = None,
     source: FromOption = None,
     tz: ZoneOption = None,
+    as_of: AsOfOption = None,
+    fill: FillOption = None,
     chart: Annotated[bool, typer.Option(help="Draw the chart.")] = True,
     height: Annotated[int, typer.Option(min=8, help="Lines of the chart.")] = 20,
     file: FileOption = None,
@@ -240,13 +249,16 @@ def show(
       mdstore show AAPL 1d -n 5 --start 2012-01-01
 
       mdstore show KRW-BTC 1d --from 1m --tz Asia/Seoul
+
+      mdstore show KRW-BTC 1m --as-of 2025-09-01T12:00 --fill flat
     """
     from mdstore.cli.queries import print_bars
 
     with stored(store_file(ctx, file)) as store:
         print_bars(
             store, to_stdout(), symbol, timeframe, rows=rows, start=start, end=end,
-            source=source, tz=tz, height=height if chart else None, json=json,
+            source=source, tz=tz, as_of=as_of, fill=None if fill is None else fill.value,
+            height=height if chart else None, json=json,
         )  # fmt: skip
 
 

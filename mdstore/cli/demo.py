@@ -70,7 +70,9 @@ def run_demo(file: Path, out: Console, remarks: Console) -> None:
     data = demo_data()
     out.print(f"[bold]mdstore demo[/]: five US stocks, daily, into {file}\n", highlight=False)
     with mdstore.open(file) as store:
-        run = import_files(store, [data], Options(timeframe=TIMEFRAME), ImportProgress(remarks, [data]))
+        run = import_files(
+            store, [data], Options(timeframe=TIMEFRAME, source="demo"), ImportProgress(remarks, [data])
+        )
         _raise_failure(run)
         _print_written(run, out)
         with _timed() as read:

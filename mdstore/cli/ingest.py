@@ -26,6 +26,8 @@ __all__ = ["Failure", "Import", "Landed", "Options", "files_in", "import_files",
 # Errors of the store itself: the next file would fail the same way.
 FATAL = StoreFileError
 MOST_NAMES = 3
+# Characters that a source may have.
+LONGEST_SOURCE = 500
 YEAR_FIRST = (
     "times must be year first, as 2025-09-01, 2025-09-01 09:30, 20250901 09:30 or 2025-09-01T09:30:00Z"
 )
@@ -35,7 +37,7 @@ CLOSER, WIDER = 3 / 4, 4 / 3
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user says about the files; None leaves it to them."""
+    """What the user says about the files; None leaves it to them. A `source` stands for the file's path."""
 
     symbol: str | None = None
     timeframe: str | None = None
@@ -43,6 +45,7 @@ class Options:
     unit: Any = None
     align: Any = None
     on_invalid: Any = "raise"
+    source: str | None = None
 
 
 @dataclass(slots=True)
@@ -152,7 +155,10 @@ def _import_file(
             progress.rows(rows)
             check()
 
-        rules = {"unit": options.unit, "align": options.align, "on_invalid": options.on_invalid}
+        rules = {
+            "unit": options.unit, "align": options.align, "on_invalid": options.on_invalid,
+            "source": options.source or _source(file),
+        }  # fmt: skip
         first = next(parts)
         series = landing.series(first)
         if file.suffix.lower() == ".zip" or None in series:
@@ -167,6 +173,15 @@ def _import_file(
     if result.rows and not result.inserted + result.updated + result.unchanged:
         landed.refused = _why_none(store, landed)
     return landed
+
+
+def _source(file: Path) -> str:
+    r"""Return a file's path as the store takes it; its end says the most.
+
+    >>> _source(Path("new\nfolder/KRW-BTC.csv"))
+    'new?folder/KRW-BTC.csv'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in str(file))[-LONGEST_SOURCE:]
 
 
 def _why_none(store: MarketDataStore, landed: Landed) -> str:

@@ -27,11 +27,12 @@ from mdstore.plot import chart, columns_for
 from mdstore.timeframe import Timeframe
 
 if TYPE_CHECKING:
+    from mdstore.fill import Fill
     from mdstore.store import MarketDataStore
 
 __all__ = [
-    "SPARE", "export_candles", "print_bars", "print_screen", "print_series", "print_stats", "timeframe_of",
-    "what_goes",
+    "SPARE", "export_candles", "print_bars", "print_screen", "print_series", "print_stats", "refuse_unknown",
+    "timeframe_of", "what_goes",
 ]  # fmt: skip
 
 WIDTH_IN_A_PIPE = 110
@@ -65,6 +66,8 @@ def print_bars(
     end: str | None,
     source: str | None,
     tz: str | None,
+    as_of: str | None = None,
+    fill: Fill | None = None,
     height: int | None,
     json: bool,
 ) -> None:
@@ -73,24 +76,37 @@ def print_bars(
     width = room(out) or WIDTH_IN_A_PIPE
     charted = height is not None and not json
     limit = None if charted and start is not None else max(rows, columns_for(width) if charted else 0)
-    frame = store.candles(symbol, bar, start=start, end=end, limit=limit, derive_from=source, tz=tz)
+    frame = store.candles(
+        symbol, bar, start=start, end=end, limit=limit, derive_from=source, tz=tz, as_of=as_of, fill=fill
+    )
     if json:
         print(json_text(records(frame.tail(rows))))
         return
     if charted and height is not None and not frame.is_empty():
         shown = frame if start is not None else frame.tail(columns_for(width))
-        out.print(chart(shown, title=f"{symbol} {bar}", width=width, height=height), soft_wrap=True)
+        drawn = shown.drop_nulls("close")  # which bars that are filled with null have not
+        out.print(chart(drawn, title=f"{symbol} {bar}", width=width, height=height), soft_wrap=True)
         out.print()
     if frame.is_empty():
+        known = "" if as_of is None else f" were known as of {as_of}"
         out.print(
-            f"no bars of {symbol} {bar} in this range; {_stored_range(store, symbol, source or bar)}",
+            f"no bars of {symbol} {bar} in this range{known}; {_stored_range(store, symbol, source or bar)}",
             soft_wrap=True,
         )
         return
     shown = frame.tail(rows)
     if "closed" in shown.columns and shown["closed"].all():
         shown = shown.drop("closed")
+    if "filled" in shown.columns:
+        shown = _marked(shown)
     print_frame(out, shown, spare=SPARE, intraday=is_intraday(bar) or tz is not None)
+
+
+def _marked(bars: pl.DataFrame) -> pl.DataFrame:
+    """Mark the bars that were filled in, if there are any."""
+    if not bars["filled"].any():
+        return bars.drop("filled")
+    return bars.with_columns(pl.when("filled").then(pl.lit("filled")).otherwise(pl.lit("")).alias("filled"))
 
 
 def print_series(store: MarketDataStore, out: Console, remarks: Console, *, json: bool) -> None:
@@ -118,13 +134,17 @@ def export_candles(
     end: str | None,
     source: str | None,
     tz: str | None,
+    as_of: str | None = None,
+    fill: Fill | None = None,
     force: bool,
 ) -> int:
     """Write candles to a file and return how many."""
     if target.exists() and not force:
         raise FileFormatError(f"{target} is there already. Hint: --force replaces it")
     bar = _derived(timeframe, source) if source else timeframe_of(store, symbols or (), timeframe)
-    frame = store.candles(symbols or None, bar, start=start, end=end, derive_from=source, tz=tz)
+    frame = store.candles(
+        symbols or None, bar, start=start, end=end, derive_from=source, tz=tz, as_of=as_of, fill=fill
+    )
     # As texts: programs that read Parquet or Feather do not all know categories.
     named = frame.with_columns(pl.col("symbol").cast(pl.String), pl.lit(bar).alias("timeframe"))
     write(named.select("symbol", "timeframe", *frame.columns[1:]), target)
@@ -211,17 +231,24 @@ def what_goes(
     store: MarketDataStore, symbol: str, timeframe: str | None, start: str | None, end: str | None
 ) -> str:
     """Say what a deletion would take, for the question before it."""
-    series = store.series().filter(pl.col("symbol") == symbol)
-    if timeframe is not None:
-        series = series.filter(pl.col("timeframe") == str(Timeframe.parse(timeframe)))
-    if series.is_empty():
-        known = store.series()["symbol"].unique().to_list()
-        raise NoSuchSeriesError(_nothing(store, [f"{symbol} {timeframe or ''}".strip()], known))
+    series = refuse_unknown(store, symbol, timeframe)
     bars = ", ".join(series["timeframe"])
     rows = count(int(series["rows"].sum()), "row")
     if start is None and end is None:
         return f"{symbol} {bars}, {rows}"
     return f"what lies in [{start or 'the beginning'}, {end or 'the end'}) of {symbol} {bars} ({rows})"
+
+
+def refuse_unknown(store: MarketDataStore, symbol: str | None, timeframe: str | None) -> pl.DataFrame:
+    """Return the series of a symbol and a timeframe, as far as they are given; raise where there is none."""
+    listed = store.series()
+    series = listed if symbol is None else listed.filter(pl.col("symbol") == symbol)
+    if timeframe is not None:
+        series = series.filter(pl.col("timeframe") == str(Timeframe.parse(timeframe)))
+    if series.is_empty():
+        named = " ".join(word for word in (symbol, timeframe) if word)
+        raise NoSuchSeriesError(_nothing(store, [named], listed["symbol"].unique().to_list()))
+    return series
 
 
 def _derived(timeframe: str | None, source: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdstore.cli.maintenance import app
+from mdstore.cli.continuity import app
 from mdstore.cli.shell import (
     INTERRUPTED,
     FileOption,

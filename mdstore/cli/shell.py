@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,8 +32,10 @@ __all__ = [
     "ERROR",
     "INTERRUPTED",
     "WIDTH_OF_NO_TERMINAL",
+    "AsOfOption",
     "EndOption",
     "FileOption",
+    "FillOption",
     "FromOption",
     "JsonOption",
     "Shell",
@@ -67,6 +70,11 @@ AS_OPTIONS = (
     ("store.warm(rebuild=True)", "`mdstore warm --rebuild`"),
     ("derive_from='", "--from '"),
     ("tz= is for", "--tz is for"),
+    ("as_of: ", "--as-of: "),
+    ("fill: from start to end", "--fill: from --start to --end"),
+    ("page=", "--page "),
+    ("covers=(start, end)", "a range"),
+    ("pattern=", "PATTERN "),
     ("open with a longer busy_timeout", "give a longer --wait"),
     ("on_invalid='quarantine'", "--on-invalid quarantine"),
     ("align='floor'", "--align floor"),
@@ -78,7 +86,13 @@ AS_OPTIONS = (
 TABLES_HINT = "\nHint: the tables are"
 MISSING = re.compile("does not exist|not found|Referenced column")
 STAND_IN = "mdstore.stand_in"
-STAND_INS = dict(zip("│┃╵╷╹╻╽╿┤└┬─…▁▂▃▄▅▆▇█", "|#',####+++-~..::||##", strict=True))
+STAND_INS = dict(zip("│┃╵╷╹╻╽╿┤└┬─…▁▂▃▄▅▆▇█░·", "|#',####+++-~..::||##=-", strict=True))
+
+
+class Filling(StrEnum):
+    """What to put where bars are missing."""
+
+    FLAT, NULL = "flat", "null"
 
 
 class Shell(TyperGroup):
@@ -221,6 +235,13 @@ FromOption = Annotated[
 ]
 ZoneOption = Annotated[
     str | None, typer.Option("--tz", help="With --from: cut days in this zone, such as Asia/Seoul.")
+]
+AsOfOption = Annotated[
+    str | None, typer.Option("--as-of", help="The bars as they were known at this time: ISO 8601, UTC.")
+]
+FillOption = Annotated[
+    Filling | None,
+    typer.Option("--fill", help="Also bars that are missing: flat ones at the last close, or null."),
 ]
 WaitOption = Annotated[
     float, typer.Option("--wait", min=0, help="Seconds to wait while another process writes.")

@@ -22,6 +22,7 @@ __all__ = [
     "is_intraday",
     "json_text",
     "moment",
+    "number_texts",
     "print_frame",
     "records",
     "room",
@@ -117,6 +118,16 @@ def count(number: int, noun: str) -> str:
     ('1 row', '12,154 rows')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def number_texts(values: Sequence[float]) -> list[str]:
+    """Write numbers with the digits that all of them need.
+
+    >>> number_texts([1519.0, 1519.25])
+    ['1,519.00', '1,519.25']
+    """
+    decimals = digits(values)
+    return [_cell(value, decimals, ",") for value in values]
 
 
 def _decimals(frame: pl.DataFrame) -> dict[str, int]:

@@ -1,0 +1,39 @@
+"""Bars that were stored before they had ended, and not again since: what they came to be is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import apsw
+
+__all__ = ["clear", "mark", "of"]
+
+Key = tuple[str, str]
+"""A series: symbol and timeframe."""
+
+ALL = "SELECT symbol, timeframe, timestamp FROM unfinished ORDER BY timeframe, symbol, timestamp"
+OF_SERIES = """
+SELECT symbol, timeframe, timestamp FROM unfinished WHERE symbol = ? AND timeframe = ? ORDER BY timestamp
+"""
+MARK = "INSERT OR IGNORE INTO unfinished (symbol, timeframe, timestamp) VALUES (?, ?, ?)"
+CLEAR = "DELETE FROM unfinished WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?"
+FEW = 16  # series that are asked for one by one
+
+
+def of(con: apsw.Connection, keys: Sequence[Key]) -> dict[Key, list[int]]:
+    """Return the starts (ms) of such bars, ascending, of those series that have any, and perhaps of others."""
+    found: dict[Key, list[int]] = {}
+    for rows in (con.execute(OF_SERIES, key) for key in keys) if len(keys) <= FEW else (con.execute(ALL),):
+        for symbol, timeframe, time in rows:
+            found.setdefault((symbol, timeframe), []).append(time)
+    return found
+
+
+def mark(con: apsw.Connection, key: Key, times: Iterable[int]) -> None:
+    """Note that bars were stored before they had ended."""
+    con.executemany(MARK, ((*key, time) for time in times))
+
+
+def clear(con: apsw.Connection, key: Key, start: int, end: int) -> None:
+    """Take the note back, of the bars that start in a range."""
+    con.execute(CLEAR, (*key, start, end))

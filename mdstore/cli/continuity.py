@@ -1,0 +1,205 @@
+"""The commands that tell how far candles are whole and right: holes, findings, calendars, changes."""
+
+# What reads and writes is imported by the command that needs it: help and completion stay quick.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mdstore.cli.maintenance import app
+from mdstore.cli.shell import (
+    ERROR,
+    EndOption,
+    FileOption,
+    JsonOption,
+    StartOption,
+    WaitOption,
+    complete_symbol,
+    store_file,
+    stored,
+    to_stderr,
+    to_stdout,
+)
+
+__all__ = ["app"]
+
+SeriesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Which; all if none is given.", autocompletion=complete_symbol),
+]
+
+
+@app.command()
+def gaps(
+    ctx: typer.Context,
+    *,
+    symbols: SeriesArgument = None,
+    timeframe: Annotated[
+        str | None,
+        typer.Option("--timeframe", "-t", help="With symbols it may be left out where only one is stored."),
+    ] = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="What an update would ask a source for, up to now.")
+    ] = False,
+    page: Annotated[
+        int | None, typer.Option(min=1, help="With --missing: bars that the source gives at a time.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also the holes while the market was closed, one by one.")
+    ] = False,
+    rows: Annotated[
+        int | None,
+        typer.Option("--rows", "-n", min=1, help="Lines at most: 50 holes, or all series, if left out."),
+    ] = None,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show which bars are missing, and why; where the others came from.
+
+    Without symbols: every series at a glance, drawn over time. Why bars
+    are missing is never guessed: it was said, or asked, or is unknown.
+    When markets are closed, `mdstore calendar` says.
+
+    For example:
+
+      mdstore gaps
+
+      mdstore gaps KRW-BTC -t 1m --start 2025-09-01
+
+      mdstore gaps KRW-BTC -t 1m --missing --page 200
+    """
+    from mdstore.cli.glance import print_glance
+    from mdstore.cli.holes import print_holes, print_missing
+
+    if missing and not symbols:
+        raise typer.BadParameter("--missing is of series: name their symbols")
+    if page is not None and not missing:
+        raise typer.BadParameter("--page is for --missing")
+    out, remarks = to_stdout(), to_stderr()
+    with stored(store_file(ctx, file)) as store:
+        if not symbols:
+            print_glance(store, out, remarks, timeframe, start=start, end=end, rows=rows, json=json)
+        elif missing:
+            print_missing(
+                store, out, remarks, symbols, timeframe, start=start, end=end, page=page, rows=rows, json=json
+            )
+        else:
+            print_holes(
+                store, out, remarks, symbols, timeframe,
+                start=start, end=end, rows=rows, every=every, json=json,
+            )  # fmt: skip
+
+
+@app.command()
+def verify(
+    ctx: typer.Context,
+    *,
+    symbols: SeriesArgument = None,
+    timeframe: Annotated[
+        str | None, typer.Option("--timeframe", "-t", help="Only this one; all if left out.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Tell every finding in words.")] = False,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Look for what is wrong in the candles; exit with 1 if there is an error.
+
+    An error contradicts what a candle is; a warning is to be looked at; an
+    info is often how the market was. Nothing is changed. Is the file sound?
+    `mdstore check` says.
+
+    For example:
+
+      mdstore verify
+
+      mdstore verify KRW-BTC -t 1m --all
+    """
+    from mdstore.cli.findings import print_findings
+
+    with stored(store_file(ctx, file)) as store:
+        sound = print_findings(store, to_stdout(), to_stderr(), symbols, timeframe, every=every, json=json)
+    if not sound:
+        raise typer.Exit(ERROR)
+
+
+@app.command()
+def calendar(
+    ctx: typer.Context,
+    *,
+    pattern: Annotated[
+        str | None,
+        typer.Argument(help="A symbol, or a pattern such as 'KRX:*'.", autocompletion=complete_symbol),
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="Such as XNYS, XKRX or 24/7.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the pattern away.")] = False,
+    wait: WaitOption = 10.0,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say when symbols trade, so that closed sessions are no holes; or show it.
+
+    The names are those of the package exchange_calendars. Where several
+    patterns fit a symbol, the longest counts; where none does, it trades
+    always. Quote patterns, lest the shell replaces them by files.
+
+    For example:
+
+      mdstore calendar
+
+      mdstore calendar 'KRX:*' XKRX
+
+      mdstore calendar AAPL
+
+      mdstore calendar 'KRX:*' --remove
+    """
+    from mdstore.cli import markets
+
+    if remove and (pattern is None or name is not None):
+        raise typer.BadParameter("--remove takes a pattern, and no name")
+    out = to_stdout()
+    with stored(store_file(ctx, file), wait=wait) as store:
+        if pattern is None:
+            markets.print_calendars(store, out, json=json)
+        elif remove:
+            markets.remove_calendar(store, out, pattern, json=json)
+        elif name is not None:
+            markets.set_calendar(store, out, pattern, name, json=json)
+        else:
+            markets.print_calendar_of(store, out, to_stderr(), pattern, json=json)
+
+
+@app.command()
+def revisions(
+    ctx: typer.Context,
+    *,
+    symbol: Annotated[
+        str | None, typer.Argument(help="Which; all if left out.", autocompletion=complete_symbol)
+    ] = None,
+    timeframe: Annotated[str | None, typer.Argument(help="Only this one; all if left out.")] = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Changes to print at most.")] = 20,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show how bars changed after they had ended: exchanges correct history.
+
+    `mdstore show --as-of TIME` shows the bars as they were known then.
+
+    For example:
+
+      mdstore revisions
+
+      mdstore revisions KRW-BTC 1m --start 2025-09-01 -n 100
+    """
+    from mdstore.cli.changes import print_revisions
+
+    with stored(store_file(ctx, file)) as store:
+        print_revisions(
+            store, to_stdout(), to_stderr(), symbol, timeframe, start=start, end=end, rows=rows, json=json
+        )

@@ -1,0 +1,134 @@
+"""The holes of series one by one, what is worth asking for, and where the bars came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+from rich.console import Console
+
+from mdstore.cli.queries import timeframe_of
+from mdstore.cli.tables import count, is_intraday, json_text, print_frame, records
+
+if TYPE_CHECKING:
+    from mdstore.store import MarketDataStore
+
+__all__ = ["print_holes", "print_missing"]
+
+MOST = 50
+SPARE = ("source", "asked", "end")
+SPARE_ORIGINS = ("arrived_last", "arrived_first")
+
+
+def print_holes(
+    store: MarketDataStore,
+    out: Console,
+    remarks: Console,
+    symbols: Sequence[str],
+    timeframe: str | None,
+    *,
+    start: str | None,
+    end: str | None,
+    rows: int | None,
+    every: bool,
+    json: bool,
+) -> None:
+    """Print the holes of series and why they are there, then where the bars came from."""
+    bar = timeframe_of(store, symbols, timeframe)
+    holes = store.gaps(_given(symbols), bar, start=start, end=end)
+    if json:
+        print(json_text(records(holes)))
+        return
+    is_closed = pl.col("reason") == "session_closed"
+    closed, missing = holes.filter(is_closed), holes.filter(~is_closed)
+    shown = holes if every else missing
+    if len(shown):
+        _print_some(out, remarks, _readable(shown), "hole", rows=rows, bar=bar, spare=SPARE)
+    ranged = "" if start is None and end is None else " in this range"
+    out.print(_total(missing) if len(missing) else f"no bar is missing{ranged}", highlight=False)
+    if len(closed):
+        listed = "" if every else "; --all lists them"
+        out.print(f"market closed: {_bars_in(closed)}{listed}", highlight=False)
+    origins = store.provenance(None, bar).filter(pl.col("symbol").cast(pl.String).is_in(list(symbols)))
+    if len(origins):
+        out.print("\n[bold]Where the bars came from[/]")
+        shown = _readable_origins(origins).drop("timeframe", *(["symbol"] if len(symbols) == 1 else []))
+        _print_some(out, remarks, shown, "origin", rows=rows, bar=bar, spare=SPARE_ORIGINS)
+
+
+def print_missing(
+    store: MarketDataStore,
+    out: Console,
+    remarks: Console,
+    symbols: Sequence[str],
+    timeframe: str | None,
+    *,
+    start: str | None,
+    end: str | None,
+    page: int | None,
+    rows: int | None,
+    json: bool,
+) -> None:
+    """Print what an update would ask a source for."""
+    bar = timeframe_of(store, symbols, timeframe)
+    ranges = store.missing(_given(symbols), bar, start=start, end=end, page=page)
+    if json:
+        print(json_text(records(ranges)))
+        return
+    if ranges.is_empty():
+        out.print("nothing is missing: an update would ask for nothing")
+        return
+    _print_some(out, remarks, ranges, "range", rows=rows, bar=bar)
+    bars, ways = count(int(ranges["bars"].sum()), "bar"), count(len(ranges), "range")
+    out.print(f"{bars} to ask for in {ways}", highlight=False)
+
+
+def _given(symbols: Sequence[str]) -> str | list[str]:
+    return symbols[0] if len(symbols) == 1 else list(symbols)
+
+
+def _total(holes: pl.DataFrame) -> str:
+    """Say how many bars are missing, and why.
+
+    >>> _total(pl.DataFrame({"bars": [1, 1, 60], "reason": ["unknown", "unknown", "exchange_down"]}))
+    '62 bars missing in 3 holes: exchange_down 60, unknown 2'
+    """
+    sums = holes.group_by("reason").agg(pl.col("bars").sum()).sort("bars", "reason", descending=[True, False])
+    reasons = ", ".join(f"{reason} {bars:,}" for reason, bars in sums.iter_rows())
+    bars, _, where = _bars_in(holes).partition(" in ")
+    return f"{bars} missing in {where}: {reasons}"
+
+
+def _bars_in(holes: pl.DataFrame) -> str:
+    return f"{count(int(holes['bars'].sum()), 'bar')} in {count(len(holes), 'hole')}"
+
+
+def _readable(holes: pl.DataFrame) -> pl.DataFrame:
+    """Write when a source was asked; of what is unknown, also that none was."""
+    unasked = pl.when(pl.col("reason") == "unknown").then(pl.lit("never")).otherwise(pl.lit(""))
+    return holes.with_columns(pl.col("asked").dt.to_string("%Y-%m-%d %H:%M:%S").fill_null(unasked))
+
+
+def _readable_origins(origins: pl.DataFrame) -> pl.DataFrame:
+    """Write when bars arrived; say where nobody said where from, or noted when."""
+    arrived = pl.col("arrived_first", "arrived_last").dt.to_string("%Y-%m-%d %H:%M:%S")
+    return origins.with_columns(pl.col("source").fill_null("not said"), arrived.fill_null("not noted"))
+
+
+def _print_some(
+    out: Console,
+    remarks: Console,
+    frame: pl.DataFrame,
+    noun: str,
+    *,
+    rows: int | None,
+    bar: str,
+    spare: Sequence[str] = (),
+) -> None:
+    rows = rows or MOST
+    print_frame(out, frame.head(rows), spare=spare, intraday=is_intraday(bar))
+    if len(frame) > rows:
+        remarks.print(
+            f"the first {rows:,} of {count(len(frame), noun)}; --rows shows more, --json all", highlight=False
+        )

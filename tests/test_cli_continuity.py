@@ -1,0 +1,602 @@
+"""The command line on holes, findings, calendars and changes: what is printed, drawn, and how it ends."""
+
+import json
+import re
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+import mdstore
+from mdstore.cli.strips import Axis, legend, strips
+from mdstore.quality import CHECKS
+from mdstore.verify import REPORT
+from tests.candles import MINUTE, START, walk
+from tests.real import real
+from tests.test_cli import HEADER, ROW, candles_file, cli, finished, mdstore_process
+
+__all__ = ["cli"]  # a fixture
+
+WIDTHS = [40, 60, 80, 120, 200]
+COMMANDS = [["gaps"], ["verify"], ["calendar"], ["revisions"]]
+
+
+@pytest.fixture
+def store_of(cli, tmp_path):
+    """Return the store that the commands will see."""
+    return lambda: mdstore.open(tmp_path / "market_data.sqlite3")
+
+
+@pytest.fixture
+def holes(cli, store_of):
+    """As `cli`, with KRW-ETH 1m (holes of three reasons), KRW-SOL 1m (half of it missing) and 1h."""
+    bars = walk(2000)
+    with store_of() as store:
+        store.write("KRW-ETH", "1m", pl.concat([bars[:600], bars[800:1200], bars[1260:]]), source="bot")
+        say(store, 600, 800, "exchange_down")
+        say(store, 1200, 1230, "fetch_failed")
+        store.write("KRW-SOL", "1m", pl.concat([bars[:500], bars[1500:1550], bars[1551:1600]]))
+        store.write("KRW-SOL", "1h", walk(10, step=60 * MINUTE))
+    return cli
+
+
+def say(store, first, last, reason):
+    start, end = START + first * MINUTE, START + last * MINUTE
+    store.cover("KRW-ETH", "1m", start=start, end=end, reason=reason, source="upbit")
+
+
+@pytest.fixture
+def upbit(cli):
+    """As `cli`, with the recorded minutes of Upbit's BTC, of which two are missing."""
+    path = real("upbit", "BTC_KRW_1m.csv")
+    cli("import", path)
+    return lambda *arguments, **options: cli(*arguments, **options)
+
+
+@pytest.fixture
+def stocks(cli, tmp_path):
+    """As `cli`, with five days of two stocks, a weekend among them, and a day of one that is missing."""
+    pytest.importorskip("exchange_calendars")
+    days = [1, 2, 3, 6, 7, 8]  # of February 2017, from a Wednesday on
+    rows = [(f"2017-02-{day:02}", 1, 2, 1, 2, 5) for day in days]
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        store.write("AAPL", "1d", rows)
+        store.write("AAP", "1d", rows[:4] + rows[5:])
+    return cli
+
+
+def strip_of(out, symbol, timeframe="1m"):
+    return re.search(rf"^{symbol} +{timeframe} .*?  (\S*)$", out, re.MULTILINE)[1]
+
+
+# ---- gaps: at a glance
+
+
+def test_the_two_minutes_that_upbit_lacks(upbit):
+    out = upbit("gaps").stdout
+    assert re.search(r"BTC_KRW +1m +2025-09-01 00:00 +2025-10-04 01:19 +47,598 +99\.99 % +2  ", out)
+    assert strip_of(out, "BTC_KRW").count("▄") == 2
+    assert set(strip_of(out, "BTC_KRW")) == {"█", "▄"}
+    done = upbit("gaps", "BTC_KRW")
+    assert re.search(r"2025-09-03 19:25 +2025-09-03 19:26 +1 +unknown +never", done.stdout)
+    assert re.search(r"2025-09-07 18:20 +2025-09-07 18:21 +1 +unknown +never", done.stdout)
+    assert "2 bars missing in 2 holes: unknown 2\n" in done.stdout
+    assert re.search(r"2025-09-01 00:00 +2025-10-04 01:20 +\S*/upbit/BTC_KRW_1m.csv +20", done.stdout)
+    missing = json.loads(upbit("gaps", "BTC_KRW", "--missing", "--end", "2025-10-04", "--json").stdout)
+    assert [one["start"][:16] for one in missing] == ["2025-09-03T19:25", "2025-09-07T18:20"]
+
+
+def test_series_at_a_glance(holes, store_of):
+    done = holes("gaps")
+    assert re.search(r"KRW-ETH +1m +2025-09-01 00:00 +2025-09-02 09:19 +1,740 +87\.00 % +60", done.stdout)
+    assert "3 series, 1,061 bars worth asking for" in done.stderr
+    assert set(strip_of(done.stdout, "KRW-ETH")) == set("█░!▄")
+    assert set(strip_of(done.stdout, "KRW-SOL")) == set("█▁▄")
+    assert set(strip_of(done.stdout, "KRW-SOL", "1h")) == {"█"}
+    with store_of() as store:
+        coverage = store.coverage()
+    shown = json.loads(holes("gaps", "--json").stdout)
+    assert [one["missing"] for one in shown] == coverage["missing"].to_list()
+    assert shown[0]["first"] == "2025-09-01T00:00:00+00:00"
+    assert set(shown[0]) == set(coverage.columns)
+    one = json.loads(holes("gaps", "-t", "60m", "--json").stdout)
+    assert [(each["symbol"], each["timeframe"]) for each in one] == [("KRW-SOL", "1h")]
+    few = holes("gaps", "-n", "1")
+    assert "KRW-SOL" not in few.stdout
+    assert "--rows shows more than 1" in few.stderr
+
+
+def test_a_glance_at_a_range_counts_what_is_in_it(holes, store_of):
+    day = ("--start", "2025-09-01T09:00", "--end", "2025-09-01T14:00")
+    shown = {one["symbol"]: one for one in json.loads(holes("gaps", "-t", "1m", *day, "--json").stdout)}
+    with store_of() as store:
+        for symbol, one in shown.items():
+            frame = store.candles(symbol, "1m", start=day[1], end=day[3])
+            assert one["bars"] == len(frame)
+    assert (shown["KRW-ETH"]["exchange_down"], shown["KRW-ETH"]["missing"]) == (200, 0)
+    assert shown["KRW-SOL"]["complete"] == 0
+    out = holes("gaps", "-t", "1m", *day).stdout
+    assert "2025-09-01 09:00" in out.splitlines()[0]
+    assert "2025-09-01 13:59" in out.splitlines()[0]
+    assert strip_of(out, "KRW-SOL") == "▁" * 60
+    none = holes("gaps", "--start", "2200-01-01")
+    assert (none.stdout, none.stderr) == ("", "in this range there can be no bars, or none yet\n")
+
+
+def test_a_range_before_all_series_is_the_axis_of_those_it_holds(holes, store_of):
+    with store_of() as store:
+        store.write("OLD", "1d", [(f"2020-01-0{day}", 1, 1, 1, 1, 1) for day in range(1, 5)])
+    out = holes("gaps", "--end", "2020-01-04").stdout
+    assert re.match(r".* 2020-01-01.* 2020-01-03\n", out)
+    assert re.search(r"OLD +1d .* 3 +100 % +0  █{60}\n", out)
+    assert re.search(r"KRW-ETH +1m .* 0 +0\n", out)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_glance_fits_any_width(holes, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = holes("gaps").stdout
+    assert max(map(len, out.splitlines())) <= width
+    assert re.search(r"^KRW-ETH .* 60  .*[█░!▄]{9,}", out, re.MULTILINE)
+    assert ("no room here for" in out) == (width < 120)
+    assert "! a fetch failed" in out
+
+
+@pytest.mark.parametrize("arguments", [["gaps"], ["gaps", "KRW-ETH"], ["verify"], ["revisions"]])
+def test_what_is_drawn_can_be_written_without_unicode(holes, tmp_path, monkeypatch, arguments):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    code, out, err = finished(mdstore_process(tmp_path, *arguments))
+    assert (code, "Traceback" in err) == (0, False), err
+    assert out.isascii()
+    assert "?" not in out
+    if arguments == ["gaps"]:
+        assert set(strip_of(out, "KRW-ETH")) == set("#=!:")
+        assert "= missing, and known why" in out
+
+
+def test_sessions_that_were_closed_are_no_holes(stocks):
+    assert "worth asking for" in stocks("gaps").stderr
+    assert stocks("calendar", "AA*", "NYSE").stdout == "AA* trades by XNYS: 2 stored symbols (AAP, AAPL)\n"
+    out = stocks("gaps").stdout
+    assert re.search(r"AAPL +1d .* 6 +100 % +0  ", out)
+    assert re.fullmatch("█{22}·{15}█{23}", strip_of(out, "AAPL", "1d"))
+    assert re.fullmatch("█{22}·{15}█{7,8}▄?▁{6,8}▄?█{7,8}", strip_of(out, "AAP", "1d"))
+    assert "· market closed" in out
+    named = stocks("gaps", "AAP", "AAPL").stdout
+    assert re.search(r"AAP +2017-02-07 +2017-02-08 +1 +unknown +never\n1 bar missing in 1 hole", named)
+    assert "market closed: 4 bars in 2 holes; --all lists them" in named
+    assert "session_closed" not in named
+    assert re.search(
+        r"AAPL +2017-02-04 +2017-02-06 +2 +session_closed", stocks("gaps", "AAPL", "--all").stdout
+    )
+    assert len(json.loads(stocks("gaps", "AAPL", "--json").stdout)) == 1
+
+
+# ---- the strips themselves
+
+
+def drawn(cells, extents, holes, *, start=0, end=1000):
+    """Return strips over 1 s; `holes` are (row, start, end, reason)."""
+    schema = {"row": pl.Int64, "start": pl.Int64, "end": pl.Int64, "reason": pl.String}
+    return strips(
+        pl.DataFrame(extents, {"start": pl.Int64, "end": pl.Int64}, orient="row"),
+        pl.DataFrame(holes, schema, orient="row"),
+        Axis(start, end, cells),
+    )
+
+
+def test_a_cell_shows_holes_before_what_dominates_it():
+    assert drawn(10, [(0, 1000), (500, 1000)], []) == ["█" * 10, "     █████"]
+    assert drawn(10, [(0, 1000)], [(0, 305, 306, "unknown")]) == ["███▄██████"]
+    assert drawn(10, [(0, 1000)], [(0, 300, 360, "unknown")]) == ["███▁██████"]
+    assert drawn(10, [(0, 1000)], [(0, 305, 306, "fetch_failed"), (0, 350, 399, "unknown")]) == ["███!██████"]
+    assert drawn(10, [(0, 1000)], [(0, 300, 340, "no_trade"), (0, 400, 460, "no_trade")]) == ["████░█████"]
+    assert drawn(4, [(0, 1000)], [(0, 0, 250, "before_listing")]) == ["░███"]
+    # What is closed counts where nothing else is: a bar an hour in a closed day is a bar.
+    assert drawn(2, [(0, 1000)], [(0, 0, 499, "session_closed")]) == ["██"]
+    assert drawn(2, [(0, 1000)], [(0, 0, 500, "session_closed")]) == ["·█"]
+    assert drawn(2, [(0, 1000)], [(0, 500, 1000, "forming")]) == ["█ "]
+    assert drawn(2, [(0, 0)], []) == ["  "]
+
+
+@pytest.mark.parametrize("cells", [1, 3, 7, 60, 333, 999])
+def test_no_hole_is_lost_between_cells(cells):
+    for at in range(0, 1000, 37):
+        line = drawn(cells, [(0, 1000)], [(0, at, at + 1, "unknown")])[0]
+        assert len(line) == cells
+        assert len(line.strip("█")) == 1
+
+
+def test_holes_outside_of_the_axis_are_not_drawn():
+    holes = [(0, 0, 100, "unknown"), (0, 900, 1000, "unknown")]
+    assert drawn(4, [(0, 1000)], holes, start=200, end=800) == ["████"]
+    assert drawn(4, [(0, 1000)], [(0, 0, 1000, "unknown")], start=200, end=800) == ["▁▁▁▁"]
+
+
+@pytest.mark.parametrize("cells", [5, 14, 18, 20, 24, 40, 60, 120])
+@pytest.mark.parametrize("days", [0.1, 1, 2.9, 3, 40, 4000])
+def test_the_axis_fits_and_its_labels_stand_where_their_times_are(cells, days):
+    first = datetime(2020, 1, 1, tzinfo=UTC)
+    axis = Axis(START, START + int(days * 86_400_000), cells)
+    labels = axis.labels()
+    assert len(labels) <= cells
+    if cells < 40 or days < 3:
+        return
+    for found in re.finditer(r"\S+", labels[:-12]):
+        at = START + found.start() * (axis.end - axis.start) // cells
+        assert found[0] == f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d}"
+    assert labels.endswith(f"{datetime.fromtimestamp((axis.end - 1) / 1000, UTC):%Y-%m-%d}")
+    assert first < datetime.fromtimestamp(axis.start / 1000, UTC)
+
+
+def test_the_legend_explains_what_occurs_and_no_more():
+    lines = [text.plain for text in legend(["██▄"], Axis(0, 3 * 60_000, 3), None)]
+    assert lines == ["█ bars  ▄ some missing, and nobody knows why  (a cell is 1 min)"]
+    narrow = [text.plain for text in legend(["██▄!·"], Axis(0, 3 * 60_000, 3), 40)]
+    assert max(map(len, narrow)) <= 40
+    assert len(narrow) > 1
+
+
+# ---- gaps: of symbols
+
+
+def test_holes_say_why_and_who_was_asked(holes):
+    out = holes("gaps", "KRW-ETH").stdout
+    assert re.search(r"2025-09-01 10:00 +2025-09-01 13:20 +200 +exchange_down +upbit +20\d\d-", out)
+    assert re.search(r"30 +fetch_failed +upbit +20\d\d-", out)
+    assert "260 bars missing in 3 holes: exchange_down 200, fetch_failed 30, unknown 30" in out
+    assert re.search(r"Where the bars came from\n.*\n2025-09-01 00:00 +2025-09-02 09:20 +bot +20", out)
+    assert "no bar is missing in this range" in holes("gaps", "KRW-ETH", "--end", "2025-09-01T10:00").stdout
+    several = holes("gaps", "KRW-ETH", "KRW-SOL", "-t", "1m", "-n", "2")
+    assert several.stdout.startswith("symbol ")
+    assert "the first 2 of 5 holes; --rows shows more, --json all" in several.stderr
+    assert "not said" in several.stdout
+    rows = json.loads(holes("gaps", "KRW-ETH", "--json").stdout)
+    assert [row["reason"] for row in rows] == ["exchange_down", "fetch_failed", "unknown"]
+    assert rows[0]["start"] == "2025-09-01T10:00:00+00:00"
+    assert "no bar is missing\n" in holes("gaps", "KRW-SOL", "-t", "1h").stdout
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_holes_fit_any_width(holes, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    table, _, origins = holes("gaps", "KRW-ETH").stdout.partition("260 bars missing")
+    assert max(map(len, table.splitlines())) <= width
+    assert max(map(len, origins.splitlines()[1:])) <= max(width, 46)
+    assert re.search(r"2025-09-01 10:00 .*200", table)
+
+
+def test_what_an_update_would_ask_for(holes):
+    bounds = ("--start", "2025-09-01", "--end", "2025-09-02")
+    done = holes("gaps", "KRW-SOL", "-t", "1m", "--missing", *bounds)
+    assert re.search(r"2025-09-01 08:20 +2025-09-02 00:00 +940\n", done.stdout)
+    assert "940 bars to ask for in 1 range\n" in done.stdout
+    paged = json.loads(
+        holes("gaps", "KRW-SOL", "-t", "1m", "--missing", "--page", "200", *bounds, "--json").stdout
+    )
+    assert [one["bars"] for one in paged] == [200] * 4 + [140]
+    new = holes("gaps", "NEW", "-t", "1h", "--missing", *bounds)
+    assert "24 bars to ask for in 1 range" in new.stdout
+    none = holes("gaps", "KRW-ETH", "--missing", "--end", "2025-09-01T12:00").stdout
+    assert none == "nothing is missing: an update would ask for nothing\n"
+    assert "name their symbols" in holes("gaps", "--missing", code=2).output
+    assert "--page is for --missing" in holes("gaps", "KRW-ETH", "--page", "5", code=2).output
+
+
+# ---- verify
+
+
+@pytest.fixture
+def wrong(cli, store_of, tmp_path):
+    """As `cli`, with bars behind the store's back that no candle can be."""
+    with store_of() as store:
+        store.write("BAD", "1m", walk(200))
+        store.write("GOOD", "1h", walk(100, step=60 * MINUTE))
+    with sqlite3.connect(tmp_path / "market_data.sqlite3") as con:
+        con.execute("UPDATE candles SET low = high + 1 WHERE timestamp < ?", (START + 60 * MINUTE,))
+        con.execute("DELETE FROM candles WHERE timestamp = ?", (START + 100 * MINUTE,))
+    con.close()
+    return cli
+
+
+def reported(monkeypatch, rows):
+    """Have `verify` find rows of (symbol, check, severity, value, detail)."""
+    at = datetime(2025, 9, 1, tzinfo=UTC)
+    full = [
+        (symbol, "1m", check, severity, at, at + timedelta(minutes=1), 1, value, detail)
+        for symbol, check, severity, value, detail in rows
+    ]
+    frame = pl.DataFrame(full, REPORT, orient="row")
+    monkeypatch.setattr(mdstore.MarketDataStore, "verify", lambda *_, **__: frame)
+
+
+def test_verify_of_what_is_right(holes):
+    done = holes("verify", "KRW-SOL", "-t", "1h")
+    assert (done.stdout, done.stderr) == ("nothing looks wrong\n", "")
+    assert holes("verify", "KRW-SOL", "-t", "1h", "--json").stdout == "[]\n"
+
+
+def test_verify_tells_counts_the_worst_and_what_it_means(upbit):
+    done = upbit("verify")
+    assert re.search(r"^BTC_KRW +1m +gap +1$", done.stdout, re.MULTILINE)
+    assert re.search(r"^warning +gap  BTC_KRW 1m  2025-09-03 19:25  2 missing bars in 2 hole", done.stdout, 8)
+    assert re.search(rf"^spike +{re.escape(CHECKS['spike'])}$", done.stdout, re.MULTILINE)
+    assert re.search(r"^no errors, \d+ warnings, (no|\d+) infos? in 1 series$", done.stdout, re.MULTILINE)
+    assert done.stderr == ""
+
+
+def test_an_error_is_exit_code_1(holes, monkeypatch):
+    rows = [("A", "ohlc", "error", 2.5, "low 3 is above open 1"), ("A", "stuck", "warning", 40.0, "40 bars")]
+    reported(monkeypatch, rows)
+    done = holes("verify", code=1)
+    assert re.search(r"A +1m +ohlc +1\nA +1m +stuck +1\n", done.stdout)
+    assert "error    ohlc  A 1m  2025-09-01 00:00  low 3 is above open 1\n" in done.stdout
+    assert "1 error, 1 warning, no infos in 1 series\n" in done.stdout
+    found = json.loads(holes("verify", "--json", code=1).stdout)
+    assert [one["check"] for one in found] == ["ohlc", "stuck"]
+    assert found[0]["start"] == "2025-09-01T00:00:00+00:00"
+
+
+def test_the_worst_are_told_of_every_check_and_the_rest_is_counted(holes, monkeypatch):
+    rows = [("A", "spike", "warning", 10.0 + at, f"spike {at}") for at in range(60)]
+    rows += [("B", "stuck", "warning", 31.0, "31 bars"), ("B", "volume_outlier", "info", 8.0, "much")]
+    rows += [("A", "spike", "warning", None, "... and 1,040 more")]
+    reported(monkeypatch, rows)
+    out = holes("verify").stdout
+    told = re.findall(r"^warning .*  (\S+ \S+)$", out, re.MULTILINE)
+    assert told == [*(f"spike {at}" for at in range(59, 40, -1)), "31 bars"]
+    assert "1,082 findings more; --all tells them" in out
+    assert "no errors, 1,101 warnings, 1 info in 2 series" in out
+    assert re.search(r"A +1m +spike +1,100\n", out)
+    every = holes("verify", "--all").stdout
+    assert len(re.findall(r"^warning ", every, re.MULTILINE)) == 62
+    assert "... and 1,040 more" in every
+    assert re.search(r"^info +volume_outlier  B 1m .*much$", every, re.MULTILINE)
+
+
+def test_errors_are_told_up_to_fifty(holes, monkeypatch):
+    reported(monkeypatch, [(f"S{at}", "ohlc", "error", 1.0, "low") for at in range(70)])
+    out = holes("verify", code=1).stdout
+    assert len(re.findall(r"^error ", out, re.MULTILINE)) == 50
+    assert "20 findings more" in out
+    assert "... and 20 lines more; --all shows all" in out
+    assert "70 errors, no warnings, no infos in 70 series" in out
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_findings_are_wrapped_and_not_cut(upbit, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = upbit("verify").stdout
+    assert max(map(len, out.splitlines())) <= max(width, 44)
+    assert "…" not in out
+    assert "2 missing bars in 2 hole" in re.sub(r"\s+", " ", out)
+
+
+def test_ctrl_c_ends_a_verification(holes, monkeypatch):
+    from mdstore.cli.progress import WorkProgress
+
+    def interrupt(self, done, total):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(WorkProgress, "__call__", interrupt)
+    done = holes("verify", code=130)
+    assert (done.stdout, done.stderr) == ("", "interrupted\n")
+
+
+def test_verify_has_words_for_every_check():
+    from mdstore.cli.findings import MEANINGS
+
+    assert set(MEANINGS) >= {*CHECKS, "gap", "timeframe"}
+
+
+# ---- calendar
+
+
+def test_calendars_are_set_shown_and_taken_away(stocks):
+    assert "every symbol trades always (24/7)" in stocks("calendar").stdout
+    stocks("calendar", "AA*", "XNYS")
+    done = stocks("calendar", "AAP*", "crypto")
+    assert done.stdout == "AAP* trades by 24/7: 2 stored symbols (AAP, AAPL)\n"
+    again = stocks("calendar", "AA*", "nyse").stdout
+    assert "AA* trades by XNYS: no stored symbol\n2 symbols more fit the pattern, but also a longer" in again
+    stocks("calendar", "AAPL", "XNYS")
+    listed = json.loads(stocks("calendar", "--json").stdout)
+    assert {one["pattern"]: one["symbols"] for one in listed} == {
+        "AA*": [], "AAP*": ["AAP"], "AAPL": ["AAPL"],
+    }  # fmt: skip
+    assert re.search(r"AAP\* +24/7 +1 stored symbol \(AAP\)", stocks("calendar").stdout)
+    assert re.search(r"AAP +24/7 +AAP\*\nAAPL +XNYS +AAPL\n", stocks("calendar", "A*").stdout)
+    assert stocks("calendar", "AAP*", "--remove").stdout == "AAP* no longer trades by 24/7\n"
+    shown = json.loads(stocks("calendar", "AAP", "--json").stdout)
+    assert shown == [{"symbol": "AAP", "calendar": "XNYS", "pattern": "AA*"}]
+    assert json.loads(stocks("calendar", "AA*", "--remove", "--json").stdout)["removed"] == "AA*"
+    assert re.search(r"AAP +24/7 +none fits", stocks("calendar", "AAP").stdout)
+
+
+def test_calendars_that_there_are_not(stocks):
+    assert "did you mean XNYS" in stocks("calendar", "A*", "XNIS", code=1).stderr
+    assert "no calendar is set for 'A*'" in stocks("calendar", "A*", "--remove", code=1).stderr
+    assert "PATTERN ''" in stocks("calendar", "", "24/7", code=1).stderr
+    assert "no stored symbol fits Z*" in stocks("calendar", "Z*").stdout
+    unknown = stocks("calendar", "ZZZ")
+    assert (unknown.stderr, "24/7" in unknown.stdout) == ("ZZZ is not stored\n", True)
+    assert "takes a pattern" in stocks("calendar", "--remove", code=2).output
+    assert "and no name" in stocks("calendar", "A*", "XNYS", "--remove", code=2).output
+    json_set = json.loads(stocks("calendar", "[A]*", "XNYS", "--json").stdout)
+    assert json_set == {"pattern": "[A]*", "calendar": "XNYS", "symbols": ["AAP", "AAPL"]}
+    assert "[A]* trades by XNYS" in stocks("calendar", "[A]*", "XNYS").stdout
+
+
+# ---- revisions, and what was known
+
+
+@pytest.fixture
+def corrected(cli, tmp_path):
+    """As `cli`, with two bars that were corrected an hour after they had been stored; `.then` is between."""
+    clock = [1_756_700_000.0]
+    with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=lambda: clock[0]) as store:
+        rows = [(f"2025-09-01T00:0{at}", 150_700_000, 150_803_000, 150_640_000, 150_700_000, 1.5)
+                for at in (0, 1, 2, 5)]  # fmt: skip
+        store.write("KRW-BTC", "1m", rows, source="bot")
+        clock[0] += 3600
+        changed = [
+            (rows[0][0], 150_700_000, 150_900_000, 150_640_000, 150_700_000, 1.53125),
+            (rows[1][0], 150_700_000, 150_803_000, 150_640_000, 150_700_000, 1.5000000000000002),
+            ("2025-09-01T00:06", 1, 1, 1, 1, 1),
+        ]
+        store.write("KRW-BTC", "1m", changed, source="upbit")
+        store.write("KRW-ETH", "1m", walk(3))
+    cli.then = "2025-09-01T04:30"
+    return cli
+
+
+def test_changes_are_told_value_by_value(corrected):
+    done = corrected("revisions")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines[1] == [
+        "KRW-BTC", "1m", "2025-09-01", "00:00", "2025-09-01", "05:13:20", "high", "150,803,000",
+        "150,900,000", "upbit",
+    ]  # fmt: skip
+    assert lines[2] == ["volume", "1.50000", "1.53125"]
+    assert lines[3][-4:] == ["volume", "1.5", "1.5000000000000002", "upbit"]
+    assert "2 changes" in done.stderr
+    assert corrected("revisions", "KRW-BTC", "1m").stdout.split()[:2] == ["bar", "changed_at"]
+    few = corrected("revisions", "-n", "1")
+    assert "150,900,000" not in few.stdout
+    assert "the latest 1 of 2 changes; --rows shows more, --json all" in few.stderr
+    rows = json.loads(corrected("revisions", "--json", "--end", "2025-09-01T00:01").stdout)
+    assert [(row["timestamp"], row["high"], row["new_high"]) for row in rows] == [
+        ("2025-09-01T00:00:00+00:00", 150_803_000.0, 150_900_000.0)
+    ]
+    assert "no bar has changed" in corrected("revisions", "KRW-ETH").stdout
+    assert "no bar in this range" in corrected("revisions", "--start", "2025-09-02").stdout
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_changes_fit_any_width(corrected, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = corrected("revisions", "--end", "2025-09-01T00:01").stdout
+    assert re.search(r"2025-09-01 00:00 .*high +150,803,000 +150,900,000", out)
+    assert max(map(len, out.splitlines()[:3])) <= max(width, 70)
+
+
+def test_show_and_export_as_it_was_known(corrected, tmp_path):
+    now = json.loads(corrected("show", "KRW-BTC", "--json").stdout)
+    then = json.loads(corrected("show", "KRW-BTC", "--json", "--as-of", corrected.then).stdout)
+    assert ([bar["high"] for bar in now][0], [bar["high"] for bar in then][0]) == (150_900_000, 150_803_000)
+    assert (len(now), len(then)) == (5, 4)
+    corrected("export", "then.parquet", "KRW-BTC", "--as-of", corrected.then)
+    assert pl.read_parquet(tmp_path / "then.parquet")["volume"].to_list() == [1.5] * 4
+    early = corrected("show", "KRW-BTC", "--as-of", "2025-01-01").stdout
+    assert "were known as of 2025-01-01; stored are 2025-09-01 00:00" in early
+    assert "--as-of: 'soon'" in corrected("show", "KRW-BTC", "--as-of", "soon", code=1).stderr
+
+
+def test_show_and_export_fill_what_is_missing(corrected, tmp_path):
+    flat = corrected("show", "KRW-BTC", "--fill", "flat").stdout
+    assert re.search(r"00:03 +150,700,000 .* 0\.0+ +filled\n", flat)
+    assert re.search(r"00:05 +150,700,000 .* 1\.50*\n", flat)
+    null = corrected("show", "KRW-BTC", "--fill", "null").stdout
+    assert re.search(r"00:03 +filled\n", null)
+    assert "┃" in null
+    assert "filled" not in corrected("show", "KRW-BTC", "--fill", "null", "--end", "2025-09-01T00:02").stdout
+    corrected("export", "x.csv", "KRW-BTC", "--fill", "flat", "--as-of", corrected.then)
+    frame = pl.read_csv(tmp_path / "x.csv")
+    assert frame.columns[-2:] == ["volume", "filled"]
+    assert frame["filled"].to_list() == [False, False, False, True, True, False]
+    long = ("--fill", "flat", "--start", "0001-01-01", "--end", "2025-09-02")
+    assert "--fill: from --start to --end" in corrected("show", "KRW-BTC", *long, code=1).stderr
+    assert "Invalid value" in corrected("show", "KRW-BTC", "--fill", "linear", code=2).output
+
+
+# ---- where imported bars come from
+
+
+def test_import_notes_the_path_as_it_was_given(cli, tmp_path, store_of):
+    (tmp_path / "new").mkdir()
+    candles_file(tmp_path / "new", "A-1m.csv")
+    (tmp_path / "long.csv").write_text(f"symbol,timeframe,{HEADER}B,1m,{ROW.format(0)}")
+    cli("import", "new", "./long.csv")
+    with store_of() as store:
+        assert dict(store.provenance().select("symbol", "source").iter_rows()) == {
+            "A": "new/A-1m.csv", "B": "long.csv",
+        }  # fmt: skip
+
+
+def test_a_source_is_what_the_store_takes(tmp_path, cli, store_of):
+    folder = tmp_path / ("x" * 200) / ("y" * 200) / "new\nline\t"
+    folder.mkdir(parents=True)
+    cli("import", candles_file(folder, "A-1m.csv"))
+    cli("import", candles_file(folder, f"{'Z' * 200}-1m.csv"), "-s", "Z")
+    with store_of() as store:
+        sources = store.provenance()["source"].to_list()
+    assert sources[0].endswith("y/new?line?/A-1m.csv")
+    assert len(sources[1]) == 500
+    assert sources[1].endswith("Z-1m.csv")
+
+
+def test_the_demo_is_its_own_source(cli, tmp_path):
+    cli("demo")
+    with mdstore.open(tmp_path / "demo.sqlite3") as store:
+        assert store.provenance()["source"].unique().to_list() == ["demo"]
+
+
+# ---- all of them
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_a_store_without_candles(cli, store_of, arguments):
+    with store_of():
+        pass
+    done = cli(*arguments)
+    words = {"calendar": "no calendar is set", "revisions": "no bar has changed"}
+    assert words.get(arguments[0], "nothing is stored in market_data.sqlite3") in done.output
+    assert cli(*arguments, "--json").stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["gaps", "KRW-ETX"], ["gaps", "X", "-t", "1m"], ["gaps", "-t", "1d"], ["verify", "X"], ["verify", "-t", "1d"],
+     ["revisions", "KRW-ETX"], ["revisions", "KRW-ETH", "1d"], ["gaps", "X", "-t", "1m", "--missing"]],
+)  # fmt: skip
+def test_what_is_not_stored_is_an_error_with_a_hint(holes, arguments):
+    done = holes(*arguments, code=1)
+    assert done.stdout == ""
+    assert re.match(
+        r"error: no candles (for|of) .*(`mdstore series` lists|[Dd]id you mean|Stored)", done.stderr
+    )
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_a_store_of_a_newer_schema_is_left_alone(holes, tmp_path, arguments):
+    with sqlite3.connect(tmp_path / "market_data.sqlite3") as con:
+        con.execute("PRAGMA user_version = 99")
+    con.close()
+    done = holes(*arguments, code=1)
+    assert "99" in done.stderr
+    assert "error: " in done.stderr
+
+
+def test_mistakes_in_times_and_timeframes(holes):
+    assert "start: 'when'" in holes("gaps", "--start", "when", code=1).stderr
+    assert "end: 'when'" in holes("gaps", "KRW-ETH", "--end", "when", code=1).stderr
+    assert "is no timeframe" in holes("gaps", "-t", "1x", code=1).stderr
+    assert "is no timeframe" in holes("verify", "-t", "1x", code=1).stderr
+    assert "is no timeframe" in holes("revisions", "KRW-ETH", "1x", code=1).stderr
+    assert "several timeframes of KRW-SOL" in holes("gaps", "KRW-SOL", code=1).stderr
+
+
+def test_bars_of_a_foreign_timeframe_are_listed_and_not_judged(holes, tmp_path):
+    with sqlite3.connect(tmp_path / "market_data.sqlite3") as con:
+        con.execute("UPDATE series SET timeframe = '7x' WHERE timeframe = '1h'")
+        con.execute("UPDATE candles SET timeframe = '7x' WHERE timeframe = '1h'")
+    con.close()
+    assert re.search(r"KRW-SOL +7x .* 10 ", holes("gaps").stdout)
+    assert "written by another program" in holes("verify", code=1).stdout
+
+
+def test_help_has_examples(cli):
+    for command in ("gaps", "verify", "calendar", "revisions"):
+        out = cli(command, "--help").stdout
+        assert out.count(f"mdstore {command}") >= 2, out
