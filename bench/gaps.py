@@ -170,7 +170,7 @@ def _without(make: Write) -> Turn:
     def turn() -> Iterator[Callable[[], object]]:
         call = make()
         with (
-            patch.object(Changes, "record", lambda *_: None),
+            patch.object(Changes, "record", lambda *_: []),
             patch.object(Changes, "settle", lambda *_: None),
             patch.object(writer, "_cover", lambda *_: ()),
             patch.object(writer.unfinished, "of", lambda *_: nothing),
@@ -180,8 +180,13 @@ def _without(make: Write) -> Turn:
     return turn
 
 
+def _long_ago() -> int:
+    """Return the start (ms) of a minute a week ago: as close to now as a live feed's bars, nearly."""
+    return (int(time.time() * 1000) - 7 * 86_400_000) // MINUTE * MINUTE
+
+
 def _one(store: mdstore.MarketDataStore) -> Write:
-    minutes = itertools.count(candles.START, MINUTE)
+    minutes = itertools.count(_long_ago(), MINUTE)
 
     def make() -> Callable[[], object]:
         row = (next(minutes), 1.5, 2.5, 0.5, 2.25, 3.125)
@@ -191,7 +196,7 @@ def _one(store: mdstore.MarketDataStore) -> Write:
 
 
 def _feed(store: mdstore.MarketDataStore) -> Write:
-    minutes = itertools.count(candles.START, MINUTE)
+    minutes = itertools.count(_long_ago(), MINUTE)
     names = [candles.symbol(number) for number in range(FEED)]
 
     def make() -> Callable[[], object]:

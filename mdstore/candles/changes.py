@@ -7,8 +7,7 @@ says of each row that it inserts or updates what it was before (1.5 us), and not
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import apsw
@@ -16,7 +15,7 @@ import polars as pl
 
 from mdstore.candles import history, unfinished
 from mdstore.candles.cells import FOREVER
-from mdstore.candles.history import Arrival, Values
+from mdstore.candles.history import Came, Values
 from mdstore.timeframe import Timeframe
 
 __all__ = ["Changes"]
@@ -27,6 +26,8 @@ TIMESTAMP = 2  # its place in a row
 
 class Changes:
     """The changes of one series in one transaction."""
+
+    __slots__ = ("_fresh", "_inserted", "_olds", "_updated", "bar", "key")
 
     def __init__(self, symbol: str, timeframe: str) -> None:
         self.key = (symbol, timeframe)
@@ -39,32 +40,29 @@ class Changes:
         """Take note of new rows where there were none."""
         self._fresh.append((first, self.bar.next(last)))
 
-    @contextmanager
-    def watching(self, con: apsw.Connection) -> Iterator[list[int]]:
-        """Watch what happens to candles meanwhile; yield a list that gets how many came and changed."""
+    def watched(self, con: apsw.Connection, write: Callable[[], None]) -> tuple[int, int]:
+        """Write rows some of which may be there; return how many came and how many changed."""
         self._inserted = self._updated = 0
-        counts: list[int] = []
+        con.preupdate_hook(self._note)
         try:
-            con.preupdate_hook(self._note)
-            yield counts
+            write()
         finally:
             con.preupdate_hook(None)
-        counts += [self._inserted, self._updated]
+        return self._inserted, self._updated
 
-    def record(self, con: apsw.Connection, source: str, revision: int) -> None:
-        """Enter them into the history: what is new has arrived, what was closed and changed is kept.
+    def record(self, con: apsw.Connection, source: str, revision: int) -> list[Came]:
+        """Keep what closed bars were before they changed, and return the ranges of bars that have arrived.
 
         Of bars that were forming nothing is kept: they have arrived with this write.
         """
-        ranges = list(self._ranges())
-        forming = self._forming(con)
-        olds = [old for time, old in self._olds.items() if not _is_in(time, ranges)]
-        again = [(old[0], self.bar.next(old[0])) for old in olds if old[0] in forming]
-        for start, end in (*ranges, *again):
-            history.arrive(con, self.key[0], self.bar, Arrival(start, end, source, revision))
-        closed = [old for old in olds if old[0] not in forming]
-        if closed:
+        ranges = self._fresh if len(self._fresh) == 1 else _joined(sorted(self._fresh))
+        if self._olds:
+            forming = set(unfinished.of(con, [self.key]).get(self.key, ()))
+            olds = [old for time, old in self._olds.items() if not _is_in(time, ranges)]
+            closed = [old for old in olds if old[0] not in forming]
             history.revise(con, self.key, closed, source, revision)
+            ranges = [*ranges, *((old[0], self.bar.next(old[0])) for old in olds if old[0] in forming)]
+        return [(self.key[0], self.bar, start, end) for start, end in ranges]
 
     def _note(self, change: apsw.PreUpdate) -> None:
         old = change.old
@@ -79,24 +77,6 @@ class Changes:
             values = cast("Values", old[TIMESTAMP:])
             self._olds.setdefault(values[0], values)
 
-    def _ranges(self) -> Iterator[tuple[int, int]]:
-        """Yield what is new as ranges, ascending; those that touch as one."""
-        at: tuple[int, int] | None = None
-        for start, end in sorted(self._fresh):
-            if at is None:
-                at = start, end
-            elif start <= at[1]:
-                at = at[0], max(at[1], end)
-            else:
-                yield at
-                at = start, end
-        if at is not None:
-            yield at
-
-    def _forming(self, con: apsw.Connection) -> set[int]:
-        """Return which of the changed bars were stored before they had ended."""
-        return set(unfinished.of(con, [self.key]).get(self.key, ())) if self._olds else set()
-
     def settle(
         self, con: apsw.Connection, times: Sequence[pl.Series], early: Sequence[int], now: int
     ) -> None:
@@ -110,6 +90,17 @@ class Changes:
                 unfinished.clear(con, self.key, time, time + 1)
         new = {time for run in times for time in run.filter(run >= forming)}
         unfinished.mark(con, self.key, sorted(new))
+
+
+def _joined(ranges: Ranges) -> list[tuple[int, int]]:
+    """Make one range of those that overlap or touch; they are sorted."""
+    made: list[tuple[int, int]] = []
+    for start, end in ranges:
+        if made and start <= made[-1][1]:
+            made[-1] = (made[-1][0], max(made[-1][1], end))
+        else:
+            made.append((start, end))
+    return made
 
 
 def _is_in(time: int, ranges: Ranges) -> bool:

@@ -22,7 +22,6 @@ __all__ = [
     "Reason",
     "all_of",
     "forget",
-    "forming",
     "known",
     "state",
     "without",

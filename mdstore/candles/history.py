@@ -7,17 +7,19 @@ it gives the store: about its milliseconds since 1970, and always greater than t
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import apsw
 
 from mdstore.timeframe import Timeframe
 
 __all__ = [
-    "Arrival", "Values", "arrive", "came_later", "forget", "older_values", "revise",
+    "Arrival", "Came", "Values", "arrive", "came_later", "forget", "older_values", "revise",
 ]  # fmt: skip
+
+Came = tuple[str, Timeframe, int, int]
+"""A symbol, its timeframe, and the bounds of a range of its bars (ms)."""
 
 Values = tuple[int, float, float, float, float, float]
 """A bar: timestamp, open, high, low, close, volume."""
@@ -26,13 +28,15 @@ Values = tuple[int, float, float, float, float, float]
 # the row anew.
 MOST_LAGS = 128
 WIDTH = 4
-LONGEST_LAG = 2**32
-COLUMNS = 'start, "end", source, arrived, lags'
+ALONE = bytes(WIDTH)
+COLUMNS = 'start, "end", source, began, arrived, lags'
 NEXT = f"""
-UPDATE arrivals SET "end" = ?4, arrived = ?6, lags = CAST(lags || ?7 AS BLOB)
-WHERE timeframe = ?1 AND symbol = ?2
-  AND start = (SELECT max(start) FROM arrivals WHERE timeframe = ?1 AND symbol = ?2)
-  AND "end" = ?3 AND source = ?5 AND length(lags) < {MOST_LAGS * WIDTH}
+UPDATE arrivals SET "end" = ?4, arrived = ?6,
+  lags = CAST(lags || unhex(printf('%0{2 * WIDTH}x', ?6 - began)) AS BLOB)
+WHERE timeframe = ?2 AND symbol = ?1
+  AND start = (SELECT max(start) FROM arrivals WHERE timeframe = ?2 AND symbol = ?1)
+  AND "end" = ?3 AND source = ?5 AND length(lags) < {MOST_LAGS * WIDTH} AND ?6 - began < {1 << 8 * WIDTH}
+RETURNING symbol, timeframe, "end"
 """  # noqa: S608 - of constants
 # Ranges do not overlap: besides those that start in the range, the last one before it can reach into it.
 OVERLAPPING = f"""
@@ -44,7 +48,7 @@ ORDER BY start
 LATER = f"""
 SELECT {COLUMNS} FROM arrivals WHERE timeframe = ? AND symbol = ? AND arrived > ? ORDER BY start
 """  # noqa: S608
-INSERT = f"INSERT INTO arrivals (timeframe, symbol, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+INSERT = f"INSERT INTO arrivals (timeframe, symbol, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 DELETE = "DELETE FROM arrivals WHERE timeframe = ? AND symbol = ? AND start = ?"
 REVISE = """
 INSERT OR IGNORE INTO revisions
@@ -64,31 +68,29 @@ FORGET = "DELETE FROM revisions WHERE timeframe = ? AND symbol = ? AND timestamp
 class Arrival:
     """The bars that are there in `[start, end)` (ms) came from `source` in the store's revision `arrived`.
 
-    With `lags`, they came one by one: each in the revision that is its start and its lag.
+    With `lags` they came one by one, each in the revision `began` and its lag.
     """
 
     start: int
     end: int
     source: str
+    began: int
     arrived: int
     lags: bytes | None = None
 
     @property
     def first(self) -> int:
-        """When the first of its bars came: of those that came one by one, the one that starts first."""
-        return self.arrived if self.lags is None else self.start + next(_lags(self.lags))
+        """The revision that brought the first of them."""
+        return self.began if self.lags is None else self.began + next(_lags(self.lags))
 
-    def within(self, bar: Timeframe, start: int, end: int) -> Arrival | None:
-        """Return the part of it in a range; None if there is none."""
+    def within(self, bar: Timeframe, start: int, end: int) -> Arrival:
+        """Return the part of it in a range that it reaches into."""
         low, high = max(self.start, start), min(self.end, end)
-        if low >= high:
-            return None
-        if self.lags is None or (low, high) == (self.start, self.end):
-            return Arrival(low, high, self.source, self.arrived, self.lags)
+        if self.lags is None:
+            return replace(self, start=low, end=high)
         skipped = bar.span(self.start, low)
         lags = self.lags[skipped * WIDTH : (skipped + bar.span(low, high)) * WIDTH]
-        arrived = max(start + lag for start, lag in zip(_starts(bar, low, high), _lags(lags), strict=True))
-        return Arrival(low, high, self.source, arrived, lags)
+        return Arrival(low, high, self.source, self.began, self.began + max(_lags(lags)), lags)
 
     def later(self, bar: Timeframe, at: int) -> Iterator[tuple[int, int]]:
         """Yield the ranges of bars that came after revision `at`."""
@@ -97,22 +99,28 @@ class Arrival:
         if self.lags is None:
             yield self.start, self.end
             return
-        starts = [*_starts(bar, self.start, self.end), self.end]
-        for (start, end), lag in zip(pairwise(starts), _lags(self.lags), strict=True):
-            if start + lag > at:
+        start = self.start
+        for lag in _lags(self.lags):
+            end = bar.next(start)
+            if self.began + lag > at:
                 yield start, end
+            start = end
 
 
-def arrive(con: apsw.Connection, symbol: str, bar: Timeframe, new: Arrival) -> None:
-    """Enter an arrival, whose bounds are starts of bars; in its range it takes the place of others."""
-    lag = new.arrived - new.start
-    if bar.next(new.start) == new.end and 0 <= lag < LONGEST_LAG:
-        new = replace(new, lags=struct.pack("<I", lag))
-    if _goes_on(con, symbol, str(bar), new):
-        return
-    cut = _cut(con, symbol, bar, new.start, new.end)
-    if not (cut and _goes_on(con, symbol, str(bar), new)):
-        _insert(con, symbol, str(bar), new)
+def arrive(con: apsw.Connection, came: Sequence[Came], source: str, revision: int) -> None:
+    """Enter what came in a revision; in its range it takes the place of what came before."""
+    alone = [(symbol, str(bar), start, end) for symbol, bar, start, end in came if bar.next(start) == end]
+    # One call for all: a feed brings the next bar of hundreds of series at once.
+    nexts = con.executemany(NEXT, ((*one, source, revision) for one in alone))
+    done = set(nexts) if alone else set()
+    for symbol, bar, start, end in came:
+        if (symbol, str(bar), end) in done:
+            continue
+        is_alone = bar.next(start) == end
+        row = (symbol, str(bar), start, end, source, revision)
+        if not (_cut(con, symbol, bar, start, end) and is_alone and con.execute(NEXT, row).fetchall()):
+            new = Arrival(start, end, source, revision, revision, ALONE if is_alone else None)
+            _insert(con, symbol, str(bar), new)
 
 
 def revise(
@@ -147,14 +155,6 @@ def older_values(con: apsw.Connection, key: tuple[str, str], at: int, start: int
     return [row[:6] for row in con.execute(OLDER, (timeframe, symbol, at, start, end))]
 
 
-def _goes_on(con: apsw.Connection, symbol: str, timeframe: str, new: Arrival) -> bool:
-    """Add a bar to the last row, if it came alone and is the next one there; tell whether it was."""
-    if new.lags is None:
-        return False
-    con.execute(NEXT, (timeframe, symbol, new.start, new.end, new.source, new.arrived, new.lags))
-    return bool(con.changes())
-
-
 def _cut(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> bool:
     """Take the bars that start in a range out of the arrivals, and tell whether there were any."""
     name = str(bar)
@@ -163,22 +163,16 @@ def _cut(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int
         con.execute(DELETE, (name, symbol, old.start))
         if old.start < start:
             _insert(con, symbol, name, old.within(bar, old.start, bar.next(start - 1)))
-        if old.end > end:
-            _insert(con, symbol, name, old.within(bar, bar.next(end - 1), old.end))
+        after = old.end if old.end <= end else bar.next(end - 1)
+        if after < old.end:
+            _insert(con, symbol, name, old.within(bar, after, old.end))
     return bool(olds)
 
 
-def _insert(con: apsw.Connection, symbol: str, timeframe: str, new: Arrival | None) -> None:
-    if new is not None:
-        row = (timeframe, symbol, new.start, new.end, new.source, new.arrived, new.lags)
-        con.execute(INSERT, row)
-
-
-def _starts(bar: Timeframe, start: int, end: int) -> Iterator[int]:
-    while start < end:
-        yield start
-        start = bar.next(start)
+def _insert(con: apsw.Connection, symbol: str, timeframe: str, new: Arrival) -> None:
+    row = (timeframe, symbol, new.start, new.end, new.source, new.began, new.arrived, new.lags)
+    con.execute(INSERT, row)
 
 
 def _lags(lags: bytes) -> Iterator[int]:
-    return (lag for (lag,) in struct.iter_unpack("<I", lags))
+    return (lag for (lag,) in struct.iter_unpack(">I", lags))

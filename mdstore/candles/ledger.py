@@ -33,7 +33,7 @@ WINDOW bar AS (PARTITION BY symbol, timeframe, timestamp ORDER BY revision)
 ORDER BY symbol, timeframe, timestamp, revision
 """  # noqa: S608 - of constants
 ARRIVALS = """
-SELECT symbol, timeframe, start, "end", source, arrived, lags FROM arrivals
+SELECT symbol, timeframe, start, "end", source, began, arrived, lags FROM arrivals
 WHERE (?1 IS NULL OR symbol = ?1) AND (?2 IS NULL OR timeframe = ?2)
 ORDER BY symbol, timeframe, start
 """
@@ -42,7 +42,7 @@ FEW = 16
 OLD = dict.fromkeys(CANDLE_COLUMNS, pl.Float64) | {"timestamp": pl.Int64}
 NEVER = -(2**63 - 1)
 WHY = "as it was then: what came or changed later is undone"
-ArrivalRow = tuple[str, str, int, int, str, int, bytes | None]
+ArrivalRow = tuple[str, str, int, int, str, int, int, bytes | None]
 Row = tuple[object, ...]
 
 
@@ -126,8 +126,8 @@ class Ledger:
         found: list[Origin] = []
         with self._database.reading() as con:
             rows = con.execute(ARRIVALS, (symbol, timeframe)).fetchall()
-        for name, bar, start, end, source, arrived, lags in cast("list[ArrivalRow]", rows):
-            one = Arrival(start, end, source, arrived, lags)
+        for name, bar, start, end, source, began, arrived, lags in cast("list[ArrivalRow]", rows):
+            one = Arrival(start, end, source, began, arrived, lags)
             new = Origin(name, bar, one.start, one.end, one.source, one.first, one.arrived)
             if found and found[-1].is_of_the_same(new):
                 found[-1] = found[-1].joined(new)

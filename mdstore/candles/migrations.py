@@ -133,13 +133,14 @@ CREATE TABLE arrivals (
   start INTEGER NOT NULL,                   -- milliseconds since 1970 UTC, start of a bar
   "end" INTEGER NOT NULL,                   -- not included
   source TEXT NOT NULL,                     -- empty where nobody said
-  arrived INTEGER NOT NULL,                 -- the store's revision, or the latest of those in lags
-  lags BLOB,                                -- of bars that came one by one: revision less start, 4 bytes each
+  began INTEGER NOT NULL,                   -- the store's revision that brought the first of them
+  arrived INTEGER NOT NULL,                 -- and the last of them
+  lags BLOB,                                -- of bars that came one by one: revision less began, 4 bytes each
   PRIMARY KEY (timeframe, symbol, start)
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO arrivals
-SELECT symbol, timeframe, first, last + 1, '', 0, NULL FROM series;
+SELECT symbol, timeframe, first, last + 1, '', 0, 0, NULL FROM series;
 
 -- Closed bars as they were before a revision of the store changed them.
 CREATE TABLE revisions (

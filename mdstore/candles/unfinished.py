@@ -21,7 +21,7 @@ FEW = 16  # series that are asked for one by one
 
 
 def of(con: apsw.Connection, keys: Sequence[Key]) -> dict[Key, list[int]]:
-    """Return the starts (ms) of such bars, ascending, of those series that have any, and perhaps of others."""
+    """Return the starts (ms) of such bars, ascending, by series; others may be among them."""
     found: dict[Key, list[int]] = {}
     for rows in (con.execute(OF_SERIES, key) for key in keys) if len(keys) <= FEW else (con.execute(ALL),):
         for symbol, timeframe, time in rows:

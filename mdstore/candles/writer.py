@@ -18,6 +18,7 @@ from mdstore.candles.cells import FOREVER, Cell
 from mdstore.candles.changes import Changes
 from mdstore.candles.coverage import Interval
 from mdstore.candles.database import Database
+from mdstore.candles.history import Came
 from mdstore.candles.packs import Packs
 from mdstore.candles.sealing import Sealer, closed_rows, positive_zeros
 from mdstore.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
@@ -278,12 +279,14 @@ class _Batch:
 
     def _finish_changed(self, changed: dict[tuple[str, str], _Seen]) -> None:
         at_revision = catalogue.bump(self._con, self._now)
+        came: list[Came] = []
         for (symbol, timeframe), seen in changed.items():
             assert seen.first is not None  # noqa: S101 - a changed series has rows; for mypy
             assert seen.last is not None  # noqa: S101
             grown = Series(symbol, timeframe, seen.first, seen.last, seen.inserted, at_revision)
             catalogue.grow(self._con, grown)
-            seen.changes.record(self._con, self._claim.source, at_revision)
+            came += seen.changes.record(self._con, self._claim.source, at_revision)
+        history.arrive(self._con, came, self._claim.source, at_revision)
         made = self._sealer.finish()
         over = [cells.covering(self._con, c.symbol, c.timeframe, c.start, c.end - 1) for c in made]
         cells.insert(self._con, [cell for cell, others in zip(made, over, strict=True) if not others])
@@ -377,9 +380,7 @@ class _Batch:
 
     def _watch(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
         """Write rows some of which may be there."""
-        with seen.changes.watching(self._con) as counts:
-            self._execute(group, rows)
-        return counts[0], counts[1]
+        return seen.changes.watched(self._con, lambda: self._execute(group, rows))
 
     def _insert(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> int:
         """Write rows between the first and last of which there are none."""
@@ -479,6 +480,9 @@ def _by_cell(rows: pl.DataFrame, over: Sequence[Cell]) -> Iterator[tuple[Cell | 
 
 def _statements(rows: pl.DataFrame) -> Iterator[tuple[str, list[object]]]:
     """Yield UPSERTs and their bindings, the largest first."""
+    if len(rows) == 1:  # a feed's next bar: 6 us less
+        yield STATEMENTS[1], list(rows.row(0))
+        return
     flat: list[object] = [None] * (COLUMNS * len(rows))
     for place, column in enumerate(rows.iter_columns()):
         flat[place::COLUMNS] = column.to_list()

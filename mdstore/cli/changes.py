@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["print_revisions"]
 
 NAMES = ("symbol", "timeframe", "bar", "changed_at", "value", "before", "after", "source")
-SPARE = ("source", "timeframe", "symbol")
+SPARE = ("source", "timeframe", "changed_at", "symbol")
 
 
 def print_revisions(

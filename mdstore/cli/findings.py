@@ -35,6 +35,7 @@ MEANINGS = {
 # How `verify` says that there is more of the same.
 OTHERS = re.compile(r"\.\.\. and ([\d,]+) more")
 KEY = ("symbol", "timeframe", "check")
+SPARE = ("infos", "timeframe")
 
 
 def print_findings(
@@ -95,13 +96,16 @@ def _print_counts(out: Console, found: pl.DataFrame, *, every: bool) -> None:
     table = found.group_by(KEY, maintain_order=True).agg(counts)
     table = table.sort([*names, *KEY], descending=[True] * len(names) + [False] * len(KEY))
     shown = table if every else table.head(MOST_LINES)
-    texts = [Column(name, shown[name].to_list(), cut="end") for name in KEY]
-    numbers = [
-        Column(name, [f"{times:,}" if times else "" for times in shown[name]], right=True) for name in names
-    ]
-    print_grid(out, [*texts, *numbers], room(out))
+    print_grid(out, [_column(shown[name]) for name in (*KEY, *names)], room(out))
     if len(table) > len(shown):
         out.print(f"... and {count(len(table) - len(shown), 'line')} more; --all shows all", highlight=False)
+
+
+def _column(values: pl.Series) -> Column:
+    spare = SPARE.index(values.name) if values.name in SPARE else None
+    if values.name in KEY:
+        return Column(values.name, values.to_list(), cut="end", spare=spare)
+    return Column(values.name, [f"{times:,}" if times else "" for times in values], right=True, spare=spare)
 
 
 # ---- the findings in words
