@@ -53,6 +53,8 @@ class Answer:
     @property
     def revision(self) -> int:
         """The store's revision that last changed one of the series."""
+        if len(self.views) == 1:  # a microsecond less, of fifteen that a read takes
+            return self.views[0].revision
         return max((view.revision for view in self.views), default=self.listed_revision)
 
     def verify(self) -> None:
