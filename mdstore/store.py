@@ -126,7 +126,7 @@ class MarketDataStore(Continuity):
         )
         self._listing = Listing(self._candles)
         try:
-            self._realtime = Owner(realtime, self.write, clock)
+            self._realtime = Owner(realtime, partial(self.write, source="live"), clock)
         except BaseException:
             self._candles.close()
             raise

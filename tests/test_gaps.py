@@ -163,6 +163,7 @@ def check_gaps(grid, given, page):
             store.set_calendar("X", calendar)
         expected = set(Grid(bar, calendar).starts(START, START + 95 * bar.longest_ms))
         model, at = play(store, clock, bar, given)
+        assert store.check() == []
         if not model.held:
             return
         low, high = at[3], at[BARS]

@@ -131,6 +131,7 @@ def check_history(given):
             assert state(part) == dict(list(inside.items())[-3:])
         check_revisions(store, model)
         check_arrivals(store)
+        assert store.check() == []
 
 
 def check_revisions(store, model):
@@ -384,3 +385,17 @@ def test_lags_are_cut_where_their_row_is(store):
         assert history.came_later(con, "X", bar, START + 6 * MINUTE + lag) == [
             (START + 3 * MINUTE, START + 5 * MINUTE), (START + 7 * MINUTE, START + 10 * MINUTE),
         ]  # fmt: skip
+
+
+def test_the_check_of_a_file_sees_ranges_that_overlap(store):
+    store.write("X", "1m", walk(10), covers=(START, START + 10 * MINUTE))
+    assert store.check() == []
+    with store._candles._database.writing() as con:
+        con.execute(
+            "INSERT INTO coverage SELECT symbol, timeframe, start + 60000, \"end\", 'no_trade', '', 0, 0 FROM coverage"
+        )
+        con.execute('UPDATE arrivals SET "end" = start')
+    assert [text.split(":")[1].split(" that")[0] for text in store.check()] == [
+        " the range of coverage",
+        " the range of arrivals",
+    ]

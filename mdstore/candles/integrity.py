@@ -1,4 +1,4 @@
-"""Is the file sound: SQLite's own check, the catalogue and the packs against the candles.
+"""Is the file sound: SQLite's own check, the catalogue, the ledger and the packs against the candles.
 
 SQLite's check sees the tree, not the values: it noticed 36 of 200 flipped bits, and 139 of the others changed
 a price. The digests of the cells notice those, wherever a series is sealed.
@@ -21,6 +21,11 @@ __all__ = ["check"]
 COUNTED = """
 SELECT symbol, timeframe, min(timestamp), max(timestamp), count(*) FROM candles GROUP BY symbol, timeframe
 """
+OVERLAPS = """
+SELECT symbol, timeframe, start FROM (
+  SELECT *, lead(start) OVER (PARTITION BY timeframe, symbol ORDER BY start) AS next FROM {table}
+) WHERE start >= "end" OR next < "end"
+"""
 MOST_FINDINGS = 100
 
 
@@ -30,6 +35,7 @@ def check(database: Database, packs: Packs) -> list[str]:
         try:
             return _damage(con) or [
                 *_catalogue_findings(con),
+                *_ledger_findings(con),
                 *(text for cell in cells.all_cells(con) for text in _cell_findings(con, cell, packs)),
             ]
         except apsw.CorruptError as error:
@@ -49,6 +55,12 @@ def _catalogue_findings(con: apsw.Connection) -> Iterator[str]:
                 f"{' '.join(key)}: the catalogue says (first, last, rows) {listed.get(key)}, "
                 f"the candles say {stored.get(key)}; another program may have written to the file"
             )
+
+
+def _ledger_findings(con: apsw.Connection) -> Iterator[str]:
+    for table in ("coverage", "arrivals"):
+        for symbol, timeframe, start in con.execute(OVERLAPS.format(table=table)):
+            yield f"{symbol} {timeframe}: the range of {table} that starts at {start} runs into the next"
 
 
 def _cell_findings(con: apsw.Connection, cell: Cell, packs: Packs) -> Iterator[str]:
