@@ -95,10 +95,11 @@ class Model:
 BARS = 40
 places = st.integers(0, BARS)
 ranges = st.tuples(places, places).map(sorted).filter(lambda pair: pair[0] < pair[1])
+claims = st.tuples(ranges, st.sampled_from(STATED[:-1]))
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.sets(places, min_size=1, max_size=25), st.none()),
-        st.tuples(st.just("covers"), st.sets(places, max_size=10), st.tuples(ranges, st.sampled_from(STATED[:-1]))),
+        st.tuples(st.just("covers"), st.sets(places, max_size=10), claims),
         st.tuples(st.just("say"), ranges, st.sampled_from(STATED)),
         st.tuples(st.just("tick"), st.integers(0, 8), st.none()),
         st.tuples(st.just("delete"), ranges, st.none()),
@@ -168,7 +169,7 @@ def check_gaps(grid, given, page):
             return
         low, high = at[3], at[BARS]
         check_holes(store, model, (low, high), clock.ms, expected.__contains__)
-        check_missing(store, model, low, min(high, bar.floor(clock.ms)), expected.__contains__, page)
+        check_missing(store, model, (low, min(high, bar.floor(clock.ms))), expected.__contains__, page)
 
 
 def check_holes(store, model, asked, now, is_open):
@@ -176,10 +177,10 @@ def check_holes(store, model, asked, now, is_open):
     found = store.gaps("X", str(model.bar), start=low, end=high)
     high = min(high, model.bar.next(now))
     there, said = set(), {}
-    for start, end, bars, reason, asked in ms(found, "start", "end", "bars", "reason", "asked"):
+    for start, end, bars, reason, when in ms(found, "start", "end", "bars", "reason", "asked"):
         times = list(starts(model.bar, start, end))
         assert len(times) == bars > 0
-        said |= dict.fromkeys(times, "answered" if reason == "unknown" and asked else reason)
+        said |= dict.fromkeys(times, "answered" if reason == "unknown" and when else reason)
         assert there.isdisjoint(times)
         there |= set(times)
     every = set(starts(model.bar, low, high))
@@ -188,7 +189,9 @@ def check_holes(store, model, asked, now, is_open):
     assert found["start"].is_sorted()
 
 
-def check_missing(store, model, low, high, is_open, page):
+def check_missing(store, model, asked, is_open, page):
+    low, high = asked
+
     def worth(time):
         if time in model.held:
             return time in model.marked
@@ -196,11 +199,11 @@ def check_missing(store, model, low, high, is_open, page):
 
     wanted = {time for time in starts(model.bar, low, high) if worth(time)}
     found = store.missing("X", str(model.bar), start=low, end=high)
-    asked = [
+    listed = [
         time for start, end, _ in ms(found, "start", "end", "bars") for time in starts(model.bar, start, end)
     ]
-    assert {time for time in asked if is_open(time)} == {time for time in wanted if is_open(time)}
-    assert set(asked) == wanted
+    assert {time for time in listed if is_open(time)} == {time for time in wanted if is_open(time)}
+    assert set(listed) == wanted
     pages = store.missing("X", str(model.bar), start=low, end=high, page=page)
     paged = set()
     for start, end, bars in ms(pages, "start", "end", "bars"):
@@ -267,7 +270,7 @@ def test_holes_are_found_in_cells_and_between_them(tmp_path, clock, how):
             (START + 2 * MINUTE, START + 3 * MINUTE),
         ):
             held = set(times)
-            expected = {time for time in range(low, high, MINUTE)} - held
+            expected = set(range(low, high, MINUTE)) - held
             found = store.gaps("X", "1m", start=low, end=high)
             assert {
                 time for start, end in ms(found, "start", "end") for time in range(start, end, MINUTE)

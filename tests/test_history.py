@@ -4,6 +4,7 @@ The model keeps, of each bar, every version that was written and when. `pytest -
 """
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import apsw
@@ -84,14 +85,14 @@ steps = st.one_of(
 def play(store, clock, history_of_steps):
     """Do what the steps say to a store and to a model; return the model and the moments between."""
     model, moments = Model(), []
-    for kind, given in history_of_steps:
+    for kind, what in history_of_steps:
         if kind == "tick":
-            clock.ms += given
+            clock.ms += what
         elif kind == "delete" and model.versions:
-            store.delete("X", "1m", start=given[0], end=given[0] + given[1])
-            model.delete(given[0], given[0] + given[1])
+            store.delete("X", "1m", start=what[0], end=what[0] + what[1])
+            model.delete(what[0], what[0] + what[1])
         elif kind in ("write", "run"):
-            rows = given if kind == "write" else {START + (given[0] + i) * MINUTE: given[1] for i in range(8)}
+            rows = what if kind == "write" else {START + (what[0] + i) * MINUTE: what[1] for i in range(8)}
             rows = {time: value for time, value in sorted(rows.items()) if time <= clock.ms + 3_600_000}
             before = revision(store)
             store.write("X", "1m", candles(rows), unit="ms")
@@ -138,7 +139,7 @@ def check_revisions(store, model):
     """The revisions are the versions that were replaced, and lead to one another."""
     expected = [
         (time, value, new) for time, versions in sorted(model.versions.items())
-        for (_, value, _), (_, new, _) in zip(versions, versions[1:], strict=False)
+        for (_, value, _), (_, new, _) in pairwise(versions)
     ]  # fmt: skip
     listed = store.revisions("X", "1m")
     assert (
@@ -153,7 +154,7 @@ def check_arrivals(store):
     ranges = store._candles.ledger.provenance("X", "1m")
     for time in times:
         assert sum(one.start <= time < one.end for one in ranges) == 1
-    for one, other in zip(ranges, ranges[1:], strict=False):
+    for one, other in pairwise(ranges):
         assert one.end <= other.start
 
 

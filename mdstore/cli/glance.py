@@ -12,6 +12,7 @@ from rich.console import Console
 from mdstore.calendars import Grid
 from mdstore.candles.coverage import REASONS
 from mdstore.cli.grid import Column, print_grid, room_beside
+from mdstore.cli.queries import refuse_unknown
 from mdstore.cli.strips import Axis, legend, paint, strips
 from mdstore.cli.tables import count, is_intraday, json_text, moment, records, room
 from mdstore.timeframe import Timeframe
@@ -27,6 +28,13 @@ SPARE = ("first", "last", "bars", "complete", "timeframe", "missing")
 KEY = ("symbol", "timeframe")
 # These are no bars that there could be.
 NEVER = ("session_closed", "before_listing", "after_delisting")
+TIME = pl.Datetime("ms", "UTC")
+HOLE = pl.Schema(
+    {
+        "symbol": pl.Categorical(), "timeframe": pl.String(), "start": TIME, "end": TIME,
+        "bars": pl.Int64(), "reason": pl.String(), "source": pl.String(), "asked": TIME,
+    }
+)  # fmt: skip
 
 
 def print_glance(
@@ -41,14 +49,10 @@ def print_glance(
     json: bool,
 ) -> None:
     """Print what every series has and lacks, as a table with a strip over time, or as JSON."""
-    listed = store.coverage()
-    if timeframe is not None:
-        bar = str(Timeframe.parse(timeframe))
-        store.gaps(None, bar)  # which says what there is where there is nothing of it
-        listed = listed.filter(pl.col("timeframe") == bar)
-    extents, holes = _extents(listed, start, end), _holes(store, listed, start, end)
-    if start is not None or end is not None:
-        listed = _within(listed, extents, holes)
+    series = store.series() if timeframe is None else refuse_unknown(store, None, timeframe)
+    extents, holes = _extents(series, start, end), _holes(store, series, start, end)
+    bars = series["rows"] if start is None and end is None else _tiled(series, extents, holes)
+    listed = _counted(series.with_columns(bars.alias("bars")), holes)
     if json:
         print(json_text(records(listed)))
     elif listed.is_empty():
@@ -116,30 +120,25 @@ def _percent(share: float | None) -> str:
 # ---- what is drawn
 
 
-def _holes(store: MarketDataStore, listed: pl.DataFrame, start: str | None, end: str | None) -> pl.DataFrame:
+def _holes(store: MarketDataStore, series: pl.DataFrame, start: str | None, end: str | None) -> pl.DataFrame:
     """Return the holes of all series with `row`, whose they are; times in ms."""
-    names = listed["timeframe"].unique(maintain_order=True)
     found = [
         store.gaps(None, name, start=start, end=end).with_columns(pl.lit(name).alias("timeframe"))
-        for name in names
-        if Timeframe.is_name(name)
+        for name in filter(Timeframe.is_name, series["timeframe"].unique(maintain_order=True))
     ]
-    rows = listed.select(*KEY, pl.int_range(pl.len()).alias("row"))
-    if not found:
-        return rows.clear().with_columns(
-            pl.lit(0).alias("start"), pl.lit(0).alias("end"), pl.lit("").alias("reason")
-        )
-    return pl.concat(found).join(rows, on=KEY).with_columns(pl.col("start", "end").to_physical())
+    rows = series.select(*KEY, pl.int_range(pl.len()).alias("row"))
+    holes = pl.concat(found) if found else pl.DataFrame(schema=HOLE)
+    return holes.join(rows, on=KEY).with_columns(pl.col("start", "end").to_physical())
 
 
-def _extents(listed: pl.DataFrame, start: str | None, end: str | None) -> pl.DataFrame:
+def _extents(series: pl.DataFrame, start: str | None, end: str | None) -> pl.DataFrame:
     """Return from when to when there could be bars of each series: as asked, else from the first to the last.
 
     Times in ms, as `MarketDataStore.gaps` understands a range; nothing where a timeframe is not ours.
     """
     now = int(time.time() * 1000)
     spans = []
-    for name, first, last in listed.select("timeframe", pl.col("first", "last").to_physical()).iter_rows():
+    for name, first, last in series.select("timeframe", pl.col("first", "last").to_physical()).iter_rows():
         if not Timeframe.is_name(name):
             spans.append((first, first))
             continue
@@ -150,24 +149,31 @@ def _extents(listed: pl.DataFrame, start: str | None, end: str | None) -> pl.Dat
     return pl.DataFrame(spans, {"start": pl.Int64, "end": pl.Int64}, orient="row")
 
 
-def _within(listed: pl.DataFrame, extents: pl.DataFrame, holes: pl.DataFrame) -> pl.DataFrame:
-    """Count anew, in a range: with its holes, the bars of a series tile it."""
-    worth = ((pl.col("reason") == "unknown") & pl.col("asked").is_null()) | (
-        pl.col("reason") == "fetch_failed"
-    )
+def _tiled(series: pl.DataFrame, extents: pl.DataFrame, holes: pl.DataFrame) -> pl.Series:
+    """Count the bars in a range, of which none is looked at: with the holes, they tile it."""
+    fit = pl.Series([0] * len(series))
+    for name in filter(Timeframe.is_name, series["timeframe"].unique()):
+        count_of = Grid(Timeframe.parse(name)).count(extents["start"], extents["end"])
+        fit = fit.zip_with(series["timeframe"] != name, count_of)
+    absent = holes.group_by("row").agg(pl.col("bars").sum())
+    rows = pl.DataFrame({"row": pl.int_range(len(series), eager=True), "fit": fit})
+    both = rows.join(absent, on="row", how="left", maintain_order="left")
+    return both["fit"] - both["bars"].fill_null(0)
+
+
+def _counted(series: pl.DataFrame, holes: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns of `MarketDataStore.coverage`, but of the range that the holes are of."""
+    unasked = (pl.col("reason") == "unknown") & pl.col("asked").is_null()
     counts = holes.group_by("row").agg(
+        pl.col("bars").filter(unasked | (pl.col("reason") == "fetch_failed")).sum().alias("missing"),
         *(pl.col("bars").filter(pl.col("reason") == name).sum().alias(name) for name in REASONS),
-        pl.col("bars").filter(worth).sum().alias("missing"),
-        pl.col("bars").sum().alias("absent"),
     )
-    there = [
-        Grid(Timeframe.parse(name)).count(pl.Series([low]), pl.Series([high]))[0]
-        if Timeframe.is_name(name)
-        else 0
-        for name, (low, high) in zip(listed["timeframe"], extents.iter_rows(), strict=True)
-    ]
-    rows = listed.select(*KEY, "first", "last", pl.int_range(pl.len()).alias("row"), pl.Series("all", there))
-    both = rows.join(counts, on="row", how="left", maintain_order="left").fill_null(0)
-    bars = pl.col("all") - pl.col("absent")
-    could = pl.col("all") - pl.sum_horizontal(NEVER)
-    return both.with_columns(bars.alias("bars"), (bars / could).alias("complete")).select(listed.columns)
+    rows = series.select(*KEY, "first", "last", "bars", pl.int_range(pl.len()).alias("row"))
+    names = ("missing", *REASONS)
+    both = rows.join(counts, on="row", how="left", maintain_order="left").with_columns(
+        pl.col(names).fill_null(0)
+    )
+    absent = pl.sum_horizontal(name for name in REASONS if name not in NEVER)
+    is_ours = pl.Series([Timeframe.is_name(name) for name in series["timeframe"]], dtype=pl.Boolean)
+    share = pl.when(is_ours).then(pl.col("bars") / (pl.col("bars") + absent)).fill_nan(None)
+    return both.select(*KEY, "first", "last", "bars", share.alias("complete"), *names)
