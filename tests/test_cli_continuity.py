@@ -597,6 +597,16 @@ def test_a_store_of_a_newer_schema_is_left_alone(holes, tmp_path):
         assert "schema version 99" in done.stderr
 
 
+def test_ranges_of_any_year(holes, store_of):
+    with store_of() as store:
+        store.write("M", "1M", [("2025-01-01", 1, 1, 1, 1, 1), ("2025-04-01", 1, 1, 1, 1, 1)])
+    for bounds in (["--start", "0001-01-01"], ["--end", "9999-12-31"]):
+        assert re.search(r"^M +1M .* 2 ", holes("gaps", *bounds).stdout, re.MULTILINE)
+        assert holes("gaps", "M", *bounds).stdout
+        assert holes("gaps", "M", "--missing", *bounds).stdout
+        assert "no bar in this range" in holes("revisions", *bounds).stdout
+
+
 def test_mistakes_in_times_and_timeframes(holes):
     assert "start: 'when'" in holes("gaps", "--start", "when", code=1).stderr
     assert "end: 'when'" in holes("gaps", "KRW-ETH", "--end", "when", code=1).stderr

@@ -393,7 +393,8 @@ def test_the_check_of_a_file_sees_ranges_that_overlap(store):
     assert store.check() == []
     with store._candles._database.writing() as con:
         con.execute(
-            "INSERT INTO coverage SELECT symbol, timeframe, start + 60000, \"end\", 'no_trade', '', 0, 0 FROM coverage"
+            "INSERT INTO coverage "
+            "SELECT symbol, timeframe, start + 60000, \"end\", reason, source, 0, 0 FROM coverage"
         )
         con.execute('UPDATE arrivals SET "end" = start')
     assert [text.split(":")[1].split(" that")[0] for text in store.check()] == [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
-from mdstore.calendars import Grid
+from mdstore.calendars import EARLIEST, LATEST, Grid
 from mdstore.candles.coverage import REASONS
 from mdstore.cli.grid import Column, print_grid, room_beside
 from mdstore.cli.queries import refuse_unknown
@@ -27,7 +27,7 @@ LEAST, IN_A_PIPE = 20, 60
 SPARE = ("first", "last", "bars", "complete", "timeframe", "missing")
 KEY = ("symbol", "timeframe")
 # These are no bars that there could be.
-NEVER = ("session_closed", "before_listing", "after_delisting")
+NEVER = ("session_closed", "before_listing", "after_delisting", "forming")
 TIME = pl.Datetime("ms", "UTC")
 HOLE = pl.Schema(
     {
@@ -143,10 +143,15 @@ def _extents(series: pl.DataFrame, start: str | None, end: str | None) -> pl.Dat
             spans.append((first, first))
             continue
         bar = Timeframe.parse(name)
-        low = first if start is None else bar.next(to_ms(start, "start") - 1)
-        high = bar.next(last) if end is None else min(bar.next(to_ms(end, "end") - 1), bar.next(now))
+        low = first if start is None else _ceil(bar, to_ms(start, "start"))
+        high = bar.next(last) if end is None else min(_ceil(bar, to_ms(end, "end")), bar.next(now))
         spans.append((low, max(low, high)))
     return pl.DataFrame(spans, {"start": pl.Int64, "end": pl.Int64}, orient="row")
+
+
+def _ceil(bar: Timeframe, moment: int) -> int:
+    """Return the start of the first bar at or after a moment, which may be of any year."""
+    return bar.next(min(max(moment, EARLIEST), LATEST) - 1)
 
 
 def _tiled(series: pl.DataFrame, extents: pl.DataFrame, holes: pl.DataFrame) -> pl.Series:

@@ -35,7 +35,7 @@ UNITS = ((DAY, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))
 # The shorter where the longer does not fit; the time of day where the axis spans few days.
 DATES, TIMES = ("%Y-%m-%d", "%Y-%m"), ("%Y-%m-%d %H:%M", "%m-%d %H:%M")
 FEW_DAYS = 3
-APART = 3
+APART, MANY = 3, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +134,14 @@ def _drawn(shares: pl.DataFrame) -> pl.DataFrame:
 
 
 def _duration(length: float) -> str:
+    """Write a length of time (ms).
+
+    >>> _duration(5_400_000), _duration(1e12)
+    ('1.5 h', '11,574 d')
+    """
     size, unit = next((one for one in UNITS if length >= one[0]), UNITS[-1])
-    return f"{length / size:.3g} {unit}"
+    number = length / size
+    return f"{number:.3g} {unit}" if number < MANY else f"{number:,.0f} {unit}"
 
 
 def _packed(items: Sequence[Text], width: int | None) -> list[Text]:
