@@ -97,7 +97,7 @@ def claim_of(
     start, end = time_range(*covers)
     if start >= end:
         raise InvalidInputError(f"the range {covers!r} is empty: its end is not after its start")
-    if absent is not None and absent not in STATED:
+    if absent is not None and not (isinstance(absent, str) and absent in STATED):
         raise InvalidInputError(
             f"{absent!r} is no reason why bars are absent: give {', '.join(map(repr, STATED))} or None"
         )

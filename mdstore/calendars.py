@@ -83,6 +83,8 @@ def calendar_of(symbol: str, patterns: Mapping[str, str]) -> str:
     >>> calendar_of("KRX:005930", {"*": "24/7", "KRX:*": "XKRX"})
     'XKRX'
     """
+    if symbol in patterns:
+        return patterns[symbol]
     matching = [pattern for pattern in patterns if _globs(symbol, pattern)]
     return patterns[max(matching, key=lambda pattern: (len(pattern), pattern))] if matching else ALWAYS
 
@@ -158,6 +160,8 @@ class Grid:
 
     def expected(self, start: int, end: int) -> int:
         """Count the expected bars, without listing them."""
+        if self.calendar == ALWAYS:
+            return max(self._number(end) - self._number(start), 0)
         runs = self._runs
         return max(runs.before(self._number(end)) - runs.before(self._number(start)), 0)
 
@@ -166,8 +170,12 @@ class Grid:
 
         It comes right after the last of them, so that `expected(start, after(start, bars)) == bars`.
         """
-        first, runs = self._number(start), self._runs
-        number = runs.past(runs.before(first) + bars) if bars > 0 else first
+        first, last = self._number(start), self._number(LATEST)
+        if self.calendar == ALWAYS and self.timeframe.ms is not None:  # a page of many thousands
+            return min(first + bars, last) * self.timeframe.ms + self.timeframe.floor(0)
+        runs = self._runs
+        bars = min(bars, last - first)
+        number = min(runs.past(runs.before(first) + bars), last) if bars > 0 else first
         return int(self._begins(pl.Series([number]))[0])
 
     @property

@@ -141,8 +141,9 @@ class Continuity:
         bar, given = str(Timeframe.parse(timeframe)), symbol_list(symbols)
         if given is None:
             raise InvalidInputError("symbols=None: name the symbols this is said of")
-        claim = claim_of(source, (start, end), None if reason == "unknown" else reason)
-        if reason == "unknown":
+        is_taken_back = isinstance(reason, str) and reason == "unknown"
+        claim = claim_of(source, (start, end), None if is_taken_back else reason)
+        if is_taken_back:
             claim = replace(claim, reason=FORGOTTEN)
         self._candles.ledger.cover([(symbol, bar) for symbol in given], claim)
 
@@ -233,8 +234,8 @@ class Continuity:
         """Return a hash of the content of a read, for a backtest to state its data by, and prove it later.
 
         Arguments as in `candles`, whose frame has the same `mdstore.fingerprint(frame)`. The same range
-        `as_of` the same time has the same fingerprint for as long as nothing is deleted, however the candles
-        are stored.
+        `as_of` the same time has the same fingerprint, however the candles are stored, for as long as nothing
+        is deleted and no bar of it was still forming then.
         """
         from mdstore.fingerprints import fingerprint
 

@@ -109,9 +109,12 @@ def coverage(candles: CandleRepository, listed: pl.DataFrame, now: int) -> pl.Da
         )
     key = ["symbol", "timeframe"]
     bars = listed.select(*key, "first", "last", pl.col("rows").alias("bars"))
-    if not parts:
-        parts = [bars.select(*key, *(pl.lit(0).alias(name) for name in (*REASONS, "missing"))).clear()]
-    both = bars.join(pl.concat(parts), on=key, how="left", maintain_order="left").fill_null(0)
+    counts = (*REASONS, "missing")
+    none = bars.select(*key, *(pl.lit(0, pl.Int64).alias(name) for name in counts)).clear()
+    # A series of another program, whose timeframe has no grid here, has no counts.
+    both = bars.join(pl.concat([none, *parts]), on=key, how="left", maintain_order="left")
+    known = pl.col("timeframe").is_in(names)
+    both = both.with_columns(pl.when(known).then(pl.col(name).fill_null(0)) for name in counts)
     closed = sum(pl.col(name) for name in ("session_closed", *LIFE))
     absent = sum(pl.col(name) for name in REASONS) - closed
     share = pl.col("bars") / (pl.col("bars") + absent)

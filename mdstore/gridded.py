@@ -40,6 +40,7 @@ def gridded(
     ms.
     """
     check_fill(how)
+    now = now if request.as_of is None else min(now, request.as_of)
     tail = ("closed", "filled") if source else ("filled",)
     known = (*(("symbol",) if request.is_long else ()), *CANDLE_COLUMNS, *tail)
     wanted = known if columns is None else column_list(columns, known)
@@ -57,7 +58,7 @@ def gridded(
         return (made if request.limit is None else made.tail(request.limit)).select(wanted)
     parts = bars.partition_by("symbol", as_dict=True, maintain_order=True)
     by_symbol = {str(symbol): part for (symbol,), part in parts.items()}
-    symbols = request.symbols or tuple(by_symbol)
+    symbols = request.symbols or _all_symbols(candles, request, source)
     grids = {
         symbol: _grid(
             request, by_symbol.get(symbol, bars.clear()), calendar_of(symbol, calendars), source, now
@@ -77,6 +78,14 @@ def _bars(
     return candles.read(request).frame() if source is None else derived(candles, request, *source, None)
 
 
+def _all_symbols(
+    candles: CandleRepository, request: Request, source: tuple[Timeframe, str | None] | None
+) -> Sequence[str]:
+    """Return every symbol that has bars, in the range or not."""
+    bar = source[0] if source else request.timeframe
+    return candles.read(replace(request, timeframe=bar, start=-FOREVER, end=FOREVER, limit=1)).symbols
+
+
 def _closes(bars: pl.DataFrame, request: Request) -> dict[str, float]:
     if not request.is_long:
         return dict(zip(request.symbols or (), bars["close"], strict=False))
@@ -94,8 +103,11 @@ def _grid(
     bar, times = request.timeframe, bars["timestamp"].to_physical()
     # A limit has cut off what comes before its bars.
     is_cut = request.limit is not None and len(bars) >= request.limit
-    start = request.start if request.start > -FOREVER and not is_cut else times[0] if len(times) else 0
-    end = min(request.end, now) if request.end < FOREVER else times[-1] + 1 if len(times) else 0
+    has_start, has_end = request.start > -FOREVER and not is_cut, request.end < FOREVER
+    if not len(times) and not (has_start and has_end):
+        return pl.Series([], dtype=pl.Int64)
+    start = request.start if has_start else times[0]
+    end = min(request.end, now) if has_end else times[-1] + 1
     tz = source[1] if source else None
     if (end - start) // bar.shortest_ms > MOST_BARS:
         raise InvalidInputError(

@@ -310,10 +310,10 @@ def _offsets(moments: pl.Series, tz: str) -> pl.Series:
 
 def _check_zone(tz: object) -> None:
     try:
-        if tz and isinstance(tz, str):
+        if isinstance(tz, str) and tz:
             _offsets(pl.Series([0]), tz)
             return
-    except pl.exceptions.ComputeError:
+    except (pl.exceptions.ComputeError, UnicodeError):
         pass
     raise InvalidInputError(f"{tz!r} is no time zone: give its IANA name, such as 'Asia/Seoul'{_near(tz)}")
 

@@ -74,9 +74,9 @@ def to_ms(value: Moment, what: str = "time") -> int:
         return _number_to_ms(int(value), what)  # fromisoformat reads 17121230... as the year 1712
     if isinstance(value, str):
         value = _parse_text(value, what)
-    if value != value:  # noqa: PLR0124 - pandas' NaT, a datetime that is none
-        raise TimestampError(f"{what}: {value!r} is no time")
     if isinstance(value, datetime):
+        if value != value:  # noqa: PLR0124 - pandas' NaT, a datetime that is none
+            raise TimestampError(f"{what}: {value!r} is no time")
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
         return -((EPOCH - aware) // MILLISECOND)
     if isinstance(value, date):

@@ -81,10 +81,10 @@ def _unexplained(candles: CandleRepository, symbol: str, bar: Timeframe, now: in
     bars = int(unknown["bars"].sum())
     asked = unknown["asked"].null_count() == 0 and "fetch_failed" not in unknown["reason"]
     longest = unknown.sort("bars", descending=True).row(0, named=True)
-    detail = (
-        f"{bars:,} missing bars in {len(unknown):,} holes{', though the source was asked' if asked else ''}; "
-        f"the longest is {longest['bars']:,} from {longest['start']:%Y-%m-%d %H:%M}"
-    )
+    what = f"{_count(bars, 'missing bar')} in {_count(len(unknown), 'hole')}"
+    asked_text = ", though the source was asked" if asked else ""
+    place = f"{longest['bars']:,} from {longest['start']:%Y-%m-%d %H:%M}"
+    detail = f"{what}{asked_text}; the longest is {place}"
     row = (
         "gap",
         "info" if asked else "warning",
@@ -95,6 +95,10 @@ def _unexplained(candles: CandleRepository, symbol: str, bar: Timeframe, now: in
         detail,
     )
     return pl.DataFrame([row], FINDING, orient="row")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _against(

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import apsw
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 import mdstore
 from mdstore.calendars import Grid
+from mdstore.candles.migrations import MIGRATIONS, migrate
 from mdstore.files import read
 from mdstore.timeframe import Timeframe
 from tests.candles import MINUTE, START, walk
@@ -146,8 +148,6 @@ def play(store, clock, bar, given):
                     "X", str(bar), bars_at(times), unit="ms", covers=(at[low], at[high]), absent=reason
                 )
                 model.say(at[low], at[high], reason, clock.ms)
-                ended = bar.floor(min(at[high], clock.ms))
-                model.marked = {time for time in model.marked if not at[low] <= time < ended}
             model.write(times, clock.ms)
     return model, at
 
@@ -437,6 +437,116 @@ def test_what_cannot_be_said_is_refused_and_nothing_written(store, given, messag
     assert store.series().is_empty()
 
 
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda store: store.cover("X", "1m", start=START, end=START + MINUTE, reason="fetch_failed"),
+        lambda store: store.cover("X", "1m", start=START, end=START + MINUTE, reason="unknown"),
+        lambda store: store.cover("X", "1m", start=START, end=START + MINUTE, reason="no_trade"),
+        lambda store: store.write("X", "1m", [], covers=(START, START + MINUTE)),
+        lambda store: store.write(
+            "X", "1m", [(START, 2, 1, 0.5, 1.5, 3)], covers=(START, START + MINUTE), on_invalid="drop"
+        ),
+    ],
+)
+def test_nothing_but_the_bar_itself_makes_up_for_one_that_was_stored_too_early(store, clock, say):
+    clock.ms = START + 30_000
+    store.write("X", "1m", bars_at([START]))
+    clock.ms += 5 * MINUTE
+    say(store)
+    assert ms(store.missing("X", "1m"), "start")[0] == (START,)
+    store.write("X", "1m", bars_at([START]))
+    assert ms(store.missing("X", "1m"), "start") == [(START + MINUTE,)]
+
+
+def test_what_a_bar_is_goes_by_the_time_of_the_call_not_of_the_lock(store, clock):
+    clock.ms = START + 59_000
+
+    def data():  # as long as another holds the lock, or the data takes
+        yield pl.DataFrame(
+            bars_at([START]), ["timestamp", "open", "high", "low", "close", "volume"], orient="row"
+        )
+        clock.ms = START + 5 * MINUTE
+
+    store.write("X", "1m", data(), covers=(START - MINUTE, START + MINUTE))
+    assert ms(store.missing("X", "1m"), "start") == [(START,)]
+    assert store.candles(
+        "X", "1m", as_of=START + 2 * MINUTE
+    ).is_empty()  # it was known at the end of the call
+
+
+def test_the_end_of_a_listing_can_be_taken_back(store, clock):
+    store.write("X", "1m", walk(2))
+    store.cover("X", "1m", start=START + 2 * MINUTE, reason="after_delisting")
+    store.cover("X", "1m", reason="unknown")
+    assert store.missing("X", "1m")["bars"].sum() == (clock.ms - START) // MINUTE - 2
+
+
+def test_a_refusal_counts_for_more_than_an_empty_answer_before(store):
+    hours = (START, START + 3 * 3_600_000)
+    store.write("X", "1h", [], covers=hours)
+    bad = [("X", "60m", START + 3_600_000, 1, 0.1, 0.5, 1.5, 3)]
+    store.write_many(bad, covers=hours, on_invalid="drop")
+    assert ms(store.missing("X", "1h", start=hours[0], end=hours[1]), "start", "bars") == [
+        (START + 3_600_000, 1)
+    ]
+    unreadable = [("01/09/2025 00:00", 1, 2, 0.5, 1.5, 3)]
+    store.write("X", "1h", unreadable, covers=hours, on_invalid="quarantine")
+    assert ms(store.missing("X", "1h", start=hours[0], end=hours[1]), "bars") == [(3,)]
+
+
+def test_a_range_that_is_deleted_off_the_grid_leaves_whole_bars(store):
+    hour = 3_600_000
+    store.write("X", "1h", bars_at([START + i * hour for i in range(3)]), covers=(START, START + 5 * hour))
+    store.delete("X", "1h", start=START + hour // 2, end=START + hour * 3 // 2)
+    assert ms(store.missing("X", "1h", end=START + 5 * hour), "start", "end") == [
+        (START + hour, START + 2 * hour)
+    ]
+    assert store.gaps("X", "1h", end=START + 5 * hour)["bars"].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize("timeframe", ["1m", "1d", "1M", "12M"])
+def test_ranges_without_end_and_pages_without_bound(store, timeframe):
+    store.cover("X", timeframe, start="9999-12-15", end="9999-12-31", reason="no_trade")
+    store.cover("X", timeframe, start="9999-12-31T23:59:59", reason="after_delisting")
+    store.write("X", timeframe, [], covers=("0001-01-01", "9999-12-31"))
+    for page in (1, 2**31, 2**62, 2**70):
+        assert len(store.missing("Y", timeframe, start="2025-01-01", end="2025-03-01", page=page)) in (
+            1,
+            2,
+            59,
+            84_960,
+        )
+
+
+def test_the_last_bar_of_an_older_file_was_perhaps_forming(tmp_path, clock):
+    con = apsw.Connection(str(tmp_path / "old.sqlite3"))
+    con.pragma("journal_mode", "WAL")
+    migrate(con, MIGRATIONS[:2])
+    for symbol, timeframe, at in (
+        ("X", "1m", START + 5_000),
+        ("Y", "1m", START + MINUTE),
+        ("Z", "1d", START + 5_000),
+    ):
+        con.execute("INSERT INTO candles VALUES (?, ?, ?, 1, 2, 0.5, 1.5, 3)", (symbol, timeframe, START))
+        con.execute(
+            "INSERT INTO series VALUES (?, ?, ?1, ?1, 1, ?)".replace("?1", str(START)),
+            (symbol, timeframe, at),
+        )
+    con.close()
+    with mdstore.MarketDataStore(tmp_path / "old.sqlite3", clock=clock) as store:
+        missing = [
+            store.missing(*key, end=START + 2 * DAY)["start"].dt.epoch("ms")[0]
+            for key in (("X", "1m"), ("Y", "1m"), ("Z", "1d"))
+        ]
+        assert missing == [START, START + MINUTE, START]
+        assert store.provenance()["end"].dt.epoch("ms").to_list() == [
+            START + MINUTE,
+            START + MINUTE,
+            START + DAY,
+        ]
+
+
 @pytest.mark.parametrize("page", [0, -1, True, 2.5, "many"])
 def test_a_page_that_is_none_is_refused(store, page):
     with pytest.raises(mdstore.InvalidInputError, match="page="):
@@ -496,6 +606,26 @@ def test_filled_symbols_and_derived_bars(store, clock):
     store.write("A", "1m", walk(1, start=START + 501 * MINUTE))
     now = store.candles("A", "1m", fill="flat", end="2030-01-01")
     assert now["timestamp"].dt.epoch("ms")[-1] == START + 504 * MINUTE  # the bar that forms is not made up
+
+
+def test_what_is_filled_ends_where_it_is_asked_to(store, clock):
+    store.write("OLD", "1d", walk(3, step=DAY, start=START - 10_000 * DAY))
+    store.write("X", "1d", walk(3, step=DAY))
+    assert store.candles("X", "1d", end="2010-01-01", fill="null").is_empty()
+    assert store.candles("OLD", "1d", start="2001-01-01", fill="flat").is_empty()
+    many = store.candles(None, "1d", start=START, end=START + 2 * DAY, fill="flat")
+    assert many.select("symbol", "filled").rows() == [
+        ("OLD", True),
+        ("OLD", True),
+        ("X", False),
+        ("X", False),
+    ]
+    assert many["close"][0] == store.candles("OLD", "1d")["close"][-1]
+    store.write("Y", "1m", walk(10))
+    clock.ms += 60 * MINUTE
+    then = store.series().filter(pl.col("symbol") == "Y")["revision"][0]
+    past = store.candles("Y", "1m", start=START, end=START + 2_000 * DAY, fill="flat", as_of=then + 1)
+    assert past["timestamp"].dt.epoch("ms")[-1] <= then
 
 
 # ---- recorded data

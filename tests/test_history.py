@@ -276,7 +276,7 @@ def test_what_came_before_anybody_noted_it_counts_as_known(tmp_path, clock):
     con.execute(
         "INSERT INTO candles VALUES ('X', '1m', 0, 1, 2, 0.5, 1.5, 3), ('X', '1m', 60000, 1, 2, 0.5, 1.5, 3)"
     )
-    con.execute("INSERT INTO series VALUES ('X', '1m', 0, 60000, 2, 5)")
+    con.execute("INSERT INTO series VALUES ('X', '1m', 0, 60000, 2, 500000)")
     con.close()
     with mdstore.MarketDataStore(path, clock=clock) as store:
         assert store.check() == []
@@ -394,7 +394,7 @@ def test_the_check_of_a_file_sees_ranges_that_overlap(store):
     with store._candles._database.writing() as con:
         con.execute(
             "INSERT INTO coverage "
-            "SELECT symbol, timeframe, start + 60000, \"end\", reason, source, 0, 0 FROM coverage"
+            'SELECT symbol, timeframe, start + 60000, "end", reason, source, 0, 0 FROM coverage'
         )
         con.execute('UPDATE arrivals SET "end" = start')
     assert [text.split(":")[1].split(" that")[0] for text in store.check()] == [

@@ -85,9 +85,12 @@ class Changes:
         `times` are those written, whether they changed or not, and `early` the bars with a mark.
         """
         forming = self.bar.floor(now)
-        for time in early:
-            if time < forming and any(time in run for run in times):
-                unfinished.clear(con, self.key, time, time + 1)
+        if early:
+            near = [run.filter((run >= early[0]) & (run <= early[-1])) for run in times]
+            written = {time for run in near for time in run}
+            for time in early:
+                if time < forming and time in written:
+                    unfinished.clear(con, self.key, time, time + 1)
         new = {time for run in times for time in run.filter(run >= forming)}
         unfinished.mark(con, self.key, sorted(new))
 

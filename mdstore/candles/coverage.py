@@ -87,10 +87,14 @@ def all_of(con: apsw.Connection) -> dict[Key, list[Interval]]:
     return found
 
 
-def state(con: apsw.Connection, key: Key, new: Interval) -> None:
-    """Enter an interval: it takes the place of what says no more, and joins what says the same beside it."""
+def state(con: apsw.Connection, key: Key, new: Interval, as_much_as: str | None = None) -> None:
+    """Enter an interval: it takes the place of what says no more, and joins what says the same beside it.
+
+    It says as much as its reason does, or as another.
+    """
+    rank = RANKS.get(as_much_as or new.reason, MOST)
     if new.start < new.end:
-        _change(con, key, new.start, new.end, lambda olds: _overlaid(olds, new))
+        _change(con, key, new.start, new.end, lambda olds: _overlaid(olds, new, rank))
 
 
 def forget(con: apsw.Connection, key: Key, start: int, end: int) -> None:
@@ -136,8 +140,7 @@ def _change(
             )  # fmt: skip
 
 
-def _overlaid(olds: Sequence[Interval], new: Interval) -> list[Interval]:
-    rank = RANKS.get(new.reason, MOST)
+def _overlaid(olds: Sequence[Interval], new: Interval, rank: int) -> list[Interval]:
     stays = [old for old in olds if RANKS.get(old.reason, MOST) > rank]
     goes = [old for old in olds if RANKS.get(old.reason, MOST) <= rank]
     free = without(new.start, new.end, [(old.start, old.end) for old in stays])

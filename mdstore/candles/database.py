@@ -199,6 +199,7 @@ class Database:
         try:
             if con.in_transaction:
                 con.execute("ROLLBACK")  # left by Ctrl-C
+            con.preupdate_hook(None)  # and this, perhaps
             con.execute("BEGIN IMMEDIATE")
             self._write_thread = threading.get_ident()
             self._refuse_newer(con)

@@ -120,8 +120,6 @@ def _between(times: pl.Series, bar: Timeframe) -> tuple[pl.Series, pl.Series]:
         nexts = pl.Series([bar.next(time) for time in times], dtype=pl.Int64)
         after = (times > nexts.shift(1)).arg_true()
         return nexts.gather(after - 1), times.gather(after)
-    if len(times) == 1 + (times[-1] - times[0]) // bar.ms:
-        return NONE, NONE
     time = pl.col("time")
     after = times.to_frame("time").select((time.diff() > bar.ms).arg_true()).to_series()
     found = pl.DataFrame({"start": times.gather(after - 1), "end": times.gather(after)}).lazy()

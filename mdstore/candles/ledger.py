@@ -21,6 +21,7 @@ from mdstore.candles.reader import Request
 from mdstore.candles.writer import Claim
 from mdstore.long import Long
 from mdstore.schema import CANDLE, CANDLE_COLUMNS, VALUES
+from mdstore.timeframe import Timeframe
 
 __all__ = ["Known", "Ledger", "Origin"]
 
@@ -128,7 +129,9 @@ class Ledger:
             rows = con.execute(ARRIVALS, (symbol, timeframe)).fetchall()
         for name, bar, start, end, source, began, arrived, lags in cast("list[ArrivalRow]", rows):
             one = Arrival(start, end, source, began, arrived, lags)
-            new = Origin(name, bar, one.start, one.end, one.source, one.first, one.arrived)
+            # What was there before arrivals were noted ends behind its last bar's start.
+            last = Timeframe.parse(bar).next(end - 1) if Timeframe.is_name(bar) else end
+            new = Origin(name, bar, one.start, last, one.source, one.first, one.arrived)
             if found and found[-1].is_of_the_same(new):
                 found[-1] = found[-1].joined(new)
             else:

@@ -139,6 +139,13 @@ CREATE TABLE arrivals (
   PRIMARY KEY (timeframe, symbol, start)
 ) STRICT, WITHOUT ROWID;
 
+-- The last bar of a series was perhaps forming when it was written.
+INSERT INTO unfinished
+SELECT symbol, timeframe, last FROM series
+WHERE revision < last + CAST(substr(timeframe, 1, length(timeframe) - 1) AS INTEGER)
+  * CASE substr(timeframe, -1) WHEN 's' THEN 1000 WHEN 'm' THEN 60000 WHEN 'h' THEN 3600000
+    WHEN 'd' THEN 86400000 WHEN 'w' THEN 604800000 ELSE 2678400000 END;
+
 INSERT INTO arrivals
 SELECT symbol, timeframe, first, last + 1, '', 0, 0, NULL FROM series;
 

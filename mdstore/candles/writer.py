@@ -21,10 +21,11 @@ from mdstore.candles.database import Database
 from mdstore.candles.history import Came
 from mdstore.candles.packs import Packs
 from mdstore.candles.sealing import Sealer, closed_rows, positive_zeros
+from mdstore.errors import InvalidInputError
 from mdstore.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
 from mdstore.timeframe import Timeframe
 from mdstore.timestamps import ms_to_datetime
-from mdstore.validation import EARLIEST_MS, NO_BAD, Checked, Group, OnInvalid, first_error
+from mdstore.validation import EARLIEST_MS, NO_BAD, Checked, Group, OnInvalid, check_symbol, first_error
 
 __all__ = ["Claim", "Progress", "WriteResult", "cover", "delete", "write"]
 
@@ -94,6 +95,7 @@ class Claim:
 SEAL_ROWS = 2_000
 WATCH_ROWS = 4  # so few are watched, which costs less than to ask where their series ends
 FORGOTTEN = "forgotten"
+LATEST_MS = 9_000_000_000_000  # the year 2255: no bar that is stored starts later
 NOTHING = Checked([], NO_BAD, 0, 0)
 SEAL_LEAST = 32  # of one series in one chunk; a bar or two of many series are a feed, which is left to reads
 SEAL_BATCH = 262_144  # rows held for it at a time
@@ -114,7 +116,7 @@ def write(
 
     New rows behind the end of their series are sealed from the batch in hand, published with their commit.
     """
-    chunks = iter(chunks)
+    chunks, now = iter(chunks), int(clock() * 1000)  # the data is of now, however long a lock is waited for
     # The first chunk is taken before the transaction: most data is one chunk, and nobody else need wait
     # while it is checked.
     first = next(chunks, NOTHING if claim.covers else None)
@@ -124,14 +126,14 @@ def write(
     sealer = _BatchSealer(packs, clock, has_room)
     try:
         with database.writing() as con:
-            batch = _Batch(con, claim, on_invalid, sealer, int(clock() * 1000))
+            batch = _Batch(con, claim, on_invalid, sealer, now)
             batch.land(first)
             _report(progress, batch)
             for chunk in chunks:
                 _refuse_bad(chunk, on_invalid)
                 batch.land(chunk)
                 _report(progress, batch)
-            batch.finish()
+            batch.finish(int(clock() * 1000))
     except BaseException:
         sealer.discard()
         raise
@@ -142,9 +144,10 @@ def cover(
     database: Database, keys: Iterable[tuple[str, str]], claim: Claim, clock: Callable[[], float]
 ) -> None:
     """Enter what is said of a range of some series, without candles."""
+    now = int(clock() * 1000)
     with database.writing() as con:
-        for symbol, timeframe in keys:
-            _cover(con, (symbol, timeframe), claim, int(clock() * 1000), [])
+        for key in keys:
+            _cover(con, key, claim, now, ())
 
 
 def delete(
@@ -166,36 +169,47 @@ def delete(
                 at_revision = at_revision or catalogue.bump(con, int(clock() * 1000))
                 catalogue.recount(con, symbol, timeframe, deleted, at_revision)
             if Timeframe.is_name(timeframe):
-                coverage.forget(con, (symbol, timeframe), start, end)
-                history.forget(con, symbol, Timeframe.parse(timeframe), start, end)
+                bar = Timeframe.parse(timeframe)
+                coverage.forget(con, (symbol, timeframe), _first_from(bar, start), _first_from(bar, end))
+                history.forget(con, symbol, bar, start, end)
                 unfinished.clear(con, (symbol, timeframe), start, end)
             total += deleted
     return total
 
 
 def _cover(
-    con: apsw.Connection, key: tuple[str, str], claim: Claim, now: int, refused: Sequence[int]
-) -> list[tuple[int, int]]:
-    """Enter what is said of a range of one series, but for the bars that were refused: these have failed.
+    con: apsw.Connection, key: tuple[str, str], claim: Claim, now: int, refused: Sequence[int | None]
+) -> None:
+    """Enter what is said of a range of one series; it holds of whole bars that have ended.
 
-    It holds of whole bars that have ended, since of others more is to come. Returns the ranges it holds of.
+    Bars that were `refused` have failed, whatever was answered before; all of them, where one is of a time
+    that cannot be read (None).
     """
     assert claim.covers is not None  # noqa: S101 - for mypy
     bar, (start, end) = Timeframe.parse(key[1]), claim.covers
-    start = -FOREVER if start < EARLIEST_MS else bar.next(start - 1)
-    if claim.reason != "after_delisting":
+    start = _first_from(bar, start)
+    if claim.reason not in ("after_delisting", FORGOTTEN):
         end = min(end, now)
-    end = bar.floor(end) if end < FOREVER else end
+    end = bar.floor(end) if end < LATEST_MS else FOREVER
     if claim.reason == FORGOTTEN:
         coverage.forget(con, key, start, end)
-        return []
-    failed = sorted({(first, bar.next(first)) for first in map(bar.floor, refused) if start <= first < end})
-    covered = coverage.without(start, end, failed) if start < end else []
-    for low, high in covered:
+        return
+    starts = sorted({bar.floor(moment) for moment in refused if moment is not None})
+    failed = [(first, bar.next(first)) for first in starts if start <= first < end]
+    if None in refused:
+        failed = [(start, end)] if start < end else []
+    for low, high in coverage.without(start, end, failed) if start < end else ():
         coverage.state(con, key, Interval(low, high, claim.reason, claim.source, now, now))
     for low, high in failed:
-        coverage.state(con, key, Interval(low, high, "fetch_failed", claim.source, now, now))
-    return covered
+        failure = Interval(low, high, "fetch_failed", claim.source, now, now)
+        coverage.state(con, key, failure, as_much_as="unknown")
+
+
+def _first_from(bar: Timeframe, moment: int) -> int:
+    """Return the start of the first bar at or after a moment; what is before or after all bars is open."""
+    if EARLIEST_MS <= moment < LATEST_MS:
+        return bar.next(moment - 1)
+    return -FOREVER if moment < EARLIEST_MS else FOREVER
 
 
 def _refuse_bad(chunk: Checked, on_invalid: OnInvalid) -> None:
@@ -237,7 +251,7 @@ class _Batch:
         self._claim = claim
         self._sealer = sealer
         self._now = now
-        self._refused: dict[tuple[str, str], list[int]] = {}
+        self._refused: dict[tuple[str, str], list[int | None]] = {}
         self._keep_bad = on_invalid == "quarantine"
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._counts = {"inserted": 0, "updated": 0, "unchanged": 0, "duplicates": 0, "bad": 0}
@@ -251,23 +265,26 @@ class _Batch:
         if self._keep_bad and len(chunk.bad):
             self._quarantine(chunk.bad)
         if self._claim.covers and len(chunk.bad):
-            for symbol, timeframe, time in chunk.bad.select("symbol", "timeframe", "time").iter_rows():
-                if time is not None:
-                    self._refused.setdefault((symbol, timeframe), []).append(time)
+            self._refuse(chunk.bad)
 
-    def finish(self) -> None:
-        """Bring the catalogue, the history and the coverage up to what was written."""
+    def _refuse(self, bad: pl.DataFrame) -> None:
+        """Remember the times of rows that were refused, by series."""
+        for symbol, name, moment in bad.select("symbol", "timeframe", "time").iter_rows():
+            with contextlib.suppress(InvalidInputError):  # of a row that names no series
+                key = (check_symbol(symbol), str(Timeframe.parse(name)))
+                self._refused.setdefault(key, []).append(moment)
+
+    def finish(self, now: int) -> None:
+        """Bring catalogue, history and coverage up to what is written, which is known from `now` on."""
         changed = {key: seen for key, seen in self._seen.items() if seen.changed}
         if changed:
-            self._finish_changed(changed)
+            self._finish_changed(changed, now)
         if self._seen:
             self._settle()
         if self._claim.covers:
             named = (self._claim.series,) if self._claim.series else ()
-            for key in dict.fromkeys((*named, *self._seen)):
-                refused = self._refused.get(key, [])
-                for start, end in _cover(self._con, key, self._claim, self._now, refused):
-                    unfinished.clear(self._con, key, start, end)  # the source has said what there is
+            for key in dict.fromkeys((*named, *self._seen, *self._refused)):
+                _cover(self._con, key, self._claim, self._now, self._refused.get(key, ()))
 
     def _settle(self) -> None:
         """See to the marks of bars that are stored before they have ended."""
@@ -277,8 +294,8 @@ class _Batch:
             if key in marked or (seen.changed and seen.changes.bar.next(seen.last) > self._now):
                 seen.changes.settle(self._con, seen.runs, marked.get(key, []), self._now)
 
-    def _finish_changed(self, changed: dict[tuple[str, str], _Seen]) -> None:
-        at_revision = catalogue.bump(self._con, self._now)
+    def _finish_changed(self, changed: dict[tuple[str, str], _Seen], now: int) -> None:
+        at_revision = catalogue.bump(self._con, now)
         came: list[Came] = []
         for (symbol, timeframe), seen in changed.items():
             assert seen.first is not None  # noqa: S101 - a changed series has rows; for mypy

@@ -26,12 +26,6 @@ COLOURS = {"error": "bold red", "warning": "yellow", "info": "dim"}
 TOLD = {"error": 50, "warning": 20, "info": 0}
 MOST_LINES = 50
 HEAD, LEAST = 9, 20
-# Those that judge a series by more than its candles.
-MEANINGS = {
-    "gap": "Bars that are not stored, and nobody knows why; `mdstore gaps SYMBOL` lists them.",
-    "timeframe": "Bars of a timeframe that mdstore does not know.",
-    **CHECKS,
-}
 # How `verify` says that there is more of the same.
 OTHERS = re.compile(r"\.\.\. and ([\d,]+) more")
 KEY = ("symbol", "timeframe", "check")
@@ -147,7 +141,7 @@ def _print_meanings(out: Console, found: pl.DataFrame) -> None:
     width = max(map(len, checks)) + 2
     out.print()
     for check in checks:
-        _print_wrapped(out, Text(check.ljust(width), "bold"), MEANINGS.get(check, ""))
+        _print_wrapped(out, Text(check.ljust(width), "bold"), CHECKS.get(check, ""))
     out.print()
 
 
