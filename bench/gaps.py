@@ -172,7 +172,7 @@ def _without(make: Write) -> Turn:
         with (
             patch.object(Changes, "record", lambda *_: []),
             patch.object(Changes, "settle", lambda *_: None),
-            patch.object(writer, "_cover", lambda *_: ()),
+            patch.object(writer, "_cover", lambda *_: None),
             patch.object(writer.unfinished, "of", lambda *_: nothing),
         ):
             yield call

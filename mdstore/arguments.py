@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from operator import index
 from pathlib import Path
 
-from mdstore.candles.coverage import STATED, Reason
+from mdstore.candles.coverage import STATED, Stated
 from mdstore.candles.reader import Request
 from mdstore.candles.writer import Claim
 from mdstore.errors import InvalidInputError
@@ -81,7 +81,7 @@ def time_range(start: Moment | None, end: Moment | None) -> tuple[int, int]:
 def claim_of(
     source: str | None,
     covers: tuple[Moment | None, Moment | None] | None,
-    absent: Reason | None,
+    absent: Stated | None,
     series: tuple[str, str] | None = None,
 ) -> Claim:
     """Return what is said of the data of a write; an end of `covers` that is None is open."""

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from operator import index
 
 import polars as pl
 
 from mdstore.arguments import claim_of, request_of, symbol_list, time_range
-from mdstore.candles.coverage import Reason
+from mdstore.candles.coverage import Stated
 from mdstore.candles.repository import CandleRepository
-from mdstore.candles.writer import FORGOTTEN
 from mdstore.errors import InvalidInputError
 from mdstore.forks import refuse_broken_polars
 from mdstore.listing import Listing
@@ -125,27 +123,34 @@ class Continuity:
         *,
         start: Moment | None = None,
         end: Moment | None = None,
-        reason: Reason | None = None,
+        reason: Stated | None = None,
         source: str | None = None,
     ) -> None:
         """State why there are no bars in `[start, end)`, besides those that are stored.
 
         `reason` is one of `no_trade`, `exchange_down`, `before_listing`, `after_delisting`,
         `session_closed`, `fetch_failed`; None says that the source was asked and has no more, and why not is
-        unknown; `"unknown"` takes back what was said, so that `missing` asks again. An end that is None is
-        open. What says more is not covered by what says less: a reason stays where a later fetch only finds
-        nothing.
+        unknown. It is said of bars that have ended, `after_delisting` also of those to come; a start or an
+        end that is None is open. What says more is not covered by what says less: a reason stays where a
+        later fetch only finds nothing. `uncover` takes it back.
 
         Raises `InvalidInputError` and its kinds.
         """
-        bar, given = str(Timeframe.parse(timeframe)), symbol_list(symbols)
-        if given is None:
-            raise InvalidInputError("symbols=None: name the symbols this is said of")
-        is_taken_back = isinstance(reason, str) and reason == "unknown"
-        claim = claim_of(source, (start, end), None if is_taken_back else reason)
-        if is_taken_back:
-            claim = replace(claim, reason=FORGOTTEN)
-        self._candles.ledger.cover([(symbol, bar) for symbol in given], claim)
+        self._candles.ledger.cover(_keys(symbols, timeframe), claim_of(source, (start, end), reason))
+
+    def uncover(
+        self,
+        symbols: str | Sequence[str],
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+    ) -> None:
+        """Take back what was said of `[start, end)`, by `cover` or a write: `missing` asks for it again.
+
+        Raises `InvalidInputError` and its kinds.
+        """
+        self._candles.ledger.uncover(_keys(symbols, timeframe), *time_range(start, end))
 
     def set_calendar(self, pattern: str, calendar: str | None) -> None:
         """Say when symbols can be traded: kept in the file, and used by `gaps`, `missing` and `fill`.
@@ -246,6 +251,13 @@ class Continuity:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _keys(symbols: str | Sequence[str], timeframe: str | Timeframe) -> list[tuple[str, str]]:
+    given = symbol_list(symbols)
+    if given is None:
+        raise InvalidInputError("symbols=None: name the symbols this is said of")
+    return [(symbol, str(Timeframe.parse(timeframe))) for symbol in given]
 
 
 def _page(page: int) -> int:

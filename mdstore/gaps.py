@@ -18,6 +18,7 @@ from mdstore.candles.coverage import REASONS, Interval, without
 from mdstore.candles.holes import Held
 from mdstore.candles.reader import Request
 from mdstore.candles.repository import CandleRepository
+from mdstore.errors import NoSuchSeriesError
 from mdstore.timeframe import Timeframe
 
 __all__ = ["coverage", "gaps", "missing"]
@@ -42,6 +43,7 @@ UNKNOWN = (
     pl.lit(None, pl.Int64).alias("asked"),
 )  # fmt: skip
 NONE = pl.Series([], dtype=pl.Int64)
+ATTEMPTS = 5
 # What is said of an instrument goes before the calendar, and that before what is said of a range.
 LIFE = ("before_listing", "after_delisting")
 Range = tuple[int, int]
@@ -63,8 +65,12 @@ def gaps(candles: CandleRepository, request: Request, now: int) -> pl.DataFrame:
 
     Raises `NoSuchSeriesError`.
     """
-    held = candles.held(request)
-    known = _known(candles, [one.symbol for one in held], request.timeframe)
+    for _ in range(ATTEMPTS):  # candles and ledger of one moment: nobody has changed a candle in between
+        revision = candles.revision()
+        held = candles.held(request)
+        known = list(_known(candles, [one.symbol for one in held], request.timeframe))
+        if candles.revision() == revision:
+            break
     parts = [
         _explained(series, *_holes(one, *_asked_range(request, one, now)), now)
         for one, series in zip(held, known, strict=True)
@@ -128,7 +134,7 @@ def coverage(candles: CandleRepository, listed: pl.DataFrame, now: int) -> pl.Da
 
 def _known(candles: CandleRepository, symbols: Sequence[str], bar: Timeframe) -> Iterator[_Series]:
     """Yield what is known of series; the grid of those with one calendar is one."""
-    found = candles.ledger.known([(symbol, str(bar)) for symbol in symbols])
+    found = candles.ledger.known(symbols, str(bar))
     grids: dict[str, Grid] = {}
     each = zip(symbols, found.series, found.intervals, found.unfinished, strict=True)
     for symbol, stored, known, early in each:
@@ -172,7 +178,7 @@ def _explained(series: _Series, starts: pl.Series, ends: pl.Series, now: int) ->
     bounds = [bound for one in known for bound in (one.start, one.end)]
     starts, ends = _cut(starts, ends, pl.concat([*closed, _series([*bounds, forming])]))
     said = pl.DataFrame(
-        [(one.start, one.end, one.reason, one.source or None, one.last_asked) for one in known],
+        [(one.start, one.end, one.reason, one.source or None, one.asked) for one in known],
         SAID,
         orient="row",
     )
@@ -254,7 +260,10 @@ def _unstored(candles: CandleRepository, series: _Series, low: int, high: int, n
         holes = _series([low]), _series([high])
     else:
         request = Request((series.symbol,), bar, ("timestamp",), low, high)
-        holes = _holes(candles.held(request)[0], low, high)
+        try:
+            holes = _holes(candles.held(request)[0], low, high)
+        except NoSuchSeriesError:  # deleted since
+            holes = _series([low]), _series([high])
     worth = _explained(series, *holes, now).filter(_worth_asking())
     yield from worth.select("start", "end").iter_rows()
 

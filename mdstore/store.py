@@ -25,7 +25,7 @@ from mdstore.arguments import (
     request_of,
     time_range,
 )
-from mdstore.candles.coverage import Reason
+from mdstore.candles.coverage import Stated
 from mdstore.candles.repository import CandleRepository, Explanation
 from mdstore.candles.writer import WriteResult
 from mdstore.continuity import Continuity
@@ -206,7 +206,7 @@ class MarketDataStore(Continuity):
         on_invalid: OnInvalid = "raise",
         source: str | None = None,
         covers: tuple[Moment | None, Moment | None] | None = None,
-        absent: Reason | None = None,
+        absent: Stated | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> WriteResult:
         """Store candles of one series, in one transaction: all of them or, on any error, none.
@@ -245,7 +245,7 @@ class MarketDataStore(Continuity):
         on_invalid: OnInvalid = "raise",
         source: str | None = None,
         covers: tuple[Moment | None, Moment | None] | None = None,
-        absent: Reason | None = None,
+        absent: Stated | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> WriteResult:
         """Store candles of several series, in one transaction.

@@ -69,14 +69,15 @@ class Model:
     def __init__(self, bar):
         self.bar, self.held, self.said, self.marked = bar, set(), {}, set()
 
-    def write(self, times, now):
+    def write(self, times, now, asked=None):
         for time in times:
             self.held.add(time)
-            (self.marked.add if self.bar.next(time) > now else self.marked.discard)(time)
+            early = self.bar.next(time) > now or time == (asked and self.bar.floor(min(asked, now)))
+            (self.marked.add if early else self.marked.discard)(time)
 
     def say(self, low, high, reason, now):
         for time in starts(self.bar, low, high):
-            if self.bar.next(time) > now and reason != "after_delisting":
+            if self.bar.next(time) > now and reason not in ("after_delisting", "unknown"):
                 continue
             if reason == "unknown":
                 self.said.pop(time, None)
@@ -136,8 +137,12 @@ def play(store, clock, bar, given):
                 model.marked -= inside
                 model.said = {time: said for time, said in model.said.items() if time not in inside}
         elif kind == "say":
-            store.cover("X", str(bar), start=at[what[0]], end=at[what[1]] - 1, reason=more)
-            model.say(at[what[0]], at[what[1] - 1], more, clock.ms)
+            if more == "unknown":
+                store.uncover("X", str(bar), start=at[what[0]], end=at[what[1]])
+                model.say(at[what[0]], at[what[1]], more, clock.ms)
+            else:
+                store.cover("X", str(bar), start=at[what[0]], end=at[what[1]] - 1, reason=more)
+                model.say(at[what[0]], at[what[1] - 1], more, clock.ms)
         else:
             times = sorted(at[place] for place in what if at[place] <= clock.ms)
             if kind == "write":
@@ -148,7 +153,7 @@ def play(store, clock, bar, given):
                     "X", str(bar), bars_at(times), unit="ms", covers=(at[low], at[high]), absent=reason
                 )
                 model.say(at[low], at[high], reason, clock.ms)
-            model.write(times, clock.ms)
+            model.write(times, clock.ms, None if kind == "write" else at[high])
     return model, at
 
 
@@ -385,7 +390,7 @@ def test_a_reason_stays_where_a_fetch_only_finds_nothing(store):
     ]  # fmt: skip
     store.cover("X", "1m", start=START, end=START + 100 * MINUTE, reason="fetch_failed")
     assert store.missing("X", "1m", end=START + 100 * MINUTE).is_empty()  # it had been answered
-    store.cover("X", "1m", start=START + 44 * MINUTE, end=START + 47 * MINUTE, reason="unknown")
+    store.uncover("X", "1m", start=START + 44 * MINUTE, end=START + 47 * MINUTE)
     assert [place(row) for row in ms(store.missing("X", "1m", end=START + 100 * MINUTE), "start", "end")] == [
         (44, 47)
     ]
@@ -441,7 +446,7 @@ def test_what_cannot_be_said_is_refused_and_nothing_written(store, given, messag
     "say",
     [
         lambda store: store.cover("X", "1m", start=START, end=START + MINUTE, reason="fetch_failed"),
-        lambda store: store.cover("X", "1m", start=START, end=START + MINUTE, reason="unknown"),
+        lambda store: store.uncover("X", "1m", start=START, end=START + MINUTE),
         lambda store: store.cover("X", "1m", start=START, end=START + MINUTE, reason="no_trade"),
         lambda store: store.write("X", "1m", [], covers=(START, START + MINUTE)),
         lambda store: store.write(
@@ -478,7 +483,7 @@ def test_what_a_bar_is_goes_by_the_time_of_the_call_not_of_the_lock(store, clock
 def test_the_end_of_a_listing_can_be_taken_back(store, clock):
     store.write("X", "1m", walk(2))
     store.cover("X", "1m", start=START + 2 * MINUTE, reason="after_delisting")
-    store.cover("X", "1m", reason="unknown")
+    store.uncover("X", "1m")
     assert store.missing("X", "1m")["bars"].sum() == (clock.ms - START) // MINUTE - 2
 
 
@@ -503,6 +508,34 @@ def test_a_range_that_is_deleted_off_the_grid_leaves_whole_bars(store):
         (START + hour, START + 2 * hour)
     ]
     assert store.gaps("X", "1h", end=START + 5 * hour)["bars"].to_list() == [1, 2]
+
+
+def test_a_range_turned_round_or_shorter_than_a_bar_says_nothing(store):
+    store.write("X", "1m", walk(20), covers=(START, START + 20 * MINUTE))
+    for start, end in ((15, 2), (30, 25)):
+        store.delete("X", "1m", start=START + start * MINUTE, end=START + end * MINUTE)
+        store.uncover("X", "1m", start=START + start * MINUTE, end=START + end * MINUTE)
+    store.cover("X", "1m", start=START + 10_000, end=START + 50_000, reason="no_trade")
+    store.uncover("X", "1m", start=START + 10_000, end=START + 50_000)
+    assert store.check() == []
+    assert store.missing("X", "1m", end=START + 20 * MINUTE).is_empty()
+    assert store.candles("X", "1m").height == 20
+
+
+def test_a_bar_behind_what_was_asked_for_was_forming_then(store, clock):
+    """Fetched just before the end of a minute, written just after it."""
+    clock.ms = START + 10 * MINUTE + 100
+    store.write("X", "1m", walk(10), covers=(START, START + 9 * MINUTE + 59_900))
+    assert ms(store.missing("X", "1m"), "start", "bars") == [(START + 9 * MINUTE, 1)]
+
+
+def test_when_a_hole_was_asked_for_is_told_to_the_day(store, clock):
+    for day in range(3):
+        clock.ms = START + (day + 10) * DAY
+        store.write("X", "1h", [], covers=(START + day * DAY, START + (day + 1) * DAY))
+    store.write("X", "1h", walk(1, start=START + 5 * DAY))
+    found = store.gaps("X", "1h", start=START, end=START + 3 * DAY)
+    assert found["asked"].dt.epoch("ms").to_list() == [START + (day + 10) * DAY for day in range(3)]
 
 
 @pytest.mark.parametrize("timeframe", ["1m", "1d", "1M", "12M"])

@@ -394,7 +394,7 @@ def test_the_check_of_a_file_sees_ranges_that_overlap(store):
     with store._candles._database.writing() as con:
         con.execute(
             "INSERT INTO coverage "
-            'SELECT symbol, timeframe, start + 60000, "end", reason, source, 0, 0 FROM coverage'
+            'SELECT symbol, timeframe, start + 60000, "end", reason, source, 0 FROM coverage'
         )
         con.execute('UPDATE arrivals SET "end" = start')
     assert [text.split(":")[1].split(" that")[0] for text in store.check()] == [

@@ -78,20 +78,21 @@ class Changes:
             self._olds.setdefault(values[0], values)
 
     def settle(
-        self, con: apsw.Connection, times: Sequence[pl.Series], early: Sequence[int], now: int
+        self, con: apsw.Connection, times: Sequence[pl.Series], early: Sequence[int], moments: Sequence[int]
     ) -> None:
         """Mark bars that were written before they had ended; take the marks off those that had.
 
-        `times` are those written, whether they changed or not, and `early` the bars with a mark.
+        `times` are those written, whether they changed or not, and `early` the bars with a mark. `moments`
+        are times at which a bar was forming; what starts after the last of them is, too.
         """
-        forming = self.bar.floor(now)
+        forming, last = set(map(self.bar.floor, moments)), self.bar.floor(moments[-1])
         if early:
             near = [run.filter((run >= early[0]) & (run <= early[-1])) for run in times]
             written = {time for run in near for time in run}
             for time in early:
-                if time < forming and time in written:
+                if time < last and time in written and time not in forming:
                     unfinished.clear(con, self.key, time, time + 1)
-        new = {time for run in times for time in run.filter(run >= forming)}
+        new = {time for run in times for time in run.filter((run >= last) | run.is_in(list(forming)))}
         unfinished.mark(con, self.key, sorted(new))
 
 

@@ -14,15 +14,17 @@ from typing import Literal, get_args
 import apsw
 
 from mdstore.candles.cells import FOREVER
+from mdstore.timeframe import DAY
 
 __all__ = [
     "REASONS",
     "STATED",
     "Interval",
     "Reason",
-    "all_of",
+    "Stated",
     "forget",
     "known",
+    "of_timeframe",
     "state",
     "without",
 ]
@@ -30,20 +32,21 @@ __all__ = [
 Key = tuple[str, str]
 """A series: symbol and timeframe."""
 
-Reason = Literal[
-    "no_trade", "exchange_down", "before_listing", "after_delisting", "session_closed",
-    "fetch_failed", "unknown", "forming",
-]  # fmt: skip
+Stated = Literal[
+    "no_trade", "exchange_down", "before_listing", "after_delisting", "session_closed", "fetch_failed"
+]
+"""Why a bar is not there, as somebody can state it."""
+
+Reason = Stated | Literal["unknown", "forming"]
 """Why a bar is not there."""
 
-REASONS: tuple[Reason, ...] = get_args(Reason)
-STATED = REASONS[:6]
-"""Those that somebody can state."""
+STATED: tuple[Stated, ...] = get_args(Stated)
+REASONS: tuple[Reason, ...] = (*STATED, "unknown", "forming")
 
 RANKS = {"fetch_failed": 1, "unknown": 2}
 MOST = 3
 
-COLUMNS = 'start, "end", reason, source, first_asked, last_asked'
+COLUMNS = 'start, "end", reason, source, asked'
 # Intervals do not overlap: besides those that start in the range, the last one before it can reach into it.
 TOUCHING = f"""
 SELECT {COLUMNS} FROM coverage WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?4 AND "end" >= ?3
@@ -51,9 +54,9 @@ SELECT {COLUMNS} FROM coverage WHERE timeframe = ?1 AND symbol = ?2 AND start <=
     (SELECT max(start) FROM coverage WHERE timeframe = ?1 AND symbol = ?2 AND start < ?3), ?3)
 ORDER BY start
 """  # noqa: S608 - of constants
-INSERT = f"INSERT INTO coverage (timeframe, symbol, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+INSERT = f"INSERT INTO coverage (timeframe, symbol, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 DELETE = "DELETE FROM coverage WHERE timeframe = ? AND symbol = ? AND start = ?"
-ALL = f"SELECT symbol, timeframe, {COLUMNS} FROM coverage ORDER BY symbol, timeframe, start"  # noqa: S608
+OF_TIMEFRAME = f"SELECT symbol, {COLUMNS} FROM coverage WHERE timeframe = ? ORDER BY symbol, start"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,7 @@ class Interval:
     end: int
     reason: str
     source: str
-    first_asked: int
-    last_asked: int
+    asked: int
 
     @property
     def is_answered(self) -> bool:
@@ -79,11 +81,11 @@ def known(con: apsw.Connection, key: Key, start: int = -FOREVER, end: int = FORE
     return [one for row in rows if (one := Interval(*row)).start < end and one.end > start]
 
 
-def all_of(con: apsw.Connection) -> dict[Key, list[Interval]]:
-    """Return the intervals of every series (symbol, timeframe), ascending."""
-    found: dict[Key, list[Interval]] = {}
-    for symbol, timeframe, *row in con.execute(ALL):
-        found.setdefault((symbol, timeframe), []).append(Interval(*row))
+def of_timeframe(con: apsw.Connection, timeframe: str) -> dict[str, list[Interval]]:
+    """Return the intervals of every series of a timeframe, by symbol, ascending."""
+    found: dict[str, list[Interval]] = {}
+    for symbol, *row in con.execute(OF_TIMEFRAME, (timeframe,)):
+        found.setdefault(symbol, []).append(Interval(*row))
     return found
 
 
@@ -99,7 +101,8 @@ def state(con: apsw.Connection, key: Key, new: Interval, as_much_as: str | None 
 
 def forget(con: apsw.Connection, key: Key, start: int, end: int) -> None:
     """Take back what is known of a range."""
-    _change(con, key, start, end, lambda olds: _cut(olds, start, end))
+    if start < end:
+        _change(con, key, start, end, lambda olds: _cut(olds, start, end))
 
 
 def without(start: int, end: int, holes: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -131,13 +134,8 @@ def _change(
             con.execute(DELETE, (timeframe, symbol, old.start))
     for one in news:
         if one not in olds:
-            con.execute(
-                INSERT,
-                (
-                    timeframe, symbol, one.start, one.end, one.reason, one.source,
-                    one.first_asked, one.last_asked,
-                ),
-            )  # fmt: skip
+            row = (timeframe, symbol, one.start, one.end, one.reason, one.source, one.asked)
+            con.execute(INSERT, row)
 
 
 def _overlaid(olds: Sequence[Interval], new: Interval, rank: int) -> list[Interval]:
@@ -157,19 +155,17 @@ def _cut(olds: Sequence[Interval], start: int, end: int) -> list[Interval]:
 
 
 def _joined(intervals: Sequence[Interval]) -> list[Interval]:
-    """Make one interval of those beside each other that say the same."""
+    """Make one interval of those beside each other that say the same, and were asked on the same day."""
     made: list[Interval] = []
     for one in intervals:
         last = made[-1] if made else None
-        same = last is not None and (last.end, last.reason, last.source) == (
-            one.start,
-            one.reason,
-            one.source,
-        )
+        same = last is not None and _saying(last, last.end) == _saying(one, one.start)
         if last is None or not same:
             made.append(one)
             continue
-        first_asked = min(last.first_asked, one.first_asked)
-        last_asked = max(last.last_asked, one.last_asked)
-        made[-1] = Interval(last.start, one.end, one.reason, one.source, first_asked, last_asked)
+        made[-1] = Interval(last.start, one.end, one.reason, one.source, max(last.asked, one.asked))
     return made
+
+
+def _saying(one: Interval, bound: int) -> tuple[object, ...]:
+    return bound, one.reason, one.source, one.asked // DAY

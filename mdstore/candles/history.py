@@ -133,6 +133,8 @@ def revise(
 
 def forget(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> None:
     """Forget the past of bars that are deleted."""
+    if start >= end:
+        return
     con.execute(FORGET, (str(bar), symbol, start, end))
     _cut(con, symbol, bar, start, end)
 

@@ -29,13 +29,12 @@ AFTER = ", ".join(f"coalesce(lead(r.{name}) OVER bar, c.{name})" for name in VAL
 REVISIONS = f"""
 SELECT symbol, timeframe, timestamp, revision, r.open, r.high, r.low, r.close, r.volume, {AFTER}, source
 FROM revisions AS r LEFT JOIN candles AS c USING (symbol, timeframe, timestamp)
-WHERE (?1 IS NULL OR symbol = ?1) AND (?2 IS NULL OR timeframe = ?2) AND timestamp >= ?3 AND timestamp < ?4
+WHERE {{of}} AND timestamp >= ? AND timestamp < ?
 WINDOW bar AS (PARTITION BY symbol, timeframe, timestamp ORDER BY revision)
 ORDER BY symbol, timeframe, timestamp, revision
 """  # noqa: S608 - of constants
 ARRIVALS = """
-SELECT symbol, timeframe, start, "end", source, began, arrived, lags FROM arrivals
-WHERE (?1 IS NULL OR symbol = ?1) AND (?2 IS NULL OR timeframe = ?2)
+SELECT symbol, timeframe, start, "end", source, began, arrived, lags FROM arrivals WHERE {of}
 ORDER BY symbol, timeframe, start
 """
 TIME = pl.Datetime("ms", "UTC")
@@ -89,23 +88,27 @@ class Ledger:
         self._database = database
         self._clock = clock
 
-    def known(self, keys: Sequence[Key]) -> Known:
-        """Return what is known of some series, all of one moment."""
+    def known(self, symbols: Sequence[str], timeframe: str) -> Known:
+        """Return what is known of some series of a timeframe, all of one moment."""
+        keys = [(symbol, timeframe) for symbol in symbols]
         with self._database.reading() as con:
-            calendars = catalogue.calendars(con)
-            marks = unfinished.of(con, keys)
+            calendars, marks = catalogue.calendars(con), unfinished.of(con, keys)
             early = [marks.get(key, []) for key in keys]
             if len(keys) <= FEW:
                 found = [coverage.known(con, key) for key in keys]
                 return Known(found, early, [catalogue.find(con, *key) for key in keys], calendars)
-            every = coverage.all_of(con)
-            stored = {(one.symbol, one.timeframe): one for one in catalogue.all_series(con)}
-            intervals = [every.get(key, []) for key in keys]
-            return Known(intervals, early, [stored.get(key) for key in keys], calendars)
+            every = coverage.of_timeframe(con, timeframe)
+            stored = {one.symbol: one for one in catalogue.series_of(con, timeframe)}
+            intervals = [every.get(symbol, []) for symbol in symbols]
+            return Known(intervals, early, [stored.get(symbol) for symbol in symbols], calendars)
 
     def cover(self, keys: Sequence[Key], claim: Claim) -> None:
         """Enter what is said of a range of some series."""
         writer.cover(self._database, keys, claim, self._clock)
+
+    def uncover(self, keys: Sequence[Key], start: int, end: int) -> None:
+        """Take back what is said of a range of some series."""
+        writer.uncover(self._database, keys, start, end)
 
     def calendars(self) -> dict[str, str]:
         """Return the calendars of patterns of symbols."""
@@ -120,13 +123,13 @@ class Ledger:
     def revisions(self, symbol: str | None, timeframe: str | None, start: int, end: int) -> list[Row]:
         """Return the rows of the table `revisions`, and what each bar came to be."""
         with self._database.reading() as con:
-            return con.execute(REVISIONS, (symbol, timeframe, start, end)).fetchall()
+            return con.execute(*_of(REVISIONS, symbol, timeframe, start, end)).fetchall()
 
     def provenance(self, symbol: str | None, timeframe: str | None) -> list[Origin]:
         """Return where bars came from; intervals behind each other from one source are one."""
         found: list[Origin] = []
         with self._database.reading() as con:
-            rows = con.execute(ARRIVALS, (symbol, timeframe)).fetchall()
+            rows = con.execute(*_of(ARRIVALS, symbol, timeframe)).fetchall()
         for name, bar, start, end, source, began, arrived, lags in cast("list[ArrivalRow]", rows):
             one = Arrival(start, end, source, began, arrived, lags)
             # What was there before arrivals were noted ends behind its last bar's start.
@@ -155,6 +158,13 @@ class Ledger:
         rows = Long(table, answer.symbols, list(accumulate(map(len, parts))))
         lasts = [part["timestamp"].to_physical()[-1] if len(part) else NEVER for part in parts]
         return Answer(rows, 0, len(made), request.columns, ("sqlite",), (), WHY, "", lasts)
+
+
+def _of(sql: str, symbol: str | None, timeframe: str | None, *rest: int) -> tuple[str, tuple[str | int, ...]]:
+    """Return SQL and its bindings for one series, or several; so that the key is used."""
+    given = {"symbol": symbol, "timeframe": timeframe}
+    named = {name: value for name, value in given.items() if value is not None}
+    return sql.format(of=" AND ".join(f"{name} = ?" for name in named) or "TRUE"), (*named.values(), *rest)
 
 
 def _undo(con: apsw.Connection, rows: pl.DataFrame, symbol: str, request: Request, at: int) -> pl.DataFrame:

@@ -113,8 +113,7 @@ CREATE TABLE coverage (
   "end" INTEGER NOT NULL,                   -- not included
   reason TEXT NOT NULL,                     -- why bars are not there; unknown: asked, and none came
   source TEXT NOT NULL,                     -- who was asked or says so; empty where nobody said
-  first_asked INTEGER NOT NULL,             -- milliseconds since 1970 UTC
-  last_asked INTEGER NOT NULL,
+  asked INTEGER NOT NULL,                   -- ms since 1970 UTC; of what was joined, the last of a day
   PRIMARY KEY (timeframe, symbol, start)
 ) STRICT, WITHOUT ROWID;
 

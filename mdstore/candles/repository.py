@@ -156,8 +156,18 @@ class CandleRepository:
         if at is None or at >= answer.revision or at >= int(self._clock() * 1000):
             return answer
         columns = LONG if request.is_long else CANDLE_COLUMNS
-        whole = self._columnar.read(replace(request, limit=None, columns=columns))
-        return self.ledger.undone(whole, request, at)
+        for _ in range(ATTEMPTS):  # what is deleted in between could not be undone
+            revision = self.revision()
+            whole = self._columnar.read(replace(request, limit=None, columns=columns))
+            undone = self.ledger.undone(whole, request, at)
+            if self.revision() == revision:
+                break
+        return undone
+
+    def revision(self) -> int:
+        """Return the store's revision, which grows with every transaction that changes candles."""
+        with self._database.reading() as con:
+            return catalogue.revision(con)
 
     def held(self, request: Request) -> list[Held]:
         """Return for each symbol its bars in a range and the holes between. Raises `NoSuchSeriesError`."""

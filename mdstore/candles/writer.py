@@ -27,7 +27,7 @@ from mdstore.timeframe import Timeframe
 from mdstore.timestamps import ms_to_datetime
 from mdstore.validation import EARLIEST_MS, NO_BAD, Checked, Group, OnInvalid, check_symbol, first_error
 
-__all__ = ["Claim", "Progress", "WriteResult", "cover", "delete", "write"]
+__all__ = ["Claim", "Progress", "WriteResult", "cover", "delete", "uncover", "write"]
 
 Progress = Callable[[int], None]
 
@@ -81,8 +81,7 @@ class Claim:
     """What is said of the data of a write: where it is from, and in which range it is all that there is.
 
     `covers` is `[start, end)` in ms, None for none; `reason` is why bars in it that the data lacks are not
-    there, "unknown" where nobody said, "forgotten" takes back what was said. `series` is covered even if the
-    data has no row of it.
+    there, "unknown" where nobody said. `series` is covered even if the data has no row of it.
     """
 
     source: str = ""
@@ -94,7 +93,6 @@ class Claim:
 # From so many new rows on, a write puts them into a pack as well; fewer wait in the table for a read.
 SEAL_ROWS = 2_000
 WATCH_ROWS = 4  # so few are watched, which costs less than to ask where their series ends
-FORGOTTEN = "forgotten"
 LATEST_MS = 9_000_000_000_000  # the year 2255: no bar that is stored starts later
 NOTHING = Checked([], NO_BAD, 0, 0)
 SEAL_LEAST = 32  # of one series in one chunk; a bar or two of many series are a feed, which is left to reads
@@ -150,6 +148,14 @@ def cover(
             _cover(con, key, claim, now, ())
 
 
+def uncover(database: Database, keys: Iterable[tuple[str, str]], start: int, end: int) -> None:
+    """Take back what is said of a range of some series."""
+    with database.writing() as con:
+        for key in keys:
+            bar = Timeframe.parse(key[1])
+            coverage.forget(con, key, _first_from(bar, start), _first_from(bar, end))
+
+
 def delete(
     database: Database, keys: Iterable[tuple[str, str]], start: int, end: int, clock: Callable[[], float]
 ) -> int:
@@ -188,20 +194,17 @@ def _cover(
     assert claim.covers is not None  # noqa: S101 - for mypy
     bar, (start, end) = Timeframe.parse(key[1]), claim.covers
     start = _first_from(bar, start)
-    if claim.reason not in ("after_delisting", FORGOTTEN):
+    if claim.reason != "after_delisting":
         end = min(end, now)
     end = bar.floor(end) if end < LATEST_MS else FOREVER
-    if claim.reason == FORGOTTEN:
-        coverage.forget(con, key, start, end)
-        return
     starts = sorted({bar.floor(moment) for moment in refused if moment is not None})
     failed = [(first, bar.next(first)) for first in starts if start <= first < end]
     if None in refused:
         failed = [(start, end)] if start < end else []
     for low, high in coverage.without(start, end, failed) if start < end else ():
-        coverage.state(con, key, Interval(low, high, claim.reason, claim.source, now, now))
+        coverage.state(con, key, Interval(low, high, claim.reason, claim.source, now))
     for low, high in failed:
-        failure = Interval(low, high, "fetch_failed", claim.source, now, now)
+        failure = Interval(low, high, "fetch_failed", claim.source, now)
         coverage.state(con, key, failure, as_much_as="unknown")
 
 
@@ -291,8 +294,17 @@ class _Batch:
         marked = unfinished.of(self._con, list(self._seen))
         for key, seen in self._seen.items():
             assert seen.last is not None  # noqa: S101 - a group has rows; for mypy
-            if key in marked or (seen.changed and seen.changes.bar.next(seen.last) > self._now):
-                seen.changes.settle(self._con, seen.runs, marked.get(key, []), self._now)
+            forms = seen.changed and seen.changes.bar.next(seen.last) > self._now
+            if forms or key in marked or self._claim.covers:
+                seen.changes.settle(self._con, seen.runs, marked.get(key, []), self._moments())
+
+    def _moments(self) -> list[int]:
+        """Return the times at which bars that are not over were forming: now, and the end of what is covered.
+
+        Behind that a source gives the bar that forms, which may have ended until it is written.
+        """
+        end = self._claim.covers[1] if self._claim.covers else FOREVER
+        return [self._now] if end >= self._now else [end, self._now]
 
     def _finish_changed(self, changed: dict[tuple[str, str], _Seen], now: int) -> None:
         at_revision = catalogue.bump(self._con, now)
