@@ -341,11 +341,11 @@ class _Batch:
         again = seen.again(times)
         if again is not None and again.any():
             # A key of an earlier chunk: the last wins, and its row was counted then.
-            self._upsert(group, rows.filter(again))
+            self._upsert(group, seen, rows.filter(again))
             self._counts["duplicates"] += int(again.sum())
             rows = rows.filter(~again)
         end = self._end_of(group, seen) if len(rows) >= SEAL_LEAST else None
-        inserted, updated = self._upsert(group, rows)
+        inserted, updated = self._upsert(group, seen, rows)
         if inserted and end is not None:
             # A cell may end behind the last candle, where one beside it was deleted.
             start = max(end + 1, cells.end_of(self._con, group.symbol, group.timeframe))
@@ -355,8 +355,9 @@ class _Batch:
         self._counts["unchanged"] += len(rows) - inserted - updated
         seen.inserted += inserted
         seen.runs.append(times)
-        seen.first = times[0] if seen.first is None else min(seen.first, times[0])
-        seen.last = times[-1] if seen.last is None else max(seen.last, times[-1])
+        first, last = times[0], times[-1]
+        seen.first = first if seen.first is None else min(seen.first, first)
+        seen.last = last if seen.last is None else max(seen.last, last)
 
     def _end_of(self, group: Group, seen: _Seen) -> int:
         """Return the last time of a series so far; what comes behind it is all that there is there."""
@@ -365,27 +366,26 @@ class _Batch:
             seen.end = -FOREVER - 1 if stored is None else stored.last
         return seen.end if seen.last is None else max(seen.end, seen.last)
 
-    def _upsert(self, group: Group, rows: pl.DataFrame) -> tuple[int, int]:
+    def _upsert(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
         """Write rows of one series, and return how many were inserted and how many updated.
 
         A cell over rows that change is forgotten; one over rows that are as they were stays.
         """
         if not len(rows):
             return 0, 0
-        first, last = rows["timestamp"][0], rows["timestamp"][-1]
-        over = cells.covering(self._con, group.symbol, group.timeframe, first, last)
+        times = rows["timestamp"]
+        over = cells.covering(self._con, group.symbol, group.timeframe, times[0], times[-1])
         if not over:
-            return self._upsert_rows(group, rows)
+            return self._upsert_rows(group, seen, rows)
         inserted = updated = 0
         for cell, part in _by_cell(rows, over):
-            new, changed = self._upsert_rows(group, part)
+            new, changed = self._upsert_rows(group, seen, part)
             inserted, updated = inserted + new, updated + changed
             if cell is not None and (new or changed):
                 cells.forget(self._con, cell)
         return inserted, updated
 
-    def _upsert_rows(self, group: Group, rows: pl.DataFrame) -> tuple[int, int]:
-        seen = self._seen[group.symbol, group.timeframe]
+    def _upsert_rows(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
         if len(rows) <= WATCH_ROWS:
             inserted, updated = self._watch(group, seen, rows)
         else:
@@ -395,7 +395,7 @@ class _Batch:
             inserted += self._insert(group, seen, rows.slice(known))
         if inserted or updated:
             seen.changed = True
-            self._sealer.spoil(group, rows["timestamp"][0], rows["timestamp"][-1])
+            self._sealer.spoil(group, rows)
         return inserted, updated
 
     def _upsert_known(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
@@ -440,9 +440,11 @@ class _BatchSealer:
         self._spoiled: list[tuple[str, str, int, int]] = []
         self._taken: dict[tuple[str, str], int] = {}
 
-    def spoil(self, group: Group, first: int, last: int) -> None:
+    def spoil(self, group: Group, rows: pl.DataFrame) -> None:
         """Leave out what was taken of a series, where a later chunk of the same write changes it."""
-        if first <= self._taken.get((group.symbol, group.timeframe), -FOREVER):
+        taken = self._taken.get((group.symbol, group.timeframe))
+        if taken is not None and rows["timestamp"][0] <= taken:
+            first, last = rows["timestamp"][0], rows["timestamp"][-1]
             self._spoiled.append((group.symbol, group.timeframe, first, last))
 
     def take(self, group: Group, start: int, rows: pl.DataFrame) -> None:
