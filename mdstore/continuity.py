@@ -12,6 +12,7 @@ import polars as pl
 
 from mdstore.arguments import claim_of, request_of, symbol_list, time_range
 from mdstore.candles.coverage import Stated
+from mdstore.candles.reader import Request
 from mdstore.candles.repository import CandleRepository
 from mdstore.errors import InvalidInputError
 from mdstore.forks import refuse_broken_polars
@@ -62,7 +63,7 @@ class Continuity:
         from mdstore.gaps import gaps
 
         refuse_broken_polars()
-        request = request_of(symbols, timeframe, start=start, end=end)
+        request = _some_range(request_of(symbols, timeframe, start=start, end=end))
         return gaps(self._candles, request, self._now())
 
     def missing(
@@ -82,8 +83,8 @@ class Continuity:
         that is not stored yet is missing whole, from `start` on.
 
         `page` is how many bars the source gives at a time: ranges are cut to that, and those that fit into
-        one page are asked for together, so that there are as few as can be. Several symbols give a long
-        frame with `symbol` first.
+        one page are asked for together, so that there are as few as can be; `bars` of a page counts stored ones
+        in between, too. Several symbols give a long frame with `symbol` first.
 
         Raises `NoSuchSeriesError` for a series that is not stored where there is no `start`,
         `InvalidInputError` and its kinds.
@@ -101,15 +102,16 @@ class Continuity:
         refuse_broken_polars()
         if symbols is None:
             raise InvalidInputError("symbols=None: name those that are wanted, they need not be stored")
-        request = request_of(symbols, timeframe, start=start, end=end)
+        request = _some_range(request_of(symbols, timeframe, start=start, end=end))
         return missing(self._candles, request, None if page is None else _page(page), self._now())
 
     def coverage(self) -> pl.DataFrame:
         """Return every series at a glance: what it has, and how many bars it lacks for which reason.
 
-        `symbol`, `timeframe`, `first`, `last` and `bars` are as stored; `complete` is the share of the bars
-        there could be from first to last (sessions the market was closed are none); `missing` counts those
-        worth asking for; then a column of bars for each reason, see `gaps`.
+        All is of the range from the first stored bar to the last. `symbol`, `timeframe`, `first`, `last` and
+        `bars` are as stored; `complete` is the share of the bars there could be (sessions the market was
+        closed are none); `missing` counts those worth asking for (`missing()` looks on to now); then a column
+        of bars for each reason, see `gaps`.
         """
         from mdstore.gaps import coverage
 
@@ -251,6 +253,13 @@ class Continuity:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _some_range(request: Request) -> Request:
+    """Refuse a range that is turned round: "no holes" would be an answer to something else."""
+    if request.start > request.end:
+        raise InvalidInputError("the range is turned round: its end is before its start")
+    return request
 
 
 def _keys(symbols: str | Sequence[str], timeframe: str | Timeframe) -> list[tuple[str, str]]:

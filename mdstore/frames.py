@@ -6,7 +6,7 @@ Values are not looked at here; `validation` does that.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -56,6 +56,11 @@ def _refuse_made(frame: pl.DataFrame) -> None:
                 f"{(frame[name] == made).sum()} of the rows are bars that {which} ({name} is {made}). "
                 f"Hint: write frame.filter({'~' if made else ''}pl.col('{name}'))"
             )
+
+
+def _marks(names: Container[str]) -> list[str]:
+    """Return which columns say of bars that they are none to be stored."""
+    return [name for name in (CLOSED, FILLED) if name in names]
 
 
 def _refuse_other(frame: pl.DataFrame, timeframe: str) -> None:
@@ -156,7 +161,7 @@ def _from_pandas(data: Any, wanted: Sequence[str]) -> pl.DataFrame:
     if "timestamp" not in recognise(names):
         levels = [str(name) if name is not None else "timestamp" for name in data.index.names]
         columns |= {level: data.index.get_level_values(i) for i, level in enumerate(levels)}
-    used = {name: columns[name] for name in _recognised(list(columns), wanted).values()}
+    used = {name: columns[name] for name in (*_recognised(list(columns), wanted).values(), *_marks(columns))}
     return pl.DataFrame([_column(name, values) for name, values in used.items()])
 
 
@@ -185,7 +190,8 @@ def _stream(data: Any) -> pa.RecordBatchReader:
 
 def _frame(table: pa.Table, columns: Sequence[str]) -> pl.DataFrame:
     _refuse_twice(table.column_names)
-    used = table.select(list(_recognised(table.column_names, columns).values()))
+    names = table.column_names
+    used = table.select([*_recognised(names, columns).values(), *_marks(names)])
     try:
         frame = pl.from_arrow(used)
     except (pl.exceptions.PolarsError, pa.ArrowException, pl.exceptions.PanicException) as error:
@@ -232,7 +238,8 @@ def _from_dicts(rows: list[Any], offset: int) -> pl.DataFrame:
         if not isinstance(row, Mapping):
             raise InvalidInputError(f"row {number} is a {type(row).__name__}, the rows before it are dicts")
     found = recognise([str(name) for name in rows[0]])
-    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in found.values()])
+    names = (*found.values(), *_marks(rows[0]))
+    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
 
 
 def _from_tuples(rows: list[Any], columns: Sequence[str], offset: int) -> pl.DataFrame:

@@ -243,7 +243,8 @@ def _worth(candles: CandleRepository, request: Request, series: _Series, now: in
     """
     bar = series.grid.timeframe
     if request.start <= -FOREVER and series.stored is None:
-        raise candles.no_series(series.symbol, bar)
+        error = candles.no_series(series.symbol, bar)
+        raise type(error)(f"{error}. To fetch a series that is not stored, give start=")
     start = series.stored.first if request.start <= -FOREVER and series.stored else _ceil(bar, request.start)
     end = bar.floor(now) if request.end >= FOREVER else min(_ceil(bar, request.end), bar.floor(now))
     answered = [(one.start, one.end) for one in series.known if one.is_answered]

@@ -73,7 +73,7 @@ CHECKS: Mapping[str, str] = MappingProxyType({
     "volume_outlier": f"A volume further than {VOLUME_SCORE:g} times the usual spread from those around it.",
     "derived": "A bar that differs from the one which bars of a shorter timeframe make.",
     "derived_missing": "A bar that bars of a shorter timeframe make, but which is not stored.",
-    "gap": "Bars that are not stored, and nobody knows why (info where the source was asked).",
+    "gap": "Bars that are not stored, and no reason for it is known (info where the source was asked).",
     "timeframe": "A series of a timeframe that has no name here: written by another program.",
 })  # fmt: skip
 """The name of every check, and what it finds."""

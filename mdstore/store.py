@@ -226,7 +226,9 @@ class MarketDataStore(Continuity):
         `source` says where the data is from: an exchange, a file, a function. `covers=(start, end)` states
         that the source was asked for this range and `data` is all there is in it: bars that are absent need
         not be asked for again. Why they are absent is not guessed: `absent="no_trade"` (or another reason,
-        see `gaps`) says so. Only bars that have ended are covered. What is stored there already stays.
+        see `gaps`) says so, unless a reason is known. Only bars that have ended are covered; what is stored
+        there already stays. Let `end` stay behind where a source publishes late: an answer without a bar is
+        an answer.
 
         Raises `InvalidInputError` (and its kinds), `StoreBusyError` or `StoreFileError`.
         """

@@ -75,13 +75,13 @@ class Model:
             early = self.bar.next(time) > now or time == (asked and self.bar.floor(min(asked, now)))
             (self.marked.add if early else self.marked.discard)(time)
 
-    def say(self, low, high, reason, now):
+    def say(self, low, high, reason, now, rank=None):
         for time in starts(self.bar, low, high):
             if self.bar.next(time) > now and reason not in ("after_delisting", "unknown"):
                 continue
             if reason == "unknown":
                 self.said.pop(time, None)
-            elif time not in self.said or RANKS.get(reason, 3) >= RANKS.get(self.said[time], 3):
+            elif time not in self.said or (rank or RANKS.get(reason, 3)) >= RANKS.get(self.said[time], 3):
                 self.said[time] = reason
 
     def reason(self, time, now, is_open):
@@ -152,7 +152,7 @@ def play(store, clock, bar, given):
                 store.write(
                     "X", str(bar), bars_at(times), unit="ms", covers=(at[low], at[high]), absent=reason
                 )
-                model.say(at[low], at[high], reason, clock.ms)
+                model.say(at[low], at[high], reason, clock.ms, rank=2)
             model.write(times, clock.ms, None if kind == "write" else at[high])
     return model, at
 
@@ -378,6 +378,27 @@ def test_a_bar_that_was_stored_while_it_formed_is_asked_for_again(store, clock):
     ]  # fmt: skip
 
 
+def test_a_page_over_a_hole_that_is_explained_leaves_its_reason(store):
+    store.write("X", "1m", walk(1))
+    store.cover(
+        "X", "1m", start=START + 20 * MINUTE, end=START + 30 * MINUTE, reason="exchange_down", source="notice"
+    )
+    for start, end, _ in store.missing("X", "1m", end=START + 60 * MINUTE, page=200).iter_rows():
+        store.write("X", "1m", [], covers=(start, end), absent="no_trade", source="upbit")
+    assert ms(store.gaps("X", "1m", end=START + 60 * MINUTE), "bars", "reason", "source") == [
+        (19, "no_trade", "upbit"), (10, "exchange_down", "notice"), (30, "no_trade", "upbit"),
+    ]  # fmt: skip
+
+
+def test_a_range_turned_round_is_no_range_without_holes(store):
+    store.write("X", "1m", walk(1))
+    for ask in (store.gaps, store.missing):
+        with pytest.raises(mdstore.InvalidInputError, match="turned round"):
+            ask("X", "1m", start=START + MINUTE, end=START)
+    with pytest.raises(mdstore.NoSuchSeriesError, match="give start="):
+        store.missing("Y", "1m")
+
+
 def test_a_reason_stays_where_a_fetch_only_finds_nothing(store):
     store.write("X", "1m", walk(100).filter(~pl.int_range(pl.len()).is_between(40, 49)))
     store.cover(
@@ -600,8 +621,12 @@ def test_a_filled_frame_is_a_regular_grid_and_cannot_be_stored(store):
         (close, close, close, close, 0.0) for close in (bars["close"][2], bars["close"][2], bars["close"][47])
     ]
     assert store.candles("X", "1m", fill="null").filter("filled")["close"].null_count() == 3
-    with pytest.raises(mdstore.InvalidInputError, match="fill holes"):
-        store.write("X", "1m", flat)
+    for made in (flat, flat.to_pandas(), flat.to_arrow(), flat.to_dicts(), flat.to_dict(as_series=False)):
+        with pytest.raises(mdstore.InvalidInputError, match="fill holes"):
+            store.write("X", "1m", made)
+    flat.write_csv(store.path.with_name("X-1m.csv"))
+    with pytest.raises(mdstore.FileFormatError, match="without --fill"):
+        list(read(store.path.with_name("X-1m.csv")))
     assert store.write("X", "1m", flat.filter(~pl.col("filled"))).unchanged == 97
     assert store.candles("X", "1m", fill="flat", limit=52)["timestamp"][0] == walk(100)["timestamp"][48]
     assert store.candles("X", "1m", fill="flat", limit=52, columns=["close"]).columns == ["close"]

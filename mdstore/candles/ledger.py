@@ -180,7 +180,8 @@ def _undo(con: apsw.Connection, rows: pl.DataFrame, symbol: str, request: Reques
     rows = pl.concat(kept) if len(kept) > 1 else rows
     if request.limit is not None:
         rows = rows.tail(request.limit)
-    olds = history.older_values(con, (symbol, str(bar)), at, request.start, request.end)
+    start = max(request.start, int(rows["timestamp"].to_physical()[0])) if len(rows) else request.end
+    olds = history.older_values(con, (symbol, str(bar)), at, start, request.end)
     if olds:
         old = pl.DataFrame(olds, OLD, orient="row").with_columns(pl.col("timestamp").cast(TIME))
         rows = rows.update(old, on="timestamp")

@@ -145,7 +145,7 @@ def cover(
     now = int(clock() * 1000)
     with database.writing() as con:
         for key in keys:
-            _cover(con, key, claim, now, ())
+            _cover(con, key, claim, now, (), of_write=False)
 
 
 def uncover(database: Database, keys: Iterable[tuple[str, str]], start: int, end: int) -> None:
@@ -184,12 +184,19 @@ def delete(
 
 
 def _cover(
-    con: apsw.Connection, key: tuple[str, str], claim: Claim, now: int, refused: Sequence[int | None]
+    con: apsw.Connection,
+    key: tuple[str, str],
+    claim: Claim,
+    now: int,
+    refused: Sequence[int | None],
+    *,
+    of_write: bool,
 ) -> None:
     """Enter what is said of a range of one series; it holds of whole bars that have ended.
 
-    Bars that were `refused` have failed, whatever was answered before; all of them, where one is of a time
-    that cannot be read (None).
+    What is said with a write takes no reason's place, since it is said of whatever the data lacks. Bars that
+    were `refused` have failed, whatever was answered before; all of them, where one is of a time that cannot
+    be read (None).
     """
     assert claim.covers is not None  # noqa: S101 - for mypy
     bar, (start, end) = Timeframe.parse(key[1]), claim.covers
@@ -202,7 +209,8 @@ def _cover(
     if None in refused:
         failed = [(start, end)] if start < end else []
     for low, high in coverage.without(start, end, failed) if start < end else ():
-        coverage.state(con, key, Interval(low, high, claim.reason, claim.source, now))
+        said = Interval(low, high, claim.reason, claim.source, now)
+        coverage.state(con, key, said, as_much_as="unknown" if of_write else None)
     for low, high in failed:
         failure = Interval(low, high, "fetch_failed", claim.source, now)
         coverage.state(con, key, failure, as_much_as="unknown")
@@ -287,7 +295,7 @@ class _Batch:
         if self._claim.covers:
             named = (self._claim.series,) if self._claim.series else ()
             for key in dict.fromkeys((*named, *self._seen, *self._refused)):
-                _cover(self._con, key, self._claim, self._now, self._refused.get(key, ()))
+                _cover(self._con, key, self._claim, self._now, self._refused.get(key, ()), of_write=True)
 
     def _settle(self) -> None:
         """See to the marks of bars that are stored before they have ended."""

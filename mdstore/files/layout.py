@@ -29,15 +29,22 @@ INDEX_NAMES = ("", "unnamed: 0", "__index_level_0__", "index")
 KOREAN, ITS_UTC = "candle_date_time_kst", "candle_date_time_utc"
 KOREA = "+09:00"
 LONGEST_DATE = 10
+FILLED = "filled"
 
 
 def by_header(names: Sequence[str]) -> dict[str, int]:
     """Map the canonical columns found in a header to their places.
 
-    `time of day` is the place of a second column that completes a date.
+    `time of day` is the place of a second column that completes a date. Raises `FileFormatError` for bars
+    that were made up to fill holes.
     """
     clean = _clean(names)
     found = {canonical: clean.index(name) for canonical, name in recognise(clean).items()}
+    if FILLED in clean and "open" in found:
+        raise FileFormatError(
+            f"a column {FILLED!r} says which bars fill holes: they are not to be stored. Hint: export "
+            "without --fill, or leave these rows and the column out"
+        )
     if in_korean_time(names):
         # Also before a `timestamp` beside it, which is the time of the last tick.
         found["timestamp"] = clean.index(KOREAN)
