@@ -66,7 +66,7 @@ def _after_a_write(path: Path, series: int, rounds: int) -> Line:
 
 def _raw(con: apsw.Connection) -> Callable[[], pl.DataFrame]:
     def read() -> pl.DataFrame:
-        rows = con.execute("SELECT * FROM series").fetchall()
+        rows = con.execute("SELECT symbol, timeframe, first, last, rows, revision FROM series").fetchall()
         return pl.DataFrame(rows, schema=COLUMNS, orient="row")
 
     return read

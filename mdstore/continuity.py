@@ -83,8 +83,8 @@ class Continuity:
         that is not stored yet is missing whole, from `start` on.
 
         `page` is how many bars the source gives at a time: ranges are cut to that, and those that fit into
-        one page are asked for together, so that there are as few as can be; `bars` of a page counts stored ones
-        in between, too. Several symbols give a long frame with `symbol` first.
+        one page are asked for together, so that there are as few as can be; `bars` of a page counts stored
+        ones in between, too. Several symbols give a long frame with `symbol` first.
 
         Raises `NoSuchSeriesError` for a series that is not stored where there is no `start`,
         `InvalidInputError` and its kinds.

@@ -24,7 +24,7 @@ from tests.real import real
 README = Path(__file__).resolve().parents[1] / "README.md"
 COMMANDS = [
     "demo", "import", "export", "show", "screen", "sql", "series", "delete", "warm", "compact", "stats",
-    "backup", "check", "gaps", "verify", "calendar", "revisions", "replay",
+    "backup", "check", "gaps", "cover", "verify", "calendar", "revisions", "replay",
 ]  # fmt: skip
 HEADER = "timestamp,open,high,low,close,volume\n"
 # What the environment may hold that would change what is tested; xdist sets COLUMNS.

@@ -11,7 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 import mdstore
+from mdstore.candles.coverage import STATED
 from mdstore.cli import app
+from mdstore.cli.continuity import Why
 from mdstore.cli.strips import Axis, legend, strips
 from mdstore.quality import CHECKS
 from mdstore.verify import REPORT
@@ -153,9 +155,14 @@ def test_a_glance_fits_any_width(holes, monkeypatch):
     for width in in_widths(monkeypatch):
         out = holes("gaps").stdout
         assert max(map(len, out.splitlines())) <= width
-        assert re.search(r"^KRW-ETH .* 60  .*[█░!▄]{9,}", out, re.MULTILINE)
+        assert re.search(r"^KRW-ETH .* 60(  |$)", out, re.MULTILINE)
         assert ("no room here for" in out) == (width < 120)
-        assert "! a fetch failed" in out
+        # What is drawn goes before the numbers do.
+        is_drawn = re.search(r"^KRW-ETH .* 60  .*[█░!▄]{9,}", out, re.MULTILINE) is not None
+        assert is_drawn == ("! a fetch failed" in out) == (width >= 80)
+        assert ("the drawing over time" in out) == (width < 80)
+        if width >= 60:
+            assert re.match(r"symbol +timeframe .*bars +complete +missing", out)
 
 
 @pytest.mark.parametrize("arguments", [["gaps"], ["verify"]])
@@ -183,7 +190,10 @@ def test_sessions_that_were_closed_are_no_holes(stocks):
     assert "market closed: 4 bars in 2 holes; --all lists them" in named
     assert "session_closed" not in named
     assert re.search(r"2017-02-04 +2017-02-06 +2 +session_closed", stocks("gaps", "AAPL", "--all").stdout)
-    assert len(json.loads(stocks("gaps", "AAPL", "--json").stdout)) == 1
+    assert json.loads(stocks("gaps", "AAPL", "--json").stdout) == []
+    assert len(json.loads(stocks("gaps", "AAPL", "--all", "--json").stdout)) == 1
+    for arguments in (["gaps"], ["gaps", "AAP"], ["verify"]):
+        assert "Hint" not in stocks(*arguments).stderr
 
 
 # ---- the strips themselves
@@ -292,6 +302,148 @@ def test_what_an_update_would_ask_for(holes):
     assert none == "nothing is missing: an update would ask for nothing\n"
     assert "name their symbols" in holes("gaps", "--missing", code=2).output
     assert "--page is for --missing" in holes("gaps", "KRW-ETH", "--page", "5", code=2).output
+
+
+def test_a_timeframe_may_follow_the_symbols(holes, store_of):
+    assert holes("gaps", "KRW-SOL", "1h").stdout == holes("gaps", "KRW-SOL", "-t", "1h").stdout
+    assert holes("gaps", "KRW-SOL", "60m").stdout == holes("gaps", "KRW-SOL", "-t", "1h").stdout
+    assert holes("gaps", "KRW-ETH", "KRW-SOL", "1m").stdout.startswith("symbol ")
+    assert holes("gaps", "1h", "--json").stdout == holes("gaps", "-t", "1h", "--json").stdout
+    assert "name their symbols" in holes("gaps", "1h", "--missing", code=2).output
+    assert holes("gaps", "NEW", "1h", "--missing", "--start", "2025-09-01", "--end", "2025-09-02").stdout
+    assert holes("verify", "KRW-SOL", "1h").stdout == "nothing looks wrong\n"
+    with store_of() as store:
+        store.write("1h", "1m", walk(10))
+    assert "no bar is missing" in holes("gaps", "1h").stdout
+    assert "no candles" in holes("gaps", "1h", "-t", "1d", code=1).stderr
+
+
+def test_symbols_of_several_timeframes_are_shown_at_a_glance(holes):
+    done = holes("gaps", "KRW-SOL")
+    assert [line.split()[:2] for line in done.stdout.splitlines()[1:3]] == [
+        ["KRW-SOL", "1h"],
+        ["KRW-SOL", "1m"],
+    ]
+    assert "KRW-ETH" not in done.stdout
+    assert "2 series, 1,001 bars worth asking for\nmdstore gaps KRW-SOL 1h lists the holes" in done.stderr
+    assert "3 series" in holes("gaps", "KRW-SOL", "KRW-ETH").stderr
+    assert "no candles of KRW-ETX" in holes("gaps", "KRW-SOL", "KRW-ETX", code=1).stderr
+
+
+def test_errors_name_no_option_that_there_is_not(holes):
+    for arguments in (["gaps", "KRW-ETH", "1h"], ["verify", "KRW-ETH", "1h"]):
+        done = holes(*arguments, code=1)
+        assert "no candles for KRW-ETH" in done.stderr
+        assert "--from" not in done.stderr
+    assert "--from" in holes("show", "KRW-ETH", "1h", code=1).stderr
+
+
+# ---- the hint that markets close
+
+
+def rested(weekday_hours, *, step, weekend=False):
+    """Return five weeks of bars, so many hours of each day from 14:00 on, from Monday on."""
+    hours = [
+        at for at in range(5 * 7 * 24) if (at // 24 % 7 < 5 or weekend) and (at - 14) % 24 < weekday_hours
+    ]
+    return [(START + at * 60 * MINUTE, 1, 2, 1, 2, 5) for at in hours[::step]]
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "rows", "hinted"),
+    [
+        ("1d", [(START + day * 1440 * MINUTE, 1, 2, 1, 2, 5) for day in range(40) if day % 7 < 5], True),
+        ("1d", [(START + day * 1440 * MINUTE, 1, 2, 1, 2, 5) for day in range(40) if day % 7 != 5], False),
+        ("1d", [(START + day * 1440 * MINUTE, 1, 2, 1, 2, 5) for day in range(40) if day % 9], False),
+        (
+            "1d",
+            [(START + day * 1440 * MINUTE, 1, 2, 1, 2, 5) for day in (*range(5), *range(400, 405))],
+            False,
+        ),
+        ("1h", rested(7, step=1), True),
+        ("1h", rested(7, step=5), True),
+        ("1h", rested(7, step=1, weekend=True), False),
+        ("1h", rested(24, step=20, weekend=True), False),
+        ("1w", [(START + week * 10080 * MINUTE, 1, 2, 1, 2, 5) for week in (0, 1, 3, 4)], False),
+    ],
+)
+def test_a_market_that_rests_at_weekends_is_hinted_at(cli, store_of, timeframe, rows, hinted):
+    with store_of() as store:
+        store.write("AAPL", timeframe, rows)
+    hint = "if AAPL trades on an exchange with weekends, say which: mdstore calendar 'AAPL' XNYS\n"
+    for arguments in (["gaps"], ["gaps", "AAPL"], ["verify"]):
+        done = cli(*arguments)
+        assert (f"Hint: {hint}" in done.stderr) == hinted, (arguments, done.output)
+        assert done.stderr.count("Hint") == hinted
+        assert "Hint" not in cli(*arguments, "--json").output
+    cli("calendar", "AA*", "24/7")
+    for arguments in (["gaps"], ["gaps", "AAPL"], ["verify"]):
+        assert "Hint" not in cli(*arguments).stderr
+
+
+def test_one_hint_is_enough_for_all(stocks):
+    for arguments in (["gaps"], ["gaps", "AAP", "AAPL"], ["verify"]):
+        assert stocks(*arguments).stderr.count("Hint: if AAP (and 1 more like it) trades") == 1
+
+
+# ---- cover
+
+
+def reasons_of(cli, *arguments):
+    return [(row["reason"], row["bars"]) for row in json.loads(cli("gaps", *arguments, "--json").stdout)]
+
+
+def test_why_bars_are_missing_is_said_and_taken_back(holes):
+    hour = ("--start", "2025-09-01T20:30", "--end", "2025-09-01T20:40")
+    said = holes("cover", "KRW-ETH", *hour, "--reason", "no_trade", "--source", "me")
+    assert said.stdout == "KRW-ETH 1m from 2025-09-01 20:30 up to 2025-09-01 20:40: no_trade (said by me)\n"
+    assert reasons_of(holes, "KRW-ETH", *hour) == [("no_trade", 10)]
+    back = holes("cover", "KRW-ETH", "1m", *hour, "--take-back")
+    assert back.stdout == "KRW-ETH 1m from 2025-09-01 20:30 up to 2025-09-01 20:40: taken back\n"
+    assert reasons_of(holes, "KRW-ETH", *hour) == [("unknown", 10)]
+    asked = holes("cover", "KRW-ETH", "60s", *hour).stdout
+    assert asked.endswith(": asked for, and there is no more; why is unknown\n")
+    assert json.loads(holes("gaps", "KRW-ETH", *hour, "--json").stdout)[0]["asked"]
+    facts = json.loads(
+        holes("cover", "KRW-ETH", "--end", "2020-01-01", "--reason", "before_listing", "--json").stdout
+    )
+    assert facts == {
+        "symbol": "KRW-ETH", "timeframe": "1m", "start": None, "end": "2020-01-01T00:00:00+00:00",
+        "reason": "before_listing", "source": None,
+    }  # fmt: skip
+    assert json.loads(holes("cover", "KRW-ETH", *hour, "--take-back", "--json").stdout)["taken_back"]
+
+
+def test_what_is_covered_must_be_stored_or_said_to_be_new(holes):
+    end = ("--end", "2025-09-01", "--reason", "before_listing")
+    for timeframe in ([], ["1m"]):
+        error = holes("cover", "KRW-ETX", *timeframe, *end, code=1).stderr
+        assert "no candles of KRW-ETX" in error
+        assert "Did you mean KRW-ETH? Hint: --new" in error
+    assert "no candles of KRW-ETH 1d" in holes("cover", "KRW-ETH", "1d", *end, code=1).stderr
+    assert "KRW-ETX" in holes("cover", "KRW-ETX", "1m", *end, "--take-back", code=1).stderr
+    new = holes("cover", "KRW-ETX", "1d", *end, "--new").stdout
+    assert new == "KRW-ETX 1d up to 2025-09-01: before_listing\n"
+    asked = ("--missing", "--start", "2025-08-30", "--end", "2025-09-02", "--json")
+    assert [row["bars"] for row in json.loads(holes("gaps", "KRW-ETX", "1d", *asked).stdout)] == [1]
+
+
+def test_mistakes_in_what_is_covered(holes):
+    at = ("--start", "2025-09-01")
+    assert "several timeframes" in holes("cover", "KRW-SOL", *at, code=1).stderr
+    assert "--start, --end or both" in holes("cover", "KRW-ETH", code=2).output
+    assert "--new needs a timeframe" in holes("cover", "X", *at, "--new", code=2).output
+    assert "neither --reason" in holes("cover", "KRW-ETH", *at, "--take-back", "--source", "x", code=2).output
+    assert "Invalid value" in holes("cover", "KRW-ETH", *at, "--reason", "bored", code=2).output
+    assert "start: 'when'" in holes("cover", "KRW-ETH", "--start", "when", code=1).stderr
+    assert "--source '': say" in holes("cover", "KRW-ETH", *at, "--source", "", code=1).stderr
+    for back in ([], ["--take-back"]):
+        empty = holes("cover", "KRW-ETH", *at, "--end", "2025-09-01", *back, code=1).stderr
+        assert "the range from 2025-09-01 to 2025-09-01 is empty" in empty
+
+
+def test_the_reasons_are_those_of_the_store():
+    assert tuple(Why) == STATED
 
 
 # ---- verify
@@ -490,6 +642,9 @@ def test_changes_are_told_value_by_value(corrected):
     ]
     assert "no bar has changed" in corrected("revisions", "KRW-ETH").stdout
     assert "no bar in this range" in corrected("revisions", "--start", "2025-09-02").stdout
+    given = corrected("revisions", "KRW-BTC", "-t", "1m").stdout
+    assert given == corrected("revisions", "KRW-BTC", "1m").stdout
+    assert "given twice" in corrected("revisions", "KRW-BTC", "1m", "-t", "1m", code=2).output
 
 
 def test_changes_fit_any_width(corrected, monkeypatch):
@@ -611,7 +766,8 @@ def test_mistakes_in_times_and_timeframes(holes):
     assert "is no timeframe" in holes("gaps", "-t", "1x", code=1).stderr
     assert "is no timeframe" in holes("verify", "-t", "1x", code=1).stderr
     assert "is no timeframe" in holes("revisions", "KRW-ETH", "1x", code=1).stderr
-    assert "several timeframes of KRW-SOL" in holes("gaps", "KRW-SOL", code=1).stderr
+    assert "several timeframes of KRW-SOL" in holes("gaps", "KRW-SOL", "--json", code=1).stderr
+    assert "several timeframes of KRW-SOL" in holes("gaps", "KRW-SOL", "--missing", code=1).stderr
 
 
 def test_bars_of_a_foreign_timeframe_are_listed_and_not_judged(holes, tmp_path):
@@ -626,6 +782,6 @@ def test_bars_of_a_foreign_timeframe_are_listed_and_not_judged(holes, tmp_path):
 
 
 def test_help_has_examples(cli):
-    for command in ("gaps", "verify", "calendar", "revisions"):
+    for command in ("gaps", "cover", "verify", "calendar", "revisions"):
         out = cli(command, "--help").stdout
         assert out.count(f"mdstore {command}") >= 2, out

@@ -806,7 +806,10 @@ def test_a_file_of_the_first_schema_is_migrated_and_keeps_its_candles(tmp_path):
     ):
         migrations.migrate(con, migrations.MIGRATIONS)
         con.execute("INSERT INTO candles VALUES ('A', '1m', 0, 1, 2, 1, 2, 3)")
-        con.execute("INSERT INTO series VALUES ('A', '1m', 0, 0, 1, 2)")
+        con.execute(
+            "INSERT INTO series (symbol, timeframe, first, last, rows, revision) "
+            "VALUES ('A', '1m', 0, 0, 1, 2)"
+        )
     with mdstore.open(path) as store:
         assert store.candles("A", "1m")["volume"].to_list() == [3.0]
         assert store.sql("SELECT max(close) AS c FROM candles")["c"].to_list() == [2.0]

@@ -25,11 +25,15 @@ __all__ = [
     "set_calendar",
 ]
 
-GROW = """
-INSERT INTO series VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+COLUMNS = "symbol, timeframe, first, last, rows, revision"
+OF_SERIES = f"SELECT {COLUMNS} FROM series WHERE symbol = ? AND timeframe = ?"  # noqa: S608 - of constants
+OF_TIMEFRAME = f"SELECT {COLUMNS} FROM series WHERE timeframe = ? ORDER BY symbol"  # noqa: S608
+ALL = f"SELECT {COLUMNS} FROM series ORDER BY symbol, timeframe"  # noqa: S608
+GROW = f"""
+INSERT INTO series ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last),
   rows = rows + excluded.rows, revision = excluded.revision
-"""
+"""  # noqa: S608
 SHRINK = """
 UPDATE series SET rows = rows - ?3, revision = ?4,
   first = (SELECT min(timestamp) FROM candles WHERE symbol = ?1 AND timeframe = ?2),
@@ -54,23 +58,18 @@ class Series:
 
 def find(con: apsw.Connection, symbol: str, timeframe: str) -> Series | None:
     """Return the series, or None if nothing is stored under that name."""
-    row = con.execute(
-        "SELECT * FROM series WHERE symbol = ? AND timeframe = ?", (symbol, timeframe)
-    ).fetchone()
+    row = con.execute(OF_SERIES, (symbol, timeframe)).fetchone()
     return None if row is None else Series(*row)
 
 
 def all_series(con: apsw.Connection) -> list[Series]:
     """Return every series, sorted by symbol and timeframe."""
-    return [Series(*row) for row in con.execute("SELECT * FROM series ORDER BY symbol, timeframe")]
+    return [Series(*row) for row in con.execute(ALL)]
 
 
 def series_of(con: apsw.Connection, timeframe: str) -> list[Series]:
     """Return the series of a timeframe, sorted by symbol."""
-    return [
-        Series(*row)
-        for row in con.execute("SELECT * FROM series WHERE timeframe = ? ORDER BY symbol", (timeframe,))
-    ]
+    return [Series(*row) for row in con.execute(OF_TIMEFRAME, (timeframe,))]
 
 
 def revision(con: apsw.Connection) -> int:

@@ -40,6 +40,14 @@ class Changes:
         """Take note of new rows where there were none."""
         self._fresh.append((first, self.bar.next(last)))
 
+    @property
+    def alone(self) -> int | None:
+        """The start of the one new bar, where nothing else has changed; else None."""
+        if self._olds or len(self._fresh) != 1:
+            return None
+        start, end = self._fresh[0]
+        return start if self.bar.next(start) == end else None
+
     def watched(self, con: apsw.Connection, write: Callable[[], None]) -> tuple[int, int]:
         """Write rows some of which may be there; return how many came and how many changed."""
         self._inserted = self._updated = 0

@@ -15,7 +15,8 @@ import apsw
 from mdstore.timeframe import Timeframe
 
 __all__ = [
-    "Arrival", "Came", "Values", "arrive", "came_later", "forget", "older_values", "revise",
+    "ARRIVALS", "Arrival", "Came", "Values", "arrive", "came_later", "come_next", "forget", "older_values",
+    "revise", "spill",
 ]  # fmt: skip
 
 Came = tuple[str, Timeframe, int, int]
@@ -24,20 +25,45 @@ Came = tuple[str, Timeframe, int, int]
 Values = tuple[int, float, float, float, float, float]
 """A bar: timestamp, open, high, low, close, volume."""
 
-# Bars that come one by one share a row: 4 bytes each in place of 60. Not more of them, since each bar writes
-# the row anew.
-MOST_LAGS = 128
+# Bars that come one by one at the end of a series share a row: 4 bytes each in place of 60. The last such row
+# is in `series`, whose page a write changes anyway: a live bar writes no other. Not more of them, since each
+# bar writes the row anew.
+MOST_LAGS = 64
 WIDTH = 4
 ALONE = bytes(WIDTH)
 COLUMNS = 'start, "end", source, began, arrived, lags'
-NEXT = f"""
-UPDATE arrivals SET "end" = ?4, arrived = ?6,
-  lags = CAST(lags || unhex(printf('%0{2 * WIDTH}x', ?6 - began)) AS BLOB)
-WHERE timeframe = ?2 AND symbol = ?1
-  AND start = (SELECT max(start) FROM arrivals WHERE timeframe = ?2 AND symbol = ?1)
-  AND "end" = ?3 AND source = ?5 AND length(lags) < {MOST_LAGS * WIDTH} AND ?6 - began < {1 << 8 * WIDTH}
-RETURNING symbol, timeframe, "end"
+TAIL = "tail_start, last + 1, tail_source, tail_began, revision, tail_lags"
+ARRIVALS = f"""
+(SELECT symbol, timeframe, {COLUMNS} FROM arrivals
+ UNION ALL SELECT symbol, timeframe, {TAIL} FROM series WHERE tail_lags IS NOT NULL)
 """  # noqa: S608 - of constants
+"""All arrivals, as a table; in one of lags `arrived` is no less than the latest of them."""
+
+LAG = f"unhex(printf('%0{2 * WIDTH}x', ?4 - tail_began))"
+NEXT = f"""
+UPDATE series SET last = ?3, rows = rows + 1, revision = ?4, tail_lags = CAST(tail_lags || {LAG} AS BLOB)
+WHERE symbol = ?1 AND timeframe = ?2 AND last = ?5 AND tail_source = ?6
+  AND length(tail_lags) < {MOST_LAGS * WIDTH} AND ?4 - tail_began < {1 << 8 * WIDTH}
+RETURNING symbol, timeframe
+"""  # noqa: S608
+AGAIN = f"""
+UPDATE series SET tail_lags = CAST(substr(tail_lags, 1, length(tail_lags) - {WIDTH}) || {LAG} AS BLOB)
+WHERE symbol = ?1 AND timeframe = ?2 AND last = ?3 AND tail_source = ?5 AND length(tail_lags) >= {WIDTH}
+  AND ?4 - tail_began < {1 << 8 * WIDTH}
+"""  # noqa: S608
+BEGIN = """
+UPDATE series SET tail_start = ?3, tail_source = ?4, tail_began = ?5, tail_lags = ?6
+WHERE symbol = ?1 AND timeframe = ?2 AND last = ?3
+"""
+SPILL = f"""
+INSERT INTO arrivals (symbol, timeframe, {COLUMNS})
+SELECT symbol, timeframe, {TAIL} FROM series WHERE tail_lags IS NOT NULL
+"""  # noqa: S608
+END = """
+UPDATE series SET tail_start = NULL, tail_source = NULL, tail_began = NULL, tail_lags = NULL
+WHERE tail_lags IS NOT NULL
+"""
+OF_SERIES = " AND symbol = ? AND timeframe = ?"
 # Ranges do not overlap: besides those that start in the range, the last one before it can reach into it.
 OVERLAPPING = f"""
 SELECT {COLUMNS} FROM arrivals WHERE timeframe = ?1 AND symbol = ?2 AND start < ?4 AND "end" > ?3
@@ -46,7 +72,7 @@ SELECT {COLUMNS} FROM arrivals WHERE timeframe = ?1 AND symbol = ?2 AND start < 
 ORDER BY start
 """  # noqa: S608
 LATER = f"""
-SELECT {COLUMNS} FROM arrivals WHERE timeframe = ? AND symbol = ? AND arrived > ? ORDER BY start
+SELECT {COLUMNS} FROM {ARRIVALS} WHERE timeframe = ? AND symbol = ? AND arrived > ? ORDER BY start
 """  # noqa: S608
 INSERT = f"INSERT INTO arrivals (timeframe, symbol, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 DELETE = "DELETE FROM arrivals WHERE timeframe = ? AND symbol = ? AND start = ?"
@@ -68,7 +94,7 @@ FORGET = "DELETE FROM revisions WHERE timeframe = ? AND symbol = ? AND timestamp
 class Arrival:
     """The bars that are there in `[start, end)` (ms) came from `source` in the store's revision `arrived`.
 
-    With `lags` they came one by one, each in the revision `began` and its lag.
+    With `lags` they came one by one, each in the revision `began` and its lag, and none after `arrived`.
     """
 
     start: int
@@ -82,6 +108,11 @@ class Arrival:
     def first(self) -> int:
         """The revision that brought the first of them."""
         return self.began if self.lags is None else self.began + next(_lags(self.lags))
+
+    @property
+    def last(self) -> int:
+        """The revision that brought the last of them."""
+        return self.arrived if self.lags is None else self.began + max(_lags(self.lags))
 
     def within(self, bar: Timeframe, start: int, end: int) -> Arrival:
         """Return the part of it in a range that it reaches into."""
@@ -107,20 +138,43 @@ class Arrival:
             start = end
 
 
+def come_next(
+    con: apsw.Connection, bars: Iterable[tuple[str, Timeframe, int]], source: str, revision: int
+) -> set[tuple[str, str]]:
+    """Grow series by one bar each, the next of those that came one by one; return which of them did grow.
+
+    One call for all: a feed brings the next bar of hundreds of series at once.
+    """
+    rows = ((symbol, str(bar), start, revision, bar.floor(start - 1), source) for symbol, bar, start in bars)
+    return set(con.executemany(NEXT, rows))
+
+
 def arrive(con: apsw.Connection, came: Sequence[Came], source: str, revision: int) -> None:
-    """Enter what came in a revision; in its range it takes the place of what came before."""
-    alone = [(symbol, str(bar), start, end) for symbol, bar, start, end in came if bar.next(start) == end]
-    # One call for all: a feed brings the next bar of hundreds of series at once.
-    nexts = con.executemany(NEXT, ((*one, source, revision) for one in alone))
-    done = set(nexts) if alone else set()
+    """Enter what came in a revision; in its range it takes the place of what came before.
+
+    The series are as they are now in the catalogue; those that grew have no arrivals there, see `spill`.
+    """
     for symbol, bar, start, end in came:
-        if (symbol, str(bar), end) in done:
-            continue
-        is_alone = bar.next(start) == end
-        row = (symbol, str(bar), start, end, source, revision)
-        if not (_cut(con, symbol, bar, start, end) and is_alone and con.execute(NEXT, row).fetchall()):
-            new = Arrival(start, end, source, revision, revision, ALONE if is_alone else None)
-            _insert(con, symbol, str(bar), new)
+        name, is_alone = str(bar), bar.next(start) == end
+        if is_alone:
+            con.execute(AGAIN, (symbol, name, start, revision, source))
+            if con.changes():
+                continue
+        spill(con, (symbol, name))
+        _cut(con, symbol, bar, start, end)
+        if is_alone:
+            con.execute(BEGIN, (symbol, name, start, source, revision, ALONE))
+            if con.changes():
+                continue
+        lags = ALONE if is_alone else None
+        _insert(con, symbol, name, Arrival(start, end, source, revision, revision, lags))
+
+
+def spill(con: apsw.Connection, key: tuple[str, str] | None = None) -> None:
+    """Move the arrivals of last bars from the catalogue to the others, of one series or of all."""
+    con.execute(SPILL if key is None else SPILL + OF_SERIES, key or ())
+    if con.changes():
+        con.execute(END if key is None else END + OF_SERIES, key or ())
 
 
 def revise(

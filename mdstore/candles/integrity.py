@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import apsw
 
-from mdstore.candles import catalogue, cells, reader
+from mdstore.candles import catalogue, cells, history, reader
 from mdstore.candles.cells import Cell
 from mdstore.candles.database import Database
 from mdstore.candles.packs import PackLostError, Packs, digests_of
@@ -26,6 +26,7 @@ SELECT symbol, timeframe, start FROM (
   SELECT *, lead(start) OVER (PARTITION BY timeframe, symbol ORDER BY start) AS next FROM {table}
 ) WHERE start >= "end" OR next < "end"
 """
+TABLES = {"coverage": "coverage", "arrivals": history.ARRIVALS}
 MOST_FINDINGS = 100
 
 
@@ -58,9 +59,9 @@ def _catalogue_findings(con: apsw.Connection) -> Iterator[str]:
 
 
 def _ledger_findings(con: apsw.Connection) -> Iterator[str]:
-    for table in ("coverage", "arrivals"):
+    for name, table in TABLES.items():
         for symbol, timeframe, start in con.execute(OVERLAPS.format(table=table)):
-            yield f"{symbol} {timeframe}: the range of {table} that starts at {start} runs into the next"
+            yield f"{symbol} {timeframe}: the range of {name} that starts at {start} runs into the next"
 
 
 def _cell_findings(con: apsw.Connection, cell: Cell, packs: Packs) -> Iterator[str]:

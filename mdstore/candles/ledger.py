@@ -33,10 +33,10 @@ WHERE {{of}} AND timestamp >= ? AND timestamp < ?
 WINDOW bar AS (PARTITION BY symbol, timeframe, timestamp ORDER BY revision)
 ORDER BY symbol, timeframe, timestamp, revision
 """  # noqa: S608 - of constants
-ARRIVALS = """
-SELECT symbol, timeframe, start, "end", source, began, arrived, lags FROM arrivals WHERE {of}
+ARRIVALS = f"""
+SELECT symbol, timeframe, start, "end", source, began, arrived, lags FROM {history.ARRIVALS} WHERE {{of}}
 ORDER BY symbol, timeframe, start
-"""
+"""  # noqa: S608 - of constants
 TIME = pl.Datetime("ms", "UTC")
 FEW = 16
 OLD = dict.fromkeys(CANDLE_COLUMNS, pl.Float64) | {"timestamp": pl.Int64}
@@ -134,7 +134,7 @@ class Ledger:
             one = Arrival(start, end, source, began, arrived, lags)
             # What was there before arrivals were noted ends behind its last bar's start.
             last = Timeframe.parse(bar).next(end - 1) if Timeframe.is_name(bar) else end
-            new = Origin(name, bar, one.start, last, one.source, one.first, one.arrived)
+            new = Origin(name, bar, one.start, last, one.source, one.first, one.last)
             if found and found[-1].is_of_the_same(new):
                 found[-1] = found[-1].joined(new)
             else:

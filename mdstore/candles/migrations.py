@@ -145,6 +145,12 @@ WHERE revision < last + CAST(substr(timeframe, 1, length(timeframe) - 1) AS INTE
   * CASE substr(timeframe, -1) WHEN 's' THEN 1000 WHEN 'm' THEN 60000 WHEN 'h' THEN 3600000
     WHEN 'd' THEN 86400000 WHEN 'w' THEN 604800000 ELSE 2678400000 END;
 
+-- The arrivals of the last bars, if they came one by one: kept here, a live bar writes no other page.
+ALTER TABLE series ADD COLUMN tail_start INTEGER;
+ALTER TABLE series ADD COLUMN tail_source TEXT;
+ALTER TABLE series ADD COLUMN tail_began INTEGER;
+ALTER TABLE series ADD COLUMN tail_lags BLOB;
+
 INSERT INTO arrivals
 SELECT symbol, timeframe, first, last + 1, '', 0, 0, NULL FROM series;
 

@@ -209,7 +209,7 @@ class CandleRepository:
         """Return the revision, every series (None where the revision is `known`) and the bytes in use."""
         with self._database.reading() as con:
             revision = catalogue.revision(con)
-            rows = None if revision == known else con.execute("SELECT * FROM series").fetchall()
+            rows = None if revision == known else con.execute(catalogue.ALL).fetchall()
             pages = con.pragma("page_count") - con.pragma("freelist_count")
             return revision, rows, pages * con.pragma("page_size")
 

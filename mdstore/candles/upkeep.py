@@ -15,7 +15,7 @@ from typing import TypeVar
 import apsw
 import pyarrow as pa
 
-from mdstore.candles import catalogue, cells, reader
+from mdstore.candles import catalogue, cells, history, reader
 from mdstore.candles.catalogue import Series
 from mdstore.candles.cells import FOREVER, Cell
 from mdstore.candles.compaction import Compaction, Progress
@@ -41,7 +41,7 @@ SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >
 ORDER BY timestamp LIMIT 1 OFFSET ?
 """
 RECOUNT = """
-INSERT INTO series
+INSERT INTO series (symbol, timeframe, first, last, rows, revision)
 SELECT symbol, timeframe, min(timestamp), max(timestamp), count(*), ? FROM candles GROUP BY symbol, timeframe
 """
 BUILD_ROWS = 1_000_000  # asked of the scanner at a time: 56 MB on the way, a third of a second
@@ -136,6 +136,7 @@ class Upkeep:
             con.execute("DELETE FROM cells")
             # Series that other processes hold in memory are taken for changed.
             at_revision = catalogue.bump(con, int(self._clock() * 1000))
+            history.spill(con)
             con.execute("DELETE FROM series")
             con.execute(RECOUNT, (at_revision,))
         self._compaction.sweep(young=0.0)

@@ -172,6 +172,7 @@ def delete(
             if deleted:
                 for cell in cells.covering(con, symbol, timeframe, start, end - 1):
                     cells.forget(con, cell)
+                history.spill(con, (symbol, timeframe))
                 at_revision = at_revision or catalogue.bump(con, int(clock() * 1000))
                 catalogue.recount(con, symbol, timeframe, deleted, at_revision)
             if Timeframe.is_name(timeframe):
@@ -317,9 +318,16 @@ class _Batch:
     def _finish_changed(self, changed: dict[tuple[str, str], _Seen], now: int) -> None:
         at_revision = catalogue.bump(self._con, now)
         came: list[Came] = []
+        alone = {key: start for key, seen in changed.items() if (start := seen.changes.alone) is not None}
+        bars = [(key[0], changed[key].changes.bar, start) for key, start in alone.items()]
+        grown_by_one = history.come_next(self._con, bars, self._claim.source, at_revision) if bars else set()
         for (symbol, timeframe), seen in changed.items():
+            if (symbol, timeframe) in grown_by_one:
+                continue
             assert seen.first is not None  # noqa: S101 - a changed series has rows; for mypy
             assert seen.last is not None  # noqa: S101
+            if seen.inserted:
+                history.spill(self._con, (symbol, timeframe))  # before the series ends elsewhere
             grown = Series(symbol, timeframe, seen.first, seen.last, seen.inserted, at_revision)
             catalogue.grow(self._con, grown)
             came += seen.changes.record(self._con, self._claim.source, at_revision)

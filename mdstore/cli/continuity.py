@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -16,6 +17,8 @@ from mdstore.cli.shell import (
     FileOption,
     JsonOption,
     StartOption,
+    SymbolArgument,
+    TimeframeArgument,
     WaitOption,
     complete_symbol,
     store_file,
@@ -28,8 +31,21 @@ __all__ = ["app"]
 
 SeriesArgument = Annotated[
     list[str] | None,
-    typer.Argument(help="Which; all if none is given.", autocompletion=complete_symbol),
+    typer.Argument(
+        help="Which, and after them a timeframe; all if none is given.", autocompletion=complete_symbol
+    ),
 ]
+
+
+class Why(StrEnum):
+    """Why bars are not there, as somebody can state it."""
+
+    NO_TRADE = "no_trade"
+    EXCHANGE_DOWN = "exchange_down"
+    BEFORE_LISTING = "before_listing"
+    AFTER_DELISTING = "after_delisting"
+    SESSION_CLOSED = "session_closed"
+    FETCH_FAILED = "fetch_failed"
 
 
 @app.command()
@@ -39,7 +55,7 @@ def gaps(
     symbols: SeriesArgument = None,
     timeframe: Annotated[
         str | None,
-        typer.Option("--timeframe", "-t", help="With symbols it may be left out where only one is stored."),
+        typer.Option("--timeframe", "-t", help="Also after the symbols; may be left out."),
     ] = None,
     start: StartOption = None,
     end: EndOption = None,
@@ -61,27 +77,32 @@ def gaps(
 ) -> None:
     """Show which bars are missing, and why; where the others came from.
 
-    Without symbols: every series at a glance, drawn over time. Why bars
-    are missing is never guessed: it was said, or asked, or is unknown.
-    When markets are closed, `mdstore calendar` says.
+    Without symbols, or of several timeframes: series at a glance, drawn
+    over time. Why bars are missing is never guessed: it was said (see
+    `mdstore cover`), or asked, or is unknown. When markets are closed,
+    `mdstore calendar` says.
 
     For example:
 
       mdstore gaps
 
-      mdstore gaps KRW-BTC -t 1m --start 2025-09-01
+      mdstore gaps KRW-BTC 1m --start 2025-09-01
 
-      mdstore gaps KRW-BTC -t 1m --missing --page 200
+      mdstore gaps KRW-BTC 1m --missing --page 200
     """
     from mdstore.cli.glance import print_glance
     from mdstore.cli.holes import print_holes, print_missing
+    from mdstore.cli.queries import with_timeframe
 
-    if missing and not symbols:
-        raise typer.BadParameter("--missing is of series: name their symbols")
     if page is not None and not missing:
         raise typer.BadParameter("--page is for --missing")
     out, remarks = to_stdout(), to_stderr()
+    if missing and not symbols:
+        raise typer.BadParameter("--missing is of series: name their symbols")
     with stored(store_file(ctx, file)) as store:
+        symbols, timeframe = with_timeframe(store, symbols, timeframe)
+        if missing and not symbols:
+            raise typer.BadParameter("--missing is of series: name their symbols")
         if not symbols:
             print_glance(store, out, remarks, timeframe, start=start, end=end, rows=rows, json=json)
         elif missing:
@@ -92,6 +113,57 @@ def gaps(
             print_holes(
                 store, out, remarks, symbols, timeframe,
                 start=start, end=end, rows=rows, every=every, json=json,
+            )  # fmt: skip
+
+
+@app.command()
+def cover(
+    ctx: typer.Context,
+    *,
+    symbol: SymbolArgument,
+    timeframe: TimeframeArgument = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    reason: Annotated[
+        Why | None, typer.Option(help="Why; left out: asked for and not there, why is unknown.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(metavar="TEXT", help="Who says so, or was asked.")] = None,
+    withdrawn: Annotated[bool, typer.Option("--take-back", help="Take back what was said.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Also of a series that is not stored yet.")] = False,
+    wait: WaitOption = 10.0,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say why bars are missing, so that `gaps` knows and no update asks again.
+
+    Bars that are stored stay as they are. What says more is kept: a reason
+    stays where later is only said that there is no more.
+
+    For example:
+
+      mdstore cover KRW-BTC 1m --start 2025-09-03T19:25 --end 2025-09-03T19:26 --reason no_trade
+
+      mdstore cover KRW-BTC --end 2017-09-25 --reason before_listing --source upbit
+
+      mdstore cover KRW-BTC 1m --start 2025-09-03 --end 2025-09-04 --take-back
+    """
+    from mdstore.cli.covering import say, take_back
+
+    if withdrawn and (reason is not None or source is not None):
+        raise typer.BadParameter("--take-back takes neither --reason nor --source")
+    if start is None and end is None:
+        raise typer.BadParameter("say of when: --start, --end or both")
+    if new and timeframe is None:
+        raise typer.BadParameter("--new needs a timeframe: mdstore cover SYMBOL TIMEFRAME --new")
+    out = to_stdout()
+    with stored(store_file(ctx, file), wait=wait) as store:
+        if withdrawn:
+            take_back(store, out, symbol, timeframe, start=start, end=end, new=new, json=json)
+        else:
+            why = None if reason is None else reason.value
+            say(
+                store, out, symbol, timeframe,
+                start=start, end=end, reason=why, source=source, new=new, json=json,
             )  # fmt: skip
 
 
@@ -117,11 +189,13 @@ def verify(
 
       mdstore verify
 
-      mdstore verify KRW-BTC -t 1m --all
+      mdstore verify KRW-BTC 1m --all
     """
     from mdstore.cli.findings import print_findings
+    from mdstore.cli.queries import with_timeframe
 
     with stored(store_file(ctx, file)) as store:
+        symbols, timeframe = with_timeframe(store, symbols, timeframe)
         sound = print_findings(store, to_stdout(), to_stderr(), symbols, timeframe, every=every, json=json)
     if not sound:
         raise typer.Exit(ERROR)
@@ -181,6 +255,7 @@ def revisions(
         str | None, typer.Argument(help="Which; all if left out.", autocompletion=complete_symbol)
     ] = None,
     timeframe: Annotated[str | None, typer.Argument(help="Only this one; all if left out.")] = None,
+    bar: Annotated[str | None, typer.Option("--timeframe", "-t", help="The same as TIMEFRAME.")] = None,
     start: StartOption = None,
     end: EndOption = None,
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Changes to print at most.")] = 20,
@@ -199,6 +274,9 @@ def revisions(
     """
     from mdstore.cli.changes import print_revisions
 
+    if bar is not None and timeframe is not None:
+        raise typer.BadParameter("the timeframe is given twice, as TIMEFRAME and as --timeframe")
+    timeframe = timeframe or bar
     with stored(store_file(ctx, file)) as store:
         print_revisions(
             store, to_stdout(), to_stderr(), symbol, timeframe, start=start, end=end, rows=rows, json=json

@@ -11,9 +11,12 @@ import polars as pl
 from rich.console import Console
 from rich.text import Text
 
+from mdstore.cli.glance import extents_of, holes_of
 from mdstore.cli.grid import Column, print_grid
 from mdstore.cli.progress import WorkProgress
+from mdstore.cli.shell import no_deriving
 from mdstore.cli.tables import count, is_intraday, json_text, moment, records, room
+from mdstore.cli.weekends import may_close, weekend_hint
 from mdstore.quality import CHECKS, SEVERITIES
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ def print_findings(
     json: bool,
 ) -> bool:
     """Verify series and print what was found; return whether there is no error."""
-    with WorkProgress(remarks, "verifying", "series") as progress:
+    with no_deriving(), WorkProgress(remarks, "verifying", "series") as progress:
         found = store.verify(symbols or None, timeframe, progress=progress)
     if json:
         print(json_text(records(found)))
@@ -52,7 +55,22 @@ def print_findings(
         remarks.print(nothing, highlight=False, markup=False)
     else:
         _print(out, _numbered(found), every=every)
+        if hint := _hint(store, found):
+            remarks.print(hint, highlight=False, markup=False)
     return "error" not in found["severity"]
+
+
+def _hint(store: MarketDataStore, found: pl.DataFrame) -> str | None:
+    """Return a hint to set a calendar, where what seems to be missing seems to be weekends."""
+    lacking = found.filter(pl.col("check") == "gap").select("symbol", "timeframe").unique()
+    keys = lacking.with_columns(pl.col("symbol").cast(pl.String))
+    symbols = may_close(store, keys.rows())
+    listed = store.series().with_columns(pl.col("symbol").cast(pl.String).alias("name"))
+    suspect = listed.join(keys.rename({"symbol": "name"}), on=("name", "timeframe"), how="semi")
+    suspect = suspect.filter(pl.col("name").is_in(symbols))
+    if suspect.is_empty():
+        return None
+    return weekend_hint(store, suspect, extents_of(suspect, None, None), holes_of(store, suspect, None, None))
 
 
 def _print(out: Console, found: pl.DataFrame, *, every: bool) -> None:

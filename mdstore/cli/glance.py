@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,16 +16,20 @@ from mdstore.cli.grid import Column, print_grid, room_beside
 from mdstore.cli.queries import refuse_unknown
 from mdstore.cli.strips import Axis, legend, paint, strips
 from mdstore.cli.tables import count, is_intraday, json_text, moment, records, room
+from mdstore.cli.weekends import weekend_hint
 from mdstore.timeframe import Timeframe
 from mdstore.timestamps import to_ms
 
 if TYPE_CHECKING:
     from mdstore.store import MarketDataStore
 
-__all__ = ["print_glance"]
+__all__ = ["extents_of", "holes_of", "print_glance"]
 
 LEAST, IN_A_PIPE = 20, 60
-SPARE = ("first", "last", "bars", "complete", "timeframe", "missing")
+# What goes first where a terminal is narrow: the drawing says less than the numbers.
+DRAWING = "the drawing over time"
+SPARE = ("first", "last", DRAWING, "bars", "complete", "timeframe", "missing")
+TO_THE_RIGHT = ("bars", "complete", "missing")
 KEY = ("symbol", "timeframe")
 # These are no bars that there could be.
 NEVER = ("session_closed", "before_listing", "after_delisting", "forming")
@@ -47,10 +52,18 @@ def print_glance(
     end: str | None,
     rows: int | None,
     json: bool,
+    symbols: Sequence[str] = (),
 ) -> None:
-    """Print what every series has and lacks, as a table with a strip over time, or as JSON."""
+    """Print what every series has and lacks, as a table with a strip over time, or as JSON.
+
+    Only those of `symbols`, if there are any, which must be stored.
+    """
     series = store.series() if timeframe is None else refuse_unknown(store, None, timeframe)
-    extents, holes = _extents(series, start, end), _holes(store, series, start, end)
+    if symbols:
+        for symbol in symbols:
+            refuse_unknown(store, symbol, None)
+        series = series.filter(pl.col("symbol").cast(pl.String).is_in(list(symbols)))
+    extents, holes = extents_of(series, start, end), holes_of(store, series, start, end)
     bars = series["rows"] if start is None and end is None else _tiled(series, extents, holes)
     listed = _counted(series.with_columns(bars.alias("bars")), holes)
     if json:
@@ -66,11 +79,19 @@ def print_glance(
         shown = f"; --rows shows more than {most:,}" if most < len(listed) else ""
         worth = count(int(listed["missing"].sum()), "bar")
         remarks.print(f"{len(listed):,} series, {worth} worth asking for{shown}", highlight=False)
+        if symbols:
+            one = f"mdstore gaps {symbols[0]} {listed.filter(pl.col('symbol') == symbols[0])['timeframe'][0]}"
+            remarks.print(f"{one} lists the holes of one timeframe", highlight=False, markup=False)
+        if hint := weekend_hint(store, series, extents, holes):
+            remarks.print(hint, highlight=False, markup=False)
 
 
 def _print(out: Console, listed: pl.DataFrame, extents: pl.DataFrame, holes: pl.DataFrame) -> None:
     columns, width = _columns(listed), room(out)
-    cells = IN_A_PIPE if width is None else room_beside(columns, width, LEAST)
+    cells = IN_A_PIPE if width is None else room_beside(columns, width, LEAST, SPARE.index(DRAWING))
+    if not cells:
+        print_grid(out, columns, width, [DRAWING])
+        return
     shown = extents.filter(pl.col("start") < pl.col("end"))
     first, last = shown.select(pl.col("start").min(), pl.col("end").max()).row(0)
     axis = Axis(first, last, cells)
@@ -93,7 +114,7 @@ def _columns(listed: pl.DataFrame) -> list[Column]:
         Column(
             name,
             texts,
-            right=name in SPARE[2:4] or name == "missing",
+            right=name in TO_THE_RIGHT,
             cut="end" if name == "symbol" else None,
             spare=SPARE.index(name) if name in SPARE else None,
         )
@@ -120,18 +141,25 @@ def _percent(share: float | None) -> str:
 # ---- what is drawn
 
 
-def _holes(store: MarketDataStore, series: pl.DataFrame, start: str | None, end: str | None) -> pl.DataFrame:
-    """Return the holes of all series with `row`, whose they are; times in ms."""
+def holes_of(
+    store: MarketDataStore, series: pl.DataFrame, start: str | None, end: str | None
+) -> pl.DataFrame:
+    """Return the holes of series with `row`, whose they are; times in ms."""
     found = [
-        store.gaps(None, name, start=start, end=end).with_columns(pl.lit(name).alias("timeframe"))
-        for name in filter(Timeframe.is_name, series["timeframe"].unique(maintain_order=True))
+        store.gaps(symbols.cast(pl.String).to_list(), name, start=start, end=end).with_columns(
+            pl.lit(name).alias("timeframe")
+        )
+        for (name,), symbols in (
+            (key, part["symbol"]) for key, part in series.group_by("timeframe", maintain_order=True)
+        )
+        if isinstance(name, str) and Timeframe.is_name(name)
     ]
     rows = series.select(*KEY, pl.int_range(pl.len()).alias("row"))
     holes = pl.concat(found) if found else pl.DataFrame(schema=HOLE)
     return holes.join(rows, on=KEY).with_columns(pl.col("start", "end").to_physical())
 
 
-def _extents(series: pl.DataFrame, start: str | None, end: str | None) -> pl.DataFrame:
+def extents_of(series: pl.DataFrame, start: str | None, end: str | None) -> pl.DataFrame:
     """Return from when to when there could be bars of each series: as asked, else from the first to the last.
 
     Times in ms, as `MarketDataStore.gaps` understands a range; nothing where a timeframe is not ours.

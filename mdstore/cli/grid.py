@@ -54,10 +54,12 @@ class Column:
         return min(self.width, max(LEAST[self.cut], cell_len(self.name), *map(cell_len, whole)))
 
 
-def print_grid(out: Console, columns: Sequence[Column], width: int | None) -> None:
+def print_grid(
+    out: Console, columns: Sequence[Column], width: int | None, without: Sequence[str] = ()
+) -> None:
     """Print columns in `width` cells (None is no limit): shorten texts, leave columns out and say which.
 
-    What is still too wide is printed as wide as it is.
+    What is still too wide is printed as wide as it is. `without` names what was left out before.
     """
     shown = _kept(columns, width)
     widths = _widths(shown, width)
@@ -67,16 +69,21 @@ def print_grid(out: Console, columns: Sequence[Column], width: int | None) -> No
         lines.append(Text(_line([column.footer for column in shown], shown, widths).plain, "bold"))
     for line in lines:
         out.print(line, soft_wrap=True, highlight=False)
-    left_out = [column.name for column in columns if column not in shown]
+    left_out = [*(column.name for column in columns if column not in shown), *without]
     if left_out:
         remark = f"no room here for {', '.join(left_out)}; a wider window or --json shows all"
         out.print(remark, style="dim", highlight=False)
 
 
-def room_beside(columns: Sequence[Column], width: int, least: int) -> int:
-    """Return how many cells are left for one more column that needs `least`, once what is spare has gone."""
-    more = Column(" " * least, ())
+def room_beside(columns: Sequence[Column], width: int, least: int, spare: int) -> int:
+    """Return how many cells are left for one more column that needs `least`, once what is spare has gone.
+
+    None, where it has to go itself.
+    """
+    more = Column(" " * least, (), spare=spare)
     kept = _kept([*columns, more], width)
+    if not any(column is more for column in kept):
+        return 0
     return max(least, width - _total([c.width for c in kept if c is not more]) - len(GAP))
 
 

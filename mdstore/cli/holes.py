@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
+from mdstore.cli.glance import extents_of, print_glance
 from mdstore.cli.queries import timeframe_of
+from mdstore.cli.shell import no_deriving
 from mdstore.cli.tables import count, is_intraday, json_text, print_frame, records
+from mdstore.cli.weekends import weekend_hint
 
 if TYPE_CHECKING:
     from mdstore.store import MarketDataStore
@@ -35,14 +38,18 @@ def print_holes(
     json: bool,
 ) -> None:
     """Print the holes of series and why they are there, then where the bars came from."""
-    bar = timeframe_of(store, symbols, timeframe)
-    holes = store.gaps(_given(symbols), bar, start=start, end=end)
-    if json:
-        print(json_text(records(holes)))
+    if timeframe is None and not json and _several(store, symbols):
+        print_glance(store, out, remarks, None, start=start, end=end, rows=rows, json=False, symbols=symbols)
         return
+    bar = timeframe_of(store, symbols, timeframe)
+    with no_deriving():
+        holes = store.gaps(_given(symbols), bar, start=start, end=end)
     is_closed = pl.col("reason") == "session_closed"
     closed, missing = holes.filter(is_closed), holes.filter(~is_closed)
     shown = holes if every else missing
+    if json:
+        print(json_text(records(shown)))
+        return
     if len(shown):
         _print_some(out, remarks, _readable(shown), "hole", rows=rows, bar=bar, spare=SPARE)
     ranged = "" if start is None and end is None else " in this range"
@@ -55,6 +62,8 @@ def print_holes(
         out.print("\n[bold]Where the bars came from[/]")
         shown = _readable_origins(origins).drop("timeframe", *(["symbol"] if len(symbols) == 1 else []))
         _print_some(out, remarks, shown, "origin", rows=rows, bar=bar, spare=SPARE_ORIGINS)
+    if hint := _hint(store, symbols, bar, holes, (start, end)):
+        remarks.print(hint, highlight=False, markup=False)
 
 
 def print_missing(
@@ -72,7 +81,8 @@ def print_missing(
 ) -> None:
     """Print what an update would ask a source for."""
     bar = timeframe_of(store, symbols, timeframe)
-    ranges = store.missing(_given(symbols), bar, start=start, end=end, page=page)
+    with no_deriving():
+        ranges = store.missing(_given(symbols), bar, start=start, end=end, page=page)
     if json:
         print(json_text(records(ranges)))
         return
@@ -82,6 +92,29 @@ def print_missing(
     _print_some(out, remarks, ranges, "range", rows=rows, bar=bar)
     bars, ways = count(int(ranges["bars"].sum()), "bar"), count(len(ranges), "range")
     out.print(f"{bars} to ask for in {ways}", highlight=False)
+
+
+def _several(store: MarketDataStore, symbols: Sequence[str]) -> bool:
+    """Tell whether several timeframes of symbols are stored."""
+    series = store.series()
+    return series.filter(pl.col("symbol").cast(pl.String).is_in(list(symbols)))["timeframe"].n_unique() > 1
+
+
+def _hint(
+    store: MarketDataStore,
+    symbols: Sequence[str],
+    bar: str,
+    holes: pl.DataFrame,
+    within: tuple[str | None, str | None],
+) -> str | None:
+    name = pl.col("symbol").cast(pl.String)
+    series = store.series().filter(name.is_in(list(symbols)) & (pl.col("timeframe") == bar))
+    if "symbol" not in holes.columns:
+        holes = holes.with_columns(pl.lit(symbols[0]).alias("symbol"))
+    rows = series.select(name, pl.int_range(pl.len()).alias("row"))
+    times = pl.col("start", "end").to_physical()
+    placed = holes.select(name, times, "reason").join(rows, on="symbol")
+    return weekend_hint(store, series, extents_of(series, *within), placed)
 
 
 def _given(symbols: Sequence[str]) -> str | list[str]:

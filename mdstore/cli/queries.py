@@ -21,7 +21,7 @@ from mdstore.cli.tables import (
     room,
     size_text,
 )
-from mdstore.errors import FileFormatError, InvalidInputError, NoSuchSeriesError
+from mdstore.errors import FileFormatError, InvalidInputError, NoSuchSeriesError, TimeframeError
 from mdstore.files import write
 from mdstore.plot import chart, columns_for
 from mdstore.timeframe import Timeframe
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SPARE", "export_candles", "print_bars", "print_screen", "print_series", "print_stats", "refuse_unknown",
-    "timeframe_of", "what_goes",
+    "timeframe_of", "what_goes", "with_timeframe",
 ]  # fmt: skip
 
 WIDTH_IN_A_PIPE = 110
@@ -53,6 +53,26 @@ def timeframe_of(store: MarketDataStore, symbols: Sequence[str], timeframe: str 
         of = f" of {', '.join(symbols)}" if symbols else ""
         raise InvalidInputError(f"several timeframes{of} are stored: {', '.join(stored)}. Hint: say which")
     return str(stored[0])
+
+
+def with_timeframe(
+    store: MarketDataStore, symbols: Sequence[str] | None, timeframe: str | None
+) -> tuple[list[str], str | None]:
+    """Return symbols and timeframe, which may be the last of the symbols, unless it is stored as one."""
+    given = list(symbols or ())
+    if not given or timeframe is not None or not _is_timeframe(given[-1]):
+        return given, timeframe
+    if given[-1] in store.series()["symbol"].cast(pl.String):
+        return given, None
+    return given[:-1], given[-1]
+
+
+def _is_timeframe(text: str) -> bool:
+    try:
+        Timeframe.parse(text)
+    except TimeframeError:
+        return False
+    return True
 
 
 def print_bars(

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from mdstore.errors import MarketDataError, QueryError, TimeframeError
+from mdstore.errors import MarketDataError, NoSuchSeriesError, QueryError, TimeframeError
 
 if TYPE_CHECKING:
     from mdstore.store import MarketDataStore
@@ -47,6 +47,7 @@ __all__ = [
     "ZoneOption",
     "complete_symbol",
     "invocation",
+    "no_deriving",
     "remove_unused",
     "said",
     "show_version",
@@ -75,6 +76,7 @@ AS_OPTIONS = (
     ("page=", "--page "),
     ("covers=(start, end)", "a range"),
     ("pattern=", "PATTERN "),
+    ("source='", "--source '"),
     ("open with a longer busy_timeout", "give a longer --wait"),
     ("on_invalid='quarantine'", "--on-invalid quarantine"),
     ("align='floor'", "--align floor"),
@@ -83,6 +85,7 @@ AS_OPTIONS = (
 )
 
 
+DERIVING_HINT = re.compile(r"\. Hint: \S+ can be made of \S+, with derive_from='\S+'")
 TABLES_HINT = "\nHint: the tables are"
 MISSING = re.compile("does not exist|not found|Referenced column")
 STAND_IN = "mdstore.stand_in"
@@ -145,6 +148,15 @@ def _timeframe_hint(message: str) -> str:
     meant = as_timeframe(f"{word}m" if word.isdigit() else word)
     minutes = f"{word}m (minutes), which is " if word.isdigit() and meant != f"{word}m" else ""
     return f". Hint: did you mean {minutes}{meant}?" if meant else ""
+
+
+@contextmanager
+def no_deriving() -> Iterator[None]:
+    """Leave out of an error how bars could be put together, for commands that cannot."""
+    try:
+        yield
+    except NoSuchSeriesError as error:
+        raise NoSuchSeriesError(DERIVING_HINT.sub("", str(error))) from None
 
 
 @contextmanager

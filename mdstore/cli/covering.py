@@ -1,0 +1,113 @@
+"""What `mdstore cover` says of a range: why there are no bars in it; or that this is taken back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+from rich.console import Console
+
+from mdstore.candles.coverage import STATED
+from mdstore.cli.queries import refuse_unknown, timeframe_of
+from mdstore.cli.tables import is_intraday, json_text, moment
+from mdstore.errors import InvalidInputError, NoSuchSeriesError
+from mdstore.timeframe import Timeframe
+from mdstore.timestamps import to_ms
+
+if TYPE_CHECKING:
+    from mdstore.store import MarketDataStore
+
+__all__ = ["say", "take_back"]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEW_HINT = "Hint: --new says it of what is not stored yet"
+
+
+def say(
+    store: MarketDataStore,
+    out: Console,
+    symbol: str,
+    timeframe: str | None,
+    *,
+    start: str | None,
+    end: str | None,
+    reason: str | None,
+    source: str | None,
+    new: bool,
+    json: bool,
+) -> None:
+    """State why there are no bars in a range, and print what was said."""
+    bar = _bar(store, symbol, timeframe, new=new)
+    words = _range(bar, start, end)
+    stated = next((one for one in STATED if one == reason), None)
+    store.cover(symbol, bar, start=start, end=end, reason=stated, source=source)
+    if json:
+        print(json_text({**_facts(symbol, bar, start, end), "reason": reason, "source": source}))
+        return
+    why = reason or "asked for, and there is no more; why is unknown"
+    by = f" (said by {source})" if source else ""
+    out.print(f"{symbol} {bar} {words}: {why}{by}", highlight=False, markup=False, soft_wrap=True)
+
+
+def take_back(
+    store: MarketDataStore,
+    out: Console,
+    symbol: str,
+    timeframe: str | None,
+    *,
+    start: str | None,
+    end: str | None,
+    new: bool,
+    json: bool,
+) -> None:
+    """Take back what was said of a range, and print that."""
+    bar = _bar(store, symbol, timeframe, new=new)
+    words = _range(bar, start, end)
+    store.uncover(symbol, bar, start=start, end=end)
+    if json:
+        print(json_text({**_facts(symbol, bar, start, end), "taken_back": True}))
+        return
+    out.print(f"{symbol} {bar} {words}: taken back", highlight=False, markup=False, soft_wrap=True)
+
+
+def _bar(store: MarketDataStore, symbol: str, timeframe: str | None, *, new: bool) -> str:
+    """Return the timeframe that is meant; raise where the series is not stored, lest a typo goes unseen."""
+    if new:
+        return timeframe_of(store, [symbol], timeframe)
+    try:
+        stored = refuse_unknown(store, symbol, None)
+    except NoSuchSeriesError as error:
+        raise NoSuchSeriesError(
+            f"{error} {NEW_HINT}" if "?" in str(error) else f"{error}. {NEW_HINT}"
+        ) from None
+    bar = timeframe_of(store, [symbol], timeframe)
+    if stored.filter(pl.col("timeframe") == bar).is_empty():
+        there = ", ".join(stored["timeframe"])
+        raise NoSuchSeriesError(
+            f"no candles of {symbol} {bar} in {store.path.name}; stored are {there}. {NEW_HINT}"
+        )
+    return bar
+
+
+def _range(bar: str, start: str | None, end: str | None) -> str:
+    """Write a range in words; raise where it is empty."""
+    low = None if start is None else to_ms(start, "start")
+    high = None if end is None else to_ms(end, "end")
+    if low is not None and high is not None and low >= high:
+        raise InvalidInputError(f"the range from {start} to {end} is empty: its end is not after its start")
+    intraday = is_intraday(str(Timeframe.parse(bar)))
+    words = [
+        f"{word} {moment(EPOCH + timedelta(milliseconds=at), intraday=intraday)}"
+        for word, at in (("from", low), ("up to", high))
+        if at is not None
+    ]
+    return " ".join(words)
+
+
+def _facts(symbol: str, bar: str, start: str | None, end: str | None) -> dict[str, str | None]:
+    bounds = {
+        name: None if text is None else (EPOCH + timedelta(milliseconds=to_ms(text, name))).isoformat()
+        for name, text in (("start", start), ("end", end))
+    }
+    return {"symbol": symbol, "timeframe": bar, **bounds}

@@ -1,0 +1,99 @@
+"""A hint for those whose stocks seem to be full of holes: markets close, and nobody has said when.
+
+Markets that close at weekends have next to no bars on Saturdays and Sundays (UTC), and many more on the
+other days, however rarely they trade. Holes longer than a holiday say nothing of either.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from mdstore.calendars import calendar_of
+from mdstore.timeframe import DAY, WEEK, Timeframe
+
+if TYPE_CHECKING:
+    from mdstore.store import MarketDataStore
+
+__all__ = ["may_close", "weekend_hint"]
+
+FIRST_SATURDAY = 2 * DAY  # 1970 began on a Thursday
+# A weekend is two days, less where a market opens on Sunday night; with holidays beside it five.
+WEEKEND, SUNDAY_NIGHT, LONGEST = 2 * DAY, 3 * 3_600_000, 5 * DAY
+# So many times more bars, for the same time, do weekdays have than weekends.
+TIMES = 10
+
+
+def weekend_hint(
+    store: MarketDataStore, series: pl.DataFrame, extents: pl.DataFrame, holes: pl.DataFrame
+) -> str | None:
+    """Return a hint to set a calendar, if there are series without one that seem to rest at weekends.
+
+    `extents` are `start` and `end` (ms) of each series, `holes` their holes: `row` (whose, from 0), `start`,
+    `end` (ms) and `reason`.
+    """
+    if holes.is_empty():
+        return None
+    resting = _resting(extents, holes)
+    listed = series.select(pl.col("symbol").cast(pl.String), "timeframe").rows()
+    candidates = may_close(store, [listed[row] for row in resting])
+    if not candidates:
+        return None
+    symbol = candidates[0]
+    more = f" (and {len(candidates) - 1:,} more like it)" if len(candidates) > 1 else ""
+    return (
+        f"Hint: if {symbol}{more} trades on an exchange with weekends, say which: "
+        f"mdstore calendar '{symbol}' XNYS"
+    )
+
+
+def may_close(store: MarketDataStore, keys: list[tuple[str, str]]) -> list[str]:
+    """Return the symbols that no calendar was set for, of bars of a day or shorter."""
+    patterns = dict.fromkeys(store.calendars()["pattern"], "set")
+    return list(
+        dict.fromkeys(
+            symbol
+            for symbol, name in keys
+            if Timeframe.is_name(name)
+            and (Timeframe.parse(name).ms or WEEK) <= DAY
+            and calendar_of(symbol, patterns) != "set"
+        )
+    )
+
+
+def _resting(extents: pl.DataFrame, holes: pl.DataFrame) -> list[int]:
+    """Return the rows that have bars on weekdays, next to none at weekends, and no reason for that."""
+    whole = extents.with_columns(pl.int_range(pl.len()).alias("row")).with_columns(_parts())
+    length = pl.col("end") - pl.col("start")
+    is_rest = (pl.col("reason") == "unknown") & (length <= LONGEST)
+    sums = (
+        holes.with_columns(_parts(), is_rest.alias("is_rest"))
+        .group_by("row")
+        .agg(
+            pl.col(name).filter(pl.col("is_rest") == rest).sum().alias(f"{name}_{kind}")
+            for name in ("weekend", "week")
+            for kind, rest in (("rest", True), ("other", False))
+        )
+    )
+    both = whole.join(sums, on="row")
+    could = {name: pl.col(name) - pl.col(f"{name}_other") for name in ("weekend", "week")}
+    held = {name: could[name] - pl.col(f"{name}_rest") for name in ("weekend", "week")}
+    found = both.filter(
+        (pl.col("weekend_rest") >= WEEKEND - SUNDAY_NIGHT)
+        & (held["week"] > 0)
+        & (held["weekend"] * could["week"] * 1.0 * TIMES <= held["week"] * could["weekend"] * 1.0)
+    )
+    rows: list[int] = found["row"].sort().to_list()
+    return rows
+
+
+def _parts() -> list[pl.Expr]:
+    """Return how many milliseconds from start to end are of weekends, and how many are not."""
+    weekend = _weekends_before(pl.col("end")) - _weekends_before(pl.col("start"))
+    return [weekend.alias("weekend"), (pl.col("end") - pl.col("start") - weekend).alias("week")]
+
+
+def _weekends_before(time: pl.Expr) -> pl.Expr:
+    since = time - FIRST_SATURDAY
+    return since.floordiv(WEEK) * WEEKEND + (since % WEEK).clip(None, WEEKEND)
