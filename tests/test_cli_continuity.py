@@ -160,7 +160,7 @@ def test_a_glance_fits_any_width(holes, monkeypatch):
         # What is drawn goes before the numbers do.
         is_drawn = re.search(r"^KRW-ETH .* 60  .*[█░!▄]{9,}", out, re.MULTILINE) is not None
         assert is_drawn == ("! a fetch failed" in out) == (width >= 80)
-        assert ("the drawing over time" in out) == (width < 80)
+        assert ("the drawing over time" in re.sub(r"\s+", " ", out)) == (width < 80)
         if width >= 60:
             assert re.match(r"symbol +timeframe .*bars +complete +missing", out)
 
@@ -421,7 +421,7 @@ def test_what_is_covered_must_be_stored_or_said_to_be_new(holes):
         assert "no candles of KRW-ETX" in error
         assert "Did you mean KRW-ETH? Hint: --new" in error
     assert "no candles of KRW-ETH 1d" in holes("cover", "KRW-ETH", "1d", *end, code=1).stderr
-    assert "KRW-ETX" in holes("cover", "KRW-ETX", "1m", *end, "--take-back", code=1).stderr
+    assert "KRW-ETX" in holes("cover", "KRW-ETX", "1m", *end[:2], "--take-back", code=1).stderr
     new = holes("cover", "KRW-ETX", "1d", *end, "--new").stdout
     assert new == "KRW-ETX 1d up to 2025-09-01: before_listing\n"
     asked = ("--missing", "--start", "2025-08-30", "--end", "2025-09-02", "--json")

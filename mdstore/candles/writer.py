@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -94,6 +95,7 @@ class Claim:
 SEAL_ROWS = 2_000
 WATCH_ROWS = 4  # so few are watched, which costs less than to ask where their series ends
 LATEST_MS = 9_000_000_000_000  # the year 2255: no bar that is stored starts later
+WATCH_MORE = 64
 NOTHING = Checked([], NO_BAD, 0, 0)
 SEAL_LEAST = 32  # of one series in one chunk; a bar or two of many series are a feed, which is left to reads
 SEAL_BATCH = 262_144  # rows held for it at a time
@@ -405,8 +407,10 @@ class _Batch:
         if len(rows) <= WATCH_ROWS:
             inserted, updated = self._watch(group, seen, rows)
         else:
-            # What lies behind the end is new without a look.
-            known = rows["timestamp"].search_sorted(self._end_of(group, seen), side="right")
+            # What lies behind the end is new without a look; a few such rows go with those before them.
+            # Python's bisect: Polars plans a query, which takes as long as to write a hundred rows.
+            known = bisect_right(rows["timestamp"], self._end_of(group, seen))
+            known = len(rows) if 0 < known and len(rows) - known <= WATCH_MORE else known
             inserted, updated = self._upsert_known(group, seen, rows.head(known))
             inserted += self._insert(group, seen, rows.slice(known))
         if inserted or updated:

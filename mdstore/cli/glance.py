@@ -146,13 +146,9 @@ def holes_of(
 ) -> pl.DataFrame:
     """Return the holes of series with `row`, whose they are; times in ms."""
     found = [
-        store.gaps(symbols.cast(pl.String).to_list(), name, start=start, end=end).with_columns(
-            pl.lit(name).alias("timeframe")
-        )
-        for (name,), symbols in (
-            (key, part["symbol"]) for key, part in series.group_by("timeframe", maintain_order=True)
-        )
-        if isinstance(name, str) and Timeframe.is_name(name)
+        store.gaps(symbols, name, start=start, end=end).with_columns(pl.lit(name).alias("timeframe"))
+        for name, symbols in series.group_by("timeframe", maintain_order=True).agg("symbol").iter_rows()
+        if Timeframe.is_name(name)
     ]
     rows = series.select(*KEY, pl.int_range(pl.len()).alias("row"))
     holes = pl.concat(found) if found else pl.DataFrame(schema=HOLE)

@@ -64,11 +64,11 @@ def may_close(store: MarketDataStore, keys: list[tuple[str, str]]) -> list[str]:
 
 def _resting(extents: pl.DataFrame, holes: pl.DataFrame) -> list[int]:
     """Return the rows that have bars on weekdays, next to none at weekends, and no reason for that."""
-    whole = extents.with_columns(pl.int_range(pl.len()).alias("row")).with_columns(_parts())
+    whole = extents.with_columns(pl.int_range(pl.len()).alias("row")).with_columns(*_parts())
     length = pl.col("end") - pl.col("start")
     is_rest = (pl.col("reason") == "unknown") & (length <= LONGEST)
     sums = (
-        holes.with_columns(_parts(), is_rest.alias("is_rest"))
+        holes.with_columns(*_parts(), is_rest.alias("is_rest"))
         .group_by("row")
         .agg(
             pl.col(name).filter(pl.col("is_rest") == rest).sum().alias(f"{name}_{kind}")
