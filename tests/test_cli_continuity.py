@@ -352,7 +352,11 @@ def rested(weekday_hours, *, step, weekend=False):
 @pytest.mark.parametrize(
     ("timeframe", "rows", "hinted"),
     [
-        ("1d", [(START + day * 1440 * MINUTE, 1, 2, 1, 2, 5) for day in range(40) if day % 7 < 5], True),
+        (
+            "1d",
+            [(START + day * 1440 * MINUTE, 1, 2, 1, 2, 5) for day in range(-9100, 40) if day % 7 < 5],
+            True,
+        ),
         ("1d", [(START + day * 1440 * MINUTE, 1, 2, 1, 2, 5) for day in range(40) if day % 7 != 5], False),
         ("1d", [(START + day * 1440 * MINUTE, 1, 2, 1, 2, 5) for day in range(40) if day % 9], False),
         (

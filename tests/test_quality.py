@@ -107,7 +107,7 @@ def test_a_finding_says_what_where_and_how_bad():
 
 
 def test_every_check_is_described_in_a_sentence_and_has_a_severity():
-    assert len(CHECKS) == 13
+    assert len(CHECKS) == 15
     for text in CHECKS.values():
         assert text[0].isupper()
         assert text.endswith(".")

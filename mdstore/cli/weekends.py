@@ -82,7 +82,7 @@ def _resting(extents: pl.DataFrame, holes: pl.DataFrame) -> list[int]:
     found = both.filter(
         (pl.col("weekend_rest") >= WEEKEND - SUNDAY_NIGHT)
         & (held["week"] > 0)
-        & (held["weekend"] * could["week"] * 1.0 * TIMES <= held["week"] * could["weekend"] * 1.0)
+        & (held["weekend"] / could["weekend"] * TIMES <= held["week"] / could["week"])
     )
     rows: list[int] = found["row"].sort().to_list()
     return rows
