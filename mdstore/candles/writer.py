@@ -410,7 +410,7 @@ class _Batch:
             # What lies behind the end is new without a look; a few such rows go with those before them.
             # Python's bisect: Polars plans a query, which takes as long as to write a hundred rows.
             known = bisect_right(rows["timestamp"], self._end_of(group, seen))
-            known = len(rows) if 0 < known and len(rows) - known <= WATCH_MORE else known
+            known = len(rows) if known > 0 and len(rows) - known <= WATCH_MORE else known
             inserted, updated = self._upsert_known(group, seen, rows.head(known))
             inserted += self._insert(group, seen, rows.slice(known))
         if inserted or updated:
