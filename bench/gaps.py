@@ -170,9 +170,10 @@ def _without(make: Write) -> Turn:
     def turn() -> Iterator[Callable[[], object]]:
         call = make()
         with (
+            patch.object(Changes, "alone", None),
             patch.object(Changes, "record", lambda *_: []),
             patch.object(Changes, "settle", lambda *_: None),
-            patch.object(writer, "_cover", lambda *_: None),
+            patch.object(writer, "_cover", lambda *_, **__: None),
             patch.object(writer.unfinished, "of", lambda *_: nothing),
         ):
             yield call

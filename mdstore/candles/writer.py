@@ -302,12 +302,12 @@ class _Batch:
 
     def _settle(self) -> None:
         """See to the marks of bars that are stored before they have ended."""
-        marked = unfinished.of(self._con, list(self._seen))
+        marked, moments = unfinished.of(self._con, list(self._seen)), self._moments()
         for key, seen in self._seen.items():
             assert seen.last is not None  # noqa: S101 - a group has rows; for mypy
-            forms = seen.changed and seen.changes.bar.next(seen.last) > self._now
-            if forms or key in marked or self._claim.covers:
-                seen.changes.settle(self._con, seen.runs, marked.get(key, []), self._moments())
+            forms = seen.changed and seen.last >= seen.changes.bar.floor(moments[0])
+            if forms or key in marked:
+                seen.changes.settle(self._con, seen.runs, marked.get(key, []), moments)
 
     def _moments(self) -> list[int]:
         """Return the times at which bars that are not over were forming: now, and the end of what is covered.
