@@ -290,6 +290,14 @@ def test_holes_are_found_in_cells_and_between_them(tmp_path, clock, how):
         assert many.drop("symbol").equals(store.gaps("X", "1m"))
 
 
+def test_a_hole_between_cells_that_have_none_is_found(store):
+    for start in (0, 3_000, 6_500):
+        store.write("X", "1m", walk(3_000, start=START + start * MINUTE))
+    assert store.stats()["cells"] >= 2
+    found = ms(store.gaps("X", "1m"), "start", "end", "bars")
+    assert found == [(START + 6_000 * MINUTE, START + 6_500 * MINUTE, 500)]
+
+
 def test_a_damaged_pack_does_not_hide_a_hole(store):
     frame = walk(50_000).filter(pl.int_range(pl.len()) != 31_000)
     store.write("X", "1m", frame)
