@@ -12,17 +12,16 @@ from mdstore.candles.reader import Request
 from mdstore.candles.writer import Claim
 from mdstore.errors import InvalidInputError
 from mdstore.schema import CANDLE_COLUMNS
-from mdstore.timeframe import Timeframe
+from mdstore.timeframe import FOREVER, Timeframe
 from mdstore.timestamps import Moment, to_ms
 from mdstore.validation import OnInvalid, check_symbol
 
 __all__ = [
-    "DEFAULT_FILE", "byte_count", "claim_of", "file_path", "invalid_rule", "request_of", "source_name",
-    "symbol_list", "time_range",
+    "DEFAULT_FILE", "byte_count", "claim_of", "file_path", "invalid_rule", "request_of", "symbol_list",
+    "time_range",
 ]  # fmt: skip
 
 DEFAULT_FILE = "market_data.sqlite3"
-FOREVER = 2**63 - 1
 LONGEST_SOURCE = 500
 ON_INVALID = ("raise", "quarantine", "drop")
 LONG = ("symbol", *CANDLE_COLUMNS)
@@ -85,7 +84,7 @@ def claim_of(
     series: tuple[str, str] | None = None,
 ) -> Claim:
     """Return what is said of the data of a write; an end of `covers` that is None is open."""
-    where = source_name(source)
+    where = _source_name(source)
     if covers is None:
         if absent is not None:
             raise InvalidInputError(
@@ -104,7 +103,7 @@ def claim_of(
     return Claim(where, (start, end), absent or "unknown", series)
 
 
-def source_name(source: str | None) -> str:
+def _source_name(source: str | None) -> str:
     """Return where data is from; the empty text for None."""
     if source is None:
         return ""

@@ -28,7 +28,7 @@ from typing import Any
 import polars as pl
 
 from mdstore.errors import InvalidInputError
-from mdstore.timeframe import DAY, EPOCH_YEAR, MONTHS, Timeframe
+from mdstore.timeframe import DAY, EARLIEST, EPOCH_YEAR, LATEST, MONTHS, Timeframe
 
 __all__ = ["ALWAYS", "Grid", "calendar_of", "check_calendar"]
 
@@ -37,8 +37,6 @@ ALWAYS_NAMES = frozenset({ALWAYS, "always_open", "crypto"})
 # What a calendar without bounds is asked for. The holidays are worked out at once for all years, so that two
 # centuries take no longer than two years do: New York 0.15 s, Seoul 0.8 s.
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2099, 12, 31)
-# The years 1000 to 9000, to which every range is cut: no candle lies outside.
-EARLIEST, LATEST = -30_610_224_000_000, 221_845_392_000_000
 # A calendar is 1.2 MB, its runs with one timeframe up to as much.
 CALENDARS, RUNS = 16, 32
 # How the package's warnings are silenced is known to the whole process: one thread at a time.

@@ -12,11 +12,9 @@ from mdstore.candles.reader import Request
 from mdstore.candles.repository import CandleRepository
 from mdstore.resample import reach, resample
 from mdstore.schema import CANDLE_COLUMNS
-from mdstore.timeframe import Timeframe
+from mdstore.timeframe import FOREVER, Timeframe
 
 __all__ = ["derived"]
-
-FOREVER = 2**63 - 1
 
 
 def derived(

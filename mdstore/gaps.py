@@ -19,25 +19,19 @@ from mdstore.candles.holes import Held
 from mdstore.candles.reader import Request
 from mdstore.candles.repository import CandleRepository
 from mdstore.errors import NoSuchSeriesError
-from mdstore.timeframe import Timeframe
+from mdstore.timeframe import EARLIEST, FOREVER, LATEST, Timeframe
 
 __all__ = ["coverage", "gaps", "missing"]
 
-FOREVER = 2**63 - 1
-# The years 1000 to 9000: no candle lies outside, and calendars begin to overflow there.
-EARLIEST, LATEST = -30_610_224_000_000, 221_845_392_000_000
 TIME = pl.Datetime("ms", "UTC")
 HOLE = {
     "start": pl.Int64, "end": pl.Int64, "bars": pl.Int64,
     "reason": pl.String, "source": pl.String, "asked": pl.Int64,
 }  # fmt: skip
 SAID = {
-    "start": pl.Int64,
-    "said_until": pl.Int64,
-    "reason": pl.String,
-    "source": pl.String,
-    "asked": pl.Int64,
-}
+    "start": pl.Int64, "said_until": pl.Int64,
+    "reason": pl.String, "source": pl.String, "asked": pl.Int64,
+}  # fmt: skip
 UNKNOWN = (
     pl.lit("unknown").alias("reason"), pl.lit(None, pl.String).alias("source"),
     pl.lit(None, pl.Int64).alias("asked"),

@@ -16,11 +16,10 @@ from mdstore.errors import InvalidInputError
 from mdstore.fill import Fill, check_fill, filled, filled_long
 from mdstore.resample import bar_starts
 from mdstore.schema import CANDLE_COLUMNS
-from mdstore.timeframe import DAY, Timeframe
+from mdstore.timeframe import DAY, FOREVER, Timeframe
 
 __all__ = ["gridded"]
 
-FOREVER = 2**63 - 1
 MOST_BARS = 200_000_000
 """Bars to a symbol: 10 GB of them; more is a mistake in the range."""
 

@@ -14,10 +14,10 @@ from mdstore.candles.answer import Answer
 from mdstore.candles.columns import Panel
 from mdstore.candles.packs import PackLostError
 from mdstore.errors import StoreFileError
+from mdstore.timeframe import FOREVER
 
 __all__ = ["lazy_frame"]
 
-FOREVER = 2**63 - 1
 # Given to Polars at a time: its threads share the pieces.
 ROWS = 500_000
 FLIPPED = {"Lt": "Gt", "LtEq": "GtEq", "Gt": "Lt", "GtEq": "LtEq", "Eq": "Eq"}

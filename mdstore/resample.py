@@ -20,14 +20,11 @@ import polars as pl
 
 from mdstore.errors import InvalidInputError, TimeframeError
 from mdstore.schema import VALUES
-from mdstore.timeframe import DAY, SECOND, Timeframe
+from mdstore.timeframe import DAY, EARLIEST, LATEST, SECOND, Timeframe
 
 __all__ = ["bar_starts", "reach", "resample", "symbol_ends"]
 
-UNBOUNDED = 2**63 - 1
 FAR = 2**62  # a time beyond all others, with room for an offset
-# The years 1000 to 9000: no candle lies outside, and calendars begin to overflow there.
-EARLIEST, LATEST = -30_610_224_000_000, 221_845_392_000_000
 # Rows to a query, or a whole symbol. 10M rows of 200 symbols take 45 ms in queries of one symbol, 65 in
 # queries of three, which must first put chunks together, and 80 in one. Of shorter symbols, one query each
 # would cost more in planning than in work: 505 symbols of 1,260 rows take 12 ms in thirteen queries.

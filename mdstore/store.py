@@ -254,7 +254,8 @@ class MarketDataStore(Continuity):
 
         As `write`, with a `symbol` and a `timeframe` column in `data`, in whatever order of rows; with
         `timeframe=` all rows are of that one. Tuples are `(symbol, timeframe, timestamp, open, ...)`, or
-        `(symbol, timestamp, open, ...)` with `timeframe=`. `covers` is of each series that has a row.
+        `(symbol, timestamp, open, ...)` with `timeframe=`. `covers` is of each series that has a row,
+        stored or refused.
         """
         claim = claim_of(source, covers, absent)
         if timeframe is None:
@@ -299,7 +300,7 @@ class MarketDataStore(Continuity):
         `fill` makes the grid regular: bars that are not stored are added as `"flat"` ones at the last close,
         without volume, or as `"null"`, with a column `filled` at the end; bars of closed sessions are not
         (see `set_calendar`). It reaches from `start` to `end`, or from the first to the last bar. They are
-        never stored.
+        never stored. The price that is carried into the range is a read of its own.
 
         `as_of` gives the candles as they were known at that time: without what came later, and what closed
         bars were before they changed. A bar that was forming then is absent, once it has changed.

@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import apsw
 
+from mdstore.timeframe import FOREVER
+
 __all__ = [
     "FOREVER",
     "Cell",
@@ -30,7 +32,6 @@ __all__ = [
     "touch",
 ]
 
-FOREVER = 2**63 - 1
 T = TypeVar("T")
 
 COLUMNS = 'symbol, timeframe, start, "end", pack, batch, "offset", rows, digests, used'

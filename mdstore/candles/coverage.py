@@ -13,7 +13,6 @@ from typing import Literal, get_args
 
 import apsw
 
-from mdstore.candles.cells import FOREVER
 from mdstore.timeframe import DAY
 
 __all__ = [
@@ -56,6 +55,7 @@ ORDER BY start
 """  # noqa: S608 - of constants
 INSERT = f"INSERT INTO coverage (timeframe, symbol, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 DELETE = "DELETE FROM coverage WHERE timeframe = ? AND symbol = ? AND start = ?"
+OF_SERIES = f"SELECT {COLUMNS} FROM coverage WHERE symbol = ? AND timeframe = ? ORDER BY start"  # noqa: S608
 OF_TIMEFRAME = f"SELECT symbol, {COLUMNS} FROM coverage WHERE timeframe = ? ORDER BY symbol, start"  # noqa: S608
 
 
@@ -75,10 +75,9 @@ class Interval:
         return RANKS.get(self.reason, MOST) > RANKS["fetch_failed"]
 
 
-def known(con: apsw.Connection, key: Key, start: int = -FOREVER, end: int = FOREVER) -> list[Interval]:
-    """Return the intervals of a series that reach into `[start, end)`, ascending."""
-    rows = con.execute(TOUCHING, (key[1], key[0], start, end))
-    return [one for row in rows if (one := Interval(*row)).start < end and one.end > start]
+def known(con: apsw.Connection, key: Key) -> list[Interval]:
+    """Return the intervals of a series, ascending."""
+    return [Interval(*row) for row in con.execute(OF_SERIES, key)]
 
 
 def of_timeframe(con: apsw.Connection, timeframe: str) -> dict[str, list[Interval]]:

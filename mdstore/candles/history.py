@@ -211,8 +211,8 @@ def older_values(con: apsw.Connection, key: tuple[str, str], at: int, start: int
     return [row[:6] for row in con.execute(OLDER, (timeframe, symbol, at, start, end))]
 
 
-def _cut(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> bool:
-    """Take the bars that start in a range out of the arrivals, and tell whether there were any."""
+def _cut(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> None:
+    """Take the bars that start in a range out of the arrivals."""
     name = str(bar)
     olds = [Arrival(*row) for row in con.execute(OVERLAPPING, (name, symbol, start, end))]
     for old in olds:
@@ -222,7 +222,6 @@ def _cut(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int
         after = old.end if old.end <= end else bar.next(end - 1)
         if after < old.end:
             _insert(con, symbol, name, old.within(bar, after, old.end))
-    return bool(olds)
 
 
 def _insert(con: apsw.Connection, symbol: str, timeframe: str, new: Arrival) -> None:

@@ -23,10 +23,10 @@ NONE = pl.Series([], dtype=pl.Int64)
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The bars of one series in a range: how many, the first and last start (ms), and the holes between.
+    """The bars of one series in a range: how many, from the first to `end` (ms), and the holes between.
 
-    Without a bar in the range, first is None, and so is `end`, the start of the bar after the last. The holes
-    are `[starts, ends)`, starts of bars, ascending.
+    `end` is the start of the bar after the last; both are None without a bar in the range. The holes are
+    `[starts, ends)`, starts of bars, ascending.
     """
 
     symbol: str

@@ -21,7 +21,7 @@ from mdstore.candles.reader import Request
 from mdstore.candles.writer import Claim
 from mdstore.long import Long
 from mdstore.schema import CANDLE, CANDLE_COLUMNS, VALUES
-from mdstore.timeframe import Timeframe
+from mdstore.timeframe import FOREVER, Timeframe
 
 __all__ = ["Known", "Ledger", "Origin"]
 
@@ -40,7 +40,6 @@ ORDER BY symbol, timeframe, start
 TIME = pl.Datetime("ms", "UTC")
 FEW = 16
 OLD = dict.fromkeys(CANDLE_COLUMNS, pl.Float64) | {"timestamp": pl.Int64}
-NEVER = -(2**63 - 1)
 WHY = "as it was then: what came or changed later is undone"
 ArrivalRow = tuple[str, str, int, int, str, int, int, bytes | None]
 Row = tuple[object, ...]
@@ -156,7 +155,7 @@ class Ledger:
         made = pl.concat(parts, rechunk=True)
         table = pa.Table.from_arrays([made[name].to_arrow() for name in CANDLE_COLUMNS], schema=CANDLE)
         rows = Long(table, answer.symbols, list(accumulate(map(len, parts))))
-        lasts = [part["timestamp"].to_physical()[-1] if len(part) else NEVER for part in parts]
+        lasts = [part["timestamp"].to_physical()[-1] if len(part) else -FOREVER for part in parts]
         return Answer(rows, 0, len(made), request.columns, ("sqlite",), (), WHY, "", lasts)
 
 

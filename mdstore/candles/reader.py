@@ -19,11 +19,10 @@ import pyarrow as pa
 from mdstore.candles.catalogue import Series
 from mdstore.long import Long
 from mdstore.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
-from mdstore.timeframe import Timeframe
+from mdstore.timeframe import FOREVER, Timeframe
 
 __all__ = ["Request", "read_range", "read_rows", "row_bound", "rows_sql", "stretches_view"]
 
-FOREVER = 2**63 - 1
 # Rows fetched at a time: fewer than 700 new tuples never wake the garbage collector, which otherwise walks
 # all that are alive again and again (50,000 rows at once: 1.7 us a row; 500 at a time: 0.6).
 PIECE = 500

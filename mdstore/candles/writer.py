@@ -93,12 +93,12 @@ class Claim:
 
 # From so many new rows on, a write puts them into a pack as well; fewer wait in the table for a read.
 SEAL_ROWS = 2_000
-WATCH_ROWS = 4  # so few are watched, which costs less than to ask where their series ends
-LATEST_MS = 9_000_000_000_000  # the year 2255: no bar that is stored starts later
-WATCH_MORE = 64
-NOTHING = Checked([], NO_BAD, 0, 0)
 SEAL_LEAST = 32  # of one series in one chunk; a bar or two of many series are a feed, which is left to reads
 SEAL_BATCH = 262_144  # rows held for it at a time
+WATCH_ROWS = 4  # so few are watched, which costs less than to ask where their series ends
+WATCH_MORE = 64  # so many new ones behind known ones are, which costs less than statements of their own
+LATEST_MS = 9_000_000_000_000  # the year 2255: no bar that is stored starts later
+NOTHING = Checked([], NO_BAD, 0, 0)
 
 
 def write(

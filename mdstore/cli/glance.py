@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
-from mdstore.calendars import EARLIEST, LATEST, Grid
+from mdstore.calendars import Grid
 from mdstore.candles.coverage import REASONS
 from mdstore.cli.grid import Column, print_grid, room_beside
 from mdstore.cli.queries import refuse_unknown
 from mdstore.cli.strips import Axis, legend, paint, strips
 from mdstore.cli.tables import count, is_intraday, json_text, moment, records, room
 from mdstore.cli.weekends import weekend_hint
-from mdstore.timeframe import Timeframe
+from mdstore.timeframe import EARLIEST, LATEST, Timeframe
 from mdstore.timestamps import to_ms
 
 if TYPE_CHECKING:
