@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import mdstore.resample
 from mdstore import InvalidInputError, TimeframeError
 from mdstore.files import read
-from mdstore.resample import UNBOUNDED, reach, resample
+from mdstore.resample import reach, resample
 from mdstore.schema import VALUES
 from mdstore.timeframe import DAY, HOUR, MINUTE, Timeframe
 from mdstore.timestamps import column_to_ms
@@ -31,7 +31,7 @@ TURNS = (
 )  # fmt: skip
 
 
-BOUNDS = (-UNBOUNDED, UNBOUNDED)
+BOUNDS = (-FOREVER, FOREVER)
 
 
 def utc(text):
@@ -493,8 +493,8 @@ def test_hours_in_a_zone_of_whole_hours_come_back_as_they_are():
 
 
 def test_no_bound_stays_no_bound():
-    assert reach(tf("1h"), -UNBOUNDED, UNBOUNDED) == (-UNBOUNDED, UNBOUNDED)
-    assert reach(tf("1M"), -UNBOUNDED, utc("2025-09-02"), SEOUL) == (-UNBOUNDED, utc("2025-09-30T15:00"))
+    assert reach(tf("1h"), -FOREVER, FOREVER) == (-FOREVER, FOREVER)
+    assert reach(tf("1M"), -FOREVER, utc("2025-09-02"), SEOUL) == (-FOREVER, utc("2025-09-30T15:00"))
 
 
 @pytest.mark.parametrize("tz", [None, NEW_YORK])
