@@ -16,7 +16,7 @@ from mdstore import InvalidInputError, TimeframeError
 from mdstore.files import read
 from mdstore.resample import reach, resample
 from mdstore.schema import VALUES
-from mdstore.timeframe import DAY, HOUR, MINUTE, Timeframe
+from mdstore.timeframe import DAY, FOREVER, HOUR, MINUTE, Timeframe
 from mdstore.timestamps import column_to_ms
 from tests.candles import START, bits, moments, walk
 from tests.real import real
