@@ -114,8 +114,9 @@ def test_a_wrong_query_says_why_and_the_next_is_answered(full, query, message):
 def test_an_error_in_the_middle_of_an_answer_is_an_error(full):
     # The first rows are sent before the bad one is met; they must not pass for the whole answer.
     query = "SELECT CASE WHEN i < 900000 THEN i ELSE CAST('x' || i AS BIGINT) END FROM range(1000000) t(i)"
-    with pytest.raises(QueryError, match="Could not convert"):
-        full.sql(query)
+    for _ in range(40):  # DuckDB hides the error behind an interruption in some of these
+        with pytest.raises(QueryError, match="Could not convert"):
+            full.sql(query)
     assert full.sql("SELECT 1 AS one")["one"].to_list() == [1]
 
 
