@@ -265,7 +265,9 @@ def test_what_is_no_query_is_refused(full, query):
 
 
 def test_a_deep_query_is_answered_unbounded(full):
-    assert full.sql("SELECT " + "+".join(["1"] * 900) + " AS x")["x"].to_list() == [900]
+    # Too deep for Python's parser of JSON; 900 sums would take DuckDB 12 s.
+    query = "SELECT count(*) AS x FROM " + "(FROM " * 400 + "candles" + ")" * 400
+    assert full.sql(query)["x"].to_list() == full.sql("SELECT count(*) AS x FROM candles")["x"].to_list()
 
 
 def test_names_are_made_until_they_are_free(full):
