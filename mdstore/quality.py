@@ -3,9 +3,6 @@
 Nothing is altered. `findings` judges one series, `disagreements` compares bars with those made of shorter
 ones; both return a frame of the columns `FINDING`, one row a finding. An error contradicts what a candle is,
 a warning is for a person to look at, an info is often how the market was.
-
-Scores are robust: a size over 1.4826 times a median, which for normal values is their standard deviation
-(P. J. Rousseeuw, C. Croux, Alternatives to the Median Absolute Deviation, JASA 88, 1993, section 1).
 """
 
 from __future__ import annotations
@@ -20,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from mdstore.outliers import NEIGHBOURS, SPIKE_SCORE, VOLUME_SCORE, spikes, volumes
 from mdstore.schema import PRICES, VALUES
 from mdstore.timeframe import DAY, HOUR, Timeframe
 
@@ -39,24 +37,6 @@ FINDING = pl.Schema(
 LONG_RUN = 30
 """Bars from which a run without volume, or at one price, is a finding."""
 
-# Spikes from 10: of 47,598 recorded minutes of Upbit's BTC 4 score more, of 32,780 hours 5, of 13,681 minutes
-# of another exchange's BTC none, of 72,870 days of 59 S&P stocks 3, one most likely a wrong tick (AME,
-# 2013-10-29). A close 30 % off for a bar scores 39 and more in minutes; in daily stocks it mostly scores 20,
-# and 20 of 753 are missed, in the wildest stocks; of those twice or ten times the price none.
-SPIKE_SCORE = 10.0
-# Volumes from 7, either way: none of the Upbit minutes, 11 of the hours (mostly cut short by maintenance), 7
-# of the other minutes (dust), 14 of the stocks' days.
-VOLUME_SCORE = 7.0
-NORMAL = 1.4826
-# Moves, or volumes, to a median. A rolling median of 1.5M bars takes 430 ms, those of blocks 35.
-BLOCK = 256
-FEWEST = 20
-# A scale is not under a third of the series' own: a quiet night makes no spikes of the first trades after it.
-CALM = 1 / 3
-# Of a price in doubles; what is adjusted for splits wavers so from bar to bar.
-NOISE = 1e-12
-# The least spread of the logarithm of volumes, about 10 %; else any change of a constant volume is extreme.
-LEAST_SPREAD = 0.1
 VOLUME_TOLERANCE = 1e-9
 
 CHECKS: Mapping[str, str] = MappingProxyType({
@@ -69,26 +49,22 @@ CHECKS: Mapping[str, str] = MappingProxyType({
     "price": "A price that is zero or negative.",
     "zero_volume": f"A run of {LONG_RUN} bars or more without volume.",
     "stuck": f"A run of {LONG_RUN} bars or more at one price, with volume: a feed that repeats itself.",
+    "repeated": "Two bars or more that are the same in all, with volume and a range: a row that was copied.",
     "spike": f"A price that leaves its neighbours by {SPIKE_SCORE:g} times the usual move and comes back.",
     "volume_outlier": f"A volume further than {VOLUME_SCORE:g} times the usual spread from those around it.",
     "derived": "A bar that differs from the one which bars of a shorter timeframe make.",
     "derived_missing": "A bar that bars of a shorter timeframe make, but which is not stored.",
     "gap": "Bars that are not stored, and no reason for it is known (info where the source was asked).",
+    "session": "Bars on which the market was closed, by the calendar of their symbol.",
     "timeframe": "A series of a timeframe that has no name here: written by another program.",
 })  # fmt: skip
 """The name of every check, and what it finds."""
 
 SEVERITY = {
     **dict.fromkeys(("duplicate", "order", "grid", "future", "ohlc", "number", "derived"), "error"),
-    **dict.fromkeys(("price", "stuck", "spike", "derived_missing"), "warning"),
+    **dict.fromkeys(("price", "stuck", "repeated", "spike", "derived_missing"), "warning"),
     **dict.fromkeys(("zero_volume", "volume_outlier"), "info"),
 }
-
-# A price and the two that it should lie at, or between.
-NEIGHBOURS = (
-    ("close", "before", "after"), ("open", "before", "close"), ("high", "open", "close"),
-    ("low", "open", "close"),
-)  # fmt: skip
 
 ENDS = ("open", "close")
 
@@ -340,6 +316,24 @@ def _stuck(bars: Bars) -> pl.DataFrame:
     return runs.with_columns(rows["close"].gather(runs["row"]), count.alias("traded")).filter(count > 0)
 
 
+def _repeated(bars: Bars) -> pl.DataFrame:
+    rows = bars.ordered
+    same = (rows["high"] != rows["low"]) & (rows["volume"] > 0)
+    for name in VALUES:
+        same &= rows[name] == rows[name].shift(1)
+    runs = _runs(rows, same.fill_null(value=False), 1, before=1)
+    return runs.with_columns(rows[name].gather(runs["row"]) for name in VALUES) if len(runs) else runs
+
+
+def _spikes(bars: Bars) -> pl.DataFrame:
+    return _each(spikes(bars.ordered.filter(~_unpriced())), pl.col("score"))
+
+
+def _volume_outliers(bars: Bars) -> pl.DataFrame:
+    found = volumes(bars.ordered.select("start", "volume"))
+    return _each(found, pl.col("score"), pl.col("score").abs())
+
+
 def _runs(rows: pl.DataFrame, mask: pl.Series, shortest: int, before: int = 0) -> pl.DataFrame:
     """Return the runs of `shortest` rows or more in which the mask holds, and `before` rows before each."""
     if mask.sum() < shortest:
@@ -352,75 +346,6 @@ def _runs(rows: pl.DataFrame, mask: pl.Series, shortest: int, before: int = 0) -
     starts = rows["start"]
     last = starts.gather(runs["row"] + runs["bars"] - 1).alias("last")
     return runs.with_columns(starts.gather(runs["row"]), last)
-
-
-# ---- what sticks out
-
-
-def _spikes(bars: Bars) -> pl.DataFrame:
-    rows = bars.ordered.filter(~_unpriced())
-    move = rows["close"].log().diff().abs()
-    moved = (move > NOISE).fill_null(value=False)
-    if moved.sum() < FEWEST:
-        return NONE
-    scales = _scales(move.filter(moved))
-    # Moves are counted, not bars, so that a market which seldom moves has a scale of its moves, too.
-    place = (moved.cum_sum().cast(pl.Int64) - 1).clip(0) // BLOCK
-    near = pl.col("close").shift(1).alias("before"), pl.col("close").shift(-1).alias("after")
-    rows = rows.with_columns(*near, place.alias("place"))
-    # Products find the few that may be spikes; only these need logarithms, which take 6 ms of a column.
-    factor = (SPIKE_SCORE * pl.lit(scales).min()).exp()
-    rows = rows.filter(pl.any_horizontal(_beyond(*names, factor) for names in NEIGHBOURS))
-    scores = [_distance(*names) / pl.lit(scales).gather(pl.col("place")) for names in NEIGHBOURS]
-    rows = rows.with_columns(pl.max_horizontal(scores).alias("score")).filter(pl.col("score") > SPIKE_SCORE)
-    return _each(rows.with_columns(pl.concat_list(scores).alias("scores")), pl.col("score"))
-
-
-def _scales(moves: pl.Series) -> pl.Series:
-    """Return the usual move around each block of moves: the largest median of it and the blocks beside it."""
-    medians = _medians(moves)
-    least = pl.lit(medians.median()) * CALM
-    beside = pl.max_horizontal(medians, medians.shift(1), medians.shift(-1), least)
-    return pl.select(NORMAL * beside).to_series()
-
-
-def _medians(values: pl.Series) -> pl.Series:
-    """Return the median of each `BLOCK` values; of the last `BLOCK` where a shorter block is left over."""
-    blocks, left = divmod(len(values), BLOCK)
-    whole = values.head(blocks * BLOCK).reshape((blocks, BLOCK)).arr.median()
-    return whole.append(pl.Series([values.tail(BLOCK).median()], dtype=pl.Float64)) if left else whole
-
-
-def _beyond(name: str, one: str, other: str, factor: pl.Expr) -> pl.Expr:
-    price, one_, other_ = pl.col(name), pl.col(one), pl.col(other)
-    above = (price > one_ * factor) & (price > other_ * factor)
-    return above | ((price * factor < one_) & (price * factor < other_))
-
-
-def _distance(name: str, one: str, other: str) -> pl.Expr:
-    """Return how far a price lies outside of two others, as a difference of logarithms; negative inside."""
-    one_, other_ = pl.col(name).log() - pl.col(one).log(), pl.col(name).log() - pl.col(other).log()
-    nearest = pl.min_horizontal(one_.abs(), other_.abs())
-    return pl.when(one_ * other_ > 0).then(nearest).otherwise(-nearest)
-
-
-def _volume_outliers(bars: Bars) -> pl.DataFrame:
-    rows = bars.ordered.select("start", "volume").filter(pl.col("volume") > 0)
-    if len(rows) < FEWEST:
-        return NONE
-    logs = rows["volume"].log()
-    place = pl.int_range(len(rows), eager=True) // BLOCK
-    usual = _medians(logs)
-    above = logs - usual.gather(place)
-    spreads = _medians(above.abs())
-    least = pl.lit(spreads.median()).clip(LEAST_SPREAD)
-    scales = pl.select(NORMAL * pl.max_horizontal(spreads, least)).to_series()
-    rows = rows.with_columns(above.alias("above"), (above / scales.gather(place)).alias("score"))
-    rows = rows.with_columns(place.alias("place")).filter(pl.col("score").abs() > VOLUME_SCORE)
-    rows = rows.with_columns(
-        pl.col("above").exp().alias("times"), usual.gather(rows["place"]).exp().alias("usual")
-    )
-    return _each(rows, pl.col("score"), pl.col("score").abs())
 
 
 # ---- bars made of others
@@ -509,6 +434,10 @@ def _tell_missing(row: Row) -> str:
     return f"not stored; {row['parts']:,} {row['source']} bars make it: close {close}, volume {volume}"
 
 
+def _all_of(row: Row) -> str:
+    return ", ".join(_named(row, name) for name in VALUES)
+
+
 def _named(row: Row, name: str) -> str:
     return f"{name} {_number(row[name])}"
 
@@ -527,6 +456,7 @@ JUDGES: tuple[Check, ...] = (
     ("price", _not_positive, _tell_price),
     ("zero_volume", _without_volume, lambda row: f"{row['bars']:,} bars without volume"),
     ("stuck", _stuck, _tell_stuck),
+    ("repeated", _repeated, lambda row: f"{row['bars']:,} bars in a row are the same: {_all_of(row)}"),
     ("spike", _spikes, _tell_spike),
     ("volume_outlier", _volume_outliers, _tell_volume),
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import polars as pl
 
-from mdstore.calendars import Grid
+from mdstore.calendars import ALWAYS, Grid, calendar_of
 from mdstore.candles.reader import Request
 from mdstore.candles.repository import CandleRepository
 from mdstore.gaps import gaps
@@ -14,6 +14,7 @@ from mdstore.quality import FINDING, disagreements, findings
 from mdstore.resample import resample
 from mdstore.schema import CANDLE_COLUMNS
 from mdstore.timeframe import Timeframe
+from mdstore.timestamps import ms_to_datetime
 
 __all__ = ["REPORT", "verify"]
 
@@ -65,6 +66,7 @@ def _of_series(
     stored = candles.read(Request((symbol,), bar, CANDLE_COLUMNS)).frame()
     yield findings(stored, bar, now=now, most=MOST)
     yield _unexplained(candles, symbol, bar, now)
+    yield _out_of_session(stored, bar, calendar_of(symbol, candles.ledger.calendars()))
     parts = [part for part in map(Timeframe.parse, filter(Timeframe.is_name, others)) if part != bar]
     parts = [part for part in parts if bar.holds(part)]
     if parts:
@@ -94,6 +96,22 @@ def _unexplained(candles: CandleRepository, symbol: str, bar: Timeframe, now: in
         float(bars),
         detail,
     )
+    return pl.DataFrame([row], FINDING, orient="row")
+
+
+def _out_of_session(stored: pl.DataFrame, bar: Timeframe, calendar: str) -> pl.DataFrame:
+    """Return the bars on which the market was closed: one finding for all of a series."""
+    if calendar == ALWAYS or stored.is_empty():
+        return pl.DataFrame(schema=FINDING)
+    times = stored.select(bar.floor_expr(pl.col("timestamp").to_physical()))["timestamp"]
+    open_ = Grid(bar, calendar).starts(times[0], bar.next(times[-1]))
+    closed = times.filter(~times.is_in(open_.implode()))
+    if closed.is_empty():
+        return pl.DataFrame(schema=FINDING)
+    start, end = ms_to_datetime(closed[0]), ms_to_datetime(bar.next(closed[-1]))
+    bars, place = len(closed), f"{start:%Y-%m-%d %H:%M}"
+    detail = f"{_count(bars, 'bar')} while {calendar} is closed, the first from {place}"
+    row = ("session", "warning", start, end, bars, float(bars), detail)
     return pl.DataFrame([row], FINDING, orient="row")
 
 

@@ -772,4 +772,13 @@ def test_stocks_have_no_holes_on_holidays(store):
     assert weekend.select("bars", "reason").rows() == [(3, "session_closed")]  # and Washington's birthday
     report = store.verify()
     assert "error" not in report["severity"]
+    assert "session" not in report["check"]  # no bar on a day without one, in 10,000
+    closed = [(f"2018-02-{day}", 50, 51, 49, 50, 1) for day in ("03", "04", "19")]  # a weekend, a holiday
+    store.write("AAL", "1d", [*closed, ("2018-02-20", 50, 51, 49, 50, 2)])
+    found = store.verify("AAL").filter(check="session")
+    assert found.select("severity", "bars", "detail").rows() == [
+        ("warning", 3, "3 bars while XNYS is closed, the first from 2018-02-03 00:00")
+    ]
+    assert found["start"].dt.strftime("%F").to_list() == ["2018-02-03"]
+    assert found["end"].dt.strftime("%F").to_list() == ["2018-02-20"]
     assert store.quarantine()["symbol"].to_list() == ["AOS"]

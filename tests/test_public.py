@@ -12,7 +12,7 @@ PACKAGE = Path(mdstore.__file__).parent
 # Data flows down one road: a module imports only what stands on a lower line.
 LAYERS = (
     ("errors", "cache"),
-    ("timeframe", "schema", "forks", "indicators"),
+    ("timeframe", "schema", "forks", "indicators", "outliers"),
     ("timestamps", "expressions", "long"),
     ("calendars", "fill", "fingerprints", "frames", "validation", "plot", "quality", "resample", "screen"),
     ("candles",),

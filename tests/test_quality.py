@@ -107,7 +107,7 @@ def test_a_finding_says_what_where_and_how_bad():
 
 
 def test_every_check_is_described_in_a_sentence_and_has_a_severity():
-    assert len(CHECKS) == 15
+    assert len(CHECKS) == 17
     for text in CHECKS.values():
         assert text[0].isupper()
         assert text.endswith(".")
@@ -295,6 +295,27 @@ def test_a_feed_that_repeats_itself_is_stuck():
     assert (stuck["severity"], stuck["detail"]) == ("warning", "40 bars at 50,000, 2 of them with volume")
 
 
+def copy_rows(frame, row, bars):
+    """Return the frame with `bars` times the values of a row, from that on."""
+    again = frame[[row] * bars].with_columns(frame["timestamp"][row : row + bars])
+    return pl.concat([frame.head(row), again, frame.slice(row + bars)])
+
+
+def test_a_row_that_was_copied_is_repeated():
+    frame = calm()
+    copied = copy_rows(frame, 200, 3)
+    finding = found(copied).filter(check="repeated").row(0, named=True)
+    assert (finding["start"], finding["end"], finding["bars"]) == (*times_of(frame, 200, 203), 3)
+    assert finding["severity"] == "warning"
+    assert finding["detail"].startswith("3 bars in a row are the same: open 4")
+
+
+@pytest.mark.parametrize("change", [{"volume": 0.0}, {"open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0}])
+def test_bars_without_volume_or_range_are_not_repeated(change):
+    frame = calm(60).with_columns(pl.lit(value).alias(name) for name, value in change.items())
+    assert "repeated" not in found(copy_rows(frame, 29, 2))["check"]
+
+
 def test_flat_filling_without_volume_is_not_stuck():
     frame = flat(calm(), 100, 140, 50_000.0, i99=9.0, i140=9.0)
     assert found(frame)["check"].to_list() == ["zero_volume"]
@@ -307,7 +328,7 @@ def test_flat_bars_at_changing_prices_are_not_stuck():
 
 
 def test_bars_that_end_where_they_began_are_not_stuck():
-    frame = flat(calm(), 100, 140, 50_000.0, **{f"i{row}": 2.0 for row in range(100, 140)})
+    frame = flat(calm(), 100, 140, 50_000.0, **{f"i{row}": 2.0 + row / 100 for row in range(100, 140)})
     assert found(put(frame, "high", **{f"i{row}": 50_000.5 for row in range(100, 140)})).is_empty()
 
 
@@ -647,7 +668,8 @@ def test_recorded_markets_have_few_findings(parts, timeframe, spikes, volumes):
 def test_recorded_stocks_have_few_findings():
     results = pl.concat(found(stock(path), "1d").with_columns(name=pl.lit(path.stem)) for path in stocks())
     counts = dict(results.group_by("check").len().rows())
-    assert counts == {"spike": 3, "volume_outlier": 14, "ohlc": 1}
+    # The days 2014-07-17 and 2014-08-01 stand twice in half of the files, with all their values.
+    assert counts == {"spike": 3, "volume_outlier": 14, "ohlc": 1, "repeated": 31}
     worst = results.filter(check="spike").sort("value").row(-1, named=True)  # a wrong tick, never traded
     assert (worst["name"], f"{worst['start']:%Y-%m-%d}") == ("AME_data", "2013-10-29")
 

@@ -1,0 +1,110 @@
+"""Prices and volumes that stick out of those around them.
+
+Scores are robust: a size over 1.4826 times a median, which for normal values is their standard deviation
+(P. J. Rousseeuw, C. Croux, Alternatives to the Median Absolute Deviation, JASA 88, 1993, section 1).
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+__all__ = ["NEIGHBOURS", "SPIKE_SCORE", "VOLUME_SCORE", "spikes", "volumes"]
+
+# Spikes from 10: of 47,598 recorded minutes of Upbit's BTC 4 score more, of 32,780 hours 5, of 13,681 minutes
+# of another exchange's BTC none, of 72,870 days of 59 S&P stocks 3, one most likely a wrong tick (AME,
+# 2013-10-29). A close 30 % off for a bar scores 39 and more in minutes; in daily stocks it mostly scores 20,
+# and 20 of 753 are missed, in the wildest stocks; of those twice or ten times the price none.
+SPIKE_SCORE = 10.0
+# Volumes from 7, either way: none of the Upbit minutes, 11 of the hours (mostly cut short by maintenance), 7
+# of the other minutes (dust), 14 of the stocks' days.
+VOLUME_SCORE = 7.0
+NORMAL = 1.4826
+# Moves, or volumes, to a median. A rolling median of 1.5M bars takes 430 ms, those of blocks 35.
+BLOCK = 256
+FEWEST = 20
+# A scale is not under a third of the series' own: a quiet night makes no spikes of the first trades after it.
+CALM = 1 / 3
+# Of a price in doubles; what is adjusted for splits wavers so from bar to bar.
+NOISE = 1e-12
+# The least spread of the logarithm of volumes, about 10 %; else any change of a constant volume is extreme.
+LEAST_SPREAD = 0.1
+NO_SCORE = pl.lit(0.0).alias("score")
+# A price and the two that it should lie at, or between.
+NEIGHBOURS = (
+    ("close", "before", "after"), ("open", "before", "close"), ("high", "open", "close"),
+    ("low", "open", "close"),
+)  # fmt: skip
+
+
+def spikes(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the bars with a price that leaves its neighbours and comes back.
+
+    `rows` are `start` and the values, ascending, their prices positive. Added are `before` and `after` (the
+    closes beside), `scores` (a list, one for each of `NEIGHBOURS`) and `score`, the greatest.
+    """
+    move = rows["close"].log().diff().abs()
+    moved = (move > NOISE).fill_null(value=False)
+    if moved.sum() < FEWEST:
+        return rows.clear().with_columns(NO_SCORE)
+    scales = _scales(move.filter(moved))
+    # Moves are counted, not bars, so that a market which seldom moves has a scale of its moves, too.
+    place = (moved.cum_sum().cast(pl.Int64) - 1).clip(0) // BLOCK
+    near = pl.col("close").shift(1).alias("before"), pl.col("close").shift(-1).alias("after")
+    rows = rows.with_columns(*near, place.alias("place"))
+    # Products find the few that may be spikes; only these need logarithms, which take 6 ms of a column.
+    factor = (SPIKE_SCORE * pl.lit(scales).min()).exp()
+    rows = rows.filter(pl.any_horizontal(_beyond(*names, factor) for names in NEIGHBOURS))
+    scores = [_distance(*names) / pl.lit(scales).gather(pl.col("place")) for names in NEIGHBOURS]
+    rows = rows.with_columns(pl.max_horizontal(scores).alias("score")).filter(pl.col("score") > SPIKE_SCORE)
+    return rows.with_columns(pl.concat_list(scores).alias("scores"))
+
+
+def _scales(moves: pl.Series) -> pl.Series:
+    """Return the usual move around each block of moves: the largest median of it and the blocks beside it."""
+    medians = _medians(moves)
+    least = pl.lit(medians.median()) * CALM
+    beside = pl.max_horizontal(medians, medians.shift(1), medians.shift(-1), least)
+    return pl.select(NORMAL * beside).to_series()
+
+
+def _medians(values: pl.Series) -> pl.Series:
+    """Return the median of each `BLOCK` values; of the last `BLOCK` where a shorter block is left over."""
+    blocks, left = divmod(len(values), BLOCK)
+    whole = values.head(blocks * BLOCK).reshape((blocks, BLOCK)).arr.median()
+    return whole.append(pl.Series([values.tail(BLOCK).median()], dtype=pl.Float64)) if left else whole
+
+
+def _beyond(name: str, one: str, other: str, factor: pl.Expr) -> pl.Expr:
+    price, one_, other_ = pl.col(name), pl.col(one), pl.col(other)
+    above = (price > one_ * factor) & (price > other_ * factor)
+    return above | ((price * factor < one_) & (price * factor < other_))
+
+
+def _distance(name: str, one: str, other: str) -> pl.Expr:
+    """Return how far a price lies outside of two others, as a difference of logarithms; negative inside."""
+    one_, other_ = pl.col(name).log() - pl.col(one).log(), pl.col(name).log() - pl.col(other).log()
+    nearest = pl.min_horizontal(one_.abs(), other_.abs())
+    return pl.when(one_ * other_ > 0).then(nearest).otherwise(-nearest)
+
+
+def volumes(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the bars whose volume is far from those around them.
+
+    `rows` are `start` and `volume`, ascending. Added are `usual`, the median of the volumes around; `times`
+    which the volume is that; and `score`, negative where there is too little.
+    """
+    rows = rows.filter(pl.col("volume") > 0)
+    if len(rows) < FEWEST:
+        return rows.clear().with_columns(NO_SCORE)
+    logs = rows["volume"].log()
+    place = pl.int_range(len(rows), eager=True) // BLOCK
+    usual = _medians(logs)
+    above = logs - usual.gather(place)
+    spreads = _medians(above.abs())
+    least = pl.lit(spreads.median()).clip(LEAST_SPREAD)
+    scales = pl.select(NORMAL * pl.max_horizontal(spreads, least)).to_series()
+    rows = rows.with_columns(above.alias("above"), (above / scales.gather(place)).alias("score"))
+    rows = rows.with_columns(place.alias("place")).filter(pl.col("score").abs() > VOLUME_SCORE)
+    return rows.with_columns(
+        pl.col("above").exp().alias("times"), usual.gather(rows["place"]).exp().alias("usual")
+    )
