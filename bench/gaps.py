@@ -10,6 +10,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -140,13 +141,14 @@ def _writes(folder: Path, scale: Scale, report: Report) -> None:
     scale.say("writes")
     with mdstore.open(folder / "writes.sqlite3") as store:
         for what, make, rounds in (
-            ("one bar", _one(store), 200),
-            (f"one bar of each of {FEED} series", _feed(store), 40),
-            ("200 bars, 199 there", _tail(store), 100),
-            ("a page of 200 bars, covered", _page(store), 100),
-            ("100,000 bars", _bulk(store, scale.rows(100_000)), 15),
+            ("one bar", _one, 200),
+            (f"one bar of each of {FEED} series", _feed, 40),
+            ("200 bars, 199 there", _tail, 100),
+            ("a page of 200 bars, covered", _page, 200),
+            ("100,000 bars", partial(_bulk, rows=scale.rows(100_000)), 15),
         ):
-            turns = {"mdstore": _with(make), "without": _without(make)}
+            # Each goes on with series of its own: pages lie behind each other, as those of a fetch do.
+            turns = {"mdstore": _with(make(store, "WITH")), "without": _without(make(store, "WITHOUT"))}
             taken = interleave(turns, scale.rounds(rounds))
             report.lines.append(Line.of_times(f"write: {what}", taken, raw="without", most_ratio=1.1))
 
@@ -186,55 +188,55 @@ def _long_ago() -> int:
     return (int(time.time() * 1000) - 7 * 86_400_000) // MINUTE * MINUTE
 
 
-def _one(store: mdstore.MarketDataStore) -> Write:
+def _one(store: mdstore.MarketDataStore, name: str) -> Write:
     minutes = itertools.count(_long_ago(), MINUTE)
 
     def make() -> Callable[[], object]:
         row = (next(minutes), 1.5, 2.5, 0.5, 2.25, 3.125)
-        return lambda: store.write("ONE", "1m", [row])
+        return lambda: store.write(f"ONE-{name}", "1m", [row])
 
     return make
 
 
-def _feed(store: mdstore.MarketDataStore) -> Write:
+def _feed(store: mdstore.MarketDataStore, name: str) -> Write:
     minutes = itertools.count(_long_ago(), MINUTE)
-    names = [candles.symbol(number) for number in range(FEED)]
+    symbols = [f"{candles.symbol(number)}-{name}" for number in range(FEED)]
 
     def make() -> Callable[[], object]:
         row = {"timestamp": next(minutes), "open": 1.5, "high": 2.5, "low": 0.5, "close": 2.25, "volume": 3.0}
-        frame = pl.DataFrame([{"symbol": name, **row} for name in names])
+        frame = pl.DataFrame([{"symbol": symbol, **row} for symbol in symbols])
         return lambda: store.write_many(frame, timeframe="1m", source="feed")
 
     return make
 
 
-def _tail(store: mdstore.MarketDataStore) -> Write:
+def _tail(store: mdstore.MarketDataStore, name: str) -> Write:
     ends, every = itertools.count(200), candles.frame(2_000, seed=3)
 
     def make() -> Callable[[], object]:
         frame = every.slice(next(ends) - 200, 200)
-        return lambda: store.write("TAIL", "1m", frame, source="poll")
+        return lambda: store.write(f"TAIL-{name}", "1m", frame, source="poll")
 
     return make
 
 
-def _page(store: mdstore.MarketDataStore) -> Write:
+def _page(store: mdstore.MarketDataStore, name: str) -> Write:
     pages, every = itertools.count(), candles.frame(100_000, seed=4)
 
     def make() -> Callable[[], object]:
         at = next(pages) * 200
         frame, low = every.slice(at, 200), candles.START + at * MINUTE
         span = (low, low + 200 * MINUTE)
-        return lambda: store.write("PAGE", "1m", frame, source="fetch", covers=span)
+        return lambda: store.write(f"PAGE-{name}", "1m", frame, source="fetch", covers=span)
 
     return make
 
 
-def _bulk(store: mdstore.MarketDataStore, rows: int) -> Write:
+def _bulk(store: mdstore.MarketDataStore, name: str, *, rows: int) -> Write:
     numbers, frame = itertools.count(), candles.frame(rows, seed=5)
 
     def make() -> Callable[[], object]:
-        name = f"BULK{next(numbers)}"
-        return lambda: store.write(name, "1m", frame, source="bulk")
+        symbol = f"BULK-{name}-{next(numbers)}"
+        return lambda: store.write(symbol, "1m", frame, source="bulk")
 
     return make

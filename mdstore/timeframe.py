@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from mdstore.errors import TimeframeError
+from mdstore.errors import TimeframeError, TimestampError
 
 __all__ = ["EARLIEST", "FOREVER", "LATEST", "Timeframe"]
 
@@ -173,7 +173,12 @@ def _hint(text: str) -> str:
 
 def _month_number(timestamp: int) -> int:
     """Count months since January 1970; `timestamp` in milliseconds."""
-    date = datetime.fromtimestamp(timestamp // 1000, UTC)
+    try:
+        date = datetime.fromtimestamp(timestamp // 1000, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise TimestampError(
+            f"{timestamp} ms is in no year from 1 to 9999: if another program stored it, in which unit?"
+        ) from error
     return (date.year - EPOCH_YEAR) * MONTHS + date.month - 1
 
 

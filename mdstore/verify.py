@@ -13,7 +13,7 @@ from mdstore.gaps import gaps
 from mdstore.quality import FINDING, disagreements, findings
 from mdstore.resample import resample
 from mdstore.schema import CANDLE_COLUMNS
-from mdstore.timeframe import Timeframe
+from mdstore.timeframe import EARLIEST, LATEST, Timeframe
 from mdstore.timestamps import ms_to_datetime
 
 __all__ = ["REPORT", "verify"]
@@ -65,6 +65,9 @@ def _of_series(
     bar = Timeframe.parse(name)
     stored = candles.read(Request((symbol,), bar, CANDLE_COLUMNS)).frame()
     yield findings(stored, bar, now=now, most=MOST)
+    times = stored["timestamp"].to_physical()
+    if len(times) and not EARLIEST <= times[0] <= times[-1] <= LATEST:
+        return  # no years, as of other units: what is wrong with them is found, and no calendar has them
     yield _unexplained(candles, symbol, bar, now)
     yield _out_of_session(stored, bar, calendar_of(symbol, candles.ledger.calendars()))
     parts = [part for part in map(Timeframe.parse, filter(Timeframe.is_name, others)) if part != bar]
@@ -124,6 +127,7 @@ def _against(
 ) -> pl.DataFrame:
     """Compare stored bars with those made of shorter ones."""
     frame = candles.read(Request((symbol,), source, CANDLE_COLUMNS)).frame()
+    frame = frame.filter(pl.col("timestamp").to_physical().is_between(EARLIEST, LATEST))
     made = resample(frame, source, bar)
     times = frame.select(bar.floor_expr(pl.col("timestamp").to_physical()).set_sorted().alias("start"))
     parts = times.group_by("start", maintain_order=True).len("parts")["parts"].cast(pl.Int64)

@@ -571,6 +571,36 @@ def test_when_a_hole_was_asked_for_is_told_to_the_day(store, clock):
     assert found["asked"].dt.epoch("ms").to_list() == [START + (day + 10) * DAY for day in range(3)]
 
 
+def test_what_a_source_said_goes_on_only_where_it_is_the_last_word(store, clock):
+    def cover(low, high, reason=None, source="upbit"):
+        return store.cover(
+            "X", "1m", start=START + low * MINUTE, end=START + high * MINUTE, reason=reason, source=source
+        )
+
+    def told():
+        found = store.gaps("X", "1m", start=START, end=START + 40 * MINUTE)
+        return found.select("bars", "reason", "source").rows()
+
+    clock.ms += 3_600_000  # not at midnight: what was said on another day is told apart
+    store.write("X", "1m", bars_at([START + 100 * MINUTE]))
+    cover(0, 10)
+    cover(15, 20, "exchange_down", "notice")
+    cover(10, 30)  # it goes on from the first, over a reason that stays
+    cover(30, 35, source="binance")
+    assert told() == [
+        (15, "unknown", "upbit"),
+        (5, "exchange_down", "notice"),
+        (10, "unknown", "upbit"),
+        (5, "unknown", "binance"),
+        (5, "unknown", None),
+    ]
+    asked = clock.ms
+    clock.ms -= 60_000  # a clock that steps back makes nothing older
+    cover(35, 40, source="binance")
+    found = store.gaps("X", "1m", start=START + 30 * MINUTE, end=START + 40 * MINUTE)
+    assert ms(found, "bars", "asked") == [(10, asked)]
+
+
 @pytest.mark.parametrize("timeframe", ["1m", "1d", "1M", "12M"])
 def test_ranges_without_end_and_pages_without_bound(store, timeframe):
     store.cover("X", timeframe, start="9999-12-15", end="9999-12-31", reason="no_trade")
@@ -583,6 +613,25 @@ def test_ranges_without_end_and_pages_without_bound(store, timeframe):
             59,
             84_960,
         )
+
+
+@pytest.mark.parametrize("foreign", [["1m"], ["1M"], ["1m", "1M"]])
+def test_times_in_another_unit_are_found_and_named(tmp_path, foreign):
+    file = tmp_path / "s.sqlite3"
+    with mdstore.open(file) as store:
+        store.write("X", "1m", walk(10))
+        store.write("X", "1M", [("2025-08-01", 1, 2, 1, 2, 5)])
+    con = apsw.Connection(str(file))
+    for timeframe in foreign:  # microseconds
+        con.execute("INSERT INTO candles VALUES ('X', ?, ?, 1, 2, 0.5, 1.5, 3)", (timeframe, START * 1000))
+    con.close()
+    with mdstore.open(file) as store:
+        report = store.verify()
+        assert report.filter(check="future")["timeframe"].to_list() == sorted(foreign)
+        assert len(store.candles("X", "1M")) == 1 + ("1M" in foreign)
+        if "1M" in foreign:
+            with pytest.raises(mdstore.TimestampError, match="1756684800000000 ms is in no year"):
+                store.gaps("X", "1M")
 
 
 def test_the_last_bar_of_an_older_file_was_perhaps_forming(tmp_path, clock):

@@ -54,6 +54,13 @@ SELECT {COLUMNS} FROM coverage WHERE timeframe = ?1 AND symbol = ?2 AND start <=
 ORDER BY start
 """  # noqa: S608 - of constants
 INSERT = f"INSERT INTO coverage (timeframe, symbol, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+# The next page of a fetch, in one statement in place of three: what was said last ends where this begins.
+GO_ON = f"""
+UPDATE coverage SET "end" = ?4, asked = max(asked, ?7)
+WHERE timeframe = ?1 AND symbol = ?2 AND "end" = ?3 AND reason = ?5 AND source = ?6
+  AND asked / {DAY} = ?7 / {DAY} AND start =
+    (SELECT max(start) FROM coverage WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?4)
+"""  # noqa: S608 - of constants
 DELETE = "DELETE FROM coverage WHERE timeframe = ? AND symbol = ? AND start = ?"
 OF_SERIES = f"SELECT {COLUMNS} FROM coverage WHERE symbol = ? AND timeframe = ? ORDER BY start"  # noqa: S608
 OF_TIMEFRAME = f"SELECT symbol, {COLUMNS} FROM coverage WHERE timeframe = ? ORDER BY symbol, start"  # noqa: S608
@@ -93,8 +100,12 @@ def state(con: apsw.Connection, key: Key, new: Interval, as_much_as: str | None 
 
     It says as much as its reason does, or as another.
     """
-    rank = RANKS.get(as_much_as or new.reason, MOST)
-    if new.start < new.end:
+    if new.start >= new.end:
+        return
+    symbol, timeframe = key
+    con.execute(GO_ON, (timeframe, symbol, new.start, new.end, new.reason, new.source, new.asked))
+    if not con.changes():
+        rank = RANKS.get(as_much_as or new.reason, MOST)
         _change(con, key, new.start, new.end, lambda olds: _overlaid(olds, new, rank))
 
 

@@ -7,7 +7,7 @@ it gives the store: about its milliseconds since 1970, and always greater than t
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import apsw
@@ -149,10 +149,17 @@ def come_next(
     return set(con.executemany(NEXT, rows))
 
 
-def arrive(con: apsw.Connection, came: Sequence[Came], source: str, revision: int) -> None:
+def arrive(
+    con: apsw.Connection,
+    came: Sequence[Came],
+    source: str,
+    revision: int,
+    behind: Collection[tuple[str, str]] = (),
+) -> None:
     """Enter what came in a revision; in its range it takes the place of what came before.
 
-    The series are as they are now in the catalogue; those that grew have no arrivals there, see `spill`.
+    The series are as they are now in the catalogue; those that grew have no arrivals there, see `spill`. To
+    those of `behind` came only bars behind their end, where nothing is looked for that came before.
     """
     for symbol, bar, start, end in came:
         name, is_alone = str(bar), bar.next(start) == end
@@ -161,7 +168,8 @@ def arrive(con: apsw.Connection, came: Sequence[Came], source: str, revision: in
             if con.changes():
                 continue
         spill(con, (symbol, name))
-        _cut(con, symbol, bar, start, end)
+        if (symbol, name) not in behind:
+            _cut(con, symbol, bar, start, end)
         if is_alone:
             con.execute(BEGIN, (symbol, name, start, source, revision, ALONE))
             if con.changes():
