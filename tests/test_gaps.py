@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import mdstore
 from mdstore.calendars import Grid
 from mdstore.candles.migrations import MIGRATIONS, migrate
+from mdstore.candles.repository import CandleRepository
 from mdstore.files import read
 from mdstore.timeframe import Timeframe
 from tests.candles import MINUTE, START, walk
@@ -613,6 +614,23 @@ def test_ranges_without_end_and_pages_without_bound(store, timeframe):
             59,
             84_960,
         )
+
+
+def test_candles_and_what_is_known_of_them_are_of_one_moment(store, tmp_path, monkeypatch):
+    # What a fetch brings between the look at the candles and that at the ledger is not "asked in vain".
+    store.write("X", "1m", bars_at([START, START + 2 * MINUTE]))
+    held, calls = CandleRepository.held, []
+
+    def and_then_a_fetch(candles, request):
+        found = held(candles, request)
+        if not calls:
+            store.write("X", "1m", bars_at([START + MINUTE]), covers=(START, START + 3 * MINUTE))
+        calls.append(request)
+        return found
+
+    monkeypatch.setattr(CandleRepository, "held", and_then_a_fetch)
+    assert store.gaps("X", "1m").is_empty()
+    assert len(calls) == 2
 
 
 @pytest.mark.parametrize("foreign", [["1m"], ["1M"], ["1m", "1M"]])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import mdstore
 from mdstore.candles import history
+from mdstore.candles.ledger import Ledger
 from mdstore.candles.migrations import MIGRATIONS, migrate
 from mdstore.timeframe import Timeframe
 from tests.candles import MINUTE, START, walk
@@ -360,6 +361,38 @@ def test_provenance_says_who_brought_which_bars(store, clock):
     at = [(one - stretches["start"][0]).total_seconds() // 60 for one in stretches["end"]]
     assert list(zip(at, stretches["source"], strict=True)) == [(100, "a.csv"), (200, "upbit"), (300, "b.csv")]
     assert set(store.revisions()["source"]) == {"upbit"}
+
+
+def test_what_is_deleted_during_a_look_back_is_not_taken_for_the_past(tmp_path, monkeypatch):
+    clock = Clock(START + 100 * MINUTE)
+    with mdstore.MarketDataStore(tmp_path / "s.sqlite3", clock=clock) as store:
+        store.write("X", "1m", [(START, 1, 2, 1, 1.5, 5), (START + MINUTE, 1, 2, 1, 1.5, 5)])
+        then = clock.ms
+        clock.ms += MINUTE
+        store.write("X", "1m", [(START, 1, 2, 1, 2.0, 5)])
+        clock.ms += MINUTE
+        undone, calls = Ledger.undone, []
+
+        def after_a_delete(ledger, *arguments):
+            if not calls:
+                store.delete("X", "1m", start=START, end=START + MINUTE)
+            calls.append(arguments)
+            return undone(ledger, *arguments)
+
+        monkeypatch.setattr(Ledger, "undone", after_a_delete)
+        # With what it was before it changed, the bar has lost its past: it must not come as of later.
+        assert store.candles("X", "1m", as_of=then)["close"].to_list() == [1.5]
+        assert len(calls) == 2
+
+
+def test_a_deleted_bar_takes_its_mark_along(tmp_path):
+    clock = Clock(START + 30_000)
+    with mdstore.MarketDataStore(tmp_path / "s.sqlite3", clock=clock) as store:
+        store.write("X", "1m", walk(2, start=START - MINUTE))  # the second is forming
+        store.delete("X", "1m", start=START, end=START + MINUTE)
+        clock.ms += 10 * MINUTE
+        store.cover("X", "1m", start=START, end=START + MINUTE, reason="no_trade")
+        assert store.missing("X", "1m", start=START - MINUTE, end=START + MINUTE).is_empty()
 
 
 @pytest.mark.parametrize("at", ["2025-13-01", True, 3.5, object()])
