@@ -175,7 +175,7 @@ def _without(make: Write) -> Turn:
             patch.object(Changes, "alone", None),
             patch.object(Changes, "record", lambda *_: []),
             patch.object(Changes, "settle", lambda *_: None),
-            patch.object(writer, "_cover", lambda *_, **__: None),
+            patch.object(writer.claims, "enter", lambda *_, **__: None),
             patch.object(writer.unfinished, "of", lambda *_: nothing),
         ):
             yield call

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from operator import index
 from pathlib import Path
 
+from mdstore.candles.claims import Claim
 from mdstore.candles.coverage import STATED, Stated
 from mdstore.candles.reader import Request
-from mdstore.candles.writer import Claim
 from mdstore.errors import InvalidInputError
 from mdstore.schema import CANDLE_COLUMNS
 from mdstore.timeframe import FOREVER, Timeframe

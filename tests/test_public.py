@@ -29,7 +29,7 @@ CANDLES = (
     ("guard", "migrations", "packs", "pushdown", "unfinished"),
     ("cells", "database", "history", "worker"),
     ("catalogue", "columns", "coverage", "scanner", "sealing", "views"),
-    ("answer", "backup", "changes", "compaction", "reader"),
+    ("answer", "backup", "changes", "claims", "compaction", "reader"),
     ("holes", "writer"),
     ("ledger",),
     ("integrity", "upkeep"),

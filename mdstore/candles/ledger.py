@@ -11,14 +11,14 @@ import apsw
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles import catalogue, coverage, history, unfinished, writer
+from mdstore.candles import catalogue, claims, coverage, history, unfinished
 from mdstore.candles.answer import Answer
 from mdstore.candles.catalogue import Series
+from mdstore.candles.claims import Claim
 from mdstore.candles.coverage import Interval, Key
 from mdstore.candles.database import Database
 from mdstore.candles.history import Arrival
 from mdstore.candles.reader import Request
-from mdstore.candles.writer import Claim
 from mdstore.long import Long
 from mdstore.schema import CANDLE, CANDLE_COLUMNS, VALUES
 from mdstore.timeframe import FOREVER, Timeframe
@@ -103,11 +103,11 @@ class Ledger:
 
     def cover(self, keys: Sequence[Key], claim: Claim) -> None:
         """Enter what is said of a range of some series."""
-        writer.cover(self._database, keys, claim, self._clock)
+        claims.cover(self._database, keys, claim, self._clock)
 
     def uncover(self, keys: Sequence[Key], start: int, end: int) -> None:
         """Take back what is said of a range of some series."""
-        writer.uncover(self._database, keys, start, end)
+        claims.uncover(self._database, keys, start, end)
 
     def calendars(self) -> dict[str, str]:
         """Return the calendars of patterns of symbols."""

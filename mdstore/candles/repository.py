@@ -19,6 +19,7 @@ import pyarrow as pa
 from mdstore.cache.memory import MemoryTier
 from mdstore.candles import catalogue, cells, writer
 from mdstore.candles.answer import Answer
+from mdstore.candles.claims import Claim
 from mdstore.candles.columnar import Columnar
 from mdstore.candles.compaction import Compaction, Progress
 from mdstore.candles.database import Database
@@ -29,7 +30,7 @@ from mdstore.candles.reader import Request
 from mdstore.candles.scanner import Scanner
 from mdstore.candles.upkeep import Upkeep
 from mdstore.candles.views import Views
-from mdstore.candles.writer import Claim, WriteResult
+from mdstore.candles.writer import WriteResult
 from mdstore.errors import NoSuchSeriesError, QueryError
 from mdstore.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
 from mdstore.timeframe import Timeframe

@@ -13,11 +13,11 @@ import apsw
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles import catalogue, cells, coverage, history, unfinished
+from mdstore.candles import catalogue, cells, claims, history, unfinished
 from mdstore.candles.catalogue import Series
 from mdstore.candles.cells import FOREVER, Cell
 from mdstore.candles.changes import Changes
-from mdstore.candles.coverage import Interval
+from mdstore.candles.claims import Claim
 from mdstore.candles.database import Database
 from mdstore.candles.history import Came
 from mdstore.candles.packs import Packs
@@ -26,9 +26,9 @@ from mdstore.errors import InvalidInputError
 from mdstore.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
 from mdstore.timeframe import Timeframe
 from mdstore.timestamps import ms_to_datetime
-from mdstore.validation import EARLIEST_MS, NO_BAD, Checked, Group, OnInvalid, check_symbol, first_error
+from mdstore.validation import NO_BAD, Checked, Group, OnInvalid, check_symbol, first_error
 
-__all__ = ["Claim", "Progress", "WriteResult", "cover", "delete", "uncover", "write"]
+__all__ = ["Progress", "WriteResult", "delete", "write"]
 
 Progress = Callable[[int], None]
 
@@ -77,27 +77,12 @@ class WriteResult:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What is said of the data of a write: where it is from, and in which range it is all that there is.
-
-    `covers` is `[start, end)` in ms, None for none; `reason` is why bars in it that the data lacks are not
-    there, "unknown" where nobody said. `series` is covered even if the data has no row of it.
-    """
-
-    source: str = ""
-    covers: tuple[int, int] | None = None
-    reason: str = "unknown"
-    series: tuple[str, str] | None = None
-
-
 # From so many new rows on, a write puts them into a pack as well; fewer wait in the table for a read.
 SEAL_ROWS = 2_000
 SEAL_LEAST = 32  # of one series in one chunk; a bar or two of many series are a feed, which is left to reads
 SEAL_BATCH = 262_144  # rows held for it at a time
 WATCH_ROWS = 4  # so few are watched, which costs less than to ask where their series ends
 WATCH_MORE = 64  # so many new ones behind known ones are, which costs less than statements of their own
-LATEST_MS = 9_000_000_000_000  # the year 2255: no bar that is stored starts later
 NOTHING = Checked([], NO_BAD, 0, 0)
 
 
@@ -140,24 +125,6 @@ def write(
     return batch.result()
 
 
-def cover(
-    database: Database, keys: Iterable[tuple[str, str]], claim: Claim, clock: Callable[[], float]
-) -> None:
-    """Enter what is said of a range of some series, without candles."""
-    now = int(clock() * 1000)
-    with database.writing() as con:
-        for key in keys:
-            _cover(con, key, claim, now, (), of_write=False)
-
-
-def uncover(database: Database, keys: Iterable[tuple[str, str]], start: int, end: int) -> None:
-    """Take back what is said of a range of some series."""
-    with database.writing() as con:
-        for key in keys:
-            bar = Timeframe.parse(key[1])
-            coverage.forget(con, key, _first_from(bar, start), _first_from(bar, end))
-
-
 def delete(
     database: Database, keys: Iterable[tuple[str, str]], start: int, end: int, clock: Callable[[], float]
 ) -> int:
@@ -179,51 +146,11 @@ def delete(
                 catalogue.recount(con, symbol, timeframe, deleted, at_revision)
             if Timeframe.is_name(timeframe):
                 bar = Timeframe.parse(timeframe)
-                coverage.forget(con, (symbol, timeframe), _first_from(bar, start), _first_from(bar, end))
+                claims.forget(con, (symbol, timeframe), start, end)
                 history.forget(con, symbol, bar, start, end)
                 unfinished.clear(con, (symbol, timeframe), start, end)
             total += deleted
     return total
-
-
-def _cover(
-    con: apsw.Connection,
-    key: tuple[str, str],
-    claim: Claim,
-    now: int,
-    refused: Sequence[int | None],
-    *,
-    of_write: bool,
-) -> None:
-    """Enter what is said of a range of one series; it holds of whole bars that have ended.
-
-    What is said with a write takes no reason's place, since it is said of whatever the data lacks. Bars that
-    were `refused` have failed, whatever was answered before; all of them, where one is of a time that cannot
-    be read (None).
-    """
-    assert claim.covers is not None  # noqa: S101 - for mypy
-    bar, (start, end) = Timeframe.parse(key[1]), claim.covers
-    start = _first_from(bar, start)
-    if claim.reason != "after_delisting":
-        end = min(end, now)
-    end = bar.floor(end) if end < LATEST_MS else FOREVER
-    starts = sorted({bar.floor(moment) for moment in refused if moment is not None})
-    failed = [(first, bar.next(first)) for first in starts if start <= first < end]
-    if None in refused:
-        failed = [(start, end)] if start < end else []
-    for low, high in coverage.without(start, end, failed) if start < end else ():
-        said = Interval(low, high, claim.reason, claim.source, now)
-        coverage.state(con, key, said, as_much_as="unknown" if of_write else None)
-    for low, high in failed:
-        failure = Interval(low, high, "fetch_failed", claim.source, now)
-        coverage.state(con, key, failure, as_much_as="unknown")
-
-
-def _first_from(bar: Timeframe, moment: int) -> int:
-    """Return the start of the first bar at or after a moment; what is before or after all bars is open."""
-    if EARLIEST_MS <= moment < LATEST_MS:
-        return bar.next(moment - 1)
-    return -FOREVER if moment < EARLIEST_MS else FOREVER
 
 
 def _refuse_bad(chunk: Checked, on_invalid: OnInvalid) -> None:
@@ -303,7 +230,9 @@ class _Batch:
         if self._claim.covers:
             named = (self._claim.series,) if self._claim.series else ()
             for key in dict.fromkeys((*named, *self._seen, *self._refused)):
-                _cover(self._con, key, self._claim, self._now, self._refused.get(key, ()), of_write=True)
+                claims.enter(
+                    self._con, key, self._claim, self._now, self._refused.get(key, ()), of_write=True
+                )
 
     def _settle(self) -> None:
         """See to the marks of bars that are stored before they have ended."""
