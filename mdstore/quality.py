@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from mdstore.outliers import NEIGHBOURS, SPIKE_SCORE, VOLUME_SCORE, spikes, volumes
+from mdstore.outliers import NEIGHBOURS, SPIKE_SCORE, VOLUME_SCORE, spikes, splits, volumes
 from mdstore.schema import PRICES, VALUES
 from mdstore.timeframe import DAY, HOUR, Timeframe
 
@@ -51,6 +51,7 @@ CHECKS: Mapping[str, str] = MappingProxyType({
     "stuck": f"A run of {LONG_RUN} bars or more at one price, with volume: a feed that repeats itself.",
     "repeated": "Two bars or more that are the same in all, with volume and a range: a row that was copied.",
     "spike": f"A price that leaves its neighbours by {SPIKE_SCORE:g} times the usual move and comes back.",
+    "split": "A price that is divided or multiplied for good, as by a split that is not adjusted.",
     "volume_outlier": f"A volume further than {VOLUME_SCORE:g} times the usual spread from those around it.",
     "derived": "A bar that differs from the one which bars of a shorter timeframe make.",
     "derived_missing": "A bar that bars of a shorter timeframe make, but which is not stored.",
@@ -62,7 +63,7 @@ CHECKS: Mapping[str, str] = MappingProxyType({
 
 SEVERITY = {
     **dict.fromkeys(("duplicate", "order", "grid", "future", "ohlc", "number", "derived"), "error"),
-    **dict.fromkeys(("price", "stuck", "repeated", "spike", "derived_missing"), "warning"),
+    **dict.fromkeys(("price", "stuck", "repeated", "spike", "split", "derived_missing"), "warning"),
     **dict.fromkeys(("zero_volume", "volume_outlier"), "info"),
 }
 
@@ -329,6 +330,10 @@ def _spikes(bars: Bars) -> pl.DataFrame:
     return _each(spikes(bars.ordered.filter(~_unpriced())), pl.col("score"))
 
 
+def _splits(bars: Bars) -> pl.DataFrame:
+    return _each(splits(bars.ordered.filter(~_unpriced())), pl.col("score"))
+
+
 def _volume_outliers(bars: Bars) -> pl.DataFrame:
     found = volumes(bars.ordered.select("start", "volume"))
     return _each(found, pl.col("score"), pl.col("score").abs())
@@ -418,6 +423,11 @@ def _tell_spike(row: Row) -> str:
     return f"{_named(row, name)} {around}: {row['value']:,.0f} times the usual move"
 
 
+def _tell_split(row: Row) -> str:
+    prices = f"open {_number(row['open'])} after a close of {_number(row['before'])}"
+    return f"{prices}: {'times' if row['is_up'] else 'divided by'} {row['split']:g}"
+
+
 def _tell_volume(row: Row) -> str:
     return f"volume {_number(row['volume'])}, {row['times']:,.4g} times the usual {row['usual']:,.4g}"
 
@@ -458,5 +468,6 @@ JUDGES: tuple[Check, ...] = (
     ("stuck", _stuck, _tell_stuck),
     ("repeated", _repeated, lambda row: f"{row['bars']:,} bars in a row are the same: {_all_of(row)}"),
     ("spike", _spikes, _tell_spike),
+    ("split", _splits, _tell_split),
     ("volume_outlier", _volume_outliers, _tell_volume),
 )

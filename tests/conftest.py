@@ -6,8 +6,13 @@ import sys
 import textwrap
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import mdstore
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("mdstore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mdstore")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ tf = Timeframe.parse
 KOREA, NEW_YORK, HONG_KONG, TOKYO, CHICAGO = "XKRX", "XNYS", "XHKG", "XTKS", "CMES"
 FRAMES = ("1m", "5m", "30m", "1h", "4h", "1d", "3d", "1w", "1M")
 UNBOUNDED = 2**63 - 1
-steady = settings(deadline=None, max_examples=25)
+steady = settings(max_examples=25)
 
 
 def utc(text):

@@ -305,7 +305,6 @@ def run(other, examples, steps):
     chosen = settings(
         max_examples=examples,
         stateful_step_count=steps,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         # Not shrunk: with a process beside it that takes longer than a run may.
         phases=(Phase.explicit, Phase.reuse, Phase.generate),

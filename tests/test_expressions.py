@@ -136,7 +136,7 @@ conditions = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.one_of(arithmetic, conditions),
     st.lists(st.sampled_from([0.25, 1.0, 1.5, 3.0]), min_size=5, max_size=5),
@@ -237,7 +237,7 @@ def check_indicators(frame, window):
     assert_near(values(f"atr({window})", frame), naive_atr(frame, window))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 60), st.integers(0, 1000))
 def test_indicators_are_those_of_plain_python(window, bars, seed):
     check_indicators(walk(bars, seed=seed), window)
@@ -514,7 +514,7 @@ sentences = st.lists(st.sampled_from(TOKENS), max_size=25).flatmap(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.one_of(st.text(max_size=80), st.text(string.printable, max_size=80), sentences))
 def test_any_text_is_an_expression_or_a_query_error(text):
     try:
@@ -543,7 +543,7 @@ series = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.one_of(series, single))
 def test_whatever_is_written_by_the_rules_is_read_and_can_be_answered(text):
     try:

@@ -45,7 +45,7 @@ CELLS = {
 }
 
 
-laws = settings(max_examples=30, deadline=None)
+laws = settings(max_examples=30)
 
 
 def column_of(cells, kind):
@@ -267,7 +267,6 @@ def test_a_store_gives_the_same_in_both_forms(store):
 # ---- what counts
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=9), st.integers(0, 8), st.integers(0, 63))
 def test_every_bit_of_a_number_counts(bits, at, bit):
     at %= len(bits)

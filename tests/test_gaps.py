@@ -237,14 +237,14 @@ def fewest(wanted, page, is_open, bar):
     return count
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(grids, steps, st.integers(1, 9))
 def test_holes_and_what_is_missing_are_the_models(grid, given, page):
     check_gaps(grid, given, page)
 
 
 @pytest.mark.long
-@settings(max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3_000, suppress_health_check=[HealthCheck.too_slow])
 @given(grids, steps, st.integers(1, 9))
 def test_holes_and_what_is_missing_are_the_models_of_many(grid, given, page):
     check_gaps(grid, given, page)

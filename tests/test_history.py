@@ -159,14 +159,14 @@ def check_arrivals(store):
         assert one.end <= other.start
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=1, max_size=14))
 def test_every_past_state_comes_back(given):
     check_history(given)
 
 
 @pytest.mark.long
-@settings(max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3_000, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=1, max_size=40))
 def test_every_past_state_comes_back_of_many_histories(given):
     check_history(given)

@@ -206,7 +206,7 @@ def grouped(trades, timeframe):
     return rows
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(arrivals(GRACE_MS), st.lists(st.booleans(), min_size=40, max_size=40))
 def test_trades_in_any_order_within_the_grace_make_the_bars_of_a_plain_grouping(arriving, ticks):
     sink, clock = Sink(), Clock()
@@ -227,7 +227,7 @@ def test_trades_in_any_order_within_the_grace_make_the_bars_of_a_plain_grouping(
     assert (stats["amended"], stats["too_late"], stats["forming"]) == (0, 0, 0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(arrivals(10 * MINUTE), st.lists(st.booleans(), min_size=40, max_size=40))
 def test_no_volume_is_lost_but_that_of_trades_counted_as_too_late(arriving, ticks):
     sink, clock = Sink(), Clock()

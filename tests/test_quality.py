@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from mdstore.files import read
+from mdstore.outliers import splits
 from mdstore.quality import CHECKS, FINDING, SEVERITIES, disagreements, findings
 from mdstore.resample import resample
 from mdstore.schema import PRICES, VALUES
@@ -107,7 +108,7 @@ def test_a_finding_says_what_where_and_how_bad():
 
 
 def test_every_check_is_described_in_a_sentence_and_has_a_severity():
-    assert len(CHECKS) == 17
+    assert len(CHECKS) == 18
     for text in CHECKS.values():
         assert text[0].isupper()
         assert text.endswith(".")
@@ -370,10 +371,38 @@ def test_a_bad_price_that_the_next_bar_opens_with_is_one_spike():
     assert only(put(spoiled, "open", i301=100_000.0), "spike")["start"] == frame["timestamp"][300]
 
 
-def test_a_split_is_no_spike():
+@pytest.mark.parametrize(
+    ("factor", "detail"), [(0.5, "divided by 2"), (1 / 1.5, "divided by 1.5"), (10, "times 10")]
+)
+@pytest.mark.parametrize("row", [1, 2, 300, BARS - 1])
+def test_a_split_is_no_spike(row, factor, detail):
     frame = calm()
-    halves = pl.when(pl.int_range(pl.len()) >= 300).then(0.5).otherwise(1.0)
-    assert found(frame.with_columns(pl.col(name) * halves for name in PRICES)).is_empty()
+    adjusted = pl.when(pl.int_range(pl.len()) >= row).then(factor).otherwise(1.0)
+    finding = only(frame.with_columns(pl.col(name) * adjusted for name in PRICES), "split")
+    assert (finding["start"], finding["severity"]) == (frame["timestamp"][row], "warning")
+    assert finding["detail"].endswith(f": {detail}")
+    assert finding["detail"].startswith(f"open {frame['open'][row] * factor:,}".rstrip("0").rstrip("."))
+
+
+@pytest.mark.parametrize("factor", [1.39, 1.7, 2.2, 12])
+def test_a_market_that_jumps_is_not_split(factor):
+    frame = calm()
+    higher = pl.when(pl.int_range(pl.len()) >= 300).then(factor).otherwise(1.0)
+    assert found(frame.with_columns(pl.col(name) * higher for name in PRICES)).is_empty()
+
+
+@pytest.mark.parametrize("ratio", [1.5, 2, 3, 7, 20])
+def test_splits_of_recorded_stocks_are_found(ratio):
+    missed = []
+    for path in stocks():
+        frame = stock(path).drop_nulls().rename({"timestamp": "start"})
+        assert splits(frame).is_empty()
+        middle = len(frame) // 2
+        before = pl.when(pl.int_range(pl.len()) < middle).then(ratio).otherwise(1.0)
+        divided = splits(frame.with_columns(pl.col(name) * before for name in PRICES))
+        if divided["start"].to_list() != [frame["start"][middle]]:
+            missed.append(path.stem)
+    assert missed == ["AMD_data"]  # which fell by 8 % in that night
 
 
 def test_a_jump_on_the_way_of_others_adds_nothing_to_a_wick():
@@ -390,7 +419,7 @@ def test_a_jump_on_the_way_of_others_adds_nothing_to_a_wick():
 def test_spikes_are_sought_in_the_order_of_time():
     """One bar of the dear half stands among the cheap ones: out of order, but no spike."""
     frame = calm()
-    dear = pl.when(pl.int_range(pl.len()) >= 300).then(2.0).otherwise(1.0)
+    dear = pl.when(pl.int_range(pl.len()) >= 300).then(2.5).otherwise(1.0)
     frame = frame.with_columns(pl.col(name) * dear for name in PRICES)
     moved = pl.concat([frame[:100], frame[400:401], frame[100:400], frame[401:]])
     assert found(moved)["check"].to_list() == ["order"]

@@ -68,7 +68,7 @@ def road(request, full, monkeypatch):
 edges = st.none() | st.integers(START - 5 * MINUTE, START + (BARS + 5) * MINUTE)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     symbols=st.lists(st.sampled_from(SYMBOLS), min_size=1, max_size=4),
     start=edges,

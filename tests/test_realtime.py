@@ -152,7 +152,7 @@ DOSES = pytest.mark.parametrize("examples", [150, pytest.param(2000, marks=pytes
 def test_a_ring_is_a_deque_with_timestamps(monkeypatch, rows, examples):
     small = short(monkeypatch)
 
-    @settings(deadline=None, max_examples=examples)
+    @settings(max_examples=examples)
     @given(st.lists(STEP, max_size=25))
     def law(steps):
         clock = Clock()
@@ -192,7 +192,7 @@ def test_a_ring_is_a_deque_with_timestamps(monkeypatch, rows, examples):
     law()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(-1200, 50), st.integers(0, 3), st.integers(0, 300)), max_size=40))
 def test_states_are_never_older_than_the_newest(steps):
     """Tickers: late ones are dropped, repeated ones, too; what is left is a deque in order."""
@@ -958,7 +958,7 @@ def test_a_frame_is_the_same_as_its_rows_one_by_one(monkeypatch, kind, examples)
         fields += [value, st.sampled_from(["buy", "sell", None]), st.none() | st.integers(1, 4)]
     batches = st.lists(st.lists(st.tuples(*fields), min_size=1, max_size=12), max_size=5)
 
-    @settings(deadline=None, max_examples=examples)
+    @settings(max_examples=examples)
     @given(batches)
     def law(given_):
         clock = Clock()

@@ -271,7 +271,7 @@ def symbol_ends(frame):
 
 # ---- laws
 
-steady = settings(deadline=None, derandomize=True)
+steady = settings(derandomize=True)
 
 
 @given(st.data())

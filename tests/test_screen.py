@@ -182,7 +182,7 @@ AWKWARD = {
 
 
 @pytest.mark.parametrize("name", [*GROUPED, *AWKWARD])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(frames=markets(), chunks=st.booleans())
 def test_a_screen_is_each_symbol_on_its_own(name, frames, chunks):
     assert_as_alone(frames, GROUPED.get(name, AWKWARD.get(name)), chunks=chunks)
@@ -216,7 +216,7 @@ def along(inner):
 trees = st.recursive(st.sampled_from([*map(pl.col, VALUES), pl.lit(2.5)]), along, max_leaves=5)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(markets(), trees, st.booleans())
 def test_so_is_any_tree_of_them(frames, expr, chunks):
     try:

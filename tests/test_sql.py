@@ -201,7 +201,7 @@ shapes = st.sampled_from(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shape=shapes, one=wheres, two=wheres)
 def test_a_bounded_query_answers_as_duckdb_does_over_all_candles(full, plain, shape, one, two):
     qualified = (

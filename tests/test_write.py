@@ -21,7 +21,6 @@ NAMES = ("timestamp", "open", "high", "low", "close", "volume")
 ROW = (START, 2.0, 3.0, 1.0, 2.5, 10.0)
 slow_start = settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
