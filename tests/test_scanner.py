@@ -144,8 +144,8 @@ def test_ctrl_c_during_a_scan_leaves_a_store_that_works(store, scanning):
     scanned(store)
     with store._candles._views.holding(endless) as view:
         timer = threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT))
-        timer.start()
         with pytest.raises(KeyboardInterrupt):
+            timer.start()
             store._candles._scanner.scan(view)
         timer.join()
     assert scanned(store) == bits(walk(100))

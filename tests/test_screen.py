@@ -615,11 +615,11 @@ def test_ctrl_c_ends_a_screen_at_once():
 
     main = threading.main_thread().ident
     timer = threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT))
-    timer.start()
-    frames = {f"S{i:03}": walk(1) for i in range(100)}
+    frames = together({f"S{i:03}": walk(1) for i in range(100)})
     try:
         with pytest.raises(KeyboardInterrupt):
-            screen(*together(frames), slow)
+            timer.start()
+            screen(*frames, slow)
         assert not release.is_set()
     finally:
         release.set()

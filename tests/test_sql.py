@@ -285,8 +285,8 @@ def test_ctrl_c_ends_a_query_and_leaves_a_store_that_works(full):
 
 def interrupted(full):
     timer = threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
+        timer.start()
         full.sql("SELECT count(*) FROM range(10000000000) a, range(1000) b WHERE a.range % 7 = b.range")
     timer.join()
     assert full.sql("SELECT count(*) AS n FROM candles")["n"].to_list() == [504]
