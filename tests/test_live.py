@@ -1,8 +1,6 @@
 """Live candles: bars of trades and of klines, when they close, late trades, and how bars are stored."""
 
 import json
-import os
-import signal
 import threading
 import time
 from collections import defaultdict
@@ -19,6 +17,7 @@ from mdstore.realtime.bar import KEPT
 from mdstore.realtime.live import LiveCandles
 from mdstore.realtime.rows import Kline, Trade
 from mdstore.timeframe import Timeframe
+from tests.interrupts import interrupted
 from tests.real import real
 
 MINUTE = 60_000
@@ -736,21 +735,17 @@ def test_no_thread_is_started_before_bars_are_to_be_stored(clock):
     assert set(threading.enumerate()) <= threads
 
 
-def _interrupted_flush(live):
-    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-    live.flush(timeout=30)
-
-
 def test_ctrl_c_ends_a_flush(landing, clock):
     """Also while the store does not come back, so that nothing wakes the one who waits."""
-    go_on = threading.Event()
-    live = landing(lambda *_: go_on.wait(3))
+    go_on, came_back = threading.Event(), []
+    live = landing(lambda *_: came_back.append(go_on.wait(30)))
     play(live, clock, [trade(0), trade(63)])
-    before = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        _interrupted_flush(live)
-    assert time.monotonic() - before < 2.9
-    go_on.set()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(0.2, lambda: live.flush(timeout=30))
+        assert not came_back
+    finally:
+        go_on.set()
 
 
 def test_threads_share_live_candles(landing, clock):

@@ -15,6 +15,7 @@ from mdstore import ForkedError, ScannerError, StoreBusyError, StoreClosedError
 from mdstore.candles import reader, upkeep
 from mdstore.candles.scanner import Scanner
 from tests.candles import bits, walk
+from tests.interrupts import interrupted
 
 
 @pytest.fixture
@@ -142,12 +143,8 @@ def test_ctrl_c_during_a_scan_leaves_a_store_that_works(store, scanning):
         SELECT i AS number FROM n WHERE i < 0
     """
     scanned(store)
-    with store._candles._views.holding(endless) as view:
-        timer = threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT))
-        with pytest.raises(KeyboardInterrupt):
-            timer.start()
-            store._candles._scanner.scan(view)
-        timer.join()
+    with store._candles._views.holding(endless) as view, pytest.raises(KeyboardInterrupt):
+        interrupted(0.4, lambda: store._candles._scanner.scan(view))
     assert scanned(store) == bits(walk(100))
 
 

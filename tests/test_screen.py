@@ -4,7 +4,6 @@ import datetime as dt
 import decimal
 import math
 import os
-import signal
 import threading
 import time
 
@@ -19,6 +18,7 @@ from mdstore import InvalidInputError, QueryError
 from mdstore import screen as module
 from mdstore.screen import Screen, screen
 from tests.candles import START, walk
+from tests.interrupts import interrupted
 from tests.real import real
 
 open_, high, low, close, volume = map(pl.col, ("open", "high", "low", "close", "volume"))
@@ -613,17 +613,13 @@ def test_ctrl_c_ends_a_screen_at_once():
         asked.append(1)
         release.wait(30)
 
-    main = threading.main_thread().ident
-    timer = threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT))
     frames = together({f"S{i:03}": walk(1) for i in range(100)})
     try:
         with pytest.raises(KeyboardInterrupt):
-            timer.start()
-            screen(*frames, slow)
+            interrupted(0.2, lambda: screen(*frames, slow))
         assert not release.is_set()
     finally:
         release.set()
-        timer.join()
     time.sleep(0.1)
     assert len(asked) <= os.cpu_count()  # those that had begun; no other does
 

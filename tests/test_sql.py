@@ -1,8 +1,6 @@
 """SQL: read-only, typed, of one snapshot, and bounded by its WHERE."""
 
 import os
-import signal
-import threading
 
 import duckdb
 import polars as pl
@@ -14,6 +12,7 @@ import mdstore
 from mdstore import QueryError
 from mdstore.candles.pushdown import wanted
 from tests.candles import MINUTE, START, bits, walk
+from tests.interrupts import interrupted
 
 SYMBOLS = ("A", "B", "C")
 
@@ -275,21 +274,11 @@ def test_names_are_made_until_they_are_free(full):
 
 
 def test_ctrl_c_ends_a_query_and_leaves_a_store_that_works(full):
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & has it ignored
-    try:
-        for _ in range(3):
-            interrupted(full)
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-def interrupted(full):
-    timer = threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        timer.start()
-        full.sql("SELECT count(*) FROM range(10000000000) a, range(1000) b WHERE a.range % 7 = b.range")
-    timer.join()
-    assert full.sql("SELECT count(*) AS n FROM candles")["n"].to_list() == [504]
+    endless = "SELECT count(*) FROM range(10000000000) a, range(1000) b WHERE a.range % 7 = b.range"
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(0.4, lambda: full.sql(endless))
+        assert full.sql("SELECT count(*) AS n FROM candles")["n"].to_list() == [504]
 
 
 @pytest.mark.parametrize("file", ["market_data.sqlite3", "market_data.sqlite3-wal", "x.csv"])
