@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from operator import index
 from pathlib import Path
+from typing import Literal
 
 from mdstore.candles.claims import Claim
 from mdstore.candles.coverage import STATED, Stated
@@ -17,14 +18,16 @@ from mdstore.timestamps import Moment, to_ms
 from mdstore.validation import OnInvalid, check_symbol
 
 __all__ = [
-    "DEFAULT_FILE", "byte_count", "claim_of", "file_path", "invalid_rule", "request_of", "symbol_list",
-    "time_range",
+    "DEFAULT_FILE", "Covers", "byte_count", "claim_of", "file_path", "invalid_rule", "request_of",
+    "symbol_list", "time_range",
 ]  # fmt: skip
 
 DEFAULT_FILE = "market_data.sqlite3"
 LONGEST_SOURCE = 500
 ON_INVALID = ("raise", "quarantine", "drop")
 LONG = ("symbol", *CANDLE_COLUMNS)
+Covers = tuple[Moment | None, Moment | None] | Literal["data"]
+"""A range `(start, end)`, or that of the data."""
 
 
 def request_of(
@@ -79,27 +82,31 @@ def time_range(start: Moment | None, end: Moment | None) -> tuple[int, int]:
 
 def claim_of(
     source: str | None,
-    covers: tuple[Moment | None, Moment | None] | None,
+    covers: Covers | None,
     absent: Stated | None,
     series: tuple[str, str] | None = None,
 ) -> Claim:
-    """Return what is said of the data of a write; an end of `covers` that is None is open."""
+    """Return what is said of the data of a write; an end of a range that is None is open."""
     where = _source_name(source)
     if covers is None:
         if absent is not None:
             raise InvalidInputError(
-                f"absent={absent!r} is why bars are absent in a range: name it, covers=(start, end)"
+                f"absent={absent!r} is why bars are absent in a range: name it, covers=(start, end) or 'data'"
             )
         return Claim(where)
-    if not isinstance(covers, tuple | list) or len(covers) != 2:  # noqa: PLR2004 - a start and an end
-        raise InvalidInputError(f"covers={covers!r}: give the range that was asked for, (start, end)")
-    start, end = time_range(*covers)
-    if start >= end:
-        raise InvalidInputError(f"the range {covers!r} is empty: its end is not after its start")
     if absent is not None and not (isinstance(absent, str) and absent in STATED):
         raise InvalidInputError(
             f"{absent!r} is no reason why bars are absent: give {', '.join(map(repr, STATED))} or None"
         )
+    if isinstance(covers, str) and covers == "data":
+        return Claim(where, "data", absent or "unknown")
+    if not isinstance(covers, tuple | list) or len(covers) != 2:  # noqa: PLR2004 - a start and an end
+        raise InvalidInputError(
+            f"covers={covers!r}: give the range that was asked for, (start, end), or 'data' for its own"
+        )
+    start, end = time_range(*covers)
+    if start >= end:
+        raise InvalidInputError(f"the range {covers!r} is empty: its end is not after its start")
     return Claim(where, (start, end), absent or "unknown", series)
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from mdstore.arguments import (
     DEFAULT_FILE,
+    Covers,
     byte_count,
     claim_of,
     file_path,
@@ -205,7 +206,7 @@ class MarketDataStore(Continuity):
         align: Align | None = None,
         on_invalid: OnInvalid = "raise",
         source: str | None = None,
-        covers: tuple[Moment | None, Moment | None] | None = None,
+        covers: Covers | None = None,
         absent: Stated | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> WriteResult:
@@ -228,7 +229,7 @@ class MarketDataStore(Continuity):
         not be asked for again. Why they are absent is not guessed: `absent="no_trade"` (or another reason,
         see `gaps`) says so, unless a reason is known. Only bars that have ended are covered; what is stored
         there already stays. Let `end` stay behind where a source publishes late: an answer without a bar is
-        an answer.
+        an answer. `covers="data"` says so of the range from the first row to the last, as of a whole file.
 
         Raises `InvalidInputError` (and its kinds), `StoreBusyError` or `StoreFileError`.
         """
@@ -246,7 +247,7 @@ class MarketDataStore(Continuity):
         align: Align | None = None,
         on_invalid: OnInvalid = "raise",
         source: str | None = None,
-        covers: tuple[Moment | None, Moment | None] | None = None,
+        covers: Covers | None = None,
         absent: Stated | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> WriteResult:

@@ -479,6 +479,15 @@ def reported(monkeypatch, rows):
     monkeypatch.setattr(mdstore.MarketDataStore, "verify", lambda *_, **__: frame)
 
 
+def test_a_complete_file_leaves_nothing_to_be_asked_for(cli, tmp_path):
+    rows = [f"2025-09-01T00:0{minute},1,2,1,1.5,3" for minute in (0, 1, 4)]
+    (tmp_path / "X-1m.csv").write_text("timestamp,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
+    cli("import", "X-1m.csv", "--complete")
+    hole = json.loads(cli("gaps", "X", "1m", "--json").stdout)
+    assert [(one["bars"], one["reason"], one["asked"] is not None) for one in hole] == [(2, "unknown", True)]
+    assert hole[0]["source"].endswith("X-1m.csv")
+
+
 def test_verify_of_what_is_right(holes):
     done = holes("verify", "KRW-SOL", "-t", "1h")
     assert (done.stdout, done.stderr) == ("nothing looks wrong\n", "")

@@ -563,6 +563,42 @@ def test_a_bar_behind_what_was_asked_for_was_forming_then(store, clock):
     assert ms(store.missing("X", "1m"), "start", "bars") == [(START + 9 * MINUTE, 1)]
 
 
+def test_data_covers_its_own_range_each_series_its_own(store):
+    def rows(symbol, *minutes):
+        return [(symbol, START + minute * MINUTE, 1, 2, 0.5, 1.5, 3) for minute in minutes]
+
+    def told(symbol):
+        found = store.gaps(symbol, "1m", start=START, end=START + 9 * MINUTE)
+        minute = (pl.col("start").dt.epoch("ms") - START) // MINUTE
+        return found.select(minute, "bars", "reason", pl.col("asked").is_not_null()).rows()
+
+    frames = [rows("A", 2, 3) + rows("B", 4), rows("A", 7) + rows("B", 6, 8)]  # in two chunks
+    written = store.write_many(iter(frames), timeframe="1m", covers="data", source="dump")
+    assert written.inserted == 6
+    assert told("A") == [(0, 2, "unknown", False), (4, 3, "unknown", True), (8, 1, "unknown", False)]
+    assert told("B") == [(0, 4, "unknown", False), (5, 1, "unknown", True), (7, 1, "unknown", True)]
+    assert store.missing("A", "1m", end=START + 8 * MINUTE).is_empty()
+    store.write("C", "1m", [row[1:] for row in rows("C", 1, 4)], covers="data", absent="no_trade")
+    assert told("C") == [(0, 1, "unknown", False), (2, 2, "no_trade", True), (5, 4, "unknown", False)]
+
+
+def test_a_refused_row_in_covered_data_has_failed(store):
+    good = (1, 2, 0.5, 1.5, 3)
+    rows = [(START, *good), (START + MINUTE, 1, 0, 0.5, 1.5, 3), (START + 3 * MINUTE, *good)]
+    assert store.write("X", "1m", rows, covers="data", on_invalid="drop").dropped == 1
+    assert store.gaps("X", "1m").select("bars", "reason").rows() == [(1, "fetch_failed"), (1, "unknown")]
+    assert store.missing("X", "1m", end=START + 4 * MINUTE)["bars"].to_list() == [1]
+    assert store.write("Y", "1m", [], covers="data").rows == 0  # of no data no range
+    assert "Y" not in store.series()["symbol"]
+
+
+@pytest.mark.parametrize("covers", ["all", "Data", True, 5, ("2025-01-01",), b"data"])
+def test_what_is_no_range_is_refused(store, covers):
+    with pytest.raises(mdstore.InvalidInputError, match="covers="):
+        store.write("X", "1m", bars_at([START]), covers=covers)
+    assert store.series().is_empty()
+
+
 def test_when_a_hole_was_asked_for_is_told_to_the_day(store, clock):
     for day in range(3):
         clock.ms = START + (day + 10) * DAY

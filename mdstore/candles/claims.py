@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import apsw
 
@@ -22,14 +23,24 @@ LATEST_MS = 9_000_000_000_000  # the year 2255: no bar that is stored starts lat
 class Claim:
     """What is said of the data of a write: where it is from, and in which range it is all that there is.
 
-    `covers` is `[start, end)` in ms, None for none; `reason` is why bars in it that the data lacks are not
-    there, "unknown" where nobody said. `series` is covered even if the data has no row of it.
+    `covers` is `[start, end)` in ms, "data" for that from a series' first bar in the data to its last, None
+    for none; `reason` is why bars in it that the data lacks are not there, "unknown" where nobody said.
+    `series` is covered even if the data has no row of it.
     """
 
     source: str = ""
-    covers: tuple[int, int] | None = None
+    covers: tuple[int, int] | Literal["data"] | None = None
     reason: str = "unknown"
     series: Key | None = None
+
+    @property
+    def range(self) -> tuple[int, int] | None:
+        """The range that is covered, where it is told and not that of the data."""
+        return None if self.covers == "data" else self.covers
+
+    def of(self, first: int, last: int, bar: Timeframe) -> Claim:
+        """Return it with the range from a first bar to a last one."""
+        return replace(self, covers=(first, bar.next(last)))
 
 
 def cover(database: Database, keys: Iterable[Key], claim: Claim, clock: Callable[[], float]) -> None:
@@ -68,8 +79,8 @@ def enter(
     were `refused` have failed, whatever was answered before; all of them, where one is of a time that cannot
     be read (None).
     """
-    assert claim.covers is not None  # noqa: S101 - for mypy
-    bar, (start, end) = Timeframe.parse(key[1]), claim.covers
+    assert claim.range is not None  # noqa: S101 - for mypy
+    bar, (start, end) = Timeframe.parse(key[1]), claim.range
     start = _first_from(bar, start)
     if claim.reason != "after_delisting":
         end = min(end, now)

@@ -104,7 +104,7 @@ def write(
     chunks, now = iter(chunks), int(clock() * 1000)  # the data is of now, however long a lock is waited for
     # The first chunk is taken before the transaction: most data is one chunk, and nobody else need wait
     # while it is checked.
-    first = next(chunks, NOTHING if claim.covers else None)
+    first = next(chunks, NOTHING if claim.range else None)
     if first is None:
         return WriteResult()
     _refuse_bad(first, on_invalid)
@@ -227,12 +227,18 @@ class _Batch:
             self._finish_changed(changed, now)
         if self._seen:
             self._settle()
-        if self._claim.covers:
+        if self._claim.range:
             named = (self._claim.series,) if self._claim.series else ()
             for key in dict.fromkeys((*named, *self._seen, *self._refused)):
-                claims.enter(
-                    self._con, key, self._claim, self._now, self._refused.get(key, ()), of_write=True
-                )
+                self._cover(key, self._claim)
+        elif self._claim.covers:
+            for key, seen in self._seen.items():
+                assert seen.first is not None  # noqa: S101 - a group has rows; for mypy
+                assert seen.last is not None  # noqa: S101
+                self._cover(key, self._claim.of(seen.first, seen.last, seen.changes.bar))
+
+    def _cover(self, key: tuple[str, str], claim: Claim) -> None:
+        claims.enter(self._con, key, claim, self._now, self._refused.get(key, ()), of_write=True)
 
     def _settle(self) -> None:
         """See to the marks of bars that are stored before they have ended."""
@@ -248,7 +254,7 @@ class _Batch:
 
         Behind that a source gives the bar that forms, which may have ended until it is written.
         """
-        end = self._claim.covers[1] if self._claim.covers else FOREVER
+        end = self._claim.range[1] if self._claim.range else FOREVER
         return [self._now] if end >= self._now else [end, self._now]
 
     def _finish_changed(self, changed: dict[tuple[str, str], _Seen], now: int) -> None:

@@ -122,6 +122,13 @@ def import_(
     on_invalid: Annotated[
         OnInvalid, typer.Option(help="Rows that break a rule: refuse the file, set them aside, or skip them.")
     ] = OnInvalid.RAISE,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete",
+            help="What a file lacks between its first and last bar is not to be had: no update asks.",
+        ),
+    ] = False,
     wait: WaitOption = 10.0,
     file: FileOption = None,
     json: JsonOption = False,
@@ -151,7 +158,7 @@ def import_(
     if symbol is not None and symbol_from_filename is not None:
         raise typer.BadParameter("give --symbol or --symbol-from-filename, not both")
     files = files_in(paths)
-    options = Options(symbol, timeframe, symbol_from_filename, unit, align, on_invalid)
+    options = Options(symbol, timeframe, symbol_from_filename, unit, align, on_invalid, complete=complete)
     path = store_file(ctx, file)
     was_there = path.exists()
     with stored(path, create=True, wait=wait) as store:

@@ -37,7 +37,10 @@ CLOSER, WIDER = 3 / 4, 4 / 3
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user says about the files; None leaves it to them. A `source` stands for the file's path."""
+    """What the user says about the files; None leaves it to them. A `source` stands for the file's path.
+
+    `complete` is whether a bar that is not in a file, between its first and its last, is not to be had.
+    """
 
     symbol: str | None = None
     timeframe: str | None = None
@@ -46,6 +49,7 @@ class Options:
     align: Any = None
     on_invalid: Any = "raise"
     source: str | None = None
+    complete: bool = False
 
 
 @dataclass(slots=True)
@@ -155,9 +159,9 @@ def _import_file(
             progress.rows(rows)
             check()
 
-        rules = {
+        rules: dict[str, Any] = {
             "unit": options.unit, "align": options.align, "on_invalid": options.on_invalid,
-            "source": options.source or _source(file),
+            "source": options.source or _source(file), "covers": "data" if options.complete else None,
         }  # fmt: skip
         first = next(parts)
         series = landing.series(first)
