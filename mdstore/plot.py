@@ -166,8 +166,8 @@ def _label(price: float, decimals: int) -> str:
 
 
 def _nice(size: float) -> float:
-    """Return the next larger 1, 2 or 5 times a power of ten; the largest double where there is none."""
-    power = 10.0 ** math.floor(math.log10(min(size, 1e307)))
+    """Return the next larger 1, 2 or 5 times a power of ten, but no denormal and no infinity."""
+    power = 10.0 ** math.floor(math.log10(min(max(size, 1e-300), 1e307)))
     return next((nice * power for nice in NICE if nice * power >= size), 10 * power)
 
 

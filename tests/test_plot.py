@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -123,6 +123,8 @@ prices = st.floats(allow_nan=False, allow_infinity=False)
     width=st.integers(0, 200),
     height=st.integers(0, 60),
 )
+@example(rows=[(0.0, 0.0, 0.0, 5e-324)], width=80, height=20)  # its half is zero
+@example(rows=[(-1.7e308, -1.7e308, -1.7e308, 1.7e308)], width=80, height=20)
 def test_any_candles_fit_into_any_size(rows, width, height):
     ordered = [(row[0], max(row), min(row), row[3]) for row in rows]
     lines = candlestick(candles(ordered), width=width, height=height).split("\n")

@@ -11,6 +11,7 @@ from tests.candles import walk
 from tests.test_database import start
 
 BARS = 2_000
+LEAST = 6  # rounds of reads, however slow the machine
 SEEN = {}  # the revision that each number was seen with
 # Each transaction writes its own number into every candle of every symbol, and adds a symbol now and then.
 REWRITER = f"""
@@ -70,7 +71,7 @@ def read_while_another_writes(path, seconds, monkeypatch):
         child = start(REWRITER, cwd=path.parent)
         child.stdout.readline()
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline or rounds < LEAST:
             rows = -1 if rounds % 2 else 10**9
             monkeypatch.setattr(upkeep, "SCAN_ROWS", rows)
             monkeypatch.setattr(upkeep, "SCAN_ROWS_COLD", rows)
@@ -82,7 +83,6 @@ def read_while_another_writes(path, seconds, monkeypatch):
         child.wait()
         child.stdout.close()
     assert wrong == []
-    assert rounds > 5
 
 
 def test_an_answer_is_of_one_moment(tmp_path, monkeypatch):
