@@ -10,10 +10,10 @@ def interrupted(seconds, work):
     timer = threading.Timer(seconds, lambda: signal.pthread_kill(main, signal.SIGINT))
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & has it ignored
     try:
-        try:
-            timer.start()
-            work()
-        finally:
-            timer.join()
+        timer.start()
+        work()
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is over cannot be interrupted
+        timer.cancel()
+        timer.join()
         signal.signal(signal.SIGINT, previous)

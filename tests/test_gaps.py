@@ -631,6 +631,15 @@ def test_what_a_source_said_goes_on_only_where_it_is_the_last_word(store, clock)
         (5, "unknown", "binance"),
         (5, "unknown", None),
     ]
+    cover(30, 40, "no_trade", "binance")  # who answered before says more now
+    assert told()[3:] == [(10, "no_trade", "binance")]
+    cover(40, 50, source="binance")  # and then less
+    assert store.gaps("X", "1m", start=START + 30 * MINUTE, end=START + 50 * MINUTE)["reason"].to_list() == [
+        "no_trade",
+        "unknown",
+    ]
+    store.uncover("X", "1m", start=START + 30 * MINUTE, end=START + 50 * MINUTE)
+    cover(30, 35, source="binance")
     asked = clock.ms
     clock.ms -= 60_000  # a clock that steps back makes nothing older
     cover(35, 40, source="binance")

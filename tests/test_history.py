@@ -385,6 +385,25 @@ def test_what_is_deleted_during_a_look_back_is_not_taken_for_the_past(tmp_path, 
         assert len(calls) == 2
 
 
+@pytest.mark.parametrize(
+    ("first", "deleted", "then", "origins"),
+    [
+        ([0, *range(20, 26)], [(10, 30)], [2, 3, 4, 5, 6, 7], [(0, 2, "a"), (2, 8, "b"), (8, 10, "a")]),
+        ([0, *range(10, 14)], [(0, 1), (10, 60)], [1, 2, 3, 4, 5], [(1, 6, "b"), (6, 10, "a")]),
+    ],
+)
+def test_what_a_delete_leaves_over_a_hole_is_in_no_ones_way(store, first, deleted, then, origins):
+    def bars(minutes):
+        return [(START + minute * MINUTE, 1, 2, 0.5, 1.5, 3) for minute in minutes]
+
+    store.write("X", "1m", bars(first), source="a")
+    for start, end in deleted:
+        store.delete("X", "1m", start=START + start * MINUTE, end=START + end * MINUTE)
+    store.write("X", "1m", bars(then), source="b")
+    columns = [(pl.col(name).dt.epoch("ms") - START) // MINUTE for name in ("start", "end")]
+    assert store.provenance("X").select(*columns, "source").rows() == origins
+
+
 def test_a_deleted_bar_takes_its_mark_along(tmp_path):
     clock = Clock(START + 30_000)
     with mdstore.MarketDataStore(tmp_path / "s.sqlite3", clock=clock) as store:

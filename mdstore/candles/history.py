@@ -7,7 +7,7 @@ it gives the store: about its milliseconds since 1970, and always greater than t
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import apsw
@@ -71,6 +71,9 @@ SELECT {COLUMNS} FROM arrivals WHERE timeframe = ?1 AND symbol = ?2 AND start < 
     (SELECT max(start) FROM arrivals WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?3), ?3)
 ORDER BY start
 """  # noqa: S608
+LAST = """
+SELECT "end" FROM arrivals WHERE timeframe = ? AND symbol = ? AND start < ? ORDER BY start DESC LIMIT 1
+"""
 LATER = f"""
 SELECT {COLUMNS} FROM {ARRIVALS} WHERE timeframe = ? AND symbol = ? AND arrived > ? ORDER BY start
 """  # noqa: S608
@@ -149,17 +152,10 @@ def come_next(
     return set(con.executemany(NEXT, rows))
 
 
-def arrive(
-    con: apsw.Connection,
-    came: Sequence[Came],
-    source: str,
-    revision: int,
-    behind: Collection[tuple[str, str]] = (),
-) -> None:
+def arrive(con: apsw.Connection, came: Sequence[Came], source: str, revision: int) -> None:
     """Enter what came in a revision; in its range it takes the place of what came before.
 
-    The series are as they are now in the catalogue; those that grew have no arrivals there, see `spill`. To
-    those of `behind` came only bars behind their end, where nothing is looked for that came before.
+    The series are as they are now in the catalogue; those that grew have no arrivals there, see `spill`.
     """
     for symbol, bar, start, end in came:
         name, is_alone = str(bar), bar.next(start) == end
@@ -168,8 +164,7 @@ def arrive(
             if con.changes():
                 continue
         spill(con, (symbol, name))
-        if (symbol, name) not in behind:
-            _cut(con, symbol, bar, start, end)
+        _cut(con, symbol, bar, start, end)
         if is_alone:
             con.execute(BEGIN, (symbol, name, start, source, revision, ALONE))
             if con.changes():
@@ -222,6 +217,9 @@ def older_values(con: apsw.Connection, key: tuple[str, str], at: int, start: int
 def _cut(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> None:
     """Take the bars that start in a range out of the arrivals."""
     name = str(bar)
+    last = con.execute(LAST, (name, symbol, end)).get
+    if last is None or last <= start:  # as for the next page of a fetch, where this is all
+        return
     olds = [Arrival(*row) for row in con.execute(OVERLAPPING, (name, symbol, start, end))]
     for old in olds:
         con.execute(DELETE, (name, symbol, old.start))

@@ -175,11 +175,6 @@ class _Seen:
     end: int | None = None
     runs: list[pl.Series] = field(default_factory=list)
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether all of it is surely behind the end that the series had."""
-        return self.end is not None and self.first is not None and self.first > self.end
-
     def again(self, times: pl.Series) -> pl.Series | None:
         """Mark the times that came in an earlier chunk; None if there are none, as in sorted data."""
         low, high = times[0], times[-1]
@@ -273,8 +268,7 @@ class _Batch:
             grown = Series(symbol, timeframe, seen.first, seen.last, seen.inserted, at_revision)
             catalogue.grow(self._con, grown)
             came += seen.changes.record(self._con, self._claim.source, at_revision)
-        behind = {key for key, seen in changed.items() if seen.is_behind}
-        history.arrive(self._con, came, self._claim.source, at_revision, behind)
+        history.arrive(self._con, came, self._claim.source, at_revision)
         made = self._sealer.finish()
         over = [cells.covering(self._con, c.symbol, c.timeframe, c.start, c.end - 1) for c in made]
         cells.insert(self._con, [cell for cell, others in zip(made, over, strict=True) if not others])
