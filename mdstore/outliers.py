@@ -93,11 +93,13 @@ def _distance(name: str, one: str, other: str) -> pl.Expr:
     return pl.when(one_ * other_ > 0).then(nearest).otherwise(-nearest)
 
 
-def splits(rows: pl.DataFrame) -> pl.DataFrame:
+def splits(rows: pl.DataFrame, apart: int) -> pl.DataFrame:
     """Return the bars before which the price was divided, or multiplied, by what shares are split into.
 
-    `rows` are `start` and the values, ascending, their prices positive. Added are `before`, the close before;
-    `split`, one of `SPLITS`; `is_up`, whether the price rose; and `score`, how often the usual move that is.
+    `rows` are `start` and the values, ascending, their prices positive. Of bars that start more than `apart`
+    (ms) from each other nothing is said, nor of the last one, which may be a wrong tick. Added are `before`,
+    the close before; `split`, one of `SPLITS`; `is_up`, whether the price rose; and `score`, how often the
+    usual move that is.
     """
     far = ~(rows["close"].shift(1) / rows["open"]).is_between(1 / LEAST_SPLIT, LEAST_SPLIT)
     if not far.any():
@@ -105,8 +107,8 @@ def splits(rows: pl.DataFrame) -> pl.DataFrame:
     close = pl.col("close")
     near = rows.with_columns(
         close.shift(1).alias("before"), close.shift(2).fill_null(close.shift(1)).alias("longer_before"),
-        pl.col("open").shift(1).alias("open_before"), close.shift(-1).fill_null(close).alias("after"),
-    ).filter(far)  # fmt: skip
+        pl.col("open").shift(1).alias("open_before"), close.shift(-1).alias("after"),
+    ).filter(far & (rows["start"].diff() <= apart))  # fmt: skip
     move = rows["close"].log().diff().abs()
     usual = NORMAL * pl.lit(move.filter(move > NOISE).median())
     is_up = pl.col("open") > pl.col("before")

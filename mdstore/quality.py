@@ -19,7 +19,7 @@ import polars as pl
 
 from mdstore.outliers import NEIGHBOURS, SPIKE_SCORE, VOLUME_SCORE, spikes, splits, volumes
 from mdstore.schema import PRICES, VALUES
-from mdstore.timeframe import DAY, HOUR, Timeframe
+from mdstore.timeframe import DAY, EARLIEST, HOUR, LATEST, Timeframe
 
 __all__ = ["CHECKS", "FINDING", "SEVERITIES", "disagreements", "findings"]
 
@@ -43,6 +43,7 @@ CHECKS: Mapping[str, str] = MappingProxyType({
     "duplicate": "A timestamp that comes more than once.",
     "order": "A timestamp before the one above it.",
     "grid": "A timestamp at which no bar of the timeframe starts.",
+    "unit": "A time in no year from 1000 to 9000, as of another unit: written by another program.",
     "future": "A bar that starts after now (bars under a day by over an hour, longer ones by over a day).",
     "ohlc": "A low above the open or the close, or a high below one of them.",
     "number": "A value that is null, NaN or infinite, or a negative volume.",
@@ -51,7 +52,7 @@ CHECKS: Mapping[str, str] = MappingProxyType({
     "stuck": f"A run of {LONG_RUN} bars or more at one price, with volume: a feed that repeats itself.",
     "repeated": "Two bars or more that are the same in all, with volume and a range: a row that was copied.",
     "spike": f"A price that leaves its neighbours by {SPIKE_SCORE:g} times the usual move and comes back.",
-    "split": "A price that is divided or multiplied for good, as by a split that is not adjusted.",
+    "split": "A price that is divided or multiplied, and stays so, as by a split that is not adjusted.",
     "volume_outlier": f"A volume further than {VOLUME_SCORE:g} times the usual spread from those around it.",
     "derived": "A bar that differs from the one which bars of a shorter timeframe make.",
     "derived_missing": "A bar that bars of a shorter timeframe make, but which is not stored.",
@@ -62,12 +63,13 @@ CHECKS: Mapping[str, str] = MappingProxyType({
 """The name of every check, and what it finds."""
 
 SEVERITY = {
-    **dict.fromkeys(("duplicate", "order", "grid", "future", "ohlc", "number", "derived"), "error"),
+    **dict.fromkeys(("duplicate", "order", "unit", "grid", "future", "ohlc", "number", "derived"), "error"),
     **dict.fromkeys(("price", "stuck", "repeated", "spike", "split", "derived_missing"), "warning"),
     **dict.fromkeys(("zero_volume", "volume_outlier"), "info"),
 }
 
 ENDS = ("open", "close")
+NEAR = 14 * DAY  # an exchange closes for 11 days at most
 
 Row = Mapping[str, Any]
 Check = tuple[str, Callable[["Bars"], pl.DataFrame], Callable[[Row], str]]
@@ -174,7 +176,12 @@ def _others(check: str, others: pl.DataFrame, timeframe: Timeframe) -> pl.DataFr
 def _finding(check: str, rows: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:
     # The longest bar after a start lies in the bar that follows, be that bar a short month or not.
     end = timeframe.floor_expr(timeframe.floor_expr(pl.col("last")) + timeframe.longest_ms)
-    rows = rows.with_columns(pl.lit(check).alias("check"), end.alias("end"))
+    # A time of no year is told in words alone.
+    bounds = (
+        pl.when(at.is_between(EARLIEST, LATEST)).then(at).alias(name)
+        for name, at in (("start", pl.col("start")), ("end", end))
+    )
+    rows = rows.with_columns(pl.lit(check).alias("check"), *bounds)
     return rows.select(pl.col(name).cast(dtype) for name, dtype in FINDING.items())
 
 
@@ -266,11 +273,18 @@ def _off_grid(bars: Bars) -> pl.DataFrame:
     return _each(rows, start - floor, pl.lit(0.0)).with_columns(pl.lit(str(bars.timeframe)).alias("bar"))
 
 
+def _of_no_year(bars: Bars) -> pl.DataFrame:
+    starts = bars.timed["start"]
+    return _each(bars.timed.select("start").filter(~starts.is_between(EARLIEST, LATEST)), pl.lit(0.0))
+
+
 def _future(bars: Bars) -> pl.DataFrame:
     # As in `validation`: an hour for clocks that disagree, a day for dates that may be tomorrow's.
     latest = bars.now + (HOUR if bars.timeframe.shortest_ms < DAY else DAY)
     starts = bars.timed["start"]
-    return _each(bars.timed.select("start").filter(starts > latest), pl.col("start") - bars.now)
+    return _each(
+        bars.timed.select("start").filter((starts > latest) & (starts <= LATEST)), pl.col("start") - bars.now
+    )
 
 
 def _misshapen(bars: Bars) -> pl.DataFrame:
@@ -331,7 +345,8 @@ def _spikes(bars: Bars) -> pl.DataFrame:
 
 
 def _splits(bars: Bars) -> pl.DataFrame:
-    return _each(splits(bars.ordered.filter(~_unpriced())), pl.col("score"))
+    apart = max(NEAR, 2 * bars.timeframe.longest_ms)
+    return _each(splits(bars.ordered.filter(~_unpriced()), apart), pl.col("score"))
 
 
 def _volume_outliers(bars: Bars) -> pl.DataFrame:
@@ -460,6 +475,7 @@ JUDGES: tuple[Check, ...] = (
     ("duplicate", _duplicates, lambda row: f"{_time(row['start'])} comes {row['times']:,} times"),
     ("order", _disorder, lambda row: f"{_time(row['start'])} stands after {_time(row['above'])}"),
     ("grid", _off_grid, lambda row: f"{_seconds(row['value'])} after the start of a {row['bar']} bar"),
+    ("unit", _of_no_year, lambda row: f"timestamp {row['start']} is not in ms since 1970"),
     ("future", _future, lambda row: f"starts {_seconds(row['value'])} from now"),
     ("ohlc", _misshapen, _tell_misshapen),
     ("number", _broken_numbers, _tell_broken),

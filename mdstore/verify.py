@@ -13,7 +13,7 @@ from mdstore.gaps import gaps
 from mdstore.quality import FINDING, disagreements, findings
 from mdstore.resample import resample
 from mdstore.schema import CANDLE_COLUMNS
-from mdstore.timeframe import EARLIEST, LATEST, Timeframe
+from mdstore.timeframe import DAY, EARLIEST, LATEST, Timeframe
 from mdstore.timestamps import ms_to_datetime
 
 __all__ = ["REPORT", "verify"]
@@ -65,10 +65,8 @@ def _of_series(
     bar = Timeframe.parse(name)
     stored = candles.read(Request((symbol,), bar, CANDLE_COLUMNS)).frame()
     yield findings(stored, bar, now=now, most=MOST)
-    times = stored["timestamp"].to_physical()
-    if len(times) and not EARLIEST <= times[0] <= times[-1] <= LATEST:
-        return  # no years, as of other units: what is wrong with them is found, and no calendar has them
-    yield _unexplained(candles, symbol, bar, now)
+    stored = _with_a_year(stored)
+    yield _unexplained(candles, symbol, bar, stored, now)
     yield _out_of_session(stored, bar, calendar_of(symbol, candles.ledger.calendars()))
     parts = [part for part in map(Timeframe.parse, filter(Timeframe.is_name, others)) if part != bar]
     parts = [part for part in parts if bar.holds(part)]
@@ -77,9 +75,23 @@ def _of_series(
         yield _against(candles, symbol, stored, source, bar)
 
 
-def _unexplained(candles: CandleRepository, symbol: str, bar: Timeframe, now: int) -> pl.DataFrame:
+def _with_a_year(frame: pl.DataFrame) -> pl.DataFrame:
+    """Leave out times of other units, which no calendar has."""
+    times = frame["timestamp"].to_physical()
+    if len(times) and times[0] >= EARLIEST and times[-1] <= LATEST:
+        return frame
+    return frame.filter(times.is_between(EARLIEST, LATEST))
+
+
+def _unexplained(
+    candles: CandleRepository, symbol: str, bar: Timeframe, stored: pl.DataFrame, now: int
+) -> pl.DataFrame:
     """Return the holes of which nobody knows why: one finding for all of a series."""
-    holes = gaps(candles, Request((symbol,), bar, ("timestamp",)), now)
+    if stored.is_empty():
+        return pl.DataFrame(schema=FINDING)
+    times = stored["timestamp"].to_physical()
+    request = Request((symbol,), bar, ("timestamp",), bar.floor(times[0]), bar.next(times[-1]))
+    holes = gaps(candles, request, now)
     unknown = holes.filter(pl.col("reason").is_in(["unknown", "fetch_failed"]))
     if unknown.is_empty():
         return pl.DataFrame(schema=FINDING)
@@ -107,14 +119,19 @@ def _out_of_session(stored: pl.DataFrame, bar: Timeframe, calendar: str) -> pl.D
     if calendar == ALWAYS or stored.is_empty():
         return pl.DataFrame(schema=FINDING)
     times = stored.select(bar.floor_expr(pl.col("timestamp").to_physical()))["timestamp"]
-    open_ = Grid(bar, calendar).starts(times[0], bar.next(times[-1]))
-    closed = times.filter(~times.is_in(open_.implode()))
+    starts, ends = Grid(bar, calendar).closed(times[0], bar.next(times[-1]))
+    if starts.is_empty():
+        return pl.DataFrame(schema=FINDING)
+    place = starts.search_sorted(times, side="right").cast(pl.Int64) - 1
+    closed = times.filter((place >= 0) & (times < ends.gather(place.clip(0))))
     if closed.is_empty():
         return pl.DataFrame(schema=FINDING)
     start, end = ms_to_datetime(closed[0]), ms_to_datetime(bar.next(closed[-1]))
-    bars, place = len(closed), f"{start:%Y-%m-%d %H:%M}"
-    detail = f"{_count(bars, 'bar')} while {calendar} is closed, the first from {place}"
-    row = ("session", "warning", start, end, bars, float(bars), detail)
+    bars, first = len(closed), f"{start:%Y-%m-%d %H:%M}"
+    detail = f"{_count(bars, 'bar')} while {calendar} is closed, the first from {first}"
+    # Many sources give bars of trade before and after the session, and of the auction that closes it.
+    severity = "warning" if bar.shortest_ms >= DAY else "info"
+    row = ("session", severity, start, end, bars, float(bars), detail)
     return pl.DataFrame([row], FINDING, orient="row")
 
 
@@ -126,8 +143,7 @@ def _against(
     candles: CandleRepository, symbol: str, stored: pl.DataFrame, source: Timeframe, bar: Timeframe
 ) -> pl.DataFrame:
     """Compare stored bars with those made of shorter ones."""
-    frame = candles.read(Request((symbol,), source, CANDLE_COLUMNS)).frame()
-    frame = frame.filter(pl.col("timestamp").to_physical().is_between(EARLIEST, LATEST))
+    frame = _with_a_year(candles.read(Request((symbol,), source, CANDLE_COLUMNS)).frame())
     made = resample(frame, source, bar)
     times = frame.select(bar.floor_expr(pl.col("timestamp").to_physical()).set_sorted().alias("start"))
     parts = times.group_by("start", maintain_order=True).len("parts")["parts"].cast(pl.Int64)

@@ -6,6 +6,7 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import apsw
 import polars as pl
 import pytest
 from typer.testing import CliRunner
@@ -477,6 +478,20 @@ def reported(monkeypatch, rows):
     ]
     frame = pl.DataFrame(full, REPORT, orient="row")
     monkeypatch.setattr(mdstore.MarketDataStore, "verify", lambda *_, **__: frame)
+
+
+def test_verify_tells_times_in_another_unit(cli, store_of, tmp_path):
+    with store_of() as store:
+        store.write("X", "1m", walk(10))
+    con = apsw.Connection(str(tmp_path / "market_data.sqlite3"))
+    for time in (START * 1000, START * 1_000_000, -START * 1000):
+        con.execute("INSERT INTO candles VALUES ('X', '1m', ?, 1, 2, 0.5, 1.5, 3)", (time,))
+    con.close()
+    done = cli("verify", code=1)
+    assert f"timestamp {START * 1000} is not in ms since 1970" in done.stdout
+    found = json.loads(cli("verify", "--json", code=1).stdout)
+    assert [one["check"] for one in found].count("unit") == 3
+    assert "no year from 1 to 9999; `mdstore verify` says which" in cli("show", "X", "1m", code=1).stderr
 
 
 def test_a_complete_file_leaves_nothing_to_be_asked_for(cli, tmp_path):

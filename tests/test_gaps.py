@@ -682,7 +682,7 @@ def test_candles_and_what_is_known_of_them_are_of_one_moment(store, tmp_path, mo
 def test_times_in_another_unit_are_found_and_named(tmp_path, foreign):
     file = tmp_path / "s.sqlite3"
     with mdstore.open(file) as store:
-        store.write("X", "1m", walk(10))
+        store.write("X", "1m", pl.concat([walk(10), walk(3, start=START + 20 * MINUTE)]))
         store.write("X", "1M", [("2025-08-01", 1, 2, 1, 2, 5)])
     con = apsw.Connection(str(file))
     for timeframe in foreign:  # microseconds
@@ -690,7 +690,8 @@ def test_times_in_another_unit_are_found_and_named(tmp_path, foreign):
     con.close()
     with mdstore.open(file) as store:
         report = store.verify()
-        assert report.filter(check="future")["timeframe"].to_list() == sorted(foreign)
+        assert report.filter(check="unit")["timeframe"].to_list() == sorted(foreign)
+        assert report.filter(check="gap")["timeframe"].to_list() == ["1m"]  # and what else there is to tell
         assert len(store.candles("X", "1M")) == 1 + ("1M" in foreign)
         if "1M" in foreign:
             with pytest.raises(mdstore.TimestampError, match="1756684800000000 ms is in no year"):

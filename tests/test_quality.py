@@ -108,7 +108,7 @@ def test_a_finding_says_what_where_and_how_bad():
 
 
 def test_every_check_is_described_in_a_sentence_and_has_a_severity():
-    assert len(CHECKS) == 18
+    assert len(CHECKS) == 19
     for text in CHECKS.values():
         assert text[0].isupper()
         assert text.endswith(".")
@@ -374,7 +374,7 @@ def test_a_bad_price_that_the_next_bar_opens_with_is_one_spike():
 @pytest.mark.parametrize(
     ("factor", "detail"), [(0.5, "divided by 2"), (1 / 1.5, "divided by 1.5"), (10, "times 10")]
 )
-@pytest.mark.parametrize("row", [1, 2, 300, BARS - 1])
+@pytest.mark.parametrize("row", [1, 2, 300, BARS - 2])
 def test_a_split_is_no_spike(row, factor, detail):
     frame = calm()
     adjusted = pl.when(pl.int_range(pl.len()) >= row).then(factor).otherwise(1.0)
@@ -382,6 +382,49 @@ def test_a_split_is_no_spike(row, factor, detail):
     assert (finding["start"], finding["severity"]) == (frame["timestamp"][row], "warning")
     assert finding["detail"].endswith(f": {detail}")
     assert finding["detail"].startswith(f"open {frame['open'][row] * factor:,}".rstrip("0").rstrip("."))
+
+
+@pytest.mark.parametrize("days", [13, 15])
+def test_a_price_that_is_another_after_a_long_hole_is_not_split(days):
+    frame = calm()
+    later = pl.int_range(pl.len()) >= 300
+    frame = frame.with_columns(pl.col(name) * pl.when(later).then(2.0).otherwise(1.0) for name in PRICES)
+    shifted = pl.col("timestamp") + pl.when(later).then(dt.timedelta(days=days)).otherwise(dt.timedelta())
+    checks = found(frame.with_columns(shifted))["check"].to_list()
+    assert checks == (["split"] if days < 14 else [])
+
+
+def test_a_drop_by_the_usual_move_is_not_split():
+    """A market that moves by a tenth a bar may well halve."""
+    frame = calm()
+    wild = [1.1 if row % 2 else 1 / 1.1 for row in range(BARS)]
+    wild = frame.with_columns(pl.col(name) * pl.Series(wild) for name in PRICES)
+    halves = pl.when(pl.int_range(pl.len()) >= 300).then(0.5).otherwise(1.0)
+    assert "split" not in found(wild.with_columns(pl.col(name) * halves for name in PRICES))["check"]
+
+
+@pytest.mark.parametrize(("row", "name"), [(299, "open"), (300, "close")])
+def test_one_price_beside_a_jump_that_does_not_fit_is_no_split(row, name):
+    frame = calm()
+    halves = pl.when(pl.int_range(pl.len()) >= 300).then(0.5).otherwise(1.0)
+    frame = frame.with_columns(pl.col(price) * halves for price in PRICES)
+    spoiled = put(frame, name, **{f"i{row}": frame[name][row] * 1.3})
+    assert "split" in found(frame)["check"]
+    assert "split" not in found(spoiled)["check"]
+
+
+def test_a_zero_price_is_no_split():
+    frame = put(put(calm(), "close", i300=0.0), "low", i300=0.0)
+    assert "split" not in found(frame)["check"]
+
+
+@pytest.mark.parametrize("time", [START * 1000, -START * 1000, 2**62])
+def test_a_time_of_no_year_is_told_in_words(time):
+    frame = calm(50)
+    spoiled = pl.concat([frame, frame[:1].with_columns(stamps([time]))]).sort("timestamp")
+    finding = found(spoiled).filter(check="unit").row(0, named=True)
+    assert (finding["severity"], finding["start"], finding["end"]) == ("error", None, None)
+    assert finding["detail"] == f"timestamp {time} is not in ms since 1970"
 
 
 @pytest.mark.parametrize("factor", [1.39, 1.7, 2.2, 12])
@@ -396,10 +439,11 @@ def test_splits_of_recorded_stocks_are_found(ratio):
     missed = []
     for path in stocks():
         frame = stock(path).drop_nulls().rename({"timestamp": "start"})
-        assert splits(frame).is_empty()
+        frame = frame.with_columns(pl.col("start").to_physical())
+        assert splits(frame, 14 * DAY).is_empty()
         middle = len(frame) // 2
         before = pl.when(pl.int_range(pl.len()) < middle).then(ratio).otherwise(1.0)
-        divided = splits(frame.with_columns(pl.col(name) * before for name in PRICES))
+        divided = splits(frame.with_columns(pl.col(name) * before for name in PRICES), 14 * DAY)
         if divided["start"].to_list() != [frame["start"][middle]]:
             missed.append(path.stem)
     assert missed == ["AMD_data"]  # which fell by 8 % in that night

@@ -59,6 +59,7 @@ __all__ = [
 
 DEFAULT_FILE = Path("market_data.sqlite3")
 ERROR, INTERRUPTED = 1, 130
+OF_NO_YEAR = "a stored time is in no year from 1 to 9999; `mdstore verify` says which"
 # Without a terminal there is no width to keep to: tables in a file or a pipe stay whole.
 WIDTH_OF_NO_TERMINAL = 1_000_000
 # The store's hints speak Python; here they must speak as the command line does.
@@ -113,6 +114,18 @@ class Shell(TyperGroup):
         except (MarketDataError, OSError) as error:
             to_stderr().print(f"[bold red]error:[/] {said(error)}", highlight=False)
             raise typer.Exit(ERROR) from None
+        except BaseException as error:
+            if not _is_of_no_year(error):
+                raise
+            to_stderr().print(f"[bold red]error:[/] {OF_NO_YEAR}", highlight=False)
+            raise typer.Exit(ERROR) from None
+
+
+def _is_of_no_year(error: BaseException) -> bool:
+    """Tell what Python, or Polars by a panic, makes of a time such as one in microseconds."""
+    if isinstance(error, OverflowError | ValueError):
+        return "out of range" in str(error)
+    return type(error).__name__ == "PanicException"
 
 
 def to_stdout() -> Console:
