@@ -6,15 +6,16 @@ from pathlib import Path
 import apsw
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import mdstore
 from mdstore.calendars import Grid
+from mdstore.candles import coverage
 from mdstore.candles.migrations import MIGRATIONS, migrate
 from mdstore.candles.repository import CandleRepository
 from mdstore.files import read
-from mdstore.timeframe import Timeframe
+from mdstore.timeframe import FOREVER, Timeframe
 from tests.candles import MINUTE, START, walk
 from tests.real import real
 
@@ -561,6 +562,38 @@ def test_a_bar_behind_what_was_asked_for_was_forming_then(store, clock):
     clock.ms = START + 10 * MINUTE + 100
     store.write("X", "1m", walk(10), covers=(START, START + 9 * MINUTE + 59_900))
     assert ms(store.missing("X", "1m"), "start", "bars") == [(START + 9 * MINUTE, 1)]
+
+
+bounds = st.integers(0, 12) | st.sampled_from([-FOREVER, FOREVER])
+spans = st.tuples(bounds, bounds).map(sorted)
+entries = st.tuples(
+    spans,
+    st.sampled_from(["unknown", "no_trade", "exchange_down", "fetch_failed", "forget"]),
+    st.sampled_from(["", "upbit"]),
+    st.sampled_from([5 * DAY, 5 * DAY + 1, 6 * DAY]),
+    st.sampled_from([None, "unknown"]),
+)
+IN_VAIN = "UPDATE coverage SET asked = asked WHERE FALSE AND coalesce(?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+
+
+@given(st.lists(entries, max_size=12))
+@example([([low, high], "unknown", "", 5 * DAY, None) for low, high in ((0, 5), (8, 10), (5, 8))])
+@settings(max_examples=100)
+def test_what_goes_on_in_one_statement_is_as_what_is_laid_over(steps):
+    tables = []
+    for go_on in (coverage.GO_ON, IN_VAIN):
+        con = apsw.Connection(":memory:")
+        migrate(con, MIGRATIONS)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(coverage, "GO_ON", go_on)
+            for (start, end), reason, source, asked, as_much_as in steps:
+                if reason == "forget":
+                    coverage.forget(con, ("X", "1m"), start, end)
+                else:
+                    said = coverage.Interval(start, end, reason, source, asked)
+                    coverage.state(con, ("X", "1m"), said, as_much_as)
+        tables.append(coverage.known(con, ("X", "1m")))
+    assert tables[0] == tables[1]
 
 
 def test_data_covers_its_own_range_each_series_its_own(store):
