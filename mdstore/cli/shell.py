@@ -123,9 +123,8 @@ class Shell(TyperGroup):
 
 def _is_of_no_year(error: BaseException) -> bool:
     """Tell what Python, or Polars by a panic, makes of a time such as one in microseconds."""
-    if isinstance(error, OverflowError | ValueError):
-        return "out of range" in str(error)
-    return type(error).__name__ == "PanicException"
+    may_be = isinstance(error, OverflowError | ValueError) or type(error).__name__ == "PanicException"
+    return may_be and re.search("out[ -]of[ -]range", str(error)) is not None
 
 
 def to_stdout() -> Console:
