@@ -1,5 +1,6 @@
 """Fixtures: a store in a folder of its own, and a way to run Python in a process of its own."""
 
+import faulthandler
 import os
 import subprocess
 import sys
@@ -13,6 +14,12 @@ import mdstore
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("mdstore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mdstore")
+
+
+def pytest_runtest_call(item):
+    """Let a long dose take its time: what bounds the others would end the run."""
+    if item.get_closest_marker("long"):
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture
