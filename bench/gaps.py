@@ -174,7 +174,8 @@ def _without(make: Write) -> Turn:
         with (
             patch.object(Changes, "alone", None),
             patch.object(Changes, "record", lambda *_: []),
-            patch.object(Changes, "settle", lambda *_: None),
+            patch.object(Changes, "mark", lambda *_: None),
+            patch.object(Changes, "unmark", lambda *_: None),
             patch.object(writer.claims, "enter", lambda *_, **__: None),
             patch.object(writer.unfinished, "of", lambda *_: nothing),
         ):

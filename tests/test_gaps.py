@@ -641,6 +641,15 @@ def test_when_a_hole_was_asked_for_is_told_to_the_day(store, clock):
     assert found["asked"].dt.epoch("ms").to_list() == [START + (day + 10) * DAY for day in range(3)]
 
 
+def test_a_bar_that_comes_again_as_it_was_is_not_marked_for_the_sake_of_another(store, clock):
+    clock.ms = START + 20 * MINUTE
+    store.write("X", "1m", bars_at([START + 3 * MINUTE, START + 20 * MINUTE]))  # the second is forming
+    store.write("X", "1m", bars_at([START + 3 * MINUTE]), covers=(START, START + 3 * MINUTE))
+    clock.ms += 10 * MINUTE
+    wanted = store.missing("X", "1m", start=START, end=START + 21 * MINUTE)
+    assert ms(wanted, "start", "end") == [(START + 4 * MINUTE, START + 21 * MINUTE)]
+
+
 def test_what_a_source_said_goes_on_only_where_it_is_the_last_word(store, clock):
     def cover(low, high, reason=None, source="upbit"):
         return store.cover(

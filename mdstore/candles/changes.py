@@ -85,21 +85,24 @@ class Changes:
             values = cast("Values", old[TIMESTAMP:])
             self._olds.setdefault(values[0], values)
 
-    def settle(
+    def unmark(
         self, con: apsw.Connection, times: Sequence[pl.Series], early: Sequence[int], moments: Sequence[int]
     ) -> None:
-        """Mark bars that were written before they had ended; take the marks off those that had.
+        """Take the marks off bars that were written before they had ended, and now again after.
 
         `times` are those written, whether they changed or not, and `early` the bars with a mark. `moments`
         are times at which a bar was forming; what starts after the last of them is, too.
         """
         forming, last = set(map(self.bar.floor, moments)), self.bar.floor(moments[-1])
-        if early:
-            near = [run.filter((run >= early[0]) & (run <= early[-1])) for run in times]
-            written = {time for run in near for time in run}
-            for time in early:
-                if time < last and time in written and time not in forming:
-                    unfinished.clear(con, self.key, time, time + 1)
+        near = [run.filter((run >= early[0]) & (run <= early[-1])) for run in times]
+        written = {time for run in near for time in run}
+        for time in early:
+            if time < last and time in written and time not in forming:
+                unfinished.clear(con, self.key, time, time + 1)
+
+    def mark(self, con: apsw.Connection, times: Sequence[pl.Series], moments: Sequence[int]) -> None:
+        """Mark bars of a series that changed, which were written before they had ended; see `unmark`."""
+        forming, last = set(map(self.bar.floor, moments)), self.bar.floor(moments[-1])
         new = {time for run in times for time in run.filter((run >= last) | run.is_in(list(forming)))}
         unfinished.mark(con, self.key, sorted(new))
 

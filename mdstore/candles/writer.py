@@ -241,8 +241,10 @@ class _Batch:
         for key, seen in self._seen.items():
             assert seen.last is not None  # noqa: S101 - a group has rows; for mypy
             forms = seen.changed and seen.last >= seen.changes.bar.floor(moments[0])
-            if forms or key in marked:
-                seen.changes.settle(self._con, seen.runs, marked.get(key, []), moments)
+            if key in marked:
+                seen.changes.unmark(self._con, seen.runs, marked[key], moments)
+            if forms:
+                seen.changes.mark(self._con, seen.runs, moments)
 
     def _moments(self) -> list[int]:
         """Return the times at which bars that are not over were forming: now, and the end of what is covered.
