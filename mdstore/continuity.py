@@ -213,9 +213,10 @@ class Continuity:
         """Return what looks wrong in the candles, one row a finding; nothing is changed.
 
         `symbol`, `timeframe`, `check` (see `quality.CHECKS`), `severity` ("error": it contradicts what a
-        candle is; "warning": look at it; "info"), `start` and `end`, `bars`, `value` and `detail` in words.
-        Bars of a longer timeframe are compared with those made of the next shorter one that is stored.
-        `progress` is called with series done and in all. For the soundness of the file see `check`.
+        candle is; "warning": look at it; "info"), `start` and `end` (null for a time of no year), `bars`,
+        `value` and `detail` in words. Bars of a longer timeframe are compared with those made of the next
+        shorter one that is stored. `progress` is called with series done and in all. For the soundness of
+        the file see `check`.
 
         Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
         """

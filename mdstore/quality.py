@@ -98,13 +98,15 @@ def findings(frame: pl.DataFrame, timeframe: Timeframe, *, now: int, most: int =
     """Return what looks wrong in the candles of one series.
 
     `frame` has the columns of a candle in stored order, `now` is in milliseconds since 1970. The result has
-    the columns of `FINDING`, sorted by start and check. Of one check there are at most `most` rows, those
-    that weigh most, and one more row for all others, its detail "... and N more".
+    the columns of `FINDING`, sorted by start and check; a time of no year has no `start` and no `end`. Of one
+    check there are at most `most` rows, those that weigh most, and one more row for all others, its detail
+    "... and N more".
 
-    `value` is the score of a spike or of a volume (negative where there is too little), the length of a run,
-    the times a timestamp comes, the lowest price, by how much high or low are wrong, a negative volume, or
-    by how many milliseconds a timestamp is wrong. Spikes and volumes are judged from 20 moves or volumes on;
-    a close is a spike only where the next bar is back, so that a split is none, and the last close never is.
+    `value` is the score of a spike, a split or a volume (negative where there is too little), the length of a
+    run, the times a timestamp comes, the lowest price, by how much high or low are wrong, a negative volume,
+    or by how many milliseconds a timestamp is wrong. Spikes and volumes are judged from 20 moves or volumes
+    on; a close is a spike only where the next bar is back, so that a split is none, and the last close never
+    is.
 
     >>> bars = pl.DataFrame(
     ...     {

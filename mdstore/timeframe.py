@@ -88,7 +88,10 @@ class Timeframe:
         return self.count * 31 * DAY if self.ms is None else self.ms
 
     def floor(self, timestamp: int) -> int:
-        """Return the start of the bar that holds `timestamp` (both milliseconds since 1970, UTC)."""
+        """Return the start of the bar that holds `timestamp` (both milliseconds since 1970, UTC).
+
+        Raises `TimestampError` for months, where the time is in no year from 1 to 9999; so does `next`.
+        """
         if self.ms is None:
             months = _month_number(timestamp)
             return _month_start(months - months % self.count)

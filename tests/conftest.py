@@ -1,4 +1,4 @@
-"""Fixtures: a store in a folder of its own, and a way to run Python in a process of its own."""
+"""Fixtures (a store in a folder of its own, Python in a process of its own), and no bounds on time."""
 
 import faulthandler
 import os

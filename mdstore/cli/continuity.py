@@ -147,7 +147,7 @@ def cover(
 
       mdstore cover KRW-BTC 1m --start 2025-09-03 --end 2025-09-04 --take-back
     """
-    from mdstore.cli.covering import say, take_back
+    from mdstore.cli.covering import Span, say, take_back
 
     if withdrawn and (reason is not None or source is not None):
         raise typer.BadParameter("--take-back takes neither --reason nor --source")
@@ -157,14 +157,11 @@ def cover(
         raise typer.BadParameter("--new needs a timeframe: mdstore cover SYMBOL TIMEFRAME --new")
     out = to_stdout()
     with stored(store_file(ctx, file), wait=wait) as store:
+        span = Span.of(store, symbol, timeframe, start, end, new=new)
         if withdrawn:
-            take_back(store, out, symbol, timeframe, start=start, end=end, new=new, json=json)
+            take_back(store, out, span, json=json)
         else:
-            why = None if reason is None else reason.value
-            say(
-                store, out, symbol, timeframe,
-                start=start, end=end, reason=why, source=source, new=new, json=json,
-            )  # fmt: skip
+            say(store, out, span, None if reason is None else reason.value, source, json=json)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,57 +19,67 @@ from mdstore.timestamps import to_ms
 if TYPE_CHECKING:
     from mdstore.store import MarketDataStore
 
-__all__ = ["say", "take_back"]
+__all__ = ["Span", "say", "take_back"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEW_HINT = "Hint: --new says it of what is not stored yet"
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of one series, as it was given; a bound that is None is open."""
+
+    symbol: str
+    timeframe: str
+    start: str | None
+    end: str | None
+    words: str
+
+    @classmethod
+    def of(
+        cls,
+        store: MarketDataStore,
+        symbol: str,
+        timeframe: str | None,
+        start: str | None,
+        end: str | None,
+        *,
+        new: bool,
+    ) -> Span:
+        """Return the range that is meant; raise where it is empty, or of a series that is not stored."""
+        bar = _bar(store, symbol, timeframe, new=new)
+        return cls(symbol, bar, start, end, f"{symbol} {bar} {_range(bar, start, end)}")
+
+    def facts(self) -> dict[str, str | None]:
+        """Return it for JSON."""
+        bounds = {
+            name: None if text is None else (EPOCH + timedelta(milliseconds=to_ms(text, name))).isoformat()
+            for name, text in (("start", self.start), ("end", self.end))
+        }
+        return {"symbol": self.symbol, "timeframe": self.timeframe, **bounds}
+
+
 def say(
-    store: MarketDataStore,
-    out: Console,
-    symbol: str,
-    timeframe: str | None,
-    *,
-    start: str | None,
-    end: str | None,
-    reason: str | None,
-    source: str | None,
-    new: bool,
-    json: bool,
+    store: MarketDataStore, out: Console, span: Span, reason: str | None, source: str | None, *, json: bool
 ) -> None:
     """State why there are no bars in a range, and print what was said."""
-    bar = _bar(store, symbol, timeframe, new=new)
-    words = _range(bar, start, end)
     stated = next((one for one in STATED if one == reason), None)
-    store.cover(symbol, bar, start=start, end=end, reason=stated, source=source)
+    store.cover(span.symbol, span.timeframe, start=span.start, end=span.end, reason=stated, source=source)
     if json:
-        print(json_text({**_facts(symbol, bar, start, end), "reason": reason, "source": source}))
+        print(json_text({**span.facts(), "reason": reason, "source": source}))
         return
     why = reason or "asked for, and there is no more; why is unknown"
     by = f" (said by {source})" if source else ""
-    out.print(f"{symbol} {bar} {words}: {why}{by}", highlight=False, markup=False, soft_wrap=True)
+    out.print(f"{span.words}: {why}{by}", highlight=False, markup=False, soft_wrap=True)
 
 
-def take_back(
-    store: MarketDataStore,
-    out: Console,
-    symbol: str,
-    timeframe: str | None,
-    *,
-    start: str | None,
-    end: str | None,
-    new: bool,
-    json: bool,
-) -> None:
+def take_back(store: MarketDataStore, out: Console, span: Span, *, json: bool) -> None:
     """Take back what was said of a range, and print that."""
-    bar = _bar(store, symbol, timeframe, new=new)
-    words = _range(bar, start, end)
-    store.uncover(symbol, bar, start=start, end=end)
+    store.uncover(span.symbol, span.timeframe, start=span.start, end=span.end)
     if json:
-        print(json_text({**_facts(symbol, bar, start, end), "taken_back": True}))
+        print(json_text({**span.facts(), "taken_back": True}))
         return
-    out.print(f"{symbol} {bar} {words}: taken back", highlight=False, markup=False, soft_wrap=True)
+    out.print(f"{span.words}: taken back", highlight=False, markup=False, soft_wrap=True)
 
 
 def _bar(store: MarketDataStore, symbol: str, timeframe: str | None, *, new: bool) -> str:
@@ -103,11 +114,3 @@ def _range(bar: str, start: str | None, end: str | None) -> str:
         if at is not None
     ]
     return " ".join(words)
-
-
-def _facts(symbol: str, bar: str, start: str | None, end: str | None) -> dict[str, str | None]:
-    bounds = {
-        name: None if text is None else (EPOCH + timedelta(milliseconds=to_ms(text, name))).isoformat()
-        for name, text in (("start", start), ("end", end))
-    }
-    return {"symbol": symbol, "timeframe": bar, **bounds}
