@@ -10,7 +10,7 @@ from bench.measure import Report
 from bench.peers import absent, ours
 from bench.scale import Scale
 from bench.versus import Work, compare, opened
-from mdstore.candles import migrations
+from mdstore.candles.file import migrations
 
 __all__ = ["run"]
 

@@ -25,8 +25,8 @@ from bench.data import minutes
 from bench.measure import Line, verify
 from bench.peers import bare
 from bench.scale import Scale
-from mdstore.candles.compaction import Compaction
-from mdstore.candles.upkeep import Upkeep
+from mdstore.candles.packs.merging import Compaction
+from mdstore.candles.packs.seal_policy import Upkeep
 
 __all__ = ["feed"]
 

@@ -20,8 +20,8 @@ import mdstore
 from bench import candles
 from bench.measure import Line, Report, Turn, interleave, ready, verify
 from bench.scale import Scale, scratch
-from mdstore.candles import writer
-from mdstore.candles.changes import Changes
+from mdstore.candles.writes import writer
+from mdstore.candles.writes.bar_changes import Changes
 
 __all__ = ["run"]
 

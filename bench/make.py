@@ -19,7 +19,7 @@ from pathlib import Path
 
 import mdstore
 from bench import candles, raw
-from mdstore.candles import database, migrations
+from mdstore.candles.file import database, migrations
 
 __all__ = ["Made", "complete", "folder", "make", "remove", "restore"]
 

@@ -25,7 +25,7 @@ from bench.chart import Curve, chart
 from bench.make import remove
 from bench.measure import Grid, Report, Times, Turn, interleave, ready, verify
 from bench.scale import Scale, scratch
-from mdstore.candles import database
+from mdstore.candles.file import database
 
 __all__ = ["run"]
 

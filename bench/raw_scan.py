@@ -19,7 +19,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles.worker import SETTINGS, load_scanner
+from mdstore.candles.file.scanner_process import SETTINGS, load_scanner
 
 __all__ = ["RawScan"]
 

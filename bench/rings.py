@@ -17,7 +17,7 @@ import polars as pl
 from cachetools import TTLCache
 
 from mdstore import Trade
-from mdstore.realtime.kinds import TRADES
+from mdstore.realtime.limits import TRADES
 from mdstore.realtime.table import RealtimeTable
 
 __all__ = ["NAMES", "PEERS", "Ring", "Row"]

@@ -18,9 +18,9 @@ from bench.make import Made
 from bench.measure import Line, Report, interleave, ready, verify
 from bench.raw_scan import RawScan
 from bench.scale import Scale, scratch
-from mdstore.candles import reader
-from mdstore.candles.upkeep import Loose
-from mdstore.schema import CANDLE_COLUMNS
+from mdstore.candles.file import table_reads as reader
+from mdstore.candles.packs.seal_policy import Loose
+from mdstore.core.schema import CANDLE_COLUMNS
 
 __all__ = ["run"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.chart import Curve, chart
 from bench.measure import Line, Report, verify
 from bench.scale import Scale
-from mdstore.realtime.kinds import TRADES
+from mdstore.realtime.limits import TRADES
 from mdstore.realtime.table import RealtimeTable
 
 __all__ = ["main", "run"]

@@ -9,11 +9,11 @@ import pyarrow as pa
 import mdstore
 from bench import candles
 from bench.measure import verify
-from mdstore.candles import reader
-from mdstore.candles.reader import Request
-from mdstore.candles.upkeep import Loose
-from mdstore.schema import CANDLE, CANDLE_COLUMNS
-from mdstore.timeframe import Timeframe
+from mdstore.candles.file import table_reads as reader
+from mdstore.candles.file.table_reads import Request
+from mdstore.candles.packs.seal_policy import Loose
+from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.core.timeframe import Timeframe
 
 __all__ = ["by_apsw", "by_scanner", "latest", "same", "stretches"]
 

@@ -24,7 +24,7 @@ from bench.chart import Curve, chart
 from bench.make import remove
 from bench.measure import Grid, Line, Report, Turn, interleave, verify
 from bench.scale import Scale, scratch
-from mdstore.candles import writer
+from mdstore.candles.writes import writer
 
 __all__ = ["run"]
 

@@ -10,8 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mdstore.analysis.fingerprints import fingerprint
+    from mdstore.analysis.screen import Screen
     from mdstore.candles.repository import CandleRepository, Explanation
-    from mdstore.candles.writer import WriteResult
+    from mdstore.candles.writes.writer import WriteResult
+    from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
         FileFormatError,
         ForkedError,
@@ -30,36 +33,33 @@ if TYPE_CHECKING:
         TimestampError,
         ValidationError,
     )
-    from mdstore.feeds.binance import BinanceFeed
-    from mdstore.feeds.upbit import UpbitFeed
-    from mdstore.fingerprints import fingerprint
-    from mdstore.realtime.book import OrderBook
     from mdstore.realtime.cache import RealtimeDataCache
+    from mdstore.realtime.order_book import OrderBook
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
-    from mdstore.screen import Screen
-    from mdstore.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
-    from mdstore.timeframe import Timeframe
+    from mdstore.sources.exchanges.binance import BinanceFeed
+    from mdstore.sources.exchanges.upbit import UpbitFeed
+    from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
 
 # Where each public name lives. They are imported on first use: Polars alone takes 0.15 s, and neither the
 # command line's help nor the scanner process needs it.
 _HOMES = {
     "mdstore.candles.repository": ("CandleRepository", "Explanation"),
-    "mdstore.candles.writer": ("WriteResult",),
+    "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
         "FileFormatError", "ForkedError", "InvalidInputError", "LiveFileError", "MarketDataError",
         "NewerSchemaError", "NoSuchSeriesError", "QueryError", "ScannerError", "StaleDataError",
         "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError",
         "ValidationError",
     ),
-    "mdstore.feeds.binance": ("BinanceFeed",),
-    "mdstore.feeds.upbit": ("UpbitFeed",),
-    "mdstore.fingerprints": ("fingerprint",),
-    "mdstore.realtime.book": ("OrderBook",),
+    "mdstore.sources.exchanges.binance": ("BinanceFeed",),
+    "mdstore.sources.exchanges.upbit": ("UpbitFeed",),
+    "mdstore.analysis.fingerprints": ("fingerprint",),
+    "mdstore.realtime.order_book": ("OrderBook",),
     "mdstore.realtime.cache": ("RealtimeDataCache",),
     "mdstore.realtime.rows": ("Depth", "Kline", "Ticker", "Trade"),
-    "mdstore.screen": ("Screen",),
-    "mdstore.store": ("MarketDataStore", "open"),
-    "mdstore.timeframe": ("Timeframe",),
+    "mdstore.analysis.screen": ("Screen",),
+    "mdstore.store.store": ("MarketDataStore", "open"),
+    "mdstore.core.timeframe": ("Timeframe",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -17,27 +17,30 @@ import apsw
 import pyarrow as pa
 
 from mdstore.cache.memory import MemoryTier
-from mdstore.candles import catalogue, cells, writer
-from mdstore.candles.answer import Answer
-from mdstore.candles.claims import Claim
-from mdstore.candles.columnar import Columnar
-from mdstore.candles.compaction import Compaction, Progress
-from mdstore.candles.database import Database
-from mdstore.candles.holes import Held, holes_of
-from mdstore.candles.ledger import Ledger
-from mdstore.candles.packs import PackLostError, Packs
-from mdstore.candles.reader import Request
-from mdstore.candles.scanner import Scanner
-from mdstore.candles.upkeep import Upkeep
-from mdstore.candles.views import Views
-from mdstore.candles.writer import WriteResult
+from mdstore.candles.file import catalogue
+from mdstore.candles.file.database import Database
+from mdstore.candles.file.scan_views import Views
+from mdstore.candles.file.scanner import Scanner
+from mdstore.candles.file.table_reads import Request
+from mdstore.candles.ledger.claims import Claim
+from mdstore.candles.ledger.ledger import Ledger
+from mdstore.candles.packs import cells
+from mdstore.candles.packs.merging import Compaction, Progress
+from mdstore.candles.packs.pack_files import PackLostError, Packs
+from mdstore.candles.packs.seal_policy import Upkeep
+from mdstore.candles.reads import as_of
+from mdstore.candles.reads.answer import Answer
+from mdstore.candles.reads.missing_ranges import Held, holes_of
+from mdstore.candles.reads.reads import Columnar
+from mdstore.candles.writes import delete, writer
+from mdstore.candles.writes.writer import WriteResult
+from mdstore.core.candle_rules import Checked, OnInvalid
+from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
+from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError, QueryError
-from mdstore.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
-from mdstore.timeframe import Timeframe
-from mdstore.validation import Checked, OnInvalid
 
 if TYPE_CHECKING:
-    from mdstore.candles.query import Queries
+    from mdstore.candles.reads.sql import Queries
 
 __all__ = ["CandleRepository", "Explanation"]
 
@@ -160,7 +163,7 @@ class CandleRepository:
         for _ in range(ATTEMPTS):  # what is deleted in between could not be undone
             revision = self.revision()
             whole = self._columnar.read(replace(request, limit=None, columns=columns))
-            undone = self.ledger.undone(whole, request, at)
+            undone = as_of.undone(self._database, whole, request, at)
             if self.revision() == revision:
                 break
         return undone
@@ -197,7 +200,7 @@ class CandleRepository:
         self, query: str, others: Mapping[str, Callable[[], pa.Table]] | None = None
     ) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series, quarantine and other tables."""
-        from mdstore.candles.query import Queries
+        from mdstore.candles.reads.sql import Queries
 
         self._mind_forks()
         self._queries = self._queries or Queries(self._database, self._columnar, self._upkeep)
@@ -224,7 +227,7 @@ class CandleRepository:
             ]
             if not keys:
                 raise self._no_series(con, symbol, timeframe)
-        return writer.delete(self._database, keys, start, end, self._clock)
+        return delete.delete(self._database, keys, start, end, self._clock)
 
     def warm(self, progress: Progress | None, *, rebuild: bool) -> int:
         """Seal every loose stretch, and return the rows that took; with `rebuild`, of everything anew."""
@@ -267,13 +270,13 @@ class CandleRepository:
 
     def backup(self, target: Path, *, overwrite: bool, progress: Callable[[int, int], None] | None) -> None:
         """Copy the file to `target` while it is in use."""
-        from mdstore.candles import backup
+        from mdstore.candles.recovery import backup
 
         backup.backup(self._database, target, overwrite=overwrite, progress=progress)
 
     def check(self) -> list[str]:
         """Return what is wrong with the file or the packs, in words."""
-        from mdstore.candles import integrity
+        from mdstore.candles.recovery import integrity
 
         return integrity.check(self._database, self._packs)
 

@@ -11,10 +11,10 @@ from rich.console import Console
 from mdstore.cli.grid import Column, print_grid
 from mdstore.cli.queries import refuse_unknown
 from mdstore.cli.tables import count, is_intraday, json_text, moment, number_texts, records, room
-from mdstore.schema import VALUES
+from mdstore.core.schema import VALUES
 
 if TYPE_CHECKING:
-    from mdstore.store import MarketDataStore
+    from mdstore.store.store import MarketDataStore
 
 __all__ = ["print_revisions"]
 

@@ -151,7 +151,7 @@ def import_(
     from mdstore.cli.progress import ImportProgress
     from mdstore.cli.summary import as_json, print_summary
     from mdstore.cli.tables import json_text
-    from mdstore.timeframe import Timeframe
+    from mdstore.core.timeframe import Timeframe
 
     if timeframe is not None:
         timeframe = str(Timeframe.parse(timeframe))

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
-from mdstore.candles.coverage import STATED
 from mdstore.cli.queries import refuse_unknown, timeframe_of
 from mdstore.cli.tables import is_intraday, json_text, moment
+from mdstore.core.hole_reasons import STATED
+from mdstore.core.timeframe import Timeframe
+from mdstore.core.timestamps import to_ms
 from mdstore.errors import InvalidInputError, NoSuchSeriesError
-from mdstore.timeframe import Timeframe
-from mdstore.timestamps import to_ms
 
 if TYPE_CHECKING:
-    from mdstore.store import MarketDataStore
+    from mdstore.store.store import MarketDataStore
 
 __all__ = ["Span", "say", "take_back"]
 

@@ -17,7 +17,7 @@ from mdstore.cli.queries import SPARE
 from mdstore.cli.shell import invocation
 from mdstore.cli.tables import count, moment, print_frame
 from mdstore.errors import FileFormatError
-from mdstore.plot import chart, columns_for
+from mdstore.reports.text_chart import chart, columns_for
 
 __all__ = ["DEMO_FILE", "demo_data", "run_demo"]
 

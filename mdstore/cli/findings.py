@@ -11,16 +11,16 @@ import polars as pl
 from rich.console import Console
 from rich.text import Text
 
+from mdstore.analysis.quality_checks import CHECKS, SEVERITIES
 from mdstore.cli.glance import extents_of, holes_of
 from mdstore.cli.grid import Column, print_grid
 from mdstore.cli.progress import WorkProgress
 from mdstore.cli.shell import no_deriving
 from mdstore.cli.tables import count, is_intraday, json_text, moment, records, room
 from mdstore.cli.weekends import may_close, weekend_hint
-from mdstore.quality import CHECKS, SEVERITIES
 
 if TYPE_CHECKING:
-    from mdstore.store import MarketDataStore
+    from mdstore.store.store import MarketDataStore
 
 __all__ = ["print_findings"]
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
-from mdstore.calendars import Grid
-from mdstore.candles.coverage import REASONS
 from mdstore.cli.grid import Column, print_grid, room_beside
 from mdstore.cli.queries import refuse_unknown
 from mdstore.cli.strips import Axis, legend, paint, strips
 from mdstore.cli.tables import count, is_intraday, json_text, moment, records, room
 from mdstore.cli.weekends import weekend_hint
-from mdstore.timeframe import EARLIEST, LATEST, Timeframe
-from mdstore.timestamps import to_ms
+from mdstore.core.calendars import Grid
+from mdstore.core.hole_reasons import NOT_EXPECTED, REASONS, worth_asking
+from mdstore.core.timeframe import EARLIEST, LATEST, Timeframe
+from mdstore.core.timestamps import to_ms
 
 if TYPE_CHECKING:
-    from mdstore.store import MarketDataStore
+    from mdstore.store.store import MarketDataStore
 
 __all__ = ["extents_of", "holes_of", "print_glance"]
 
@@ -31,8 +31,6 @@ DRAWING = "the drawing over time"
 SPARE = ("first", "last", DRAWING, "bars", "complete", "timeframe", "missing")
 TO_THE_RIGHT = ("bars", "complete", "missing")
 KEY = ("symbol", "timeframe")
-# These are no bars that there could be.
-NEVER = ("session_closed", "before_listing", "after_delisting", "forming")
 TIME = pl.Datetime("ms", "UTC")
 HOLE = pl.Schema(
     {
@@ -192,9 +190,8 @@ def _tiled(series: pl.DataFrame, extents: pl.DataFrame, holes: pl.DataFrame) -> 
 
 def _counted(series: pl.DataFrame, holes: pl.DataFrame) -> pl.DataFrame:
     """Return the columns of `MarketDataStore.coverage`, but of the range that the holes are of."""
-    unasked = (pl.col("reason") == "unknown") & pl.col("asked").is_null()
     counts = holes.group_by("row").agg(
-        pl.col("bars").filter(unasked | (pl.col("reason") == "fetch_failed")).sum().alias("missing"),
+        pl.col("bars").filter(worth_asking()).sum().alias("missing"),
         *(pl.col("bars").filter(pl.col("reason") == name).sum().alias(name) for name in REASONS),
     )
     rows = series.select(*KEY, "first", "last", "bars", pl.int_range(pl.len()).alias("row"))
@@ -202,7 +199,7 @@ def _counted(series: pl.DataFrame, holes: pl.DataFrame) -> pl.DataFrame:
     both = rows.join(counts, on="row", how="left", maintain_order="left").with_columns(
         pl.col(names).fill_null(0)
     )
-    absent = pl.sum_horizontal(name for name in REASONS if name not in NEVER)
+    absent = pl.sum_horizontal(name for name in REASONS if name not in NOT_EXPECTED)
     is_ours = pl.Series([Timeframe.is_name(name) for name in series["timeframe"]], dtype=pl.Boolean)
     share = pl.when(is_ours).then(pl.col("bars") / (pl.col("bars") + absent)).fill_nan(None)
     return both.select(*KEY, "first", "last", "bars", share.alias("complete"), *names)

@@ -15,7 +15,7 @@ from mdstore.cli.tables import count, is_intraday, json_text, print_frame, recor
 from mdstore.cli.weekends import weekend_hint
 
 if TYPE_CHECKING:
-    from mdstore.store import MarketDataStore
+    from mdstore.store.store import MarketDataStore
 
 __all__ = ["print_holes", "print_missing"]
 

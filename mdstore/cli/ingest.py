@@ -13,13 +13,13 @@ import polars as pl
 from mdstore.cli.interrupt import Interrupts
 from mdstore.cli.progress import ImportProgress
 from mdstore.cli.tables import count
+from mdstore.core.timeframe import Timeframe
 from mdstore.errors import FileFormatError, MarketDataError, StoreFileError
-from mdstore.files import Part, candle_files, other_files, read
-from mdstore.timeframe import Timeframe
+from mdstore.sources.files import Part, candle_files, other_files, read
 
 if TYPE_CHECKING:
-    from mdstore.candles.writer import WriteResult
-    from mdstore.store import MarketDataStore
+    from mdstore.candles.writes.writer import WriteResult
+    from mdstore.store.store import MarketDataStore
 
 __all__ = ["Failure", "Import", "Landed", "Options", "files_in", "import_files", "skipped_in"]
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
-from mdstore.calendars import ALWAYS, calendar_of
 from mdstore.cli.tables import count, json_text, print_frame, records
+from mdstore.core.calendars import ALWAYS, calendar_of
 from mdstore.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from mdstore.store import MarketDataStore
+    from mdstore.store.store import MarketDataStore
 
 __all__ = ["print_calendar_of", "print_calendars", "remove_calendar", "set_calendar"]
 

@@ -14,10 +14,10 @@ from mdstore.cli.grid import Column, print_grid
 from mdstore.cli.progress import WorkProgress
 from mdstore.cli.tables import count, records, room
 from mdstore.errors import FileFormatError, MarketDataError
-from mdstore.feeds.replay import Replayed, replay
-from mdstore.plot import digits
 from mdstore.realtime.cache import RealtimeDataCache
 from mdstore.realtime.rows import Depth, Ticker, Trade
+from mdstore.reports.text_chart import digits
+from mdstore.sources.recordings.replay import Replayed, replay
 
 __all__ = ["Playing", "spark"]
 

@@ -21,14 +21,14 @@ from mdstore.cli.tables import (
     room,
     size_text,
 )
+from mdstore.core.timeframe import Timeframe
 from mdstore.errors import FileFormatError, InvalidInputError, NoSuchSeriesError, TimeframeError
-from mdstore.files import write
-from mdstore.plot import chart, columns_for
-from mdstore.timeframe import Timeframe
+from mdstore.reports.text_chart import chart, columns_for
+from mdstore.sources.files import write
 
 if TYPE_CHECKING:
-    from mdstore.fill import Fill
-    from mdstore.store import MarketDataStore
+    from mdstore.analysis.fill import Fill
+    from mdstore.store.store import MarketDataStore
 
 __all__ = [
     "SPARE", "export_candles", "print_bars", "print_screen", "print_series", "print_stats", "refuse_unknown",

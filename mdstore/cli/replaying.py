@@ -75,7 +75,7 @@ def replay(
     """
     from mdstore.cli.played import Playing
     from mdstore.cli.tables import json_text
-    from mdstore.timeframe import Timeframe
+    from mdstore.core.timeframe import Timeframe
 
     if save and not timeframe:
         raise typer.BadParameter("--save stores bars: say of which --timeframe")

@@ -26,7 +26,7 @@ from typer.core import TyperGroup
 from mdstore.errors import MarketDataError, NoSuchSeriesError, QueryError, TimeframeError
 
 if TYPE_CHECKING:
-    from mdstore.store import MarketDataStore
+    from mdstore.store.store import MarketDataStore
 
 __all__ = [
     "ERROR",
@@ -154,7 +154,7 @@ def said(error: BaseException) -> str:
 
 def _timeframe_hint(message: str) -> str:
     """Offer a timeframe for what other programs call one: 60, minute60."""
-    from mdstore.files.names import as_timeframe  # noqa: PLC0415 - only where it is needed
+    from mdstore.sources.files.file_names import as_timeframe  # noqa: PLC0415 - only where it is needed
 
     word = message.partition("'")[2].partition("'")[0]
     meant = as_timeframe(f"{word}m" if word.isdigit() else word)

@@ -14,6 +14,8 @@ from itertools import groupby
 import polars as pl
 from rich.text import Text
 
+from mdstore.core.hole_reasons import DRAWN
+
 __all__ = ["Axis", "legend", "paint", "strips"]
 
 BARS, SOME, MOST, FAILED, KNOWN, CLOSED, NOTHING = "█", "▄", "▁", "!", "░", "·", " "
@@ -26,8 +28,6 @@ WORDS = {
     CLOSED: "market closed",
 }
 COLOURS = {BARS: "green", SOME: "yellow", MOST: "yellow", FAILED: "bold red", KNOWN: "blue", CLOSED: "dim"}
-# What the reasons of `MarketDataStore.gaps` are here; all others are known.
-KINDS = {"session_closed": "closed", "fetch_failed": "failed", "unknown": "unknown", "forming": "forming"}
 ABSENT = ("closed", "failed", "unknown", "forming", "known")
 
 DAY = 86_400_000
@@ -81,7 +81,7 @@ def strips(extents: pl.DataFrame, holes: pl.DataFrame, axis: Axis) -> list[str]:
     """
     columns = ("row", "start", "end", "kind")
     whole = extents.with_columns(pl.int_range(pl.len()).alias("row"), pl.lit("all").alias("kind"))
-    kinds = pl.col("reason").replace_strict(KINDS, default="known").alias("kind")
+    kinds = pl.col("reason").replace_strict(DRAWN, default="known").alias("kind")
     spans = pl.concat([whole.select(columns), holes.with_columns(kinds).select(columns)])
     lines = [[NOTHING] * axis.cells for _ in range(len(extents))]
     for row, cell, glyph in _drawn(_shares(spans, axis)).iter_rows():

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from mdstore.cli.grid import Column, print_grid
 from mdstore.cli.shell import WIDTH_OF_NO_TERMINAL
-from mdstore.plot import digits
-from mdstore.schema import PRICES
+from mdstore.core.schema import PRICES
+from mdstore.reports.text_chart import digits
 
 __all__ = [
     "count",

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdstore.calendars import calendar_of
-from mdstore.timeframe import DAY, WEEK, Timeframe
+from mdstore.core.calendars import calendar_of
+from mdstore.core.timeframe import DAY, WEEK, Timeframe
 
 if TYPE_CHECKING:
-    from mdstore.store import MarketDataStore
+    from mdstore.store.store import MarketDataStore
 
 __all__ = ["may_close", "weekend_hint"]
 

@@ -13,14 +13,14 @@ from typing import Any, Literal
 import polars as pl
 import pyarrow as pa
 
+from mdstore.core.candle_rules import check_symbol
+from mdstore.core.polars_forks import refuse_broken_polars
+from mdstore.core.schema import SIDES
+from mdstore.core.timestamps import column_to_ms
 from mdstore.errors import InvalidInputError
-from mdstore.forks import refuse_broken_polars
-from mdstore.realtime.checks import EARLIEST_MS, FUTURE_MS, MS_NS, broken, check_row, unknown_field
-from mdstore.realtime.kinds import Kind
+from mdstore.realtime.limits import Kind
 from mdstore.realtime.packing import NO_ID, SIDE_CODES, SNAPSHOT, WORD, TickerPacking, TradePacking, Words
-from mdstore.schema import SIDES
-from mdstore.timestamps import column_to_ms
-from mdstore.validation import check_symbol
+from mdstore.realtime.row_rules import EARLIEST_MS, FUTURE_MS, MS_NS, broken, check_row, unknown_field
 
 __all__ = ["Group", "frame_of", "groups_of"]
 

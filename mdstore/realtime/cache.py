@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mdstore.errors import InvalidInputError
-from mdstore.realtime.kinds import ORDERBOOKS, TICKERS, TRADES
+from mdstore.realtime.limits import ORDERBOOKS, TICKERS, TRADES
 from mdstore.realtime.live import LiveCandles
 from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
 from mdstore.realtime.table import Clock, RealtimeTable

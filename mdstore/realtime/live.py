@@ -23,14 +23,14 @@ from math import isfinite
 
 import polars as pl
 
-from mdstore.arguments import symbol_list
+from mdstore.core.arguments import symbol_list
+from mdstore.core.candle_rules import check_symbol
+from mdstore.core.timeframe import Timeframe
+from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import InvalidInputError, StoreClosedError
-from mdstore.realtime.bar import FOREVER, Bar, BarSeries, Counts, check_kline
-from mdstore.realtime.lander import Key, Land, Lander
+from mdstore.realtime.forming_bars import FOREVER, Bar, BarSeries, Counts, check_kline
+from mdstore.realtime.live_writer import Key, Land, Lander
 from mdstore.realtime.rows import Kline, Trade
-from mdstore.timeframe import Timeframe
-from mdstore.timestamps import Moment, to_ms
-from mdstore.validation import check_symbol
 
 __all__ = ["LiveBar", "LiveCandles"]
 

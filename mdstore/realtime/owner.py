@@ -12,7 +12,7 @@ from mdstore.errors import InvalidInputError, StoreClosedError
 
 if TYPE_CHECKING:
     from mdstore.realtime.cache import RealtimeDataCache
-    from mdstore.realtime.lander import Land
+    from mdstore.realtime.live_writer import Land
 
 __all__ = ["Owner"]
 

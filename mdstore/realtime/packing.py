@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from mdstore.core.schema import ORDERBOOK, SIDES, TICKER, TRADE
 from mdstore.realtime.rows import Depth, Ticker, Trade
-from mdstore.schema import ORDERBOOK, SIDES, TICKER, TRADE
 
 __all__ = [
     "NO_ID",

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from mdstore.errors import InvalidInputError
 from mdstore.realtime.batches import Group
-from mdstore.realtime.checks import FUTURE_MS, MS_NS
-from mdstore.realtime.kinds import Kind
+from mdstore.realtime.limits import Kind
 from mdstore.realtime.packing import NO_ID, SNAPSHOT_BYTE, WORD, TickerPacking, TradePacking
 from mdstore.realtime.ring import NEVER, NO_ROW, TIME, TIME_AND_ID, Counts, Limits, Ring
+from mdstore.realtime.row_rules import FUTURE_MS, MS_NS
 from mdstore.realtime.subscription import Queue
 
 __all__ = ["Clock", "Listener", "Rings"]

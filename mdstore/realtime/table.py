@@ -14,18 +14,18 @@ from typing import Any, Literal
 import polars as pl
 import pyarrow as pa
 
+from mdstore.core.candle_rules import check_symbol
+from mdstore.core.long_table import Long, as_frame
+from mdstore.core.polars_forks import refuse_broken_polars
 from mdstore.errors import InvalidInputError, StaleDataError, StoreClosedError
-from mdstore.forks import refuse_broken_polars
-from mdstore.long import Long, as_frame
 from mdstore.realtime.batches import frame_of, groups_of
-from mdstore.realtime.checks import MS_NS, check_row
-from mdstore.realtime.kinds import Kind
-from mdstore.realtime.lane import trade_lane
+from mdstore.realtime.fast_push import trade_lane
+from mdstore.realtime.limits import Kind
 from mdstore.realtime.packing import batch_of
 from mdstore.realtime.ring import TIME, Ring, last_rows
 from mdstore.realtime.rings import Clock, Listener, Rings
+from mdstore.realtime.row_rules import MS_NS, check_row
 from mdstore.realtime.subscription import OVERFLOWS, Overflow, Queue, Subscription
-from mdstore.validation import check_symbol
 
 __all__ = ["Clock", "Listener", "RealtimeTable"]
 

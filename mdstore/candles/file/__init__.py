@@ -1,0 +1,1 @@
+"""The SQLite file itself: opening, schema, catalogue, rows of the table, the scanner process."""

@@ -1,0 +1,1 @@
+"""What is known besides the candles: coverage, arrivals, revisions, unfinished bars."""

@@ -1,0 +1,207 @@
+"""Since when the bars of a series are known, and where they are from.
+
+Kept in the transactions that change candles, for `as_of` to undo them. A transaction's time is the revision
+it gives the store: about its milliseconds since 1970, and always greater than those before.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import apsw
+
+from mdstore.core.timeframe import Timeframe
+
+__all__ = [
+    "ARRIVALS", "Arrival", "Came", "arrive", "came_later", "come_next", "forget", "spill",
+]  # fmt: skip
+
+Came = tuple[str, Timeframe, int, int]
+"""A symbol, its timeframe, and the bounds of a range of its bars (ms)."""
+
+# Bars that come one by one at the end of a series share a row: 4 bytes each in place of 60. The last such row
+# is in `series`, whose page a write changes anyway: a live bar writes no other. Not more of them, since each
+# bar writes the row anew.
+MOST_LAGS = 64
+WIDTH = 4
+ALONE = bytes(WIDTH)
+COLUMNS = 'start, "end", source, began, arrived, lags'
+TAIL = "tail_start, last + 1, tail_source, tail_began, revision, tail_lags"
+ARRIVALS = f"""
+(SELECT symbol, timeframe, {COLUMNS} FROM arrivals
+ UNION ALL SELECT symbol, timeframe, {TAIL} FROM series WHERE tail_lags IS NOT NULL)
+"""  # noqa: S608 - of constants
+"""All arrivals, as a table; in one of lags `arrived` is no less than the latest of them."""
+
+LAG = f"unhex(printf('%0{2 * WIDTH}x', ?4 - tail_began))"
+NEXT = f"""
+UPDATE series SET last = ?3, rows = rows + 1, revision = ?4, tail_lags = CAST(tail_lags || {LAG} AS BLOB)
+WHERE symbol = ?1 AND timeframe = ?2 AND last = ?5 AND tail_source = ?6
+  AND length(tail_lags) < {MOST_LAGS * WIDTH} AND ?4 - tail_began < {1 << 8 * WIDTH}
+RETURNING symbol, timeframe
+"""  # noqa: S608
+AGAIN = f"""
+UPDATE series SET tail_lags = CAST(substr(tail_lags, 1, length(tail_lags) - {WIDTH}) || {LAG} AS BLOB)
+WHERE symbol = ?1 AND timeframe = ?2 AND last = ?3 AND tail_source = ?5 AND length(tail_lags) >= {WIDTH}
+  AND ?4 - tail_began < {1 << 8 * WIDTH}
+"""  # noqa: S608
+BEGIN = """
+UPDATE series SET tail_start = ?3, tail_source = ?4, tail_began = ?5, tail_lags = ?6
+WHERE symbol = ?1 AND timeframe = ?2 AND last = ?3
+"""
+SPILL = f"""
+INSERT INTO arrivals (symbol, timeframe, {COLUMNS})
+SELECT symbol, timeframe, {TAIL} FROM series WHERE tail_lags IS NOT NULL
+"""  # noqa: S608
+END = """
+UPDATE series SET tail_start = NULL, tail_source = NULL, tail_began = NULL, tail_lags = NULL
+WHERE tail_lags IS NOT NULL
+"""
+OF_SERIES = " AND symbol = ? AND timeframe = ?"
+# Ranges do not overlap: besides those that start in the range, the last one before it can reach into it.
+OVERLAPPING = f"""
+SELECT {COLUMNS} FROM arrivals WHERE timeframe = ?1 AND symbol = ?2 AND start < ?4 AND "end" > ?3
+  AND start >= coalesce(
+    (SELECT max(start) FROM arrivals WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?3), ?3)
+ORDER BY start
+"""  # noqa: S608
+LAST = """
+SELECT "end" FROM arrivals WHERE timeframe = ? AND symbol = ? AND start < ? ORDER BY start DESC LIMIT 1
+"""
+LATER = f"""
+SELECT {COLUMNS} FROM {ARRIVALS} WHERE timeframe = ? AND symbol = ? AND arrived > ? ORDER BY start
+"""  # noqa: S608
+INSERT = f"INSERT INTO arrivals (timeframe, symbol, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+DELETE = "DELETE FROM arrivals WHERE timeframe = ? AND symbol = ? AND start = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The bars that are there in `[start, end)` (ms) came from `source` in the store's revision `arrived`.
+
+    With `lags` they came one by one, each in the revision `began` and its lag, and none after `arrived`.
+    """
+
+    start: int
+    end: int
+    source: str
+    began: int
+    arrived: int
+    lags: bytes | None = None
+
+    @property
+    def first(self) -> int:
+        """The revision that brought the first of them."""
+        return self.began if self.lags is None else self.began + next(_lags(self.lags))
+
+    @property
+    def last(self) -> int:
+        """The revision that brought the last of them."""
+        return self.arrived if self.lags is None else self.began + max(_lags(self.lags))
+
+    def within(self, bar: Timeframe, start: int, end: int) -> Arrival:
+        """Return the part of it in a range that it reaches into."""
+        low, high = max(self.start, start), min(self.end, end)
+        if self.lags is None:
+            return replace(self, start=low, end=high)
+        skipped = bar.span(self.start, low)
+        lags = self.lags[skipped * WIDTH : (skipped + bar.span(low, high)) * WIDTH]
+        return Arrival(low, high, self.source, self.began, self.began + max(_lags(lags)), lags)
+
+    def later(self, bar: Timeframe, at: int) -> Iterator[tuple[int, int]]:
+        """Yield the ranges of bars that came after revision `at`."""
+        if self.arrived <= at:
+            return
+        if self.lags is None:
+            yield self.start, self.end
+            return
+        start = self.start
+        for lag in _lags(self.lags):
+            end = bar.next(start)
+            if self.began + lag > at:
+                yield start, end
+            start = end
+
+
+def come_next(
+    con: apsw.Connection, bars: Iterable[tuple[str, Timeframe, int]], source: str, revision: int
+) -> set[tuple[str, str]]:
+    """Grow series by one bar each, the next of those that came one by one; return which of them did grow.
+
+    One call for all: a feed brings the next bar of hundreds of series at once.
+    """
+    rows = ((symbol, str(bar), start, revision, bar.floor(start - 1), source) for symbol, bar, start in bars)
+    return set(con.executemany(NEXT, rows))
+
+
+def arrive(con: apsw.Connection, came: Sequence[Came], source: str, revision: int) -> None:
+    """Enter what came in a revision; in its range it takes the place of what came before.
+
+    The series are as they are now in the catalogue; those that grew have no arrivals there, see `spill`.
+    """
+    for symbol, bar, start, end in came:
+        name, is_alone = str(bar), bar.next(start) == end
+        if is_alone:
+            con.execute(AGAIN, (symbol, name, start, revision, source))
+            if con.changes():
+                continue
+        spill(con, (symbol, name))
+        _cut(con, symbol, bar, start, end)
+        if is_alone:
+            con.execute(BEGIN, (symbol, name, start, source, revision, ALONE))
+            if con.changes():
+                continue
+        lags = ALONE if is_alone else None
+        _insert(con, symbol, name, Arrival(start, end, source, revision, revision, lags))
+
+
+def spill(con: apsw.Connection, key: tuple[str, str] | None = None) -> None:
+    """Move the arrivals of last bars from the catalogue to the others, of one series or of all."""
+    con.execute(SPILL if key is None else SPILL + OF_SERIES, key or ())
+    if con.changes():
+        con.execute(END if key is None else END + OF_SERIES, key or ())
+
+
+def forget(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> None:
+    """Forget when bars that are deleted came."""
+    if start < end:
+        _cut(con, symbol, bar, start, end)
+
+
+def came_later(con: apsw.Connection, symbol: str, bar: Timeframe, at: int) -> list[tuple[int, int]]:
+    """Return the ranges of a series of bars that came after revision `at`, ascending, joined."""
+    found: list[tuple[int, int]] = []
+    for row in con.execute(LATER, (str(bar), symbol, at)):
+        for start, end in Arrival(*row).later(bar, at):
+            if found and found[-1][1] == start:
+                found[-1] = (found[-1][0], end)
+            else:
+                found.append((start, end))
+    return found
+
+
+def _cut(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> None:
+    """Take the bars that start in a range out of the arrivals."""
+    name = str(bar)
+    last = con.execute(LAST, (name, symbol, end)).get
+    if last is None or last <= start:  # as for the next page of a fetch, where this is all
+        return
+    olds = [Arrival(*row) for row in con.execute(OVERLAPPING, (name, symbol, start, end))]
+    for old in olds:
+        con.execute(DELETE, (name, symbol, old.start))
+        if old.start < start:
+            _insert(con, symbol, name, old.within(bar, old.start, bar.next(start - 1)))
+        after = old.end if old.end <= end else bar.next(end - 1)
+        if after < old.end:
+            _insert(con, symbol, name, old.within(bar, after, old.end))
+
+
+def _insert(con: apsw.Connection, symbol: str, timeframe: str, new: Arrival) -> None:
+    row = (timeframe, symbol, new.start, new.end, new.source, new.began, new.arrived, new.lags)
+    con.execute(INSERT, row)
+
+
+def _lags(lags: bytes) -> Iterator[int]:
+    return (lag for (lag,) in struct.iter_unpack(">I", lags))

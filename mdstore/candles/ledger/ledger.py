@@ -1,0 +1,138 @@
+"""The ledger of a file: what is known of its series besides the candles, and what they were before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+from mdstore.candles.file import catalogue
+from mdstore.candles.file.catalogue import Series
+from mdstore.candles.file.database import Database
+from mdstore.candles.ledger import arrivals, claims, coverage, unfinished
+from mdstore.candles.ledger.arrivals import Arrival
+from mdstore.candles.ledger.claims import Claim
+from mdstore.candles.ledger.coverage import Interval, Key
+from mdstore.core.schema import VALUES
+from mdstore.core.timeframe import Timeframe
+
+__all__ = ["Known", "Ledger", "Origin"]
+
+AFTER = ", ".join(f"coalesce(lead(r.{name}) OVER bar, c.{name})" for name in VALUES)
+REVISIONS = f"""
+SELECT symbol, timeframe, timestamp, revision, r.open, r.high, r.low, r.close, r.volume, {AFTER}, source
+FROM revisions AS r LEFT JOIN candles AS c USING (symbol, timeframe, timestamp)
+WHERE {{of}} AND timestamp >= ? AND timestamp < ?
+WINDOW bar AS (PARTITION BY symbol, timeframe, timestamp ORDER BY revision)
+ORDER BY symbol, timeframe, timestamp, revision
+"""  # noqa: S608 - of constants
+ARRIVALS = f"""
+SELECT symbol, timeframe, start, "end", source, began, arrived, lags FROM {arrivals.ARRIVALS} WHERE {{of}}
+ORDER BY symbol, timeframe, start
+"""  # noqa: S608 - of constants
+FEW = 16
+ArrivalRow = tuple[str, str, int, int, str, int, int, bytes | None]
+Row = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """For each of some series its intervals, bars that were stored too early, and row of the catalogue.
+
+    The calendars are by pattern.
+    """
+
+    intervals: list[list[Interval]]
+    unfinished: list[list[int]]
+    series: list[Series | None]
+    calendars: dict[str, str]
+
+
+class Origin(NamedTuple):
+    """Where the bars in an interval of a series came from, and when the first and the last of them did."""
+
+    symbol: str
+    timeframe: str
+    start: int
+    end: int
+    source: str
+    first: int
+    last: int
+
+    def is_of_the_same(self, other: Origin) -> bool:
+        """Tell whether another is of the same series and source."""
+        mine = (self.symbol, self.timeframe, self.source)
+        return mine == (other.symbol, other.timeframe, other.source)
+
+    def joined(self, later: Origin) -> Origin:
+        """Return both as one."""
+        first, last = min(self.first, later.first), max(self.last, later.last)
+        return self._replace(end=later.end, first=first, last=last)
+
+
+class Ledger:
+    """The ledger of one file."""
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def known(self, symbols: Sequence[str], timeframe: str) -> Known:
+        """Return what is known of some series of a timeframe, all of one moment."""
+        keys = [(symbol, timeframe) for symbol in symbols]
+        with self._database.reading() as con:
+            calendars, marks = catalogue.calendars(con), unfinished.of(con, keys)
+            early = [marks.get(key, []) for key in keys]
+            if len(keys) <= FEW:
+                found = [coverage.known(con, key) for key in keys]
+                return Known(found, early, [catalogue.find(con, *key) for key in keys], calendars)
+            every = coverage.of_timeframe(con, timeframe)
+            stored = {one.symbol: one for one in catalogue.series_of(con, timeframe)}
+            intervals = [every.get(symbol, []) for symbol in symbols]
+            return Known(intervals, early, [stored.get(symbol) for symbol in symbols], calendars)
+
+    def cover(self, keys: Sequence[Key], claim: Claim) -> None:
+        """Enter what is said of a range of some series."""
+        claims.cover(self._database, keys, claim, self._clock)
+
+    def uncover(self, keys: Sequence[Key], start: int, end: int) -> None:
+        """Take back what is said of a range of some series."""
+        claims.uncover(self._database, keys, start, end)
+
+    def calendars(self) -> dict[str, str]:
+        """Return the calendars of patterns of symbols."""
+        with self._database.reading() as con:
+            return catalogue.calendars(con)
+
+    def set_calendar(self, pattern: str, calendar: str | None) -> None:
+        """Give symbols a calendar; None takes it away."""
+        with self._database.writing() as con:
+            catalogue.set_calendar(con, pattern, calendar)
+
+    def revisions(self, symbol: str | None, timeframe: str | None, start: int, end: int) -> list[Row]:
+        """Return the rows of the table `revisions`, and what each bar came to be."""
+        with self._database.reading() as con:
+            return con.execute(*_of(REVISIONS, symbol, timeframe, start, end)).fetchall()
+
+    def provenance(self, symbol: str | None, timeframe: str | None) -> list[Origin]:
+        """Return where bars came from; intervals behind each other from one source are one."""
+        found: list[Origin] = []
+        with self._database.reading() as con:
+            rows = con.execute(*_of(ARRIVALS, symbol, timeframe)).fetchall()
+        for name, bar, start, end, source, began, arrived, lags in cast("list[ArrivalRow]", rows):
+            one = Arrival(start, end, source, began, arrived, lags)
+            # What was there before arrivals were noted ends behind its last bar's start.
+            last = Timeframe.parse(bar).next(end - 1) if Timeframe.is_name(bar) else end
+            new = Origin(name, bar, one.start, last, one.source, one.first, one.last)
+            if found and found[-1].is_of_the_same(new):
+                found[-1] = found[-1].joined(new)
+            else:
+                found.append(new)
+        return found
+
+
+def _of(sql: str, symbol: str | None, timeframe: str | None, *rest: int) -> tuple[str, tuple[str | int, ...]]:
+    """Return SQL and its bindings for one series, or several; so that the key is used."""
+    given = {"symbol": symbol, "timeframe": timeframe}
+    named = {name: value for name, value in given.items() if value is not None}
+    return sql.format(of=" AND ".join(f"{name} = ?" for name in named) or "TRUE"), (*named.values(), *rest)

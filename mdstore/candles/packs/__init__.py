@@ -1,0 +1,1 @@
+"""The columnar copy: cells, pack files, sealing and merging."""

@@ -1,0 +1,268 @@
+"""Candles as they lie in memory: a series of mapped and loose pieces, and many series under each other."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+import polars as pl
+import pyarrow as pa
+
+from mdstore.candles.packs.cells import FOREVER, Cell
+from mdstore.candles.packs.pack_files import Pack
+from mdstore.core.long_table import Long, as_frame
+from mdstore.core.schema import CANDLE
+
+__all__ = ["Panel", "Piece", "SeriesView", "Stretch"]
+
+# What the objects around the columns take, rather too much: 2.1 KB a view of one piece, by tracemalloc over
+# 2,000 of them, to which its frame comes.
+VIEW_BYTES = 3_000
+PIECE_BYTES = 1_500
+ROW_BYTES = 8 * len(CANDLE)
+# Up to so many rows of many pieces are put together (3 ms), which everything after it is quicker for; more
+# are left where they are.
+GATHER_ROWS = 1_000_000
+
+
+@dataclass(slots=True)
+class Piece:
+    """Adjacent rows of a series: those of a cell in a mapped pack, or loose ones read from the table."""
+
+    rows: pa.RecordBatch
+    times: memoryview
+    cell: Cell | None = None
+    pack: Pack | None = None
+
+    @classmethod
+    def of(cls, rows: pa.RecordBatch, cell: Cell | None = None, pack: Pack | None = None) -> Piece:
+        """Make a piece of at least one row."""
+        column = rows.column(0)
+        values = memoryview(column.buffers()[1]).cast("q")
+        return cls(rows, values[column.offset : column.offset + rows.num_rows], cell, pack)
+
+    def verify(self, start: int, end: int) -> None:
+        """Compare rows with the digests of their cell. Raises `PackLostError`."""
+        if self.cell is not None and self.pack is not None:
+            self.pack.verify(self.cell.place, self.cell.digests, self.cell.rows, start, end)
+
+
+class SeriesView:
+    """One whole series at one revision. Its rows are verified when they are asked for, and never changed."""
+
+    def __init__(self, symbol: str, revision: int, last: int, pieces: Sequence[Piece]) -> None:
+        self.symbol = symbol
+        self.revision = revision
+        self.last = last
+        """The time of the last candle that there is, in the range or behind it."""
+        self.pieces = tuple(pieces)
+        self.offsets = (0, *accumulate(piece.rows.num_rows for piece in pieces))
+        self.packs = tuple({piece.pack.name: piece.pack for piece in pieces if piece.pack}.values())
+        self._firsts = [piece.times[0] for piece in pieces]
+        self.noted_until = 0.0
+        """Until when its cells need not be noted as read again."""
+
+    @property
+    def rows(self) -> int:
+        """The number of candles."""
+        return int(self.offsets[-1])
+
+    @cached_property
+    def bytes(self) -> int:
+        """The bytes of memory it holds besides the map."""
+        loose = sum(piece.rows.num_rows for piece in self.pieces if piece.cell is None)
+        return int(VIEW_BYTES + PIECE_BYTES * len(self.pieces) + ROW_BYTES * loose)
+
+    def intact(self) -> bool:
+        """Tell whether every pack it lies in is still the file that was mapped."""
+        for pack in self.packs:  # noqa: SIM110 - a hot read asks; `all` of a generator takes twice as long
+            if not pack.intact():
+                return False
+        return True
+
+    def within(self, start: int, end: int, limit: int | None) -> tuple[int, int]:
+        """Return the row numbers `[low, high)` of the latest `limit` bars that start in `[start, end)`."""
+        low = 0 if start <= -FOREVER else self._place(start)
+        high = self.rows if end >= FOREVER else max(low, self._place(end))
+        return (low if limit is None else max(low, high - limit)), high
+
+    def verify(self, low: int, high: int) -> None:
+        """Compare rows with their digests, those that were not yet. Raises `PackLostError`."""
+        for piece, offset in zip(self.pieces, self.offsets, strict=False):
+            if low < high and offset < high and low < offset + piece.rows.num_rows:
+                piece.verify(max(0, low - offset), min(piece.rows.num_rows, high - offset))
+
+    def parts(self, low: int, high: int) -> list[pa.RecordBatch]:
+        """Return rows as batches that share memory with the pieces."""
+        return [
+            piece.rows.slice(
+                max(0, low - offset), min(piece.rows.num_rows, high - offset) - max(0, low - offset)
+            )
+            for piece, offset in zip(self.pieces, self.offsets, strict=False)
+            if offset < high and low < offset + piece.rows.num_rows
+        ]
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The whole series as an Arrow table, sharing memory with the pieces."""
+        return pa.Table.from_batches([piece.rows for piece in self.pieces], schema=CANDLE)
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """The whole series as a Polars frame, sharing memory with the pieces."""
+        return as_frame(self.table)
+
+    def _place(self, time: int) -> int:
+        """Return how many candles start before `time`."""
+        at = bisect_right(self._firsts, time) - 1
+        return 0 if at < 0 else self.offsets[at] + bisect_left(self.pieces[at].times, time)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Rows `[low, high)` of one series, as a part of an answer."""
+
+    view: SeriesView
+    low: int
+    high: int
+
+    def narrowed(self, start: int, end: int) -> Stretch:
+        """Return the part of it that starts in `[start, end)`."""
+        low, high = self.view.within(start, end, None)
+        low = max(low, self.low)
+        return Stretch(self.view, low, max(low, min(high, self.high)))
+
+
+@dataclass(slots=True)
+class _Run:
+    """Rows behind each other in one batch of a pack, of several cells."""
+
+    pack: Pack
+    batch: int
+    first: int
+    end: int
+
+    def goes_on(self, piece: Piece, low: int) -> bool:
+        """Tell whether row `low` of a piece is the next."""
+        cell = piece.cell
+        return (
+            cell is not None
+            and piece.pack is self.pack
+            and cell.batch == self.batch
+            and cell.offset + low == self.end
+        )
+
+    def rows(self) -> pa.RecordBatch:
+        """Return them as one batch."""
+        return self.pack.rows(self.batch, self.first, self.end - self.first)
+
+
+class Panel:
+    """Stretches of many series of one timeframe under each other, sorted by symbol.
+
+    `ends` are the row numbers at which each symbol's rows end.
+    """
+
+    def __init__(self, stretches: Sequence[Stretch], revision: int = -1) -> None:
+        self.revision = revision
+        self.stretches = tuple(stretches)
+        self.symbols = [stretch.view.symbol for stretch in stretches]
+        self.ends = list(accumulate(stretch.high - stretch.low for stretch in stretches))
+        self._verified = False
+
+    @property
+    def rows(self) -> int:
+        """The number of candles."""
+        return self.ends[-1] if self.ends else 0
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of memory it can come to hold: symbols as codes, the values if they are put together."""
+        gathered = ROW_BYTES * self.rows if self._is_small else 0
+        return VIEW_BYTES + 200 * len(self.stretches) + 8 * self.rows + gathered
+
+    @cached_property
+    def packs(self) -> tuple[Pack, ...]:
+        """The packs it lies in."""
+        return tuple({p.name: p for stretch in self.stretches for p in stretch.view.packs}.values())
+
+    def intact(self) -> bool:
+        """Tell whether every pack it lies in is still the file that was mapped."""
+        return all(pack.intact() for pack in self.packs)
+
+    def verify(self) -> None:
+        """Compare all rows with their digests, those that were not yet. Raises `PackLostError`."""
+        if not self._verified:
+            for stretch in self.stretches:
+                stretch.view.verify(stretch.low, stretch.high)
+            self._verified = True
+
+    @cached_property
+    def values(self) -> pa.Table:
+        """The columns besides the symbol, in as few pieces as they come."""
+        table = pa.Table.from_batches(self._batches(), schema=CANDLE)
+        return _read_only(table.combine_chunks()) if self._is_small else table
+
+    @cached_property
+    def long(self) -> Long:
+        """The same in one piece, as it is handed out."""
+        return Long(self.values, self.symbols, self.ends)
+
+    def narrowed(self, symbols: Container[str] | None, start: int, end: int) -> Panel:
+        """Return the part of some symbols, in a range of time."""
+        kept = [one for one in self.stretches if symbols is None or one.view.symbol in symbols]
+        return Panel([one.narrowed(start, end) for one in kept], self.revision)
+
+    def head(self, rows: int) -> Panel:
+        """Return the first rows."""
+        kept, left = [], rows
+        for one in self.stretches:
+            if left <= 0:
+                break
+            kept.append(Stretch(one.view, one.low, min(one.high, one.low + left)))
+            left -= one.high - one.low
+        return Panel(kept, self.revision)
+
+    @property
+    def _is_small(self) -> bool:
+        return self.rows <= GATHER_ROWS
+
+    def _batches(self) -> list[pa.RecordBatch]:
+        """Return the rows as batches; those that lie behind each other in a pack come as one."""
+        merged: list[pa.RecordBatch] = []
+        run: _Run | None = None
+        for piece, low, high in self._parts():
+            if run is not None and run.goes_on(piece, low):
+                run.end += high - low
+                continue
+            if run is not None:
+                merged.append(run.rows())
+                run = None
+            if piece.cell is None or piece.pack is None:
+                merged.append(piece.rows.slice(low, high - low))
+            else:
+                first = piece.cell.offset + low
+                run = _Run(piece.pack, piece.cell.batch, first, first + high - low)
+        return [*merged, run.rows()] if run is not None else merged
+
+    def _parts(self) -> Iterator[tuple[Piece, int, int]]:
+        """Yield each piece with the rows of it that are wanted."""
+        for stretch in self.stretches:
+            view = stretch.view
+            for piece, at in zip(view.pieces, view.offsets, strict=False):
+                low, high = max(stretch.low - at, 0), min(stretch.high - at, piece.rows.num_rows)
+                if low < high:
+                    yield piece, low, high
+
+
+def _read_only(table: pa.Table) -> pa.Table:
+    """Return a table of single chunks whose memory cannot be written: it is kept, and others are given it."""
+    columns = []
+    for column in table.columns:
+        for chunk in column.chunks:
+            values = pa.py_buffer(memoryview(chunk.buffers()[1]).toreadonly())
+            columns.append(pa.Array.from_buffers(chunk.type, len(chunk), [None, values], 0, chunk.offset))
+    return pa.Table.from_arrays(columns, schema=table.schema) if columns else table

@@ -1,0 +1,287 @@
+"""Upkeep of the packs: small ones are merged, dead ones dropped, and the budget of the folder kept.
+
+It can be interrupted, or killed, anywhere: a pack is complete before the SQLite file points to it, a cell
+that has changed meanwhile is left as it is, and a file is deleted when nothing points to it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import apsw
+import pyarrow as pa
+
+from mdstore.candles.file.database import Database
+from mdstore.candles.packs import cells
+from mdstore.candles.packs.cells import Cell
+from mdstore.candles.packs.columns import ROW_BYTES, Piece
+from mdstore.candles.packs.pack_files import PackLostError, Packs
+from mdstore.candles.packs.sealing import BATCH_ROWS, CELL_ROWS, Sealer, by_rows, hour_of
+from mdstore.errors import StoreFileError
+
+__all__ = ["Compaction", "Progress"]
+
+Progress = Callable[[int, int], None]
+
+PACK_ROWS = 4 * BATCH_ROWS  # 200 MB
+# Packs are merged when so many are of one size, sizes by powers of four: each row is written again
+# a handful of times in its life, and there are never many packs.
+MERGE = 8
+SIZES = 4
+# What a merge that nobody asked for may rewrite: 50 MB, 40 ms.
+AUTOMATIC_ROWS = 1_048_576
+DEAD_SHARE = 0.5
+PASSES = 3
+USED_HOURS = 1  # how exactly it is known when a cell was read
+
+
+class Compaction:
+    """Keeps the packs of one file few and their folder within its budget."""
+
+    def __init__(
+        self,
+        database: Database,
+        packs: Packs,
+        *,
+        budget: int | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._packs = packs
+        self._budget = budget
+        self._clock = clock
+        self._used: dict[tuple[str, str, int], Cell] = {}
+        self.trouble = ""
+        """Why packs could not be written the last time; else empty."""
+
+    def has_room(self, rows: int) -> bool:
+        """Tell whether so many rows could stay within the budget."""
+        return self._budget is None or rows * ROW_BYTES <= self._budget - self._budget // 10
+
+    def sweep(self, *, young: float | None = None) -> int:
+        """Delete the files that no cell points to, and return how many."""
+        with self._database.reading() as con:
+            live = set(cells.pack_rows(con))
+        return self._packs.sweep(live, now=time.time(), young=young)
+
+    def lose(self, lost: PackLostError) -> None:
+        """Take note that a pack, or a cell in it, is gone or damaged: its rows are loose again."""
+        self._packs.close(lost.name)
+        self._database.note(lambda con: self._forget_lost(con, lost))
+
+    def _forget_lost(self, con: apsw.Connection, lost: PackLostError) -> int:
+        if lost.place is not None or self._packs.exists(lost.name):
+            return cells.forget_pack(con, lost.name, lost.place)
+        # Listed inside the transaction: nobody can publish a pack meanwhile that is not in the list.
+        missing = cells.pack_rows(con).keys() - self._packs.files().keys()
+        return sum(cells.forget_pack(con, name, None) for name in missing)
+
+    def use(self, found: Iterable[Cell]) -> None:
+        """Take note that cells are read; written down now and then."""
+        hour = hour_of(self._clock())
+        for cell in found:
+            if cell.used + USED_HOURS <= hour:
+                self._used[cell.timeframe, cell.symbol, cell.start] = cell
+
+    def write_used(self) -> None:
+        """Write down which cells have been read."""
+        if self._used:
+            used, self._used = list(self._used.values()), {}
+            hour = hour_of(self._clock())
+            self._database.note(lambda con: cells.touch(con, used, hour))
+
+    def merge(self) -> None:
+        """Merge packs where many are small or one is mostly dead, no more than a little work at a time."""
+        self.sweep()
+        groups = self._mergeable()
+        if groups:
+            self._rewrite(groups)
+        if self._budget is not None:
+            self._keep_budget(self._budget, wait=False)
+
+    def compact(self, progress: Progress | None = None) -> int:
+        """Write all cells anew, in order and in few packs, unless they lie so; return the bytes saved."""
+        before = sum(self._packs.files().values())
+        self.write_used()
+        with self._database.reading() as con:
+            found = cells.all_cells(con)
+        if not self._in_order(found):
+            total, done = sum(cell.rows for cell in found), 0
+            for group in by_rows(found, PACK_ROWS):
+                self._rewrite_cells(group, wait=True)
+                done += sum(cell.rows for cell in group)
+                if progress is not None:
+                    progress(done, total)
+        self.sweep()
+        if self._budget is not None:
+            self._keep_budget(self._budget, wait=True)
+        return before - sum(self._packs.files().values())
+
+    def _mergeable(self) -> list[list[str]]:
+        """Return groups of packs to be merged, few rows in all."""
+        with self._database.reading() as con:
+            live = cells.pack_rows(con)
+        sizes = self._packs.files()
+        small: dict[int, list[str]] = {}
+        groups: list[list[str]] = []
+        for name, rows in live.items():
+            held = sizes.get(name, 0) // ROW_BYTES
+            if held and rows < held * DEAD_SHARE and rows <= AUTOMATIC_ROWS:
+                groups.append([name])
+            elif rows < AUTOMATIC_ROWS:
+                small.setdefault(_size(rows), []).append(name)
+        groups += [names for names in small.values() if len(names) >= MERGE]
+        return [_first_rows(names, live) for names in groups[:2]]
+
+    def _rewrite(self, groups: Sequence[Sequence[str]]) -> None:
+        with self._database.reading() as con:
+            found = cells.all_cells(con)
+        for names in groups:
+            chosen = set(names)
+            self._rewrite_cells([cell for cell in found if cell.pack in chosen], wait=False)
+
+    def _rewrite_cells(self, olds: Sequence[Cell], *, wait: bool) -> None:
+        """Write cells into one new pack, those side by side as one, and drop packs that this leaves empty."""
+        sealer = Sealer(self._packs, self._clock)
+        replaced: list[list[Cell]] = []
+        done = 0
+        try:
+            for run in _runs(olds):
+                rows = self._verified(run)
+                if rows is not None:
+                    sealer.add(run[0].symbol, run[0].timeframe, run[0].start, run[-1].end, rows)
+                    replaced.append(run)
+            made = sealer.finish()
+            # Moved, not read: what was not read for longest is to leave first all the same.
+            pairs = [
+                (olds, replace(new, used=max(old.used for old in olds)))
+                for olds, new in zip(replaced, made, strict=True)
+            ]
+            done = self._database.note(lambda con: _replace_all(con, pairs), wait=wait) or 0
+        except StoreFileError:
+            raise
+        except OSError as error:
+            self.trouble = f"the packs in {self._packs.folder} cannot be written: {error}"
+        finally:
+            if not done:
+                with suppress(OSError):
+                    sealer.discard()
+        self._drop_dead({cell.pack for cell in olds})
+
+    def _verified(self, run: Sequence[Cell]) -> pa.RecordBatch | None:
+        """Return the rows of adjacent cells, or None where one is damaged: nothing unproven is copied."""
+        parts = []
+        for cell in run:
+            try:
+                pack = self._packs.open(cell.pack)
+                piece = Piece.of(pack.rows(*cell.place, cell.rows), cell, pack)
+                piece.verify(0, cell.rows)
+            except PackLostError as lost:
+                self.lose(lost)
+                return None
+            parts.append(piece.rows)
+        return pa.concat_batches(parts) if len(parts) > 1 else parts[0]
+
+    def _drop_dead(self, names: Iterable[str]) -> None:
+        with self._database.reading() as con:
+            live = cells.pack_rows(con)
+        for name in names:
+            if name not in live:
+                with suppress(OSError):
+                    self._packs.remove(name)
+
+    def _in_order(self, found: Sequence[Cell]) -> bool:
+        """Tell whether cells lie as `compact` would lay them."""
+        places: dict[str, int] = {}
+        order = [(places.setdefault(cell.pack, len(places)), *cell.place) for cell in found]
+        rows = sum(cell.rows for cell in found)
+        held = sum(self._packs.files().get(name, 0) for name in places) // ROW_BYTES
+        return (
+            order == sorted(order)
+            and len(places) <= -(-rows // (PACK_ROWS // 2))
+            and rows >= held * 0.99 - MERGE * BATCH_ROWS * 0.01
+            and all(len(run) == 1 for run in _runs(found))
+        )
+
+    def _keep_budget(self, budget: int, *, wait: bool) -> None:
+        """Let the least recently read cells go until the packs fit."""
+        self.write_used()
+        self.sweep()
+        room = budget
+        # Again, since what files hold besides rows is known only when they are written.
+        for _ in range(PASSES):
+            if self._live_bytes() <= budget:
+                return
+            self._evict(room, wait=wait)
+            room -= max(0, self._live_bytes() - budget)
+
+    def _live_bytes(self) -> int:
+        """Return the bytes of the packs that are pointed to; the others go when they are a minute old."""
+        with self._database.reading() as con:
+            live = cells.pack_rows(con)
+        return sum(size for name, size in self._packs.files().items() if name in live)
+
+    def _evict(self, room: int, *, wait: bool) -> None:
+        """Keep the latest read cells, `room` bytes of them less a tenth; the others go."""
+        with self._database.reading() as con:
+            found = cells.all_cells(con)
+        # A tenth is kept free, so that the next pack does not start this again.
+        left, kept, gone = room - room // 10, set[Cell](), list[Cell]()
+        for cell in sorted(found, key=lambda cell: cell.used, reverse=True):
+            left -= cell.rows * ROW_BYTES
+            if left >= 0:
+                kept.add(cell)
+            else:
+                gone.append(cell)
+        self._database.note(lambda con: sum(cells.forget(con, cell) for cell in gone), wait=wait)
+        packs = {cell.pack for cell in gone}
+        self._drop_dead(packs)
+        for group in by_rows([cell for cell in found if cell in kept and cell.pack in packs], PACK_ROWS):
+            self._rewrite_cells(group, wait=wait)
+
+
+def _runs(found: Sequence[Cell]) -> Iterator[list[Cell]]:
+    """Put cells together that lie side by side in time and are small enough to be one."""
+    run: list[Cell] = []
+    rows = 0
+    for cell in found:
+        beside = run and (run[-1].symbol, run[-1].timeframe, run[-1].end) == (
+            cell.symbol,
+            cell.timeframe,
+            cell.start,
+        )
+        if run and not (beside and rows + cell.rows <= CELL_ROWS):
+            yield run
+            run, rows = [], 0
+        run.append(cell)
+        rows += cell.rows
+    if run:
+        yield run
+
+
+def _replace_all(con: apsw.Connection, pairs: Sequence[tuple[list[Cell], Cell]]) -> int:
+    return sum([cells.replace(con, olds, new) for olds, new in pairs])
+
+
+def _size(rows: int) -> int:
+    """Return the power of `SIZES` that a number of rows has reached."""
+    size = 0
+    while rows >= SIZES:
+        rows //= SIZES
+        size += 1
+    return size
+
+
+def _first_rows(names: Sequence[str], live: dict[str, int]) -> list[str]:
+    """Return as many packs as a merge may rewrite, the smallest first."""
+    chosen: list[str] = []
+    rows = 0
+    for name in sorted(names, key=lambda name: live[name]):
+        rows += live[name]
+        if chosen and rows > AUTOMATIC_ROWS:
+            break
+        chosen.append(name)
+    return chosen

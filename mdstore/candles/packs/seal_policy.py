@@ -1,0 +1,298 @@
+"""Upkeep of a series: what lies loose in the table is sealed in a pack, when somebody wants it there.
+
+It can be interrupted, or killed, anywhere: a pack is complete before the SQLite file points to it, and
+whether the rows are still those that were taken is asked in the transaction that says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+import apsw
+import pyarrow as pa
+
+from mdstore.candles.file import catalogue
+from mdstore.candles.file import table_reads as reader
+from mdstore.candles.file.catalogue import Series
+from mdstore.candles.file.database import Database
+from mdstore.candles.file.scan_views import Views
+from mdstore.candles.file.scanner import Scanner
+from mdstore.candles.ledger import arrivals
+from mdstore.candles.packs import cells
+from mdstore.candles.packs.cells import FOREVER, Cell
+from mdstore.candles.packs.merging import Compaction, Progress
+from mdstore.candles.packs.pack_files import Packs
+from mdstore.candles.packs.sealing import CELL_ROWS, Sealer, by_rows
+from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.core.timeframe import Timeframe
+from mdstore.errors import ScannerError, StoreFileError
+
+__all__ = ["Hand", "Loose", "Upkeep", "loose_of"]
+
+T = TypeVar("T")
+
+# Where the scanner overtakes APSW (bench/roads.py): it costs a millisecond to ask and 0.22 us a row where
+# APSW takes 0.43, and holds the interpreter meanwhile; to start its process takes a third of a second.
+SCAN_ROWS = 10_000
+SCAN_ROWS_COLD = 1_500_000
+NTH = """
+SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?
+ORDER BY timestamp LIMIT 1 OFFSET ?
+"""
+RECOUNT = """
+INSERT INTO series (symbol, timeframe, first, last, rows, revision)
+SELECT symbol, timeframe, min(timestamp), max(timestamp), count(*), ? FROM candles GROUP BY symbol, timeframe
+"""
+BUILD_ROWS = 1_000_000  # asked of the scanner at a time: 56 MB on the way, a third of a second
+
+
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """A stretch of a series without a cell, of `rows` candles at most."""
+
+    symbol: str
+    timeframe: str
+    start: int
+    end: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Loose rows in hand: all that there are of a series in `[start, end)` at its `revision`."""
+
+    symbol: str
+    timeframe: str
+    start: int
+    end: int
+    revision: int
+    rows: pa.RecordBatch
+
+
+class Upkeep:
+    """Seals the loose rows of one file."""
+
+    def __init__(
+        self,
+        database: Database,
+        packs: Packs,
+        scanner: Scanner,
+        views: Views,
+        compaction: Compaction,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._packs = packs
+        self._scanner = scanner
+        self._views = views
+        self._compaction = compaction
+        self._clock = clock
+        self.scanned = 0
+        """How often rows were taken from the scanner."""
+        self.trouble = self.scanner_trouble = ""
+        """Why rows could not be put into packs the last time, or not by the scanner; else empty."""
+
+    def seal_hands(self, hands: Sequence[Hand]) -> int:
+        """Put rows in hand into a pack and return how many; nobody is waited for."""
+
+        def take(sealer: Sealer) -> None:
+            for hand in hands:
+                sealer.add(hand.symbol, hand.timeframe, hand.start, hand.end, hand.rows)
+
+        return self._seal(take, {(hand.symbol, hand.timeframe): hand.revision for hand in hands})
+
+    def seal(self, pieces: Sequence[Loose], progress: Progress | None = None, *, wait: bool = False) -> int:
+        """Put loose stretches into packs, by the scanner where they are large; return the rows sealed."""
+        total = sum(piece.rows for piece in pieces)
+        if not self._compaction.has_room(1 if wait else total):
+            self.trouble = f"the budget of {self._packs.folder} has no room for {total:,} rows"
+            return 0
+        limit = SCAN_ROWS if self._scanner.running else SCAN_ROWS_COLD
+        sealed = done = 0
+        for group in by_rows(pieces, BUILD_ROWS):
+            got = self._scan(group, wait) if total > limit else self._walk(group, wait)
+            sealed += got if got or self.trouble or not wait else sum(map(self._insist, group))
+            done += sum(piece.rows for piece in group)
+            if progress is not None:
+                progress(done, total)
+        return sealed
+
+    def loose(self) -> list[Loose]:
+        """Return the loose stretches of every series, forming bars not among them."""
+        now = int(self._clock() * 1000)
+        with self._database.reading() as con:
+            return [
+                piece
+                for one in catalogue.all_series(con)
+                if Timeframe.is_name(one.timeframe)
+                for piece in loose_of(con, one, cells.cells_of(con, one.symbol, one.timeframe), now=now)
+            ]
+
+    def forget_all(self) -> None:
+        """Make every row loose, count them anew, and delete every pack."""
+        with self._database.writing() as con:
+            con.execute("DELETE FROM cells")
+            # Series that other processes hold in memory are taken for changed.
+            at_revision = catalogue.bump(con, int(self._clock() * 1000))
+            arrivals.spill(con)
+            con.execute("DELETE FROM series")
+            con.execute(RECOUNT, (at_revision,))
+        self._compaction.sweep(young=0.0)
+
+    def _seal(
+        self,
+        fill: Callable[[Sealer], None],
+        revisions: dict[tuple[str, str], int],
+        *,
+        wait: bool = False,
+    ) -> int:
+        sealer = Sealer(self._packs, self._clock)
+        published = 0
+        try:
+            fill(sealer)
+            made = sealer.finish()
+            published = self._database.note(lambda con: _publish(con, made, revisions), wait=wait) or 0
+            self.trouble = ""
+        except StoreFileError:
+            raise
+        except OSError as error:
+            # No folder, no room, no permission: the rows are where they were, and reads go on.
+            self.trouble = f"the packs in {self._packs.folder} cannot be written: {error}"
+        finally:
+            if not published:
+                with suppress(OSError):
+                    sealer.discard()
+        if published:
+            self._compaction.merge()
+        return published
+
+    def _walk(self, group: Sequence[Loose], wait: bool) -> int:
+        """Seal by APSW: the rows and what they are worth are of one moment."""
+        revisions: dict[tuple[str, str], int] = {}
+
+        def fill(sealer: Sealer) -> None:
+            with self._database.reading() as con:
+                for piece in group:
+                    series = catalogue.find(con, piece.symbol, piece.timeframe)
+                    rows = reader.read_range(con, piece.symbol, piece.timeframe, piece.start, piece.end)
+                    if series is not None and rows.num_rows:
+                        revisions[piece.symbol, piece.timeframe] = series.revision
+                        sealer.add(piece.symbol, piece.timeframe, piece.start, piece.end, rows)
+
+        return self._seal(fill, revisions, wait=wait)
+
+    def _insist(self, piece: Loose) -> int:
+        """Seal a stretch of a series that is written to all the time; writers wait, for a cell at a time."""
+        at, sealed = piece.start, 0
+        while at < piece.end:
+            with self._database.writing() as con:
+                key = (piece.symbol, piece.timeframe, at, piece.end, CELL_ROWS)
+                cut = con.execute(NTH, key).get or piece.end
+                rows = reader.read_range(con, piece.symbol, piece.timeframe, at, cut)
+                if rows.num_rows and not cells.covering(con, piece.symbol, piece.timeframe, at, cut - 1):
+                    sealer = Sealer(self._packs, self._clock)
+                    sealer.add(piece.symbol, piece.timeframe, at, cut, rows)
+                    cells.insert(con, sealer.finish())
+                    sealed += rows.num_rows
+            at = cut
+        return sealed
+
+    def _scan(self, group: Sequence[Loose], wait: bool) -> int:
+        """Seal by the scanner: a series whose revision is the same afterwards has not changed meanwhile."""
+        with self._database.reading() as con:
+            keys = {(piece.symbol, piece.timeframe) for piece in group}
+            known = {key: series for key in keys if (series := catalogue.find(con, *key)) is not None}
+        table = self._scanned(group)
+        if table is None:
+            return self._walk(group, wait)
+        revisions = {key: series.revision for key, series in known.items()}
+        return self._seal(lambda sealer: _take(sealer, group, table), revisions, wait=wait)
+
+    def _scanned(self, group: Sequence[Loose]) -> pa.Table | None:
+        wanted = [(piece.symbol, piece.timeframe, piece.start, piece.end) for piece in group]
+        try:
+            with self._views.holding(reader.stretches_view(wanted)) as view:
+                table = None if view is None else self._scanner.scan(view)
+        except ScannerError as error:
+            self.scanner_trouble = str(error)
+            return None  # APSW reads them as well, in more time
+        self.scanner_trouble = ""
+        self.scanned += table is not None
+        return table
+
+
+def loose_of(
+    con: apsw.Connection,
+    series: Series,
+    found: Sequence[Cell],
+    *,
+    now: int,
+    start: int = -FOREVER,
+    end: int = FOREVER,
+) -> list[Loose]:
+    """Return the loose stretches of a series in `[start, end)`, up to its last bar that has ended at `now`.
+
+    `found` are all its cells. Long ones come in pieces of `BUILD_ROWS` candles.
+    """
+    timeframe = Timeframe.parse(series.timeframe)
+    left = series.rows - sum(cell.rows for cell in found)
+    last = series.last if timeframe.next(series.last) <= now else timeframe.floor(min(series.last, now))
+    high = series.last + 1 if timeframe.next(series.last) <= now else last
+    pieces: list[Loose] = []
+    for low, top in cells.loose_ranges(found) if left > 0 else ():
+        inner_low, inner_top = max(low, start, series.first), min(top, end, high)
+        if inner_low >= inner_top or timeframe.span(inner_low, inner_top) == 0:
+            continue
+        whole_low = low if low > -FOREVER and low >= start else inner_low
+        whole_top = top if top < FOREVER and top <= min(end, high) else inner_top
+        most = min(left, timeframe.span(whole_low, whole_top))
+        pieces += _pieces(con, series, whole_low, whole_top, most)
+    return pieces
+
+
+def _pieces(con: apsw.Connection, series: Series, low: int, high: int, most: int) -> Iterator[Loose]:
+    """Cut a stretch of at most `most` candles by counting those that there are."""
+    while most > BUILD_ROWS:
+        key = (series.symbol, series.timeframe, low, high, BUILD_ROWS)
+        cut = con.execute(NTH, key).get
+        if cut is None:
+            break
+        yield Loose(series.symbol, series.timeframe, low, cut, BUILD_ROWS)
+        low, most = cut, most - BUILD_ROWS
+    yield Loose(series.symbol, series.timeframe, low, high, min(most, BUILD_ROWS))
+
+
+def _take(sealer: Sealer, group: Sequence[Loose], table: pa.Table) -> None:
+    """Cut what the scanner gave into the stretches that were asked for."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - 20 ms that a process which only reads need not wait for
+
+    if not table.num_rows:
+        return
+    numbers = pc.run_end_encode(table["number"].cast(pa.int32()).combine_chunks())
+    columns = [table[name].cast(CANDLE.field(name).type).combine_chunks() for name in CANDLE_COLUMNS]
+    whole, at = pa.RecordBatch.from_arrays(columns, schema=CANDLE), 0
+    for number, end in zip(numbers.values.to_pylist(), numbers.run_ends.to_pylist(), strict=True):
+        piece = group[number]
+        sealer.add(piece.symbol, piece.timeframe, piece.start, piece.end, whole.slice(at, end - at))
+        at = end
+
+
+def _publish(con: apsw.Connection, made: Sequence[Cell], revisions: dict[tuple[str, str], int]) -> int:
+    """Publish the cells of series that have not changed since, unless others did; return the rows."""
+    by_series: dict[tuple[str, str], list[Cell]] = {}
+    for cell in made:
+        by_series.setdefault((cell.symbol, cell.timeframe), []).append(cell)
+    rows = 0
+    for key, new in by_series.items():
+        series = catalogue.find(con, *key)
+        if series is None or series.revision != revisions.get(key):
+            continue
+        fresh = [cell for cell in new if not cells.covering(con, *key, cell.start, cell.end - 1)]
+        cells.insert(con, fresh)
+        rows += sum(cell.rows for cell in fresh)
+    return rows

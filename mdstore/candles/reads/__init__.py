@@ -1,0 +1,1 @@
+"""Reading: answers of one snapshot, holes, the past, SQL."""

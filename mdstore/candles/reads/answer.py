@@ -1,0 +1,111 @@
+"""What a read found, before it is a frame or a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+
+from mdstore.candles.packs.columns import Panel, SeriesView, Stretch
+from mdstore.core.long_table import Long
+from mdstore.core.schema import CANDLE_COLUMNS
+
+__all__ = ["Answer"]
+
+
+@dataclass(slots=True)
+class Answer:
+    """Candles that were read, whichever way; nothing is copied that need not be."""
+
+    source: SeriesView | Panel | Long
+    low: int
+    high: int
+    columns: tuple[str, ...]
+    tiers: tuple[str, ...]
+    views: Sequence[SeriesView] = ()
+    reason: str = ""
+    sql: str = ""
+    listed_lasts: Sequence[int] = ()
+    listed_revision: int = 0
+
+    @property
+    def rows(self) -> int:
+        """The number of candles."""
+        return self.high - self.low
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        """The symbols, sorted; of several, those without a candle in the range are among them."""
+        return [self.source.symbol] if isinstance(self.source, SeriesView) else self.source.symbols
+
+    @property
+    def ends(self) -> Sequence[int]:
+        """The row numbers at which each symbol's rows end."""
+        return [self.rows] if isinstance(self.source, SeriesView) else self.source.ends
+
+    @property
+    def lasts(self) -> Sequence[int]:
+        """The times (ms) of each symbol's last candle, in the range or behind it."""
+        return [view.last for view in self.views] if self.views else self.listed_lasts
+
+    @property
+    def revision(self) -> int:
+        """The store's revision that last changed one of the series."""
+        if len(self.views) == 1:  # a microsecond less, of fifteen that a read takes
+            return self.views[0].revision
+        return max((view.revision for view in self.views), default=self.listed_revision)
+
+    def verify(self) -> None:
+        """Compare the rows with their digests, those that were not yet. Raises `PackLostError`."""
+        if isinstance(self.source, SeriesView):
+            self.source.verify(self.low, self.high)
+        elif isinstance(self.source, Panel):
+            self.source.verify()
+
+    def why(self) -> str:
+        """Say what the answer is made of, or why it came straight from the table."""
+        return self.reason or _pieces_text(self.views)
+
+    def table(self) -> pa.Table:
+        """Return them as an Arrow table."""
+        source = self.source.long if isinstance(self.source, Panel) else self.source
+        bare = "symbol" not in self.columns
+        whole = source.values if bare and isinstance(source, Long) else source.table
+        cut = whole if self.rows == whole.num_rows else whole.slice(self.low, self.rows)
+        return cut if tuple(cut.column_names) == self.columns else cut.select(list(self.columns))
+
+    def values(self) -> pl.DataFrame:
+        """Return the columns besides the symbol as a Polars frame, where all of them were read."""
+        source = self.source.long if isinstance(self.source, Panel) else self.source
+        whole = source.value_frame if isinstance(source, Long) else source.frame
+        return whole.slice(self.low, self.rows)
+
+    def panel(self) -> Panel | None:
+        """Return them as a panel, whose rows are yet to be verified; None where they came straight."""
+        if isinstance(self.source, SeriesView):
+            return Panel([Stretch(self.source, self.low, self.high)])
+        return self.source if isinstance(self.source, Panel) else None
+
+    def frame(self) -> pl.DataFrame:
+        """Return them as a Polars frame of the caller's own."""
+        source = self.source.long if isinstance(self.source, Panel) else self.source
+        bare = "symbol" not in self.columns
+        whole = source.value_frame if bare and isinstance(source, Long) else source.frame
+        cut = whole.clone() if self.rows == len(whole) else whole.slice(self.low, self.rows)
+        plain = self.columns is CANDLE_COLUMNS or tuple(cut.columns) == self.columns
+        return cut if plain else cut[list(self.columns)]
+
+
+def _pieces_text(views: Sequence[SeriesView]) -> str:
+    """Say what an answer is made of."""
+    found = [piece for view in views for piece in view.pieces]
+    sealed = sum(piece.cell is not None for piece in found)
+    loose = sum(piece.rows.num_rows for piece in found if piece.cell is None)
+    packs = len({pack.name for view in views for pack in view.packs})
+    return f"{_count(sealed, 'cell')} in {_count(packs, 'pack')}, {_count(loose, 'loose row')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,63 @@
+"""Candles as they were known at a time: what came later is left out, what changed is put back."""
+
+from __future__ import annotations
+
+from itertools import accumulate, pairwise
+
+import apsw
+import polars as pl
+import pyarrow as pa
+
+from mdstore.candles.file.database import Database
+from mdstore.candles.file.table_reads import Request
+from mdstore.candles.ledger import arrivals, revisions
+from mdstore.candles.reads.answer import Answer
+from mdstore.core.long_table import Long
+from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.core.timeframe import FOREVER
+
+__all__ = ["undone"]
+
+TIME = pl.Datetime("ms", "UTC")
+OLD = dict.fromkeys(CANDLE_COLUMNS, pl.Float64) | {"timestamp": pl.Int64}
+WHY = "as it was then: what came or changed later is undone"
+
+
+def undone(database: Database, answer: Answer, request: Request, at: int) -> Answer:
+    """Return the candles of an answer as they were at a time (ms).
+
+    `answer` is of the whole range of the request, with all columns; limit and columns are applied here.
+    It was read before this: what has changed since is undone, too.
+    """
+    values = answer.values()
+    with database.reading() as con:
+        parts = [
+            _undo(con, values.slice(low, high - low), symbol, request, at)
+            for symbol, (low, high) in zip(answer.symbols, pairwise((0, *answer.ends)), strict=True)
+        ]
+    made = pl.concat(parts, rechunk=True)
+    table = pa.Table.from_arrays([made[name].to_arrow() for name in CANDLE_COLUMNS], schema=CANDLE)
+    rows = Long(table, answer.symbols, list(accumulate(map(len, parts))))
+    lasts = [part["timestamp"].to_physical()[-1] if len(part) else -FOREVER for part in parts]
+    return Answer(rows, 0, len(made), request.columns, ("sqlite",), (), WHY, "", lasts)
+
+
+def _undo(con: apsw.Connection, rows: pl.DataFrame, symbol: str, request: Request, at: int) -> pl.DataFrame:
+    """Take out what came after a time, and put back what changed."""
+    bar = request.timeframe
+    times = rows["timestamp"].to_physical()
+    kept, low = [], 0
+    for start, end in arrivals.came_later(con, symbol, bar, at):
+        bounds = times.search_sorted(pl.Series([start, end], dtype=pl.Int64))
+        kept.append(rows.slice(low, bounds[0] - low))
+        low = bounds[1]
+    kept.append(rows.slice(low))
+    rows = pl.concat(kept) if len(kept) > 1 else rows
+    if request.limit is not None:
+        rows = rows.tail(request.limit)
+    start = max(request.start, int(rows["timestamp"].to_physical()[0])) if len(rows) else request.end
+    olds = revisions.older_values(con, (symbol, str(bar)), at, start, request.end)
+    if olds:
+        old = pl.DataFrame(olds, OLD, orient="row").with_columns(pl.col("timestamp").cast(TIME))
+        rows = rows.update(old, on="timestamp")
+    return rows

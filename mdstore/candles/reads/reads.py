@@ -1,0 +1,396 @@
+"""Reading candles: from memory, else from mapped packs and what is loose in the table, all of one moment.
+
+An answer is assembled in one read transaction: what its cells say is true in it, and what they do not cover
+is read from the table in the same. So it is of one revision, whoever writes meanwhile. A series that is held
+in memory is current as long as its revision in the file is the one it was assembled at (3 us to ask).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import apsw
+import pyarrow as pa
+
+from mdstore.cache.memory import MemoryTier
+from mdstore.candles.file import catalogue
+from mdstore.candles.file import table_reads as reader
+from mdstore.candles.file.catalogue import Series
+from mdstore.candles.file.database import Database
+from mdstore.candles.file.table_reads import Request
+from mdstore.candles.packs import cells
+from mdstore.candles.packs.cells import FOREVER, Cell
+from mdstore.candles.packs.columns import Panel, Piece, SeriesView, Stretch
+from mdstore.candles.packs.merging import Compaction
+from mdstore.candles.packs.pack_files import Pack, PackLostError, Packs
+from mdstore.candles.packs.seal_policy import Hand, Loose, Upkeep, loose_of
+from mdstore.candles.packs.sealing import closed_rows
+from mdstore.candles.reads.answer import Answer
+from mdstore.core.long_table import Long
+from mdstore.core.schema import CANDLE
+from mdstore.core.timeframe import Timeframe
+
+__all__ = ["Columnar"]
+
+REVISION = "SELECT revision FROM revision"
+REVISION_OF = "SELECT revision FROM series WHERE symbol = ? AND timeframe = ?"
+# Loose rows of a series that are read along with its cells each time it has changed: a millisecond of them.
+LOOSE_ROWS = 2_000
+# From so many on, the bars at the end of a series that have ended are sealed by whoever reads them.
+TAIL_ROWS = 256
+# A read of fewer rows goes straight to the table where more than it wants is loose: a feed's latest bars.
+STRAIGHT_ROWS = 20_000
+REMEMBERED = 1_000  # lists of symbols of which it is known how many rows they have taken so
+FEW = 16  # series whose cells are asked for one by one
+ATTEMPTS = 4
+USE_SECONDS = 3_600.0
+LITTLE = "most of it is loose, and little of it is wanted"
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A series as it is now: in memory, or these cells and the rest loose."""
+
+    series: Series
+    view: SeriesView | None
+    found: list[Cell]
+
+    @property
+    def left(self) -> int:
+        """The candles that no cell covers; none where the series is in memory."""
+        return 0 if self.view else self.series.rows - sum(cell.rows for cell in self.found)
+
+
+class _TooLooseError(Exception):
+    """Stretches that must be sealed before a read can be answered from packs."""
+
+    def __init__(self, loose: list[Loose]) -> None:
+        super().__init__(loose)
+        self.loose = loose
+
+
+class _MismatchError(Exception):
+    """The packs and the catalogue do not fit each other; the message says so."""
+
+
+class Columnar:
+    """The reading side of one file."""
+
+    def __init__(
+        self,
+        database: Database,
+        packs: Packs,
+        upkeep: Upkeep,
+        compaction: Compaction,
+        memory: MemoryTier,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._packs = packs
+        self._upkeep = upkeep
+        self._compaction = compaction
+        self._memory = memory
+        self._clock = clock
+        self._straight_rows: dict[tuple[str, tuple[str, ...] | None], int] = {}
+
+    def read(self, request: Request, *, verify: bool = True) -> Answer:
+        """Answer a request; without `verify`, whoever uses the answer verifies what it uses.
+
+        Raises `NoSuchSeriesError`.
+        """
+        reason = "the packs cannot be used just now"
+        for _ in range(ATTEMPTS):
+            try:
+                answer = self._panel(request) if request.is_long else self._series(request)
+                if verify:
+                    answer.verify()
+            except PackLostError as lost:
+                self.lose(lost)
+            except _TooLooseError as error:
+                if not self._upkeep.seal(error.loose):
+                    reason = self._upkeep.trouble or "nothing could be sealed: somebody writes"
+                    break
+            except _MismatchError as error:
+                reason = str(error)
+                break
+            else:
+                return answer
+        with self._database.reading() as con:
+            return self._straight(con, self._listed(con, request), request, reason)
+
+    def gather(
+        self,
+        con: apsw.Connection,
+        listed: Sequence[Series],
+        name: str,
+        start: int,
+        end: int,
+        *,
+        straight: bool = False,
+    ) -> pa.Table | list[Loose]:
+        """Return series as a long table, inside the caller's transaction; or what must be sealed first.
+
+        With `straight` they come from the table, whatever that takes, as do bars of another program whose
+        length has no name here. Raises `PackLostError`, to be told to
+        `lose`.
+        """
+        if straight or not Timeframe.is_name(name):
+            parts = [reader.read_range(con, series.symbol, name, start, end) for series in listed]
+            ends = list(accumulate(part.num_rows for part in parts))
+            symbols = [series.symbol for series in listed]
+            return Long(pa.Table.from_batches(parts, CANDLE), symbols, ends).table
+        plan = self._planned(con, listed, Timeframe.parse(name))
+        loose = self._too_loose(con, plan, start, end)
+        if loose:
+            return loose
+        try:
+            views = self._views(con, plan, start, end)
+        except _MismatchError:
+            return self.gather(con, listed, name, start, end, straight=True)
+        panel = Panel([Stretch(view, *view.within(start, end, None)) for view in views])
+        panel.verify()
+        self._use(views)
+        return panel.long.table
+
+    def lose(self, lost: PackLostError) -> None:
+        """Take note that a pack is lost."""
+        self._compaction.lose(lost)
+        self._memory.clear()
+
+    def _series(self, request: Request) -> Answer:
+        assert request.symbols is not None  # noqa: S101 - only a long answer is of every symbol; for mypy
+        symbol, timeframe = request.symbols[0], str(request.timeframe)
+        view: SeriesView | None = self._memory.get((timeframe, symbol))
+        if view is not None:
+            row = self._database.peek(REVISION_OF, (symbol, timeframe))
+            if row is not None and row[0] == view.revision and view.intact():
+                self._memory.hit()
+                return self._of_view(view, request, ("memory",))
+        self._memory.miss()
+        with self._database.reading() as con:
+            series = catalogue.find(con, symbol, timeframe)
+            if series is None:
+                raise catalogue.no_such_series(con, symbol, timeframe, self._database.path.name)
+            views = self._found(con, [series], request)
+            if views is None:
+                return self._straight(con, [series], request, LITTLE)
+        self._seal_tails(views, request.timeframe)
+        return self._of_view(views[0], request, _tiers(views))
+
+    def _of_view(self, view: SeriesView, request: Request, tiers: tuple[str, ...]) -> Answer:
+        low, high = view.within(request.start, request.end, request.limit)
+        self._use([view])
+        return Answer(view, low, high, request.columns, tiers, [view])
+
+    def _panel(self, request: Request) -> Answer:
+        key = (str(request.timeframe), request.symbols, request.start, request.end, request.limit)
+        panel: Panel | None = self._memory.get(key)
+        if panel is not None:
+            row = self._database.peek(REVISION)
+            if row is not None and row[0] == panel.revision and panel.intact():
+                self._memory.hit()
+                return self._of_panel(panel, request, ("memory",))
+        self._memory.miss()
+        with self._database.reading() as con:
+            revision = catalogue.revision(con)
+            listed = self._listed(con, request)
+            views = self._found(con, listed, request)
+            if views is None:
+                return self._straight(con, listed, request, LITTLE)
+        self._seal_tails(views, request.timeframe)
+        window = request.start, request.end, request.limit
+        panel = Panel([Stretch(view, *view.within(*window)) for view in views], revision)
+        self._memory.put(key, panel)
+        return self._of_panel(panel, request, _tiers(views))
+
+    def _of_panel(self, panel: Panel, request: Request, tiers: tuple[str, ...]) -> Answer:
+        views = [stretch.view for stretch in panel.stretches]
+        self._use(views)
+        return Answer(panel, 0, panel.rows, request.columns, tiers, views)
+
+    def _found(
+        self, con: apsw.Connection, listed: Sequence[Series], request: Request
+    ) -> list[SeriesView] | None:
+        """Return series as they are now, as far as a request needs them; None where the table is as quick.
+
+        Raises `_TooLooseError`.
+        """
+        plan = self._planned(con, listed, request.timeframe)
+        if self._goes_straight(plan, request):
+            return None
+        loose = self._too_loose(con, plan, request.start, request.end)
+        if loose:
+            raise _TooLooseError(loose)
+        return self._views(con, plan, request.start, request.end)
+
+    def _use(self, views: Sequence[SeriesView]) -> None:
+        now = self._clock()
+        for view in views:
+            if now >= view.noted_until:
+                view.noted_until = now + USE_SECONDS
+                self._compaction.use([piece.cell for piece in view.pieces if piece.cell is not None])
+
+    def _planned(self, con: apsw.Connection, listed: Sequence[Series], timeframe: Timeframe) -> list[_Plan]:
+        """Say of each series whether it is in memory as it is now, or which cells it has."""
+        name, seen = str(timeframe), dict[str, bool]()
+        held = [self._held(series, seen) for series in listed]
+        missing = [series for series, view in zip(listed, held, strict=True) if view is None]
+        found = self._cells(con, missing, name)
+        return [
+            _Plan(series, view, found.get(series.symbol, []) if view is None else [])
+            for series, view in zip(listed, held, strict=True)
+        ]
+
+    def _held(self, series: Series, seen: dict[str, bool]) -> SeriesView | None:
+        view: SeriesView | None = self._memory.get((series.timeframe, series.symbol))
+        current = view is not None and view.revision == series.revision and _intact(view, seen)
+        return view if current else None
+
+    def _cells(self, con: apsw.Connection, listed: Sequence[Series], timeframe: str) -> dict[str, list[Cell]]:
+        if len(listed) > FEW:
+            return cells.cells_of_timeframe(con, timeframe)
+        return {series.symbol: cells.cells_of(con, series.symbol, timeframe) for series in listed}
+
+    def _goes_straight(self, plan: Sequence[_Plan], request: Request) -> bool:
+        """Tell whether a read wants so little beside what is loose that the table answers it sooner.
+
+        Until such reads have taken as many rows as are loose: then these are read once, and kept or sealed.
+        """
+        left = sum(one.left for one in plan)
+        bound = reader.row_bound(request, [one.series for one in plan]) if left else 0
+        if not 0 < bound < left or bound > STRAIGHT_ROWS:
+            return False
+        if TAIL_ROWS * len(plan) <= left <= LOOSE_ROWS * len(plan):
+            return False  # worth sealing, and little work
+        key = (str(request.timeframe), request.symbols)
+        taken = self._straight_rows.pop(key, 0) + bound
+        if taken >= left:
+            return False
+        if len(self._straight_rows) >= REMEMBERED:
+            self._straight_rows.clear()
+        self._straight_rows[key] = taken
+        return True
+
+    def _too_loose(self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int) -> list[Loose]:
+        """Return the loose stretches in a range of those series that have too much of it to read along."""
+        now, loose = int(self._clock() * 1000), []
+        for one in plan:
+            if one.left > LOOSE_ROWS:
+                pieces = loose_of(con, one.series, one.found, now=now, start=start, end=end)
+                if sum(piece.rows for piece in pieces) > LOOSE_ROWS:
+                    loose += pieces
+        return loose
+
+    def _views(self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int) -> list[SeriesView]:
+        packs: dict[str, Pack] = {}
+        views = [one.view or self._assembled(con, one, start, end, packs) for one in plan]
+        if self._packs.released:
+            self._packs.released = False
+            self._memory.prune(lambda value: value.intact())
+        return views
+
+    def _assembled(
+        self, con: apsw.Connection, one: _Plan, start: int, end: int, packs: dict[str, Pack]
+    ) -> SeriesView:
+        """Put a series together; kept in memory where it is whole, and then counted against the catalogue."""
+        series, whole = one.series, one.left <= LOOSE_ROWS
+        window = (-FOREVER, FOREVER) if whole else (start, end)
+        pieces = list(self._pieces(con, one, window, packs))
+        view = SeriesView(series.symbol, series.revision, series.last, pieces)
+        if whole:
+            if view.rows != series.rows:
+                # Another program has written to the table: it is the truth, whatever it holds.
+                raise _MismatchError("the catalogue does not agree with the candles; see `mdstore check`")
+            self._memory.put((series.timeframe, series.symbol), view)
+        return view
+
+    def _pieces(
+        self,
+        con: apsw.Connection,
+        one: _Plan,
+        window: tuple[int, int],
+        packs: dict[str, Pack],
+    ) -> Iterator[Piece]:
+        series, left, (at, end) = one.series, one.left, window
+        for cell in one.found:
+            if cell.end <= at or cell.start >= end:
+                continue
+            if left and cell.start > at:
+                loose = reader.read_range(con, series.symbol, series.timeframe, at, cell.start)
+                left -= loose.num_rows
+                if loose.num_rows:
+                    yield Piece.of(loose)
+            pack = packs.get(cell.pack) or packs.setdefault(cell.pack, self._packs.open(cell.pack))
+            yield Piece.of(pack.rows(cell.batch, cell.offset, cell.rows), cell, pack)
+            at = cell.end
+        if left and at < end:
+            loose = reader.read_range(con, series.symbol, series.timeframe, at, end)
+            if loose.num_rows:
+                yield Piece.of(loose)
+
+    def _seal_tails(self, views: Sequence[SeriesView], timeframe: Timeframe) -> None:
+        """Seal loose rows that were read just now, where they have become many or lie between cells."""
+        now = int(self._clock() * 1000)
+        hands, worth = [], False
+        for view in views:
+            for hand, enough in _hands(view, timeframe, now):
+                hands.append(hand)
+                worth = worth or enough
+        if worth:
+            self._upkeep.seal_hands(hands)
+
+    def _straight(
+        self, con: apsw.Connection, listed: Sequence[Series], request: Request, reason: str
+    ) -> Answer:
+        rows = reader.read_rows(con, request, [series.symbol for series in listed])
+        count, sql = rows.values.num_rows, reader.rows_sql(request)
+        lasts, revision = [one.last for one in listed], max((one.revision for one in listed), default=0)
+        return Answer(rows, 0, count, request.columns, ("sqlite",), (), reason, sql, lasts, revision)
+
+    def _listed(self, con: apsw.Connection, request: Request) -> list[Series]:
+        name, file = str(request.timeframe), self._database.path.name
+        listed = catalogue.series_of(con, name)
+        if request.symbols is None:
+            if not listed:
+                raise catalogue.no_such_series(con, None, name, file)
+            return listed
+        known = {series.symbol: series for series in listed}
+        missing = next((symbol for symbol in request.symbols if symbol not in known), None)
+        if missing is not None:
+            raise catalogue.no_such_series(con, missing, name, file)
+        return [known[symbol] for symbol in request.symbols]
+
+
+def _tiers(views: Sequence[SeriesView]) -> tuple[str, ...]:
+    packs = any(view.packs for view in views)
+    loose = any(piece.cell is None for view in views for piece in view.pieces)
+    return (*(("packs",) if packs else ()), *(("sqlite",) if loose or not packs else ()))
+
+
+def _intact(view: SeriesView, seen: dict[str, bool]) -> bool:
+    """Tell whether the packs of a view are; each is asked about once for all views."""
+    for pack in view.packs:
+        if pack.name not in seen:
+            seen[pack.name] = pack.intact()
+    return all(seen[pack.name] for pack in view.packs)
+
+
+def _hands(view: SeriesView, timeframe: Timeframe, now: int) -> Iterator[tuple[Hand, bool]]:
+    """Yield the loose rows of a view that could be sealed, and whether they are enough for a pack."""
+    for at, piece in enumerate(view.pieces):
+        if piece.cell is not None:
+            continue
+        before, after = (
+            view.pieces[place].cell if 0 <= place < len(view.pieces) else None for place in (at - 1, at + 1)
+        )
+        count = piece.rows.num_rows if after else closed_rows(piece.rows, timeframe, now)
+        if count < TAIL_ROWS // 4 and after is None:
+            continue
+        start = before.end if before else -FOREVER
+        end = after.start if after else FOREVER
+        hand = Hand(view.symbol, str(timeframe), start, end, view.revision, piece.rows.slice(0, count))
+        yield hand, after is not None or count >= TAIL_ROWS

@@ -1,0 +1,1 @@
+"""Copies of the file, and whether it is sound."""

@@ -1,0 +1,99 @@
+"""A copy of the store while it is in use."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+
+from mdstore.candles.file import catalogue
+from mdstore.candles.file.database import Database
+from mdstore.errors import InvalidInputError, StoreFileError
+
+__all__ = ["backup"]
+
+PAGES_PER_STEP = 4_096
+
+
+def backup(
+    database: Database, target: Path, *, overwrite: bool, progress: Callable[[int, int], None] | None
+) -> None:
+    """Copy the store to `target`, all of one moment, while others read and write.
+
+    Written under a temporary name in the same folder, checked, synced, then renamed: `target` is whole or
+    absent. `progress` is called with pages done and pages in all.
+    """
+    target = target.resolve()
+    if target == database.path:
+        raise InvalidInputError(f"{target} is the store itself; give the copy another name")
+    if target.is_dir():
+        raise StoreFileError(f"{target} is a folder; give the name of a file in it")
+    if target.exists() and not target.is_file():
+        raise StoreFileError(f"{target} is no file but a device or the like; give the name of a file")
+    if target.exists() and not overwrite:
+        raise StoreFileError(f"{target} exists and was left as it is; overwrite=True replaces it")
+    if not target.parent.is_dir():
+        raise StoreFileError(f"{target}: the folder {target.parent} does not exist; make it first")
+    _refuse_in_use(target)
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    try:
+        _copy(database, partial, progress)
+        _refuse_in_use(target)
+        partial.replace(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        if isinstance(error, StoreFileError):
+            raise
+        raise StoreFileError(f"{target}: cannot be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _refuse_in_use(target: Path) -> None:
+    """Refuse a target beside which a log lies: SQLite would take it for the copy's, and spoil it."""
+    logs = [name for name in (f"{target}-wal", f"{target}-journal") if Path(name).exists()]
+    if logs:
+        raise StoreFileError(
+            f"{target}: {logs[0]} lies beside it, so a store of that name is in use or was not closed. "
+            "Hint: close it (or open and close it once), or give another name"
+        )
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)  # the new name, too, is to outlive a power cut
+    finally:
+        os.close(descriptor)
+
+
+def _copy(database: Database, partial: Path, progress: Callable[[int, int], None] | None) -> None:
+    # Inside a read transaction the pages cannot change between steps, so a busy writer never restarts it.
+    with database.reading() as source:
+        catalogue.revision(source)  # the snapshot begins with the first read
+        copy = _create(partial)
+        try:
+            with copy.backup("main", source, "main") as steps:
+                while not steps.done:
+                    steps.step(PAGES_PER_STEP)
+                    if progress is not None:
+                        progress(steps.page_count - steps.remaining, steps.page_count)
+            copy.pragma("journal_mode", "DELETE")
+            if copy.pragma("quick_check") != "ok":
+                raise StoreFileError(
+                    f"{partial}: the copy is damaged; look at the store with `mdstore check`"
+                )
+        except apsw.FullError as error:
+            raise StoreFileError(f"{partial.parent}: the disk is full; no copy was made") from error
+        finally:
+            copy.close()
+
+
+def _create(partial: Path) -> apsw.Connection:
+    try:
+        return apsw.Connection(os.fspath(partial))
+    except apsw.CantOpenError as error:
+        raise StoreFileError(f"{partial.parent}: no file can be written there") from error

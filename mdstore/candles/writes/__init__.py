@@ -1,0 +1,1 @@
+"""Landing and deleting candles, each in one transaction."""

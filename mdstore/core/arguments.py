@@ -1,0 +1,116 @@
+"""Arguments in: single values that users give, checked. Nothing here knows where candles are stored."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from operator import index
+from pathlib import Path
+
+from mdstore.core.candle_rules import OnInvalid, check_symbol
+from mdstore.core.timeframe import FOREVER
+from mdstore.core.timestamps import Moment, to_ms
+from mdstore.errors import InvalidInputError
+
+__all__ = [
+    "DEFAULT_FILE", "bar_limit", "byte_count", "column_list", "file_path", "invalid_rule", "source_name",
+    "symbol_list", "time_range",
+]  # fmt: skip
+
+DEFAULT_FILE = "market_data.sqlite3"
+LONGEST_SOURCE = 500
+ON_INVALID = ("raise", "quarantine", "drop")
+
+
+def file_path(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a file."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or text.startswith(":memory:") or "\0" in text:
+        raise InvalidInputError(
+            f"{path!r} is no path of a file; a store lives in a file, such as {DEFAULT_FILE!r}"
+        )
+    try:
+        text.encode()
+        return Path(text).expanduser()
+    except (RuntimeError, UnicodeError) as error:
+        raise InvalidInputError(f"{path!r} is no path that can be used: {error}") from error
+
+
+def time_range(start: Moment | None, end: Moment | None) -> tuple[int, int]:
+    """Return a range `[start, end)` in milliseconds; an end that is None is open."""
+    first = -FOREVER if start is None else to_ms(start, "start")
+    last = FOREVER if end is None else to_ms(end, "end")
+    return first, last
+
+
+def symbol_list(symbols: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return symbols, each once and sorted; None is all."""
+    if symbols is None:
+        return None
+    if isinstance(symbols, str):
+        return (check_symbol(symbols),)
+    if not isinstance(symbols, Iterable):
+        raise InvalidInputError(f"symbols={symbols!r}: give a symbol, a list of symbols, or None for all")
+    wanted = [check_symbol(symbol) for symbol in symbols]
+    if not wanted:
+        raise InvalidInputError("the list of symbols is empty; None means every symbol of the timeframe")
+    return tuple(sorted(set(wanted)))
+
+
+def bar_limit(limit: int) -> int:
+    """Return a number of bars, at least one."""
+    try:
+        number = index(limit)
+    except TypeError:
+        number = 0
+    if isinstance(limit, bool) or not 0 < number <= FOREVER:
+        raise InvalidInputError(f"limit={limit!r} is no number of bars: give a whole number from 1, or None")
+    return number
+
+
+def column_list(columns: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return columns among those that are known; a long frame keeps its symbol."""
+    if not isinstance(columns, Iterable):
+        raise InvalidInputError(f"columns={columns!r}: give a list of names")
+    wanted = (columns,) if isinstance(columns, str) else tuple(columns)
+    if "symbol" in known and "symbol" not in wanted:
+        wanted = ("symbol", *wanted)
+    wrong = [name for name in wanted if name not in known]
+    if wrong or not wanted or len(set(wanted)) != len(wanted):
+        raise InvalidInputError(
+            f"columns={list(wanted)!r}: give each of {', '.join(known)} at most once, and at least one"
+        )
+    return wanted
+
+
+def source_name(source: str | None) -> str:
+    """Return where data is from; the empty text for None."""
+    if source is None:
+        return ""
+    if not isinstance(source, str) or not source.isprintable() or not 0 < len(source) <= LONGEST_SOURCE:
+        raise InvalidInputError(
+            f"source={source!r}: say where the data is from in 1 to {LONGEST_SOURCE} printable characters"
+        )
+    return source
+
+
+def invalid_rule(on_invalid: OnInvalid) -> OnInvalid:
+    """Return what to do with rows that break a rule."""
+    if on_invalid not in ON_INVALID:
+        raise InvalidInputError(f"on_invalid={on_invalid!r} is none of {', '.join(map(repr, ON_INVALID))}")
+    return on_invalid
+
+
+def byte_count(number: int | None, what: str) -> int:
+    """Return a number of bytes, zero or more; None is no bound."""
+    if number is None:
+        return FOREVER
+    try:
+        size = index(number)
+    except TypeError:
+        size = -1
+    if isinstance(number, bool) or not 0 <= size <= FOREVER:
+        raise InvalidInputError(
+            f"{what}={number!r} is no number of bytes: give a whole number from 0, or None"
+        )
+    return size

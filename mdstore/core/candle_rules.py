@@ -1,0 +1,327 @@
+"""The rules every stored candle keeps, checked a chunk at a time before anything is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import isfinite
+from typing import Literal
+
+import polars as pl
+
+from mdstore.core.schema import VALUES
+from mdstore.core.timeframe import DAY, HOUR, Timeframe
+from mdstore.core.timestamps import Unit, column_to_ms, to_ms
+from mdstore.errors import InvalidInputError, TimeframeError, ValidationError
+
+__all__ = [
+    "EARLIEST_MS",
+    "NO_BAD",
+    "Align",
+    "Checked",
+    "Group",
+    "OnInvalid",
+    "check",
+    "check_symbol",
+    "first_error",
+]
+
+Align = Literal["floor"]
+OnInvalid = Literal["raise", "quarantine", "drop"]
+Rule = tuple[str, Callable[[pl.DataFrame], pl.Series | None], str]
+"""A column, what is true of the rows where it is wrong (None: surely nowhere), and the rule in words."""
+
+LONGEST_SYMBOL = 128
+EARLIEST_MS = to_ms("1700-01-01")
+SHAPE: tuple[Rule, ...] = (
+    ("low", lambda rows: rows["low"] > rows["open"], "low <= open"),
+    ("low", lambda rows: rows["low"] > rows["close"], "low <= close"),
+    ("high", lambda rows: rows["high"] < rows["open"], "open <= high"),
+    ("high", lambda rows: rows["high"] < rows["close"], "close <= high"),
+    ("volume", lambda rows: rows["volume"] < 0, "volume >= 0"),
+)
+NO_TIMEFRAME: Rule = (
+    "timeframe", lambda rows: rows["timeframe"].is_null(), "timeframe is a timeframe such as '1m'"
+)  # fmt: skip
+BAD_SCHEMA = {
+    "row": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "time": pl.Int64, "column": pl.String,
+    "rule": pl.String, "value": pl.String, "record": pl.String,
+}  # fmt: skip
+NOWHERE = pl.Series([False])
+NO_BAD = pl.DataFrame(schema=BAD_SCHEMA)
+NONE_BROKEN = pl.DataFrame(schema={"row": pl.Int64, "time": pl.Int64, "column": pl.String, "rule": pl.String})
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Good rows of one series: timestamp (Int64 ms) and the five values, ascending, each time once."""
+
+    symbol: str
+    timeframe: str
+    rows: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One chunk after checking.
+
+    `bad` has the columns of `BAD_SCHEMA`: row counts over the whole call, time is in ms, where it could be
+    read, record is the row as JSON.
+    `duplicates` counts the rows that a later row of the same key replaced, `rows` all that were checked.
+    """
+
+    groups: list[Group]
+    bad: pl.DataFrame
+    duplicates: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a call asked for: the unit of its times, whether to snap, and what the time is now (ms)."""
+
+    unit: Unit | None
+    align: Align | None
+    now: int
+
+
+def check_symbol(symbol: object) -> str:
+    """Return `symbol` if it can name a series; raise `InvalidInputError` otherwise."""
+    if not isinstance(symbol, str):
+        raise InvalidInputError(f"a symbol is a text such as 'KRW-BTC', not {symbol!r}")
+    if not _can_name(symbol):
+        raise InvalidInputError(
+            f"{symbol!r} cannot be a symbol: 1 to {LONGEST_SYMBOL} printable characters, no space at the ends"
+        )
+    return symbol
+
+
+def check(frame: pl.DataFrame, key: tuple[str, Timeframe] | None, terms: Terms, offset: int) -> Checked:
+    """Check a chunk of the series `key`, or of several when it has symbol and timeframe columns itself.
+
+    `offset` is the number of its first row in the call. Raises `TimestampError` where the times cannot be
+    read at all; rows that break a rule come back in `bad`.
+    """
+    typed = _typed(frame, terms.unit)
+    if key is None:
+        return _check_long(frame, typed, terms, offset)
+    good, broken = _judge(typed, _rules(key[1], terms), key[1], terms)
+    sole, duplicates = _each_once(good, ["timestamp"])
+    groups = [Group(key[0], str(key[1]), sole)] if len(sole) else []
+    return Checked(groups, _report(frame, broken, key, offset), duplicates, len(frame))
+
+
+def first_error(checked: Checked) -> ValidationError:
+    """Return the error that names the first bad row of a chunk."""
+    bad = checked.bad
+    row = bad.sort("row").row(0, named=True)
+    more = f"; {len(bad) - 1:,} more of the rows checked break a rule" if len(bad) > 1 else ""
+    return ValidationError(
+        f"row {row['row']} of {row['symbol']} {row['timeframe']}: {row['column']} = {row['value']} breaks "
+        f"the rule '{row['rule']}'{more}. Nothing was written. The row is {row['record']}. "
+        f"Hint: {_hint(row['rule'], row['timeframe'], 2 * len(bad) > checked.rows > 1)}",
+        row=row["row"],
+        column=row["column"],
+        value=row["value"],
+        rule=row["rule"],
+        bad_rows=len(bad),
+    )
+
+
+def _hint(rule: str, timeframe: str, most: bool) -> str:
+    """Say what to do; `most` is whether most rows of the chunk are bad."""
+    aside = "on_invalid='quarantine' sets bad rows aside and lands the others"
+    if rule == "timestamp is a time":
+        return "texts must be year first, as 2025-09-01 00:00" if most else aside
+    if "starts a" not in rule:
+        return aside
+    if timeframe[-1] in "dwM":
+        return f"{timeframe} bars bear their first date, at 00:00 UTC: give dates, not local midnights"
+    if most:
+        return f"most rows are off the grid: are they {timeframe} bars?"
+    return f"{aside}; align='floor' moves times to the start of their bar"
+
+
+def _can_name(symbol: str) -> bool:
+    return symbol == symbol.strip() and symbol.isprintable() and 0 < len(symbol) <= LONGEST_SYMBOL
+
+
+def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: int) -> Checked:
+    """Check a chunk of several series: one timeframe at a time, all symbols of it together."""
+    typed = typed.with_columns(_canonical(typed["timeframe"])).with_row_index("row")
+    groups: list[Group] = []
+    broken: list[pl.DataFrame] = []
+    duplicates = 0
+    for (name,), part in typed.partition_by("timeframe", as_dict=True, maintain_order=True).items():
+        if name is None:
+            broken.append(_broken(part, [NO_TIMEFRAME] * len(part)))
+            continue
+        bar = Timeframe.parse(str(name))
+        rules = (*_symbol_rules(part), *_rules(bar, terms))
+        good, wrong = _judge(part, rules, bar, terms)
+        broken.append(wrong)
+        sole, repeated = _each_once(good, ["symbol", "timestamp"])
+        duplicates += repeated
+        groups += [
+            Group(str(symbol), str(bar), rows)
+            for (symbol,), rows in sole.partition_by(
+                "symbol", as_dict=True, maintain_order=True, include_key=False
+            ).items()
+        ]
+    bad = pl.concat([NO_BAD, *(_report(frame, part, None, offset) for part in broken)])
+    return Checked(groups, bad, duplicates, len(frame))
+
+
+def _canonical(names: pl.Series) -> pl.Series:
+    """Give each timeframe its one name, null where it is none; 60m and 1h must meet in one series."""
+    known: dict[object, str | None] = {}
+    for name in names.unique():
+        try:
+            known[name] = str(Timeframe.parse(name))
+        except TimeframeError:
+            known[name] = None
+    return names.replace_strict(list(known), list(known.values()), return_dtype=pl.String)
+
+
+def _symbol_rules(part: pl.DataFrame) -> tuple[Rule, ...]:
+    wrong = [name for name in part["symbol"].unique() if name is None or not _can_name(name)]
+    return (("symbol", lambda rows: rows["symbol"].is_in(wrong, nulls_equal=True), "symbol is a name"),)
+
+
+def _missing(name: str) -> Rule:
+    return name, lambda rows: _nulls(rows[name]), f"{name} is a number"
+
+
+def _infinite(name: str) -> Rule:
+    # A sum is finite only where every value is; a sum that is too large is looked at value by value.
+    return (
+        name,
+        lambda rows: None if isfinite(rows[name].sum()) else ~rows[name].is_finite(),
+        f"{name} is finite",
+    )
+
+
+def _nulls(column: pl.Series) -> pl.Series | None:
+    return column.is_null() if column.null_count() else None
+
+
+VALUE_RULES = (*map(_missing, VALUES), *map(_infinite, VALUES), *SHAPE)
+
+
+def _rules(bar: Timeframe, terms: Terms) -> tuple[Rule, ...]:
+    """Return all the rules for a candle of `bar`, in the order in which a row is judged."""
+    # A bar that starts later than now is a mistake, mostly local time taken for UTC. The hour is for clocks
+    # that disagree; bars of a day and longer bear a date, which east of here may be tomorrow's.
+    latest = terms.now + (HOUR if bar.shortest_ms < DAY else DAY)
+    future = "timestamp is not in the future (naive times are UTC)"
+    time_rules: tuple[Rule, ...] = (
+        ("timestamp", lambda rows: _nulls(rows["timestamp"]), "timestamp is a time"),
+        ("timestamp", lambda rows: rows["timestamp"] < EARLIEST_MS, "timestamp is in 1700 or later"),
+        ("timestamp", lambda rows: rows["timestamp"] > latest, future),
+    )
+    if terms.align is None:
+        time_rules += (("timestamp", lambda rows: _off_grid(rows, bar), f"timestamp starts a {bar} bar"),)
+    return (*time_rules, *VALUE_RULES)
+
+
+def _off_grid(rows: pl.DataFrame, bar: Timeframe) -> pl.Series:
+    starts = rows.select(bar.floor_expr(pl.col("timestamp"))).to_series()
+    return (starts != rows["timestamp"]) | ~rows["whole"]
+
+
+def _judge(
+    frame: pl.DataFrame, rules: tuple[Rule, ...], bar: Timeframe, terms: Terms
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split a chunk into good rows and the places of bad ones, each with the first rule it breaks."""
+    # Series, not expressions: a query plan of twenty takes 0.8 ms for 200 rows, these 0.1.
+    wrong = [mask if (mask := rule(frame)) is not None else NOWHERE for _, rule, _ in rules]
+    whole = not any(mask.any() for mask in wrong)
+    broken = NONE_BROKEN if whole else _first_broken(frame, wrong, rules)
+    passed = frame if whole else frame.filter(~pl.any_horizontal(*wrong).fill_null(value=False))
+    good = pl.DataFrame([c for c in passed.iter_columns() if c.name in ("symbol", "timestamp", *VALUES)])
+    if terms.align == "floor":
+        good = good.with_columns(bar.floor_expr(pl.col("timestamp")).alias("timestamp"))
+    return good, broken
+
+
+def _first_broken(frame: pl.DataFrame, wrong: list[pl.Series], rules: tuple[Rule, ...]) -> pl.DataFrame:
+    """Return row, column and rule of the bad rows."""
+    if "row" not in frame.columns:
+        frame = frame.with_row_index("row")
+    first = pl.coalesce(pl.when(mask).then(pl.lit(i)) for i, mask in enumerate(wrong) if mask is not NOWHERE)
+    judged = frame.select("row", "timestamp", first.alias("first")).drop_nulls("first")
+    return _broken(judged, [rules[i] for i in judged["first"]])
+
+
+def _broken(bad: pl.DataFrame, rules: list[Rule]) -> pl.DataFrame:
+    texts = {"column": [column for column, _, _ in rules], "rule": [text for _, _, text in rules]}
+    return pl.DataFrame(
+        {"row": bad["row"], "time": bad["timestamp"], **texts}, schema_overrides=NONE_BROKEN.schema
+    )
+
+
+def _each_once(good: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, int]:
+    """Sort by key and keep the last row of each; also return how many rows that dropped."""
+    times = good["timestamp"]
+    if len(keys) == 1 and (times.slice(1) > times.slice(0, max(len(times) - 1, 0))).all():
+        return good, 0
+    sole = good.unique(keys, keep="last", maintain_order=True).sort(keys)
+    return sole, len(good) - len(sole)
+
+
+def _typed(frame: pl.DataFrame, unit: Unit | None) -> pl.DataFrame:
+    """Cast to the stored types; what cannot be cast becomes null and is judged so."""
+    stamps, whole = column_to_ms(frame["timestamp"], unit)
+    names = [_texts(frame[name]) for name in ("symbol", "timeframe") if name in frame.columns]
+    values = [_floats(frame[name]).alias(name) for name in VALUES]
+    return pl.DataFrame([*names, stamps.alias("timestamp"), whole.alias("whole"), *values])
+
+
+def _texts(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.Object:
+        texts = [value if isinstance(value, str) else None for value in column]
+        return pl.Series(column.name, texts, dtype=pl.String)
+    if column.dtype in (pl.String, pl.Categorical, pl.Enum):
+        return column.cast(pl.String)
+    return pl.Series(column.name, [None] * len(column), dtype=pl.String)
+
+
+def _floats(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.Object:
+        return pl.Series(column.name, [_float(value) for value in column], dtype=pl.Float64)
+    if column.dtype in (pl.Boolean, pl.Binary) or column.dtype.is_temporal() or column.dtype.is_nested():
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+    text = column.dtype in (pl.Categorical, pl.Enum)
+    return (column.cast(pl.String) if text else column).cast(pl.Float64, strict=False)
+
+
+def _float(value: object) -> float | None:
+    try:
+        return None if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _report(
+    frame: pl.DataFrame, broken: pl.DataFrame, key: tuple[str, Timeframe] | None, offset: int
+) -> pl.DataFrame:
+    """Describe bad rows with the values as they were given."""
+    if broken is NONE_BROKEN:
+        return NO_BAD
+    return pl.DataFrame(list(_reports(frame, broken, key, offset)), schema=BAD_SCHEMA, orient="row")
+
+
+def _reports(
+    frame: pl.DataFrame, broken: pl.DataFrame, key: tuple[str, Timeframe] | None, offset: int
+) -> Iterator[tuple[int, str | None, str | None, int | None, str, str, str, str]]:
+    for place, time, column, rule in broken.iter_rows():
+        record = frame.row(place, named=True)
+        symbol = key[0] if key else _text(record["symbol"])
+        timeframe = str(key[1]) if key else _text(record["timeframe"])
+        text = json.dumps(record, default=str)
+        yield offset + place, symbol, timeframe, time, column, rule, str(record[column]), text
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

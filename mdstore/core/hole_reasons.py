@@ -1,0 +1,85 @@
+"""Why a bar is not there: every reason in one table, from which ledger, gaps and pictures take theirs.
+
+To add a reason, name it in `Stated` (somebody may state it) or `Reason`, and give it a row.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import polars as pl
+
+__all__ = [
+    "DRAWN", "NOT_EXPECTED", "OF_THE_INSTRUMENT", "REASONS", "STATED", "TABLE", "UNEXPLAINED", "HoleReason",
+    "Reason", "Stated", "is_answer", "rank", "worth_asking",
+]  # fmt: skip
+
+Stated = Literal[
+    "no_trade", "exchange_down", "before_listing", "after_delisting", "session_closed", "fetch_failed"
+]
+"""Why a bar is not there, as somebody can state it."""
+
+Reason = Stated | Literal["unknown", "forming"]
+"""Why a bar is not there."""
+
+Ask = Literal["never", "once", "until answered"]
+Drawn = Literal["known", "closed", "failed", "unknown", "forming"]
+
+
+class HoleReason(NamedTuple):
+    """One reason.
+
+    `rank`: what is said later takes the place of what was said before, unless that has a greater rank.
+    `ask` is whether a source is worth asking for such a bar; `"once"` is until it has answered.
+    `expected` bars could be there, and count against how complete a series is. What is said `of_instrument`
+    is stronger than a calendar, which is stronger than what is said of a range. `drawn` is the look of such
+    bars in pictures.
+    """
+
+    name: Reason
+    rank: int
+    ask: Ask
+    expected: bool
+    of_instrument: bool
+    drawn: Drawn
+
+
+TABLE = (
+    HoleReason("no_trade", 3, "never", expected=True, of_instrument=False, drawn="known"),
+    HoleReason("exchange_down", 3, "never", expected=True, of_instrument=False, drawn="known"),
+    HoleReason("before_listing", 3, "never", expected=False, of_instrument=True, drawn="known"),
+    HoleReason("after_delisting", 3, "never", expected=False, of_instrument=True, drawn="known"),
+    HoleReason("session_closed", 3, "never", expected=False, of_instrument=False, drawn="closed"),
+    HoleReason("fetch_failed", 1, "until answered", expected=True, of_instrument=False, drawn="failed"),
+    HoleReason("unknown", 2, "once", expected=True, of_instrument=False, drawn="unknown"),
+    HoleReason("forming", 0, "never", expected=False, of_instrument=False, drawn="forming"),
+)
+BY_NAME: dict[str, HoleReason] = {one.name: one for one in TABLE}
+
+REASONS: tuple[Reason, ...] = tuple(one.name for one in TABLE)
+STATED: tuple[Stated, ...] = get_args(Stated)
+"""What `cover` and `absent=` take."""
+
+NOT_EXPECTED = tuple(one.name for one in TABLE if not one.expected)
+OF_THE_INSTRUMENT = tuple(one.name for one in TABLE if one.of_instrument)
+UNEXPLAINED = tuple(one.name for one in TABLE if one.ask != "never")
+DRAWN: dict[str, str] = {one.name: one.drawn for one in TABLE}
+KNOWN_RANK = 3  # a reason of a newer version, which this one does not know, stays
+
+
+def rank(reason: str) -> int:
+    """Return how much a reason says."""
+    return BY_NAME[reason].rank if reason in BY_NAME else KNOWN_RANK
+
+
+def is_answer(reason: str) -> bool:
+    """Tell whether a range of which this was said need not be asked for again."""
+    return reason not in BY_NAME or BY_NAME[reason].ask != "until answered"
+
+
+def worth_asking() -> pl.Expr:
+    """Tell which holes (columns `reason`, `asked`) are worth asking a source for: never asked, or in vain."""
+    once = [one.name for one in TABLE if one.ask == "once"]
+    again = [one.name for one in TABLE if one.ask == "until answered"]
+    reason = pl.col("reason")
+    return (reason.is_in(once) & pl.col("asked").is_null()) | reason.is_in(again)

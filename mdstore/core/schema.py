@@ -1,0 +1,68 @@
+"""What a candle, a ticker, an order book and a trade are: their columns and types.
+
+The Arrow schemas here are the contract every reader and writer keeps.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+__all__ = [
+    "CANDLE", "CANDLE_COLUMNS", "LONG_CANDLE", "MAX_LEVELS", "ORDERBOOK", "ORDERBOOK_TTL",
+    "PRICES", "SIDES", "TICKER", "TICKER_TTL", "TRADE", "TRADE_TTL", "VALUES",
+]  # fmt: skip
+
+PRICES = ("open", "high", "low", "close")
+VALUES = (*PRICES, "volume")
+CANDLE_COLUMNS = ("timestamp", *VALUES)
+
+TIMESTAMP = pa.timestamp("ms", "UTC")
+"""Start of the bar."""
+
+CANDLE = pa.schema([("timestamp", TIMESTAMP), *((name, pa.float64()) for name in VALUES)])
+"""One series: start of the bar, prices in the quote currency, volume in the base currency or in shares."""
+
+SYMBOL = pa.dictionary(pa.int32(), pa.string())
+
+LONG_CANDLE = pa.schema([("symbol", SYMBOL), *CANDLE])
+"""Several series of one timeframe under each other, sorted by (symbol, timestamp)."""
+
+# Realtime rows live for so many seconds after the exchange's time.
+TICKER_TTL, ORDERBOOK_TTL, TRADE_TTL = 300.0, 30.0, 600.0
+MAX_LEVELS = 30
+"""Levels an order book may have on each side: what Upbit sends."""
+
+SIDES = ("buy", "sell")
+LEVELS = pa.list_(pa.float64())
+# Whether it is the state at a (re)connection rather than an update; when it came to this machine.
+ORIGIN = (("snapshot", pa.bool_()), ("received", pa.timestamp("ns", "UTC")))
+
+TICKER = pa.schema([
+    ("timestamp", TIMESTAMP),
+    *((name, pa.float64()) for name in (
+        "price", "open", "high", "low", "change", "change_rate", "volume_24h", "value_24h",
+        "bid", "bid_size", "ask", "ask_size",
+    )),
+    *ORIGIN,
+])  # fmt: skip
+"""Tickers of one symbol; see `realtime.rows.Ticker`."""
+
+ORDERBOOK = pa.schema([
+    ("timestamp", TIMESTAMP),
+    *((name, LEVELS) for name in ("bid_prices", "bid_sizes", "ask_prices", "ask_sizes")),
+    *((name, pa.float64()) for name in ("total_bid_size", "total_ask_size")),
+    *ORIGIN,
+])  # fmt: skip
+"""Order books of one symbol, best level first; see `realtime.rows.Depth`."""
+
+TRADE = pa.schema(
+    [
+        ("timestamp", TIMESTAMP),
+        ("price", pa.float64()),
+        ("size", pa.float64()),
+        ("side", pa.dictionary(pa.int8(), pa.string())),
+        ("id", pa.int64()),
+        *ORIGIN,
+    ]
+)
+"""Trades of one symbol; see `realtime.rows.Trade`."""

@@ -1,1 +1,0 @@
-"""What exchanges send, as rows: one module a venue, and recordings of what they sent."""

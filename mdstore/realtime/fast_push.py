@@ -1,0 +1,80 @@
+"""The short way in for a trade: a tuple or a dict of the six usual fields, newer than all before it.
+
+0.7 us in place of 5, and a million trades a second are why it exists: the rules of `checks` and of
+`Rings` in the fewest steps, and whatever is out of the ordinary goes the long way. A function within
+a function, since what it uses over and over is found quicker so than in `self`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from math import inf
+from operator import itemgetter
+from typing import Any
+
+from mdstore.core.schema import SIDES
+from mdstore.realtime.packing import SIDE_CODES, TradePacking
+from mdstore.realtime.rings import Rings
+
+__all__ = ["trade_lane"]
+
+FIELDS = ("symbol", "timestamp", "price", "size", "side", "id")
+UNUSUAL = (ArithmeticError, KeyError, TypeError, ValueError, struct.error)
+
+
+def trade_lane(long_way: Callable[[object], int], rings: Rings) -> Callable[[object], int]:
+    """Return `push` of a table of trades."""
+    pack, six, usual = TradePacking.struct.pack, itemgetter(*FIELDS), len(FIELDS)
+    by_symbol, clock, listeners = rings.by_symbol, rings.clock, rings.listeners
+    acquire, release = rings.lock.acquire, rings.lock.release
+    batch_rows, seal, tell, wait = rings.limits.batch_rows, rings.seal, rings.tell, rings.wait
+    sides = {side: SIDE_CODES[side] for side in SIDES}  # without None: nothing may be missing here
+
+    def push(data: Any) -> int:
+        kind = data.__class__
+        if kind is not tuple and (kind is not dict or len(data) != usual):
+            return long_way(data)
+        try:
+            # `with` takes 0.1 us longer. Ctrl-C may come right behind this, so it stands within the try.
+            acquire()
+            try:
+                symbol, timestamp, price, size, side, key = data if kind is tuple else six(data)
+                ring = by_symbol[symbol]
+                received = clock[0]()
+                # NaN is in no range; what is not a number, pack refuses.
+                usual_row = (
+                    timestamp.__class__ is key.__class__ is int
+                    and received < ring.stale_at
+                    and (
+                        ring.newest < timestamp < ring.limit or (timestamp == ring.newest and key > ring.top)
+                    )
+                    and size >= 0.0
+                    and -inf < price + size < inf
+                )
+                packed = pack(timestamp, received, price, size, key, sides[side]) if usual_row else None
+            except UNUSUAL:
+                packed = None  # the long way says what is wrong, if anything is
+            if packed is not None:
+                tail = ring.tail
+                # Nothing is called between these, so that Ctrl-C cannot come between them.
+                ring.newest = timestamp
+                ring.top = key
+                ring.latest = packed
+                tail.append(packed)
+                if len(tail) >= batch_rows:
+                    seal(ring)
+                if not listeners:
+                    return 1
+                tell(ring)
+        finally:
+            try:  # noqa: SIM105 - `suppress` would cost what was won
+                release()
+            except RuntimeError:
+                pass  # Ctrl-C came while the lock was waited for: it is somebody else's
+        if packed is None:
+            return long_way(data)
+        wait()
+        return 1
+
+    return push

@@ -1,0 +1,41 @@
+"""The three kinds of realtime rows, and how each is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mdstore.core.schema import ORDERBOOK_TTL, TICKER_TTL, TRADE_TTL
+from mdstore.realtime.packing import DepthPacking, Packing, TickerPacking, TradePacking
+from mdstore.realtime.row_rules import Row
+from mdstore.realtime.rows import Depth, Ticker, Trade
+
+__all__ = ["ORDERBOOKS", "TICKERS", "TRADES", "Kind"]
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What rows of a table are, and how long and how many of a symbol are kept by default.
+
+    `events` are kept one and all, in the order of their time; of states only the newest counts, and what is
+    older than it is no use.
+    """
+
+    name: str
+    row: type[Row]
+    packing: Packing
+    events: bool
+    ttl: float
+    """Seconds."""
+    rows: int
+    bytes: int
+    batch_rows: int
+    columnar: bool = True
+    """Whether a batch that comes as columns is packed by columns; lists of levels are not."""
+
+
+# Half a minute of 10 order books a second: 300 rows of 1 KB. 600 s of 100 trades: 60,000, 3 MB.
+TICKERS = Kind("tickers", Ticker, TickerPacking(), False, TICKER_TTL, 20_000, 4 * MIB, 256)
+ORDERBOOKS = Kind("orderbooks", Depth, DepthPacking(), False, ORDERBOOK_TTL, 5_000, 8 * MIB, 64, False)
+TRADES = Kind("trades", Trade, TradePacking(), True, TRADE_TTL, 250_000, 16 * MIB, 512)

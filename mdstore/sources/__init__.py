@@ -1,0 +1,1 @@
+"""Where candles and messages come from: files, exchanges, recordings."""

@@ -1,0 +1,1 @@
+"""What exchanges send, as rows: one module an exchange."""

@@ -1,0 +1,244 @@
+"""Binance's messages as rows: spot and futures streams, and the REST answers that books start from.
+
+https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams
+https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from itertools import chain
+from typing import Any, Literal
+
+from mdstore.core.timeframe import Timeframe
+from mdstore.errors import InvalidInputError, TimeframeError
+from mdstore.realtime.order_book import NS_PER_MS, OrderBook
+from mdstore.realtime.rows import Kline, Ticker, Trade
+from mdstore.sources.exchanges.messages import Event, Fields, Raw, decode
+
+__all__ = ["BinanceFeed", "Market"]
+
+Market = Literal["spot", "futures"]
+MARKETS = ("spot", "futures")
+PERCENT = 100
+# Whole books of 5, 10 or 20 levels. On futures they look like diffs: only the name of the stream tells.
+PARTIAL = re.compile(r"@depth(5|10|20)(@|$)")
+BEST = {"bid": "b", "bid_size": "B", "ask": "a", "ask_size": "A"}
+DAY = {"price": "c", "open": "o", "high": "h", "low": "l", "volume_24h": "v", "value_24h": "q"}
+
+
+class BinanceFeed:
+    """Reads Binance's messages; one for each connection, since books and tickers live as long as it does.
+
+    Subscribe to `trade` or to `aggTrade` of a symbol, not to both: they are the same trades, with ids of
+    their own.
+
+    >>> feed = BinanceFeed()
+    >>> feed.rows('{"e":"depthUpdate","E":1723161255508,"s":"BTCUSDT","U":4,"u":6,"b":[["9","1"]],"a":[]}')
+    []
+    >>> feed.needs_snapshot()
+    ['BTCUSDT']
+    >>> answer = '{"lastUpdateId":5,"bids":[["8","1"]],"asks":[]}'
+    >>> feed.rows(answer, symbol="BTCUSDT")[0][:4]
+    ('BTCUSDT', 1723161255508, [9.0, 8.0], [1.0, 1.0])
+    """
+
+    def __init__(self, market: Market = "spot") -> None:
+        if market not in MARKETS:
+            raise InvalidInputError(f"market: {market!r} is neither 'spot' nor 'futures'")
+        self.market = market
+        self._venue = "binance" if market == "spot" else "binance-futures"
+        self._books: dict[str, OrderBook] = {}
+        self._resynced: set[str] = set()
+        # By symbol: what is known of a Ticker so far.
+        self._tickers: dict[str, dict[str, Any]] = {}
+        self._readers: dict[str, Callable[[Fields, int | None], list[Event]]] = {
+            "trade": self._trade, "aggTrade": self._trade, "depthUpdate": self._diff,
+            "bookTicker": self._best, "24hrTicker": self._day, "kline": self._kline,
+        }  # fmt: skip
+
+    def rows(self, message: Raw, received: int | None = None, *, symbol: str | None = None) -> list[Event]:
+        """Return what a message holds; an empty list for no market data, or for what only adds to a book.
+
+        `received` is this machine's time in nanoseconds. `symbol` is that of a REST depth snapshot, which
+        does not say it. A Ticker comes with a bookTicker or a 24hrTicker, once a price is known. A Depth
+        (best 30) comes with each diff, once the book is in sync; the first has `snapshot` set. Times are
+        those of the event (`E`), of trades that of the trade (`T`); spot's bookTicker has none, and
+        `received` stands in. Raises `InvalidInputError` naming the kind and the field, also for a text that
+        is no JSON.
+        """
+        data = decode(message, self._venue)
+        if isinstance(data, Mapping) and "stream" in data and "data" in data:
+            stream = str(data["stream"])
+            return self._events(data["data"], received, stream.partition("@")[0].upper() or symbol, stream)
+        return self._events(data, received, symbol)
+
+    def snapshot(self, symbol: str, message: Raw, received: int | None = None) -> list[Event]:
+        """Start a symbol's book from a REST depth answer; return its Depth if the book is in sync then.
+
+        Where it is not, the answer was too old for the diffs that wait: `needs_snapshot` still names it.
+        """
+        return self._snapshot(self._fields_of(decode(message, self._venue), "depth"), received, symbol)
+
+    def needs_snapshot(self) -> list[str]:
+        """Return the symbols whose book waits for a snapshot, in the order their diffs first came."""
+        return [symbol for symbol, book in self._books.items() if not book.synced]
+
+    def _fields_of(self, data: Any, kind: str) -> Fields:
+        if not isinstance(data, Mapping):
+            raise InvalidInputError(f"{self._venue} {kind}: {data!r:.80} is no object")
+        return Fields(data, self._venue, kind)
+
+    def _events(self, data: Any, received: int | None, symbol: str | None, stream: str = "") -> list[Event]:
+        if isinstance(data, list):  # such as !ticker@arr
+            return list(chain.from_iterable(self._events(item, received, symbol, stream) for item in data))
+        if not isinstance(data, Mapping):
+            return []
+        if PARTIAL.search(stream):
+            return self._partial(self._fields_of(data, "partial depth"), received, symbol or "")
+        if "lastUpdateId" in data and "e" not in data:
+            return self._snapshot(self._fields_of(data, "depth"), received, symbol)
+        kind = str(data.get("e", "bookTicker" if {"u", "b", "B", "a", "A"} <= data.keys() else ""))
+        reader = self._readers.get(kind)
+        return [] if reader is None else reader(self._fields_of(data, kind), received)
+
+    # --- books ---------------------------------------------------------------------------------------
+
+    def _snapshot(self, fields: Fields, received: int | None, symbol: str | None) -> list[Event]:
+        symbol = symbol or fields.get("symbol")  # said by coin-margined futures only
+        if not symbol:
+            raise InvalidInputError(f"{self._venue} depth: the message does not say its symbol: give symbol=")
+        book = self._book(symbol)
+        before = book.last_id
+        self._change(
+            fields, book.snapshot, fields.whole("lastUpdateId"),
+            bids=fields.items("bids"), asks=fields.items("asks"), timestamp=_whole_or_none(fields, "E"),
+        )  # fmt: skip
+        self._books[symbol] = book
+        if book.last_id is None or book.last_id == before:
+            return []
+        self._resynced.add(symbol)
+        return self._depth(book, received)
+
+    def _diff(self, fields: Fields, received: int | None) -> list[Event]:
+        symbol = fields.text("s")
+        # Spot has no `pu`; a futures diff without one could not be told from one out of order.
+        previous = fields.whole("pu") if self.market == "futures" else _whole_or_none(fields, "pu")
+        book = self._book(symbol)
+        before = book.last_id
+        self._change(
+            fields, book.apply, fields.whole("U"), fields.whole("u"),
+            bids=fields.items("b"), asks=fields.items("a"),
+            previous_id=previous, timestamp=fields.whole("E"),
+        )  # fmt: skip
+        self._books[symbol] = book
+        return [] if book.last_id in (None, before) else self._depth(book, received)
+
+    def _book(self, symbol: str) -> OrderBook:
+        book = self._books.get(symbol)
+        # Not `or`: an empty book is false. Kept by the caller, once the message has proved to be sound.
+        return OrderBook(symbol) if book is None else book
+
+    def _depth(self, book: OrderBook, received: int | None) -> list[Event]:
+        """Return the book as a row; none while nobody has said what time it is, which the next diff does."""
+        depth = None if book.timestamp is None and received is None else book.depth(received=received)
+        if depth is None:
+            return []
+        resynced = book.symbol in self._resynced
+        self._resynced.discard(book.symbol)
+        return [depth._replace(snapshot=resynced)]
+
+    def _partial(self, fields: Fields, received: int | None, symbol: str) -> list[Event]:
+        bids, asks = ("b", "a") if fields.get("e") else ("bids", "asks")
+        book = OrderBook(symbol)
+        self._change(
+            fields, book.snapshot, 0,
+            bids=fields.items(bids), asks=fields.items(asks), timestamp=_time(fields, received),
+        )  # fmt: skip
+        depth = book.depth(received=received)
+        return [] if depth is None else [depth]
+
+    def _change(self, fields: Fields, change: Callable[..., bool], *ids: int, **levels: Any) -> None:
+        try:
+            change(*ids, **levels)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{self._venue} {fields.kind}: {error}") from error
+
+    # --- tickers, trades and candles -----------------------------------------------------------------
+
+    def _best(self, fields: Fields, received: int | None) -> list[Event]:
+        best: dict[str, Any] = {name: fields.amount(key) for name, key in BEST.items()}
+        return self._ticker(fields.text("s"), best, _time(fields, received), received)
+
+    def _day(self, fields: Fields, received: int | None) -> list[Event]:
+        day: dict[str, Any] = {name: fields.amount(key) for name, key in DAY.items()}
+        day["change"] = fields.number("p")
+        day["change_rate"] = fields.number("P") / PERCENT
+        if fields.get("b") is not None:  # not on futures
+            day |= {name: fields.amount(key) for name, key in BEST.items()}
+        return self._ticker(fields.text("s"), day, fields.whole("E"), received)
+
+    def _ticker(self, symbol: str, news: dict[str, Any], timestamp: int, received: int | None) -> list[Event]:
+        known = self._tickers.setdefault(symbol, {})
+        known |= news
+        if "price" not in known:
+            return []
+        return [Ticker(symbol=symbol, timestamp=timestamp, received=received, **known)]
+
+    def _trade(self, fields: Fields, received: int | None) -> list[Event]:
+        # Futures' trade stream, which is not documented, also has settlements of the insurance fund and of
+        # auto-deleveraging, up to 10 % off the market:
+        # https://github.com/QuantConnect/Lean.Brokerages.Binance/issues/28
+        if fields.data.get("X", "MARKET") != "MARKET":
+            return []
+        trade = Trade(
+            symbol=fields.text("s"),
+            timestamp=fields.whole("T"),
+            price=fields.amount("p"),
+            size=fields.amount("q"),
+            # m: the buyer was the maker, so the taker sold.
+            side="sell" if fields.flag("m") else "buy",
+            id=fields.whole("a" if fields.kind == "aggTrade" else "t"),
+            received=received,
+        )
+        self._tickers.setdefault(trade.symbol, {})["price"] = trade.price
+        return [trade]
+
+    def _kline(self, fields: Fields, received: int | None) -> list[Event]:
+        bar = fields.inner("k")
+        return [
+            Kline(
+                symbol=fields.text("s"),
+                timeframe=_timeframe(bar),
+                timestamp=bar.whole("t"),
+                open=bar.amount("o"),
+                high=bar.amount("h"),
+                low=bar.amount("l"),
+                close=bar.amount("c"),
+                volume=bar.amount("v"),
+                closed=bar.flag("x"),
+                received=received,
+            )
+        ]
+
+
+def _whole_or_none(fields: Fields, field: str) -> int | None:
+    return None if fields.get(field) is None else fields.whole(field)
+
+
+def _time(fields: Fields, received: int | None) -> int:
+    """Return the event's time in milliseconds, or when it was received if it has none."""
+    if fields.get("E") is not None:
+        return fields.whole("E")
+    if received is None:
+        raise InvalidInputError(f"{fields.venue} {fields.kind}: it has no time of its own: give received=")
+    return received // NS_PER_MS
+
+
+def _timeframe(bar: Fields) -> str:
+    text = bar.text("i")
+    try:
+        return str(Timeframe.parse(text))
+    except TimeframeError as error:
+        raise bar.wrong("i", text, f"no timeframe: {error}") from error

@@ -1,0 +1,11 @@
+"""Candle files in and out: CSV, TSV, JSON, Parquet, Feather and Arrow, gzipped or zipped.
+
+`read` gives what a file holds as parts with bounded frames that `store.write` and `store.write_many` take;
+`write` makes a file of a frame of candles. No number loses a bit on the way.
+"""
+
+from mdstore.sources.files.opening import READABLE, candle_files, other_files
+from mdstore.sources.files.reading import Part, read
+from mdstore.sources.files.writing import WRITABLE, write
+
+__all__ = ["READABLE", "WRITABLE", "Part", "candle_files", "other_files", "read", "write"]

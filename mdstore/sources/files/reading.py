@@ -1,0 +1,173 @@
+"""Files in: what a file holds, which series that is, and how it was told."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from mdstore.core.timestamps import Unit
+from mdstore.errors import FileFormatError, TimestampError
+from mdstore.sources.files.csv import read_text
+from mdstore.sources.files.file_names import Lean, Named, from_pattern, guess, lean, lean_symbol
+from mdstore.sources.files.json import read_json, read_ndjson
+from mdstore.sources.files.opening import FORMATS, Counted, Source, check_suffix, open_sources
+from mdstore.sources.files.parquet_arrow import read_arrow, read_parquet
+from mdstore.sources.files.spacing import timeframe_of
+
+__all__ = ["Part", "read"]
+
+READERS: dict[str, Callable[[Source], Iterator[pl.DataFrame]]] = {
+    "csv": read_text, "json": read_json, "ndjson": read_ndjson, "parquet": read_parquet, "arrow": read_arrow,
+}  # fmt: skip
+# What the parsers raise for damaged or mislabelled files. A gzip file that is none raises an OSError without
+# an errno, where the operating system's own have one.
+DAMAGE = (
+    pa.ArrowException, pl.exceptions.PolarsError, json.JSONDecodeError, UnicodeDecodeError,
+    zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError,
+)  # fmt: skip
+
+LEAN_NOTE = (
+    "a Lean file: times count from midnight UTC of the day in its name, prices are taken as they stand"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The candles of one file, or of one member of a zip file.
+
+    `frames` are frames of bounded size with the columns timestamp, open, high, low, close and volume, as
+    typed in the file (texts in CSV), and `symbol` and `timeframe` where the file has them as columns.
+    `symbol` and `timeframe` are what else the file tells, None where it tells nothing or a column does;
+    `told_by` says which: "pattern", "file name", "spacing". `spacing` is the most common distance between the
+    first rows, whatever else is told. `bytes_read` gives how much of the file on disk has been read, to show
+    progress.
+    """
+
+    name: str
+    frames: Iterator[pl.DataFrame]
+    bytes_read: Callable[[], int]
+    columns: tuple[str, ...]
+    symbol: str | None
+    timeframe: str | None
+    told_by: dict[str, str]
+    spacing: str | None
+    notes: tuple[str, ...] = ()
+
+
+def read(
+    path: Path | str, *, symbol_from_filename: str | None = None, unit: Unit | None = None
+) -> Generator[Part, None, None]:
+    """Yield what a file holds: one part, or one for each data file in a zip.
+
+    A part must be used before the next is asked for. `symbol_from_filename` is a pattern such as
+    `{symbol}-{timeframe}` for names without their suffixes; `unit` is that of whole-number times, "s", "ms",
+    "us" or "ns", needed to tell a timeframe by spacing where the size of the numbers does not tell it.
+    Raises `FileFormatError` for a file that holds no candles, `OSError` for one that cannot be opened.
+
+    >>> file = folder / "KRW-BTC-1m.csv"
+    >>> _ = file.write_text(chr(10).join(["date,open,high,low,close,volume", "2025-09-01,1,2,1,2,10"]))
+    >>> for part in read(file):
+    ...     print(part.symbol, part.timeframe, part.told_by["symbol"], sum(map(len, part.frames)))
+    KRW-BTC 1m file name 1
+    """
+    path = Path(path)
+    check_suffix(path)
+    with closing(Counted(path.open("rb", buffering=0))) as raw, _damage_named(path.name):
+        for source in open_sources(path, raw):
+            yield _part(source, raw, symbol_from_filename, unit)
+
+
+def _part(source: Source, raw: Counted, pattern: str | None, unit: Unit | None) -> Part:
+    frames = _named_frames(source)
+    first = next(frames, None)
+    if first is None or first.is_empty():
+        raise FileFormatError(f"{source.name}: there are columns of candles and no rows")
+    day = lean(source.stems[0])
+    told, told_by = _told(source, pattern, day, first.columns)
+    needed = told.timeframe is None and "timeframe" not in first.columns
+    spacing, timeframe = _spacing(first, unit, needed=needed), told.timeframe
+    if needed and spacing is not None:
+        timeframe, told_by["timeframe"] = spacing, "spacing"
+    return Part(
+        source.name,
+        itertools.chain([first], frames),
+        lambda: raw.count,
+        tuple(first.columns),
+        told.symbol,
+        timeframe,
+        told_by,
+        spacing,
+        (*_lean_notes(day), *sorted(source.notes)),
+    )
+
+
+def _spacing(first: pl.DataFrame, unit: Unit | None, *, needed: bool) -> str | None:
+    try:
+        spacing = timeframe_of(first, unit)
+    except TimestampError:
+        if needed:
+            raise
+        return None  # the store judges the times
+    return None if spacing is None else str(spacing)
+
+
+def _named_frames(source: Source) -> Iterator[pl.DataFrame]:
+    with _damage_named(source.name):
+        yield from READERS[FORMATS[source.suffix]](source)
+
+
+def _told(
+    source: Source, pattern: str | None, day: Lean | None, columns: list[str]
+) -> tuple[Named, dict[str, str]]:
+    """Say what the name tells: a given pattern goes before the columns, a guess after them."""
+    if pattern is not None:
+        named = next(filter(None, (from_pattern(pattern, stem) for stem in source.stems)), None)
+        if named is None:
+            raise FileFormatError(
+                f"{source.name}: the name {source.stems[0]!r} does not match the pattern {pattern!r}"
+            )
+        by = "pattern"
+    elif day is not None:
+        named, by = Named(day.symbol, day.timeframe), "file name"
+    elif (of_lean := lean_symbol(source.stems)) is not None:
+        named, by = Named(of_lean, _guess(source.stems).timeframe), "file name"
+    else:
+        named, by = _guess(source.stems), "file name"
+    symbol = None if pattern is None and "symbol" in columns else named.symbol
+    timeframe = None if "timeframe" in columns and pattern is None else named.timeframe
+    told = {"symbol": symbol, "timeframe": timeframe}
+    return Named(symbol, timeframe), {key: by for key, value in told.items() if value is not None}
+
+
+def _guess(stems: tuple[str, ...]) -> Named:
+    guesses = [guess(stem) for stem in stems]
+    symbol = next((named.symbol for named in guesses if named.symbol), None)
+    return Named(symbol, next((named.timeframe for named in guesses if named.timeframe), None))
+
+
+def _lean_notes(day: Lean | None) -> tuple[str, ...]:
+    if day is None:
+        return ()
+    return (LEAN_NOTE,)
+
+
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as error:
+        why = str(error).strip() or type(error).__name__
+        raise FileFormatError(f"{name}: cannot be read: {why}") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise FileFormatError(f"{name}: cannot be read: {error}") from error

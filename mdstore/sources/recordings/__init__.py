@@ -1,0 +1,1 @@
+"""Recordings of raw messages, and playing them again."""

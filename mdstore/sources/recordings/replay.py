@@ -1,0 +1,271 @@
+"""Recordings played again, into what takes rows: as fast as possible, or at the pace they were made."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+from mdstore.errors import FileFormatError, InvalidInputError
+from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
+from mdstore.sources.exchanges.binance import BinanceFeed
+from mdstore.sources.exchanges.messages import Event
+from mdstore.sources.exchanges.upbit import UpbitFeed
+from mdstore.sources.recordings import recording
+from mdstore.sources.recordings.recording import Message
+
+__all__ = ["RecordingClock", "Replayed", "Sink", "replay"]
+
+NS_PER_SECOND = 1_000_000_000
+# Ctrl-C is seen between two naps.
+NAP_SECONDS = 0.1
+MESSAGES_PER_PROGRESS = 500
+Reader = Callable[[Message], list[Event]]
+
+
+class Rows(Protocol):
+    """What takes the rows of one kind."""
+
+    def push(self, row: Any, /) -> object:
+        """Take a row."""
+
+
+class Candles(Protocol):
+    """What takes an exchange's candles."""
+
+    def update(self, kline: Kline, /) -> object:
+        """Take the state of a bar."""
+
+    def connected(self) -> object:
+        """Know that from now on every trade comes."""
+
+
+class Sink(Protocol):
+    """What recordings are played into."""
+
+    clock: Any
+    """Becomes a `RecordingClock`."""
+
+    @property
+    def tickers(self) -> Rows:
+        """Takes each Ticker."""
+
+    @property
+    def orderbooks(self) -> Rows:
+        """Takes each Depth."""
+
+    @property
+    def trades(self) -> Rows:
+        """Takes each Trade."""
+
+    @property
+    def live(self) -> Candles:
+        """Takes each Kline."""
+
+
+class RecordingClock:
+    """The time on the recording: when the message being played was received, in nanoseconds."""
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        """Return it."""
+        return self.now
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What was played: counts of messages and rows, and the first and last time of receipt (nanoseconds).
+
+    `skipped` counts the messages that gave no row: no market data, or diffs that waited for a snapshot, as
+    those of the symbols in `waiting` still do.
+    """
+
+    venue: str
+    messages: int
+    tickers: int
+    orderbooks: int
+    trades: int
+    klines: int
+    skipped: int
+    first: int
+    last: int
+    waiting: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long the recording lasted."""
+        return (self.last - self.first) / NS_PER_SECOND
+
+
+def replay(
+    paths: str | PathLike[str] | Sequence[str | PathLike[str]],
+    sink: Sink,
+    *,
+    venue: str | None = None,
+    speed: float | None = None,
+    sleep: Callable[[float], object] = time.sleep,
+    timer: Callable[[], float] = time.monotonic,
+    progress: Callable[[int], object] | None = None,
+) -> Replayed:
+    """Play recordings into `sink` in the order received; return what was played.
+
+    The sink's `clock` becomes a `RecordingClock`, so that rows age by the time on the recording, and stands
+    at the recording's end afterwards. `venue` is "upbit", "binance" or "binance-futures", told by the
+    messages where it is not given. `speed` is None for as fast as possible, 1.0 for the pace of the
+    recording, 10 for ten times that. `progress` is called with the number of messages done, now and then and
+    at the end. Raises `FileFormatError` for recordings that cannot be read or hold nothing, and for a message
+    whose rows break a rule; `InvalidInputError` for a speed that is none or an unknown venue.
+    """
+    files = [paths] if isinstance(paths, str | PathLike) else _files(paths)
+    if speed is not None and (
+        not isinstance(speed, int | float) or speed is True or not 0 < speed < math.inf
+    ):
+        raise InvalidInputError(f"speed: {speed!r} is neither None nor a number above 0")
+    if not files:
+        raise InvalidInputError("paths: give at least one recording")
+    venue = recording.venue(*files) if venue is None else venue
+    rows, waiting = _reader(venue)
+    pace = None if speed is None else _Pace(speed, sleep, timer)
+    play = _Play(sink, rows, ", ".join(Path(file).name for file in files), progress)
+    with closing(recording.messages(*files)) as found:
+        play.run(found, pace)
+    return play.replayed(venue, tuple(waiting()))
+
+
+def _files(paths: object) -> list[str | PathLike[str]]:
+    files: list[Any] = (
+        list(paths) if isinstance(paths, Iterable) and not isinstance(paths, bytes) else [paths]
+    )
+    wrong = [file for file in files if not isinstance(file, str | PathLike)]
+    if wrong:
+        raise InvalidInputError(f"paths: {wrong[0]!r} is no path of a recording")
+    return files
+
+
+class _Pace:
+    """Waits for the time between two messages, less the time it took to play the first."""
+
+    def __init__(self, speed: float, sleep: Callable[[float], object], timer: Callable[[], float]) -> None:
+        self._speed = speed
+        self._sleep = sleep
+        self._timer = timer
+        self._since: float = timer()
+        self._owed = 0.0
+
+    def wait(self, gap: int) -> bool:
+        """Wait for `gap` nanoseconds of recording; return whether there was time to sleep.
+
+        What was slept too long, and what playing took, is owed: the pace holds over the whole recording.
+        """
+        self._owed += gap / NS_PER_SECOND / self._speed - (self._timer() - self._since)
+        slept = self._owed > 0
+        while self._owed > 0:
+            nap, before = min(self._owed, NAP_SECONDS), self._timer()
+            self._sleep(nap)
+            self._owed -= max(nap, self._timer() - before)
+        self._since = self._timer()
+        return slept
+
+
+class _Play:
+    """One playing of recordings, and its counts."""
+
+    def __init__(
+        self, sink: Sink, rows: Reader, names: str, progress: Callable[[int], object] | None
+    ) -> None:
+        self._sink = sink
+        self._rows = rows
+        self._names = names
+        self._progress = progress or (lambda _done: None)
+        self._clock: RecordingClock | None = None
+        self._takers: dict[type[Event], Callable[[Any], object]] = {
+            Ticker: sink.tickers.push, Depth: sink.orderbooks.push,
+            Trade: sink.trades.push, Kline: sink.live.update,
+        }  # fmt: skip
+        self._counts: Counter[type[Event]] = Counter()
+        self._done = self._skipped = self._first = 0
+
+    def run(self, messages: Iterator[Message], pace: _Pace | None) -> None:
+        """Play the messages, one after the other."""
+        for message in messages:
+            slept = self._advance(message, pace)
+            self._play(message)
+            self._done += 1
+            if slept or self._done % MESSAGES_PER_PROGRESS == 0:
+                self._progress(self._done)
+        self._progress(self._done)
+
+    def replayed(self, venue: str, waiting: tuple[str, ...]) -> Replayed:
+        """Return the counts."""
+        if self._clock is None:
+            raise FileFormatError(f"{self._names}: there is no message in it")
+        if self._done == self._skipped and not waiting:
+            raise FileFormatError(
+                f"{self._names}: none of {self._done:,} messages gave a row. Hint: are they of {venue}?"
+            )
+        return Replayed(
+            venue=venue,
+            messages=self._done,
+            tickers=self._counts[Ticker],
+            orderbooks=self._counts[Depth],
+            trades=self._counts[Trade],
+            klines=self._counts[Kline],
+            skipped=self._skipped,
+            first=self._first,
+            last=self._clock.now,
+            waiting=waiting,
+        )
+
+    def _advance(self, message: Message, pace: _Pace | None) -> bool:
+        """Set the clock to when a message was received; it is never set back."""
+        if self._clock is None:
+            self._first = message.received
+            self._clock = self._sink.clock = RecordingClock(message.received)
+            self._sink.live.connected()
+        gap = max(0, message.received - self._clock.now)
+        slept = pace is not None and pace.wait(gap)
+        self._clock.now += gap
+        return slept
+
+    def _play(self, message: Message) -> None:
+        try:
+            events = self._rows(message)
+            for event in events:
+                self._takers[type(event)](event)
+                self._counts[type(event)] += 1
+        except InvalidInputError as error:
+            raise FileFormatError(
+                f"{self._names}: message {self._done + 1}, received at {message.received}: {error}"
+            ) from error
+        self._skipped += not events
+
+
+def _reader(venue: str) -> tuple[Reader, Callable[[], Sequence[str]]]:
+    """Return what reads a message, and what says which books still wait for a snapshot."""
+    if venue == "upbit":
+        upbit = UpbitFeed()
+        return lambda message: upbit.rows(message.text, message.received), tuple
+    if venue not in ("binance", "binance-futures"):
+        raise InvalidInputError(f"venue: {venue!r} is none of 'upbit', 'binance', 'binance-futures'")
+    binance = BinanceFeed("spot" if venue == "binance" else "futures")
+    return (
+        lambda message: binance.rows(message.text, message.received, symbol=_symbol(message, binance)),
+        binance.needs_snapshot,
+    )
+
+
+def _symbol(message: Message, feed: BinanceFeed) -> str | None:
+    """Return whose a depth snapshot is: the request says, or there is but one book that waits for one."""
+    if message.url is not None:
+        return next(iter(parse_qs(urlsplit(message.url).query).get("symbol", [])), None)
+    waiting = feed.needs_snapshot()
+    return waiting[0] if len(waiting) == 1 else None

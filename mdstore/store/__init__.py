@@ -1,0 +1,1 @@
+"""The store that users hold, and what it does with the parts below."""

@@ -1,0 +1,288 @@
+"""What a store knows of its series besides the candles: holes and why, where bars are from, their past."""
+
+# What a plain read does not need is imported by the method that does.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import index
+
+import polars as pl
+
+from mdstore.candles.file.table_reads import Request
+from mdstore.candles.repository import CandleRepository
+from mdstore.core.arguments import symbol_list, time_range
+from mdstore.core.candle_rules import check_symbol
+from mdstore.core.hole_reasons import Stated
+from mdstore.core.polars_forks import refuse_broken_polars
+from mdstore.core.timeframe import Timeframe
+from mdstore.core.timestamps import Moment
+from mdstore.errors import InvalidInputError
+from mdstore.store.listing import Listing
+from mdstore.store.requests import claim_of, request_of
+
+__all__ = ["Continuity"]
+
+
+class Continuity:
+    """The part of `MarketDataStore` that tells what is there, what is not, and why."""
+
+    _candles: CandleRepository
+    _listing: Listing
+    _clock: Callable[[], float]
+
+    def gaps(
+        self,
+        symbols: str | Sequence[str] | None,
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+    ) -> pl.DataFrame:
+        """Return every hole: runs of bars of the timeframe's grid that are not stored, and why.
+
+        The range is `[start, end)`; by default it goes from the first stored bar to the last. One row a hole:
+        `start`, `end` (where the next bar is), `bars` (how many are missing), `reason`, `source` (who said
+        so, or was asked) and `asked` (when, the last time). Several symbols, or None for every symbol of the
+        timeframe, give a long frame with `symbol` first. Together with the bars, holes tile the range.
+
+        `reason` is one of: `session_closed` (by the calendar, see `set_calendar`); `no_trade`,
+        `exchange_down`, `before_listing`, `after_delisting` (somebody said so, see `write` and `cover`);
+        `fetch_failed`; `forming` (the bar has not ended); `unknown`. Unknown with a time in `asked` means
+        that the source answered and has no such bar, without it that nobody has asked. None is guessed.
+
+        Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
+
+        >>> with mdstore.open(folder / "market_data.sqlite3") as store:
+        ...     bars = [("2025-09-01T00:00", 1, 2, 1, 2, 5), ("2025-09-01T00:03", 2, 2, 1, 1, 4)]
+        ...     store.write("KRW-BTC", "1m", bars).inserted
+        ...     store.gaps("KRW-BTC", "1m").select("bars", "reason").rows()
+        2
+        [(2, 'unknown')]
+        """
+        from mdstore.store.holes import gaps
+
+        refuse_broken_polars()
+        request = _some_range(request_of(symbols, timeframe, start=start, end=end))
+        return gaps(self._candles, request, self._now())
+
+    def missing(
+        self,
+        symbols: str | Sequence[str],
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        page: int | None = None,
+    ) -> pl.DataFrame:
+        """Return the ranges that are worth asking a source for: `start`, `end`, and the `bars` they hold.
+
+        Those are holes that nobody has asked for yet, holes of which a fetch failed, and bars that were
+        stored while they were forming. The range is `[start, end)`; by default it begins with the first
+        stored bar and goes to the last bar that has ended, so that this is what an update asks for. A series
+        that is not stored yet is missing whole, from `start` on.
+
+        `page` is how many bars the source gives at a time: ranges are cut to that, and those that fit into
+        one page are asked for together, so that there are as few as can be; `bars` of a page counts stored
+        ones in between, too. Several symbols give a long frame with `symbol` first.
+
+        Raises `NoSuchSeriesError` for a series that is not stored where there is no `start`,
+        `InvalidInputError` and its kinds.
+
+        >>> with mdstore.open(folder / "market_data.sqlite3") as store:
+        ...     day = {"start": "2025-09-01", "end": "2025-09-02"}
+        ...     for start, end, bars in store.missing("KRW-BTC", "1h", **day, page=200).iter_rows():
+        ...         rows = []  # what the exchange gives for start and end
+        ...         _ = store.write("KRW-BTC", "1h", rows, covers=(start, end), source="upbit")
+        ...     store.missing("KRW-BTC", "1h", **day).rows()
+        []
+        """
+        from mdstore.store.holes import missing
+
+        refuse_broken_polars()
+        if symbols is None:
+            raise InvalidInputError("symbols=None: name those that are wanted, they need not be stored")
+        request = _some_range(request_of(symbols, timeframe, start=start, end=end))
+        return missing(self._candles, request, None if page is None else _page(page), self._now())
+
+    def coverage(self) -> pl.DataFrame:
+        """Return every series at a glance: what it has, and how many bars it lacks for which reason.
+
+        All is of the range from the first stored bar to the last. `symbol`, `timeframe`, `first`, `last` and
+        `bars` are as stored; `complete` is the share of the bars there could be (sessions the market was
+        closed are none); `missing` counts those worth asking for (`missing()` looks on to now); then a column
+        of bars for each reason, see `gaps`.
+        """
+        from mdstore.store.holes import coverage
+
+        refuse_broken_polars()
+        return coverage(self._candles, self._listing.series(), self._now())
+
+    def cover(
+        self,
+        symbols: str | Sequence[str],
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        reason: Stated | None = None,
+        source: str | None = None,
+    ) -> None:
+        """State why there are no bars in `[start, end)`, besides those that are stored.
+
+        `reason` is one of `no_trade`, `exchange_down`, `before_listing`, `after_delisting`,
+        `session_closed`, `fetch_failed`; None says that the source was asked and has no more, and why not is
+        unknown. It is said of bars that have ended, `after_delisting` also of those to come; a start or an
+        end that is None is open. What says more is not covered by what says less: a reason stays where a
+        later fetch only finds nothing. `uncover` takes it back.
+
+        Raises `InvalidInputError` and its kinds.
+        """
+        self._candles.ledger.cover(_keys(symbols, timeframe), claim_of(source, (start, end), reason))
+
+    def uncover(
+        self,
+        symbols: str | Sequence[str],
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+    ) -> None:
+        """Take back what was said of `[start, end)`, by `cover` or a write: `missing` asks for it again.
+
+        Raises `InvalidInputError` and its kinds.
+        """
+        self._candles.ledger.uncover(_keys(symbols, timeframe), *time_range(start, end))
+
+    def set_calendar(self, pattern: str, calendar: str | None) -> None:
+        """Say when symbols can be traded: kept in the file, and used by `gaps`, `missing` and `fill`.
+
+        `pattern` is a symbol, or a GLOB pattern such as `"KRX:*"`; where several fit, the longest counts.
+        `calendar` is a name of the package exchange_calendars, such as `"XNYS"` or `"XKRX"`, or `"24/7"`,
+        which symbols have where no pattern fits. None takes the pattern away.
+
+        Raises `InvalidInputError`, also where exchange_calendars is not installed.
+        """
+        from mdstore.core.calendars import check_calendar
+
+        name = None if calendar is None else check_calendar(calendar)
+        if not isinstance(pattern, str) or not pattern.isprintable() or not pattern:
+            raise InvalidInputError(f"pattern={pattern!r}: give a symbol, or a pattern such as 'KRX:*'")
+        self._candles.ledger.set_calendar(pattern, name)
+
+    def calendars(self) -> pl.DataFrame:
+        """Return the calendars that were set: `pattern` and `calendar`."""
+        refuse_broken_polars()
+        rows = list(self._candles.ledger.calendars().items())
+        return pl.DataFrame(rows, {"pattern": pl.String, "calendar": pl.String}, orient="row")
+
+    def provenance(self, symbol: str | None = None, timeframe: str | Timeframe | None = None) -> pl.DataFrame:
+        """Return where bars came from, an interval a row.
+
+        `symbol`, `timeframe`, `start` and `end` of the bars, their `source` (null where nobody said), and
+        when the first and the last of them `arrived_first` and `arrived_last` (null for what was stored by an
+        mdstore that did not note it). What changed bars later is in `revisions`.
+        """
+        refuse_broken_polars()
+        return self._listing.provenance(*_key(symbol, timeframe))
+
+    def revisions(
+        self,
+        symbol: str | None = None,
+        timeframe: str | Timeframe | None = None,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+    ) -> pl.DataFrame:
+        """Return the changes of bars that had ended, ascending: exchanges correct history.
+
+        `symbol`, `timeframe`, `timestamp` of the bar, `changed_at`, the values before (`open` to `volume`)
+        and after (`new_open` to `new_volume`), and the `source` of the new ones. `candles(as_of=...)` shows
+        the bars as they were.
+        """
+        refuse_broken_polars()
+        return self._listing.revisions(*_key(symbol, timeframe), *time_range(start, end))
+
+    def verify(
+        self,
+        symbols: str | Sequence[str] | None = None,
+        timeframe: str | Timeframe | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> pl.DataFrame:
+        """Return what looks wrong in the candles, one row a finding; nothing is changed.
+
+        `symbol`, `timeframe`, `check` (see `quality.CHECKS`), `severity` ("error": it contradicts what a
+        candle is; "warning": look at it; "info"), `start` and `end` (null for a time of no year), `bars`,
+        `value` and `detail` in words. Bars of a longer timeframe are compared with those made of the next
+        shorter one that is stored. `progress` is called with series done and in all. For the soundness of
+        the file see `check`.
+
+        Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
+        """
+        from mdstore.store.verify import verify
+
+        refuse_broken_polars()
+        bar = None if timeframe is None else str(Timeframe.parse(timeframe))
+        listed = self._listing.series()
+        wanted = symbol_list(symbols)
+        return verify(self._candles, listed, wanted, bar, now=self._now(), progress=progress)
+
+    def fingerprint(
+        self,
+        symbols: str | Sequence[str] | None,
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+        as_of: Moment | None = None,
+    ) -> str:
+        """Return a hash of the content of a read, for a backtest to state its data by, and prove it later.
+
+        Arguments as in `candles`, whose frame has the same `mdstore.fingerprint(frame)`. The same range
+        `as_of` the same time has the same fingerprint, however the candles are stored, for as long as nothing
+        is deleted and no bar of it was still forming then.
+        """
+        from mdstore.analysis.fingerprints import fingerprint
+
+        request = request_of(
+            symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of
+        )
+        return fingerprint(self._candles.read(request).table())
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def _some_range(request: Request) -> Request:
+    """Refuse a range that is turned round: "no holes" would be an answer to something else."""
+    if request.start > request.end:
+        raise InvalidInputError("the range is turned round: its end is before its start")
+    return request
+
+
+def _keys(symbols: str | Sequence[str], timeframe: str | Timeframe) -> list[tuple[str, str]]:
+    given = symbol_list(symbols)
+    if given is None:
+        raise InvalidInputError("symbols=None: name the symbols this is said of")
+    return [(symbol, str(Timeframe.parse(timeframe))) for symbol in given]
+
+
+def _page(page: int) -> int:
+    try:
+        number = index(page)
+    except TypeError:
+        number = 0
+    if isinstance(page, bool) or number < 1:
+        raise InvalidInputError(f"page={page!r} is no number of bars: give a whole number from 1, or None")
+    return number
+
+
+def _key(symbol: str | None, timeframe: str | Timeframe | None) -> tuple[str | None, str | None]:
+    return (
+        None if symbol is None else check_symbol(symbol),
+        None if timeframe is None else str(Timeframe.parse(timeframe)),
+    )

@@ -1,0 +1,78 @@
+"""What is stored, what was set aside, where bars came from and how they changed, as frames."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from mdstore.candles.repository import CandleRepository
+from mdstore.core.schema import VALUES
+
+__all__ = ["Listing"]
+
+TIME = pl.Datetime("ms", "UTC")
+SERIES = {
+    "symbol": pl.Categorical, "timeframe": pl.String, "first": pl.Int64, "last": pl.Int64,
+    "rows": pl.Int64, "bytes": pl.Int64, "revision": pl.Int64,
+}  # fmt: skip
+STORED = tuple(name for name in SERIES if name != "bytes")
+QUARANTINE = {
+    "id": pl.Int64, "quarantined_at": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "row": pl.Int64,
+    "column": pl.String, "rule": pl.String, "value": pl.String, "record": pl.String,
+}  # fmt: skip
+
+
+PROVENANCE = {
+    "symbol": pl.Categorical, "timeframe": pl.String, "start": pl.Int64, "end": pl.Int64,
+    "source": pl.String, "arrived_first": pl.Int64, "arrived_last": pl.Int64,
+}  # fmt: skip
+REVISIONS = {
+    "symbol": pl.Categorical, "timeframe": pl.String, "timestamp": pl.Int64, "changed_at": pl.Int64,
+    **dict.fromkeys(VALUES, pl.Float64), **{f"new_{name}": pl.Float64 for name in VALUES},
+    "source": pl.String,
+}  # fmt: skip
+
+
+class Listing:
+    """The small tables of one file."""
+
+    def __init__(self, candles: CandleRepository) -> None:
+        self._candles = candles
+        # The series as they were at a revision of the file: 10,000 of them take 6 ms to read.
+        self._known: tuple[int, pl.DataFrame] = (-1, pl.DataFrame())
+
+    def series(self) -> pl.DataFrame:
+        """Return every series; its bytes are its share of the file by rows."""
+        known, stored = self._known
+        revision, rows, size = self._candles.series(known)
+        if rows is not None:
+            values = zip(*rows, strict=True) if rows else ((),) * len(STORED)
+            stored = pl.DataFrame(
+                [pl.Series(name, column, SERIES[name]) for name, column in zip(STORED, values, strict=True)]
+            ).with_columns(pl.col("first", "last").cast(TIME))
+            self._known = revision, stored
+        share = (pl.col("rows") * (size / max(stored["rows"].sum(), 1))).cast(pl.Int64).alias("bytes")
+        return stored.with_columns(share).select(tuple(SERIES))
+
+    def quarantine(self) -> pl.DataFrame:
+        """Return the rows that were set aside, oldest first."""
+        frame = pl.DataFrame(self._candles.quarantine(), schema=QUARANTINE, orient="row")
+        return frame.with_columns(pl.col("quarantined_at").cast(TIME))
+
+    def provenance(self, symbol: str | None, timeframe: str | None) -> pl.DataFrame:
+        """Return where bars came from; intervals behind each other from one source are one."""
+        rows = self._candles.ledger.provenance(symbol, timeframe)
+        frame = pl.DataFrame(rows, PROVENANCE, orient="row")
+        arrived = pl.col("arrived_first", "arrived_last")
+        return frame.with_columns(
+            pl.col("start", "end").cast(TIME),
+            pl.when(pl.col("source") != "").then("source"),
+            pl.when(arrived > 0).then(arrived).cast(TIME),
+        )
+
+    def revisions(self, symbol: str | None, timeframe: str | None, start: int, end: int) -> pl.DataFrame:
+        """Return the changes of bars that had ended."""
+        rows = self._candles.ledger.revisions(symbol, timeframe, start, end)
+        frame = pl.DataFrame(rows, REVISIONS, orient="row")
+        return frame.with_columns(
+            pl.col("timestamp", "changed_at").cast(TIME), pl.when(pl.col("source") != "").then("source")
+        )

@@ -1,0 +1,638 @@
+"""The store: the one object users hold, composed of the parts below it."""
+
+# What a plain read does not need is imported by the method that does: 30 ms of a first read's 200.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import polars as pl
+import pyarrow as pa
+
+from mdstore.analysis.fill import Fill, check_fill
+from mdstore.candles.repository import CandleRepository, Explanation
+from mdstore.candles.writes.writer import WriteResult
+from mdstore.core.arguments import DEFAULT_FILE, byte_count, file_path, invalid_rule, time_range
+from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms, check, check_symbol
+from mdstore.core.hole_reasons import Stated
+from mdstore.core.inputs import frames
+from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
+from mdstore.core.schema import CANDLE_COLUMNS
+from mdstore.core.timeframe import Timeframe
+from mdstore.core.timestamps import Moment, Unit
+from mdstore.errors import InvalidInputError, QueryError
+from mdstore.realtime.owner import Owner
+from mdstore.store.continuity import Continuity
+from mdstore.store.listing import Listing
+from mdstore.store.requests import Covers, claim_of, request_of
+
+if TYPE_CHECKING:
+    from mdstore.analysis.screen import Question, Screen
+    from mdstore.realtime.cache import RealtimeDataCache
+    from mdstore.realtime.live import LiveCandles
+    from mdstore.realtime.table import RealtimeTable
+    from mdstore.sources.recordings.replay import Replayed
+
+__all__ = ["DEFAULT_FILE", "MarketDataStore", "open"]
+
+MEMORY_BYTES = 256 * 1024 * 1024
+REALTIME = ("tickers", "orderbooks", "trades")
+
+
+def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
+    path: str | os.PathLike[str] = DEFAULT_FILE,
+    *,
+    create: bool = True,
+    busy_timeout: float = 10.0,
+    memory_bytes: int | None = MEMORY_BYTES,
+    pack_bytes: int | None = None,
+    realtime: RealtimeDataCache | None = None,
+) -> MarketDataStore:
+    """Open a store's file; create, migrate or recover it as needed.
+
+    `create=False` refuses a path where there is no file yet. A write waits up to `busy_timeout` seconds for
+    that of another thread or process. Threads may share the store; so may processes, each with its own `open`
+    (a store that is pickled opens its file again).
+
+    `memory_bytes` bounds what is kept assembled in memory between reads, 0 keeps nothing; pages of mapped
+    packs belong to the system and are not among them. `pack_bytes` bounds the folder of the packs beside the
+    file, which hold sealed candles a second time, 48 bytes each: beyond it those that were not read for
+    longest go, and are read from the file again; 0 keeps none. None is no bound, for either.
+
+    `realtime` holds the tickers, order books and trades where the defaults of `RealtimeDataCache` do not fit.
+    The store closes it.
+
+    Raises `StoreFileError`, `NewerSchemaError`, `StoreBusyError` or `LiveFileError`.
+
+    >>> with mdstore.open(folder / "market_data.sqlite3") as store:
+    ...     store.write("KRW-BTC", "1m", [("2025-09-01T00:00", 1, 2, 1, 2, 0.5)]).inserted
+    1
+    """
+    return MarketDataStore(
+        path,
+        create=create,
+        busy_timeout=busy_timeout,
+        memory_bytes=memory_bytes,
+        pack_bytes=pack_bytes,
+        realtime=realtime,
+    )
+
+
+class MarketDataStore(Continuity):
+    """Candles in one SQLite file, in and out as Polars frames; made by `mdstore.open`.
+
+    Times in are datetimes (aware, or naive = UTC), dates, ISO 8601 texts or numbers (see `timestamps`); times
+    out are `Datetime("ms", "UTC")`, the start of the bar. Ranges are half-open, `[start, end)`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        create: bool = True,
+        busy_timeout: float = 10.0,
+        memory_bytes: int | None = MEMORY_BYTES,
+        pack_bytes: int | None = None,
+        realtime: RealtimeDataCache | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._options = {
+            "create": create, "busy_timeout": busy_timeout,
+            "memory_bytes": memory_bytes, "pack_bytes": pack_bytes,
+        }  # fmt: skip
+        self._clock = clock
+        watch_forks()
+        self._candles = CandleRepository(
+            file_path(path),
+            create=create,
+            busy_timeout=busy_timeout,
+            memory_bytes=byte_count(memory_bytes, "memory_bytes"),
+            pack_bytes=None if pack_bytes is None else byte_count(pack_bytes, "pack_bytes"),
+            clock=clock,
+        )
+        self._listing = Listing(self._candles)
+        try:
+            self._realtime = Owner(realtime, partial(self.write, source="live"), clock)
+        except BaseException:
+            self._candles.close()
+            raise
+
+    @property
+    def path(self) -> Path:
+        """The store's file, as an absolute path."""
+        return self._candles.path
+
+    @property
+    def packs_path(self) -> Path:
+        """The folder of the packs. It may be deleted at any time; what it holds is in the file, too."""
+        return self._candles.packs_path
+
+    @property
+    def realtime(self) -> RealtimeDataCache:
+        """Tickers, order books, trades and live candles: in memory only, each row until its TTL."""
+        return self._realtime.cache
+
+    @property
+    def tickers(self) -> RealtimeTable:
+        """What symbols trade at: `push`, `latest`, `window`, `snapshot`, `subscribe`, `stats`."""
+        return self._realtime.cache.tickers
+
+    @property
+    def orderbooks(self) -> RealtimeTable:
+        """Order books, up to 30 levels a side; as `tickers`."""
+        return self._realtime.cache.orderbooks
+
+    @property
+    def trades(self) -> RealtimeTable:
+        """Trades; as `tickers`."""
+        return self._realtime.cache.trades
+
+    @property
+    def live(self) -> LiveCandles:
+        """Candles as they form: `build` makes them of trades, `update` takes an exchange's own."""
+        return self._realtime.cache.live
+
+    def replay(
+        self,
+        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        venue: str | None = None,
+        speed: float | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> Replayed:
+        """Play recordings of raw exchange messages into `tickers`, `orderbooks`, `trades` and `live`.
+
+        `speed` is None for as fast as possible, 1.0 for the pace of the recording. Rows live by the time on
+        the recording, which stands still at its end, so that they can be looked at; `store.realtime.clear()`
+        forgets them and goes back to the time of day. For files and `venue`, see `feeds.replay.replay`.
+
+        Raises `FileFormatError`, `OSError`, and `InvalidInputError` where there are live rows already.
+        """
+        from mdstore.sources.recordings.replay import replay
+
+        if not self.realtime.is_empty:
+            raise InvalidInputError(
+                "there are live rows, and a recording has a time of its own. Hint: replay into another "
+                "store, or forget them by store.realtime.clear()"
+            )
+        try:
+            return replay(paths, self.realtime, venue=venue, speed=speed, progress=progress)
+        finally:
+            if self.realtime.is_empty:  # nothing was played: the time of day again
+                self.realtime.clear()
+
+    def write(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        data: object,
+        *,
+        unit: Unit | None = None,
+        align: Align | None = None,
+        on_invalid: OnInvalid = "raise",
+        source: str | None = None,
+        covers: Covers | None = None,
+        absent: Stated | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> WriteResult:
+        """Store candles of one series, in one transaction: all of them or, on any error, none.
+
+        `data` is a Polars, pandas or Arrow table (or anything with `__arrow_c_stream__`), a dict of columns,
+        rows as dicts or as tuples `(timestamp, open, high, low, close, volume)`, or an iterable of tables
+        or rows, which is streamed and may be larger than memory. Columns are found by their names in common
+        use (`core.column_names`), others are ignored. Candles already there are updated where they
+        differ; within `data` the last row of a time wins.
+
+        `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`).
+        `align="floor"` moves times to the start of their bar, which otherwise must be exact. A row that
+        breaks a rule raises `ValidationError`; with `on_invalid="quarantine"` it is set aside with the reason
+        and the others are stored, with `"drop"` it is only counted. `progress` is called with the number of
+        rows taken so far.
+
+        `source` says where the data is from: an exchange, a file, a function. `covers=(start, end)` states
+        that the source was asked for this range and `data` is all there is in it: bars that are absent need
+        not be asked for again. Why they are absent is not guessed: `absent="no_trade"` (or another reason,
+        see `gaps`) says so, unless a reason is known. Only bars that have ended are covered; what is stored
+        there already stays. Let `end` stay behind where a source publishes late: an answer without a bar is
+        an answer. `covers="data"` says so of the range from the first row to the last, as of a whole file.
+
+        Raises `InvalidInputError` (and its kinds), `StoreBusyError` or `StoreFileError`.
+        """
+        key = (check_symbol(symbol), Timeframe.parse(timeframe))
+        claim = claim_of(source, covers, absent, (key[0], str(key[1])))
+        chunks = self._checked(frames(data, CANDLE_COLUMNS), key, unit, align)
+        return self._candles.write(chunks, claim, invalid_rule(on_invalid), progress)
+
+    def write_many(
+        self,
+        data: object,
+        *,
+        timeframe: str | Timeframe | None = None,
+        unit: Unit | None = None,
+        align: Align | None = None,
+        on_invalid: OnInvalid = "raise",
+        source: str | None = None,
+        covers: Covers | None = None,
+        absent: Stated | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> WriteResult:
+        """Store candles of several series, in one transaction.
+
+        As `write`, with a `symbol` and a `timeframe` column in `data`, in whatever order of rows; with
+        `timeframe=` all rows are of that one. Tuples are `(symbol, timeframe, timestamp, open, ...)`, or
+        `(symbol, timestamp, open, ...)` with `timeframe=`. `covers` is of each series that has a row,
+        stored or refused.
+        """
+        claim = claim_of(source, covers, absent)
+        if timeframe is None:
+            long = frames(data, ("symbol", "timeframe", *CANDLE_COLUMNS))
+        else:
+            bar = str(Timeframe.parse(timeframe))
+            name = pl.lit(bar).alias("timeframe")
+            long = (frame.with_columns(name) for frame in frames(data, ("symbol", *CANDLE_COLUMNS), bar))
+        chunks = self._checked(long, None, unit, align)
+        return self._candles.write(chunks, claim, invalid_rule(on_invalid), progress)
+
+    def candles(
+        self,
+        symbols: str | Sequence[str] | None,
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+        derive_from: str | Timeframe | None = None,
+        tz: str | None = None,
+        fill: Fill | None = None,
+        as_of: Moment | None = None,
+        include_forming: bool = False,
+    ) -> pl.DataFrame:
+        """Return candles as a Polars frame, ascending and all of one snapshot.
+
+        One symbol gives timestamp, open, high, low, close, volume. A list of symbols, or None for every
+        symbol of the timeframe, gives a long frame with `symbol` (categorical) first, sorted by symbol and
+        time. `limit` is the latest so many bars in the range, of each symbol. `columns` picks and orders
+        columns; a long frame keeps its symbol. A range without candles gives an empty frame of the same
+        schema. The frame shares memory with the store's where it can; changing it changes nothing but it.
+
+        `derive_from` makes the bars of a shorter timeframe that is stored (see `resample`): with the same
+        meaning of range and limit, and with a column `closed` at the end. `tz` then is the zone in which
+        days, weeks and months are cut.
+
+        `include_forming` adds what is in `live`: bars that are forming, and closed ones that are not stored
+        yet, with a column `closed` at the end.
+
+        `fill` makes the grid regular: bars that are not stored are added as `"flat"` ones at the last close,
+        without volume, or as `"null"`, with a column `filled` at the end; bars of closed sessions are not
+        (see `set_calendar`). It reaches from `start` to `end`, or from the first to the last bar. They are
+        never stored. The price that is carried into the range is a read of its own.
+
+        `as_of` gives the candles as they were known at that time: without what came later, and what closed
+        bars were before they changed. A bar that was forming then is absent, once it has changed.
+
+        Raises `NoSuchSeriesError` for a series that is not stored, `InvalidInputError` and its kinds.
+        """
+        refuse_broken_polars()
+        if include_forming:
+            if any(value is not None for value in (derive_from, tz, fill, as_of)):
+                raise InvalidInputError(
+                    "include_forming= is for stored bars as they are now, without derive_from=, tz=, fill= "
+                    "and as_of=. Hint: store.live.build(...) makes any timeframe"
+                )
+            return self._with_forming(symbols, timeframe, start, end, limit, columns)
+        if derive_from is None and tz is None and fill is None:
+            request = request_of(
+                symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of
+            )
+            return self._candles.read(request).frame()
+        source = self._derived_by(derive_from, tz)
+        request = request_of(symbols, timeframe, start=start, end=end, limit=limit, as_of=as_of)
+        if fill is None and source is not None:
+            from mdstore.store.derived_read import derived
+
+            return derived(self._candles, request, *source, columns)
+        from mdstore.store.filled_read import gridded
+
+        return gridded(self._candles, request, check_fill(fill), source, columns, now=self._now())
+
+    def resample(
+        self,
+        symbols: str | Sequence[str] | None,
+        timeframe: str | Timeframe,
+        *,
+        source: str | Timeframe,
+        tz: str | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Return bars of `timeframe` made of the stored ones of `source`, which it must be a multiple of.
+
+        Open is the first, high the highest, low the lowest, close the last, volume the sum; a bar without
+        source bars is absent. `closed` is False for a last bar whose end the source has not reached. `tz`
+        cuts days, weeks and months (and hours, from midnight) in a zone such as "Asia/Seoul"; times stay UTC.
+
+        Raises `TimeframeError` for bars that cannot be made of the source, `NoSuchSeriesError`.
+        """
+        return self.candles(
+            symbols, timeframe, start=start, end=end, limit=limit, columns=columns, derive_from=source, tz=tz
+        )
+
+    def arrow(
+        self,
+        symbols: str | Sequence[str] | None,
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+        as_of: Moment | None = None,
+    ) -> pa.Table:
+        """Return candles as an Arrow table; arguments and order as in `candles`.
+
+        The schema is `schema.CANDLE`, or `schema.LONG_CANDLE` for several symbols.
+        """
+        request = request_of(
+            symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of
+        )
+        return self._candles.read(request).table()
+
+    def scan(
+        self,
+        symbols: str | Sequence[str] | None,
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+        as_of: Moment | None = None,
+    ) -> pl.LazyFrame:
+        """Return candles as a LazyFrame; arguments and order as in `candles`.
+
+        It is of the moment of this call, however often and wherever in a query it is used. Columns, slices
+        and conditions on symbol and timestamp decide which cells are touched.
+
+        Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
+        """
+        from mdstore.store.lazy_read import lazy_frame
+
+        refuse_broken_polars()
+        request = request_of(
+            symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of
+        )
+        answer = self._candles.read(request, verify=False)
+        return lazy_frame(answer, self._candles.lose, lambda: self._candles.read(request))
+
+    def screen(
+        self,
+        timeframe: str | Timeframe,
+        what: Question,
+        *,
+        symbols: Sequence[str] | None = None,
+        bars: int | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        derive_from: str | Timeframe | None = None,
+        tz: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Screen:
+        """Evaluate expressions, or a function, over each symbol's latest `bars` (or a range, or all).
+
+        `what` is a Polars expression, a text such as `"close > sma(close, 20)"` (see `expressions`), a list
+        or dict of these, or a Python function of a symbol's frame. The answer has one row a symbol in
+        `.rows`; an expression with a value for each bar is taken at the latest. Symbols it fails for are in
+        `.failed`, with the reason. `derive_from` and `tz` put the bars together first, as in `candles`.
+        `progress` is called with symbols done and symbols in all.
+
+        Raises `NoSuchSeriesError`, `InvalidInputError`, and `QueryError` for an expression that fits no
+        symbol.
+        """
+        from mdstore.analysis.screen import screen
+
+        refuse_broken_polars()
+        given = [symbols] if isinstance(symbols, str) else symbols
+        if derive_from is None and tz is None:
+            answer = self._candles.read(request_of(given, timeframe, start=start, end=end, limit=bars))
+            return screen(answer.frame(), answer.ends, what, progress=progress)
+        from mdstore.analysis.resample import symbol_ends
+
+        made = self.candles(
+            given, timeframe, start=start, end=end, limit=bars, derive_from=derive_from, tz=tz
+        ).drop("closed")
+        return screen(made, symbol_ends(made), what, progress=progress)
+
+    def sql(self, query: str) -> pl.DataFrame:
+        """Return the result of a DuckDB query that reads `candles`, `series` and `quarantine`.
+
+        `tickers`, `orderbooks` and `trades` are tables, too, of what is live. Times in the tables and in the
+        result are UTC. The tables of the file are of one snapshot. Conditions on
+        symbol, timeframe and timestamp in the query's WHERE bound what is read of a large file.
+
+        Raises `QueryError` for SQL that is wrong or would change something.
+        """
+        refuse_broken_polars()
+        return _frame(self._sql(query)[0])
+
+    def explain(
+        self,
+        symbols: str | Sequence[str] | None = None,
+        timeframe: str | Timeframe | None = None,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+        sql: str | None = None,
+    ) -> Explanation:
+        """Run a read, and say which road it took, why, how many rows it gave and how long it took.
+
+        Takes the arguments of `candles`, or `sql=` and a query.
+        """
+        if sql is not None:
+            return self._sql(sql)[1]
+        if timeframe is None:
+            raise InvalidInputError("explain needs a timeframe (and symbols), or sql=")
+        request = request_of(symbols, timeframe, start=start, end=end, limit=limit, columns=columns)
+        return self._candles.explain(request)
+
+    def series(self) -> pl.DataFrame:
+        """Return what is stored: symbol, timeframe, first and last bar, rows, bytes and revision.
+
+        `bytes` is each series' share of the file by rows. `revision` grows whenever a series changes.
+        """
+        refuse_broken_polars()
+        return self._listing.series()
+
+    def quarantine(self) -> pl.DataFrame:
+        """Return the rows that were set aside: when, the rule each breaks, and the row as JSON."""
+        refuse_broken_polars()
+        return self._listing.quarantine()
+
+    def delete(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe | None = None,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+    ) -> int:
+        """Delete candles of a symbol, in one timeframe or all, and return how many rows went.
+
+        Raises `NoSuchSeriesError`.
+        """
+        bar = None if timeframe is None else Timeframe.parse(timeframe)
+        return self._candles.delete(check_symbol(symbol), bar, *time_range(start, end))
+
+    def backup(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Copy the store to `path` while it is in use, whole or not at all; return the path.
+
+        `progress` is called with pages done and pages in all. Raises `StoreFileError` where there is a file
+        already, unless `overwrite`, or where none can be written.
+        """
+        target = file_path(path)
+        self._candles.backup(target, overwrite=overwrite, progress=progress)
+        return target
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the file, in words; an empty list when it is sound.
+
+        Reads the whole file: SQLite's integrity check, then the catalogue and every cell against the candles.
+        """
+        return self._candles.check()
+
+    def warm(self, *, rebuild: bool = False, progress: Callable[[int, int], None] | None = None) -> int:
+        """Put every candle that is in no pack yet into one, and return how many; forming bars stay out.
+
+        Reads do so by themselves for what they read. This is for a file that was written by another program,
+        or whose packs were deleted; others read meanwhile. It may be interrupted, and goes on where it was.
+        `rebuild` throws all packs away first, as after a change by another program. `progress` is called with
+        rows done and rows in all.
+
+        Raises `StoreFileError`.
+        """
+        return self._candles.warm(progress, rebuild=rebuild)
+
+    def compact(self, *, progress: Callable[[int, int], None] | None = None) -> int:
+        """Lay the packs out anew, sorted and without what is no longer used; return the bytes that saved.
+
+        Small packs are merged by themselves as they come; this makes one piece of what is scanned together.
+        """
+        return self._candles.compact(progress)
+
+    def stats(self) -> dict[str, int | float | str]:
+        """Return rows, bytes and counts of the file, its packs and the memory tier, with its hit rate."""
+        return self._candles.stats()
+
+    def close(self) -> None:
+        """Close the file and end the scanner process; what was written is safe already.
+
+        Ends subscriptions, and stores the closed live candles that wait for it.
+        """
+        try:
+            self._realtime.close()
+        except KeyboardInterrupt:
+            raise  # candles may wait yet: `close` again stores them
+        except BaseException:
+            self._candles.close()
+            raise
+        self._candles.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self.path, self._options)
+
+    def __repr__(self) -> str:
+        return f"MarketDataStore({str(self.path)!r})"
+
+    def _derived_by(
+        self, derive_from: str | Timeframe | None, tz: str | None
+    ) -> tuple[Timeframe, str | None] | None:
+        """Return what bars are to be derived from, and in which zone; None for stored ones."""
+        if derive_from is None:
+            if tz is not None:
+                raise InvalidInputError(
+                    "tz= is for derived bars: name the stored timeframe, e.g. derive_from='1m'"
+                )
+            return None
+        return Timeframe.parse(derive_from), tz
+
+    def _checked(
+        self,
+        long: Iterator[pl.DataFrame],
+        key: tuple[str, Timeframe] | None,
+        unit: Unit | None,
+        align: Align | None,
+    ) -> Iterator[Checked]:
+        if align not in (None, "floor"):
+            raise InvalidInputError(f"align={align!r} is neither None nor 'floor'")
+        refuse_broken_polars()
+        terms, offset = Terms(unit, align, int(self._clock() * 1000)), 0
+        for frame in long:
+            yield check(frame, key, terms, offset)
+            offset += len(frame)
+
+    def _sql(self, query: str) -> tuple[pa.Table, Explanation]:
+        if not isinstance(query, str):
+            raise QueryError(f"a query is a text, not {query!r}")
+        try:
+            query.encode()
+        except UnicodeError as error:
+            raise QueryError(f"the query holds what is no character: {error}") from error
+        return self._candles.sql(query, {name: partial(self._realtime_rows, name) for name in REALTIME})
+
+    def _realtime_rows(self, table: str) -> pa.Table:
+        return self.realtime.tables[table].arrow()
+
+    def _with_forming(  # noqa: PLR0917 - as `_read`
+        self,
+        symbols: str | Sequence[str] | None,
+        timeframe: str | Timeframe,
+        start: Moment | None,
+        end: Moment | None,
+        limit: int | None,
+        columns: Sequence[str] | None,
+    ) -> pl.DataFrame:
+        from mdstore.store.forming_read import with_forming
+
+        request = request_of(symbols, timeframe, start=start, end=end, limit=limit)
+        series = self._listing.series().filter(pl.col("timeframe") == str(request.timeframe))
+        return with_forming(self._candles, self.live, series["symbol"].to_list(), request, columns)
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    try:
+        frame = pl.from_arrow(table)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise QueryError(
+            f"a column of a type that Polars has not: {error}. Hint: cast it in the query"
+        ) from error
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
+    return frame
+
+
+def _reopen(path: Path, options: dict[str, Any]) -> MarketDataStore:
+    return MarketDataStore(path, **options)

@@ -1,0 +1,323 @@
+"""The columnar tier against a dict, in two processes: whatever is done, every answer is the model's.
+
+`pytest -m long` runs many more and longer histories.
+"""
+
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+import mdstore
+from mdstore.candles.packs.cells import all_cells
+from tests.support.candles import MINUTE, START
+from tests.support.paths import ROOT
+from tests.support.small import cut_down
+
+SYMBOLS = ("A", "B", "C")
+SPAN = 120
+ROW = struct.Struct("<q5d")
+
+CHILD = """
+    import json, sys
+    import mdstore
+    from tests.support.small import cut_down
+    from tests.candles.test_columnar_machine import bars, rows_of
+
+    for change in cut_down():
+        change.start()
+    store = None
+    for line in sys.stdin:
+        name, *args = json.loads(line)
+        answer = None
+        if name == "open":
+            store = mdstore.open(args[0])
+        elif name == "close":
+            store.close()
+        elif name == "write":
+            store.write(args[0], "1m", bars(*args[1:]))
+        elif name == "delete":
+            store.delete(args[0], "1m", start=args[1], end=args[2])
+        elif name == "compact":
+            store.compact()
+        elif name == "warm":
+            store.warm()
+        elif name == "read":
+            answer = rows_of(store.candles(args[0], "1m", start=args[1], end=args[2], limit=args[3]))
+        print(json.dumps(answer), flush=True)
+"""
+
+
+def bars(first, count, step, seed):
+    """Return bars that tell where they are and who wrote them."""
+    places = range(first, min(first + count * step, SPAN), step)
+    return pl.DataFrame(
+        {
+            "timestamp": [START + place * MINUTE for place in places],
+            **{name: [float(seed)] * len(places) for name in ("open", "high", "low")},
+            "close": [float(seed)] * len(places),
+            "volume": [place + seed / 1024 for place in places],
+        },
+        schema_overrides={"timestamp": pl.Int64},
+    )
+
+
+def rows_of(frame):
+    """Return rows as lists that JSON keeps exactly."""
+    values = frame.with_columns(pl.col("timestamp").to_physical())
+    return [list(row) for row in values.rows()]
+
+
+class Other:
+    """The store in another process."""
+
+    def __init__(self):
+        import textwrap
+
+        root = ROOT
+        path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(CHILD)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+
+    def __call__(self, *request):
+        print(json.dumps(request), file=self._child.stdin, flush=True)
+        return json.loads(self._child.stdout.readline())
+
+    def end(self):
+        self._child.communicate()
+
+
+@pytest.fixture(scope="module")
+def other():
+    process = Other()
+    yield process
+    process.end()
+
+
+symbols = st.sampled_from(SYMBOLS)
+places = st.integers(-2, SPAN + 2)
+edges = st.none() | places
+
+
+def time_of(place):
+    return None if place is None else START + place * MINUTE
+
+
+class Machine(RuleBasedStateMachine):
+    """Histories of one file."""
+
+    other = None
+
+    @initialize()
+    def begin(self):
+        self.stack = ExitStack()
+        for change in cut_down():
+            self.stack.enter_context(change)
+        self.folder = Path(tempfile.mkdtemp())
+        self.path = self.folder / "market_data.sqlite3"
+        self.store = mdstore.open(self.path)
+        self.other("open", str(self.path))
+        self.model = {symbol: {} for symbol in SYMBOLS}
+        self.seed = 0
+        self.damaged = False
+
+    def wanted(self, symbol, start, end, limit):
+        times = sorted(
+            t for t in self.model[symbol]
+            if (start is None or t >= time_of(start)) and (end is None or t < time_of(end))
+        )  # fmt: skip
+        return [[t, *self.model[symbol][t]] for t in (times if limit is None else times[-limit:])]
+
+    @rule(
+        here=st.booleans(),
+        symbol=symbols,
+        first=st.integers(0, SPAN - 1),
+        count=st.integers(1, 60),
+        step=st.integers(1, 3),
+    )
+    def write(self, here, symbol, first, count, step):
+        self.seed += 1
+        frame = bars(first, count, step, self.seed)
+        if here:
+            self.store.write(symbol, "1m", frame)
+        else:
+            self.other("write", symbol, first, count, step, self.seed)
+        self.model[symbol] |= {t: tuple(values) for t, *values in rows_of(frame)}
+
+    @rule(symbol=symbols, data=st.data())
+    def write_again_what_is_there(self, symbol, data):
+        known = sorted(self.model[symbol])
+        if known:
+            some = known[data.draw(st.integers(0, len(known) - 1)) :][:20]
+            with self.store._candles._database.reading() as con:
+                cells = all_cells(con)
+            result = self.store.write(symbol, "1m", [(t, *self.model[symbol][t]) for t in some])
+            assert (result.unchanged, result.updated, result.inserted) == (len(some), 0, 0)
+            with self.store._candles._database.reading() as con:
+                assert all_cells(con) == cells
+
+    @rule(here=st.booleans(), symbol=symbols, start=places, length=st.integers(1, 40))
+    def delete(self, here, symbol, start, length):
+        if not self.model[symbol]:
+            return
+        bounds = time_of(start), time_of(start + length)
+        if here:
+            self.store.delete(symbol, "1m", start=bounds[0], end=bounds[1])
+        else:
+            self.other("delete", symbol, *bounds)
+        self.model[symbol] = {
+            t: row for t, row in self.model[symbol].items() if not bounds[0] <= t < bounds[1]
+        }
+
+    @rule(here=st.booleans())
+    def compact(self, here):
+        self.store.compact() if here else self.other("compact")
+
+    @rule(here=st.booleans())
+    def warm(self, here):
+        self.store.warm() if here else self.other("warm")
+
+    @rule()
+    def evict(self):
+        total = sum(self.store._candles._packs.files().values())
+        self.store._candles._compaction._keep_budget(total // 2, wait=True)
+        assert sum(self.store._candles._packs.files().values()) <= max(total // 2, 0) + 4_000
+
+    @rule()
+    def reopen(self):
+        self.store.close()
+        self.store = mdstore.open(self.path, memory_bytes=0 if self.seed % 3 == 0 else 1 << 20)
+
+    @rule(how=st.sampled_from(["folder", "file", "cut", "flip"]), seed=st.integers(0, 2**32))
+    def damage(self, how, seed):
+        folder, chance = self.store.packs_path, random.Random(seed)
+        files = sorted(folder.glob("*.arrow"), key=lambda f: f.stat().st_mtime_ns) if folder.exists() else []
+        if not files:
+            return
+        self.damaged = True
+        file = chance.choice(files)
+        if how == "folder":
+            shutil.rmtree(folder)
+        elif how == "file":
+            file.unlink()
+        elif how == "cut":
+            os.truncate(file, chance.randrange(file.stat().st_size))
+        else:
+            with file.open("r+b") as pack:
+                pack.seek(place := chance.randrange(file.stat().st_size))
+                byte = pack.read(1)[0]
+                pack.seek(place)
+                pack.write(bytes([byte ^ 1 << chance.randrange(8)]))
+
+    @rule(here=st.booleans(), symbol=symbols, start=edges, end=edges, limit=st.none() | st.integers(1, 50))
+    def read(self, here, symbol, start, end, limit):
+        if not self.model[symbol]:
+            return
+        args = time_of(start), time_of(end), limit
+        if here:
+            got = rows_of(self.store.candles(symbol, "1m", start=args[0], end=args[1], limit=limit))
+        else:
+            got = self.other("read", symbol, *args)
+        assert got == self.wanted(symbol, start, end, limit)
+
+    @rule(
+        start=edges,
+        end=edges,
+        limit=st.none() | st.integers(1, 50),
+        how=st.sampled_from(["frame", "arrow", "scan"]),
+    )
+    def read_all(self, start, end, limit, how):
+        there = [symbol for symbol in SYMBOLS if self.model[symbol]]
+        if not there:
+            return
+        bounds = {"start": time_of(start), "end": time_of(end), "limit": limit}
+        if how == "frame":
+            frame = self.store.candles(None, "1m", **bounds)
+        elif how == "arrow":
+            frame = pl.DataFrame(self.store.arrow(there, "1m", **bounds))
+        else:
+            frame = self.store.scan(there, "1m", **bounds).filter(pl.col("symbol") == there[0]).collect()
+            there = there[:1]
+        assert rows_of(frame.drop("symbol")) == [
+            row for symbol in there for row in self.wanted(symbol, start, end, limit)
+        ]
+        assert frame["symbol"].cast(pl.String).to_list() == [
+            symbol for symbol in there for _ in self.wanted(symbol, start, end, limit)
+        ]
+
+    @rule(start=places)
+    def query(self, start):
+        moment = f"epoch_ms({time_of(start)})::TIMESTAMPTZ"
+        got = self.store.sql(
+            "SELECT symbol, count(*) AS n, sum(volume) AS v FROM candles "
+            f"WHERE timestamp >= {moment} GROUP BY ALL ORDER BY ALL"
+        )
+        expected = []
+        for symbol in SYMBOLS:
+            rows = self.wanted(symbol, start, None, None)
+            if rows:
+                expected.append((symbol, len(rows), sum(row[-1] for row in rows)))
+        assert [(s, n, pytest.approx(v)) for s, n, v in got.rows()] == expected
+
+    @invariant()
+    def cells_are_true(self):
+        if hasattr(self, "store"):
+            with self.store._candles._database.reading() as con:
+                cells = all_cells(con)
+            for cell in cells:
+                assert cell.start < cell.end
+                inside = [t for t in self.model[cell.symbol] if cell.start <= t < cell.end]
+                assert cell.rows == len(inside)
+
+    def teardown(self):
+        if not hasattr(self, "store"):
+            return
+        for symbol in SYMBOLS:
+            if self.model[symbol]:
+                assert rows_of(self.store.candles(symbol, "1m")) == self.wanted(symbol, None, None, None)
+        if self.damaged:
+            self.store.warm(rebuild=True)
+        assert self.store.check() == []
+        self.other("close")
+        self.store.close()
+        self.stack.close()
+        shutil.rmtree(self.folder)
+
+
+def run(other, examples, steps):
+    kind = type("OneFile", (Machine,), {"other": staticmethod(other)})
+    chosen = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        suppress_health_check=list(HealthCheck),
+        # Not shrunk: with a process beside it that takes longer than a run may.
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+        report_multiple_bugs=False,
+    )
+    run_state_machine_as_test(kind, settings=chosen)
+
+
+def test_every_history_reads_as_the_model(other):
+    run(other, 40, 30)
+
+
+@pytest.mark.long
+def test_every_long_history_reads_as_the_model(other):
+    run(other, 1_500, 80)
