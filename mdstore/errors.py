@@ -23,9 +23,12 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
 __all__ = [
     "FileFormatError",
     "ForkedError",
+    "Hint",
     "InvalidInputError",
     "LiveFileError",
     "MarketDataError",
@@ -43,8 +46,33 @@ __all__ = [
 ]
 
 
+class Hint(NamedTuple):
+    """What to do about an error, in the two tongues of mdstore: as Python code, and as the command line."""
+
+    python: str
+    cli: str
+
+
 class MarketDataError(Exception):
-    """The root of everything mdstore raises on purpose."""
+    """The root of everything mdstore raises on purpose.
+
+    The message says what is wrong and where, in words that fit both tongues; `hint` says what to do.
+
+    >>> print(MarketDataError("no candles of X", hint=Hint("store.series() lists them", "mdstore series")))
+    no candles of X. Hint: store.series() lists them
+    """
+
+    def __init__(self, message: str = "", *, hint: str | Hint | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = Hint(hint, hint) if isinstance(hint, str) else hint
+
+    def __str__(self) -> str:
+        return self.said("python")
+
+    def said(self, tongue: Literal["python", "cli"]) -> str:
+        """Return message and hint as somebody who uses Python, or the command line, would say them."""
+        return self.message if self.hint is None else f"{self.message}. Hint: {getattr(self.hint, tongue)}"
 
 
 class InvalidInputError(MarketDataError, ValueError):
@@ -67,9 +95,17 @@ class ValidationError(InvalidInputError):
     """
 
     def __init__(
-        self, message: str, *, row: int, column: str, value: object, rule: str, bad_rows: int = 1
+        self,
+        message: str,
+        *,
+        row: int,
+        column: str,
+        value: object,
+        rule: str,
+        bad_rows: int = 1,
+        hint: str | Hint | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, hint=hint)
         self.row = row
         self.column = column
         self.value = value

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import mdstore
 from mdstore.candles.file.migrations import MIGRATIONS, migrate
 from mdstore.candles.ledger import arrivals as ledger_arrivals
-from mdstore.candles.ledger.ledger import Ledger
+from mdstore.candles.reads import as_of
 from mdstore.core.timeframe import Timeframe
 from tests.support.candles import MINUTE, START, walk
 
@@ -371,15 +371,15 @@ def test_what_is_deleted_during_a_look_back_is_not_taken_for_the_past(tmp_path, 
         clock.ms += MINUTE
         store.write("X", "1m", [(START, 1, 2, 1, 2.0, 5)])
         clock.ms += MINUTE
-        undone, calls = Ledger.undone, []
+        undone, calls = as_of.undone, []
 
-        def after_a_delete(ledger, *arguments):
+        def after_a_delete(*arguments):
             if not calls:
                 store.delete("X", "1m", start=START, end=START + MINUTE)
             calls.append(arguments)
-            return undone(ledger, *arguments)
+            return undone(*arguments)
 
-        monkeypatch.setattr(Ledger, "undone", after_a_delete)
+        monkeypatch.setattr(as_of, "undone", after_a_delete)
         # With what it was before it changed, the bar has lost its past: it must not come as of later.
         assert store.candles("X", "1m", as_of=then)["close"].to_list() == [1.5]
         assert len(calls) == 2

@@ -65,7 +65,7 @@ def test_no_modules_import_each_other_in_a_circle():
     names = {own(path): path for path in FILES if own(path)[0] not in FACES}
 
     def module_of(parts):
-        """Return the module that an import names: itself, the one that holds the name, or a package's face."""
+        """Return the module that an import names: itself, the one that holds the name, or a package face."""
         choices = (tuple(parts), tuple(parts[:-1]), (*parts[:-1], "__init__"), (*parts, "__init__"))
         return next(choice for choice in choices if choice in names)
 
