@@ -31,8 +31,8 @@ def run(scale: Scale) -> Report:
 
 def _bytes(data: Data, store: Path, scale: Scale) -> dict[str, float]:
     with mdstore.open(store) as opened:
-        opened.warm()
-        stats = opened.stats()
+        opened.maintenance.warm()
+        stats = opened.maintenance.stats()
     sizes = {SQLITE: int(stats["sqlite_bytes"]), PACKS: int(stats["pack_bytes"])}
     for peer in installed():
         scale.say(f"loading {peer.name}")

@@ -99,15 +99,15 @@ def _store(folder: Path, name: str, rows: pl.DataFrame, scale: Scale) -> Iterato
     """Open a store that has a day of history, sealed as it was written."""
     with mdstore.open(folder / f"{name}.sqlite3") as store:
         store.write_many(rows.head(DAY * scale.symbols), timeframe="1m")
-        store.warm()
+        store.maintenance.warm()
         yield _Side(store)
 
 
 def _verify(rows: int, history: int, sealed: _Side, loose: _Side) -> None:
     for side in (sealed, loose):
-        verify(side.store.stats()["rows"] == rows, "every row of the feed is stored")
-    verify(int(sealed.store.stats()["sealed_rows"]) > history, "the one store seals")
-    verify(int(loose.store.stats()["sealed_rows"]) == history, "the other does not")
+        verify(side.store.maintenance.stats()["rows"] == rows, "every row of the feed is stored")
+    verify(int(sealed.store.maintenance.stats()["sealed_rows"]) > history, "the one store seals")
+    verify(int(loose.store.maintenance.stats()["sealed_rows"]) == history, "the other does not")
     everything = [side.store.candles(None, "1m") for side in (sealed, loose)]
     verify(everything[0].equals(everything[1]), "both give the same")
 

@@ -54,7 +54,7 @@ def run(scale: Scale) -> Report:
     name = made.names[number]
     report = Report("first_read", f"A new process reads {made.bars:,} rows of one series")
     with mdstore.open(made.path) as store:
-        store.warm()
+        store.maintenance.warm()
     rows = candles.frame(made.bars, seed=number).with_columns(pl.col("timestamp").cast(TIME))
     with scratch() as folder:
         feather.load({name: rows}, folder)

@@ -1,7 +1,7 @@
 """What the columns cost: making them for a file that has none, and keeping them up while a feed goes on.
 
-`store.warm()` starts on a copy without cells and without packs, and has to start its scanner process as well;
-raw is the scanner's part alone, all rows into one Arrow table. The feed is in `feed`.
+`store.maintenance.warm()` starts on a copy without cells and without packs, and has to start its scanner
+process as well; raw is the scanner's part alone, all rows into one Arrow table. The feed is in `feed`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def run(scale: Scale) -> Report:
     with scratch() as folder:
         copy = folder / "copy.sqlite3"
         with mdstore.open(made.path) as store:
-            store.backup(copy)
+            store.maintenance.backup(copy)
         with raw.connected(copy) as con:
             con.execute(ALL)
         scale.say(f"warming {made.rows:,} rows")
@@ -49,7 +49,7 @@ def _measure(made: Made, copy: Path, rounds: int) -> Times:
         _take_columns(copy)
         with mdstore.open(copy) as store:
             yield store.warm
-            verify(store.stats()["sealed_rows"] == made.rows, "every row is in a pack")
+            verify(store.maintenance.stats()["sealed_rows"] == made.rows, "every row is in a pack")
             answer = candles.columns_of(store.candles(made.names[1], "1m"))
             verify(answer == candles.frame(made.bars, seed=1).rows(), "the packs hold what was made")
 

@@ -26,7 +26,7 @@ class Reads:
     def __init__(self, path: Path, timeframe: str, memory_bytes: int | None = None) -> None:
         options = {} if memory_bytes is None else {"memory_bytes": memory_bytes}
         self._store = mdstore.open(path, **options)
-        self._store.warm()
+        self._store.maintenance.warm()
         self._timeframe = timeframe
 
     def series(self, symbol: str) -> pl.DataFrame:

@@ -43,8 +43,8 @@ def warm(
 
     with stored(store_file(ctx, file), wait=wait) as store:
         with WorkProgress(to_stderr(), "sealing", "rows") as progress:
-            rows = store.warm(rebuild=rebuild, progress=progress)
-        trouble = str(store.stats()["pack_trouble"])
+            rows = store.maintenance.warm(rebuild=rebuild, progress=progress)
+        trouble = str(store.maintenance.stats()["pack_trouble"])
     if json:
         print(json_text({"rows": rows}))
     else:
@@ -66,8 +66,8 @@ def compact(
         stored(store_file(ctx, file), wait=wait) as store,
         WorkProgress(to_stderr(), "compacting", "rows") as progress,
     ):
-        saved = store.compact(progress=progress)
-        packs = store.stats()["packs"]
+        saved = store.maintenance.compact(progress=progress)
+        packs = store.maintenance.stats()["packs"]
     if json:
         print(json_text({"bytes_saved": saved, "packs": packs}))
     else:
@@ -94,7 +94,7 @@ def backup(
     from mdstore.cli.tables import size_text
 
     with stored(store_file(ctx, file)) as store:
-        made = store.backup(target, overwrite=force)
+        made = store.maintenance.backup(target, overwrite=force)
     to_stdout().print(f"{target} written, {size_text(made.stat().st_size)}", highlight=False)
 
 
@@ -105,7 +105,7 @@ def check(ctx: typer.Context, file: FileOption = None, json: JsonOption = False)
 
     path = store_file(ctx, file)
     with stored(path) as store:
-        findings = store.check()
+        findings = store.maintenance.check()
     if json:
         print(json_text(findings))
     else:

@@ -230,7 +230,7 @@ def _older(store: MarketDataStore, rows: pl.DataFrame, bar: str, end: str | None
 
 def print_stats(store: MarketDataStore, out: Console, *, json: bool) -> None:
     """Print what the file and its packs take."""
-    stats = store.stats()
+    stats = store.maintenance.stats()
     if json:
         print(json_text(stats))
         return

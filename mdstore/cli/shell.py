@@ -69,7 +69,7 @@ AS_OPTIONS = (
     ("store.sql only reads", "`mdstore sql` only reads"),
     ("store.write and store.delete change", "`mdstore import` and `mdstore delete` change"),
     ("overwrite=True replaces it", "--force replaces it"),
-    ("store.warm(rebuild=True)", "`mdstore warm --rebuild`"),
+    ("store.maintenance.warm(rebuild=True)", "`mdstore warm --rebuild`"),
     ("derive_from='", "--from '"),
     ("tz= is for", "--tz is for"),
     ("as_of: ", "--as-of: "),

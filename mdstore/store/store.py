@@ -31,6 +31,7 @@ from mdstore.errors import InvalidInputError, QueryError
 from mdstore.realtime.owner import Owner
 from mdstore.store.continuity import Continuity
 from mdstore.store.listing import Listing
+from mdstore.store.maintenance import Maintenance
 from mdstore.store.requests import Covers, claim_of, request_of
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class MarketDataStore(Continuity):
             clock=clock,
         )
         self._listing = Listing(self._candles)
+        self._maintenance = Maintenance(self._candles)
         try:
             self._realtime = Owner(realtime, partial(self.write, source="live"), clock)
         except BaseException:
@@ -133,6 +135,11 @@ class MarketDataStore(Continuity):
     def packs_path(self) -> Path:
         """The folder of the packs. It may be deleted at any time; what it holds is in the file, too."""
         return self._candles.packs_path
+
+    @property
+    def maintenance(self) -> Maintenance:
+        """Upkeep: `warm`, `compact`, `check`, `backup`, `stats`."""
+        return self._maintenance
 
     @property
     def realtime(self) -> RealtimeDataCache:
@@ -493,52 +500,6 @@ class MarketDataStore(Continuity):
         """
         bar = None if timeframe is None else Timeframe.parse(timeframe)
         return self._candles.delete(check_symbol(symbol), bar, *time_range(start, end))
-
-    def backup(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        overwrite: bool = False,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Path:
-        """Copy the store to `path` while it is in use, whole or not at all; return the path.
-
-        `progress` is called with pages done and pages in all. Raises `StoreFileError` where there is a file
-        already, unless `overwrite`, or where none can be written.
-        """
-        target = file_path(path)
-        self._candles.backup(target, overwrite=overwrite, progress=progress)
-        return target
-
-    def check(self) -> list[str]:
-        """Return what is wrong with the file, in words; an empty list when it is sound.
-
-        Reads the whole file: SQLite's integrity check, then the catalogue and every cell against the candles.
-        """
-        return self._candles.check()
-
-    def warm(self, *, rebuild: bool = False, progress: Callable[[int, int], None] | None = None) -> int:
-        """Put every candle that is in no pack yet into one, and return how many; forming bars stay out.
-
-        Reads do so by themselves for what they read. This is for a file that was written by another program,
-        or whose packs were deleted; others read meanwhile. It may be interrupted, and goes on where it was.
-        `rebuild` throws all packs away first, as after a change by another program. `progress` is called with
-        rows done and rows in all.
-
-        Raises `StoreFileError`.
-        """
-        return self._candles.warm(progress, rebuild=rebuild)
-
-    def compact(self, *, progress: Callable[[int, int], None] | None = None) -> int:
-        """Lay the packs out anew, sorted and without what is no longer used; return the bytes that saved.
-
-        Small packs are merged by themselves as they come; this makes one piece of what is scanned together.
-        """
-        return self._candles.compact(progress)
-
-    def stats(self) -> dict[str, int | float | str]:
-        """Return rows, bytes and counts of the file, its packs and the memory tier, with its hit rate."""
-        return self._candles.stats()
 
     def close(self) -> None:
         """Close the file and end the scanner process; what was written is safe already.

@@ -37,7 +37,7 @@ WRITER = """
                 with contextlib.suppress(mdstore.NoSuchSeriesError):
                     store.delete(gone[0], "1m", start=gone[1], end=gone[2])
             if number % 97 == 0:
-                store.compact()
+                store.maintenance.compact()
 """
 READER = """
     import json, random, sys

@@ -109,7 +109,7 @@ def test_a_bar_that_is_forming_is_never_sealed(store):
     store.write("A", "1m", ago(1).with_columns(volume=pl.lit(7.5)))
     assert cells(store) == before
     assert store.candles("A", "1m", limit=1)["volume"].to_list() == [7.5]
-    assert store.warm() == 0
+    assert store.maintenance.warm() == 0
 
 
 def test_appends_spoil_nothing_and_what_is_there_already_writes_nothing(store):
@@ -136,14 +136,14 @@ def test_a_correction_spoils_the_cell_it_touches_and_no_other(store):
         assert bits(store.candles("A", "1m")) == bits(expected)
         # The hole was read along, and sealed again at once.
         assert sum(cell.rows for cell in cells(store)) == 2 * BARS
-        assert store.check() == []
+        assert store.maintenance.check() == []
 
 
 def test_a_later_chunk_that_corrects_an_earlier_one_is_what_is_sealed(store):
     store.write("A", "1m", iter([walk(BARS), walk(1, start=START + 5 * MINUTE, seed=3)]))
     expected = pl.concat([walk(5), walk(1, start=START + 5 * MINUTE, seed=3), walk(BARS).slice(6)])
     assert bits(store.candles("A", "1m")) == bits(expected)
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 def test_negative_zeros_come_back_alike_from_pack_and_table(store):
@@ -184,7 +184,7 @@ def test_frames_and_tables_share_memory_with_the_map(store):
 def test_many_series_come_as_one_piece_of_the_map_where_they_lie_in_order(store):
     for symbol in "ABC":
         store.write(symbol, "1m", walk(BARS))
-    store.compact()
+    store.maintenance.compact()
     time.sleep(0.06)
     with patch("mdstore.candles.packs.columns.GATHER_ROWS", 0):
         frame = store.candles(None, "1m")
@@ -259,7 +259,7 @@ def test_a_pack_that_is_lost_is_noticed_and_made_again(store, how, fresh):
     assert len(store.candles(None, "1m")) == 2 * BARS
     assert store.sql("SELECT count(*) AS n, count(DISTINCT close) AS d FROM candles")["n"][0] == 2 * BARS
     assert sum(cell.rows for cell in cells(store)) == 2 * BARS
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 def test_every_flipped_bit_is_noticed(tmp_path, store):
@@ -298,7 +298,7 @@ def test_a_scan_whose_pack_is_lost_reads_again_or_says_that_it_cannot(store):
     damage()
     assert bits(lazy.collect()) == bits(walk(BARS))
     assert bits(store.scan("A", "1m").collect()) == bits(walk(BARS))
-    store.warm(rebuild=True)
+    store.maintenance.warm(rebuild=True)
     lazy = store.scan(None, "1m")
     damage()
     store.write("A", "1m", walk(1, start=START + BARS * MINUTE))
@@ -319,12 +319,12 @@ def test_candles_changed_by_another_program_are_found_by_check_and_sealed_again_
         store.path,
         START + 77 * MINUTE,
     )
-    (finding,) = store.check()
+    (finding,) = store.maintenance.check()
     assert "A 1m from 2025-09-01 00:00 to 2025-09-03 01:59" in finding
     assert "another program has changed it" in finding
-    assert store.warm(rebuild=True) == BARS
+    assert store.maintenance.warm(rebuild=True) == BARS
     assert store.candles("A", "1m")["close"][77] == walk(BARS)["close"][77] + 0.5
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 def test_where_the_catalogue_is_wrong_the_table_is_read_by_sql_too(store, python):
@@ -374,9 +374,9 @@ def test_what_another_program_added_or_deleted_is_taken_over_by_a_rebuild(store,
         store.path,
         START + 77 * MINUTE,
     )
-    assert len(store.check()) == 3
-    assert store.warm(rebuild=True) == BARS
-    assert store.check() == []
+    assert len(store.maintenance.check()) == 3
+    assert store.maintenance.warm(rebuild=True) == BARS
+    assert store.maintenance.check() == []
     assert len(store.candles("A", "1m")) == BARS - 1
     assert store.candles("NEW", "1m")["volume"].to_list() == [3.0]
 
@@ -391,7 +391,7 @@ def test_a_foreign_timeframe_is_seen_by_sql_and_in_nobodys_way(tmp_path):
     with mdstore.open(tmp_path / "s.sqlite3") as store:
         counted = store.sql("SELECT timeframe, count(*) AS n FROM candles GROUP BY ALL ORDER BY ALL").rows()
         assert counted == [("1h", 1), ("1m", BARS), ("60m", 1), ("daily", 1)]
-        assert store.warm() == 1
+        assert store.maintenance.warm() == 1
 
 
 def test_every_flipped_byte_of_metadata_is_noticed(store):
@@ -416,13 +416,13 @@ def test_every_flipped_byte_of_metadata_is_noticed(store):
 
 def test_a_backup_and_a_store_without_its_packs_are_sound(store, tmp_path):
     store.write("A", "1m", walk(BARS))
-    store.backup(tmp_path / "copy.sqlite3")
+    store.maintenance.backup(tmp_path / "copy.sqlite3")
     with mdstore.open(tmp_path / "copy.sqlite3") as copy:
-        assert copy.check() == []
+        assert copy.maintenance.check() == []
     for symbol in "BCDEFG":
         store.write(symbol, "1m", walk(BARS))
     shutil.rmtree(store.packs_path)
-    assert store.check() == []
+    assert store.maintenance.check() == []
     time.sleep(0.06)
     assert tiers(store, None, "1m") == ("packs",)
 
@@ -443,7 +443,7 @@ def test_what_has_no_room_is_not_sealed_again_and_again(tmp_path):
         with patch.object(upkeep.Sealer, "finish", side_effect=AssertionError):
             store.write("A", "1m", walk(BARS))
             assert bits(store.candles("A", "1m")) == bits(walk(BARS))
-        assert "no room for 3,000 rows" in store.stats()["pack_trouble"]
+        assert "no room for 3,000 rows" in store.maintenance.stats()["pack_trouble"]
 
 
 def test_compaction_is_no_reading(tmp_path):
@@ -454,7 +454,7 @@ def test_compaction_is_no_reading(tmp_path):
             store.write(symbol, "1m", walk(BARS))
         before = {cell.used for cell in cells(store)}
         hours[0] += 50
-        store.compact()
+        store.maintenance.compact()
         assert {cell.used for cell in cells(store)} == before
 
 
@@ -472,13 +472,13 @@ def test_a_series_that_is_written_to_all_the_time_can_be_warmed(tmp_path):
         thread = threading.Thread(target=write)
         thread.start()
         try:
-            store.warm()
+            store.maintenance.warm()
         finally:
             stop.set()
             thread.join()
-        assert store.stats()["loose_rows"] <= 1
+        assert store.maintenance.stats()["loose_rows"] <= 1
         assert len(store.candles("S0", "1m")) == 70_001
-        assert store.check() == []
+        assert store.maintenance.check() == []
 
 
 def test_a_folder_that_cannot_be_written_costs_speed_not_answers(tmp_path):
@@ -487,14 +487,14 @@ def test_a_folder_that_cannot_be_written_costs_speed_not_answers(tmp_path):
         assert store.write("A", "1m", walk(BARS)).inserted == BARS
         assert bits(store.candles("A", "1m")) == bits(walk(BARS))
         assert tiers(store, "A", "1m") == ("sqlite",)
-        assert store.warm() == 0
-        assert "cannot be written" in store.stats()["pack_trouble"]
+        assert store.maintenance.warm() == 0
+        assert "cannot be written" in store.maintenance.stats()["pack_trouble"]
         assert store.sql("SELECT count(*) AS n FROM candles")["n"][0] == BARS
         assert len(store.scan("A", "1m").filter(pl.col("volume") >= 0).collect()) == BARS
         assert store.screen("1m", pl.col("close").mean()).rows.height == 1
         (tmp_path / "s.sqlite3-packs").unlink()
-        assert store.warm() == BARS
-        assert store.stats()["pack_trouble"] == ""
+        assert store.maintenance.warm() == BARS
+        assert store.maintenance.stats()["pack_trouble"] == ""
 
 
 def test_a_full_disk_fails_no_write_and_no_read(store, monkeypatch):
@@ -507,9 +507,9 @@ def test_a_full_disk_fails_no_write_and_no_read(store, monkeypatch):
         patched.setattr(packs.PackWriter, "add", full)
         assert store.write("A", "1m", walk(BARS)).inserted == BARS
         assert bits(store.candles("A", "1m")) == bits(walk(BARS))
-        assert "No space left" in store.stats()["pack_trouble"]
+        assert "No space left" in store.maintenance.stats()["pack_trouble"]
     assert store.packs_path.exists() is False or list(store.packs_path.iterdir()) == []
-    assert store.warm() == BARS
+    assert store.maintenance.warm() == BARS
 
 
 # --- orphans, compaction, budget
@@ -535,10 +535,10 @@ def test_what_nothing_points_to_is_removed_at_open_unless_it_is_young(tmp_path):
 def test_small_packs_are_merged_as_they_come(store):
     for number in range(40):
         store.write("A", "1m", walk(2_000, start=START + number * 2_000 * MINUTE - 80_000 * MINUTE))
-    assert store.stats()["packs"] < 16
-    assert store.stats()["cells"] < 16
+    assert store.maintenance.stats()["packs"] < 16
+    assert store.maintenance.stats()["cells"] < 16
     assert len(store.candles("A", "1m")) == 80_000
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 def test_compact_leaves_one_pack_in_order_and_then_nothing_to_do(store):
@@ -548,13 +548,13 @@ def test_compact_leaves_one_pack_in_order_and_then_nothing_to_do(store):
     store.write("A", "1m", walk(1, start=START + 5 * MINUTE, seed=5))
     seen = []
     before = store.candles(None, "1m")
-    store.compact(progress=lambda done, total: seen.append((done, total)))
+    store.maintenance.compact(progress=lambda done, total: seen.append((done, total)))
     assert [(c.symbol, c.offset) for c in cells(store)] == [("A", 0), ("B", 2 * BARS), ("C", 4 * BARS)]
     assert seen[-1][0] == seen[-1][1]
     assert len({cell.pack for cell in cells(store)}) == 1
     assert store.candles(None, "1m").equals(before)
     kept = cells(store)
-    assert store.compact() == 0
+    assert store.maintenance.compact() == 0
     assert cells(store) == kept
 
 
@@ -563,7 +563,7 @@ def test_another_reader_goes_on_over_a_compaction(store):
         store.write(symbol, "1m", walk(BARS))
     with mdstore.open(store.path) as other:
         held = other.candles("A", "1m")
-        store.compact()
+        store.maintenance.compact()
         assert tiers(other, "A", "1m") == ("packs",)
         assert bits(other.candles("A", "1m")) == bits(held) == bits(walk(BARS))
 
@@ -588,17 +588,17 @@ def test_the_least_recently_read_cells_leave_first(tmp_path):
         hours[0] += 2
         store.write("E", "1m", walk(BARS))
         assert {cell.symbol for cell in cells(store)} == {"A", "D", "E"}
-        assert store.stats()["pack_bytes"] <= 4 * size
+        assert store.maintenance.stats()["pack_bytes"] <= 4 * size
         for symbol in "ABCDE":
             assert bits(store.candles(symbol, "1m")) == bits(walk(BARS))
-        assert store.stats()["pack_bytes"] <= 4 * size
+        assert store.maintenance.stats()["pack_bytes"] <= 4 * size
 
 
 def test_a_budget_of_nothing_keeps_no_packs(tmp_path):
     with mdstore.open(tmp_path / "s.sqlite3", pack_bytes=0) as store:
         store.write("A", "1m", walk(BARS))
         assert bits(store.candles("A", "1m")) == bits(walk(BARS))
-        assert store.stats()["pack_bytes"] == 0
+        assert store.maintenance.stats()["pack_bytes"] == 0
     for wrong in (-1, 1.5, "1 GB", True):
         with pytest.raises(InvalidInputError, match="pack_bytes"):
             mdstore.open(tmp_path / "s.sqlite3", pack_bytes=wrong)
@@ -630,12 +630,12 @@ def test_a_foreign_file_is_warmed_with_progress_and_read_meanwhile(tmp_path):
             read.append(bits(other.candles("S3", "1m", limit=10)))
 
         with patch.object(upkeep, "BUILD_ROWS", BARS):
-            assert store.warm(progress=progress) == 5 * BARS
+            assert store.maintenance.warm(progress=progress) == 5 * BARS
         assert seen == [((i + 1) * BARS, 5 * BARS) for i in range(5)]
         assert read == [bits(walk(BARS).tail(10))] * 5
-        assert store.stats()["loose_rows"] == 0
-        assert store.warm() == 0
-        assert store.check() == []
+        assert store.maintenance.stats()["loose_rows"] == 0
+        assert store.maintenance.warm() == 0
+        assert store.maintenance.check() == []
 
 
 def test_a_warming_that_is_interrupted_goes_on_where_it_was(tmp_path):
@@ -647,9 +647,9 @@ def test_a_warming_that_is_interrupted_goes_on_where_it_was(tmp_path):
 
     with mdstore.open(tmp_path / "s.sqlite3") as store, patch.object(upkeep, "BUILD_ROWS", BARS):
         with pytest.raises(KeyboardInterrupt):
-            store.warm(progress=progress)
-        assert store.stats()["sealed_rows"] == 2 * BARS
-        assert store.warm() == 3 * BARS
+            store.maintenance.warm(progress=progress)
+        assert store.maintenance.stats()["sealed_rows"] == 2 * BARS
+        assert store.maintenance.warm() == 3 * BARS
 
 
 def test_small_reads_of_a_loose_series_seal_it_once_they_have_cost_as_much(tmp_path):
@@ -681,10 +681,10 @@ def test_a_write_between_scan_and_publication_wins(store, monkeypatch):
     monkeypatch.setattr(upkeep.Upkeep, "_scanned", write_meanwhile)
     for name in ("SCAN_ROWS", "SCAN_ROWS_COLD"):
         monkeypatch.setattr(upkeep, name, -1)
-    assert store.warm() == 1_500
+    assert store.maintenance.warm() == 1_500
     assert [cell.symbol for cell in cells(store)] == ["B"]
     assert store.candles("A", "1m")["close"][7] == walk(1, start=START + 7 * MINUTE, seed=8)["close"][0]
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 # --- memory
@@ -700,7 +700,7 @@ def test_the_memory_tier_answers_again_until_the_series_changes(store):
     assert tiers(store, "A", "1m") == ("memory",)
     store.write("A", "1m", walk(1, start=START + BARS * MINUTE))
     assert tiers(store, "A", "1m") == ("packs", "sqlite")
-    stats = store.stats()
+    stats = store.maintenance.stats()
     assert stats["memory_hits"] == 2
     assert 0 < stats["memory_hit_rate"] < 1
     assert 0 < stats["memory_bytes"] < stats["memory_limit"]
@@ -711,12 +711,12 @@ def test_memory_is_bounded_in_bytes(tmp_path):
         for number in range(60):
             store.write(f"S{number}", "1m", walk(50))
             store.candles(f"S{number}", "1m")
-            assert store.stats()["memory_bytes"] <= 100_000
-        assert 5 < store.stats()["memory_entries"] < 60
+            assert store.maintenance.stats()["memory_bytes"] <= 100_000
+        assert 5 < store.maintenance.stats()["memory_entries"] < 60
     with mdstore.open(tmp_path / "s.sqlite3", memory_bytes=0) as store:
         assert len(store.candles("S1", "1m")) == 50
         assert len(store.candles(None, "1m")) == 3_000
-        assert store.stats()["memory_entries"] == 0
+        assert store.maintenance.stats()["memory_entries"] == 0
 
 
 # --- other files, other versions
@@ -726,7 +726,7 @@ def test_a_backup_takes_the_place_of_the_file_and_is_true(tmp_path):
     path = tmp_path / "s.sqlite3"
     with mdstore.open(path) as store:
         store.write("A", "1m", walk(BARS))
-        store.backup(tmp_path / "copy.sqlite3")
+        store.maintenance.backup(tmp_path / "copy.sqlite3")
         store.write("A", "1m", walk(BARS, seed=1))
         store.candles("A", "1m")
     os.replace(tmp_path / "copy.sqlite3", path)
@@ -734,14 +734,14 @@ def test_a_backup_takes_the_place_of_the_file_and_is_true(tmp_path):
         assert bits(store.candles("A", "1m")) == bits(walk(BARS))
         store.write("A", "1m", walk(BARS, seed=2))
         assert bits(store.candles("A", "1m")) == bits(walk(BARS, seed=2))
-        assert store.check() == []
+        assert store.maintenance.check() == []
 
 
 def test_a_file_that_a_backup_replaced_is_not_read_as_the_old_one(tmp_path):
     path = tmp_path / "s.sqlite3"
     with mdstore.open(path) as store:
         store.write("A", "1m", walk(BARS))
-        store.backup(tmp_path / "copy.sqlite3")
+        store.maintenance.backup(tmp_path / "copy.sqlite3")
         store.candles("A", "1m")
         os.replace(tmp_path / "copy.sqlite3", path)
         time.sleep(0.02)
@@ -754,7 +754,7 @@ def test_a_file_that_a_backup_replaced_is_not_read_as_the_old_one(tmp_path):
 
 def test_a_backup_restored_into_the_open_file_is_what_is_read(store, python, tmp_path):
     store.write("A", "1m", walk(BARS))
-    store.backup(tmp_path / "copy.sqlite3")
+    store.maintenance.backup(tmp_path / "copy.sqlite3")
     store.write("A", "1m", walk(BARS, seed=1))
     time.sleep(0.06)
     for _ in range(3):
@@ -776,16 +776,16 @@ def test_a_backup_restored_into_the_open_file_is_what_is_read(store, python, tmp
         env={"PYTHONPATH": str(ROOT)},
     )
     assert bits(store.candles("A", "1m")) == bits(walk(BARS, seed=2))
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 def test_a_copy_under_another_name_has_packs_of_its_own(store, tmp_path):
     store.write("A", "1m", walk(BARS))
-    store.backup(tmp_path / "copy.sqlite3")
+    store.maintenance.backup(tmp_path / "copy.sqlite3")
     with mdstore.open(tmp_path / "copy.sqlite3") as copy:
         assert bits(copy.candles("A", "1m")) == bits(walk(BARS))
         assert copy.packs_path != store.packs_path
-        assert copy.check() == []
+        assert copy.maintenance.check() == []
 
 
 def test_a_store_does_not_write_once_a_newer_mdstore_has_migrated_the_file(store):
@@ -952,7 +952,7 @@ def test_cells_never_overlap_where_one_beside_them_was_deleted(store):
     for first in (0, 3_000, 6_000):
         store.write("A", "1m", bars(first, first + 3_000))
     store.delete("A", "1m", start=at(5_000), end=at(5_999) + 1)
-    store.warm()  # the rest of the second cell is sealed up to the third's start
+    store.maintenance.warm()  # the rest of the second cell is sealed up to the third's start
     store.delete("A", "1m", start=at(6_000) - 1)  # the third goes; the second ends behind the last candle
     store.write("A", "1m", bars(7_000, 10_000))
     store.write("A", "1m", bars(5_500, 5_501))
@@ -962,7 +962,7 @@ def test_cells_never_overlap_where_one_beside_them_was_deleted(store):
         assert len(store.candles("A", "1m", start=at(low), end=at(high))) == rows
         assert len(store.scan("A", "1m", start=at(low), end=at(high)).collect()) == rows
     assert store.sql("SELECT count(*) AS n FROM candles")["n"].to_list() == [8_001]
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 def test_whether_a_derived_bar_has_ended_is_told_in_the_snapshot_of_its_rows(store, monkeypatch):
@@ -989,7 +989,7 @@ def test_a_close_that_is_refused_closes_nothing(store):
             store.close()
 
     store.write("A", "1m", walk(5), progress=close)
-    assert store.warm(rebuild=True) == BARS
+    assert store.maintenance.warm(rebuild=True) == BARS
 
 
 def test_the_memory_behind_a_table_cannot_be_written(store):

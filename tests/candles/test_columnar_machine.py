@@ -51,9 +51,9 @@ CHILD = """
         elif name == "delete":
             store.delete(args[0], "1m", start=args[1], end=args[2])
         elif name == "compact":
-            store.compact()
+            store.maintenance.compact()
         elif name == "warm":
-            store.warm()
+            store.maintenance.warm()
         elif name == "read":
             answer = rows_of(store.candles(args[0], "1m", start=args[1], end=args[2], limit=args[3]))
         print(json.dumps(answer), flush=True)
@@ -188,11 +188,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule(here=st.booleans())
     def compact(self, here):
-        self.store.compact() if here else self.other("compact")
+        self.store.maintenance.compact() if here else self.other("compact")
 
     @rule(here=st.booleans())
     def warm(self, here):
-        self.store.warm() if here else self.other("warm")
+        self.store.maintenance.warm() if here else self.other("warm")
 
     @rule()
     def evict(self):
@@ -293,8 +293,8 @@ class Machine(RuleBasedStateMachine):
             if self.model[symbol]:
                 assert rows_of(self.store.candles(symbol, "1m")) == self.wanted(symbol, None, None, None)
         if self.damaged:
-            self.store.warm(rebuild=True)
-        assert self.store.check() == []
+            self.store.maintenance.warm(rebuild=True)
+        assert self.store.maintenance.check() == []
         self.other("close")
         self.store.close()
         self.stack.close()

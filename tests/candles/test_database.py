@@ -110,7 +110,7 @@ def test_candles_written_by_another_tool_are_taken_over(path):
     with mdstore.open(path) as store:
         assert store.series().select("symbol", "rows").rows() == [("X", 5)]
         assert store.write("X", "1m", [(0, 1, 2, 0.5, 1.5, 3)], unit="ms").unchanged == 1
-        assert store.check() == []
+        assert store.maintenance.check() == []
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,13 @@ def test_a_damaged_file_is_found_by_check(path):
     data[len(data) // 2 : len(data) // 2 + 4096] = b"\xff" * 4096
     path.write_bytes(data)
     with mdstore.open(path) as store:
-        assert store.check() != []
+        assert store.maintenance.check() != []
 
 
 def test_check_finds_candles_that_another_program_changed(path):
     run(filled(path), "DELETE FROM candles WHERE timestamp % 120000 = 0")
     with mdstore.open(path) as store:
-        assert ["the catalogue says" in finding for finding in store.check()] == [True]
+        assert ["the catalogue says" in finding for finding in store.maintenance.check()] == [True]
 
 
 WRITER = """
@@ -201,7 +201,7 @@ def test_after_kill_9_every_commit_that_returned_is_there_and_whole(path):
         rows = len(store.candles("A", "1m"))
         assert rows % 50 == 0
         assert rows >= (confirmed + 1) * 50
-        assert store.check() == []
+        assert store.maintenance.check() == []
 
 
 def test_kill_9_in_the_middle_of_a_write_leaves_none_of_it(path):
@@ -227,7 +227,7 @@ def test_kill_9_in_the_middle_of_a_write_leaves_none_of_it(path):
     with mdstore.open(path) as store:
         assert store.series()["symbol"].to_list() == ["A"]
         assert bits(store.candles("A", "1m")) == bits(walk(10))
-        assert store.check() == []
+        assert store.maintenance.check() == []
 
 
 def test_a_view_that_a_killed_scan_left_is_dropped_at_the_next_open(path):
@@ -243,7 +243,7 @@ def test_processes_that_open_a_new_file_at_once_agree(path):
         child.stdout.close()
     with mdstore.open(path) as store:
         assert store.series()["rows"].to_list() == [250] * 6
-        assert store.check() == []
+        assert store.maintenance.check() == []
 
 
 def test_a_writer_that_waits_too_long_says_so_and_readers_do_not_wait(path):
@@ -268,7 +268,7 @@ def test_a_full_disk_leaves_the_state_before(store):
     con.pragma("max_page_count", 2**31)
     assert store.series()["symbol"].to_list() == ["A"]
     assert store.write("B", "1m", walk(50_000)).inserted == 50_000
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 def test_an_sqlite_with_the_log_reset_fault_is_refused(path, monkeypatch):
@@ -283,25 +283,25 @@ def test_a_backup_is_whole_while_a_writer_goes_on(path, tmp_path):
     seen = []
     with mdstore.open(path) as store:
         for number in range(3):
-            copy = store.backup(
+            copy = store.maintenance.backup(
                 tmp_path / f"copy{number}.sqlite3", progress=lambda done, total: seen.append((done, total))
             )
             with mdstore.open(copy) as other:
-                assert other.check() == []
+                assert other.maintenance.check() == []
                 assert other.series()["rows"][0] % 50 == 0
         child.kill()
         child.wait()
         child.stdout.close()
         assert seen[-1][0] == seen[-1][1] > 0
         with pytest.raises(StoreFileError, match="exists and was left"):
-            store.backup(copy)
-        assert store.backup(copy, overwrite=True) == copy
+            store.maintenance.backup(copy)
+        assert store.maintenance.backup(copy, overwrite=True) == copy
         with pytest.raises(StoreFileError, match="is a folder"):
-            store.backup(tmp_path)
+            store.maintenance.backup(tmp_path)
         with pytest.raises(MarketDataError, match="the store itself"):
-            store.backup(path)
+            store.maintenance.backup(path)
         with pytest.raises(StoreFileError, match="does not exist"):
-            store.backup(tmp_path / "no" / "copy.sqlite3")
+            store.maintenance.backup(tmp_path / "no" / "copy.sqlite3")
     assert not [name for name in os.listdir(tmp_path) if "partial" in name]
 
 
@@ -325,9 +325,9 @@ def test_a_backup_does_not_land_beside_a_log_that_would_spoil_it(path, tmp_path)
             if gone:
                 other.unlink()
             with pytest.raises(StoreFileError, match="wal lies beside it"):
-                store.backup(other, overwrite=True)
+                store.maintenance.backup(other, overwrite=True)
         Path(f"{other}-wal").unlink()
-        with mdstore.open(store.backup(other)) as copy:
+        with mdstore.open(store.maintenance.backup(other)) as copy:
             assert copy.series()["symbol"].to_list() == ["A"]
 
 
@@ -359,5 +359,5 @@ def test_a_close_inside_a_read_is_refused(path, tmp_path):
     with mdstore.open(path) as store:
         store.write("A", "1m", walk(10))
         with pytest.raises(MarketDataError, match="close was called inside"):
-            store.backup(tmp_path / "copy.sqlite3", progress=lambda done, total: store.close())
+            store.maintenance.backup(tmp_path / "copy.sqlite3", progress=lambda done, total: store.close())
         assert len(store.candles("A", "1m")) == 10

@@ -94,7 +94,7 @@ OPENERS = {
 @pytest.mark.parametrize("opener", OPENERS)
 def test_every_way_python_opens_a_file_is_refused_with_advice(store, opener):
     store.write("A", "1m", walk(3))
-    with pytest.raises(LiveFileError, match=r"store\.backup"):
+    with pytest.raises(LiveFileError, match=r"store\.maintenance\.backup"):
         OPENERS[opener](str(store.path))
     assert isinstance(store.candles("A", "1m").height, int)
 

@@ -133,7 +133,7 @@ def check_history(given):
             assert state(part) == dict(list(inside.items())[-3:])
         check_revisions(store, model)
         check_arrivals(store)
-        assert store.check() == []
+        assert store.maintenance.check() == []
 
 
 def check_revisions(store, model):
@@ -266,7 +266,7 @@ def test_an_exchange_corrects_history(store, clock):
     ]
     assert store.revisions("A").is_empty()
     assert store.revisions("B", start=fixed["timestamp"][1]).height == 1
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 def test_what_came_before_anybody_noted_it_counts_as_known(tmp_path, clock):
@@ -280,7 +280,7 @@ def test_what_came_before_anybody_noted_it_counts_as_known(tmp_path, clock):
     con.execute("INSERT INTO series VALUES ('X', '1m', 0, 60000, 2, 500000)")
     con.close()
     with mdstore.MarketDataStore(path, clock=clock) as store:
-        assert store.check() == []
+        assert store.maintenance.check() == []
         assert store.candles("X", "1m", as_of="1990-01-01").height == 2
         assert store.provenance().select("source", "arrived_first", "arrived_last").rows() == [
             (None, None, None)
@@ -442,14 +442,14 @@ def test_lags_are_cut_where_their_row_is(store, clock):
 
 def test_the_check_of_a_file_sees_ranges_that_overlap(store):
     store.write("X", "1m", walk(10), covers=(START, START + 10 * MINUTE))
-    assert store.check() == []
+    assert store.maintenance.check() == []
     with store._candles._database.writing() as con:
         con.execute(
             "INSERT INTO coverage "
             'SELECT symbol, timeframe, start + 60000, "end", reason, source, 0 FROM coverage'
         )
         con.execute('UPDATE arrivals SET "end" = start')
-    assert [text.split(":")[1].split(" that")[0] for text in store.check()] == [
+    assert [text.split(":")[1].split(" that")[0] for text in store.maintenance.check()] == [
         " the range of coverage",
         " the range of arrivals",
     ]

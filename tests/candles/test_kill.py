@@ -51,8 +51,8 @@ CHILD = """
         store.write("D", "1m", walk(1_500, seed=4))
         print("ready", flush=True)
         setattr(owner, name, dying)
-        store.compact()
-        store.warm()
+        store.maintenance.compact()
+        store.maintenance.warm()
         store.write("A", "1m", walk(1, seed=9, start=START + 100 * MINUTE))
         store.write("B", "1m", walk(3_000, seed=7))
 """
@@ -121,7 +121,7 @@ INTERRUPTED = """
     time.sleep(0.05)
     assert store.write("V", "1m", walk(5)).rows == 5
     assert bits(store.candles("A", "1m")) == bits(walk(3_000))
-    assert store.check() == []
+    assert store.maintenance.check() == []
     assert not store._candles._database._uses
     store.close()
     print("fine")
@@ -155,8 +155,8 @@ def test_a_process_that_is_killed_leaves_a_store_that_is_true(tmp_path, point):
                 assert read["A"] == bits(walk(BARS)) or len(read["A"]["close"]) == 8 * BARS
                 assert read["B"] in (bits(walk(BARS, seed=1)), bits(walk(BARS, seed=7)))
     with mdstore.open(tmp_path / "market_data.sqlite3") as store:
-        store.warm()
-        assert store.check() == []
+        store.maintenance.warm()
+        assert store.maintenance.check() == []
 
 
 def kill_at_random(folder, rounds, seed):
@@ -185,8 +185,8 @@ def kill_at_random(folder, rounds, seed):
             assert all(commit > max(expected.values(), default=0) for commit in later.values())
             assert set(found) >= set(expected)
             expected |= found
-            store.warm()
-            assert store.check() == []
+            store.maintenance.warm()
+            assert store.maintenance.check() == []
 
 
 def test_kills_at_random_moments_lose_nothing(tmp_path):

@@ -31,7 +31,7 @@ def scanning(store, monkeypatch):
 def scanned(store):
     """Make all rows loose, have the scanner seal them, and return what is read then."""
     before = store._candles._upkeep.scanned
-    store.warm(rebuild=True)
+    store.maintenance.warm(rebuild=True)
     assert store._candles._upkeep.scanned > before
     return bits(store.candles("A", "1m"))
 
@@ -98,12 +98,12 @@ def test_a_scan_during_which_it_dies_is_retried_once_and_then_goes_another_way(s
     with pytest.raises(ScannerError, match=r"died twice.*exit status -9"):
         store._candles._scanner.scan("series")
     limit = 5
-    assert store.warm(rebuild=True) == 100
-    assert "died twice" in store.stats()["pack_trouble"]
+    assert store.maintenance.warm(rebuild=True) == 100
+    assert "died twice" in store.maintenance.stats()["pack_trouble"]
     assert bits(store.candles("A", "1m")) == bits(walk(100))
     limit = 0
     assert scanned(store) == bits(walk(100))
-    assert store.stats()["pack_trouble"] == ""
+    assert store.maintenance.stats()["pack_trouble"] == ""
     assert all(is_gone(pid) for pid in deaths)
 
 
@@ -158,7 +158,7 @@ def test_threads_share_a_store(store, scanning):
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(read, range(40)))
     assert all(answer == bits(walk(100)) for answer in answers)
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 def test_a_script_without_a_main_guard_runs_once(python):
@@ -235,7 +235,8 @@ FORK = """
     print(store.arrow("A", "1m").num_rows)
     with multiprocessing.get_context("fork").Pool(3) as pool:
         print(pool.map(work, range(6)) == [(1, [1.5], 42)] * 6)
-    print(store.arrow("A", "1m").num_rows, work(6) == (1, [1.5], 42), store.series().height, store.check())
+    print(store.arrow("A", "1m").num_rows, work(6) == (1, [1.5], 42), store.series().height,
+          store.maintenance.check())
 """
 
 
@@ -272,7 +273,7 @@ def test_a_child_forked_from_a_process_that_uses_polars_reads_arrow_and_is_told(
 
     assert forked(work) == 0
     assert len(store.candles("A", "1m")) == 99
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")
@@ -292,7 +293,7 @@ def test_a_fork_in_the_middle_of_a_write_does_not_touch_it(store):
     assert store.write("A", "1m", chunks()).rows == 15
     assert statuses == [0]
     assert len(store.candles("A", "1m")) == 10
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")
@@ -317,7 +318,7 @@ FORK_UNDER_WAY = """
     with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=2) as pool:
         rows = pool.imap(tuple, [(1_756_684_800_000 + i * 60_000, 1, 2, 1, 2, i) for i in range(12)])
         print(store.write("A", "1m", rows).inserted)
-    print(store.check())
+    print(store.maintenance.check())
 """
 
 
@@ -341,7 +342,7 @@ def test_a_closed_store_starts_nothing(store, scanning):
     scanned(store)
     store.close()
     with pytest.raises(StoreClosedError):
-        store.warm()
+        store.maintenance.warm()
     assert process(store) is None
 
 
@@ -358,7 +359,7 @@ def test_a_whole_market_is_scanned(store, scanning):
     symbols = [f"S{i:04}" for i in range(1_200)]
     rows = [(symbol, 1_756_684_800_000 + i * 60_000, 1, 2, 1, 2, i) for symbol in symbols for i in range(2)]
     store.write_many(rows, timeframe="1m")
-    assert store.warm(rebuild=True) == 2_500
+    assert store.maintenance.warm(rebuild=True) == 2_500
     for limit in (None, 1):
         answer = store.candles(symbols, "1m", limit=limit)
         assert answer["symbol"].unique(maintain_order=True).to_list() == symbols

@@ -92,7 +92,7 @@ def test_columns_of_one_name_get_names_of_their_own(full):
 def test_what_is_no_single_read_is_refused(full, query, tmp_path, monkeypatch):
     with pytest.raises(QueryError):
         full.sql(query)
-    assert full.check() == []
+    assert full.maintenance.check() == []
 
 
 @pytest.mark.parametrize(

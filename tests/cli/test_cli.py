@@ -218,7 +218,7 @@ def test_ctrl_c_rolls_the_file_back_and_says_how_far_it_got(tmp_path):
     assert int(said[1].replace(",", "")) >= 50_000
     assert "Run the same command again" in err
     with mdstore.open(tmp_path / "market_data.sqlite3", create=False) as store:
-        assert store.check() == []
+        assert store.maintenance.check() == []
         assert store.series()["symbol"].to_list() == ["A"]
 
 

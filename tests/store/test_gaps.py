@@ -175,7 +175,7 @@ def check_gaps(grid, given, page):
             store.set_calendar("X", calendar)
         expected = set(Grid(bar, calendar).starts(START, START + 95 * bar.longest_ms))
         model, at = play(store, clock, bar, given)
-        assert store.check() == []
+        assert store.maintenance.check() == []
         if not model.held:
             return
         low, high = at[3], at[BARS]
@@ -295,7 +295,7 @@ def test_holes_are_found_in_cells_and_between_them(tmp_path, clock, how):
 def test_a_hole_between_cells_that_have_none_is_found(store):
     for start in (0, 3_000, 6_500):
         store.write("X", "1m", walk(3_000, start=START + start * MINUTE))
-    assert store.stats()["cells"] >= 2
+    assert store.maintenance.stats()["cells"] >= 2
     found = ms(store.gaps("X", "1m"), "start", "end", "bars")
     assert found == [(START + 6_000 * MINUTE, START + 6_500 * MINUTE, 500)]
 
@@ -552,7 +552,7 @@ def test_a_range_turned_round_or_shorter_than_a_bar_says_nothing(store):
         store.uncover("X", "1m", start=START + start * MINUTE, end=START + end * MINUTE)
     store.cover("X", "1m", start=START + 10_000, end=START + 50_000, reason="no_trade")
     store.uncover("X", "1m", start=START + 10_000, end=START + 50_000)
-    assert store.check() == []
+    assert store.maintenance.check() == []
     assert store.missing("X", "1m", end=START + 20 * MINUTE).is_empty()
     assert store.candles("X", "1m").height == 20
 

@@ -266,7 +266,7 @@ def test_delete_takes_a_range_a_series_or_a_symbol(store):
     assert len(store.series()) == 0
     with pytest.raises(NoSuchSeriesError):
         store.delete("A")
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 def test_arrow_tables_go_to_pandas_and_polars(full):

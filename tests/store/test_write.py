@@ -118,7 +118,7 @@ def test_an_upsert_is_idempotent_and_counts_what_a_dict_would(store, data):
     if model:
         assert store.candles("X", bar).rows() == [model[key] for key in sorted(model)]
         assert store.series().row(0, named=True)["rows"] == len(model)
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 def test_the_last_of_a_repeated_time_wins_and_the_others_are_counted(store):
@@ -134,7 +134,7 @@ def test_a_repeat_in_a_later_chunk_wins_too_and_is_counted_once(store):
     assert (result.inserted, result.updated, result.unchanged, result.duplicates) == (150, 0, 0, 150)
     expected = pl.concat([first.head(50), second])
     assert bits(store.candles("A", "1m")) == bits(expected)
-    assert store.check() == []
+    assert store.maintenance.check() == []
 
 
 def test_a_stream_longer_than_a_chunk_is_one_transaction(store):

@@ -28,8 +28,8 @@ SIDE_FILES = ("-wal", "-shm")
 DESCRIPTORS = ("/proc/self/fd", "/dev/fd")
 ADVICE = (
     "{path} is open in this process as an mdstore store, and a second opener would drop SQLite's locks on it "
-    "and lose committed data ({event} was refused). Instead: store.backup('copy.sqlite3') and open the copy, "
-    "read it from another process, query it with store.sql(...), or close the store first"
+    "and lose committed data ({event} was refused). Instead: store.maintenance.backup('copy.sqlite3') and "
+    "open the copy, read it from another process, query it with store.sql(...), or close the store first"
 )
 
 _live: dict[Inode, int] = {}
