@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mdstore.analysis.fingerprints import fingerprint
     from mdstore.analysis.screen import Screen
-    from mdstore.candles.repository import CandleRepository, Explanation
+    from mdstore.candles.reads.explanation import Explanation
+    from mdstore.candles.repository import CandleRepository
     from mdstore.candles.writes.writer import WriteResult
     from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
 # Where each public name lives. They are imported on first use: Polars alone takes 0.15 s, and neither the
 # command line's help nor the scanner process needs it.
 _HOMES = {
-    "mdstore.candles.repository": ("CandleRepository", "Explanation"),
+    "mdstore.candles.reads.explanation": ("Explanation",),
+    "mdstore.candles.repository": ("CandleRepository",),
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
         "FileFormatError", "ForkedError", "InvalidInputError", "LiveFileError", "MarketDataError",

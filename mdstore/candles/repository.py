@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ from mdstore.candles.packs.pack_files import PackLostError, Packs
 from mdstore.candles.packs.seal_policy import Upkeep
 from mdstore.candles.reads import as_of
 from mdstore.candles.reads.answer import Answer
+from mdstore.candles.reads.explanation import Explanation, Reader, Traced
 from mdstore.candles.reads.missing_ranges import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.writes import delete, writer
@@ -42,7 +43,7 @@ from mdstore.errors import NoSuchSeriesError, QueryError
 if TYPE_CHECKING:
     from mdstore.candles.reads.sql import Queries
 
-__all__ = ["CandleRepository", "Explanation"]
+__all__ = ["CandleRepository"]
 
 INTERVAL = pa.month_day_nano_interval()
 DURATION = pa.duration("us")
@@ -50,26 +51,6 @@ FOLDER = "{name}-packs"
 LONG = ("symbol", *CANDLE_COLUMNS)
 ATTEMPTS = 4
 ROW_BYTES = 8 * len(CANDLE)
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """How a read was answered: by which tiers, the rows it gave, the time it took, and the SQL it ran.
-
-    `tiers` are among "memory" (assembled before, and current), "packs" (mapped columns), "sqlite" (rows of
-    the table, by index), "scanner" (DuckDB's sqlite scanner put rows of the table into packs first) and
-    "duckdb".
-    """
-
-    tiers: tuple[str, ...]
-    rows: int
-    milliseconds: float
-    reason: str
-    sql: str
-
-    def __str__(self) -> str:
-        head = f"{self.rows:,} rows in {self.milliseconds:.2f} ms by {' + '.join(self.tiers)}: {self.reason}"
-        return f"{head}\n{self.sql.strip()}".strip()
 
 
 class CandleRepository:
@@ -188,13 +169,16 @@ class CandleRepository:
         """Take note that a pack is lost, found by whoever verifies an answer later."""
         self._columnar.lose(lost)
 
-    def explain(self, request: Request) -> Explanation:
-        """Read, and say how."""
+    def explain(self, run: Callable[[Reader], tuple[int, str]]) -> Explanation:
+        """Run reads, and say how they were answered.
+
+        `run` is given what to read by, and returns the number of rows and what it made of the answers.
+        """
         clock, scanned = time.perf_counter(), self._upkeep.scanned
-        answer = self.read(request)
-        answer.table()
-        tiers = answer.tiers if self._upkeep.scanned == scanned else ("scanner", *answer.tiers)
-        return Explanation(tiers, answer.rows, _since(clock), answer.why(), answer.sql)
+        traced = Traced(self)
+        rows, made = run(traced)
+        tiers = traced.tiers if self._upkeep.scanned == scanned else ("scanner", *traced.tiers)
+        return Explanation(tiers, rows, _since(clock), traced.why(made), traced.sql())
 
     def sql(
         self, query: str, others: Mapping[str, Callable[[], pa.Table]] | None = None

@@ -9,7 +9,7 @@ import polars as pl
 
 from mdstore.analysis.resample import reach, resample
 from mdstore.candles.file.table_reads import Request
-from mdstore.candles.repository import CandleRepository
+from mdstore.candles.reads.explanation import Reader
 from mdstore.core.arguments import column_list
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import FOREVER, Timeframe
@@ -18,7 +18,7 @@ __all__ = ["derived"]
 
 
 def derived(
-    candles: CandleRepository,
+    candles: Reader,
     request: Request,
     source: Timeframe,
     tz: str | None,

@@ -10,7 +10,7 @@ import polars as pl
 from mdstore.analysis.fill import Fill, check_fill, filled, filled_long
 from mdstore.analysis.resample import bar_starts
 from mdstore.candles.file.table_reads import Request
-from mdstore.candles.repository import CandleRepository
+from mdstore.candles.reads.explanation import Reader
 from mdstore.core.arguments import column_list
 from mdstore.core.calendars import ALWAYS, Grid, calendar_of
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -25,7 +25,7 @@ MOST_BARS = 200_000_000
 
 
 def gridded(
-    candles: CandleRepository,
+    candles: Reader,
     request: Request,
     how: Fill,
     source: tuple[Timeframe, str | None] | None,
@@ -71,14 +71,12 @@ def gridded(
     return made.select(wanted)
 
 
-def _bars(
-    candles: CandleRepository, request: Request, source: tuple[Timeframe, str | None] | None
-) -> pl.DataFrame:
+def _bars(candles: Reader, request: Request, source: tuple[Timeframe, str | None] | None) -> pl.DataFrame:
     return candles.read(request).frame() if source is None else derived(candles, request, *source, None)
 
 
 def _all_symbols(
-    candles: CandleRepository, request: Request, source: tuple[Timeframe, str | None] | None
+    candles: Reader, request: Request, source: tuple[Timeframe, str | None] | None
 ) -> Sequence[str]:
     """Return every symbol that has bars, in the range or not."""
     bar = source[0] if source else request.timeframe

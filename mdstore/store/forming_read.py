@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 
 from mdstore.candles.file.table_reads import Request
-from mdstore.candles.repository import CandleRepository
+from mdstore.candles.reads.explanation import Reader
 from mdstore.core.arguments import column_list
 from mdstore.realtime.live import LiveCandles
 
@@ -16,7 +16,7 @@ __all__ = ["with_forming"]
 
 
 def with_forming(
-    candles: CandleRepository,
+    candles: Reader,
     live: LiveCandles,
     there: Collection[str],
     request: Request,
@@ -58,9 +58,7 @@ def _live(live: LiveCandles, request: Request) -> pl.DataFrame:
     return bars.with_columns((pending | ~(bars["closed"] | bars["partial"])).alias("wins"))
 
 
-def _stored(
-    candles: CandleRepository, there: Collection[str], request: Request, fresh: pl.DataFrame
-) -> pl.DataFrame:
+def _stored(candles: Reader, there: Collection[str], request: Request, fresh: pl.DataFrame) -> pl.DataFrame:
     """Return the stored bars; a symbol that has live ones only is fine."""
     if not request.is_long:
         alive = set(request.symbols or ()) if len(fresh) else set()

@@ -1,302 +1,202 @@
-"""Holes in series, why they are there, and what is worth asking a source for.
+"""What a store knows of bars that are not there: which, why, and which are worth asking a source for."""
 
-A hole is a run of bars that are not stored. It is cut where its reason changes: the calendar says when a
-market was closed, the coverage what somebody has said or asked for; what nobody knows is `unknown`. Nothing
-is guessed.
-"""
+# What a plain read does not need is imported by the method that does.
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from operator import index
 
 import polars as pl
 
-from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.table_reads import Request
-from mdstore.candles.ledger.coverage import Interval, without
-from mdstore.candles.reads.missing_ranges import Held
 from mdstore.candles.repository import CandleRepository
-from mdstore.core.calendars import ALWAYS, Grid, calendar_of
-from mdstore.core.hole_reasons import NOT_EXPECTED, OF_THE_INSTRUMENT, REASONS, worth_asking
-from mdstore.core.timeframe import EARLIEST, FOREVER, LATEST, Timeframe
-from mdstore.errors import NoSuchSeriesError
+from mdstore.core.arguments import symbol_list, time_range
+from mdstore.core.hole_reasons import Stated
+from mdstore.core.polars_forks import refuse_broken_polars
+from mdstore.core.timeframe import Timeframe
+from mdstore.core.timestamps import Moment
+from mdstore.errors import InvalidInputError
+from mdstore.store.listing import Listing
+from mdstore.store.requests import claim_of, request_of
 
-__all__ = ["coverage", "gaps", "missing"]
-
-TIME = pl.Datetime("ms", "UTC")
-HOLE = {
-    "start": pl.Int64, "end": pl.Int64, "bars": pl.Int64,
-    "reason": pl.String, "source": pl.String, "asked": pl.Int64,
-}  # fmt: skip
-SAID = {
-    "start": pl.Int64, "said_until": pl.Int64,
-    "reason": pl.String, "source": pl.String, "asked": pl.Int64,
-}  # fmt: skip
-UNKNOWN = (
-    pl.lit("unknown").alias("reason"), pl.lit(None, pl.String).alias("source"),
-    pl.lit(None, pl.Int64).alias("asked"),
-)  # fmt: skip
-NONE = pl.Series([], dtype=pl.Int64)
-ATTEMPTS = 5
-Range = tuple[int, int]
+__all__ = ["Holes"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Series:
-    """What is known of one series; `early` are bars that were stored before they had ended."""
+class Holes:
+    """The holes of a store's series, and the calendars that explain some of them."""
 
-    symbol: str
-    stored: Series | None
-    grid: Grid
-    known: Sequence[Interval]
-    early: Sequence[int]
+    def __init__(self, candles: CandleRepository, listing: Listing, now: Callable[[], int]) -> None:
+        self._candles = candles
+        self._listing = listing
+        self._now = now
 
+    def gaps(
+        self,
+        symbols: str | Sequence[str] | None,
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+    ) -> pl.DataFrame:
+        """Return every hole: runs of bars of the timeframe's grid that are not stored, and why.
 
-def gaps(candles: CandleRepository, request: Request, now: int) -> pl.DataFrame:
-    """Return every hole in a range, in the form of `MarketDataStore.gaps`; `now` in ms.
+        The range is `[start, end)`; by default it goes from the first stored bar to the last. One row a hole:
+        `start`, `end` (where the next bar is), `bars` (how many are missing), `reason`, `source` (who said
+        so, or was asked) and `asked` (when, the last time). Several symbols, or None for every symbol of the
+        timeframe, give a long frame with `symbol` first. Together with the bars, holes tile the range.
 
-    Raises `NoSuchSeriesError`.
-    """
-    for _ in range(ATTEMPTS):  # candles and ledger of one moment: nobody has changed a candle in between
-        revision = candles.revision()
-        held = candles.held(request)
-        known = list(_known(candles, [one.symbol for one in held], request.timeframe))
-        if candles.revision() == revision:
-            break
-    parts = [
-        _explained(series, *_holes(one, *_asked_range(request, one, now)), now)
-        for one, series in zip(held, known, strict=True)
-    ]
-    return _stacked(parts, [one.symbol for one in held], long=request.is_long)
+        `reason` is one of: `session_closed` (by the calendar, see `set_calendar`); `no_trade`,
+        `exchange_down`, `before_listing`, `after_delisting` (somebody said so, see `write` and `cover`);
+        `fetch_failed`; `forming` (the bar has not ended); `unknown`. Unknown with a time in `asked` means
+        that the source answered and has no such bar, without it that nobody has asked. None is guessed.
 
+        Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
 
-def missing(candles: CandleRepository, request: Request, page: int | None, now: int) -> pl.DataFrame:
-    """Return what is worth asking for, in the form of `MarketDataStore.missing`; `now` in ms.
+        >>> with mdstore.open(folder / "market_data.sqlite3") as store:
+        ...     bars = [("2025-09-01T00:00", 1, 2, 1, 2, 5), ("2025-09-01T00:03", 2, 2, 1, 1, 4)]
+        ...     store.write("KRW-BTC", "1m", bars).inserted
+        ...     store.gaps("KRW-BTC", "1m").select("bars", "reason").rows()
+        2
+        [(2, 'unknown')]
+        """
+        from mdstore.store.hole_finding import gaps
 
-    Raises `NoSuchSeriesError` for a series that is not stored, where the request has no start.
-    """
-    assert request.symbols is not None  # noqa: S101 - asked for by name, since it need not be stored; for mypy
-    parts = []
-    for series in _known(candles, request.symbols, request.timeframe):
-        ranges = _pages(series.grid, _worth(candles, request, series, now), page)
-        bars = [series.grid.expected(*one) for one in ranges]
-        columns = {"start": [one[0] for one in ranges], "end": [one[1] for one in ranges], "bars": bars}
-        parts.append(pl.DataFrame(columns, dict.fromkeys(columns, pl.Int64)))
-    return _stacked(parts, request.symbols, long=request.is_long)
+        refuse_broken_polars()
+        request = _some_range(request_of(symbols, timeframe, start=start, end=end))
+        return gaps(self._candles, request, self._now())
 
+    def missing(
+        self,
+        symbols: str | Sequence[str],
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        page: int | None = None,
+    ) -> pl.DataFrame:
+        """Return the ranges that are worth asking a source for: `start`, `end`, and the `bars` they hold.
 
-def coverage(candles: CandleRepository, listed: pl.DataFrame, now: int) -> pl.DataFrame:
-    """Return each series at a glance, in the form of `MarketDataStore.coverage`.
+        Those are holes that nobody has asked for yet, holes of which a fetch failed, and bars that were
+        stored while they were forming. The range is `[start, end)`; by default it begins with the first
+        stored bar and goes to the last bar that has ended, so that this is what an update asks for. A series
+        that is not stored yet is missing whole, from `start` on.
 
-    `listed` are the series, as `MarketDataStore.series` gives them.
-    """
-    names = [name for name in listed["timeframe"].unique().sort() if Timeframe.is_name(name)]
-    parts = []
-    for name in names:
-        columns = ("symbol", "timestamp")
-        found = gaps(candles, Request(None, Timeframe.parse(name), columns), now)
-        parts.append(
-            found.group_by("symbol").agg(
-                pl.lit(name).alias("timeframe"),
-                *(
-                    pl.col("bars").filter(pl.col("reason") == reason).sum().alias(reason)
-                    for reason in REASONS
-                ),
-                pl.col("bars").filter(worth_asking()).sum().alias("missing"),
-            )
-        )
-    key = ["symbol", "timeframe"]
-    bars = listed.select(*key, "first", "last", pl.col("rows").alias("bars"))
-    counts = (*REASONS, "missing")
-    none = bars.select(*key, *(pl.lit(0, pl.Int64).alias(name) for name in counts)).clear()
-    # A series of another program, whose timeframe has no grid here, has no counts.
-    both = bars.join(pl.concat([none, *parts]), on=key, how="left", maintain_order="left")
-    known = pl.col("timeframe").is_in(names)
-    both = both.with_columns(pl.when(known).then(pl.col(name).fill_null(0)) for name in counts)
-    absent = sum(pl.col(name) for name in REASONS if name not in NOT_EXPECTED)
-    share = pl.col("bars") / (pl.col("bars") + absent)
-    return both.with_columns(share.alias("complete")).select(
-        *key, "first", "last", "bars", "complete", "missing", *REASONS
-    )
+        `page` is how many bars the source gives at a time: ranges are cut to that, and those that fit into
+        one page are asked for together, so that there are as few as can be; `bars` of a page counts stored
+        ones in between, too. Several symbols give a long frame with `symbol` first.
 
+        Raises `NoSuchSeriesError` for a series that is not stored where there is no `start`,
+        `InvalidInputError` and its kinds.
 
-# ---- one series
+        >>> with mdstore.open(folder / "market_data.sqlite3") as store:
+        ...     day = {"start": "2025-09-01", "end": "2025-09-02"}
+        ...     for start, end, bars in store.missing("KRW-BTC", "1h", **day, page=200).iter_rows():
+        ...         rows = []  # what the exchange gives for start and end
+        ...         _ = store.write("KRW-BTC", "1h", rows, covers=(start, end), source="upbit")
+        ...     store.missing("KRW-BTC", "1h", **day).rows()
+        []
+        """
+        from mdstore.store.hole_finding import missing
 
+        refuse_broken_polars()
+        if symbols is None:
+            raise InvalidInputError("symbols=None: name those that are wanted, they need not be stored")
+        request = _some_range(request_of(symbols, timeframe, start=start, end=end))
+        return missing(self._candles, request, None if page is None else _page(page), self._now())
 
-def _known(candles: CandleRepository, symbols: Sequence[str], bar: Timeframe) -> Iterator[_Series]:
-    """Yield what is known of series; the grid of those with one calendar is one."""
-    found = candles.ledger.known(symbols, str(bar))
-    grids: dict[str, Grid] = {}
-    each = zip(symbols, found.series, found.intervals, found.unfinished, strict=True)
-    for symbol, stored, known, early in each:
-        name = calendar_of(symbol, found.calendars)
-        grid = grids.get(name) or grids.setdefault(name, Grid(bar, name))
-        yield _Series(symbol, stored, grid, known, early)
+    def coverage(self) -> pl.DataFrame:
+        """Return every series at a glance: what it has, and how many bars it lacks for which reason.
 
+        All is of the range from the first stored bar to the last. `symbol`, `timeframe`, `first`, `last` and
+        `bars` are as stored; `complete` is the share of the bars there could be (sessions the market was
+        closed are none); `missing` counts those worth asking for (`missing()` looks on to now); then a column
+        of bars for each reason, see `gaps`.
+        """
+        from mdstore.store.hole_finding import coverage
 
-def _asked_range(request: Request, held: Held, now: int) -> Range:
-    """Return the range of bars to look at: as asked, else from the first bar to the last; not the future."""
-    bar = request.timeframe
-    start, end = held.first, held.end
-    start = start if request.start <= -FOREVER else _ceil(bar, request.start)
-    end = end if request.end >= FOREVER else min(_ceil(bar, request.end), bar.next(now))
-    return (0, 0) if start is None or end is None else (start, end)
+        refuse_broken_polars()
+        return coverage(self._candles, self._listing.series(), self._now())
 
+    def cover(
+        self,
+        symbols: str | Sequence[str],
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        reason: Stated | None = None,
+        source: str | None = None,
+    ) -> None:
+        """State why there are no bars in `[start, end)`, besides those that are stored.
 
-def _holes(held: Held, start: int, end: int) -> tuple[pl.Series, pl.Series]:
-    """Return all holes in a range: those between bars, and what is before and behind them."""
-    if held.first is None or held.end is None:
-        return _series([start] if start < end else []), _series([end] if start < end else [])
-    starts, ends = held.starts, held.ends
-    if start < held.first:
-        starts, ends = pl.concat([_series([start]), starts]), pl.concat([_series([held.first]), ends])
-    if held.end < end:
-        starts, ends = pl.concat([starts, _series([held.end])]), pl.concat([ends, _series([end])])
-    return starts, ends
+        `reason` is one of `no_trade`, `exchange_down`, `before_listing`, `after_delisting`,
+        `session_closed`, `fetch_failed`; None says that the source was asked and has no more, and why not is
+        unknown. It is said of bars that have ended, `after_delisting` also of those to come; a start or an
+        end that is None is open. What says more is not covered by what says less: a reason stays where a
+        later fetch only finds nothing. `uncover` takes it back.
 
+        Raises `InvalidInputError` and its kinds.
+        """
+        self._candles.ledger.cover(_keys(symbols, timeframe), claim_of(source, (start, end), reason))
 
-def _explained(series: _Series, starts: pl.Series, ends: pl.Series, now: int) -> pl.DataFrame:
-    """Cut holes where their reason changes, and say it."""
-    if not len(starts):
-        return pl.DataFrame(schema=HOLE)
-    low, high, grid = starts[0], ends[-1], series.grid
-    forming = grid.timeframe.floor(now)
-    known = [one for one in series.known if one.end > low and one.start < high]
-    if not known and grid.calendar == ALWAYS and high <= forming:
-        bars = grid.count(starts, ends)
-        return pl.DataFrame({"start": starts, "end": ends, "bars": bars}).with_columns(UNKNOWN)
-    closed = (NONE, NONE) if grid.calendar == ALWAYS else grid.closed(low, high)
-    bounds = [bound for one in known for bound in (one.start, one.end)]
-    starts, ends = _cut(starts, ends, pl.concat([*closed, _series([*bounds, forming])]))
-    said = pl.DataFrame(
-        [(one.start, one.end, one.reason, one.source or None, one.asked) for one in known],
-        SAID,
-        orient="row",
-    )
-    shut = pl.DataFrame({"start": closed[0], "shut_until": closed[1]})
-    holes = pl.LazyFrame({"start": starts, "end": ends}).set_sorted("start")
-    # Each starts in at most one of what is said, and of the times at which the market is closed.
-    for of in (said, shut):
-        holes = holes.join_asof(of.lazy().set_sorted("start"), on="start", coalesce=True)
-    start, reason = pl.col("start"), pl.col("reason")
-    is_said = start < pl.col("said_until")
-    why = (
-        pl.when(is_said & reason.is_in(OF_THE_INSTRUMENT)).then(reason)
-        .when(start < pl.col("shut_until")).then(pl.lit("session_closed"))
-        .when(is_said).then(reason)
-        .when(start >= forming).then(pl.lit("forming"))
-        .otherwise(pl.lit("unknown"))
-    )  # fmt: skip
-    stands = is_said & (pl.col("why") == reason)
-    joined = (
-        _joined(
-            holes.with_columns(why.alias("why"))
-            .with_columns(pl.when(stands).then(name) for name in ("source", "asked"))
-            .select("start", "end", pl.col("why").alias("reason"), "source", "asked")
-        )
-    ).collect(engine="in-memory")
-    return joined.with_columns(grid.count(joined["start"], joined["end"]).alias("bars")).select(tuple(HOLE))
+    def uncover(
+        self,
+        symbols: str | Sequence[str],
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+    ) -> None:
+        """Take back what was said of `[start, end)`, by `cover` or a write: `missing` asks for it again.
+
+        Raises `InvalidInputError` and its kinds.
+        """
+        self._candles.ledger.uncover(_keys(symbols, timeframe), *time_range(start, end))
+
+    def set_calendar(self, pattern: str, calendar: str | None) -> None:
+        """Say when symbols can be traded: kept in the file, and used by `gaps`, `missing` and `fill`.
+
+        `pattern` is a symbol, or a GLOB pattern such as `"KRX:*"`; where several fit, the longest counts.
+        `calendar` is a name of the package exchange_calendars, such as `"XNYS"` or `"XKRX"`, or `"24/7"`,
+        which symbols have where no pattern fits. None takes the pattern away.
+
+        Raises `InvalidInputError`, also where exchange_calendars is not installed.
+        """
+        from mdstore.core.calendars import check_calendar
+
+        name = None if calendar is None else check_calendar(calendar)
+        if not isinstance(pattern, str) or not pattern.isprintable() or not pattern:
+            raise InvalidInputError(f"pattern={pattern!r}: give a symbol, or a pattern such as 'KRX:*'")
+        self._candles.ledger.set_calendar(pattern, name)
+
+    def calendars(self) -> pl.DataFrame:
+        """Return the calendars that were set: `pattern` and `calendar`."""
+        refuse_broken_polars()
+        rows = list(self._candles.ledger.calendars().items())
+        return pl.DataFrame(rows, {"pattern": pl.String, "calendar": pl.String}, orient="row")
 
 
-def _cut(starts: pl.Series, ends: pl.Series, bounds: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Cut ranges at those bounds that lie inside them."""
-    bounds = bounds.unique()
-    place = starts.search_sorted(bounds, side="left").cast(pl.Int64) - 1
-    inside = (place >= 0) & (bounds < ends.gather(place.clip(0)))
-    cuts = bounds.filter(inside)
-    return pl.concat([starts, cuts]).sort(), pl.concat([ends, cuts]).sort()
+def _some_range(request: Request) -> Request:
+    """Refuse a range that is turned round: "no holes" would be an answer to something else."""
+    if request.start > request.end:
+        raise InvalidInputError("the range is turned round: its end is before its start")
+    return request
 
 
-def _joined(holes: pl.LazyFrame) -> pl.LazyFrame:
-    """Make one hole of those beside each other of which the same is said."""
-    same = pl.col("start") == pl.col("end").shift(1)
-    for name in ("reason", "source", "asked"):
-        same &= pl.col(name).eq_missing(pl.col(name).shift(1))
-    first = ~same.fill_null(value=False)
-    number = first.cum_sum().alias("number")
-    whole = holes.group_by(number, maintain_order=True)
-    return whole.agg(pl.all().exclude("end").first(), pl.col("end").last()).drop("number")
+def _keys(symbols: str | Sequence[str], timeframe: str | Timeframe) -> list[tuple[str, str]]:
+    given = symbol_list(symbols)
+    if given is None:
+        raise InvalidInputError("symbols=None: name the symbols this is said of")
+    return [(symbol, str(Timeframe.parse(timeframe))) for symbol in given]
 
 
-# ---- what to ask for
-
-
-def _worth(candles: CandleRepository, request: Request, series: _Series, now: int) -> list[Range]:
-    """Return the ranges of bars that have ended, and are not stored or were stored while they formed.
-
-    What was asked for and answered is left out by the ledger alone; candles are looked at where it is silent.
-    """
-    bar = series.grid.timeframe
-    if request.start <= -FOREVER and series.stored is None:
-        error = candles.no_series(series.symbol, bar)
-        raise type(error)(f"{error}. To fetch a series that is not stored, give start=")
-    start = series.stored.first if request.start <= -FOREVER and series.stored else _ceil(bar, request.start)
-    end = bar.floor(now) if request.end >= FOREVER else min(_ceil(bar, request.end), bar.floor(now))
-    answered = [(one.start, one.end) for one in series.known if one.is_answered]
-    silent = without(start, end, answered) if start < end else []
-    found = list(_unstored(candles, series, silent[0][0], silent[-1][1], now)) if silent else []
-    early = [(time, bar.next(time)) for time in series.early if start <= time < end]
-    return sorted([*found, *early])
-
-
-def _unstored(candles: CandleRepository, series: _Series, low: int, high: int, now: int) -> Iterator[Range]:
-    """Yield the holes in a range that are worth asking for."""
-    stored, bar = series.stored, series.grid.timeframe
-    if stored is None or high <= stored.first or stored.last < low:
-        holes = _series([low]), _series([high])
-    else:
-        request = Request((series.symbol,), bar, ("timestamp",), low, high)
-        try:
-            holes = _holes(candles.held(request)[0], low, high)
-        except NoSuchSeriesError:  # deleted since
-            holes = _series([low]), _series([high])
-    worth = _explained(series, *holes, now).filter(worth_asking())
-    yield from worth.select("start", "end").iter_rows()
-
-
-def _pages(grid: Grid, ranges: Iterable[Range], page: int | None) -> list[Range]:
-    """Cover ranges, which ascend, with as few pages of `page` expected bars as there can be."""
-    made: list[Range] = []
-    until = -FOREVER  # up to where the last page can reach
-    for start, end in ranges:
-        at = start
-        if made and at < until:  # it goes on with the page before
-            made[-1] = (made[-1][0], max(made[-1][1], min(end, until)))
-            at = max(at, until)
-        elif made and at <= made[-1][1] and page is None:
-            made[-1] = (made[-1][0], max(made[-1][1], end))
-            continue
-        while at < end:
-            until = grid.after(at, page) if page is not None else end
-            made.append((at, min(end, until)))
-            at = until
-    return made
-
-
-# ---- frames
-
-
-def _stacked(parts: Sequence[pl.DataFrame], symbols: Sequence[str], *, long: bool) -> pl.DataFrame:
-    """Put the frames of symbols under each other, the symbol first where there may be several."""
-    if not long:
-        return _timed(parts[0])
-    named = [
-        part.insert_column(0, pl.Series("symbol", [symbol], pl.String).new_from_index(0, len(part)))
-        for part, symbol in zip(parts, symbols, strict=True)
-    ]
-    return _timed(pl.concat(named, rechunk=True)).with_columns(pl.col("symbol").cast(pl.Categorical))
-
-
-def _timed(frame: pl.DataFrame) -> pl.DataFrame:
-    names = [name for name in ("start", "end", "asked") if name in frame.columns]
-    return frame.with_columns(pl.col(names).cast(TIME))
-
-
-def _series(values: Sequence[int]) -> pl.Series:
-    return pl.Series(values, dtype=pl.Int64)
-
-
-def _ceil(bar: Timeframe, moment: int) -> int:
-    """Return the start of the first bar at or after a moment."""
-    return bar.next(min(max(moment, EARLIEST), LATEST) - 1)
+def _page(page: int) -> int:
+    try:
+        number = index(page)
+    except TypeError:
+        number = 0
+    if isinstance(page, bool) or number < 1:
+        raise InvalidInputError(f"page={page!r} is no number of bars: give a whole number from 1, or None")
+    return number

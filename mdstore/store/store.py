@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Self
 import polars as pl
 import pyarrow as pa
 
-from mdstore.analysis.fill import Fill, check_fill
-from mdstore.candles.repository import CandleRepository, Explanation
+from mdstore.analysis.fill import Fill
+from mdstore.candles.reads.answer import Answer
+from mdstore.candles.reads.explanation import Explanation, Reader
+from mdstore.candles.repository import CandleRepository
 from mdstore.candles.writes.writer import WriteResult
-from mdstore.core.arguments import DEFAULT_FILE, byte_count, file_path, invalid_rule, time_range
+from mdstore.core.arguments import DEFAULT_FILE, byte_count, file_path, invalid_rule, symbol_list, time_range
 from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms, check, check_symbol
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.inputs import frames
@@ -29,9 +31,12 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, Unit
 from mdstore.errors import InvalidInputError, QueryError
 from mdstore.realtime.owner import Owner
-from mdstore.store.continuity import Continuity
+from mdstore.store.held import held
+from mdstore.store.holes import Holes
 from mdstore.store.listing import Listing
 from mdstore.store.maintenance import Maintenance
+from mdstore.store.past import Past
+from mdstore.store.reading import Made, Reading
 from mdstore.store.requests import Covers, claim_of, request_of
 
 if TYPE_CHECKING:
@@ -86,7 +91,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     )
 
 
-class MarketDataStore(Continuity):
+class MarketDataStore:
     """Candles in one SQLite file, in and out as Polars frames; made by `mdstore.open`.
 
     Times in are datetimes (aware, or naive = UTC), dates, ISO 8601 texts or numbers (see `timestamps`); times
@@ -120,6 +125,9 @@ class MarketDataStore(Continuity):
         )
         self._listing = Listing(self._candles)
         self._maintenance = Maintenance(self._candles)
+        self._reading = Reading(self._listing, lambda: self.live, self._now)
+        self._holes = Holes(self._candles, self._listing, self._now)
+        self._past = Past(self._candles, self._listing)
         try:
             self._realtime = Owner(realtime, partial(self.write, source="live"), clock)
         except BaseException:
@@ -307,28 +315,10 @@ class MarketDataStore(Continuity):
 
         Raises `NoSuchSeriesError` for a series that is not stored, `InvalidInputError` and its kinds.
         """
-        refuse_broken_polars()
-        if include_forming:
-            if any(value is not None for value in (derive_from, tz, fill, as_of)):
-                raise InvalidInputError(
-                    "include_forming= is for stored bars as they are now, without derive_from=, tz=, fill= "
-                    "and as_of=. Hint: store.live.build(...) makes any timeframe"
-                )
-            return self._with_forming(symbols, timeframe, start, end, limit, columns)
-        if derive_from is None and tz is None and fill is None:
-            request = request_of(
-                symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of
-            )
-            return self._candles.read(request).frame()
-        source = self._derived_by(derive_from, tz)
-        request = request_of(symbols, timeframe, start=start, end=end, limit=limit, as_of=as_of)
-        if fill is None and source is not None:
-            from mdstore.store.derived_read import derived
-
-            return derived(self._candles, request, *source, columns)
-        from mdstore.store.filled_read import gridded
-
-        return gridded(self._candles, request, check_fill(fill), source, columns, now=self._now())
+        return self._read(
+            symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
+            derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
+        ).frame()  # fmt: skip
 
     def resample(
         self,
@@ -363,16 +353,21 @@ class MarketDataStore(Continuity):
         end: Moment | None = None,
         limit: int | None = None,
         columns: Sequence[str] | None = None,
+        derive_from: str | Timeframe | None = None,
+        tz: str | None = None,
+        fill: Fill | None = None,
         as_of: Moment | None = None,
+        include_forming: bool = False,
     ) -> pa.Table:
         """Return candles as an Arrow table; arguments and order as in `candles`.
 
-        The schema is `schema.CANDLE`, or `schema.LONG_CANDLE` for several symbols.
+        The schema is `schema.CANDLE`, or `schema.LONG_CANDLE` for several symbols; bars that are made
+        (`derive_from`, `fill`, `include_forming`) have the columns more that `candles` gives them.
         """
-        request = request_of(
-            symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of
-        )
-        return self._candles.read(request).table()
+        return self._read(
+            symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
+            derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
+        ).table()  # fmt: skip
 
     def scan(
         self,
@@ -383,23 +378,36 @@ class MarketDataStore(Continuity):
         end: Moment | None = None,
         limit: int | None = None,
         columns: Sequence[str] | None = None,
+        derive_from: str | Timeframe | None = None,
+        tz: str | None = None,
+        fill: Fill | None = None,
         as_of: Moment | None = None,
+        include_forming: bool = False,
     ) -> pl.LazyFrame:
         """Return candles as a LazyFrame; arguments and order as in `candles`.
 
         It is of the moment of this call, however often and wherever in a query it is used. Columns, slices
-        and conditions on symbol and timestamp decide which cells are touched.
+        and conditions on symbol and timestamp decide which cells are touched. Bars that are made
+        (`derive_from`, `fill`, `include_forming`) are made now, and only what follows is lazy.
 
         Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
         """
         from mdstore.store.lazy_read import lazy_frame
 
-        refuse_broken_polars()
-        request = request_of(
-            symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of
-        )
-        answer = self._candles.read(request, verify=False)
-        return lazy_frame(answer, self._candles.lose, lambda: self._candles.read(request))
+        read = partial(
+            self._read, symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
+            derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
+        )  # fmt: skip
+        answer = read(verify=False)
+        if isinstance(answer, Made):
+            return answer.frame().lazy()
+
+        def again() -> Answer:
+            fresh = read()
+            assert isinstance(fresh, Answer)  # noqa: S101 - the same read is of the same kind; for mypy
+            return fresh
+
+        return lazy_frame(answer, self._candles.lose, again)
 
     def screen(
         self,
@@ -460,6 +468,11 @@ class MarketDataStore(Continuity):
         end: Moment | None = None,
         limit: int | None = None,
         columns: Sequence[str] | None = None,
+        derive_from: str | Timeframe | None = None,
+        tz: str | None = None,
+        fill: Fill | None = None,
+        as_of: Moment | None = None,
+        include_forming: bool = False,
         sql: str | None = None,
     ) -> Explanation:
         """Run a read, and say which road it took, why, how many rows it gave and how long it took.
@@ -470,8 +483,16 @@ class MarketDataStore(Continuity):
             return self._sql(sql)[1]
         if timeframe is None:
             raise InvalidInputError("explain needs a timeframe (and symbols), or sql=")
-        request = request_of(symbols, timeframe, start=start, end=end, limit=limit, columns=columns)
-        return self._candles.explain(request)
+
+        def run(reader: Reader) -> tuple[int, str]:
+            answer = self._reading.read(
+                reader, symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
+                derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
+            )  # fmt: skip
+            answer.table()
+            return answer.rows, answer.how if isinstance(answer, Made) else ""
+
+        return self._candles.explain(run)
 
     def series(self) -> pl.DataFrame:
         """Return what is stored: symbol, timeframe, first and last bar, rows, bytes and revision.
@@ -485,6 +506,42 @@ class MarketDataStore(Continuity):
         """Return the rows that were set aside: when, the rule each breaks, and the row as JSON."""
         refuse_broken_polars()
         return self._listing.quarantine()
+
+    gaps = held("_holes", Holes.gaps)
+    missing = held("_holes", Holes.missing)
+    coverage = held("_holes", Holes.coverage)
+    cover = held("_holes", Holes.cover)
+    uncover = held("_holes", Holes.uncover)
+    set_calendar = held("_holes", Holes.set_calendar)
+    calendars = held("_holes", Holes.calendars)
+    provenance = held("_past", Past.provenance)
+    revisions = held("_past", Past.revisions)
+    fingerprint = held("_past", Past.fingerprint)
+
+    def verify(
+        self,
+        symbols: str | Sequence[str] | None = None,
+        timeframe: str | Timeframe | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> pl.DataFrame:
+        """Return what looks wrong in the candles, one row a finding; nothing is changed.
+
+        `symbol`, `timeframe`, `check` (see `quality.CHECKS`), `severity` ("error": it contradicts what a
+        candle is; "warning": look at it; "info"), `start` and `end` (null for a time of no year), `bars`,
+        `value` and `detail` in words. Bars of a longer timeframe are compared with those made of the next
+        shorter one that is stored. `progress` is called with series done and in all. For the soundness of
+        the file see `check`.
+
+        Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
+        """
+        from mdstore.store.verify import verify
+
+        refuse_broken_polars()
+        bar = None if timeframe is None else str(Timeframe.parse(timeframe))
+        listed = self._listing.series()
+        wanted = symbol_list(symbols)
+        return verify(self._candles, listed, wanted, bar, now=self._now(), progress=progress)
 
     def delete(
         self,
@@ -529,18 +586,6 @@ class MarketDataStore(Continuity):
     def __repr__(self) -> str:
         return f"MarketDataStore({str(self.path)!r})"
 
-    def _derived_by(
-        self, derive_from: str | Timeframe | None, tz: str | None
-    ) -> tuple[Timeframe, str | None] | None:
-        """Return what bars are to be derived from, and in which zone; None for stored ones."""
-        if derive_from is None:
-            if tz is not None:
-                raise InvalidInputError(
-                    "tz= is for derived bars: name the stored timeframe, e.g. derive_from='1m'"
-                )
-            return None
-        return Timeframe.parse(derive_from), tz
-
     def _checked(
         self,
         long: Iterator[pl.DataFrame],
@@ -551,10 +596,18 @@ class MarketDataStore(Continuity):
         if align not in (None, "floor"):
             raise InvalidInputError(f"align={align!r} is neither None nor 'floor'")
         refuse_broken_polars()
-        terms, offset = Terms(unit, align, int(self._clock() * 1000)), 0
+        terms, offset = Terms(unit, align, self._now()), 0
         for frame in long:
             yield check(frame, key, terms, offset)
             offset += len(frame)
+
+    def _read(
+        self, symbols: str | Sequence[str] | None, timeframe: str | Timeframe, **asked: Any
+    ) -> Answer | Made:
+        return self._reading.read(self._candles, symbols, timeframe, **asked)
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
 
     def _sql(self, query: str) -> tuple[pa.Table, Explanation]:
         if not isinstance(query, str):
@@ -567,21 +620,6 @@ class MarketDataStore(Continuity):
 
     def _realtime_rows(self, table: str) -> pa.Table:
         return self.realtime.tables[table].arrow()
-
-    def _with_forming(  # noqa: PLR0917 - as `_read`
-        self,
-        symbols: str | Sequence[str] | None,
-        timeframe: str | Timeframe,
-        start: Moment | None,
-        end: Moment | None,
-        limit: int | None,
-        columns: Sequence[str] | None,
-    ) -> pl.DataFrame:
-        from mdstore.store.forming_read import with_forming
-
-        request = request_of(symbols, timeframe, start=start, end=end, limit=limit)
-        series = self._listing.series().filter(pl.col("timeframe") == str(request.timeframe))
-        return with_forming(self._candles, self.live, series["symbol"].to_list(), request, columns)
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

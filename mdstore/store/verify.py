@@ -15,7 +15,7 @@ from mdstore.core.hole_reasons import UNEXPLAINED, worth_asking
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import DAY, EARLIEST, LATEST, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
-from mdstore.store.holes import gaps
+from mdstore.store.hole_finding import gaps
 
 __all__ = ["REPORT", "verify"]
 
