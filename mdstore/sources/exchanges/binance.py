@@ -7,20 +7,24 @@ https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import InvalidInputError, TimeframeError
 from mdstore.realtime.order_book import NS_PER_MS, OrderBook
 from mdstore.realtime.rows import Kline, Ticker, Trade
 from mdstore.sources.exchanges.messages import Event, Fields, Raw, decode
+from mdstore.sources.exchanges.registry import Reader
 
-__all__ = ["BinanceFeed", "Market"]
+__all__ = ["VENUES", "BinanceFeed", "Market"]
 
 Market = Literal["spot", "futures"]
-MARKETS = ("spot", "futures")
+NAMES: dict[Market, str] = {"spot": "binance", "futures": "binance-futures"}
+FUTURES_HOSTS = ("fapi", "fstream", "dapi", "dstream")
+LIKELY = 0.5  # many messages of spot are as those of futures
 PERCENT = 100
 # Whole books of 5, 10 or 20 levels. On futures they look like diffs: only the name of the stream tells.
 PARTIAL = re.compile(r"@depth(5|10|20)(@|$)")
@@ -45,10 +49,10 @@ class BinanceFeed:
     """
 
     def __init__(self, market: Market = "spot") -> None:
-        if market not in MARKETS:
+        if market not in NAMES:
             raise InvalidInputError(f"market: {market!r} is neither 'spot' nor 'futures'")
         self.market = market
-        self._venue = "binance" if market == "spot" else "binance-futures"
+        self._venue = NAMES[market]
         self._books: dict[str, OrderBook] = {}
         self._resynced: set[str] = set()
         # By symbol: what is known of a Ticker so far.
@@ -242,3 +246,44 @@ def _timeframe(bar: Fields) -> str:
         return str(Timeframe.parse(text))
     except TimeframeError as error:
         raise bar.wrong("i", text, f"no timeframe: {error}") from error
+
+
+class BinanceVenue:
+    """A market of Binance, as the registry of exchanges has it."""
+
+    def __init__(self, market: Market) -> None:
+        self.name = NAMES[market]
+        self._market: Market = market
+
+    def reader(self) -> Reader:
+        """Return a reader of its messages."""
+        feed = BinanceFeed(self._market)
+
+        def rows(text: str, received: int, url: str | None) -> list[Event]:
+            return feed.rows(text, received, symbol=_asked(url, feed))
+
+        return Reader(rows, feed.needs_snapshot)
+
+    def is_host(self, host: Sequence[str]) -> bool:
+        """Tell whether a host is of this market of Binance."""
+        return "binance" in host and (host[0] in FUTURES_HOSTS) == (self._market == "futures")
+
+    def is_likely(self, message: Mapping[str, Any]) -> float:
+        """Tell spot from futures where they differ: in depth diffs, bookTickers and depth snapshots."""
+        data = message.get("data", message)
+        keys = data.keys() if isinstance(data, Mapping) else set()
+        if "lastUpdateId" in keys or {"u", "s", "b", "a"} <= keys:
+            futures = "pu" in keys or ("E" in keys and data.get("e") != "depthUpdate")
+            return float(futures == (self._market == "futures"))
+        return LIKELY if {"e", "E"} <= keys and self._market == "spot" else 0
+
+
+def _asked(url: str | None, feed: BinanceFeed) -> str | None:
+    """Return whose a depth snapshot is: the request says, or there is but one book that waits for one."""
+    if url is not None:
+        return next(iter(parse_qs(urlsplit(url).query).get("symbol", [])), None)
+    waiting = feed.needs_snapshot()
+    return waiting[0] if len(waiting) == 1 else None
+
+
+VENUES = {NAMES[market]: BinanceVenue(market) for market in NAMES}

@@ -5,17 +5,19 @@ https://docs.upbit.com/kr/reference/websocket-ticker, `-trade`, `-orderbook` and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
+from typing import Any
 
 from mdstore.core.schema import MAX_LEVELS
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import InvalidInputError, TimeframeError
 from mdstore.realtime.rows import Depth, Kline, Side, Ticker, Trade
 from mdstore.sources.exchanges.messages import Event, Fields, Raw, decode
+from mdstore.sources.exchanges.registry import Reader
 
-__all__ = ["UpbitFeed"]
+__all__ = ["VENUES", "UpbitFeed"]
 
 VENUE = "upbit"
 # DEFAULT keys by what the other formats call them: SIMPLE, and REST where it differs.
@@ -195,3 +197,26 @@ def _utc_ms(fields: Fields) -> int:
     except ValueError as error:
         raise fields.wrong("candle_date_time_utc", text, "no time") from error
     return round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
+
+
+class UpbitVenue:
+    """Upbit, as the registry of exchanges has it."""
+
+    name = VENUE
+
+    def reader(self) -> Reader:
+        """Return a reader of its messages; its books come whole, and wait for nothing."""
+        feed = UpbitFeed()
+        return Reader(lambda text, received, _: feed.rows(text, received), tuple)
+
+    def is_host(self, host: Sequence[str]) -> bool:
+        """Tell whether a host is of Upbit."""
+        return "upbit" in host
+
+    def is_likely(self, message: Mapping[str, Any]) -> float:
+        """Return 1 for a message with Upbit's keys, which no other exchange has."""
+        keys = message.keys()
+        return float({"ty", "cd"} <= keys or {"type", "code"} <= keys or "market" in keys)
+
+
+VENUES = {VENUE: UpbitVenue()}

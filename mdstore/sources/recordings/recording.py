@@ -24,10 +24,10 @@ from itertools import islice
 from operator import attrgetter
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
-from urllib.parse import urlsplit
+from typing import BinaryIO, NamedTuple, cast
 
 from mdstore.errors import FileFormatError
+from mdstore.sources.exchanges import registry
 
 __all__ = ["Message", "messages", "venue"]
 
@@ -47,7 +47,6 @@ GZIP_MAGIC = b"\x1f\x8b"
 DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
 # So many messages are looked at to tell whose they are: kinds that tell may be rare.
 LOOKED_AT = 1_000
-FUTURES_HOSTS = ("fapi", "fstream", "dapi", "dstream")
 
 
 class Message(NamedTuple):
@@ -69,7 +68,7 @@ def messages(*paths: str | PathLike[str]) -> Generator[Message, None, None]:
 
 
 def venue(*paths: str | PathLike[str]) -> str:
-    """Tell whose messages recordings hold: "upbit", "binance" (spot) or "binance-futures".
+    """Tell whose messages recordings hold: a name of `sources.exchanges.registry`.
 
     Raises `FileFormatError` where the first thousand messages of each do not tell, or tell different things.
     """
@@ -149,29 +148,7 @@ def _venue(path: str | PathLike[str]) -> str | None:
 def _hint(message: Message) -> tuple[str | None, bool]:
     """Return whose a message may be, and whether it surely is."""
     if message.url is not None:
-        return _host_venue(message.url), True
+        return registry.of_url(message.url), True
     data = json.loads(message.text)
     first = data[0] if isinstance(data, list) and data else data
-    if not isinstance(first, Mapping):
-        return None, False
-    if {"ty", "cd"} <= first.keys() or {"type", "code"} <= first.keys() or "market" in first:
-        return "upbit", True
-    return _binance(first.get("data", first))
-
-
-def _host_venue(url: str) -> str | None:
-    host = (urlsplit(url).hostname or "").split(".")
-    if "upbit" in host:
-        return "upbit"
-    if "binance" in host:
-        return "binance-futures" if host[0] in FUTURES_HOSTS else "binance"
-    return None
-
-
-def _binance(data: Any) -> tuple[str | None, bool]:
-    """Tell spot from futures where they differ: in depth diffs, bookTickers and depth snapshots."""
-    keys = data.keys() if isinstance(data, Mapping) else set()
-    if "lastUpdateId" in keys or {"u", "s", "b", "a"} <= keys:
-        futures = "pu" in keys or ("E" in keys and data.get("e") != "depthUpdate")
-        return "binance-futures" if futures else "binance", True
-    return ("binance", False) if {"e", "E"} <= keys else (None, False)
+    return registry.of_message(first) if isinstance(first, Mapping) else (None, False)

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import parse_qs, urlsplit
 
 from mdstore.errors import FileFormatError, InvalidInputError
 from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
-from mdstore.sources.exchanges.binance import BinanceFeed
+from mdstore.sources.exchanges import registry
 from mdstore.sources.exchanges.messages import Event
-from mdstore.sources.exchanges.upbit import UpbitFeed
+from mdstore.sources.exchanges.registry import Reader
 from mdstore.sources.recordings import recording
 from mdstore.sources.recordings.recording import Message
 
@@ -27,7 +26,6 @@ NS_PER_SECOND = 1_000_000_000
 # Ctrl-C is seen between two naps.
 NAP_SECONDS = 0.1
 MESSAGES_PER_PROGRESS = 500
-Reader = Callable[[Message], list[Event]]
 
 
 class Rows(Protocol):
@@ -119,8 +117,8 @@ def replay(
     """Play recordings into `sink` in the order received; return what was played.
 
     The sink's `clock` becomes a `RecordingClock`, so that rows age by the time on the recording, and stands
-    at the recording's end afterwards. `venue` is "upbit", "binance" or "binance-futures", told by the
-    messages where it is not given. `speed` is None for as fast as possible, 1.0 for the pace of the
+    at the recording's end afterwards. `venue` is a name of `sources.exchanges.registry`, told by
+    the messages where it is not given. `speed` is None for as fast as possible, 1.0 for the pace of the
     recording, 10 for ten times that. `progress` is called with the number of messages done, now and then and
     at the end. Raises `FileFormatError` for recordings that cannot be read or hold nothing, and for a message
     whose rows break a rule; `InvalidInputError` for a speed that is none or an unknown venue.
@@ -133,12 +131,12 @@ def replay(
     if not files:
         raise InvalidInputError("paths: give at least one recording")
     venue = recording.venue(*files) if venue is None else venue
-    rows, waiting = _reader(venue)
+    reader = registry.venue(venue).reader()
     pace = None if speed is None else _Pace(speed, sleep, timer)
-    play = _Play(sink, rows, ", ".join(Path(file).name for file in files), progress)
+    play = _Play(sink, reader, ", ".join(Path(file).name for file in files), progress)
     with closing(recording.messages(*files)) as found:
         play.run(found, pace)
-    return play.replayed(venue, tuple(waiting()))
+    return play.replayed(venue, tuple(reader.waiting()))
 
 
 def _files(paths: object) -> list[str | PathLike[str]]:
@@ -180,10 +178,10 @@ class _Play:
     """One playing of recordings, and its counts."""
 
     def __init__(
-        self, sink: Sink, rows: Reader, names: str, progress: Callable[[int], object] | None
+        self, sink: Sink, reader: Reader, names: str, progress: Callable[[int], object] | None
     ) -> None:
         self._sink = sink
-        self._rows = rows
+        self._rows = reader.rows
         self._names = names
         self._progress = progress or (lambda _done: None)
         self._clock: RecordingClock | None = None
@@ -238,7 +236,7 @@ class _Play:
 
     def _play(self, message: Message) -> None:
         try:
-            events = self._rows(message)
+            events = self._rows(message.text, message.received, message.url)
             for event in events:
                 self._takers[type(event)](event)
                 self._counts[type(event)] += 1
@@ -247,25 +245,3 @@ class _Play:
                 f"{self._names}: message {self._done + 1}, received at {message.received}: {error}"
             ) from error
         self._skipped += not events
-
-
-def _reader(venue: str) -> tuple[Reader, Callable[[], Sequence[str]]]:
-    """Return what reads a message, and what says which books still wait for a snapshot."""
-    if venue == "upbit":
-        upbit = UpbitFeed()
-        return lambda message: upbit.rows(message.text, message.received), tuple
-    if venue not in ("binance", "binance-futures"):
-        raise InvalidInputError(f"venue: {venue!r} is none of 'upbit', 'binance', 'binance-futures'")
-    binance = BinanceFeed("spot" if venue == "binance" else "futures")
-    return (
-        lambda message: binance.rows(message.text, message.received, symbol=_symbol(message, binance)),
-        binance.needs_snapshot,
-    )
-
-
-def _symbol(message: Message, feed: BinanceFeed) -> str | None:
-    """Return whose a depth snapshot is: the request says, or there is but one book that waits for one."""
-    if message.url is not None:
-        return next(iter(parse_qs(urlsplit(message.url).query).get("symbol", [])), None)
-    waiting = feed.needs_snapshot()
-    return waiting[0] if len(waiting) == 1 else None
