@@ -19,7 +19,8 @@ import polars as pl
 
 from mdstore.analysis.outliers import NEIGHBOURS, SPIKE_SCORE, VOLUME_SCORE, spikes, splits, volumes
 from mdstore.core.schema import PRICES, VALUES
-from mdstore.core.timeframe import DAY, EARLIEST, HOUR, LATEST, Timeframe
+from mdstore.core.time_bounds import EARLIEST, LATEST
+from mdstore.core.timeframe import DAY, HOUR, Timeframe
 
 __all__ = ["CHECKS", "FINDING", "SEVERITIES", "disagreements", "findings"]
 

@@ -19,7 +19,8 @@ from itertools import pairwise
 import polars as pl
 
 from mdstore.core.schema import VALUES
-from mdstore.core.timeframe import DAY, EARLIEST, LATEST, SECOND, Timeframe
+from mdstore.core.time_bounds import EARLIEST, LATEST
+from mdstore.core.timeframe import DAY, SECOND, Timeframe
 from mdstore.errors import InvalidInputError, TimeframeError
 
 __all__ = ["bar_starts", "reach", "resample", "symbol_ends"]

@@ -17,7 +17,8 @@ from mdstore.cli.tables import count, is_intraday, json_text, moment, records, r
 from mdstore.cli.weekends import weekend_hint
 from mdstore.core.calendars import Grid
 from mdstore.core.hole_reasons import NOT_EXPECTED, REASONS, worth_asking
-from mdstore.core.timeframe import EARLIEST, LATEST, Timeframe
+from mdstore.core.time_bounds import EARLIEST, LATEST
+from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import to_ms
 
 if TYPE_CHECKING:

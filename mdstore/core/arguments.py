@@ -8,7 +8,7 @@ from operator import index
 from pathlib import Path
 
 from mdstore.core.candle_rules import OnInvalid, check_symbol
-from mdstore.core.timeframe import FOREVER
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import InvalidInputError
 

@@ -27,7 +27,8 @@ from typing import Any
 
 import polars as pl
 
-from mdstore.core.timeframe import DAY, EARLIEST, EPOCH_YEAR, LATEST, MONTHS, Timeframe
+from mdstore.core.time_bounds import EARLIEST, LATEST
+from mdstore.core.timeframe import DAY, EPOCH_YEAR, MONTHS, Timeframe
 from mdstore.errors import InvalidInputError
 
 __all__ = ["ALWAYS", "Grid", "calendar_of", "check_calendar"]

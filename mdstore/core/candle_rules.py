@@ -11,12 +11,12 @@ from typing import Literal
 import polars as pl
 
 from mdstore.core.schema import VALUES
+from mdstore.core.time_bounds import FIRST_BAR
 from mdstore.core.timeframe import DAY, HOUR, Timeframe
-from mdstore.core.timestamps import Unit, column_to_ms, to_ms
+from mdstore.core.timestamps import Unit, column_to_ms
 from mdstore.errors import InvalidInputError, TimeframeError, ValidationError
 
 __all__ = [
-    "EARLIEST_MS",
     "NO_BAD",
     "Align",
     "Checked",
@@ -33,7 +33,6 @@ Rule = tuple[str, Callable[[pl.DataFrame], pl.Series | None], str]
 """A column, what is true of the rows where it is wrong (None: surely nowhere), and the rule in words."""
 
 LONGEST_SYMBOL = 128
-EARLIEST_MS = to_ms("1700-01-01")
 SHAPE: tuple[Rule, ...] = (
     ("low", lambda rows: rows["low"] > rows["open"], "low <= open"),
     ("low", lambda rows: rows["low"] > rows["close"], "low <= close"),
@@ -217,7 +216,7 @@ def _rules(bar: Timeframe, terms: Terms) -> tuple[Rule, ...]:
     future = "timestamp is not in the future (naive times are UTC)"
     time_rules: tuple[Rule, ...] = (
         ("timestamp", lambda rows: _nulls(rows["timestamp"]), "timestamp is a time"),
-        ("timestamp", lambda rows: rows["timestamp"] < EARLIEST_MS, "timestamp is in 1700 or later"),
+        ("timestamp", lambda rows: rows["timestamp"] < FIRST_BAR, "timestamp is in 1700 or later"),
         ("timestamp", lambda rows: rows["timestamp"] > latest, future),
     )
     if terms.align is None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from mdstore.core.schema import SYMBOL
 
-__all__ = ["Long", "as_frame"]
+__all__ = ["Long", "as_frame", "latest_of_each"]
 
 
 class Long:
@@ -55,6 +55,16 @@ def as_frame(table: pa.Table) -> pl.DataFrame:
     frame = pl.from_arrow(table, rechunk=False)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
     return frame
+
+
+def latest_of_each(bars: pl.DataFrame, limit: int | None) -> pl.DataFrame:
+    """Return the last `limit` rows, of each symbol where there is a column of them; None is all."""
+    if limit is None:
+        return bars
+    if "symbol" not in bars.columns:
+        return bars.tail(limit)
+    most = min(limit, max(len(bars), 1))  # Polars counts a group's rows in 32 bits
+    return bars.group_by("symbol", maintain_order=True).tail(most)
 
 
 def _codes(ends: Sequence[int]) -> pa.Array:

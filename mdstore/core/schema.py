@@ -9,7 +9,7 @@ import pyarrow as pa
 
 __all__ = [
     "CANDLE", "CANDLE_COLUMNS", "LONG_CANDLE", "MAX_LEVELS", "ORDERBOOK", "ORDERBOOK_TTL",
-    "PRICES", "SIDES", "TICKER", "TICKER_TTL", "TRADE", "TRADE_TTL", "VALUES",
+    "PRICES", "QUARANTINE", "SIDES", "TICKER", "TICKER_TTL", "TRADE", "TRADE_TTL", "VALUES",
 ]  # fmt: skip
 
 PRICES = ("open", "high", "low", "close")
@@ -26,6 +26,13 @@ SYMBOL = pa.dictionary(pa.int32(), pa.string())
 
 LONG_CANDLE = pa.schema([("symbol", SYMBOL), *CANDLE])
 """Several series of one timeframe under each other, sorted by (symbol, timestamp)."""
+
+QUARANTINE = pa.schema([
+    ("id", pa.int64()), ("quarantined_at", pa.int64()), ("symbol", pa.string()), ("timeframe", pa.string()),
+    ("row", pa.int64()), ("column", pa.string()), ("rule", pa.string()), ("value", pa.string()),
+    ("record", pa.string()),
+])  # fmt: skip
+"""Rows that were set aside: when (ms), which rule they break, and the row as JSON."""
 
 # Realtime rows live for so many seconds after the exchange's time.
 TICKER_TTL, ORDERBOOK_TTL, TRADE_TTL = 300.0, 30.0, 600.0

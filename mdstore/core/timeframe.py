@@ -16,12 +16,7 @@ import polars as pl
 
 from mdstore.errors import TimeframeError, TimestampError
 
-__all__ = ["EARLIEST", "FOREVER", "LATEST", "Timeframe"]
-
-FOREVER = 2**63 - 1
-"""No bound to a range (ms), nor -FOREVER."""
-# The years 1000 to 9000: no candle lies outside, and calendars begin to overflow there.
-EARLIEST, LATEST = -30_610_224_000_000, 221_845_392_000_000
+__all__ = ["Timeframe"]
 
 SECOND, MINUTE, HOUR, DAY, WEEK = 1_000, 60_000, 3_600_000, 86_400_000, 604_800_000
 UNIT_MS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}

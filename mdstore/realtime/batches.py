@@ -16,11 +16,12 @@ import pyarrow as pa
 from mdstore.core.candle_rules import check_symbol
 from mdstore.core.polars_forks import refuse_broken_polars
 from mdstore.core.schema import SIDES
+from mdstore.core.time_bounds import FIRST_LIVE
 from mdstore.core.timestamps import column_to_ms
 from mdstore.errors import InvalidInputError
 from mdstore.realtime.limits import Kind
 from mdstore.realtime.packing import NO_ID, SIDE_CODES, SNAPSHOT, WORD, TickerPacking, TradePacking, Words
-from mdstore.realtime.row_rules import EARLIEST_MS, FUTURE_MS, MS_NS, broken, check_row, unknown_field
+from mdstore.realtime.row_rules import FUTURE_MS, MS_NS, broken, check_row, unknown_field
 
 __all__ = ["Group", "frame_of", "groups_of"]
 
@@ -182,7 +183,7 @@ def _can_be_symbol(name: object) -> bool:
 def _timestamp(column: pl.Series, now: int) -> tuple[pl.Series, pl.Series | None]:
     floored, whole = column_to_ms(column)
     times = floored + (~whole).cast(pl.Int64)  # rounded up, as `to_ms` does
-    bad = ~times.is_between(EARLIEST_MS, now // MS_NS + FUTURE_MS).fill_null(value=False)
+    bad = ~times.is_between(FIRST_LIVE, now // MS_NS + FUTURE_MS).fill_null(value=False)
     return times.alias("timestamp"), bad
 
 
@@ -245,7 +246,7 @@ def _received(column: pl.Series, now: int) -> tuple[pl.Series, pl.Series | None]
     elif column.dtype != pl.Null and not column.dtype.is_integer():
         raise InvalidInputError("received is a time, or nanoseconds since 1970")
     numbers = column.cast(pl.Int64).fill_null(now)
-    return numbers, (numbers < EARLIEST_MS * MS_NS) if column.dtype != pl.Null else None
+    return numbers, (numbers < FIRST_LIVE * MS_NS) if column.dtype != pl.Null else None
 
 
 def _floats(column: pl.Series) -> pl.Series:

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from math import isfinite
 
 from mdstore.core.candle_rules import check_symbol
+from mdstore.core.time_bounds import FIRST_LIVE, FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import InvalidInputError
-from mdstore.realtime.row_rules import EARLIEST_MS, FUTURE_MS
+from mdstore.realtime.row_rules import FUTURE_MS
 from mdstore.realtime.rows import Kline
 
-__all__ = ["FOREVER", "KEPT", "Bar", "BarSeries", "Counts", "Row", "check_kline"]
+__all__ = ["KEPT", "Bar", "BarSeries", "Counts", "Row", "check_kline"]
 
 Row = tuple[int, float, float, float, float, float]
 """timestamp (ms), open, high, low, close, volume: as `MarketDataStore.write` takes it."""
 
 KEPT = 3
-FOREVER = 2**63 - 1
 NS_PER_MS = 1_000_000
 # Open beside those that the grace holds: the forming one, the one before, and one whose time is wrong.
 SPARE = 3
@@ -313,7 +313,7 @@ def check_kline(kline: Kline, now: int) -> Timeframe:
     timeframe = Timeframe.parse(kline.timeframe)
     if not isinstance(kline.closed, bool):
         raise _wrong(kline, "closed", "it is True or False")
-    if not isinstance(kline.timestamp, int) or kline.timestamp < EARLIEST_MS:
+    if not isinstance(kline.timestamp, int) or kline.timestamp < FIRST_LIVE:
         raise _wrong(kline, "timestamp", "it is in milliseconds, in 2000 or later")
     if kline.timestamp > now // NS_PER_MS + FUTURE_MS:
         raise _wrong(kline, "timestamp", "it is not in the future, by the clock")

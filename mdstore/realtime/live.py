@@ -25,10 +25,11 @@ import polars as pl
 
 from mdstore.core.arguments import symbol_list
 from mdstore.core.candle_rules import check_symbol
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import InvalidInputError, StoreClosedError
-from mdstore.realtime.forming_bars import FOREVER, Bar, BarSeries, Counts, check_kline
+from mdstore.realtime.forming_bars import Bar, BarSeries, Counts, check_kline
 from mdstore.realtime.live_writer import Key, Land, Lander
 from mdstore.realtime.rows import Kline, Trade
 

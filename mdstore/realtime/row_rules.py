@@ -15,16 +15,16 @@ from typing import Any
 
 from mdstore.core.candle_rules import check_symbol
 from mdstore.core.schema import MAX_LEVELS
+from mdstore.core.time_bounds import FIRST_LIVE
 from mdstore.core.timestamps import to_ms
 from mdstore.errors import InvalidInputError, ValidationError
 from mdstore.realtime.packing import SIDE_CODES
 from mdstore.realtime.rows import Depth, Ticker, Trade
 
-__all__ = ["EARLIEST_MS", "FUTURE_MS", "MS_NS", "Row", "broken", "check_row", "unknown_field"]
+__all__ = ["FUTURE_MS", "MS_NS", "Row", "broken", "check_row", "unknown_field"]
 
 Row = Ticker | Depth | Trade
 
-EARLIEST_MS = to_ms("2000-01-01")
 FUTURE_MS = 60_000
 """Clocks disagree by so much. A row from further ahead would outlive its TTL and hold back those after it."""
 MS_NS = 1_000_000
@@ -119,7 +119,7 @@ def _checked(kind: type[Row], name: str, value: object, index: int) -> object:
 
 def _timestamp(value: Any) -> int:
     moment = to_ms(value, "timestamp")
-    if moment < EARLIEST_MS:
+    if moment < FIRST_LIVE:
         raise _BrokenRuleError("timestamp is in 2000 or later")
     return moment
 
@@ -181,7 +181,7 @@ def _received(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, Integral):
-        if not EARLIEST_MS * MS_NS <= int(value) < INT64:
+        if not FIRST_LIVE * MS_NS <= int(value) < INT64:
             raise _BrokenRuleError("received is in nanoseconds since 1970, in 2000 or later")
         return int(value)
     if isinstance(value, date):  # a datetime is one

@@ -36,7 +36,7 @@ TOTAL_BYTES = 1024**3
 BUFFER = 10_000
 CLOSE_SECONDS = 5.0
 GATHER_ROWS = 1_000_000
-FOREVER = 2**62
+MOST_ROWS = 2**62
 LONGEST_SECONDS = 1e10
 NS = 1_000_000_000
 SENT_AND_RECEIVED = struct.Struct("<qq")
@@ -289,7 +289,7 @@ class RealtimeTable:
         cut = self._rings.cut(now)
         if seconds is not None:
             cut = max(cut, now // MS_NS - round(_seconds(seconds, "seconds") * 1000))
-        most = FOREVER if rows is None else _count(rows, "rows")
+        most = MOST_ROWS if rows is None else _count(rows, "rows")
         batches: list[pa.RecordBatch] = []
         names: list[str] = []
         ends: list[int] = []
@@ -379,6 +379,6 @@ def _count(value: int, what: str) -> int:
         number = index(value)
     except TypeError:
         number = 0
-    if isinstance(value, bool) or not 0 < number <= FOREVER:
+    if isinstance(value, bool) or not 0 < number <= MOST_ROWS:
         raise InvalidInputError(f"{what}={value!r} is no whole number from 1 on")
     return number

@@ -11,8 +11,10 @@ from mdstore.analysis.resample import reach, resample
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.reads.explanation import Reader
 from mdstore.core.arguments import column_list
+from mdstore.core.long_table import latest_of_each
 from mdstore.core.schema import CANDLE_COLUMNS
-from mdstore.core.timeframe import FOREVER, Timeframe
+from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import Timeframe
 
 __all__ = ["derived"]
 
@@ -31,7 +33,7 @@ def derived(
     bars = None if request.limit is None else _bars_for(request.limit, request.timeframe, source)
     answer = candles.read(replace(request, timeframe=source, start=start, end=end, limit=bars))
     made = resample(answer.frame(), source, request.timeframe, tz=tz, ends=answer.ends, lasts=answer.lasts)
-    return _latest(made, request).select(wanted)
+    return latest_of_each(made, request.limit).select(wanted)
 
 
 def _bars_for(limit: int, target: Timeframe, source: Timeframe) -> int:
@@ -40,12 +42,3 @@ def _bars_for(limit: int, target: Timeframe, source: Timeframe) -> int:
     One more for the earliest, which may be cut, and one for a day of 25 hours.
     """
     return min((limit + 2) * -(-target.longest_ms // source.shortest_ms), FOREVER)
-
-
-def _latest(made: pl.DataFrame, request: Request) -> pl.DataFrame:
-    if request.limit is None:
-        return made
-    if not request.is_long:
-        return made.tail(request.limit)
-    most = min(request.limit, max(len(made), 1))  # Polars counts a group's rows in 32 bits
-    return made.group_by("symbol", maintain_order=True).tail(most)

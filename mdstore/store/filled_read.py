@@ -13,8 +13,10 @@ from mdstore.candles.file.table_reads import Request
 from mdstore.candles.reads.explanation import Reader
 from mdstore.core.arguments import column_list
 from mdstore.core.calendars import ALWAYS, Grid, calendar_of
+from mdstore.core.long_table import latest_of_each
 from mdstore.core.schema import CANDLE_COLUMNS
-from mdstore.core.timeframe import DAY, FOREVER, Timeframe
+from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.errors import InvalidInputError
 from mdstore.store.derived_read import derived
 
@@ -54,7 +56,7 @@ def gridded(
         symbol = request.symbols[0]
         grid = _grid(request, bars, calendar_of(symbol, calendars), source, now)
         made = filled(bars, grid, how, before=befores.get(symbol))
-        return (made if request.limit is None else made.tail(request.limit)).select(wanted)
+        return latest_of_each(made, request.limit).select(wanted)
     parts = bars.partition_by("symbol", as_dict=True, maintain_order=True)
     by_symbol = {str(symbol): part for (symbol,), part in parts.items()}
     symbols = request.symbols or _all_symbols(candles, request, source)
@@ -65,10 +67,7 @@ def gridded(
         for symbol in symbols
     }
     made = filled_long(bars, grids, how, befores=befores)
-    if request.limit is not None:
-        most = min(request.limit, max(len(made), 1))  # Polars counts a group's rows in 32 bits
-        made = made.group_by("symbol", maintain_order=True).tail(most)
-    return made.select(wanted)
+    return latest_of_each(made, request.limit).select(wanted)
 
 
 def _bars(candles: Reader, request: Request, source: tuple[Timeframe, str | None] | None) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import polars as pl
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.reads.explanation import Reader
 from mdstore.core.arguments import column_list
+from mdstore.core.long_table import latest_of_each
 from mdstore.realtime.live import LiveCandles
 
 __all__ = ["with_forming"]
@@ -39,7 +40,7 @@ def with_forming(
     kept = stored.join(newer, on=key, how="anti")
     both = pl.concat([kept, older.join(kept, on=key, how="anti"), newer])
     by_name = [pl.col(name).cast(pl.String) if name == "symbol" else pl.col(name) for name in key]
-    return _latest(both.sort(by_name), request).select(wanted)
+    return latest_of_each(both.sort(by_name), request.limit).select(wanted)
 
 
 def _live(live: LiveCandles, request: Request) -> pl.DataFrame:
@@ -70,10 +71,3 @@ def _stored(candles: Reader, there: Collection[str], request: Request, fresh: pl
         unknown = wanted - set(there) - alive
         return candles.read(request if unknown or not stored else replace(request, symbols=stored)).frame()
     return fresh.clear().select(request.columns)
-
-
-def _latest(bars: pl.DataFrame, request: Request) -> pl.DataFrame:
-    if request.limit is None:
-        return bars
-    most = min(request.limit, max(len(bars), 1))  # Polars counts a group's rows in 32 bits
-    return bars.group_by("symbol", maintain_order=True).tail(most) if request.is_long else bars.tail(most)

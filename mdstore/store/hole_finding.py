@@ -19,7 +19,8 @@ from mdstore.candles.reads.missing_ranges import Held
 from mdstore.candles.repository import CandleRepository
 from mdstore.core.calendars import ALWAYS, Grid, calendar_of
 from mdstore.core.hole_reasons import NOT_EXPECTED, OF_THE_INSTRUMENT, REASONS, worth_asking
-from mdstore.core.timeframe import EARLIEST, FOREVER, LATEST, Timeframe
+from mdstore.core.time_bounds import EARLIEST, FOREVER, LATEST
+from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
 
 __all__ = ["coverage", "gaps", "missing"]

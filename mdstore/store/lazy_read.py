@@ -13,7 +13,7 @@ from polars.io.plugins import register_io_source
 from mdstore.candles.packs.columns import Panel
 from mdstore.candles.packs.pack_files import PackLostError
 from mdstore.candles.reads.answer import Answer
-from mdstore.core.timeframe import FOREVER
+from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import StoreFileError
 
 __all__ = ["lazy_frame"]

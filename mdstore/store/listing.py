@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from mdstore.candles.repository import CandleRepository
-from mdstore.core.schema import VALUES
+from mdstore.core.schema import QUARANTINE, VALUES
 
 __all__ = ["Listing"]
 
@@ -15,12 +15,6 @@ SERIES = {
     "rows": pl.Int64, "bytes": pl.Int64, "revision": pl.Int64,
 }  # fmt: skip
 STORED = tuple(name for name in SERIES if name != "bytes")
-QUARANTINE = {
-    "id": pl.Int64, "quarantined_at": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "row": pl.Int64,
-    "column": pl.String, "rule": pl.String, "value": pl.String, "record": pl.String,
-}  # fmt: skip
-
-
 PROVENANCE = {
     "symbol": pl.Categorical, "timeframe": pl.String, "start": pl.Int64, "end": pl.Int64,
     "source": pl.String, "arrived_first": pl.Int64, "arrived_last": pl.Int64,
@@ -55,7 +49,7 @@ class Listing:
 
     def quarantine(self) -> pl.DataFrame:
         """Return the rows that were set aside, oldest first."""
-        frame = pl.DataFrame(self._candles.quarantine(), schema=QUARANTINE, orient="row")
+        frame = pl.DataFrame(self._candles.quarantine(), schema=pl.Schema(QUARANTINE), orient="row")
         return frame.with_columns(pl.col("quarantined_at").cast(TIME))
 
     def provenance(self, symbol: str | None, timeframe: str | None) -> pl.DataFrame:

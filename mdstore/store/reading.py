@@ -88,8 +88,9 @@ class Reading:
 
         Rows of an `Answer` are compared with their digests where `verify` says so.
         """
-        refuse_broken_polars()
         made = derive_from is not None or tz is not None or fill is not None
+        if made or include_forming:  # stored bars as an Arrow table need no Polars
+            refuse_broken_polars()
         if include_forming:
             _refuse_beside_forming(is_other=made or as_of is not None)
             request = request_of(symbols, timeframe, start=start, end=end, limit=limit)

@@ -315,6 +315,7 @@ class MarketDataStore:
 
         Raises `NoSuchSeriesError` for a series that is not stored, `InvalidInputError` and its kinds.
         """
+        refuse_broken_polars()
         return self._read(
             symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
             derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
@@ -394,6 +395,7 @@ class MarketDataStore:
         """
         from mdstore.store.lazy_read import lazy_frame
 
+        refuse_broken_polars()
         read = partial(
             self._read, symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
             derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,

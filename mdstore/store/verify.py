@@ -13,7 +13,8 @@ from mdstore.candles.repository import CandleRepository
 from mdstore.core.calendars import ALWAYS, Grid, calendar_of
 from mdstore.core.hole_reasons import UNEXPLAINED, worth_asking
 from mdstore.core.schema import CANDLE_COLUMNS
-from mdstore.core.timeframe import DAY, EARLIEST, LATEST, Timeframe
+from mdstore.core.time_bounds import EARLIEST, LATEST
+from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.store.hole_finding import gaps
 

@@ -15,7 +15,8 @@ import mdstore.analysis.resample
 from mdstore import InvalidInputError, TimeframeError
 from mdstore.analysis.resample import reach, resample
 from mdstore.core.schema import VALUES
-from mdstore.core.timeframe import DAY, FOREVER, HOUR, MINUTE, Timeframe
+from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import DAY, HOUR, MINUTE, Timeframe
 from mdstore.core.timestamps import column_to_ms
 from mdstore.sources.files import read
 from tests.support.candles import START, bits, moments, walk

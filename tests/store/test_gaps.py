@@ -14,7 +14,8 @@ from mdstore.candles.file.migrations import MIGRATIONS, migrate
 from mdstore.candles.ledger import coverage
 from mdstore.candles.repository import CandleRepository
 from mdstore.core.calendars import Grid
-from mdstore.core.timeframe import FOREVER, Timeframe
+from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import Timeframe
 from mdstore.sources.files import read
 from tests.support.candles import MINUTE, START, walk
 from tests.support.real import real

@@ -19,7 +19,8 @@ import pyarrow as pa
 from mdstore.candles.file.catalogue import Series
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
-from mdstore.core.timeframe import FOREVER, Timeframe
+from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import Timeframe
 
 __all__ = ["Request", "read_range", "read_rows", "row_bound", "rows_sql", "stretches_view"]
 

@@ -11,12 +11,10 @@ import apsw
 from mdstore.candles.file.database import Database
 from mdstore.candles.ledger import coverage
 from mdstore.candles.ledger.coverage import Interval, Key
-from mdstore.core.candle_rules import EARLIEST_MS
-from mdstore.core.timeframe import FOREVER, Timeframe
+from mdstore.core.time_bounds import FIRST_BAR, FOREVER, LAST_BAR
+from mdstore.core.timeframe import Timeframe
 
 __all__ = ["Claim", "cover", "enter", "forget", "uncover"]
-
-LATEST_MS = 9_000_000_000_000  # the year 2255: no bar that is stored starts later
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def enter(
     start = _first_from(bar, start)
     if claim.reason != "after_delisting":
         end = min(end, now)
-    end = bar.floor(end) if end < LATEST_MS else FOREVER
+    end = bar.floor(end) if end < LAST_BAR else FOREVER
     starts = sorted({bar.floor(moment) for moment in refused if moment is not None})
     failed = [(first, bar.next(first)) for first in starts if start <= first < end]
     if None in refused:
@@ -99,6 +97,6 @@ def enter(
 
 def _first_from(bar: Timeframe, moment: int) -> int:
     """Return the start of the first bar at or after a moment; what is before or after all bars is open."""
-    if EARLIEST_MS <= moment < LATEST_MS:
+    if FIRST_BAR <= moment < LAST_BAR:
         return bar.next(moment - 1)
-    return -FOREVER if moment < EARLIEST_MS else FOREVER
+    return -FOREVER if moment < FIRST_BAR else FOREVER

@@ -13,10 +13,9 @@ from typing import TypeVar
 
 import apsw
 
-from mdstore.core.timeframe import FOREVER
+from mdstore.core.time_bounds import FOREVER
 
 __all__ = [
-    "FOREVER",
     "Cell",
     "all_cells",
     "cells_of",

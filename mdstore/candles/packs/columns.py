@@ -11,10 +11,11 @@ from itertools import accumulate
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles.packs.cells import FOREVER, Cell
+from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.pack_files import Pack
 from mdstore.core.long_table import Long, as_frame
 from mdstore.core.schema import CANDLE
+from mdstore.core.time_bounds import FOREVER
 
 __all__ = ["Panel", "Piece", "SeriesView", "Stretch"]
 

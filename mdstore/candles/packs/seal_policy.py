@@ -23,11 +23,12 @@ from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
 from mdstore.candles.ledger import arrivals
 from mdstore.candles.packs import cells
-from mdstore.candles.packs.cells import FOREVER, Cell
+from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.merging import Compaction, Progress
 from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.packs.sealing import CELL_ROWS, Sealer, by_rows
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import ScannerError, StoreFileError
 

@@ -8,9 +8,10 @@ from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
-from mdstore.candles.packs.cells import FOREVER, Cell
+from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.pack_files import Packs, PackWriter, digests_of
 from mdstore.core.schema import CANDLE, VALUES
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import HOUR, Timeframe
 
 __all__ = ["BATCH_ROWS", "CELL_ROWS", "Sealer", "by_rows", "closed_rows", "hour_of", "positive_zeros"]

@@ -14,7 +14,7 @@ from mdstore.candles.ledger import arrivals, revisions
 from mdstore.candles.reads.answer import Answer
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
-from mdstore.core.timeframe import FOREVER
+from mdstore.core.time_bounds import FOREVER
 
 __all__ = ["undone"]
 

@@ -22,7 +22,7 @@ from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.packs import cells
-from mdstore.candles.packs.cells import FOREVER, Cell
+from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.columns import Panel, Piece, SeriesView, Stretch
 from mdstore.candles.packs.merging import Compaction
 from mdstore.candles.packs.pack_files import Pack, PackLostError, Packs
@@ -31,6 +31,7 @@ from mdstore.candles.packs.sealing import closed_rows
 from mdstore.candles.reads.answer import Answer
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 
 __all__ = ["Columnar"]

@@ -23,12 +23,12 @@ import pyarrow as pa
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
-from mdstore.candles.packs.cells import FOREVER
 from mdstore.candles.packs.pack_files import PackLostError
 from mdstore.candles.packs.seal_policy import Loose, Upkeep
 from mdstore.candles.reads import sql_bounds as pushdown
 from mdstore.candles.reads.reads import Columnar
-from mdstore.core.schema import LONG_CANDLE
+from mdstore.core.schema import LONG_CANDLE, QUARANTINE
+from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import QueryError
 
 if TYPE_CHECKING:
@@ -47,14 +47,11 @@ SETTINGS = {
     "python_enable_replacements": "false",
 }
 SMALL = {
-    "series": {
+    "series": pl.Schema({
         "symbol": pl.String, "timeframe": pl.String, "first": pl.Int64, "last": pl.Int64,
         "rows": pl.Int64, "revision": pl.Int64,
-    },
-    "quarantine": {
-        "id": pl.Int64, "quarantined_at": pl.Int64, "symbol": pl.String, "timeframe": pl.String,
-        "row": pl.Int64, "column": pl.String, "rule": pl.String, "value": pl.String, "record": pl.String,
-    },
+    }),
+    "quarantine": pl.Schema(QUARANTINE),
 }  # fmt: skip
 TIMES = ("first", "last", "quarantined_at")
 TIME = "epoch_ms({0})::TIMESTAMPTZ AS {0}"

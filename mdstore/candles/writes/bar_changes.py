@@ -16,7 +16,7 @@ import polars as pl
 from mdstore.candles.ledger import revisions, unfinished
 from mdstore.candles.ledger.arrivals import Came
 from mdstore.candles.ledger.revisions import Values
-from mdstore.candles.packs.cells import FOREVER
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 
 __all__ = ["Changes"]

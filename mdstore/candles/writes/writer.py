@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +19,13 @@ from mdstore.candles.ledger import arrivals, claims, unfinished
 from mdstore.candles.ledger.arrivals import Came
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.packs import cells
-from mdstore.candles.packs.cells import FOREVER, Cell
+from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.packs.sealing import Sealer, closed_rows, positive_zeros
 from mdstore.candles.writes.bar_changes import Changes
 from mdstore.core.candle_rules import NO_BAD, Checked, Group, OnInvalid, check_symbol, first_error
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
@@ -354,9 +354,8 @@ class _Batch:
             self._con.execute(statement, key + values)
 
     def _quarantine(self, bad: pl.DataFrame) -> None:
-        now = int(time.time() * 1000)
         order = ("symbol", "timeframe", "row", "column", "rule", "value", "record")
-        self._con.executemany(QUARANTINE, ((now, *row) for row in bad.select(order).iter_rows()))
+        self._con.executemany(QUARANTINE, ((self._now, *row) for row in bad.select(order).iter_rows()))
 
 
 class _BatchSealer:
