@@ -131,6 +131,7 @@ def test_it_ends_when_its_parent_is_killed(python, tmp_path):
 
 def test_no_descriptor_is_left_open(store, scanning):
     scanned(store)
+    gc.collect()  # what other tests left open is theirs
     before = set(os.listdir("/proc/self/fd"))
     for _ in range(5):
         os.kill(process(store).pid, signal.SIGKILL)
