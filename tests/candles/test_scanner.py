@@ -1,6 +1,5 @@
 """The scanner process: started when needed, reused, restarted, and gone when it should be."""
 
-import gc
 import multiprocessing
 import os
 import signal
