@@ -8,8 +8,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 __all__ = [
-    "CANDLE", "CANDLE_COLUMNS", "LONG_CANDLE", "MAX_LEVELS", "ORDERBOOK", "ORDERBOOK_TTL",
-    "PRICES", "QUARANTINE", "SIDES", "TICKER", "TICKER_TTL", "TRADE", "TRADE_TTL", "VALUES",
+    "CANDLE", "CANDLE_COLUMNS", "LONG_CANDLE", "MAX_LEVELS", "ORDERBOOK",
+    "PRICES", "QUARANTINE", "SIDES", "TICKER", "TRADE", "VALUES",
 ]  # fmt: skip
 
 PRICES = ("open", "high", "low", "close")
@@ -34,8 +34,6 @@ QUARANTINE = pa.schema([
 ])  # fmt: skip
 """Rows that were set aside: when (ms), which rule they break, and the row as JSON."""
 
-# Realtime rows live for so many seconds after the exchange's time.
-TICKER_TTL, ORDERBOOK_TTL, TRADE_TTL = 300.0, 30.0, 600.0
 MAX_LEVELS = 30
 """Levels an order book may have on each side: what Upbit sends."""
 

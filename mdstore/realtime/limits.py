@@ -1,10 +1,9 @@
-"""The three kinds of realtime rows, and how each is kept."""
+"""The three kinds of realtime rows, and how long (TTL) and how many of each are kept."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mdstore.core.schema import ORDERBOOK_TTL, TICKER_TTL, TRADE_TTL
 from mdstore.realtime.packing import DepthPacking, Packing, TickerPacking, TradePacking
 from mdstore.realtime.row_rules import Row
 from mdstore.realtime.rows import Depth, Ticker, Trade
@@ -12,6 +11,8 @@ from mdstore.realtime.rows import Depth, Ticker, Trade
 __all__ = ["ORDERBOOKS", "TICKERS", "TRADES", "Kind"]
 
 MIB = 1024 * 1024
+# Rows live for so many seconds after the exchange's time.
+TICKER_TTL, ORDERBOOK_TTL, TRADE_TTL = 300.0, 30.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
