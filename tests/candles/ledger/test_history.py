@@ -184,12 +184,6 @@ def clock():
     return Clock()
 
 
-@pytest.fixture
-def store(tmp_path, clock):
-    with mdstore.MarketDataStore(tmp_path / "s.sqlite3", clock=clock) as store:
-        yield store
-
-
 @pytest.mark.parametrize("name", ["1s", "1m", "1h", "1d", "1w", "1M", "7m", "3M"])
 def test_bars_that_come_one_by_one_share_a_row_and_are_known_to_the_millisecond(store, clock, name):
     bar = Timeframe.parse(name)

@@ -24,7 +24,7 @@ WRITER = """
     import contextlib, sys
     import mdstore
     from tests.support.small import cut_down
-    from tests.candles.test_coherence import change
+    from tests.candles.reads.test_coherence import change
 
     for size in cut_down():
         size.start()
@@ -44,7 +44,7 @@ READER = """
     import polars as pl
     import mdstore
     from tests.support.small import cut_down
-    from tests.candles.test_coherence import Book, digest
+    from tests.candles.reads.test_coherence import Book, digest
 
     for size in cut_down():
         size.start()

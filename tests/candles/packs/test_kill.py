@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import pytest
 
 import mdstore
-from tests.candles.test_database import start
 from tests.support.candles import bits, walk
+from tests.support.processes import start
 from tests.support.small import cut_down
 
 BARS = 3_000

@@ -1,5 +1,6 @@
 """The scanner process: started when needed, reused, restarted, and gone when it should be."""
 
+import gc
 import multiprocessing
 import os
 import signal
