@@ -193,6 +193,7 @@ def along(inner):
 trees = st.recursive(st.sampled_from([*map(pl.col, VALUES), pl.lit(2.5)]), along, max_leaves=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=250)
 @given(markets(), trees, st.booleans())
 def test_so_is_any_tree_of_them(frames, expr, chunks):

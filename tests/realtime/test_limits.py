@@ -155,6 +155,7 @@ def test_bytes_are_bounded_and_reported(clock):
     assert stats["evicted"] > 0
 
 
+@pytest.mark.slow
 def test_what_is_reported_is_what_is_taken(clock):
     """Measured from outside: Arrow's own count, and the process's allocations."""
     import tracemalloc
@@ -190,6 +191,7 @@ def test_only_so_many_symbols_are_held(clock):
     assert table.stats()["symbols"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [0.05, pytest.param(1, marks=pytest.mark.long)])
 def test_memory_is_flat_once_the_ttl_has_passed(hours):
     clock = Clock()

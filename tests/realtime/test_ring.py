@@ -167,6 +167,7 @@ def _counted(table):
     return stats["pushed"], stats["rows"] + stats["expired"], stats["late"], stats["duplicates"]
 
 
+@pytest.mark.slow
 @DOSES
 @pytest.mark.parametrize("kind", [TICKERS, TRADES])
 def test_a_frame_is_the_same_as_its_rows_one_by_one(monkeypatch, kind, examples):

@@ -11,6 +11,7 @@ from mdstore.realtime.table import RealtimeTable
 from tests.support.realtime import MS, NAMES, ids, trade
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["row", "batch"])
 def test_one_writer_and_eight_readers_see_whole_rows_in_order(clock, form):
     table = RealtimeTable(TRADES, rows=3000, clock=time.time_ns)
@@ -82,6 +83,7 @@ def test_several_feeds_push_the_same_trades_and_each_is_kept_once(clock):
     assert table.stats()["duplicates"] == 30_000
 
 
+@pytest.mark.slow
 def test_a_forked_child_has_rings_of_its_own(python):
     """The parent's feed may hold the lock at the fork, and its bars are the parent's to store."""
     assert (
@@ -118,6 +120,7 @@ def test_a_forked_child_has_rings_of_its_own(python):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["row", "list", "batch"])
 def test_an_interrupt_leaves_no_sum_wrong(python, form):
     assert (

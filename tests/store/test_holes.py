@@ -225,6 +225,7 @@ def test_holes_and_what_is_missing_are_the_models_of_many(grid, given, page):
 # ---- large series, in cells
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["sealed", "loose", "in parts", "from the table"])
 def test_holes_are_found_in_cells_and_between_them(tmp_path, clock, how):
     times = [
@@ -384,6 +385,7 @@ def test_freqtrades_pairs_lack_what_they_lack(store, name, timeframe, bars):
     assert not times & {time for start, end in ms(found, "start", "end") for time in starts(bar, start, end)}
 
 
+@pytest.mark.slow
 def test_stocks_have_no_holes_on_holidays(store):
     """S&P daily with New York's calendar: what is left are the days that the file lacks."""
     pytest.importorskip("exchange_calendars")

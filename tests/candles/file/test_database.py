@@ -85,6 +85,7 @@ def test_paths_that_cannot_be_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_after_kill_9_every_commit_that_returned_is_there_and_whole(path):
     child = start(WRITER, "A", cwd=path.parent)
     confirmed = -1
@@ -103,6 +104,7 @@ def test_after_kill_9_every_commit_that_returned_is_there_and_whole(path):
         assert store.maintenance.check() == []
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle_of_a_write_leaves_none_of_it(path):
     filled(path)
     child = start(
@@ -135,6 +137,7 @@ def test_a_view_that_a_killed_scan_left_is_dropped_at_the_next_open(path):
         assert con.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'view'").get == 0
 
 
+@pytest.mark.slow
 def test_processes_that_open_a_new_file_at_once_agree(path):
     children = [start(WRITER.replace("1000", "5"), f"S{n}", cwd=path.parent) for n in range(6)]
     assert [child.wait() for child in children] == [0] * 6

@@ -12,6 +12,8 @@ from tests.support.candles import bits, walk
 from tests.support.processes import start
 from tests.support.small import cut_down
 
+pytestmark = pytest.mark.slow
+
 BARS = 3_000
 # Where a process can die: just before or just after each step that others can see.
 POINTS = {

@@ -61,6 +61,7 @@ def test_a_range_of_a_large_loose_series_seals_that_range(tmp_path):
         assert bits(store.candles("S0", "1m")) == bits(walk(30_000))
 
 
+@pytest.mark.slow
 def test_a_write_between_scan_and_publication_wins(store, monkeypatch):
     store.write("A", "1m", walk(1_500))
     store.write("B", "1m", walk(1_500))

@@ -17,6 +17,8 @@ import pytest
 import mdstore
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 SYMBOLS = ("A", "B", "C")
 START, MINUTE, SPAN = 1_756_684_800_000, 60_000, 90
 

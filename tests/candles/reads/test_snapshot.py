@@ -11,6 +11,8 @@ from mdstore.candles.reads import reads as columnar
 from tests.support.candles import walk
 from tests.support.processes import start
 
+pytestmark = pytest.mark.slow
+
 BARS = 2_000
 LEAST = 6  # rounds of reads, however slow the machine
 SEEN = {}  # the revision that each number was seen with

@@ -59,6 +59,7 @@ def test_a_file_that_a_backup_replaced_is_not_read_as_the_old_one(tmp_path):
         assert bits(store.candles("A", "1m")) == bits(walk(BARS))
 
 
+@pytest.mark.slow
 def test_a_backup_restored_into_the_open_file_is_what_is_read(store, python, tmp_path):
     store.write("A", "1m", walk(BARS))
     store.maintenance.backup(tmp_path / "copy.sqlite3")
