@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from mdstore.sources.exchanges.upbit import UpbitFeed
     from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
 
+    __version__: str
+
 # Where each public name lives. They are imported on first use: Polars alone takes 0.15 s, and neither the
 # command line's help nor the scanner process needs it.
 _HOMES = {
@@ -102,11 +104,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name == "__version__":
+        value: object = import_module("importlib.metadata").version("mdstore")
+    elif name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    else:
         raise AttributeError(f"module 'mdstore' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

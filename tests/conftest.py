@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,8 +24,14 @@ def pytest_runtest_call(item):
 
 
 @pytest.fixture
-def store(tmp_path):
-    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+def clock():
+    """Tell the time of the machine; a module that needs another time has a `clock` of its own."""
+    return time.time
+
+
+@pytest.fixture
+def store(tmp_path, clock):
+    with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
         yield store
 
 

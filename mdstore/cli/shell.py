@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+import mdstore
 from mdstore.errors import MarketDataError, NoSuchSeriesError, QueryError, TimeframeError
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def invocation() -> str:
 def show_version(wanted: bool) -> None:
     """Print the version and end, if that is wanted."""
     if wanted:
-        print(f"mdstore {version('mdstore')}")
+        print(f"mdstore {mdstore.__version__}")
         raise typer.Exit
 
 

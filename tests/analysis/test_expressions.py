@@ -510,6 +510,7 @@ sentences = st.lists(st.sampled_from(TOKENS), max_size=25).flatmap(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=600)
 @given(st.one_of(st.text(max_size=80), st.text(string.printable, max_size=80), sentences))
 def test_any_text_is_an_expression_or_a_query_error(text):

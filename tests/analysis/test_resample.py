@@ -283,6 +283,7 @@ def test_bars_are_those_of_the_model(data):
     assert_as_the_model(resample(frame, source, target), naive(frame, source, target, None))
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(steady, max_examples=200)
 def test_bars_are_those_of_the_model_in_zones(data):
@@ -301,6 +302,7 @@ def test_bars_are_those_of_the_model_in_zones(data):
         assert_as_the_model(bars, naive(frame, source, target, tz))
 
 
+@pytest.mark.slow
 @given(st.data())
 @steady
 def test_chunks_blocks_and_known_ends_change_no_bit(data):
@@ -318,6 +320,7 @@ def test_chunks_blocks_and_known_ends_change_no_bit(data):
         assert bits(bars) == bits(whole)
 
 
+@pytest.mark.slow
 @given(st.data())
 @steady
 def test_two_steps_make_the_same_bars_as_one(data):

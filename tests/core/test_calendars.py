@@ -210,6 +210,7 @@ def trading_times(library, calendar, start, end):
         return {int(m.timestamp()) * 1000 for m in minutes}, {utc(str(d.date())) for d in dates}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("week", WEEKS, ids=lambda week: "-".join(week[:2]))
 def test_the_bars_are_those_on_which_the_package_sees_trade(library, week, frame):
@@ -401,6 +402,7 @@ def test_a_calendar_that_the_package_fails_to_make_is_named(library):
         library.deregister_calendar("BROKEN")
 
 
+@pytest.mark.slow
 def test_threads_that_make_calendars_leave_the_warnings_as_they_were(library):
     calendars._schedule.cache_clear()
     before, grids = (

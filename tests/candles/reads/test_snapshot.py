@@ -8,8 +8,10 @@ import pytest
 import mdstore
 from mdstore.candles.packs import seal_policy as upkeep
 from mdstore.candles.reads import reads as columnar
-from tests.candles.test_database import start
 from tests.support.candles import walk
+from tests.support.processes import start
+
+pytestmark = pytest.mark.slow
 
 BARS = 2_000
 LEAST = 6  # rounds of reads, however slow the machine

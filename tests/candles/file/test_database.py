@@ -1,23 +1,18 @@
-"""The file: its schema and pragmas, migrations, recovery, and several processes at once."""
+"""The file: its schema and pragmas, several processes at once, and one that is killed."""
 
-import hashlib
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import apsw
 import pytest
 
 import mdstore
-from mdstore import MarketDataError, NewerSchemaError, StoreBusyError, StoreFileError
-from mdstore.candles.file import migrations
-from mdstore.candles.file.migrations import MIGRATIONS, Migration, migrate
+from mdstore import MarketDataError, StoreBusyError, StoreFileError
 from tests.support.candles import bits, walk
-from tests.support.paths import ROOT
+from tests.support.file import WRITER, digest, filled, run
+from tests.support.processes import start
 
 SPECIFIED = [
     ("symbol", "TEXT", 1, 1),
@@ -25,21 +20,6 @@ SPECIFIED = [
     ("timestamp", "INTEGER", 1, 3),
     *((name, "REAL", 1, 0) for name in ("open", "high", "low", "close", "volume")),
 ]
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "market_data.sqlite3"
-
-
-def filled(path):
-    with mdstore.open(path) as store:
-        store.write("A", "1m", walk(10))
-    return path
-
-
-def digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_any_sqlite_tool_reads_the_file_as_specified(path):
@@ -73,46 +53,6 @@ def test_commits_are_synced_and_the_log_is_bounded(store):
     assert Path(f"{store.path}-wal").stat().st_size <= 67_108_864
 
 
-def test_a_newer_file_is_refused_and_left_untouched(path):
-    connection = sqlite3.connect(filled(path))
-    connection.execute("INSERT INTO schema_version VALUES (99, 0, 'from the future')")
-    connection.commit()
-    connection.close()
-    before = digest(path)
-    with pytest.raises(NewerSchemaError, match=r"schema version 99.*not changed.*pip install --upgrade"):
-        mdstore.open(path)
-    assert digest(path) == before
-    assert [name.name for name in path.parent.iterdir()] == [path.name]
-
-
-def test_a_step_runs_once_in_one_transaction_and_a_failing_one_leaves_the_version_before(path):
-    filled(path)
-    con = apsw.Connection(os.fspath(path))
-    added = Migration(4, "a note on each series", "ALTER TABLE series ADD COLUMN note TEXT; SELECT 1;")
-    failing = Migration(5, "half a step", "CREATE TABLE half (x); INSERT INTO nowhere VALUES (1);")
-    assert migrate(con, (*MIGRATIONS, added)) == 1
-    assert migrate(con, (*MIGRATIONS, added)) == 0
-    with pytest.raises(apsw.SQLError):
-        migrate(con, (*MIGRATIONS, added, failing))
-    assert migrations.version_of(con) == 4
-    assert con.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").get == 0
-    con.close()
-
-
-def test_candles_written_by_another_tool_are_taken_over(path):
-    connection = sqlite3.connect(path)
-    connection.execute(MIGRATIONS[0].sql[: MIGRATIONS[0].sql.index(";")])
-    connection.executemany(
-        "INSERT INTO candles VALUES ('X', '1m', ?, 1, 2, 0.5, 1.5, 3)", [(i * 60_000,) for i in range(5)]
-    )
-    connection.commit()
-    connection.close()
-    with mdstore.open(path) as store:
-        assert store.series().select("symbol", "rows").rows() == [("X", 5)]
-        assert store.write("X", "1m", [(0, 1, 2, 0.5, 1.5, 3)], unit="ms").unchanged == 1
-        assert store.maintenance.check() == []
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -134,13 +74,6 @@ def test_what_is_no_store_is_refused_and_left_untouched(path, make, message):
     assert (path.is_file() and digest(path)) == before
 
 
-def run(path, sql):
-    connection = sqlite3.connect(path)
-    connection.execute(sql)
-    connection.commit()
-    connection.close()
-
-
 def test_paths_that_cannot_be_are_refused(tmp_path):
     with pytest.raises(StoreFileError, match="does not exist"):
         mdstore.open(tmp_path / "no" / "such" / "s.sqlite3")
@@ -152,40 +85,7 @@ def test_paths_that_cannot_be_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_file_is_found_by_check(path):
-    with mdstore.open(path) as store:
-        store.write("A", "1m", walk(20_000))
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 4096] = b"\xff" * 4096
-    path.write_bytes(data)
-    with mdstore.open(path) as store:
-        assert store.maintenance.check() != []
-
-
-def test_check_finds_candles_that_another_program_changed(path):
-    run(filled(path), "DELETE FROM candles WHERE timestamp % 120000 = 0")
-    with mdstore.open(path) as store:
-        assert ["the catalogue says" in finding for finding in store.maintenance.check()] == [True]
-
-
-WRITER = """
-    import sys, mdstore
-    from tests.support.candles import walk
-    with mdstore.open("market_data.sqlite3") as store:
-        for number in range(1000):
-            store.write(sys.argv[1], "1m", walk(50, start=1_756_684_800_000 + number * 50 * 60_000))
-            print(number, flush=True)
-"""
-
-
-def start(script, *args, cwd):
-    root = str(ROOT)
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script), *args],
-        stdout=subprocess.PIPE, text=True, cwd=cwd, env={**os.environ, "PYTHONPATH": root},
-    )  # fmt: skip
-
-
+@pytest.mark.slow
 def test_after_kill_9_every_commit_that_returned_is_there_and_whole(path):
     child = start(WRITER, "A", cwd=path.parent)
     confirmed = -1
@@ -204,6 +104,7 @@ def test_after_kill_9_every_commit_that_returned_is_there_and_whole(path):
         assert store.maintenance.check() == []
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle_of_a_write_leaves_none_of_it(path):
     filled(path)
     child = start(
@@ -236,6 +137,7 @@ def test_a_view_that_a_killed_scan_left_is_dropped_at_the_next_open(path):
         assert con.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'view'").get == 0
 
 
+@pytest.mark.slow
 def test_processes_that_open_a_new_file_at_once_agree(path):
     children = [start(WRITER.replace("1000", "5"), f"S{n}", cwd=path.parent) for n in range(6)]
     assert [child.wait() for child in children] == [0] * 6
@@ -275,60 +177,6 @@ def test_an_sqlite_with_the_log_reset_fault_is_refused(path, monkeypatch):
     monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: "3.51.2")
     with pytest.raises(StoreFileError, match=r"3\.51\.2.*can corrupt"):
         mdstore.open(path)
-
-
-def test_a_backup_is_whole_while_a_writer_goes_on(path, tmp_path):
-    child = start(WRITER, "A", cwd=path.parent)
-    child.stdout.readline()
-    seen = []
-    with mdstore.open(path) as store:
-        for number in range(3):
-            copy = store.maintenance.backup(
-                tmp_path / f"copy{number}.sqlite3", progress=lambda done, total: seen.append((done, total))
-            )
-            with mdstore.open(copy) as other:
-                assert other.maintenance.check() == []
-                assert other.series()["rows"][0] % 50 == 0
-        child.kill()
-        child.wait()
-        child.stdout.close()
-        assert seen[-1][0] == seen[-1][1] > 0
-        with pytest.raises(StoreFileError, match="exists and was left"):
-            store.maintenance.backup(copy)
-        assert store.maintenance.backup(copy, overwrite=True) == copy
-        with pytest.raises(StoreFileError, match="is a folder"):
-            store.maintenance.backup(tmp_path)
-        with pytest.raises(MarketDataError, match="the store itself"):
-            store.maintenance.backup(path)
-        with pytest.raises(StoreFileError, match="does not exist"):
-            store.maintenance.backup(tmp_path / "no" / "copy.sqlite3")
-    assert not [name for name in os.listdir(tmp_path) if "partial" in name]
-
-
-def test_a_backup_does_not_land_beside_a_log_that_would_spoil_it(path, tmp_path):
-    filled(path)
-    other = tmp_path / "other.sqlite3"
-    child = start(
-        """
-        import os, mdstore
-        from tests.support.candles import walk
-        store = mdstore.open("other.sqlite3")
-        store.write("OLD", "1m", walk(10))
-        os.kill(os.getpid(), 9)
-        """,
-        cwd=tmp_path,
-    )
-    child.wait()
-    child.stdout.close()
-    with mdstore.open(path) as store:
-        for gone in (False, True):
-            if gone:
-                other.unlink()
-            with pytest.raises(StoreFileError, match="wal lies beside it"):
-                store.maintenance.backup(other, overwrite=True)
-        Path(f"{other}-wal").unlink()
-        with mdstore.open(store.maintenance.backup(other)) as copy:
-            assert copy.series()["symbol"].to_list() == ["A"]
 
 
 def test_a_file_that_lost_its_name_is_not_written_to(path, tmp_path):

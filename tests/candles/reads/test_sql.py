@@ -110,6 +110,7 @@ def test_a_wrong_query_says_why_and_the_next_is_answered(full, query, message):
     assert full.sql("SELECT 1 AS one")["one"].to_list() == [1]
 
 
+@pytest.mark.slow
 def test_an_error_in_the_middle_of_an_answer_is_an_error(full):
     # The first rows are sent before the bad one is met; they must not pass for the whole answer.
     query = "SELECT CASE WHEN i < 900000 THEN i ELSE CAST('x' || i AS BIGINT) END FROM range(1000000) t(i)"
@@ -200,6 +201,7 @@ shapes = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shape=shapes, one=wheres, two=wheres)
 def test_a_bounded_query_answers_as_duckdb_does_over_all_candles(full, plain, shape, one, two):
@@ -273,6 +275,7 @@ def test_names_are_made_until_they_are_free(full):
     assert full.sql("SELECT 1 a, 2 a, 3 a_1").columns == ["a", "a_1", "a_1_1"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_query_and_leaves_a_store_that_works(full):
     endless = "SELECT count(*) FROM range(10000000000) a, range(1000) b WHERE a.range % 7 = b.range"
     for _ in range(3):

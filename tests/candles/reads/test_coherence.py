@@ -17,6 +17,8 @@ import pytest
 import mdstore
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 SYMBOLS = ("A", "B", "C")
 START, MINUTE, SPAN = 1_756_684_800_000, 60_000, 90
 
@@ -24,7 +26,7 @@ WRITER = """
     import contextlib, sys
     import mdstore
     from tests.support.small import cut_down
-    from tests.candles.test_coherence import change
+    from tests.candles.reads.test_coherence import change
 
     for size in cut_down():
         size.start()
@@ -44,7 +46,7 @@ READER = """
     import polars as pl
     import mdstore
     from tests.support.small import cut_down
-    from tests.candles.test_coherence import Book, digest
+    from tests.candles.reads.test_coherence import Book, digest
 
     for size in cut_down():
         size.start()

@@ -184,12 +184,7 @@ def clock():
     return Clock()
 
 
-@pytest.fixture
-def store(tmp_path, clock):
-    with mdstore.MarketDataStore(tmp_path / "s.sqlite3", clock=clock) as store:
-        yield store
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["1s", "1m", "1h", "1d", "1w", "1M", "7m", "3M"])
 def test_bars_that_come_one_by_one_share_a_row_and_are_known_to_the_millisecond(store, clock, name):
     bar = Timeframe.parse(name)
@@ -215,6 +210,7 @@ def test_bars_that_come_one_by_one_share_a_row_and_are_known_to_the_millisecond(
         assert store.candles("X", name, as_of=at)["timestamp"].dt.epoch("ms").to_list() == known
 
 
+@pytest.mark.slow
 def test_a_poll_of_a_forming_bar_keeps_nothing_and_stays_small(store, clock):
     for minute in range(150):
         for second in (5, 20, 50, 70):  # the last poll is after the end of the bar

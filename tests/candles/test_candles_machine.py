@@ -34,7 +34,7 @@ CHILD = """
     import json, sys
     import mdstore
     from tests.support.small import cut_down
-    from tests.candles.test_columnar_machine import bars, rows_of
+    from tests.candles.test_candles_machine import bars, rows_of
 
     for change in cut_down():
         change.start()

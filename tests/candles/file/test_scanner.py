@@ -79,6 +79,7 @@ def test_it_is_started_again_when_it_was_killed(store, scanning):
     assert until(lambda: is_gone(dead))
 
 
+@pytest.mark.slow
 def test_a_scan_during_which_it_dies_is_retried_once_and_then_goes_another_way(store, scanning, monkeypatch):
     deaths = []
     started = Scanner._started
@@ -107,6 +108,7 @@ def test_a_scan_during_which_it_dies_is_retried_once_and_then_goes_another_way(s
     assert all(is_gone(pid) for pid in deaths)
 
 
+@pytest.mark.slow
 def test_it_ends_by_itself_when_idle_and_leaves_no_zombie(store, scanning):
     store._candles._scanner._idle_seconds = 0.3
     scanned(store)
@@ -115,6 +117,7 @@ def test_it_ends_by_itself_when_idle_and_leaves_no_zombie(store, scanning):
     assert scanned(store) == bits(walk(100))
 
 
+@pytest.mark.slow
 def test_it_ends_when_its_parent_is_killed(python, tmp_path):
     pid = python(
         """
@@ -129,6 +132,7 @@ def test_it_ends_when_its_parent_is_killed(python, tmp_path):
     assert until(lambda: is_gone(int(pid)))
 
 
+@pytest.mark.slow
 def test_no_descriptor_is_left_open(store, scanning):
     scanned(store)
     gc.collect()  # what other tests left open is theirs
@@ -139,6 +143,7 @@ def test_no_descriptor_is_left_open(store, scanning):
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_a_scan_leaves_a_store_that_works(store, scanning):
     endless = """
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000)
@@ -162,6 +167,7 @@ def test_threads_share_a_store(store, scanning):
     assert store.maintenance.check() == []
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_runs_once(python):
     assert python("""
         import mdstore
@@ -171,6 +177,7 @@ def test_a_script_without_a_main_guard_runs_once(python):
     """).split() == ["started", "0"]
 
 
+@pytest.mark.slow
 def test_code_without_a_file_works_as_in_a_notebook(python):
     assert (
         python(
@@ -189,6 +196,7 @@ def test_code_without_a_file_works_as_in_a_notebook(python):
     )
 
 
+@pytest.mark.slow
 def test_files_of_the_users_folder_do_not_shadow_the_scanners_modules(python, tmp_path):
     (tmp_path / "duckdb.py").write_text("raise SystemExit('shadowed')")
     assert (
@@ -211,6 +219,7 @@ def use_given(store):
     return len(store.candles("A", "1m")), store.write("B", "1m", walk(5)).inserted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_processes_open_the_same_file_or_are_handed_the_store(store, scanning, method):
     scanned(store)
@@ -241,6 +250,7 @@ FORK = """
 """
 
 
+@pytest.mark.slow
 def test_forked_children_and_their_parent_all_go_on(python, tmp_path):
     with mdstore.open(tmp_path / "s.sqlite3") as store:
         store.write("A", "1m", [(1_756_684_800_000, 1, 2, 1, 1.5, 0)])
@@ -297,6 +307,7 @@ def test_a_fork_in_the_middle_of_a_write_does_not_touch_it(store):
     assert store.maintenance.check() == []
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")
 def test_a_forked_child_that_closes_leaves_the_parents_scanner_alone(store, scanning):
     scanned(store)
@@ -323,10 +334,12 @@ FORK_UNDER_WAY = """
 """
 
 
+@pytest.mark.slow
 def test_a_pool_that_forks_while_its_results_are_written_goes_on(python):
     assert python(FORK_UNDER_WAY).splitlines() == ["12", "[]"]
 
 
+@pytest.mark.slow
 def test_two_stores_of_one_file_scan_side_by_side(store, scanning):
     with mdstore.open(store.path) as other, ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda i: scanned_once((store, other)[i % 2]), range(60)))
@@ -347,6 +360,7 @@ def test_a_closed_store_starts_nothing(store, scanning):
     assert process(store) is None
 
 
+@pytest.mark.slow
 def test_a_store_that_is_dropped_takes_its_process_with_it(tmp_path):
     dropped = mdstore.open(tmp_path / "s.sqlite3")
     dropped._candles._scanner.scan("series")
@@ -356,6 +370,7 @@ def test_a_store_that_is_dropped_takes_its_process_with_it(tmp_path):
     assert until(lambda: is_gone(pid))
 
 
+@pytest.mark.slow
 def test_a_whole_market_is_scanned(store, scanning):
     symbols = [f"S{i:04}" for i in range(1_200)]
     rows = [(symbol, 1_756_684_800_000 + i * 60_000, 1, 2, 1, 2, i) for symbol in symbols for i in range(2)]
@@ -367,6 +382,7 @@ def test_a_whole_market_is_scanned(store, scanning):
         assert len(answer) == 1_200 * (limit or 2)
 
 
+@pytest.mark.slow
 def test_a_process_with_many_open_files_scans(python):
     assert (
         python("""

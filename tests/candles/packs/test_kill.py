@@ -8,9 +8,11 @@ from contextlib import ExitStack
 import pytest
 
 import mdstore
-from tests.candles.test_database import start
 from tests.support.candles import bits, walk
+from tests.support.processes import start
 from tests.support.small import cut_down
+
+pytestmark = pytest.mark.slow
 
 BARS = 3_000
 # Where a process can die: just before or just after each step that others can see.

@@ -1,0 +1,67 @@
+"""Scans: of the moment they were made, and of the cells that their conditions want."""
+
+from unittest.mock import patch
+
+import polars as pl
+
+from tests.support.candles import bits, walk
+from tests.support.packs import BARS
+
+
+def test_a_scan_is_of_the_moment_it_was_made(store):
+    store.write("A", "1m", walk(BARS))
+    lazy = store.scan("A", "1m")
+    store.write("A", "1m", walk(BARS, seed=1))
+    assert bits(lazy.collect()) == bits(walk(BARS))
+    joined = lazy.join(lazy.filter(pl.col("close") > 0), on="timestamp").collect()
+    assert (joined["close"] == joined["close_right"]).all()
+
+
+def test_a_scan_touches_the_cells_that_its_conditions_want(store):
+    import datetime as dt
+
+    from mdstore.candles.packs.pack_files import Pack
+
+    for symbol in "ABC":
+        store.write(symbol, "1m", walk(BARS))
+    verified = []
+    original = Pack.verify
+
+    def noting(self, *args):
+        verified.append((self.name, *args[-2:]))
+        return original(self, *args)
+
+    day = dt.datetime(2025, 9, 2, tzinfo=dt.UTC)
+    queries = {
+        1: pl.col("symbol") == "B",
+        2: pl.col("symbol").is_in(["A", "C", "nobody"]) & (pl.col("close") > 0),
+        0: pl.col("symbol") == "nobody",
+        3: (pl.col("symbol") == "A") | (pl.col("close") > 0),
+    }
+    for touched, condition in queries.items():
+        expected = store.candles(None, "1m").filter(condition)
+        with patch.object(Pack, "verify", noting):
+            verified.clear()
+            assert store.scan(None, "1m").filter(condition).collect().equals(expected)
+        assert len({name for name, *_ in verified}) == touched
+    for condition in (
+        pl.col("timestamp") >= day, pl.col("timestamp") < day, day > pl.col("timestamp"),
+        pl.col("timestamp").is_between(day, day + dt.timedelta(hours=5)), pl.col("timestamp").dt.hour() == 3,
+        pl.col("timestamp") == day,
+        (pl.col("timestamp") > day) & (pl.col("symbol") == "C"), pl.col("timestamp") != day,
+    ):  # fmt: skip
+        expected = store.candles(None, "1m").filter(condition)
+        assert store.scan(None, "1m").filter(condition).collect().equals(expected)
+    with patch.object(Pack, "verify", noting):
+        verified.clear()
+        assert len(store.scan("A", "1m").filter(pl.col("timestamp") < day).select("close").collect()) == 1_440
+        assert max(end for *_, end in verified) <= 1_445
+        expected = store.candles(None, "1m").head(7)
+        verified.clear()
+        assert store.scan(None, "1m").head(7).collect().equals(expected)
+        assert verified[-1][2] == 7
+    assert store.scan(None, "1m", columns=["close"]).select(pl.len()).collect().item() == 3 * BARS
+    streamed = (
+        store.scan(None, "1m").group_by("symbol").agg(pl.col("close").mean()).collect(engine="streaming")
+    )
+    assert len(streamed) == 3
