@@ -1,4 +1,4 @@
-"""What `mdstore verify` found: a table of counts, the worst of it in words, and what the checks mean."""
+"""What `mdstore verify` prints: a table of counts, the worst of it in words, and what the checks mean."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.text import Text
 
 from mdstore.analysis.quality_checks import CHECKS, SEVERITIES
-from mdstore.cli.glance import extents_of, holes_of
-from mdstore.cli.grid import Column, print_grid
-from mdstore.cli.progress import WorkProgress
-from mdstore.cli.shell import no_deriving
-from mdstore.cli.tables import count, is_intraday, json_text, moment, records, room
-from mdstore.cli.weekends import may_close, weekend_hint
+from mdstore.cli.shared.errors import no_deriving
+from mdstore.cli.shared.holes import extents_of, holes_of
+from mdstore.cli.shared.json_text import json_text, records
+from mdstore.cli.shared.progress import WorkProgress
+from mdstore.cli.shared.table import Column, print_grid, room
+from mdstore.cli.shared.texts import count, is_intraday, moment
+from mdstore.cli.shared.weekend_hint import may_close, weekend_hint
 
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore

@@ -1,44 +1,35 @@
-"""All series at a glance: how complete each is, and a picture over time of where it is not."""
+"""What `mdstore gaps` prints of all series: how complete each is, drawn over time."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
 from rich.console import Console
 
-from mdstore.cli.grid import Column, print_grid, room_beside
-from mdstore.cli.queries import refuse_unknown
-from mdstore.cli.strips import Axis, legend, paint, strips
-from mdstore.cli.tables import count, is_intraday, json_text, moment, records, room
-from mdstore.cli.weekends import weekend_hint
+from mdstore.cli.shared.holes import KEY, extents_of, holes_of
+from mdstore.cli.shared.json_text import json_text, records
+from mdstore.cli.shared.table import Column, print_grid, room, room_beside
+from mdstore.cli.shared.texts import count, is_intraday, moment
+from mdstore.cli.shared.timeline import Axis, legend, paint, strips
+from mdstore.cli.shared.weekend_hint import weekend_hint
+from mdstore.cli.shared.which_series import refuse_unknown
 from mdstore.core.calendars import Grid
 from mdstore.core.hole_reasons import NOT_EXPECTED, REASONS, worth_asking
-from mdstore.core.time_bounds import EARLIEST, LATEST
 from mdstore.core.timeframe import Timeframe
-from mdstore.core.timestamps import to_ms
 
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["extents_of", "holes_of", "print_glance"]
+__all__ = ["print_glance"]
 
 LEAST, IN_A_PIPE = 20, 60
 # What goes first where a terminal is narrow: the drawing says less than the numbers.
 DRAWING = "the drawing over time"
 SPARE = ("first", "last", DRAWING, "bars", "complete", "timeframe", "missing")
 TO_THE_RIGHT = ("bars", "complete", "missing")
-KEY = ("symbol", "timeframe")
-TIME = pl.Datetime("ms", "UTC")
-HOLE = pl.Schema(
-    {
-        "symbol": pl.Categorical(), "timeframe": pl.String(), "start": TIME, "end": TIME,
-        "bars": pl.Int64(), "reason": pl.String(), "source": pl.String(), "asked": TIME,
-    }
-)  # fmt: skip
 
 
 def print_glance(
@@ -137,44 +128,7 @@ def _percent(share: float | None) -> str:
     return "100 %" if share == 1 else f"{math.floor(share * 10_000) / 100:.2f} %"
 
 
-# ---- what is drawn
-
-
-def holes_of(
-    store: MarketDataStore, series: pl.DataFrame, start: str | None, end: str | None
-) -> pl.DataFrame:
-    """Return the holes of series with `row`, whose they are; times in ms."""
-    found = [
-        store.gaps(symbols, name, start=start, end=end).with_columns(pl.lit(name).alias("timeframe"))
-        for name, symbols in series.group_by("timeframe", maintain_order=True).agg("symbol").iter_rows()
-        if Timeframe.is_name(name)
-    ]
-    rows = series.select(*KEY, pl.int_range(pl.len()).alias("row"))
-    holes = pl.concat(found) if found else pl.DataFrame(schema=HOLE)
-    return holes.join(rows, on=KEY).with_columns(pl.col("start", "end").to_physical())
-
-
-def extents_of(series: pl.DataFrame, start: str | None, end: str | None) -> pl.DataFrame:
-    """Return from when to when there could be bars of each series: as asked, else from the first to the last.
-
-    Times in ms, as `MarketDataStore.gaps` understands a range; nothing where a timeframe is not ours.
-    """
-    now = int(time.time() * 1000)
-    spans = []
-    for name, first, last in series.select("timeframe", pl.col("first", "last").to_physical()).iter_rows():
-        if not Timeframe.is_name(name):
-            spans.append((first, first))
-            continue
-        bar = Timeframe.parse(name)
-        low = first if start is None else _ceil(bar, to_ms(start, "start"))
-        high = bar.next(last) if end is None else min(_ceil(bar, to_ms(end, "end")), bar.next(now))
-        spans.append((low, max(low, high)))
-    return pl.DataFrame(spans, {"start": pl.Int64, "end": pl.Int64}, orient="row")
-
-
-def _ceil(bar: Timeframe, moment: int) -> int:
-    """Return the start of the first bar at or after a moment, which may be of any year."""
-    return bar.next(min(max(moment, EARLIEST), LATEST) - 1)
+# ---- what is counted
 
 
 def _tiled(series: pl.DataFrame, extents: pl.DataFrame, holes: pl.DataFrame) -> pl.Series:

@@ -1,4 +1,4 @@
-"""A table for the terminal that never cuts a number.
+"""Tables for the terminal that never cut a number: columns of texts, and frames.
 
 Rich's own table crops whatever is wider than the terminal, without a mark: 173,223,000 became `173,223,00`.
 """
@@ -10,11 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import polars as pl
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-__all__ = ["Column", "print_grid", "room_beside"]
+from mdstore.cli.shared.console import WIDTH_OF_NO_TERMINAL
+from mdstore.cli.shared.texts import moments, number_text
+from mdstore.core.schema import PRICES
+from mdstore.reports.text_chart import digits
+
+__all__ = ["Column", "print_frame", "print_grid", "room", "room_beside"]
 
 GAP = "  "
 ELLIPSIS = "…"
@@ -54,6 +60,33 @@ class Column:
         return min(self.width, max(LEAST[self.cut], cell_len(self.name), *map(cell_len, whole)))
 
 
+def print_frame(
+    out: Console,
+    frame: pl.DataFrame,
+    *,
+    spare: Sequence[str] = (),
+    grouped: bool = True,
+    intraday: bool = False,
+) -> None:
+    """Print a frame as a table; numbers to the right, prices with the digits they need.
+
+    Columns in `spare` are left out, in this order, where the terminal is too narrow. `grouped` puts commas
+    between thousands. `intraday` shows the time of day also where all are midnights.
+    """
+    decimals = _decimals(frame)
+    columns = [
+        Column(
+            name,
+            _cells(frame[name], decimals.get(name, 0), grouped=grouped, intraday=intraday),
+            right=dtype.is_numeric(),
+            cut=None if dtype.is_numeric() or dtype.is_temporal() else "end",
+            spare=spare.index(name) if name in spare else None,
+        )
+        for name, dtype in frame.schema.items()
+    ]
+    print_grid(out, columns, room(out))
+
+
 def print_grid(
     out: Console, columns: Sequence[Column], width: int | None, without: Sequence[str] = ()
 ) -> None:
@@ -75,6 +108,11 @@ def print_grid(
         out.print(remark, style="dim", highlight=False)
 
 
+def room(out: Console) -> int | None:
+    """Return how many cells a line has; None where there is no terminal."""
+    return None if out.width >= WIDTH_OF_NO_TERMINAL else out.width
+
+
 def room_beside(columns: Sequence[Column], width: int, least: int, spare: int) -> int:
     """Return how many cells are left for one more column that needs `least`, once what is spare has gone.
 
@@ -85,6 +123,32 @@ def room_beside(columns: Sequence[Column], width: int, least: int, spare: int) -
     if not any(column is more for column in kept):
         return 0
     return max(least, width - _total([c.width for c in kept if c is not more]) - len(GAP))
+
+
+# ---- a frame's cells as texts
+
+
+def _decimals(frame: pl.DataFrame) -> dict[str, int]:
+    """Choose decimals by column; the prices of a candle share theirs."""
+    found = {name: _needed(frame[name]) for name, dtype in frame.schema.items() if dtype.is_float()}
+    prices = [name for name in PRICES if name in found]
+    shared = max((found[name] for name in prices), default=0)
+    return {**found, **dict.fromkeys(prices, shared)}
+
+
+def _needed(column: pl.Series) -> int:
+    return digits(column.drop_nulls().cast(pl.Float64).to_list())
+
+
+def _cells(column: pl.Series, decimals: int, *, grouped: bool, intraday: bool) -> list[str]:
+    values = column.to_list()
+    if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
+        return moments(values, intraday=intraday)
+    comma = "," if grouped else ""
+    return [number_text(value, decimals, comma) for value in values]
+
+
+# ---- how wide the columns are
 
 
 def _kept(columns: Sequence[Column], width: int | None) -> list[Column]:
@@ -111,6 +175,9 @@ def _widths(columns: Sequence[Column], width: int | None) -> list[int]:
 
 def _total(widths: Sequence[int]) -> int:
     return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+# ---- one line
 
 
 def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> Text:

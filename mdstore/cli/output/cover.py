@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
-from mdstore.cli.queries import refuse_unknown, timeframe_of
-from mdstore.cli.tables import is_intraday, json_text, moment
-from mdstore.core.hole_reasons import STATED
+from mdstore.cli.shared.json_text import json_text
+from mdstore.cli.shared.texts import is_intraday, moment
+from mdstore.cli.shared.which_series import refuse_unknown, timeframe_of
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import to_ms
 from mdstore.errors import InvalidInputError, NoSuchSeriesError
 
 if TYPE_CHECKING:
+    from mdstore.core.hole_reasons import Stated
     from mdstore.store.store import MarketDataStore
 
 __all__ = ["Span", "say", "take_back"]
@@ -60,11 +61,16 @@ class Span:
 
 
 def say(
-    store: MarketDataStore, out: Console, span: Span, reason: str | None, source: str | None, *, json: bool
+    store: MarketDataStore,
+    out: Console,
+    span: Span,
+    reason: Stated | None,
+    source: str | None,
+    *,
+    json: bool,
 ) -> None:
     """State why there are no bars in a range, and print what was said."""
-    stated = next((one for one in STATED if one == reason), None)
-    store.cover(span.symbol, span.timeframe, start=span.start, end=span.end, reason=stated, source=source)
+    store.cover(span.symbol, span.timeframe, start=span.start, end=span.end, reason=reason, source=source)
     if json:
         print(json_text({**span.facts(), "reason": reason, "source": source}))
         return

@@ -1,7 +1,4 @@
-"""The command that plays recordings of exchange messages, and shows what they made of the market."""
-
-# What reads and writes is imported by the command that needs it: help and completion stay quick.
-# ruff: noqa: PLC0415
+"""`mdstore replay`."""
 
 from __future__ import annotations
 
@@ -13,23 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdstore.cli.continuity import app
-from mdstore.cli.shell import (
-    INTERRUPTED,
-    FileOption,
-    JsonOption,
-    WaitOption,
-    remove_unused,
-    store_file,
-    stored,
-    to_stderr,
-    to_stdout,
-)
+from mdstore.cli.shared.console import to_stderr, to_stdout
+from mdstore.cli.shared.errors import INTERRUPTED
+from mdstore.cli.shared.options import FileOption, JsonOption, WaitOption
+from mdstore.cli.shared.store import created, store_file
 
 if TYPE_CHECKING:
     from mdstore.realtime.cache import RealtimeDataCache
 
-__all__ = ["app"]
+__all__ = ["replay"]
 
 
 class Venue(StrEnum):
@@ -38,7 +27,6 @@ class Venue(StrEnum):
     UPBIT, BINANCE, FUTURES = "upbit", "binance", "binance-futures"
 
 
-@app.command()
 def replay(
     ctx: typer.Context,
     *,
@@ -73,8 +61,8 @@ def replay(
 
       mdstore replay futures.http futures.ws --speed 10 -t 1m --save
     """
-    from mdstore.cli.played import Playing
-    from mdstore.cli.tables import json_text
+    from mdstore.cli.output.replay import Playing
+    from mdstore.cli.shared.json_text import json_text
     from mdstore.core.timeframe import Timeframe
 
     if save and not timeframe:
@@ -108,14 +96,8 @@ def _cache(file: Path | None, wait: float) -> Iterator[RealtimeDataCache]:
         finally:
             cache.close()
         return
-    was_there, unused = file.exists(), False
-    try:
-        with stored(file, create=True, wait=wait) as store:
-            try:
-                yield store.realtime
-            finally:
-                store.live.close()
-                unused = store.series().is_empty() and store.quarantine().is_empty()
-    finally:
-        if unused and not was_there:
-            remove_unused(file)
+    with created(file, wait=wait) as store:
+        try:
+            yield store.realtime
+        finally:
+            store.live.close()  # which stores the bars that have closed

@@ -1,7 +1,10 @@
-"""`mdstore demo`: real candles in and out, timed, and what to try next."""
+"""What `mdstore demo` does and prints: real candles in and out, timed, and what to try next."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +14,11 @@ import polars as pl
 from rich.console import Console
 
 import mdstore
-from mdstore.cli.ingest import Import, Options, import_files
-from mdstore.cli.progress import ImportProgress
-from mdstore.cli.queries import SPARE
-from mdstore.cli.shell import invocation
-from mdstore.cli.tables import count, moment, print_frame
+from mdstore.cli.output.import_ import Import, Options, import_files
+from mdstore.cli.output.show import SPARE
+from mdstore.cli.shared.progress import ImportProgress
+from mdstore.cli.shared.table import print_frame
+from mdstore.cli.shared.texts import count, moment
 from mdstore.errors import FileFormatError
 from mdstore.reports.text_chart import chart, columns_for
 
@@ -89,7 +92,7 @@ def run_demo(file: Path, out: Console, remarks: Console) -> None:
         style="dim",
         highlight=False,
     )
-    out.print(NEXT_STEPS.format(run=invocation(), file=file), highlight=False, soft_wrap=True, end="")
+    out.print(NEXT_STEPS.format(run=_invocation(), file=file), highlight=False, soft_wrap=True, end="")
 
 
 def _raise_failure(run: Import) -> None:
@@ -124,3 +127,20 @@ def _timed() -> Iterator[Watch]:
     watch, began = Watch(), time.perf_counter()
     yield watch
     watch.ms = (time.perf_counter() - began) * 1000
+
+
+def _invocation() -> str:
+    """Return how to call this program from here, for commands that the user can copy."""
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        return f"{_relative(Path(sys.executable))} -m mdstore"
+    on_path = shutil.which(program.name)
+    if on_path is not None and (not program.exists() or Path(on_path).samefile(program)):
+        return program.name
+    return _relative(program)
+
+
+def _relative(path: Path) -> str:
+    """Write a path from the current folder where that is shorter."""
+    # Not resolved: a virtual environment's python is a link, and only the link knows the environment.
+    return min(os.path.relpath(path), str(path.absolute()), key=len)

@@ -1,4 +1,4 @@
-"""`mdstore import`: files into the store, each file whole or not at all."""
+"""What `mdstore import` does: files into the store, each file whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from mdstore.cli.interrupt import Interrupts
-from mdstore.cli.progress import ImportProgress
-from mdstore.cli.tables import count
+from mdstore.cli.shared.interrupt import Interrupts
+from mdstore.cli.shared.progress import ImportProgress
+from mdstore.cli.shared.texts import count
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import FileFormatError, MarketDataError, StoreFileError
 from mdstore.sources.files import Part, candle_files, other_files, read

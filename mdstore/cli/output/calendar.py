@@ -1,4 +1,4 @@
-"""When symbols trade: the calendars that were set, and which stored symbols have which."""
+"""What `mdstore calendar` prints: the calendars that were set, and which stored symbols have which."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
-from mdstore.cli.tables import count, json_text, print_frame, records
+from mdstore.cli.shared.json_text import json_text, records
+from mdstore.cli.shared.table import print_frame
+from mdstore.cli.shared.texts import count
 from mdstore.core.calendars import ALWAYS, calendar_of
 from mdstore.errors import InvalidInputError
 

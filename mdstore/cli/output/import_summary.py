@@ -1,4 +1,4 @@
-"""What an import says at its end."""
+"""What `mdstore import` prints at its end."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from mdstore.cli.grid import Column, print_grid
-from mdstore.cli.ingest import Import, Landed
-from mdstore.cli.shell import said
-from mdstore.cli.tables import count, is_intraday, moment, room
+from mdstore.cli.output.import_ import Import, Landed
+from mdstore.cli.shared.errors import said
+from mdstore.cli.shared.table import Column, print_grid, room
+from mdstore.cli.shared.texts import count, is_intraday, moment
 
 __all__ = ["as_json", "print_summary"]
 

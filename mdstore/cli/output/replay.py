@@ -1,4 +1,4 @@
-"""A recording as it plays and what it left: one line a symbol, with its trades drawn small."""
+"""What `mdstore replay` prints: each symbol at the end of a recording, with its trades drawn small."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
-from mdstore.cli.grid import Column, print_grid
-from mdstore.cli.progress import WorkProgress
-from mdstore.cli.tables import count, records, room
+from mdstore.cli.shared.json_text import records
+from mdstore.cli.shared.progress import WorkProgress
+from mdstore.cli.shared.table import Column, print_grid, room
+from mdstore.cli.shared.texts import count
 from mdstore.errors import FileFormatError, MarketDataError
 from mdstore.realtime.cache import RealtimeDataCache
 from mdstore.realtime.rows import Depth, Ticker, Trade

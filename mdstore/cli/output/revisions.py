@@ -1,4 +1,4 @@
-"""How bars that had ended changed later: what they were, what they became, when, and by whom."""
+"""What `mdstore revisions` prints: how bars that had ended changed, when, and from whom the change came."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from rich.console import Console
 
-from mdstore.cli.grid import Column, print_grid
-from mdstore.cli.queries import refuse_unknown
-from mdstore.cli.tables import count, is_intraday, json_text, moment, number_texts, records, room
+from mdstore.cli.shared.json_text import json_text, records
+from mdstore.cli.shared.table import Column, print_grid, room
+from mdstore.cli.shared.texts import count, is_intraday, moment, number_texts
+from mdstore.cli.shared.which_series import refuse_unknown
 from mdstore.core.schema import VALUES
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The holes of series one by one, what is worth asking for, and where the bars came from."""
+"""What `mdstore gaps SYMBOL` prints: the holes one by one, what is worth asking for, where bars came from."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
-from mdstore.cli.glance import extents_of, print_glance
-from mdstore.cli.queries import timeframe_of
-from mdstore.cli.shell import no_deriving
-from mdstore.cli.tables import count, is_intraday, json_text, print_frame, records
-from mdstore.cli.weekends import weekend_hint
+from mdstore.cli.output.gaps_at_a_glance import print_glance
+from mdstore.cli.shared.errors import no_deriving
+from mdstore.cli.shared.holes import extents_of
+from mdstore.cli.shared.json_text import json_text, records
+from mdstore.cli.shared.table import print_frame
+from mdstore.cli.shared.texts import count, is_intraday
+from mdstore.cli.shared.weekend_hint import weekend_hint
+from mdstore.cli.shared.which_series import timeframe_of
 
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
