@@ -1,6 +1,6 @@
 """The command line: `mdstore demo | import | export | show | screen | sql | series | delete | ...`."""
 
-from mdstore.cli.replaying import app
+from mdstore.cli.app import app
 
 __all__ = ["app", "main"]
 

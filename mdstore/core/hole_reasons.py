@@ -5,9 +5,10 @@ To add a reason, name it in `Stated` (somebody may state it) or `Reason`, and gi
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = [
     "DRAWN", "NOT_EXPECTED", "OF_THE_INSTRUMENT", "REASONS", "STATED", "TABLE", "UNEXPLAINED", "HoleReason",
@@ -79,6 +80,8 @@ def is_answer(reason: str) -> bool:
 
 def worth_asking() -> pl.Expr:
     """Tell which holes (columns `reason`, `asked`) are worth asking a source for: never asked, or in vain."""
+    import polars as pl  # noqa: PLC0415 - the command line's help has the reasons, and is quick without Polars
+
     once = [one.name for one in TABLE if one.ask == "once"]
     again = [one.name for one in TABLE if one.ask == "until answered"]
     reason = pl.col("reason")

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import mdstore
-from mdstore.cli.demo import DATA_FILE, demo_data
+from mdstore.cli.output.demo import DATA_FILE, demo_data
 from mdstore.sources.files import read
 from tests.support.paths import ROOT
 
@@ -98,3 +98,9 @@ def test_the_data_comes_with_a_wheel_too(tmp_path, monkeypatch):
     (package / "_data" / DATA_FILE).unlink()
     with pytest.raises(mdstore.FileFormatError, match="did not come with this installation"):
         demo_data()
+
+
+def test_the_demo_is_its_own_source(cli, tmp_path):
+    cli("demo")
+    with mdstore.open(tmp_path / "demo.sqlite3") as store:
+        assert store.provenance()["source"].unique().to_list() == ["demo"]

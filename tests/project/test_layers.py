@@ -13,7 +13,11 @@ PACKAGE = Path(mdstore.__file__).parent
 ROW = re.compile(r"^\| `([\w/]+)` \|", re.MULTILINE)
 LISTED = ROW.findall((ROOT / "ARCHITECTURE.md").read_text())
 TOP = [name for name in LISTED if "/" not in name]
-CANDLES = [name.removeprefix("candles/") for name in LISTED if name.startswith("candles/")]
+ORDERED = ("cli", "candles")  # folders whose own folders have an order, too
+INSIDE = {
+    folder: [name.removeprefix(f"{folder}/") for name in LISTED if name.startswith(f"{folder}/")]
+    for folder in ORDERED
+}
 FACES = {"__init__", "__main__"}  # of the package itself: they hand names on
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -40,8 +44,9 @@ def own(path):
 
 def test_every_folder_has_its_place_in_the_list():
     assert {own(path)[0] for path in FILES} - FACES == set(TOP)
-    inside = {own(path)[1] for path in FILES if own(path)[0] == "candles"}
-    assert inside - FACES == set(CANDLES)
+    for folder, listed in INSIDE.items():
+        inside = {own(path)[1] for path in FILES if own(path)[0] == folder}
+        assert inside - FACES == set(listed)
     assert len(TOP) + 1 <= 13  # beside them the package's own face
 
 
@@ -54,10 +59,17 @@ def test_a_folder_imports_only_what_lies_below_it(path):
         if there[0] != here[0]:
             assert there[0] in TOP, f"{'.'.join(there)} is no module of a layer"
             assert TOP.index(there[0]) > TOP.index(here[0]), f"{'/'.join(here)} imports {'.'.join(there)}"
-        elif here[0] == "candles" and there[1] != here[1]:
-            assert CANDLES.index(there[1]) > CANDLES.index(here[1]), (
-                f"{'/'.join(here)} imports {'.'.join(there)}"
-            )
+        elif here[0] in INSIDE and here[1] not in FACES and there[1] != here[1]:
+            order = INSIDE[here[0]]
+            assert order.index(there[1]) > order.index(here[1]), f"{'/'.join(here)} imports {'.'.join(there)}"
+
+
+def test_no_command_imports_another():
+    for path in FILES:
+        here = own(path)
+        if here[:2] == ("cli", "commands"):
+            others = [there for there in imports(path) if there[:2] == ["cli", "commands"]]
+            assert others == [], f"{'/'.join(here)} imports {others}"
 
 
 def test_no_modules_import_each_other_in_a_circle():

@@ -1,0 +1,28 @@
+"""`mdstore backup`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mdstore.cli.shared.console import to_stdout
+from mdstore.cli.shared.options import FileOption
+from mdstore.cli.shared.store import store_file, stored
+
+__all__ = ["backup"]
+
+
+def backup(
+    ctx: typer.Context,
+    target: Annotated[Path, typer.Argument(help="The copy to make.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    file: FileOption = None,
+) -> None:
+    """Copy the store while it is in use, whole or not at all."""
+    from mdstore.cli.shared.texts import size_text
+
+    with stored(store_file(ctx, file)) as store:
+        made = store.maintenance.backup(target, overwrite=force)
+    to_stdout().print(f"{target} written, {size_text(made.stat().st_size)}", highlight=False)

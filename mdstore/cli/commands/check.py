@@ -1,0 +1,28 @@
+"""`mdstore check`."""
+
+from __future__ import annotations
+
+import typer
+
+from mdstore.cli.shared.console import to_stdout
+from mdstore.cli.shared.errors import ERROR
+from mdstore.cli.shared.options import FileOption, JsonOption
+from mdstore.cli.shared.store import store_file, stored
+
+__all__ = ["check"]
+
+
+def check(ctx: typer.Context, file: FileOption = None, json: JsonOption = False) -> None:
+    """Read the whole file and say what is wrong with it; exit with 1 if anything is."""
+    from mdstore.cli.shared.json_text import json_text
+
+    path = store_file(ctx, file)
+    with stored(path) as store:
+        findings = store.maintenance.check()
+    if json:
+        print(json_text(findings))
+    else:
+        for line in findings or [f"{path} is sound"]:
+            to_stdout().print(line, highlight=False, markup=False)
+    if findings:
+        raise typer.Exit(ERROR)

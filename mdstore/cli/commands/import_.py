@@ -1,0 +1,105 @@
+"""`mdstore import`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mdstore.cli.shared.console import to_stderr, to_stdout
+from mdstore.cli.shared.errors import ERROR, INTERRUPTED
+from mdstore.cli.shared.options import FileOption, JsonOption, WaitOption
+from mdstore.cli.shared.store import created, store_file
+
+__all__ = ["import_"]
+
+
+class Unit(StrEnum):
+    """Units of whole-number times."""
+
+    S, MS, US, NS = "s", "ms", "us", "ns"
+
+
+class Align(StrEnum):
+    """What to do with times between two bars."""
+
+    FLOOR = "floor"
+
+
+class OnInvalid(StrEnum):
+    """What to do with rows that break a rule."""
+
+    RAISE, QUARANTINE, DROP = "raise", "quarantine", "drop"
+
+
+def import_(
+    ctx: typer.Context,
+    *,
+    paths: Annotated[
+        list[Path],
+        # A file that cannot be read is one bad file among others, not a usage error.
+        typer.Argument(help="Files, and folders with all below them.", readable=False),
+    ],
+    symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="The symbol of every file.")] = None,
+    timeframe: Annotated[str | None, typer.Option("--timeframe", "-t", help="Such as 1m, 4h or 1d.")] = None,
+    symbol_from_filename: Annotated[
+        str | None,
+        typer.Option(
+            help="A pattern of the names without their suffixes: '{symbol}_data', '{symbol}-{timeframe}', "
+            "'*_{symbol}'."
+        ),
+    ] = None,
+    unit: Annotated[Unit | None, typer.Option(help="The unit of numeric times, else by their size.")] = None,
+    align: Annotated[Align | None, typer.Option(help="floor: move times to the start of their bar.")] = None,
+    on_invalid: Annotated[
+        OnInvalid, typer.Option(help="Rows that break a rule: refuse the file, set them aside, or skip them.")
+    ] = OnInvalid.RAISE,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete",
+            help="What a file lacks between its first and last bar is not to be had: no update asks.",
+        ),
+    ] = False,
+    wait: WaitOption = 10.0,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Store the candles of files: CSV, TSV, JSON, Parquet, Feather, Arrow, also .gz and .zip.
+
+    Columns, times, symbol and timeframe are recognised; the summary says
+    how. Each file lands whole or not at all; a bad one is reported and the
+    others go on. Importing again changes nothing.
+
+    For example:
+
+      mdstore import KRW-BTC-1m.csv
+
+      mdstore import prices/ --symbol-from-filename '{symbol}_data' --timeframe 1d
+
+      mdstore import dirty.csv -s AOS -t 1d --on-invalid quarantine
+    """
+    from mdstore.cli.output.import_ import Options, files_in, import_files, skipped_in
+    from mdstore.cli.output.import_summary import as_json, print_summary
+    from mdstore.cli.shared.json_text import json_text
+    from mdstore.cli.shared.progress import ImportProgress
+    from mdstore.core.timeframe import Timeframe
+
+    if timeframe is not None:
+        timeframe = str(Timeframe.parse(timeframe))
+    if symbol is not None and symbol_from_filename is not None:
+        raise typer.BadParameter("give --symbol or --symbol-from-filename, not both")
+    files = files_in(paths)
+    options = Options(symbol, timeframe, symbol_from_filename, unit, align, on_invalid, complete=complete)
+    with created(store_file(ctx, file), wait=wait) as store:
+        run = import_files(store, files, options, ImportProgress(to_stderr(), files))
+    run.notes = skipped_in(paths)
+    if json:
+        print(json_text(as_json(run)))
+    print_summary(run, None if json else to_stdout(), to_stderr())
+    if run.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if not run.succeeded:
+        raise typer.Exit(ERROR)

@@ -1,0 +1,103 @@
+"""`mdstore replay`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mdstore.cli.shared.console import to_stderr, to_stdout
+from mdstore.cli.shared.errors import INTERRUPTED
+from mdstore.cli.shared.options import FileOption, JsonOption, WaitOption
+from mdstore.cli.shared.store import created, store_file
+
+if TYPE_CHECKING:
+    from mdstore.realtime.cache import RealtimeDataCache
+
+__all__ = ["replay"]
+
+
+class Venue(StrEnum):
+    """Whose messages a recording holds."""
+
+    UPBIT, BINANCE, FUTURES = "upbit", "binance", "binance-futures"
+
+
+def replay(
+    ctx: typer.Context,
+    *,
+    recordings: Annotated[
+        list[Path],
+        typer.Argument(help="Files of raw messages, also .gz; several play as one.", readable=False),
+    ],
+    speed: Annotated[
+        float | None, typer.Option(help="1 is as it was, 10 ten times that; as fast as possible if left out.")
+    ] = None,
+    venue: Annotated[Venue | None, typer.Option(help="Told by the messages if left out.")] = None,
+    timeframe: Annotated[
+        list[str] | None, typer.Option("--timeframe", "-t", help="Make bars of the trades; again for more.")
+    ] = None,
+    save: Annotated[bool, typer.Option("--save", help="Store the bars that have closed.")] = False,
+    wait: WaitOption = 10.0,
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Play recordings of exchange messages, and show each symbol at the end.
+
+    Tickers, order books and trades live in memory only. With --timeframe
+    and --save, bars that were seen from their start are stored once they
+    have closed.
+
+    A line is `nanoseconds JSON`, `seconds: JSON`, or, for an answer to a
+    request, `URL -> seconds: JSON`; Upbit's and Binance's messages.
+
+    For example:
+
+      mdstore replay upbit.ws.gz
+
+      mdstore replay futures.http futures.ws --speed 10 -t 1m --save
+    """
+    from mdstore.cli.output.replay import Playing
+    from mdstore.cli.shared.json_text import json_text
+    from mdstore.core.timeframe import Timeframe
+
+    if save and not timeframe:
+        raise typer.BadParameter("--save stores bars: say of which --timeframe")
+    bars = [str(Timeframe.parse(one)) for one in timeframe or ()]
+    with _cache(store_file(ctx, file) if save else None, wait) as cache:
+        if bars:
+            cache.live.build(bars, persist=save)
+        playing = Playing(cache, to_stderr())
+        playing.run(recordings, None if venue is None else str(venue), speed)
+        cache.live.flush()
+    if json:
+        print(json_text(playing.record(saved=save)))
+    else:
+        playing.print(to_stdout(), to_stderr(), saved=save)
+    if playing.error is not None:
+        raise playing.error
+    if playing.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _cache(file: Path | None, wait: float) -> Iterator[RealtimeDataCache]:
+    """Give a cache to play into: a store's where bars are to be saved, else one by itself."""
+    from mdstore.realtime.cache import RealtimeDataCache
+
+    if file is None:
+        cache = RealtimeDataCache()
+        try:
+            yield cache
+        finally:
+            cache.close()
+        return
+    with created(file, wait=wait) as store:
+        try:
+            yield store.realtime
+        finally:
+            store.live.close()  # which stores the bars that have closed

@@ -1,0 +1,1 @@
+"""What each command does with the store and prints, in a file of the command's name."""

@@ -1,0 +1,25 @@
+"""What `mdstore delete` asks before it deletes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mdstore.cli.shared.texts import count
+from mdstore.cli.shared.which_series import refuse_unknown
+
+if TYPE_CHECKING:
+    from mdstore.store.store import MarketDataStore
+
+__all__ = ["what_goes"]
+
+
+def what_goes(
+    store: MarketDataStore, symbol: str, timeframe: str | None, start: str | None, end: str | None
+) -> str:
+    """Say what a deletion would take, for the question before it."""
+    series = refuse_unknown(store, symbol, timeframe)
+    bars = ", ".join(series["timeframe"])
+    rows = count(int(series["rows"].sum()), "row")
+    if start is None and end is None:
+        return f"{symbol} {bars}, {rows}"
+    return f"what lies in [{start or 'the beginning'}, {end or 'the end'}) of {symbol} {bars} ({rows})"

@@ -1,0 +1,46 @@
+"""What `mdstore export` writes: candles, with symbol and timeframe as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from mdstore.cli.shared.which_series import target_of
+from mdstore.errors import FileFormatError
+from mdstore.sources.files import write
+
+if TYPE_CHECKING:
+    from mdstore.analysis.fill import Fill
+    from mdstore.store.store import MarketDataStore
+
+__all__ = ["export_candles"]
+
+
+def export_candles(
+    store: MarketDataStore,
+    target: Path,
+    symbols: Sequence[str] | None,
+    timeframe: str | None,
+    *,
+    start: str | None,
+    end: str | None,
+    source: str | None,
+    tz: str | None,
+    as_of: str | None = None,
+    fill: Fill | None = None,
+    force: bool,
+) -> int:
+    """Write candles to a file and return how many."""
+    if target.exists() and not force:
+        raise FileFormatError(f"{target} is there already. Hint: --force replaces it")
+    bar = target_of(store, symbols or (), timeframe, source)
+    frame = store.candles(
+        symbols or None, bar, start=start, end=end, derive_from=source, tz=tz, as_of=as_of, fill=fill
+    )
+    # As texts: programs that read Parquet or Feather do not all know categories.
+    named = frame.with_columns(pl.col("symbol").cast(pl.String), pl.lit(bar).alias("timeframe"))
+    write(named.select("symbol", "timeframe", *frame.columns[1:]), target)
+    return len(named)

@@ -1,0 +1,34 @@
+"""What `mdstore stats` prints: how much the file and its packs take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from mdstore.cli.shared.json_text import json_text
+from mdstore.cli.shared.texts import count, size_text
+
+if TYPE_CHECKING:
+    from mdstore.store.store import MarketDataStore
+
+__all__ = ["print_stats"]
+
+
+def print_stats(store: MarketDataStore, out: Console, *, json: bool) -> None:
+    """Print what the file and its packs take."""
+    stats = store.maintenance.stats()
+    if json:
+        print(json_text(stats))
+        return
+    rows = max(int(stats["rows"]), 1)
+    for name, size in (("SQLite file", stats["sqlite_bytes"]), ("packs", stats["pack_bytes"])):
+        each = f"{int(size) / rows:.1f} B a candle"
+        out.print(f"{name:<12}{size_text(float(size)):>10}  {each}", highlight=False)
+    places = f"{count(int(stats['cells']), 'cell')} and {count(int(stats['packs']), 'pack')}"
+    sealed = f"{stats['sealed_rows']:,} in {places}"
+    out.print(
+        f"{'candles':<12}{stats['rows']:>10,}  {sealed}, {stats['loose_rows']:,} loose", highlight=False
+    )
+    if stats["pack_trouble"]:
+        out.print(str(stats["pack_trouble"]), highlight=False, markup=False)

@@ -1,0 +1,56 @@
+"""Which store is meant, and opening it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from mdstore.store.store import MarketDataStore
+
+__all__ = ["created", "remove_unused", "store_file", "stored"]
+
+DEFAULT_FILE = Path("market_data.sqlite3")
+
+
+def store_file(ctx: typer.Context, file: Path | None) -> Path:
+    """Return the store that is meant: the command's --store, or the one before the command."""
+    given: Path | None = ctx.find_root().params.get("file")
+    return file or given or DEFAULT_FILE
+
+
+@contextmanager
+def stored(file: Path, *, create: bool = False, wait: float = 10.0) -> Iterator[MarketDataStore]:
+    """Open the store for a command; only those that put something in it create it."""
+    import mdstore  # noqa: PLC0415 - help and completion scripts must not wait for it
+
+    with mdstore.open(file, create=create, busy_timeout=wait) as store:
+        yield store
+
+
+@contextmanager
+def created(file: Path, *, wait: float) -> Iterator[MarketDataStore]:
+    """Open the store for a command that puts something in it; a file made for nothing is removed again."""
+    was_there, unused = file.exists(), False
+    try:
+        with stored(file, create=True, wait=wait) as store:
+            try:
+                yield store
+            finally:
+                unused = store.series().is_empty() and store.quarantine().is_empty()
+    finally:
+        if unused and not was_there:
+            remove_unused(file)
+
+
+def remove_unused(file: Path) -> None:
+    """Remove a store that was made for nothing, unless another process has it open.
+
+    SQLite's log lies beside the file as long as anyone does.
+    """
+    if not any(file.with_name(f"{file.name}{end}").exists() for end in ("-wal", "-shm")):
+        file.unlink(missing_ok=True)

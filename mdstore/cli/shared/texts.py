@@ -1,0 +1,90 @@
+"""Times, numbers, counts and sizes as they are written for eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from mdstore.reports.text_chart import digits
+
+__all__ = ["count", "is_intraday", "moment", "moments", "number_text", "number_texts", "size_text"]
+
+SIZES = ("B", "KB", "MB", "GB", "TB")
+KILO = 1024
+# From here on doubles have no decimals, and their digits say little.
+HUGE = 1e15
+
+
+def moment(value: datetime | date | None, *, intraday: bool = False) -> str:
+    """Write a time as shortly as it can be: a midnight as its date, unless it is a bar's of minutes or hours.
+
+    >>> moment(datetime(2025, 9, 1)), moment(datetime(2025, 9, 1), intraday=True)
+    ('2025-09-01', '2025-09-01 00:00')
+    """
+    return moments([value], intraday=intraday)[0]
+
+
+def moments(values: Sequence[datetime | date | None], *, intraday: bool) -> list[str]:
+    """Write times alike: as finely as the finest of them needs."""
+    times = [value for value in values if isinstance(value, datetime)]
+    clock = intraday or any(time.hour or time.minute or time.second or time.microsecond for time in times)
+    pattern = "%Y-%m-%d"
+    if clock:
+        pattern += " %H:%M:%S" if any(time.second or time.microsecond for time in times) else " %H:%M"
+    return [
+        "" if value is None else f"{value:{pattern}}" if isinstance(value, datetime) else value.isoformat()
+        for value in values
+    ]
+
+
+def is_intraday(timeframe: str) -> bool:
+    """Tell bars that are shorter than a day.
+
+    >>> is_intraday("4h"), is_intraday("1d"), is_intraday("1M")
+    (True, False, False)
+    """
+    return timeframe.endswith(("s", "m", "h"))
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number of things.
+
+    >>> count(1, "row"), count(12154, "row")
+    ('1 row', '12,154 rows')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def number_texts(values: Sequence[float]) -> list[str]:
+    """Write numbers with the digits that all of them need.
+
+    >>> number_texts([1519.0, 1519.25])
+    ['1,519.00', '1,519.25']
+    """
+    decimals = digits(values)
+    return [number_text(value, decimals, ",") for value in values]
+
+
+def number_text(value: Any, decimals: int, comma: str) -> str:
+    """Write one value of a table: a number with so many decimals, `comma` between its thousands."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return repr(value) if abs(value) >= HUGE else f"{value:{comma}.{decimals}f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:{comma}}"
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))
+
+
+def size_text(size: float) -> str:
+    """Write a number of bytes.
+
+    >>> size_text(123), size_text(5 * 1024 * 1024)
+    ('123 B', '5.0 MB')
+    """
+    for unit in SIZES:
+        if size < KILO or unit == SIZES[-1]:
+            break
+        size /= KILO
+    return f"{size:.0f} {unit}" if unit == SIZES[0] else f"{size:.1f} {unit}"

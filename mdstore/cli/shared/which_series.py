@@ -1,0 +1,89 @@
+"""Which series are meant: the timeframe that was left out, the name that was mistyped."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from mdstore.core.timeframe import Timeframe
+from mdstore.errors import InvalidInputError, NoSuchSeriesError, TimeframeError
+
+if TYPE_CHECKING:
+    from mdstore.store.store import MarketDataStore
+
+__all__ = ["refuse_unknown", "target_of", "timeframe_of", "with_timeframe"]
+
+
+def timeframe_of(store: MarketDataStore, symbols: Sequence[str], timeframe: str | None) -> str:
+    """Return the timeframe that is meant: the given one, or the only one stored of the symbols, or of all."""
+    if timeframe is not None:
+        return str(Timeframe.parse(timeframe))
+    series = store.series()
+    there = series.filter(pl.col("symbol").is_in(list(symbols))) if symbols else series
+    stored = there["timeframe"].unique(maintain_order=True).to_list()
+    if not stored:
+        raise NoSuchSeriesError(_nothing(store, symbols, series["symbol"].unique().to_list()))
+    if len(stored) > 1:
+        of = f" of {', '.join(symbols)}" if symbols else ""
+        raise InvalidInputError(f"several timeframes{of} are stored: {', '.join(stored)}. Hint: say which")
+    return str(stored[0])
+
+
+def target_of(
+    store: MarketDataStore, symbols: Sequence[str], timeframe: str | None, source: str | None
+) -> str:
+    """Return the timeframe that is meant: of bars put together from `source`, if there is one, or stored."""
+    if not source:
+        return timeframe_of(store, symbols, timeframe)
+    if timeframe is None:
+        raise InvalidInputError(
+            f"--from {source} makes bars of another timeframe. Hint: say which, such as 1h"
+        )
+    return timeframe
+
+
+def with_timeframe(
+    store: MarketDataStore, symbols: Sequence[str] | None, timeframe: str | None
+) -> tuple[list[str], str | None]:
+    """Return symbols and timeframe, which may be the last of the symbols, unless it is stored as one."""
+    given = list(symbols or ())
+    if not given or timeframe is not None or not _is_timeframe(given[-1]):
+        return given, timeframe
+    if given[-1] in store.series()["symbol"].cast(pl.String):
+        return given, None
+    return given[:-1], given[-1]
+
+
+def _is_timeframe(text: str) -> bool:
+    try:
+        Timeframe.parse(text)
+    except TimeframeError:
+        return False
+    return True
+
+
+def refuse_unknown(store: MarketDataStore, symbol: str | None, timeframe: str | None) -> pl.DataFrame:
+    """Return the series of a symbol and a timeframe, as far as they are given; raise where there is none."""
+    listed = store.series()
+    series = listed if symbol is None else listed.filter(pl.col("symbol") == symbol)
+    if timeframe is not None:
+        series = series.filter(pl.col("timeframe") == str(Timeframe.parse(timeframe)))
+    if series.is_empty():
+        named = " ".join(word for word in (symbol, timeframe) if word)
+        raise NoSuchSeriesError(_nothing(store, [named], listed["symbol"].unique().to_list()))
+    return series
+
+
+def _nothing(store: MarketDataStore, symbols: Sequence[str], known: list[str]) -> str:
+    if not known:
+        return f"{store.path.name} holds no candles. Hint: mdstore import FILES"
+    near = [
+        match
+        for symbol in symbols
+        for match in difflib.get_close_matches(symbol.split(" ")[0].upper(), known, 1)
+    ]
+    hint = f". Did you mean {near[0]}?" if near else "; `mdstore series` lists what is stored"
+    return f"no candles of {', '.join(symbols)} in {store.path.name}{hint}"

@@ -1,0 +1,60 @@
+"""`mdstore export`: files that hold the same to the last bit."""
+
+import json
+
+import polars as pl
+import pytest
+
+import mdstore
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv.gz", "json", "ndjson", "parquet", "feather", "arrow"])
+def test_export_and_import_are_exact(filled, tmp_path, suffix):
+    filled("export", f"out.{suffix}", "-t", "1m")
+    done = filled("-f", "other.sqlite3", "import", f"out.{suffix}", "--json")
+    assert json.loads(done.stdout)["totals"]["inserted"] == 500
+    with (
+        mdstore.open(tmp_path / "market_data.sqlite3") as one,
+        mdstore.open(tmp_path / "other.sqlite3") as other,
+    ):
+        assert one.candles(None, "1m").rows() == other.candles(None, "1m").rows()
+
+
+def test_export_takes_symbols_and_ranges(filled, tmp_path):
+    filled("export", "x.parquet", "KRW-ETH", "--start", "2025-09-01T00:10", "--end", "2025-09-01T00:15")
+    frame = pl.read_parquet(tmp_path / "x.parquet")
+    assert frame.columns == ["symbol", "timeframe", "timestamp", "open", "high", "low", "close", "volume"]
+    assert frame["symbol"].to_list() == ["KRW-ETH"] * 5
+
+
+def test_export_does_not_replace_unless_forced(filled, tmp_path):
+    (tmp_path / "x.csv").write_text("precious")
+    assert "--force" in filled("export", "x.csv", "-t", "1m", code=1).stderr
+    assert (tmp_path / "x.csv").read_text() == "precious"
+    assert json.loads(filled("export", "x.csv", "-t", "1m", "--force", "--json").stdout) == {
+        "file": "x.csv",
+        "rows": 500,
+    }
+
+
+def test_export_where_there_is_no_folder(filled):
+    done = filled("export", "no/where/x.csv", "-t", "1m", code=1)
+    assert done.stderr == "error: no/where/x.csv: No such file or directory\n"
+    assert "cannot write this format" in filled("export", "x.xlsx", "-t", "1m", code=1).stderr
+
+
+def test_show_and_export_put_bars_together(filled, tmp_path):
+    rows = json.loads(filled("show", "KRW-BTC", "2h", "--from", "1h", "--json", "-n", "100").stdout)
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        expected = store.resample("KRW-BTC", "2h", source="1h")
+    assert [row["close"] for row in rows] == expected["close"].to_list()
+    assert rows[-1]["closed"] is True
+    assert "closed" not in filled("show", "KRW-BTC", "2h", "--from", "1h", "--no-chart").stdout
+    assert "closed" in filled("show", "KRW-BTC", "5h", "--from", "1h", "--no-chart").stdout
+    assert "with --from '1h'" in filled("show", "KRW-BTC", "2h", code=1).stderr
+    filled("export", "days.csv", "-t", "1d", "--from", "1h", "--tz", "Asia/Seoul")
+    assert "2025-08-31 15:00" in (tmp_path / "days.csv").read_text().replace("T", " ")
+    assert "say which, such as 1h" in filled("show", "KRW-BTC", "--from", "1m", code=1).stderr
+    assert "--tz is for derived bars" in filled("show", "KRW-BTC", "1h", "--tz", "Asia/Seoul", code=1).stderr
+    assert "derive it from" in filled("show", "KRW-BTC", "7m", "--from", "1h", code=1).stderr
+    assert "Asia/Seoul" in filled("show", "KRW-BTC", "1d", "--from", "1h", "--tz", "Asia/Soul", code=1).stderr

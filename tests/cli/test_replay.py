@@ -1,0 +1,83 @@
+"""`mdstore replay`: what is shown of a recording, and which bars are stored."""
+
+import gzip
+import json
+import re
+import signal
+import time
+
+from tests.support.command_line import finished, mdstore_process
+
+
+def upbit_recording(folder, minutes=3):
+    """Trades and books as a recorder writes them; nothing of it was ever traded."""
+    start = 1_756_684_800_000
+    lines = []
+    for at in range(minutes * 60 + 10):
+        stamp = start + at * 1000
+        trade = {
+            "ty": "trade", "cd": "KRW-BTC", "tms": stamp, "ttms": stamp, "tp": 150_000_000 + at % 7 * 1000,
+            "tv": 0.5, "ab": "BID", "sid": stamp * 1000, "st": "REALTIME",
+        }  # fmt: skip
+        lines.append(f"{stamp * 1_000_000 + 300_000_000} {json.dumps(trade)}\n")
+    path = folder / "upbit.ws.gz"
+    path.write_bytes(gzip.compress("".join(lines).encode()))
+    return path
+
+
+def test_replay_shows_each_symbol_and_stores_nothing(cli, tmp_path):
+    done = cli("replay", upbit_recording(tmp_path), "-t", "1m")
+    assert re.search(r"KRW-BTC +190 +0 +0 +150,000,000 +[▁▂▃▄▅▆▇█]{24} .*300", done.stdout)
+    assert "190 messages: 189.0 s of upbit" in done.stderr
+    assert not (tmp_path / "market_data.sqlite3").exists()
+
+
+def test_replay_stores_bars_that_were_seen_from_start_to_end(cli, tmp_path):
+    path = upbit_recording(tmp_path)
+    assert (
+        "2 bars stored; 2 have closed, 1 are forming, 1 were"
+        in cli("replay", path, "-t", "1m", "--save").stderr
+    )
+    frame = json.loads(cli("show", "KRW-BTC", "--json").stdout)
+    assert [bar["timestamp"][14:16] for bar in frame] == ["01", "02"]
+    assert {bar["volume"] for bar in frame} == {30.0}
+    again = json.loads(cli("replay", path, "-t", "1m", "--save", "--json").stdout)
+    assert (again["venue"], again["messages"], again["bars_stored"]) == ("upbit", 190, 2)
+    assert again["symbols"][0]["price"] == 150_000_000.0
+
+
+def test_what_replay_cannot_play_leaves_nothing_behind(cli, tmp_path):
+    (tmp_path / "no.txt").write_text("hello\n")
+    assert "no recorded message" in cli("replay", "no.txt", "-t", "1m", "--save", code=1).stderr
+    assert "No such file" in cli("replay", "missing.gz", "-t", "1m", "--save", code=1).stderr
+    path = upbit_recording(tmp_path, minutes=0)
+    assert "no timeframe" in cli("replay", path, "-t", "7x", "--save", code=1).stderr
+    assert "speed" in cli("replay", path, "--speed", "0", code=1).stderr
+    assert "say of which --timeframe" in cli("replay", path, "--save", code=2).stderr
+    assert "0 bars stored" in cli("replay", path, "-t", "1m", "--save").stderr
+    assert not (tmp_path / "market_data.sqlite3").exists()
+
+
+def test_replay_keeps_its_pace_and_ends_on_ctrl_c(tmp_path):
+    process = mdstore_process(tmp_path, "replay", upbit_recording(tmp_path), "--speed", "2")
+    time.sleep(5)
+    process.send_signal(signal.SIGINT)
+    code, out, err = finished(process)
+    assert code == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert re.search(r"KRW-BTC +\d+ ", out)
+
+
+def test_replay_shows_what_it_played_of_a_recording_that_was_cut(cli, tmp_path):
+    path = upbit_recording(tmp_path)
+    path.write_bytes(path.read_bytes()[:-200])
+    done = cli("replay", path, "-t", "1m", "--save", code=1)
+    assert re.search(r"KRW-BTC +1\d\d ", done.stdout)
+    assert "damaged after line" in done.stderr
+    assert "1 bar stored" in done.stderr
+
+
+def test_replay_by_the_wrong_venue_is_no_success(cli, tmp_path):
+    path = upbit_recording(tmp_path)
+    assert "are they of binance?" in cli("replay", path, "--venue", "binance", code=1).stderr

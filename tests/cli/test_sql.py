@@ -1,0 +1,64 @@
+"""`mdstore sql`: tables, JSON, and what is wrong with a query."""
+
+import json
+import re
+
+import pytest
+
+from tests.support.command_line import candles_file
+
+
+def test_sql_prints_a_table_or_json_or_reads_stdin(filled):
+    query = "SELECT symbol, timeframe, count(*) AS bars FROM candles GROUP BY ALL ORDER BY ALL"
+    assert re.search(r"KRW-BTC +1h +24", filled("sql", query).stdout)
+    assert json.loads(filled("sql", "--json", "-", given=query).stdout)[0] == {
+        "symbol": "KRW-BTC", "timeframe": "1h", "bars": 24,
+    }  # fmt: skip
+    many = filled("sql", "FROM candles", "-n", "3")
+    assert "3 of 524 rows" in many.stderr
+    odd = json.loads(
+        filled(
+            "sql", "--json", "SELECT 'nan'::DOUBLE AS a, [1, 2] AS b, DATE '2025-09-01' AS c, NULL AS d"
+        ).stdout
+    )
+    assert odd == [{"a": None, "b": [1, 2], "c": "2025-09-01", "d": None}]
+
+
+def test_sql_does_not_group_digits_and_writes_huge_floats_shortly(filled):
+    out = filled("sql", "SELECT 20250903 AS day, 2025 AS year, 1e300::DOUBLE AS huge, 1234.5 AS price").stdout
+    assert re.search(r"20250903 +2025 +1e\+300 +1234\.5", out)
+
+
+def test_long_texts_are_cut_with_a_mark(cli, tmp_path, monkeypatch):
+    candles_file(tmp_path, "A-1m.csv")
+    with (tmp_path / "A-1m.csv").open("a") as file:
+        file.write("2025-09-01T00:07:00,1,2,173223000.12345678,1,1\n")
+    cli("import", "A-1m.csv", "--on-invalid", "quarantine")
+    whole = cli("sql", "FROM quarantine").stdout
+    assert "…" not in whole
+    assert '"volume": "1"}' in whole
+    monkeypatch.setenv("COLUMNS", "80")
+    cut = cli("sql", "FROM quarantine").stdout
+    assert "…" in cut
+    assert len(cut.splitlines()) == 2
+    assert "173223000.12345678" in cut  # a number, though in a column of texts
+
+
+def test_wide_tables_stay_whole_in_a_pipe(filled):
+    long = "x" * 400
+    assert long in filled("sql", f"SELECT 1 AS a, '{long}' AS b").stdout
+
+
+@pytest.mark.parametrize("query", ["SELEC", "DELETE FROM candles", "SELECT nothing FROM candles"])
+def test_bad_sql_is_an_error_and_changes_nothing(filled, query):
+    done = filled("sql", query, code=1)
+    assert done.stderr.startswith("error: ")
+    assert done.stdout == ""
+    assert len(json.loads(filled("series", "--json").stdout)) == 3
+
+
+def test_errors_of_sql_hint_at_what_is_wrong(filled):
+    assert "the tables are candles" in filled("sql", "FROM nowhere", code=1).stderr
+    assert "the tables are candles" in filled("sql", "SELECT nothing FROM candles", code=1).stderr
+    assert "the tables are" not in filled("sql", "SELECT 1 +", code=1).stderr
+    assert "`mdstore import` and `mdstore delete`" in filled("sql", "DELETE FROM candles", code=1).stderr
