@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,17 +13,12 @@ from mdstore.cli.shared.console import to_stderr, to_stdout
 from mdstore.cli.shared.errors import INTERRUPTED
 from mdstore.cli.shared.options import FileOption, JsonOption, WaitOption
 from mdstore.cli.shared.store import created, store_file
+from mdstore.sources.exchanges.registry import VenueName
 
 if TYPE_CHECKING:
     from mdstore.realtime.cache import RealtimeDataCache
 
 __all__ = ["replay"]
-
-
-class Venue(StrEnum):
-    """Whose messages a recording holds."""
-
-    UPBIT, BINANCE, FUTURES = "upbit", "binance", "binance-futures"
 
 
 def replay(
@@ -37,7 +31,7 @@ def replay(
     speed: Annotated[
         float | None, typer.Option(help="1 is as it was, 10 ten times that; as fast as possible if left out.")
     ] = None,
-    venue: Annotated[Venue | None, typer.Option(help="Told by the messages if left out.")] = None,
+    venue: Annotated[VenueName | None, typer.Option(help="Told by the messages if left out.")] = None,
     timeframe: Annotated[
         list[str] | None, typer.Option("--timeframe", "-t", help="Make bars of the trades; again for more.")
     ] = None,
@@ -72,7 +66,7 @@ def replay(
         if bars:
             cache.live.build(bars, persist=save)
         playing = Playing(cache, to_stderr())
-        playing.run(recordings, None if venue is None else str(venue), speed)
+        playing.run(recordings, venue, speed)
         cache.live.flush()
     if json:
         print(json_text(playing.record(saved=save)))

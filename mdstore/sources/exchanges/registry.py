@@ -1,6 +1,6 @@
 """Every exchange whose messages are read, in one table.
 
-To add one: write a module beside this one with a `VENUE` for each of its markets, and give it a row in
+To add one: write a module beside this one that has its markets in `VENUES`, and name them in `VenueName` and
 `EXCHANGES`. Recordings, the command line and errors take their lists from here.
 """
 
@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Literal, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
 from mdstore.errors import InvalidInputError
 from mdstore.sources.exchanges.messages import Event
 
-__all__ = ["EXCHANGES", "Reader", "Venue", "of_message", "of_url", "venue"]
+__all__ = ["EXCHANGES", "Reader", "Venue", "VenueName", "of_message", "of_url", "venue"]
 
-# Each venue (an exchange's market) by the module that knows it, imported when it is asked for.
-EXCHANGES = {
+VenueName = Literal["upbit", "binance", "binance-futures"]
+"""A market of an exchange."""
+
+# By the module that knows it, imported when it is asked for.
+EXCHANGES: dict[str, str] = {
     "upbit": "mdstore.sources.exchanges.upbit",
     "binance": "mdstore.sources.exchanges.binance",
     "binance-futures": "mdstore.sources.exchanges.binance",
