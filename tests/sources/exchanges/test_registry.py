@@ -1,4 +1,4 @@
-"""The registry of exchanges: each is complete, and whose a message is does not depend on the order of the table."""
+"""The registry of exchanges: each is complete, and whose a message is does not hang on the order of rows."""
 
 import json
 from typing import get_args
