@@ -11,7 +11,7 @@ __all__ = ["Curve", "chart", "dots"]
 
 WIDTH, HEIGHT = 860, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 300, 40, 48  # the names of the curves are to the right
-# Okabe and Ito's colours, which people with any kind of colour vision tell apart; and two of no colour.
+# Okabe and Ito's colours, which people with any kind of colour vision tell apart, then a grey and black.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#000000")
 STEPS = (1, 2, 5, 10)
 ROW = 34  # of a dot chart
@@ -55,7 +55,7 @@ def chart(title: str, x_label: str, y_label: str, curves: Sequence[Curve]) -> st
 def dots(title: str, x_label: str, rows: Mapping[str, Mapping[str, float]], ours: str) -> str:
     """Return an SVG of a row of dots for each thing measured, over a logarithmic x; `ours` stands out.
 
-    `rows` are what was measured, and for each the values by who was; all are above zero.
+    `rows` are what was measured and, for each, the value of each technique; all are above zero.
     """
     names = list(dict.fromkeys(name for values in rows.values() for name in values))
     others = [name for name in names if name != ours]

@@ -56,7 +56,7 @@ class _Side:
 
     @property
     def ms(self) -> float:
-        """The mean of a minute: what is done once in hours counts as much as it takes."""
+        """The mean of a minute; so work that is done once in hours counts with the time it takes."""
         return (fmean(self.writes) + fmean(self.reads)) * 1000
 
 

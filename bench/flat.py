@@ -1,4 +1,4 @@
-"""One series of files of more and more rows: a read must not feel how much else there is.
+"""Reads of one series out of larger and larger files: they must not take longer for what else there is.
 
 The files take turns within every round. Without the memory tier each read goes to the catalogue, the cells
 and the map; with it, to a dictionary. The file of 100,000,000 rows is only made and measured with `--huge`:

@@ -27,7 +27,7 @@ __all__ = ["run"]
 
 BARS = 1_500_000
 SERIES, HUGE_SERIES = 20, 200
-EVERY = 1_500  # one bar in so many is not there
+EVERY = 1_500  # one bar in 1,500 is not there
 PAGES = 1_000
 ROUNDS = 15
 FEED = 500
@@ -147,7 +147,7 @@ def _writes(folder: Path, scale: Scale, report: Report) -> None:
             ("a page of 200 bars, covered", _page, 200),
             ("100,000 bars", partial(_bulk, rows=scale.rows(100_000)), 15),
         ):
-            # Each goes on with series of its own: pages lie behind each other, as those of a fetch do.
+            # Each way writes to series of its own; their pages follow each other, as those of a fetch do.
             turns = {"mdstore": _with(make(store, "WITH")), "without": _without(make(store, "WITHOUT"))}
             taken = interleave(turns, scale.rounds(rounds))
             report.lines.append(Line.of_times(f"write: {what}", taken, raw="without", most_ratio=1.1))

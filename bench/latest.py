@@ -1,7 +1,7 @@
 """The read that people do most: the latest 1,000 candles of a series, as a Polars frame.
 
 mdstore has them in memory or in mapped packs; raw is APSW's rows of an indexed statement given to
-`pl.DataFrame`. The large and the small file take turns, too: neither read may feel the size of the file.
+`pl.DataFrame`. The large and the small file take turns, too: a read must not be slower in the larger one.
 """
 
 from __future__ import annotations

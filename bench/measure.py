@@ -21,7 +21,7 @@ Turn = Callable[[], AbstractContextManager[Callable[[], object]]]
 
 
 class WrongAnswerError(Exception):
-    """What was to be timed gives a wrong answer, so its speed is of no interest."""
+    """What was to be timed gives a wrong answer, so its speed does not matter."""
 
 
 def verify(correct: bool, what: str) -> None:

@@ -149,7 +149,7 @@ def _lines(what: str, times: Times, count: int) -> list[Line]:
 
 
 def _own(count: int, rounds: int) -> list[Line]:
-    """Measure what the others have not: dicts, batches, snapshots."""
+    """Measure what only mdstore has: dicts, batches, snapshots."""
     rates = [
         _rate(f"push, {what}", count, times, least) for what, times, least in _pushed_otherwise(count, rounds)
     ]
@@ -179,7 +179,7 @@ def _pushed_otherwise(count: int, rounds: int) -> Iterator[tuple[str, float, int
 
         return turn
 
-    # One after the other, and each without the rows of the other: 200,000 dicts are work for the collector.
+    # One after the other, the rows of each let go before the next: 200,000 dicts slow the collector.
     half = count // 2
     frame = pl.DataFrame(rows_of(count, SYMBOLS), schema=NAMES, orient="row")
     batches = fresh(lambda ours: [ours.push(frame[:half]), ours.push(frame[half:])])
@@ -222,7 +222,7 @@ def _under_load(report: Report, seconds: float) -> None:
 
 @contextmanager
 def _feed(ours: Ours) -> Iterator[list[float]]:
-    """Push rows from a thread, so many a second; yield the rows pushed and the seconds it took."""
+    """Push a number of rows a second from a thread; yield the rows pushed and the seconds it took."""
     stop, done = threading.Event(), [0.0, 1.0]
 
     def feed() -> None:

@@ -1,4 +1,4 @@
-"""What is stored: `store.series()`, which must not feel how many candles there are.
+"""What is stored: `store.series()`, which must not take longer for more candles.
 
 Raw is APSW's rows of the catalogue table given to `pl.DataFrame`.
 """

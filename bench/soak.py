@@ -1,7 +1,8 @@
 """Trades for an hour: does memory stay flat once the TTL has passed?
 
 20,000 rows a second over 200 symbols, pushed one at a time under a clock that is told the time; five minutes
-with a TTL of one, or with `--huge` the whole hour with the default of ten. The process, too, is asked.
+with a TTL of one, or with `--huge` the whole hour with the default of ten. The memory of the process is
+measured, too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ROWS_PER_SECOND = 20_000
 SYMBOLS = 200
 START_MS = 1_700_000_000_000
 SAMPLES = 60
-SPREAD = 1.1  # the most over the least, once the TTL has passed
+SPREAD = 1.1  # the largest over the smallest figure, once the TTL has passed
 STATM = Path("/proc/self/statm")
 PAGE = 4096
 
@@ -53,7 +54,7 @@ def run(scale: Scale) -> Report:
         )  # fmt: skip
     verify(told["pushed"] == seconds * ROWS_PER_SECOND, "every row was counted")
     verify(told["rows"] >= ttl * ROWS_PER_SECOND, "the rows within the TTL are all there")
-    # Over a logarithmic axis: every sample would be a smear at its end.
+    # On a logarithmic axis all samples together would be a smear at its end.
     shown = [at for at in range(len(times)) if (at + 1) & at == 0 or at == len(times) - 1]
     report.pictures["soak.svg"] = chart(
         report.title, "seconds", "MB",

@@ -25,7 +25,7 @@ __all__ = ["run"]
 
 ROWS = 200
 ROUNDS = 60
-LONGEST = 4 * ROUNDS + 100  # new bars that the turns below use up, and some
+LONGEST = 4 * ROUNDS + 100  # more new bars than the turns below use up
 
 
 def run(scale: Scale) -> Report:

@@ -1,6 +1,6 @@
 """mdstore against its peers on the same work: opened together, verified one by one, timed in turns.
 
-Every call ends with one pass over the columns, for a map that nobody has looked at has cost nothing yet.
+Every call ends with one pass over the columns: mapped memory that was not read has cost nothing yet.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ NUMBERS = cs.numeric() | cs.temporal()
 CLOSE = 1e-9  # relative, for what is added up in another order
 ADDED = frozenset(("mean_close", "sum_volume", "sma20", "sma50"))
 ROUNDS = 9
-PATIENCE = 2.0  # seconds: who needs no more than that the first time is asked again
-SLOW = 0.6  # seconds: who needs more for one call is timed once, and who has taken so long rests
+PATIENCE = 2.0  # seconds: a technique that needs no more than this the first time is timed again
+SLOW = 0.6  # seconds: one that needs more for a call is timed once, and after so long it is not timed again
 LEAST = 0.01  # seconds that a turn lasts
 PAUSE = 50e-6  # seconds between two calls of a turn
 ONCE = "*"
@@ -58,7 +58,7 @@ def touch(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def steady(call: Callable[[], object]) -> Callable[[], float]:
-    """Return a call that times `call`: a quick one again and again, so that the turn before does not decide.
+    """Return a call that times `call`; a quick one is repeated, so that the turn before it has no influence.
 
     What takes a tenth of a millisecond is otherwise measured with the caches as a slow peer left them.
     Between two calls there is a pause, as in a program that does something with what it has read: Polars'

@@ -55,7 +55,7 @@ Combine = Callable[[pl.Expr, pl.Expr], pl.Expr]
 LONGEST_TEXT = 2_000
 LONGEST_QUOTE = 60
 DEEPEST = 100
-MOST_OPERATIONS = 2_000  # crossed_above in itself doubles them each time: 100 deep, 2**100
+MOST_OPERATIONS = 2_000  # nesting crossed_above doubles them each time: 100 deep, 2**100
 HIGHEST_POWER = 100
 TOO_DEEP = f"is nested too deeply; {DEEPEST} may be"
 

@@ -17,9 +17,9 @@ __all__ = ["Fill", "check_fill", "filled", "filled_long"]
 
 Fill = Literal["flat", "null"]
 FILLS: tuple[Fill, ...] = get_args(Fill)
-# The name of the number that puts the rows of several symbols in order, while it is needed.
+# A temporary column: a number that orders the rows of several symbols.
 KEY = "mdstore key"
-# What the nearest earlier row of another table goes by.
+# The time by which the nearest earlier row of another table is looked for.
 EARLIER = "mdstore earlier"
 FLAT_VOLUME = 0.0
 
@@ -103,10 +103,10 @@ def filled_long(
 
 
 def _missing(held: pl.Series, wanted: pl.Series) -> pl.Series:
-    """Return what is wanted and not held; both ascend."""
+    """Return the wanted times that are not held; both ascend."""
     if held.equals(wanted):
         return wanted.clear()
-    # As of: 7 ms for 1.5M rows, where an anti join takes 90 and search_sorted 55.
+    # An as-of join takes 7 ms for 1.5M rows, an anti join 90 and search_sorted 55.
     pairs = wanted.to_frame().join_asof(held.to_frame().with_columns(held.alias(EARLIER)), on=wanted.name)
     return pairs.filter(pl.col(EARLIER).ne_missing(pl.col(wanted.name)))[wanted.name]
 

@@ -16,7 +16,7 @@ __all__ = ["ANY", "FUNCTIONS", "Function", "Kind", "Setting", "Shape"]
 
 Kind = Literal["number", "condition", "time"]
 Shape = Literal["along", "row", "one"]
-"""Every bar from several bars; every bar from itself; one from all."""
+"""A value for each bar out of several bars, a value for each bar out of itself, or one value out of all."""
 
 LONGEST_WINDOW = 100_000
 SMALLEST = 1e-300

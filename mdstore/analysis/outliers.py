@@ -10,32 +10,37 @@ import polars as pl
 
 __all__ = ["NEIGHBOURS", "SPIKE_SCORE", "VOLUME_SCORE", "spikes", "splits", "volumes"]
 
-# Spikes from 10: of 47,598 recorded minutes of Upbit's BTC 4 score more, of 32,780 hours 5, of 13,681 minutes
-# of another exchange's BTC none, of 72,870 days of 59 S&P stocks 3, one most likely a wrong tick (AME,
-# 2013-10-29). A close 30 % off for a bar scores 39 and more in minutes; in daily stocks it mostly scores 20,
-# and 20 of 753 are missed, in the wildest stocks; of those twice or ten times the price none.
+# The score from which a price is a spike. Recorded bars that score more: 4 of 47,598 minutes and 5 of 32,780
+# hours of Upbit's BTC, none of 13,681 minutes of another exchange's BTC, 3 of 72,870 days of 59 S&P stocks,
+# one of these most likely a wrong tick (AME, 2013-10-29). A close that is wrong by 30 % for one bar scores 39
+# or more in minutes. In days of stocks it mostly scores 20, and 20 of 753 are missed, in the wildest stocks;
+# a close of twice or ten times the price is never missed.
 SPIKE_SCORE = 10.0
-# Volumes from 7, either way: none of the Upbit minutes, 11 of the hours (mostly cut short by maintenance), 7
-# of the other minutes (dust), 14 of the stocks' days.
+# The score from which a volume is told, too large or too small. Recorded bars that score more: no minute of
+# Upbit's, 11 hours (mostly cut short by maintenance), 7 minutes of the other exchange (tiny trades), 14 days
+# of the stocks.
 VOLUME_SCORE = 7.0
 NORMAL = 1.4826
-# Moves, or volumes, to a median. A rolling median of 1.5M bars takes 430 ms, those of blocks 35.
+# How many moves, or volumes, share a median. Medians of blocks take 35 ms for 1.5M bars, a rolling one 430.
 BLOCK = 256
 FEWEST = 20
-# A scale is not under a third of the series' own: a quiet night makes no spikes of the first trades after it.
+# The usual move is taken as no less than this part of the whole series' usual move: else the first trades
+# after a quiet night would be spikes.
 CALM = 1 / 3
-# Of a price in doubles; what is adjusted for splits wavers so from bar to bar.
+# The relative rounding error of prices: those adjusted for splits differ by as much between equal bars.
 NOISE = 1e-12
-# The least spread of the logarithm of volumes, about 10 %; else any change of a constant volume is extreme.
+# The least spread of the logarithm of volumes, about 10 %; without it any change of a constant volume would
+# be extreme.
 LEAST_SPREAD = 0.1
-# New shares for one, or one for so many. From a close to the next open no recorded price moves by more than
-# 1.39 (a spin-off), in 72,870 days of stocks; an open is seldom further than 4 % from the adjusted close.
+# How many new shares are given for an old one, or old ones for a new one. In 72,870 days of stocks no price
+# moves by more than 1.39 times (a spin-off) from a close to the next open, and an open is seldom further than
+# 4 % from the adjusted close.
 SPLITS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 100.0)
 SPLIT_TOLERANCE = 0.04
 LEAST_SPLIT, STAYS = 1.4, 1.2
 STAYING = (("longer_before", "before"), ("open_before", "before"), ("close", "open"), ("after", "open"))
 NO_SCORE = pl.lit(0.0).alias("score")
-# A price and the two that it should lie at, or between.
+# A price, and the two prices that it should equal or lie between.
 NEIGHBOURS = (
     ("close", "before", "after"), ("open", "before", "close"), ("high", "open", "close"),
     ("low", "open", "close"),
@@ -53,11 +58,11 @@ def spikes(rows: pl.DataFrame) -> pl.DataFrame:
     if moved.sum() < FEWEST:
         return rows.clear().with_columns(NO_SCORE)
     scales = _scales(move.filter(moved))
-    # Moves are counted, not bars, so that a market which seldom moves has a scale of its moves, too.
+    # Bars without a move are left out, so that a market which seldom moves has the scale of its moves.
     place = (moved.cum_sum().cast(pl.Int64) - 1).clip(0) // BLOCK
     near = pl.col("close").shift(1).alias("before"), pl.col("close").shift(-1).alias("after")
     rows = rows.with_columns(*near, place.alias("place"))
-    # Products find the few that may be spikes; only these need logarithms, which take 6 ms of a column.
+    # Products find the few that may be spikes; logarithms, 6 ms a column, are taken of these alone.
     factor = (SPIKE_SCORE * pl.lit(scales).min()).exp()
     rows = rows.filter(pl.any_horizontal(_beyond(*names, factor) for names in NEIGHBOURS))
     scores = [_distance(*names) / pl.lit(scales).gather(pl.col("place")) for names in NEIGHBOURS]

@@ -36,7 +36,7 @@ FINDING = pl.Schema(
 """From the start of the first bar to the end of the last; `value` is what makes it a finding."""
 
 LONG_RUN = 30
-"""Bars from which a run without volume, or at one price, is a finding."""
+"""How many bars without volume, or at one price, make a finding."""
 
 VOLUME_TOLERANCE = 1e-9
 
@@ -99,15 +99,15 @@ def findings(frame: pl.DataFrame, timeframe: Timeframe, *, now: int, most: int =
     """Return what looks wrong in the candles of one series.
 
     `frame` has the columns of a candle in stored order, `now` is in milliseconds since 1970. The result has
-    the columns of `FINDING`, sorted by start and check; a time of no year has no `start` and no `end`. Of one
-    check there are at most `most` rows, those that weigh most, and one more row for all others, its detail
-    "... and N more".
+    the columns of `FINDING`, sorted by start and check; where the time is outside of the years
+    1000 to 9000, `start` and `end` are null. Of one check there are at most `most` rows, those that weigh
+    most, and one more row for all others, its detail "... and N more".
 
     `value` is the score of a spike, a split or a volume (negative where there is too little), the length of a
     run, the times a timestamp comes, the lowest price, by how much high or low are wrong, a negative volume,
     or by how many milliseconds a timestamp is wrong. Spikes and volumes are judged from 20 moves or volumes
-    on; a close is a spike only where the next bar is back, so that a split is none, and the last close never
-    is.
+    on. A close is a spike only where the next bar is back at the old price; so a split is no spike, and the
+    last close never is.
 
     >>> bars = pl.DataFrame(
     ...     {
@@ -177,9 +177,9 @@ def _others(check: str, others: pl.DataFrame, timeframe: Timeframe) -> pl.DataFr
 
 
 def _finding(check: str, rows: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:
-    # The longest bar after a start lies in the bar that follows, be that bar a short month or not.
+    # A start plus the length of the longest bar lies in the next bar, even where that is a short month.
     end = timeframe.floor_expr(timeframe.floor_expr(pl.col("last")) + timeframe.longest_ms)
-    # A time of no year is told in words alone.
+    # A time outside of the years 1000 to 9000 has no datetime: only the text names it.
     bounds = (
         pl.when(at.is_between(EARLIEST, LATEST)).then(at).alias(name)
         for name, at in (("start", pl.col("start")), ("end", end))
@@ -243,7 +243,7 @@ def _ascending(starts: pl.Series) -> bool:
 
 
 def _all_numbers(rows: pl.DataFrame) -> bool:
-    """Tell whether surely no number is broken; a sum is finite only where every value is."""
+    """Tell whether surely no number is broken: a sum is finite only where every value is."""
     whole = not any(rows[name].null_count() or not isfinite(rows[name].sum()) for name in VALUES)
     return whole and not (rows["volume"] < 0).any()
 
@@ -282,7 +282,7 @@ def _of_no_year(bars: Bars) -> pl.DataFrame:
 
 
 def _future(bars: Bars) -> pl.DataFrame:
-    # As in `validation`: an hour for clocks that disagree, a day for dates that may be tomorrow's.
+    # As in `candle_rules`: an hour for clocks that disagree, a day for dates that may be tomorrow's.
     latest = bars.now + (HOUR if bars.timeframe.shortest_ms < DAY else DAY)
     starts = bars.timed["start"]
     return _each(

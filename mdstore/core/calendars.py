@@ -6,8 +6,8 @@ exchange_calendars, an optional extra that is imported where one is first asked 
 A bar shorter than a day is expected if any part of it lies in a session, between its open and its close and
 outside of its lunch break: New York opens at 13:30 or 14:30 UTC, and its first 1h bar is that of 13:00 or
 14:00. A bar of a day or longer is expected if it holds 00:00 UTC of the date of a session, the time that
-daily bars bear. What the package cannot tell counts as open: days before or after those a calendar is made
-for (Seoul 1956 to 2050, Tokyo from 1997), and before 1900 or after 2099.
+daily bars bear. What the package cannot tell counts as open: days outside of those
+that a calendar is made for (Seoul 1956 to 2050, Tokyo from 1997), and years before 1900 or after 2099.
 
 All times are integers, milliseconds since 1970 UTC; ranges do not hold their ends.
 """
@@ -35,12 +35,12 @@ __all__ = ["ALWAYS", "Grid", "calendar_of", "check_calendar"]
 
 ALWAYS = "24/7"
 ALWAYS_NAMES = frozenset({ALWAYS, "always_open", "crypto"})
-# What a calendar without bounds is asked for. The holidays are worked out at once for all years, so that two
-# centuries take no longer than two years do: New York 0.15 s, Seoul 0.8 s.
+# The years that a calendar without bounds is asked for. Two centuries take no longer than two years (New York
+# 0.15 s, Seoul 0.8 s), since the package works out the holidays of all years at once.
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2099, 12, 31)
 # A calendar is 1.2 MB, its runs with one timeframe up to as much.
 CALENDARS, RUNS = 16, 32
-# How the package's warnings are silenced is known to the whole process: one thread at a time.
+# Warnings are silenced for the whole process, so only one thread at a time may do it.
 BUILDING = threading.Lock()
 
 
@@ -165,7 +165,7 @@ class Grid:
         return max(runs.before(self._number(end)) - runs.before(self._number(start)), 0)
 
     def after(self, start: int, bars: int) -> int:
-        """Return the least end (ms, the start of a bar) of a range from `start` that holds so many bars.
+        """Return the least end (ms, the start of a bar) of a range from `start` that holds `bars` bars.
 
         It comes right after the last of them, so that `expected(start, after(start, bars)) == bars`.
         """
@@ -248,7 +248,7 @@ class Runs:
         return int(self.held[run] + min(number, self.highs[run]) - self.lows[run])
 
     def past(self, bars: int) -> int:
-        """Return the number after that of the last of so many expected bars, at least one."""
+        """Return the number after that of the last of `bars` expected bars; `bars` is at least one."""
         run = bisect_left(self.held, bars) - 1
         return int(self.lows[run] + bars - self.held[run])
 

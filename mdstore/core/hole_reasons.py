@@ -30,7 +30,7 @@ Drawn = Literal["known", "closed", "failed", "unknown", "forming"]
 class HoleReason(NamedTuple):
     """One reason.
 
-    `rank`: what is said later takes the place of what was said before, unless that has a greater rank.
+    `rank`: a later statement replaces an earlier one, unless the earlier one has a greater rank.
     `ask` is whether a source is worth asking for such a bar; `"once"` is until it has answered.
     `expected` bars could be there, and count against how complete a series is. What is said `of_instrument`
     is stronger than a calendar, which is stronger than what is said of a range. `drawn` is the look of such

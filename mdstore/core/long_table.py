@@ -36,7 +36,7 @@ class Long:
     @cached_property
     def frame(self) -> pl.DataFrame:
         """All columns as a Polars frame, the symbol first."""
-        # In chunks as those of the values: where they differ, Polars copies.
+        # Chunked as the values are: where chunks differ, Polars copies.
         sizes = [chunk.num_rows for chunk in self.values.to_batches()]
         names = pl.Series("symbol", self.symbols, pl.Categorical)
         return self.value_frame.clone().insert_column(0, _repeated(names, self.ends, sizes))
@@ -51,7 +51,7 @@ def as_frame(table: pa.Table) -> pl.DataFrame:
     """Return an Arrow table as a Polars frame, sharing its memory."""
     batches = table.to_batches()
     if len(batches) == 1:
-        return pl.DataFrame(batches[0])  # half the time of the same as a table
+        return pl.DataFrame(batches[0])  # half the time that the same takes as a table
     frame = pl.from_arrow(table, rechunk=False)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
     return frame
@@ -77,7 +77,7 @@ def _codes(ends: Sequence[int]) -> pa.Array:
 
 def _symbol_array(numbers: pa.Array, symbols: Sequence[str]) -> pa.ChunkedArray:
     """Turn places in `symbols` into the symbols, dictionary-encoded."""
-    # Buffers: pa.array imports pandas, where there is one, to ask about them (0.2 s).
+    # Made of buffers: pa.array would import pandas where it is installed (0.2 s).
     ends = list(accumulate(len(symbol.encode()) for symbol in symbols))
     texts = [None, pa.py_buffer(array("i", (0, *ends))), pa.py_buffer("".join(symbols).encode())]
     names = pa.Array.from_buffers(pa.string(), len(ends), texts)
@@ -87,7 +87,7 @@ def _symbol_array(numbers: pa.Array, symbols: Sequence[str]) -> pa.ChunkedArray:
 def _repeated(names: pl.Series, ends: Sequence[int], sizes: Sequence[int]) -> pl.Series:
     """Repeat each name up to its end, in chunks of the given sizes."""
     if len(sizes) == 1 and len(names) == sizes[0] and all(map(eq, ends, range(1, sizes[0] + 1))):
-        return names  # one row each: 5 us a symbol saved
+        return names  # one row each: saves 5 us a symbol
     chunks: list[pl.Series] = []
     at, start = 0, 0
     for size in sizes:

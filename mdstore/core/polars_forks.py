@@ -1,8 +1,8 @@
-"""Polars in a forked process: told apart where the system lists threads (Linux), and refused.
+"""Polars in a forked process: noticed where the system lists threads (Linux), and refused.
 
 Polars runs on a pool of threads that does not survive a fork; in a child whose parent had it running, the
-next Polars call waits for ever. https://docs.pola.rs/user-guide/misc/multiprocessing/ The store itself, and
-Arrow tables out of it, are fine there.
+next Polars call waits for ever (https://docs.pola.rs/user-guide/misc/multiprocessing/). The store itself, and
+Arrow tables out of it, work there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mdstore.errors import ForkedError
 __all__ = ["refuse_broken_polars", "watch_forks"]
 
 THREADS = "/proc/self/task"
-WORKER = re.compile(r"polars-\d")  # of the pool; Polars has others, which it starts when it is imported
+WORKER = re.compile(r"polars-\d")  # threads of the pool; importing Polars starts others
 
 _watching = False
 _pool_running = False

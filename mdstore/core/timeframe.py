@@ -111,7 +111,7 @@ class Timeframe:
         """Tell whether every bar is made of whole bars of `part`: 1h of 5m, 1M of 1d, but not 1M of 1w."""
         if part.ms is None:
             return self.ms is None and self.count % part.count == 0
-        if self.ms is None:  # a month may start on any day
+        if self.ms is None:  # a month may start on any day of the week
             return DAY % part.ms == 0
         return self.ms % part.ms == 0 and (self._anchor - part._anchor) % part.ms == 0
 

@@ -39,7 +39,7 @@ WORDS = {
 class Group:
     """Rows of one symbol by their words, in the order in which they came.
 
-    `ordered` means that their timestamps grow, or the ids of those with the same; so none repeats another.
+    `ordered` means that timestamps ascend, and ids among equal timestamps; so no row repeats another.
     """
 
     symbol: str
@@ -169,7 +169,7 @@ def _refuse(kind: Kind, frame: pl.DataFrame, wrong: pl.Series, now: int) -> None
 
 
 def _symbol(column: pl.Series, _now: int) -> tuple[pl.Series, pl.Series | None]:
-    """Read names; whether they can be symbols is asked of each once, in `groups_of`."""
+    """Read names; `groups_of` checks once for each name whether it can be a symbol."""
     names = column.cast(pl.Categorical)
     return names.alias("symbol"), names.is_null() if names.null_count() else None
 

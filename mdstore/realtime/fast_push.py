@@ -1,8 +1,9 @@
 """The short way in for a trade: a tuple or a dict of the six usual fields, newer than all before it.
 
-0.7 us in place of 5, and a million trades a second are why it exists: the rules of `checks` and of
-`Rings` in the fewest steps, and whatever is out of the ordinary goes the long way. A function within
-a function, since what it uses over and over is found quicker so than in `self`.
+A trade takes 0.7 us here and 5 us the long way; a million trades a second need the short one. It applies the
+rules of `row_rules` and `rings` in the fewest steps, and leaves whatever is out of the ordinary to the long
+way. It is a function within a function, since names of the outer function are found faster than attributes
+of `self`.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ def trade_lane(long_way: Callable[[object], int], rings: Rings) -> Callable[[obj
         if kind is not tuple and (kind is not dict or len(data) != usual):
             return long_way(data)
         try:
-            # `with` takes 0.1 us longer. Ctrl-C may come right behind this, so it stands within the try.
+            # `with` takes 0.1 us longer. Inside the try, since Ctrl-C may come right after the lock is taken.
             acquire()
             try:
                 symbol, timestamp, price, size, side, key = data if kind is tuple else six(data)
                 ring = by_symbol[symbol]
                 received = clock[0]()
-                # NaN is in no range; what is not a number, pack refuses.
+                # NaN fails every comparison, and `pack` refuses what is not a number.
                 usual_row = (
                     timestamp.__class__ is key.__class__ is int
                     and received < ring.stale_at
@@ -71,7 +72,7 @@ def trade_lane(long_way: Callable[[object], int], rings: Rings) -> Callable[[obj
             try:  # noqa: SIM105 - `suppress` would cost what was won
                 release()
             except RuntimeError:
-                pass  # Ctrl-C came while the lock was waited for: it is somebody else's
+                pass  # Ctrl-C came while this waited for the lock: another thread holds it
         if packed is None:
             return long_way(data)
         wait()

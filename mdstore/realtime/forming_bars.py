@@ -25,7 +25,8 @@ Row = tuple[int, float, float, float, float, float]
 
 KEPT = 3
 NS_PER_MS = 1_000_000
-# Open beside those that the grace holds: the forming one, the one before, and one whose time is wrong.
+# Bars that may be open besides those within the grace: the forming one, the one before it, and one of a
+# trade whose time is wrong.
 SPARE = 3
 NUMBERS = ("open", "high", "low", "close", "volume")
 SHAPE: tuple[tuple[str, Callable[[Kline], bool], str], ...] = (
@@ -94,7 +95,7 @@ class Bar:
         return self.start, self.open, self.high, self.low, self.close, self.volume
 
 
-# The bar of no time: it lets the quick path do without a test for None.
+# A bar that holds no moment. With it in place of None the quick path needs no test for None.
 NO_BAR = Bar(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0)
 
 
@@ -126,7 +127,8 @@ class BarSeries:
         self.open: list[Bar] = []
         self.closed: list[Bar] = []
         self._timeframe, self._grace, self._counts, self._out = timeframe, grace, counts, out
-        # A clock far behind the exchange's would never close anything; this many bars on, it is surely time.
+        # A clock far behind the exchange's would never close a bar. Once more bars than this are open, the
+        # oldest is closed whatever the clock says.
         self._most = grace // (timeframe.shortest_ms * NS_PER_MS) + SPARE
         self._closed_until = -FOREVER
         self._whole_from: int | None = None
@@ -161,13 +163,13 @@ class BarSeries:
         )
 
     def whole(self) -> None:
-        """Believe that every bar is seen from its start."""
+        """Count every bar as seen from its start."""
         self._whole_from = -FOREVER
 
     def place(self, timestamp: int, price: float, size: float, now: int) -> None:
         """Put a trade (ms) into its bar, wherever that is; close the older bars due at `now` (ns)."""
         if self._whole_from is None:
-            # Not before now: an old trade that came late says nothing of what was missed since.
+            # No bar before now: an old trade that came late does not prove that nothing was missed since.
             self._whole_from = self._timeframe.next(max(timestamp, now // NS_PER_MS))
         bar = _holding(self.open, timestamp)
         if bar is not None:
@@ -183,7 +185,7 @@ class BarSeries:
         self._refresh()
 
     def take(self, kline: Kline) -> bool:
-        """Set a bar to an exchange's word on it; return False where that is out of date.
+        """Set a bar to the exchange's own values; return False where these are out of date.
 
         An update that is not `closed` counts for the newest bar only, and only until the exchange closed it.
         A `closed` one always counts.
@@ -202,7 +204,7 @@ class BarSeries:
         return True
 
     def gap(self, since: int) -> None:
-        """Take the open bars, the last closed ones after `since` (ms), and the next trade's, for partial."""
+        """Mark as partial the open bars, the last closed ones after `since` (ms) and the next trade's bar."""
         self._mark_partial()
         for bar in self.closed:
             bar.partial = bar.partial or bar.end > since
@@ -210,13 +212,13 @@ class BarSeries:
         self._refresh()
 
     def connect(self, moment: int) -> None:
-        """Believe that bars are seen from their start that start at a moment (ms) or later, and no other."""
+        """Count bars that start at a moment (ms) or later as seen from their start, and no others."""
         self._mark_partial()
         self._whole_from = self._timeframe.next(moment - 1)
         self._refresh()
 
     def missed(self, timestamp: int) -> None:
-        """Take the bar of a trade that came too late to be a part of it for partial."""
+        """Mark as partial the bar of a trade that came too late to be taken into it."""
         bar = None if self.by_klines else self._find(timestamp)
         if bar is not None:
             bar.partial = True
@@ -241,7 +243,7 @@ class BarSeries:
             self._out(self, bar)
 
     def _is_between(self, start: int) -> bool:
-        """Tell whether a bar that is not there was known to have no trade: kept ones are on both sides."""
+        """Tell whether a bar that is not there surely had no trade: kept bars are on both sides of it."""
         return bool(self.closed) and start > self.closed[0].start and not self._is_partial(start)
 
     def _is_partial(self, start: int) -> bool:
@@ -307,7 +309,7 @@ class BarSeries:
 def check_kline(kline: Kline, now: int) -> Timeframe:
     """Return the timeframe of a kline; raise `InvalidInputError` that names the field which is wrong.
 
-    `now` (ns): a bar that has not begun would close the one that is forming.
+    A bar that begins after `now` (ns) is refused: it would close the one that is forming.
     """
     check_symbol(kline.symbol)
     timeframe = Timeframe.parse(kline.timeframe)
@@ -333,7 +335,7 @@ def _is_start(timestamp: int, timeframe: Timeframe) -> bool:
         return (
             isinstance(timestamp, int) and timeframe.next(timestamp) > timeframe.floor(timestamp) == timestamp
         )
-    except (ValueError, OverflowError, OSError):  # months: of a year that datetime cannot hold
+    except (ValueError, OverflowError, OSError):  # a month of a year that datetime cannot hold
         return False
 
 

@@ -11,7 +11,7 @@ from mdstore.realtime.rows import Depth, Ticker, Trade
 __all__ = ["ORDERBOOKS", "TICKERS", "TRADES", "Kind"]
 
 MIB = 1024 * 1024
-# Rows live for so many seconds after the exchange's time.
+# How many seconds rows are kept, counted from the exchange's timestamp.
 TICKER_TTL, ORDERBOOK_TTL, TRADE_TTL = 300.0, 30.0, 600.0
 
 
@@ -19,8 +19,8 @@ TICKER_TTL, ORDERBOOK_TTL, TRADE_TTL = 300.0, 30.0, 600.0
 class Kind:
     """What rows of a table are, and how long and how many of a symbol are kept by default.
 
-    `events` are kept one and all, in the order of their time; of states only the newest counts, and what is
-    older than it is no use.
+    Of `events` every one is kept, in the order of time. Of states only the newest counts; one that is older
+    than it is dropped.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Candles of now: bars as they form, made of trades or set by an exchange's own klines.
 
-The rules by which a bar is closed, `grace` being the seconds for which late trades are waited for:
+When a bar is closed (`grace` is for how many seconds late trades are waited for):
 
 - A bar of trades is closed when the clock is past its end and the grace: at the next trade of a later bar, or
   at the next `tick()`, which every read calls. A bar without trades does not exist.
@@ -10,8 +10,8 @@ The rules by which a bar is closed, `grace` being the seconds for which late tra
   are dropped. A kline that says `closed` always counts.
 - A closed bar that changes is amended: it is stored again. The last three of each series can be.
 - A bar that was not seen from its start, or in which a `gap` fell, is partial: it is shown until its end and
-  its grace have passed, and then dropped. A kline makes it whole. Seen from its start is a bar that starts
-  after the first trade of its symbol, or no earlier than a feed said that it is `connected`.
+  its grace have passed, and then dropped. A kline makes it whole. A bar counts as seen from its start if it
+  starts after the first trade of its symbol, or no earlier than a feed said that it is `connected`.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class LiveCandles:
     def clock(self, clock: Callable[[], int]) -> None:
         with self._lock:
             self._clock = clock
-            self._asked.forget_times()  # they are of the other clock, and before whatever comes
+            self._asked.forget_times()  # they were told by the other clock
 
     def build(
         self,
@@ -270,7 +270,7 @@ class LiveCandles:
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all bars closed so far are stored, at most `timeout` seconds (None: no limit).
 
-        Raises what `land` raised last where they cannot be; they stay pending and are tried again.
+        Where they cannot be stored, raises what `land` raised last; they stay pending and are tried again.
         """
         self.tick()
         if self._lander is not None:

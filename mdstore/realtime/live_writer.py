@@ -1,8 +1,8 @@
 """Closed bars on their way into a store: a queue, and one thread that lands what is in it.
 
 A bar stays in the queue until the store has it. A busy store is tried again soon, any other failure every
-few seconds, and what failed last is there to be seen. A bar that changes while it waits, waits once, as it is
-at last.
+few seconds, and the last failure can be looked up. A bar that changes while it waits stays in the queue once,
+with its latest values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Key = tuple[str, str]
 
 Land = Callable[[str, str, list[Row]], object]
 Waiting = tuple[int, Row]
-"""The number under which a bar came to wait, and its row."""
+"""A running number, given when the bar was queued or changed, and its row."""
 
 # Importing Polars makes SIGINT restart blocking waits: Ctrl-C is noticed between two of these.
 SLICE_SECONDS = 0.1
@@ -124,7 +124,7 @@ class Lander:
         )
 
     def _refuse_hopeless(self, begun: int, deadline: float | None) -> None:
-        """Raise where waiting is in vain: the last try failed for good, nobody tries, or time is up."""
+        """Raise where waiting is useless: the last try failed for good, no thread tries, or time is up."""
         tried = self._ended_rounds > begun
         if tried and self._error is not None and not isinstance(self._error, StoreBusyError):
             raise self._error
@@ -191,7 +191,7 @@ class Lander:
             self._changed.notify_all()
 
     def _land_group(self, key: Key, rows: dict[int, Waiting]) -> Exception | None:
-        """Land rows of a series; return what went wrong. One row that is refused does not keep the others."""
+        """Land rows of a series; return what went wrong. One refused row does not keep the others out."""
         try:
             self._land(*key, [row for _, (_, row) in sorted(rows.items())])
         except InvalidInputError as error:

@@ -41,7 +41,7 @@ class Diff(NamedTuple):
 
 
 class Levels:
-    """One side: sizes by price, and the prices in order, so that neither best nor change needs a search."""
+    """One side: sizes by price, and the prices in order, so that the best price needs no search."""
 
     __slots__ = ("prices", "sizes")
 
@@ -162,7 +162,7 @@ class OrderBook:
         previous_id: int | None = None,
         timestamp: int | None = None,
     ) -> bool:
-        """Take a diff in; return whether the book reflects it now, which an old one's was before.
+        """Take a diff in; return whether the book reflects it now, as it does an old one already.
 
         `previous_id` is futures' `pu`. False means that it waits for a snapshot, be it the first or, after a
         hole, the next. Raises `InvalidInputError` naming the field, and then the book is as it was.

@@ -21,14 +21,14 @@ __all__ = ["NEVER", "NO_ROW", "TIME", "TIME_AND_ID", "Batch", "Counts", "Head", 
 
 NEVER = -(2**63)
 TIME = struct.Struct("<q")
-TIME_AND_ID = struct.Struct("<q24xq")  # of a packed trade
+TIME_AND_ID = struct.Struct("<q24xq")  # where they stand in a packed trade
 Head = tuple[int, int, bytes]
-"""The latest timestamp, the highest id of it, and its row, packed."""
+"""The latest timestamp, the highest id among the trades of that time, and the last row of it, packed."""
 NO_ROW: tuple[bytes, Any] = (b"", None)
 RING_BYTES = 1_000
-"""What a ring takes besides its rows, rather too much."""
+"""Bytes that a ring takes besides its rows; rather too many than too few."""
 BATCH_BYTES = 3_500
-"""What the objects around a batch's buffers take, rather too much, by tracemalloc and Arrow's own count."""
+"""Bytes of the objects around a batch's buffers, by tracemalloc and Arrow's own count; rather too many."""
 
 
 @dataclass(frozen=True, slots=True)

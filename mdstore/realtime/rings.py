@@ -1,6 +1,6 @@
 """The rings of all symbols of a table: where a row goes, what is dropped, and what is let go.
 
-There is no thread for any of this: it is done in passing, by whoever pushes or asks for `stats`.
+There is no thread for any of this: the threads that push or ask for `stats` do it in passing.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Clock = Callable[[], int]
 """Nanoseconds since 1970, UTC, as `time.time_ns`."""
 
 FEW_ROWS = 64
-"""Below so many, rows wait in the tail: a batch of fewer costs more than what it holds."""
+"""Fewer rows than this wait in the tail: a batch of them would take more memory than they do."""
 MANY_ROWS = 4_096
-"""No batch is longer: batches go as a whole."""
+"""The most rows of a batch: it is let go as a whole, so a long one would keep its first rows too long."""
 SPANS = 8
-"""A tail that spans this part of the TTL is sealed, so that what goes with it went late by no more."""
+"""A tail that spans an eighth of the TTL is sealed: its first rows are kept too long by no more than that."""
 RECKONING = 64
-"""After so many changes the bytes are added up anew, see `_reckon`."""
+"""After this many changes the bytes are added up anew, see `_reckon`."""
 
 
 class Listener(Protocol):
@@ -40,18 +40,19 @@ class Listener(Protocol):
 
 
 class Rings:
-    """The rings by symbol, the lock that whoever changes them holds, and those who are told of it."""
+    """The rings by symbol, the lock for changing them, and the listeners that are told of new rows."""
 
     def __init__(
         self, kind: Kind, *, ttl: float, rows: int, size: int, total: int, symbols: int, clock: Clock
     ) -> None:
         self.kind = kind
-        self.clock = [clock]  # in a list, so that the lane sees it replaced
+        self.clock = [clock]  # in a list, so that `fast_push`, which holds the list, sees a new clock
         self.ttl_ms = max(1, round(ttl * 1000))
         fitting = max(1, size // (SPANS * kind.packing.size))
         self.limits = Limits(rows, size, min(kind.batch_rows, rows, fitting))
         self.by_symbol: dict[str, Ring] = {}
-        self.lock = threading.RLock()  # whose release tells a thread that has not got it, see `lane`
+        # An RLock refuses to be released by a thread that does not hold it; `fast_push` relies on that.
+        self.lock = threading.RLock()
         self.listeners: list[Listener] = []
         self._total = total
         self._symbols = symbols
@@ -197,7 +198,7 @@ class Rings:
     # ---- those who are told
 
     def tell(self, ring: Ring) -> None:
-        """Tell of the latest row, which the lane has taken."""
+        """Tell the listeners of the latest row, which `fast_push` has taken."""
         self._tell(self.kind.packing.unpack(ring.symbol, ring.latest))
 
     def _tell(self, row: Any) -> None:

@@ -19,7 +19,7 @@ OVERFLOWS = ("drop", "latest", "block")
 WAKE_SECONDS = 0.05
 POLL_SECONDS = 0.0005
 TURN_ROWS = 256
-"""After so many rows without a pause an async consumer lets other tasks have a turn."""
+"""After this many rows without a pause an async consumer lets other tasks have a turn."""
 
 
 class _Worker(threading.Thread):
@@ -111,7 +111,7 @@ class Queue:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         with self._lock:
-            # What came after the last look woke nobody.
+            # Rows that came between the last look and this wait have woken nobody.
             if self._rows or self._newest or self.is_closed:
                 return
             self._waiter = (loop, future)
@@ -139,7 +139,7 @@ class Queue:
             worker.join(WAKE_SECONDS)
 
     def _is_in_vain(self) -> bool:
-        """Tell whether who waits here is who would have to make room."""
+        """Tell whether the thread that would wait is the one that has to make room."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -163,10 +163,10 @@ class Subscription:
 
     Made by `subscribe`. Up to `buffer` rows wait for the consumer; how it goes on from there is its choice:
     "drop" lets the oldest go and counts them in `dropped`; "latest" keeps only the newest of each symbol all
-    the time; "block" makes whoever pushes wait, for at most `patience` seconds a push, then drops (and drops
-    at once where waiting would be in vain: in an event loop, or in the consumer's own thread). It ends by
-    `close()`, when nobody holds it any more, or when the store is closed, once what waits has been consumed.
-    One consumer each.
+    the time; "block" makes the thread that pushes wait, for at most `patience` seconds a push, then drops
+    (and drops at once where waiting cannot help: in an event loop, or in the consumer's own thread). It ends
+    by `close()`, when nobody holds it any more, or when the store is closed, once what waits has been
+    consumed. One consumer each.
     """
 
     def __init__(

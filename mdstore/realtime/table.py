@@ -46,9 +46,10 @@ class RealtimeTable:
     """Tickers, order books or trades of all symbols: `store.tickers`, `store.orderbooks`, `store.trades`.
 
     A row lives for `ttl` seconds from the exchange's timestamp on; an older one is never given out. Of each
-    symbol the last `rows` that came are given, and no more than `bytes` of sealed ones kept: a symbol that is
-    flooded loses its own oldest rows and nobody else's. Beyond `total_bytes`, the largest symbol loses some.
-    The tails, up to some hundred rows a symbol that are not sealed yet, come on top of these bounds.
+    symbol the last `rows` that came are given, and at most `bytes` of sealed ones kept: a symbol that is
+    flooded loses its own oldest rows, and other symbols lose none. Beyond `total_bytes`, the largest symbol
+    loses some. The tails, up to some hundred rows a symbol that are not sealed yet, come on top of these
+    bounds.
 
     States (tickers, order books): a row older than the symbol's newest is late and dropped; one that repeats
     the newest is a duplicate and dropped. Events (trades): one with the id and timestamp of a trade that is

@@ -307,6 +307,7 @@ rubbish = st.none() | st.floats() | st.sampled_from([0.0, -1.0, 100.0, 101.0])
 rows = st.tuples(st.none() | st.integers(0, 40).map(lambda i: i * 20_000), *([rubbish] * 5))
 
 
+@pytest.mark.slow
 @given(st.lists(rows, max_size=80), st.integers(0, 5))
 @settings(max_examples=60)
 def test_rubbish_is_judged_without_a_fall_and_left_alone(rows, most):

@@ -314,6 +314,7 @@ def run(other, examples, steps):
     run_state_machine_as_test(kind, settings=chosen)
 
 
+@pytest.mark.slow
 def test_every_history_reads_as_the_model(other):
     run(other, 40, 30)
 

@@ -61,6 +61,7 @@ def spans(draw):
     return frame, start, start + draw(st.integers(0, min(3000 * frame.shortest_ms, 40 * 366 * DAY)))
 
 
+@pytest.mark.slow
 @steady
 @given(span=spans())
 def test_open_and_closed_tile_the_grid(calendar, span):

@@ -131,6 +131,7 @@ def test_a_flood_on_one_symbol_leaves_the_others_alone(clock):
     assert stats["evicted"] + stats["rows"] == stats["pushed"] == 20_100
 
 
+@pytest.mark.slow
 def test_bytes_are_bounded_and_reported(clock):
     table = RealtimeTable(TRADES, bytes=200_000, total_bytes=500_000, clock=clock)
     for batch in range(200):

@@ -71,6 +71,7 @@ def test_one_writer_and_eight_readers_see_whole_rows_in_order(clock, form):
     assert table.latest("A").id == key - 1
 
 
+@pytest.mark.slow
 def test_several_feeds_push_the_same_trades_and_each_is_kept_once(clock):
     table = RealtimeTable(TRADES, clock=clock)
     rows = [trade(at // 10 - 2000, key=at) for at in range(10_000)]

@@ -132,6 +132,7 @@ def test_any_candles_fit_into_any_size(rows, width, height):
     assert max(map(len, lines[1:-1])) <= max(width, 24)
 
 
+@pytest.mark.slow
 @given(width=st.integers(30, 300))
 def test_columns_for_is_what_fits_without_putting_together(width):
     frame = candles([(123_456.7, 123_999.9, 123_000.1, 123_500.0)] * columns_for(width))

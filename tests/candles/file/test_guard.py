@@ -60,6 +60,7 @@ def root():
     return {"PYTHONPATH": str(ROOT)}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sqlite3.sqlite_version_info >= (3, 51), reason="this Python's SQLite notices locks that somebody broke"
 )

@@ -70,6 +70,7 @@ def test_a_small_read_starts_nothing(store):
     assert process(store) is None
 
 
+@pytest.mark.slow
 def test_it_is_started_again_when_it_was_killed(store, scanning):
     scanned(store)
     dead = process(store).pid

@@ -96,6 +96,7 @@ def test_a_copy_under_another_name_has_packs_of_its_own(store, tmp_path):
         assert copy.maintenance.check() == []
 
 
+@pytest.mark.slow
 def test_a_backup_is_whole_while_a_writer_goes_on(path, tmp_path):
     child = start(WRITER, "A", cwd=path.parent)
     child.stdout.readline()

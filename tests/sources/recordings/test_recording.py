@@ -312,6 +312,7 @@ def test_ctrl_c_ends_a_long_wait(tmp_path):
         replay(path, Sink(), venue="binance", speed=1, sleep=sleep)
 
 
+@pytest.mark.slow
 def test_progress():
     seen = []
     done = replay(real(*SPOT), Sink(), progress=seen.append)
