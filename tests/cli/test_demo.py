@@ -37,6 +37,7 @@ def test_the_demo_runs_twice_and_shows_table_chart_and_sql(tmp_path):
     assert [path.name for path in tmp_path.glob("*.sqlite3")] == ["demo.sqlite3"]
 
 
+@pytest.mark.slow
 def test_the_demo_leaves_the_users_own_store_alone(tmp_path):
     own = {"MDSTORE_FILE": str(tmp_path / "mine.sqlite3")}
     assert run(tmp_path, "demo", env=own).returncode == 0
@@ -49,6 +50,7 @@ def test_the_demo_leaves_the_users_own_store_alone(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_the_advised_commands_work(tmp_path):
     output = run(tmp_path, "demo").stdout
     advised = output.partition("Try next\n")[2].partition("\n\n")[0].splitlines()
@@ -61,6 +63,7 @@ def test_the_advised_commands_work(tmp_path):
     assert len(pl.read_parquet(tmp_path / "ibm.parquet")) == 3_270
 
 
+@pytest.mark.slow
 def test_the_advised_python_works(tmp_path):
     output = run(tmp_path, "demo").stdout
     code = "\n".join(line[2:] for line in output.partition("In Python\n")[2].splitlines())

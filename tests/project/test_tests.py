@@ -8,7 +8,6 @@ TESTS = ROOT / "tests"
 MODULES = sorted(TESTS.rglob("*.py"))
 MOST_LINES = 600
 OTHERS = {"support", "project", "attack"}  # beside the folders that mirror the package's
-AWAITED = {"cli/test_cli.py", "cli/test_cli_continuity.py"}  # split together with the commands they test
 
 
 def folders(path):
@@ -26,7 +25,5 @@ def test_the_folders_of_candles_are_those_of_the_package():
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(TESTS).as_posix())
 def test_no_module_is_too_long_to_find_a_test_in(path):
-    if path.relative_to(TESTS).as_posix() in AWAITED:
-        pytest.skip("to be split")
     lines = len(path.read_text().splitlines())
     assert lines <= MOST_LINES, f"{lines} lines: split it by subject"
