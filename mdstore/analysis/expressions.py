@@ -59,8 +59,8 @@ MOST_OPERATIONS = 2_000  # nesting crossed_above doubles them each time: 100 dee
 HIGHEST_POWER = 100
 TOO_DEEP = f"is nested too deeply; {DEEPEST} may be"
 
-# What cannot be written cannot be misread: no quotes, brackets, colons, backslashes or comments, no letters
-# that Python takes for others (a wide c for c), no 0x10, 1j or 1if.
+# The text may hold nothing that could be misread: no quotes, brackets, colons, backslashes or comments, no
+# letters that Python takes for others (a wide c for c), no 0x10, 1j or 1if.
 UNUSED = re.compile(r"[^A-Za-z0-9_ .,+\-*/%<>=!&|~()\t\r\n]")
 NUMBERS = re.compile(r"(?<![\w.])\.?\d[\w.]*")
 NUMBER = re.compile(r"(\d+(_\d+)*\.?\d*|\.\d+)([eE]\d*)?")
@@ -78,8 +78,8 @@ SLIPS = (
 class Value:
     """An expression and what is known of it.
 
-    `each` is whether it has a value of every bar, `size` its operations as often as they stand in it,
-    `number` its value where it is written out.
+    `each` says whether it has a value for every bar, `size` counts its operations, repeated ones as well, and
+    `number` is its value where that is written out.
     """
 
     expr: pl.Expr

@@ -24,8 +24,9 @@ type                                               values
                                                    of all, without anything between
 =================================================  =====================================================
 
-A column that refers to a list of values, as categoricals, enums and dictionaries do, is what the values are.
-So chunks, slices, codes and the library that holds the data do not count; the order of rows and columns does.
+A column that refers to a list of values (categoricals, enums, dictionaries) is hashed as the values. So
+chunks, slices, codes and the library that holds the data make no difference; the order of rows and columns
+does.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from mdstore.errors import InvalidInputError
 __all__ = ["fingerprint"]
 
 VERSION = "mdstore-1"
-# Rows to a step: what is made for one (lengths, texts, bytes of Booleans) stays small and in cache.
+# Rows to a step, so few that what a step makes (lengths, texts, bytes of Booleans) stays in the cache.
 BLOCK = 1 << 17
 NUMBERS = {
     pa.int8(): "int8",
@@ -105,10 +106,10 @@ def _columns(frame: pl.DataFrame | pa.Table) -> list[tuple[str, pa.ChunkedArray]
 
 
 def _arrow(column: pl.Series) -> pa.ChunkedArray:
-    """Return one column; as a frame, since of a series the chunks would be copied into one."""
+    """Return one column, taken as a frame: taking a series would copy its chunks into one."""
     try:
         return column.to_frame().to_arrow().column(0)
-    except pa.ArrowInvalid:  # Int128, say, is no Arrow type
+    except pa.ArrowInvalid:  # Arrow has no Int128, for one
         raise _unsupported(column.name, column.dtype) from None
 
 
@@ -195,7 +196,7 @@ def _one_nan(block: pa.Array) -> pa.Array:
     lacking = pc.is_nan(block)
     if not pc.any(lacking).as_py():
         return block
-    # Out of a buffer, since a Python float need not keep the bits of a NaN.
+    # Made of a buffer: a Python float need not keep the bits of a NaN.
     bits = NANS[block.type].to_bytes(block.type.bit_width // 8, sys.byteorder)
     nan = pa.Array.from_buffers(block.type, 1, [None, pa.py_buffer(bits)])[0]
     return pc.if_else(lacking, nan, block)

@@ -37,7 +37,7 @@ Part = tuple[int, int]
 """Where a symbol's rows start, and how many they are."""
 
 Answer = pl.DataFrame | str | None
-"""One row; or why it failed; or nothing."""
+"""One row, or why it failed, or None for a symbol that is left out."""
 
 CODE = "__code__"
 WAKE_SECONDS = 0.1

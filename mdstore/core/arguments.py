@@ -44,7 +44,7 @@ def time_range(start: Moment | None, end: Moment | None) -> tuple[int, int]:
 
 
 def symbol_list(symbols: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return symbols, each once and sorted; None is all."""
+    """Return symbols, each once and sorted; None stands for all."""
     if symbols is None:
         return None
     if isinstance(symbols, str):

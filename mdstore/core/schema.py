@@ -39,7 +39,7 @@ MAX_LEVELS = 30
 
 SIDES = ("buy", "sell")
 LEVELS = pa.list_(pa.float64())
-# Whether it is the state at a (re)connection rather than an update; when it came to this machine.
+# `snapshot`: it is the state at a (re)connection and no update. `received`: when it came to this machine.
 ORIGIN = (("snapshot", pa.bool_()), ("received", pa.timestamp("ns", "UTC")))
 
 TICKER = pa.schema([

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["EARLIEST", "FIRST_BAR", "FIRST_LIVE", "FOREVER", "LAST_BAR", "LATEST"]
 
 FOREVER = 2**63 - 1
-"""No bound to a range; -FOREVER at its start."""
+"""The end of a range without a bound; -FOREVER is its start."""
 
 EARLIEST, LATEST = -30_610_224_000_000, 221_845_392_000_000
 """The years 1000 to 9000: no candle lies outside, and calendars begin to overflow there."""
@@ -17,4 +17,4 @@ LAST_BAR = 9_000_000_000_000
 """The year 2255: no candle that is stored starts later."""
 
 FIRST_LIVE = 946_684_800_000
-"""2000-01-01: no ticker, order book, trade or live bar is older; what is has a time of another unit."""
+"""2000-01-01: no ticker, order book, trade or live bar is older. An older time must be in another unit."""

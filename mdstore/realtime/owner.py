@@ -52,7 +52,7 @@ class Owner:
             self._cache.close()
 
     def _made(self) -> RealtimeDataCache:
-        # Imported when it is wanted: a first read does not wait for it.
+        # Imported when it is used, so that a first read does not wait for it.
         from mdstore.realtime.cache import RealtimeDataCache  # noqa: PLC0415
 
         process = os.getpid()
@@ -60,7 +60,7 @@ class Owner:
         with self._locks.setdefault(process, threading.Lock()):
             if self._cache is not None and self._process == process:
                 return self._cache
-            # Forked: the threads that feed and store are the parent's, and so is what they hold.
+            # Forked: the threads that feed and store run in the parent only, so the rows stay with it.
             made = RealtimeDataCache(clock=self._clock) if self._cache is None else self._cache.fresh()
             made.live.land_in(self._land)
             self._cache = made

@@ -1,7 +1,7 @@
 """Rows as bytes, and bytes as Arrow columns.
 
-A row that came in is packed at once: one struct of 8-byte words, 0.1 us, which refuses what is no number. A
-pile of them becomes columns by copying every n-th field, 0.05 us a row and no Python loop.
+A row that comes in is packed at once, in 0.1 us, into one struct of 8-byte words, which refuses what is no
+number. Many packed rows become columns by copying every n-th word: 0.05 us a row, without a Python loop.
 What is missing is NaN, `NO_ID` or `NO_SIDE` in the bytes, and null in the columns.
 """
 
@@ -175,7 +175,7 @@ def batch_of(packing: Packing, rows: Sequence[bytes], nulls: bool) -> pa.RecordB
 
 
 class Words:
-    """Rows by their 8-byte words: a view of each, whether the words lie apart or behind each other."""
+    """Rows by their 8-byte words: a view of each word over all rows, wherever the words lie."""
 
     def __init__(self, columns: Sequence[memoryview[Any]]) -> None:
         self.columns = columns

@@ -26,7 +26,7 @@ __all__ = ["FUTURE_MS", "MS_NS", "Row", "broken", "check_row", "unknown_field"]
 Row = Ticker | Depth | Trade
 
 FUTURE_MS = 60_000
-"""Clocks disagree by so much. A row from further ahead would outlive its TTL and hold back those after it."""
+"""How far clocks may disagree. A row from further ahead would outlive its TTL and hold back later rows."""
 MS_NS = 1_000_000
 INT64 = 2**63
 # What other tools call a field.
@@ -73,7 +73,7 @@ def broken(kind: type[Row], index: int, field: str, value: object, rule: str) ->
 
 
 def unknown_field(kind: type[Row], name: object) -> str:
-    """Return the rule that a field without a place breaks, and what it may have been meant for."""
+    """Return the rule that an unknown field breaks, and which field may have been meant."""
     meant = NAMES.get(str(name).lower())
     hint = f"; is it {meant}?" if meant in kind._fields else ""
     return f"the fields are {', '.join(kind._fields)}{hint}"
@@ -219,7 +219,7 @@ CHECKS: dict[str, Callable[[Any], object]] = {
 
 
 def _broken_together(row: Row, now: int) -> Iterator[tuple[str, str]]:
-    """Yield the fields, and the rules, that are broken by values that are fine by themselves."""
+    """Yield the fields and rules that values break together, each being right by itself."""
     if row.timestamp > now // MS_NS + FUTURE_MS:
         ahead = (row.timestamp - now // MS_NS) // 1000
         yield "timestamp", f"timestamp is not in the future: it is {ahead:,} s ahead of the clock"

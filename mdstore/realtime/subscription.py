@@ -130,7 +130,7 @@ class Queue:
     def join(self, timeout: float | None = None) -> None:
         """Wait until the callback has had what waits, for at most `timeout` seconds."""
         if isinstance(threading.current_thread(), _Worker):
-            return  # two that close each other would wait for ever
+            return  # two callbacks that close each other would wait for ever
         worker = self.worker
         deadline = None if timeout is None else time.monotonic() + timeout
         while worker is not None and worker.is_alive():
@@ -270,8 +270,8 @@ class Subscription:
         await asyncio.to_thread(self.close)
 
     def __del__(self) -> None:
-        # No lock: the collector may come while the table's is held. The table drops the queue when it next
-        # has a row for it.
+        # Without the lock: the garbage collector may run while the table holds it. The table drops the queue
+        # when it next has a row for it.
         queue = getattr(self, "_queue", None)
         if queue is not None:
             queue.is_closed = True

@@ -1,8 +1,8 @@
 """A candlestick chart for the terminal.
 
-Own code after trying what there is: candlestick-chart 3.1 draws nothing where open, high, low and close are
-equal, has no time axis, labels 1.0001 and 1.0002 both "1.00" and colours pipes; plotext 6.1 keeps one global
-figure, lets neighbouring candles run together and writes 173,500,000 as 1.735e8.
+Written here because the libraries that were tried do not fit: candlestick-chart 3.1 draws nothing where open,
+high, low and close are equal, has no time axis, labels 1.0001 and 1.0002 both "1.00" and writes colours into
+pipes; plotext 6.1 keeps one global figure, leaves no space between candles and writes 173,500,000 as 1.735e8.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GLYPHS = {
 }  # fmt: skip
 BARS = " ▁▂▃▄▅▆▇█"
 NICE = (1, 2, 5, 10)
-NEARLY = 1e-9  # 1.0004 is a tick of steps of 0.0002, though 1.0004 / 0.0002 falls short of 5002
+NEARLY = 1e-9  # 1.0004 is a multiple of 0.0002, though in doubles 1.0004 / 0.0002 is a little less than 5002
 ROWS_PER_LABEL = 2  # at least; up to five, since steps are round
 LEAST_WIDTH, LEAST_HEIGHT = 24, 8
 # Caption, axis and its labels.
@@ -53,7 +53,7 @@ class Scale:
 
     def row(self, price: float) -> int:
         """Return the half row of a price."""
-        # Halved first: the distance between the largest doubles is no double.
+        # Halved first: the difference of two of the largest doubles overflows.
         size = self.high / 2 - self.low / 2
         if size == 0:
             return self.halves // 2
@@ -112,7 +112,7 @@ def chart(frame: pl.DataFrame, *, title: str = "", width: int = 80, height: int 
 
 
 def digits(values: Sequence[float], most: int = MOST_DIGITS) -> int:
-    """Return how many decimals show `values` exactly, as long as that makes at most `most` digits.
+    """Return how many decimals show `values` exactly, fewer where that would be more than `most` digits.
 
     >>> digits([150803000.0, 150700000.0]), digits([2.82e-05, 0.00002817]), digits([0.1 + 0.2, 123.5])
     (0, 8, 7)
@@ -166,7 +166,7 @@ def _label(price: float, decimals: int) -> str:
 
 
 def _nice(size: float) -> float:
-    """Return the next larger 1, 2 or 5 times a power of ten, but no denormal and no infinity."""
+    """Return the next larger 1, 2 or 5 times a power of ten, neither denormal nor infinite."""
     power = 10.0 ** math.floor(math.log10(min(max(size, 1e-300), 1e307)))
     return next((nice * power for nice in NICE if nice * power >= size), 10 * power)
 

@@ -122,6 +122,7 @@ def test_a_store_of_a_newer_schema_is_left_alone(holes, tmp_path):
         assert "schema version 99" in done.stderr
 
 
+@pytest.mark.slow
 def test_wait_bounds_how_long_another_writer_is_waited_for(filled, tmp_path):
     candles_file(tmp_path)
     writer = f"""
@@ -196,6 +197,7 @@ def test_mistakes_end_without_a_traceback(tmp_path, arguments, code, message):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(tmp_path):
     with mdstore.open(tmp_path / "market_data.sqlite3") as store:
         store.write("A", "1m", walk(20_000))

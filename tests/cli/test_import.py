@@ -74,6 +74,7 @@ def test_sp500_with_its_dirty_row_quarantined(cli):
     ]
 
 
+@pytest.mark.slow
 def test_every_recorded_source_lands(cli):
     done = cli("import", real("upbit"), real("lean"), real("smtm"), real("plotly"), real("binance_kline"),
                real("freqtrade"), "--json", code=1)  # fmt: skip
@@ -140,6 +141,7 @@ def test_a_store_is_no_data_file(filled):
     assert "market_data.sqlite3: .sqlite3 is no format that can be read" in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_rolls_the_file_back_and_says_how_far_it_got(tmp_path):
     candles_file(tmp_path, "A-1m.csv")
     rows = (f"{1_500_000_000_000 + i * 60_000},1.5,2.5,0.5,2.0,{i}\n" for i in range(1_500_000))

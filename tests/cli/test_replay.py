@@ -6,6 +6,8 @@ import re
 import signal
 import time
 
+import pytest
+
 from tests.support.command_line import finished, mdstore_process
 
 
@@ -58,6 +60,7 @@ def test_what_replay_cannot_play_leaves_nothing_behind(cli, tmp_path):
     assert not (tmp_path / "market_data.sqlite3").exists()
 
 
+@pytest.mark.slow
 def test_replay_keeps_its_pace_and_ends_on_ctrl_c(tmp_path):
     process = mdstore_process(tmp_path, "replay", upbit_recording(tmp_path), "--speed", "2")
     time.sleep(5)

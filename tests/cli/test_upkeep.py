@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import pytest
+
 
 def test_backup_and_check(filled, tmp_path):
     assert "copy.sqlite3 written" in filled("backup", "copy.sqlite3").stdout
@@ -31,6 +33,7 @@ def test_warm_compact_and_stats_look_after_the_packs(filled, tmp_path):
     assert "cannot be written" in filled("warm", "--rebuild", code=1).stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_warming_and_the_next_goes_on(filled, tmp_path, monkeypatch):
     from mdstore.candles.packs import seal_policy as upkeep
     from mdstore.cli.shared.progress import WorkProgress
