@@ -19,6 +19,7 @@ import pyarrow as pa
 from mdstore.cache.memory import MemoryTier
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.guard import packs_folder
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
 from mdstore.candles.file.table_reads import Request
@@ -46,7 +47,6 @@ __all__ = ["CandleRepository", "Explanation"]
 
 INTERVAL = pa.month_day_nano_interval()
 DURATION = pa.duration("us")
-FOLDER = "{name}-packs"
 LONG = ("symbol", *CANDLE_COLUMNS)
 ATTEMPTS = 4
 ROW_BYTES = 8 * len(CANDLE)
@@ -87,7 +87,9 @@ class CandleRepository:
     ) -> None:
         self._database = Database(path, create=create, busy_timeout=busy_timeout)
         file = self._database.path
-        self._packs = Packs(file.with_name(FOLDER.format(name=file.name)))
+        self._packs = Packs(packs_folder(file))
+        if self._database.is_new:
+            self._packs.set_aside()  # of a store that was here before: it may yet be put back
         self._views = Views(self._database)
         self._scanner = Scanner(file)
         self._memory = MemoryTier(memory_bytes)
@@ -259,6 +261,7 @@ class CandleRepository:
             "packs": len(files),
             "pack_bytes": sum(files.values()),
             "dead_pack_bytes": max(0, sum(files.values()) - sealed * ROW_BYTES),
+            "packs_set_aside": ", ".join(self._packs.aside()),
             "pack_trouble": self._upkeep.trouble or self._compaction.trouble or self._upkeep.scanner_trouble,
             **{f"memory_{name}": value for name, value in self._memory.stats().items()},
         }

@@ -243,6 +243,8 @@ def print_stats(store: MarketDataStore, out: Console, *, json: bool) -> None:
     out.print(
         f"{'candles':<12}{stats['rows']:>10,}  {sealed}, {stats['loose_rows']:,} loose", highlight=False
     )
+    if stats["packs_set_aside"]:
+        out.print(f"set aside   {stats['packs_set_aside']}", highlight=False, markup=False)
     if stats["pack_trouble"]:
         out.print(str(stats["pack_trouble"]), highlight=False, markup=False)
 

@@ -21,6 +21,7 @@ from typing import TypeVar
 import apsw
 
 from mdstore.candles.file.guard import guard, open_elsewhere, unguard
+from mdstore.candles.file.identity import look, os_errors, resolved
 from mdstore.candles.file.migrations import MIGRATIONS, migrate, refuse_unknown, version_of
 from mdstore.errors import (
     InvalidInputError,
@@ -95,16 +96,19 @@ class Database:
         else in this process has the file open.
         """
         _refuse_old_sqlite()
-        self.path = path.resolve()
+        self.path = resolved(path)
         self._busy_ms = _milliseconds(busy_timeout)
         self._closed = False
         self._writer: apsw.Connection | None = None
         self._write_thread: int | None = None
+        self.is_new = False
+        """Whether there was no store in the file before."""
         self._reset()
         with _opening:
             _refuse_unusable(self.path, create)
             _watch_forks(self)
             with self._entered(), self._translated():
+                look(self.path, create=create)
                 self._writer = self._prepare()
             # Also when the store is dropped without being closed.
             self._inode = guard(self.path)
@@ -321,7 +325,8 @@ class Database:
         con = apsw.Connection(os.fspath(self.path))
         try:
             con.set_busy_timeout(self._busy_ms)
-            if refuse_unknown(con) == 0:
+            self.is_new = refuse_unknown(con) == 0
+            if self.is_new:
                 # These hold for a new file only, and only before its first table.
                 con.pragma("page_size", PAGE_SIZE)
                 con.pragma("auto_vacuum", "INCREMENTAL")
@@ -417,12 +422,15 @@ def _refuse_old_sqlite() -> None:
 
 
 def _refuse_unusable(path: Path, create: bool) -> None:
-    if path.is_dir():
-        raise StoreFileError(f"{path} is a folder; give the path of a file, such as market_data.sqlite3")
-    if not path.exists() and not create:
-        raise StoreFileError(f"there is no store at {path}. Hint: `mdstore import` makes one from your files")
-    if not path.parent.is_dir():
-        raise StoreFileError(f"{path}: the folder {path.parent} does not exist; make it first")
+    with os_errors(path):
+        if path.is_dir():
+            raise StoreFileError(f"{path} is a folder; give the path of a file, such as market_data.sqlite3")
+        if not path.exists() and not create:
+            raise StoreFileError(
+                f"there is no store at {path}. Hint: `mdstore import` makes one from your files"
+            )
+        if not path.parent.is_dir():
+            raise StoreFileError(f"{path}: the folder {path.parent} does not exist; make it first")
     if open_elsewhere(path):
         raise LiveFileError(
             f"{path} is already open in this process by something else (sqlite3, DuckDB, a file object); its "

@@ -20,11 +20,12 @@ from urllib.parse import unquote
 
 from mdstore.errors import LiveFileError
 
-__all__ = ["guard", "open_elsewhere", "unguard"]
+__all__ = ["guard", "is_guarded", "open_elsewhere", "packs_folder", "unguard"]
 
 Inode = tuple[int, int]
 
-SIDE_FILES = ("-wal", "-shm")
+SIDE_FILES = ("-wal", "-shm", "-journal")
+PACKS = "-packs"
 DESCRIPTORS = ("/proc/self/fd", "/dev/fd")
 ADVICE = (
     "{path} is open in this process as an mdstore store, and a second opener would drop SQLite's locks on it "
@@ -92,7 +93,17 @@ def _audit(event: str, args: tuple[object, ...]) -> None:
 def _is_live(path: str) -> bool:
     if _inode(path) in _live:
         return True
-    return path.endswith(SIDE_FILES) and _inode(path[:-4]) in _live
+    return any(path.endswith(side) and _inode(path.removesuffix(side)) in _live for side in SIDE_FILES)
+
+
+def packs_folder(path: Path) -> Path:
+    """Return the folder of a store's packs."""
+    return path.with_name(f"{path.name}{PACKS}")
+
+
+def is_guarded(status: os.stat_result) -> bool:
+    """Tell whether a file is an open store of this process."""
+    return (status.st_dev, status.st_ino) in _live
 
 
 def _uri_path(uri: str) -> str:

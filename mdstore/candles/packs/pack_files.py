@@ -19,6 +19,7 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ __all__ = ["BLOCK", "Pack", "PackLostError", "PackWriter", "Packs", "digests_of"
 
 SUFFIX = ".arrow"
 PARTIAL = ".partial"
+ASIDE = ".orphaned-"
 BLOCK = 4_096
 """Rows under one digest: what a read of a few rows has to verify; 48 bytes a row, 8 bytes a digest."""
 WIDTH = 8  # bytes of a value; every column has such
@@ -192,6 +194,21 @@ class Packs:
                     swept += 1
                 self.close(path.name.removesuffix(SUFFIX))
         return swept
+
+    def set_aside(self) -> None:
+        """Give the folder another name if there are packs in it: the file that points to them is gone."""
+        if self.files():
+            aside = f"{self.folder}{ASIDE}{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
+            with suppress(OSError):  # it stays where it is, and nothing in it is looked for
+                self.folder.rename(aside)
+
+    def aside(self) -> list[str]:
+        """Return the names of folders that were set aside, oldest first."""
+        with suppress(OSError):
+            return sorted(
+                path.name for path in self.folder.parent.glob(f"{escape(self.folder.name)}{ASIDE}*")
+            )
+        return []
 
     def remove(self, name: str) -> None:
         """Delete a pack; whoever has mapped it keeps what it has."""
