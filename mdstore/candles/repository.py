@@ -19,7 +19,7 @@ import pyarrow as pa
 from mdstore.cache.memory import MemoryTier
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
-from mdstore.candles.file.guard import packs_folder
+from mdstore.candles.file.paths import packs_folder
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
 from mdstore.candles.file.table_reads import Request
@@ -33,6 +33,7 @@ from mdstore.candles.reads import as_of
 from mdstore.candles.reads.answer import Answer
 from mdstore.candles.reads.missing_ranges import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
+from mdstore.candles.recovery import workplace
 from mdstore.candles.writes import delete, writer
 from mdstore.candles.writes.writer import WriteResult
 from mdstore.core.candle_rules import Checked, OnInvalid
@@ -106,6 +107,7 @@ class CandleRepository:
         self._clock = clock
         self._pid = os.getpid()
         self._compaction.sweep()
+        workplace.sweep(file.parent)
 
     @property
     def path(self) -> Path:

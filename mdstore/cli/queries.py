@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
+from mdstore.candles.file.paths import refuse_target
 from mdstore.cli.progress import WorkProgress
 from mdstore.cli.tables import (
     count,
@@ -159,6 +160,7 @@ def export_candles(
     force: bool,
 ) -> int:
     """Write candles to a file and return how many."""
+    refuse_target(target)
     if target.exists() and not force:
         raise FileFormatError(f"{target} is there already. Hint: --force replaces it")
     bar = _derived(timeframe, source) if source else timeframe_of(store, symbols or (), timeframe)

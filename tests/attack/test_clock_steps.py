@@ -1,6 +1,6 @@
 """A machine's clock that is set back and forward: what was known at a time stays what it was."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mdstore
@@ -78,6 +78,7 @@ steps = st.lists(
 )
 
 
+@settings(max_examples=30)
 @given(steps)
 def test_the_past_never_changes_however_the_clock_goes(tmp_path_factory, given_steps):
     """Every state that the store ever had is still told, by its revision, after all that came later."""

@@ -21,8 +21,9 @@ from typing import TypeVar
 import apsw
 
 from mdstore.candles.file.guard import guard, open_elsewhere, unguard
-from mdstore.candles.file.identity import look, os_errors, resolved
+from mdstore.candles.file.identity import look
 from mdstore.candles.file.migrations import MIGRATIONS, migrate, refuse_unknown, version_of
+from mdstore.candles.file.paths import os_errors, refuse_part, resolved
 from mdstore.errors import (
     InvalidInputError,
     LiveFileError,
@@ -431,6 +432,7 @@ def _refuse_unusable(path: Path, create: bool) -> None:
             )
         if not path.parent.is_dir():
             raise StoreFileError(f"{path}: the folder {path.parent} does not exist; make it first")
+        refuse_part(path)
     if open_elsewhere(path):
         raise LiveFileError(
             f"{path} is already open in this process by something else (sqlite3, DuckDB, a file object); its "

@@ -20,12 +20,11 @@ from urllib.parse import unquote
 
 from mdstore.errors import LiveFileError
 
-__all__ = ["guard", "is_guarded", "open_elsewhere", "packs_folder", "unguard"]
+__all__ = ["SIDE_FILES", "guard", "is_guarded", "open_elsewhere", "open_stores", "unguard"]
 
 Inode = tuple[int, int]
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
-PACKS = "-packs"
 DESCRIPTORS = ("/proc/self/fd", "/dev/fd")
 ADVICE = (
     "{path} is open in this process as an mdstore store, and a second opener would drop SQLite's locks on it "
@@ -34,6 +33,7 @@ ADVICE = (
 )
 
 _live: dict[Inode, int] = {}
+_paths: dict[Inode, Path] = {}
 _hooked = False
 
 
@@ -49,6 +49,7 @@ def guard(path: Path) -> Inode:
     status = path.stat()
     inode = (status.st_dev, status.st_ino)
     _live[inode] = _live.get(inode, 0) + 1
+    _paths[inode] = path
     return inode
 
 
@@ -56,7 +57,7 @@ def unguard(inode: Inode) -> None:
     """Let the file be opened by others again, once per `guard`."""
     _live[inode] -= 1
     if not _live[inode]:
-        del _live[inode]
+        del _live[inode], _paths[inode]
 
 
 def open_elsewhere(path: Path) -> bool:
@@ -96,14 +97,14 @@ def _is_live(path: str) -> bool:
     return any(path.endswith(side) and _inode(path.removesuffix(side)) in _live for side in SIDE_FILES)
 
 
-def packs_folder(path: Path) -> Path:
-    """Return the folder of a store's packs."""
-    return path.with_name(f"{path.name}{PACKS}")
+def open_stores() -> list[Path]:
+    """Return the files of the stores that are open in this process."""
+    return list(_paths.values())
 
 
-def is_guarded(status: os.stat_result) -> bool:
-    """Tell whether a file is an open store of this process."""
-    return (status.st_dev, status.st_ino) in _live
+def is_guarded(inode: Inode) -> bool:
+    """Tell whether a file, by device and inode, is an open store of this process."""
+    return inode in _live
 
 
 def _uri_path(uri: str) -> str:

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import apsw
 
-from mdstore.candles.file.guard import is_guarded, packs_folder
+from mdstore.candles.file.guard import is_guarded
 from mdstore.candles.file.migrations import refuse_unknown
-from mdstore.errors import Hint, MarketDataError, StoreFileError
+from mdstore.candles.file.paths import os_errors, packs_folder
+from mdstore.errors import Hint, StoreFileError
 
-__all__ = ["look", "names_hint", "os_errors", "other_names", "resolved"]
+__all__ = ["look", "names_hint", "other_names"]
 
 # https://www.sqlite.org/fileformat.html#the_database_header
 MAGIC = b"SQLite format 3\0"
@@ -30,15 +29,6 @@ LARGEST_PAGE = 65_536  # written as 1
 WAL_MODE = 2
 WHOLE = "file:{path}?immutable=1"
 BUSY_MS = 1_000
-
-
-def resolved(path: Path) -> Path:
-    """Return the absolute path that a name leads to. Raises `StoreFileError`."""
-    with os_errors(path):
-        try:
-            return path.resolve()
-        except RuntimeError as error:
-            raise StoreFileError(f"{path} is a link that leads to itself") from error
 
 
 def look(path: Path, *, create: bool) -> None:
@@ -56,7 +46,7 @@ def look(path: Path, *, create: bool) -> None:
             raise StoreFileError(f"{path} is no file but a device or the like; give the path of a file")
         if status.st_nlink > 1:
             raise StoreFileError(other_names(path, status), hint=names_hint(path, status))
-        if is_guarded(status):
+        if is_guarded((status.st_dev, status.st_ino)):
             return  # a store of this process has looked; to open the file again would drop its locks
         if status.st_size == 0:
             _refuse_empty(path, create)
@@ -126,17 +116,6 @@ def _look_at_tables(path: Path, *, whole: bool) -> None:
         refuse_unknown(con)
     finally:
         con.close()
-
-
-@contextmanager
-def os_errors(path: Path) -> Iterator[None]:
-    """Say what the system refuses as a `StoreFileError` of the file."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, MarketDataError):
-            raise
-        raise StoreFileError(f"{path} cannot be opened: {error.strerror or error}") from error
 
 
 def _keeps_log(path: Path, size: int) -> bool:
