@@ -257,6 +257,8 @@ class CandleRepository:
         return {
             "rows": rows,
             "sqlite_bytes": pages,
+            "wal_bytes": self._database.log.bytes,
+            "wal_pinned_since": self._database.log.pinned_since,
             "cells": len(found),
             "sealed_rows": sealed,
             "loose_rows": rows - sealed,

@@ -22,6 +22,7 @@ import apsw
 
 from mdstore.candles.file.guard import guard, open_elsewhere, unguard
 from mdstore.candles.file.identity import look
+from mdstore.candles.file.log import Log
 from mdstore.candles.file.migrations import MIGRATIONS, migrate, refuse_unknown, version_of
 from mdstore.candles.file.paths import os_errors, refuse_part, resolved
 from mdstore.errors import (
@@ -102,6 +103,7 @@ class Database:
         self._closed = False
         self._writer: apsw.Connection | None = None
         self._write_thread: int | None = None
+        self.log = Log(self.path)
         self.is_new = False
         """Whether there was no store in the file before."""
         self._reset()
@@ -172,6 +174,7 @@ class Database:
             self._refuse_replaced()
             with self._transaction() as con:
                 yield con
+            self.log.shorten(con, self._busy_ms)
 
     def note(self, work: Callable[[apsw.Connection], T], *, wait: bool = False) -> T | None:
         """Do what is worth no sync, and unless `wait` no waiting, in a transaction; None if it could not be.
