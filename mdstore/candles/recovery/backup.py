@@ -81,11 +81,7 @@ def _copy(database: Database, partial: Path, progress: Callable[[int, int], None
         catalogue.revision(source)  # the snapshot begins with the first read
         copy = _create(partial)
         try:
-            with copy.backup("main", source, "main") as steps:
-                while not steps.done:
-                    steps.step(PAGES_PER_STEP)
-                    if progress is not None:
-                        progress(steps.page_count - steps.remaining, steps.page_count)
+            _copy_pages(source, copy, progress)
             copy.pragma("journal_mode", "DELETE")
             if copy.pragma("quick_check") != "ok":
                 raise StoreFileError(
@@ -94,7 +90,21 @@ def _copy(database: Database, partial: Path, progress: Callable[[int, int], None
         except apsw.FullError as error:
             raise StoreFileError(f"{partial.parent}: the disk is full; no copy was made") from error
         finally:
-            copy.close()
+            copy.close(True)  # all is on disk, or has failed already
+
+
+def _copy_pages(
+    source: apsw.Connection, copy: apsw.Connection, progress: Callable[[int, int], None] | None
+) -> None:
+    steps = copy.backup("main", source, "main")
+    try:
+        while not steps.done:
+            steps.step(PAGES_PER_STEP)
+            if progress is not None:
+                progress(steps.page_count - steps.remaining, steps.page_count)
+        steps.finish()
+    finally:
+        steps.close(True)  # what fails here hides no error before it
 
 
 def _create(partial: Path) -> apsw.Connection:
