@@ -39,8 +39,9 @@ T = TypeVar("T")
 
 # Chosen by bench/page_size.py: see bench/README.md for the table.
 PAGE_SIZE = 16_384
+FULL = "FULL"
 WRITER_PRAGMAS: dict[str, str | int] = {
-    "synchronous": "FULL",
+    "synchronous": FULL,
     "cache_size": -65_536,  # KiB; a batch of 100,000 candles stays in memory until its commit
     "temp_store": "MEMORY",
     "wal_autocheckpoint": 256,  # pages: 4 MiB between checkpoints, so a reader's WAL look-ups stay short
@@ -102,6 +103,7 @@ class Database:
         self._busy_ms = _milliseconds(busy_timeout)
         self._closed = False
         self._writer: apsw.Connection | None = None
+        self._synchronous = FULL
         self._write_thread: int | None = None
         self.log = Log(self.path)
         self.is_new = False
@@ -194,19 +196,20 @@ class Database:
         con = self._writer = self._writer or self._connect_writer()
         try:
             con.set_busy_timeout(self._busy_ms if wait else 0)
-            con.pragma("synchronous", "NORMAL")
-            with self._transaction():
+            with self._transaction(synchronous="NORMAL"):
                 return work(con)
         finally:
-            con.pragma("synchronous", WRITER_PRAGMAS["synchronous"])
             con.set_busy_timeout(self._busy_ms)
 
     @contextmanager
-    def _transaction(self) -> Iterator[apsw.Connection]:
+    def _transaction(self, synchronous: str = FULL) -> Iterator[apsw.Connection]:
         con = self._writer = self._writer or self._connect_writer()
         try:
             if con.in_transaction:
                 con.execute("ROLLBACK")  # left by Ctrl-C
+            if self._synchronous != synchronous:  # asked for here: what is to be synced is, whatever failed
+                con.pragma("synchronous", synchronous)
+                self._synchronous = synchronous
             con.preupdate_hook(None)  # and this, perhaps
             con.execute("BEGIN IMMEDIATE")
             self._write_thread = threading.get_ident()
@@ -282,6 +285,7 @@ class Database:
         self._write_thread = None
         self._idle: list[apsw.Connection] = []
         self._writer = None
+        self._synchronous = FULL
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
@@ -369,6 +373,7 @@ class Database:
 
     def _set_writer(self, con: apsw.Connection) -> None:
         _set(con, WRITER_PRAGMAS)
+        self._synchronous = FULL
 
     def _connect_reader(self) -> apsw.Connection:
         con = apsw.Connection(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
