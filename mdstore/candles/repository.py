@@ -19,6 +19,7 @@ import pyarrow as pa
 from mdstore.cache.memory import MemoryTier
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.paths import packs_folder
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
 from mdstore.candles.file.table_reads import Request
@@ -33,6 +34,7 @@ from mdstore.candles.reads.answer import Answer
 from mdstore.candles.reads.explanation import Explanation, Reader, Traced
 from mdstore.candles.reads.missing_ranges import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
+from mdstore.candles.recovery import workplace
 from mdstore.candles.writes import delete, writer
 from mdstore.candles.writes.writer import WriteResult
 from mdstore.core.candle_rules import Checked, OnInvalid
@@ -47,7 +49,6 @@ __all__ = ["CandleRepository"]
 
 INTERVAL = pa.month_day_nano_interval()
 DURATION = pa.duration("us")
-FOLDER = "{name}-packs"
 LONG = ("symbol", *CANDLE_COLUMNS)
 ATTEMPTS = 4
 ROW_BYTES = 8 * len(CANDLE)
@@ -68,7 +69,9 @@ class CandleRepository:
     ) -> None:
         self._database = Database(path, create=create, busy_timeout=busy_timeout)
         file = self._database.path
-        self._packs = Packs(file.with_name(FOLDER.format(name=file.name)))
+        self._packs = Packs(packs_folder(file))
+        if self._database.is_new:
+            self._packs.set_aside()  # of a store that was here before: it may yet be put back
         self._views = Views(self._database)
         self._scanner = Scanner(file)
         self._memory = MemoryTier(memory_bytes)
@@ -85,6 +88,7 @@ class CandleRepository:
         self._clock = clock
         self._pid = os.getpid()
         self._compaction.sweep()
+        workplace.sweep(file.parent)
 
     @property
     def path(self) -> Path:
@@ -138,8 +142,8 @@ class CandleRepository:
         self._mind_forks()
         answer = self._columnar.read(request, verify=verify)
         at = request.as_of
-        if at is None or at >= answer.revision or at >= int(self._clock() * 1000):
-            return answer
+        if at is None or at >= answer.revision:
+            return answer  # never by the clock: once set back, it calls what is past "not yet"
         columns = LONG if request.is_long else CANDLE_COLUMNS
         for _ in range(ATTEMPTS):  # what is deleted in between could not be undone
             revision = self.revision()
@@ -237,12 +241,15 @@ class CandleRepository:
         return {
             "rows": rows,
             "sqlite_bytes": pages,
+            "wal_bytes": self._database.log.bytes,
+            "wal_pinned_since": self._database.log.pinned_since,
             "cells": len(found),
             "sealed_rows": sealed,
             "loose_rows": rows - sealed,
             "packs": len(files),
             "pack_bytes": sum(files.values()),
             "dead_pack_bytes": max(0, sum(files.values()) - sealed * ROW_BYTES),
+            "packs_set_aside": ", ".join(self._packs.aside()),
             "pack_trouble": self._upkeep.trouble or self._compaction.trouble or self._upkeep.scanner_trouble,
             **{f"memory_{name}": value for name, value in self._memory.stats().items()},
         }

@@ -279,7 +279,7 @@ def _typed(frame: pl.DataFrame, unit: Unit | None) -> pl.DataFrame:
 
 def _texts(column: pl.Series) -> pl.Series:
     if column.dtype == pl.Object:
-        texts = [value if isinstance(value, str) else None for value in column]
+        texts = [value if isinstance(value, str) and _shown(value) == value else None for value in column]
         return pl.Series(column.name, texts, dtype=pl.String)
     if column.dtype in (pl.String, pl.Categorical, pl.Enum):
         return column.cast(pl.String)
@@ -319,8 +319,13 @@ def _reports(
         symbol = key[0] if key else _text(record["symbol"])
         timeframe = str(key[1]) if key else _text(record["timeframe"])
         text = json.dumps(record, default=str)
-        yield offset + place, symbol, timeframe, time, column, rule, str(record[column]), text
+        yield offset + place, symbol, timeframe, time, column, rule, _shown(record[column]), text
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+    return None if value is None else _shown(value)
+
+
+def _shown(value: object) -> str:
+    """Return a value as a text; half of a character, which no UTF-8 holds, as Python would write it."""
+    return str(value).encode(errors="backslashreplace").decode()

@@ -38,10 +38,10 @@ def gridded(
     """Return the bars of a request, and those that are missing on its grid, with a column `filled`.
 
     `source` is what the bars are derived from, and the zone that cuts them; None for stored ones. `now` is in
-    ms.
+    ms; with `as_of` it is that time, whatever the clock says.
     """
     check_fill(how)
-    now = now if request.as_of is None else min(now, request.as_of)
+    now = now if request.as_of is None else request.as_of
     tail = ("closed", "filled") if source else ("filled",)
     known = (*(("symbol",) if request.is_long else ()), *CANDLE_COLUMNS, *tail)
     wanted = known if columns is None else column_list(columns, known)

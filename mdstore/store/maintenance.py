@@ -61,5 +61,10 @@ class Maintenance:
         return self._candles.compact(progress)
 
     def stats(self) -> dict[str, int | float | str]:
-        """Return rows, bytes and counts of the file, its packs and the memory tier, with its hit rate."""
+        """Return rows, bytes and counts of the file, its packs and the memory tier, with its hit rate.
+
+        `wal_bytes` is the size of the log; `wal_pinned_since` is since when (UTC) this store found readers in
+        the way of beginning it anew, `pack_trouble` why upkeep was put off the last time, and
+        `packs_set_aside` the folders of packs whose file is gone. Texts are empty where there is nothing.
+        """
         return self._candles.stats()

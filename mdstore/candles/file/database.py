@@ -21,7 +21,10 @@ from typing import TypeVar
 import apsw
 
 from mdstore.candles.file.guard import guard, open_elsewhere, unguard
+from mdstore.candles.file.identity import look
+from mdstore.candles.file.log import Log
 from mdstore.candles.file.migrations import MIGRATIONS, migrate, refuse_unknown, version_of
+from mdstore.candles.file.paths import os_errors, refuse_part, resolved
 from mdstore.errors import (
     InvalidInputError,
     LiveFileError,
@@ -36,8 +39,9 @@ T = TypeVar("T")
 
 # Chosen by bench/page_size.py: see bench/README.md for the table.
 PAGE_SIZE = 16_384
+FULL = "FULL"
 WRITER_PRAGMAS: dict[str, str | int] = {
-    "synchronous": "FULL",
+    "synchronous": FULL,
     "cache_size": -65_536,  # KiB; a batch of 100,000 candles stays in memory until its commit
     "temp_store": "MEMORY",
     "wal_autocheckpoint": 256,  # pages: 4 MiB between checkpoints, so a reader's WAL look-ups stay short
@@ -95,16 +99,21 @@ class Database:
         else in this process has the file open.
         """
         _refuse_old_sqlite()
-        self.path = path.resolve()
+        self.path = resolved(path)
         self._busy_ms = _milliseconds(busy_timeout)
         self._closed = False
         self._writer: apsw.Connection | None = None
+        self._synchronous = FULL
         self._write_thread: int | None = None
+        self.log = Log(self.path)
+        self.is_new = False
+        """Whether there was no store in the file before."""
         self._reset()
         with _opening:
             _refuse_unusable(self.path, create)
             _watch_forks(self)
             with self._entered(), self._translated():
+                look(self.path, create=create)
                 self._writer = self._prepare()
             # Also when the store is dropped without being closed.
             self._inode = guard(self.path)
@@ -167,6 +176,7 @@ class Database:
             self._refuse_replaced()
             with self._transaction() as con:
                 yield con
+            self.log.shorten(con, self._busy_ms)
 
     def note(self, work: Callable[[apsw.Connection], T], *, wait: bool = False) -> T | None:
         """Do what is worth no sync, and unless `wait` no waiting, in a transaction; None if it could not be.
@@ -186,19 +196,20 @@ class Database:
         con = self._writer = self._writer or self._connect_writer()
         try:
             con.set_busy_timeout(self._busy_ms if wait else 0)
-            con.pragma("synchronous", "NORMAL")
-            with self._transaction():
+            with self._transaction(synchronous="NORMAL"):
                 return work(con)
         finally:
-            con.pragma("synchronous", WRITER_PRAGMAS["synchronous"])
             con.set_busy_timeout(self._busy_ms)
 
     @contextmanager
-    def _transaction(self) -> Iterator[apsw.Connection]:
+    def _transaction(self, synchronous: str = FULL) -> Iterator[apsw.Connection]:
         con = self._writer = self._writer or self._connect_writer()
         try:
             if con.in_transaction:
                 con.execute("ROLLBACK")  # left by Ctrl-C
+            if self._synchronous != synchronous:  # asked for here: what is to be synced is, whatever failed
+                con.pragma("synchronous", synchronous)
+                self._synchronous = synchronous
             con.preupdate_hook(None)  # and this, perhaps
             con.execute("BEGIN IMMEDIATE")
             self._write_thread = threading.get_ident()
@@ -274,6 +285,7 @@ class Database:
         self._write_thread = None
         self._idle: list[apsw.Connection] = []
         self._writer = None
+        self._synchronous = FULL
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
@@ -321,7 +333,8 @@ class Database:
         con = apsw.Connection(os.fspath(self.path))
         try:
             con.set_busy_timeout(self._busy_ms)
-            if refuse_unknown(con) == 0:
+            self.is_new = refuse_unknown(con) == 0
+            if self.is_new:
                 # These hold for a new file only, and only before its first table.
                 con.pragma("page_size", PAGE_SIZE)
                 con.pragma("auto_vacuum", "INCREMENTAL")
@@ -360,6 +373,7 @@ class Database:
 
     def _set_writer(self, con: apsw.Connection) -> None:
         _set(con, WRITER_PRAGMAS)
+        self._synchronous = FULL
 
     def _connect_reader(self) -> apsw.Connection:
         con = apsw.Connection(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -417,12 +431,16 @@ def _refuse_old_sqlite() -> None:
 
 
 def _refuse_unusable(path: Path, create: bool) -> None:
-    if path.is_dir():
-        raise StoreFileError(f"{path} is a folder; give the path of a file, such as market_data.sqlite3")
-    if not path.exists() and not create:
-        raise StoreFileError(f"there is no store at {path}. Hint: `mdstore import` makes one from your files")
-    if not path.parent.is_dir():
-        raise StoreFileError(f"{path}: the folder {path.parent} does not exist; make it first")
+    with os_errors(path):
+        if path.is_dir():
+            raise StoreFileError(f"{path} is a folder; give the path of a file, such as market_data.sqlite3")
+        if not path.exists() and not create:
+            raise StoreFileError(
+                f"there is no store at {path}. Hint: `mdstore import` makes one from your files"
+            )
+        if not path.parent.is_dir():
+            raise StoreFileError(f"{path}: the folder {path.parent} does not exist; make it first")
+        refuse_part(path)
     if open_elsewhere(path):
         raise LiveFileError(
             f"{path} is already open in this process by something else (sqlite3, DuckDB, a file object); its "

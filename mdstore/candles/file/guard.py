@@ -20,11 +20,11 @@ from urllib.parse import unquote
 
 from mdstore.errors import LiveFileError
 
-__all__ = ["guard", "open_elsewhere", "unguard"]
+__all__ = ["SIDE_FILES", "guard", "is_guarded", "open_elsewhere", "open_stores", "unguard"]
 
 Inode = tuple[int, int]
 
-SIDE_FILES = ("-wal", "-shm")
+SIDE_FILES = ("-wal", "-shm", "-journal")
 DESCRIPTORS = ("/proc/self/fd", "/dev/fd")
 ADVICE = (
     "{path} is open in this process as an mdstore store, and a second opener would drop SQLite's locks on it "
@@ -33,6 +33,7 @@ ADVICE = (
 )
 
 _live: dict[Inode, int] = {}
+_paths: dict[Inode, Path] = {}
 _hooked = False
 
 
@@ -48,6 +49,7 @@ def guard(path: Path) -> Inode:
     status = path.stat()
     inode = (status.st_dev, status.st_ino)
     _live[inode] = _live.get(inode, 0) + 1
+    _paths[inode] = path
     return inode
 
 
@@ -55,7 +57,7 @@ def unguard(inode: Inode) -> None:
     """Let the file be opened by others again, once per `guard`."""
     _live[inode] -= 1
     if not _live[inode]:
-        del _live[inode]
+        del _live[inode], _paths[inode]
 
 
 def open_elsewhere(path: Path) -> bool:
@@ -92,7 +94,17 @@ def _audit(event: str, args: tuple[object, ...]) -> None:
 def _is_live(path: str) -> bool:
     if _inode(path) in _live:
         return True
-    return path.endswith(SIDE_FILES) and _inode(path[:-4]) in _live
+    return any(path.endswith(side) and _inode(path.removesuffix(side)) in _live for side in SIDE_FILES)
+
+
+def open_stores() -> list[Path]:
+    """Return the files of the stores that are open in this process."""
+    return list(_paths.values())
+
+
+def is_guarded(inode: Inode) -> bool:
+    """Tell whether a file, by device and inode, is an open store of this process."""
+    return inode in _live
 
 
 def _uri_path(uri: str) -> str:

@@ -14,7 +14,7 @@ import apsw
 
 from mdstore.errors import NewerSchemaError, StoreFileError
 
-__all__ = ["MIGRATIONS", "Migration", "migrate", "refuse_unknown", "version_of"]
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "Migration", "migrate", "refuse_unknown", "version_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +182,10 @@ CANDLE_TABLE = (
 )  # fmt: skip
 """The columns of the table and their places in its primary key."""
 
+VERSION_TABLE = ("version", "applied_at", "description")
+APPLICATION_ID = 0x6D647374
+"""The mark of a store in the header of its file, "mdst" in ASCII: https://www.sqlite.org/pragma.html#pragma_application_id"""
+
 MIGRATIONS = (
     Migration(1, "candles, series, revision, quarantine", CANDLES),
     Migration(2, "cells", CELLS),
@@ -202,22 +206,25 @@ def refuse_unknown(con: apsw.Connection, migrations: Sequence[Migration] = MIGRA
 
     Raises `NewerSchemaError` if this code does not know it, `StoreFileError` if the file is somebody else's.
     """
+    if con.pragma("application_id") != APPLICATION_ID:
+        _refuse_foreign(con)  # before its version is asked for: other programs number theirs, too
     version, newest = version_of(con), migrations[-1].version
     if version > newest:
         raise NewerSchemaError(
             f"{con.filename} has schema version {version}; this mdstore knows versions up to {newest}. The "
             "file was not changed. Hint: pip install --upgrade mdstore"
         )
-    if version == 0:
-        _refuse_foreign(con)
     return version
 
 
 def migrate(con: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> int:
-    """Bring a file to the newest version, and return how many steps that took."""
-    if refuse_unknown(con, migrations) == migrations[-1].version:
-        return 0
-    return sum(_apply(con, step, migrations) for step in migrations)
+    """Bring a file to the newest version, mark it as a store, and return how many steps that took."""
+    steps = 0
+    if refuse_unknown(con, migrations) != migrations[-1].version:
+        steps = sum(_apply(con, step, migrations) for step in migrations)
+    if con.pragma("application_id") != APPLICATION_ID:  # made before files were marked
+        con.pragma("application_id", APPLICATION_ID)
+    return steps
 
 
 def _apply(con: apsw.Connection, step: Migration, migrations: Sequence[Migration]) -> bool:
@@ -227,6 +234,7 @@ def _apply(con: apsw.Connection, step: Migration, migrations: Sequence[Migration
         pending = refuse_unknown(con, migrations) < step.version
         if pending:
             con.execute(VERSIONS)
+            con.pragma("application_id", APPLICATION_ID)
             con.execute(step.sql)
             con.execute(
                 "INSERT INTO schema_version VALUES (?, ?, ?)",
@@ -242,12 +250,23 @@ def _apply(con: apsw.Connection, step: Migration, migrations: Sequence[Migration
 
 def _refuse_foreign(con: apsw.Connection) -> None:
     """Refuse a database that is somebody else's: tables, but none of candles as we keep them."""
-    if con.execute("SELECT count(*) FROM sqlite_schema").get == 0:
+    if con.execute("SELECT count(*) FROM sqlite_schema").get == 0 and not con.pragma("application_id"):
         return
-    table = tuple(con.execute("SELECT name, pk FROM pragma_table_info('candles') ORDER BY cid"))
-    if table != CANDLE_TABLE:
-        found = f"its table candles has other columns: {table}" if table else "it has no table candles"
-        raise StoreFileError(
-            f"{con.filename} is a SQLite database but no store: {found}. It was not changed. "
-            "Hint: give the path of a new file"
-        )
+    candles, versions = _columns(con, "candles"), _columns(con, "schema_version")
+    if con.pragma("application_id"):
+        found = f"another program has marked it (application_id {con.pragma('application_id')})"
+    elif candles != CANDLE_TABLE:
+        found = f"its table candles has other columns: {candles}" if candles else "it has no table candles"
+    elif versions and tuple(name for name, _ in versions) != VERSION_TABLE:
+        found = "its table schema_version is another program's"
+    else:
+        return
+    raise StoreFileError(
+        f"{con.filename} is a SQLite database but no store: {found}. It was not changed. "
+        "Hint: give the path of a new file"
+    )
+
+
+def _columns(con: apsw.Connection, table: str) -> tuple[tuple[apsw.SQLiteValue, ...], ...]:
+    """Return the columns of a table and their places in its primary key; none of one that is not there."""
+    return tuple(con.execute("SELECT name, pk FROM pragma_table_info(?) ORDER BY cid", (table,)))

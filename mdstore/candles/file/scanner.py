@@ -84,7 +84,10 @@ class Scanner:
             ) from error
 
     def _try(self, request: dict[str, Any]) -> pa.Table:
-        process = self._started()
+        try:
+            process = self._started()
+        except OSError as error:
+            raise ScannerError(f"the scanner process cannot be started: {error}") from error
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - pipes; for mypy
         done = False
         try:
@@ -132,6 +135,7 @@ class Scanner:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
+            cwd=self._file.parent,  # its own may be gone, and DuckDB aborts in such a one
             start_new_session=True,  # a terminal's Ctrl-C is not for it
         )
         _widen(process.stdout)

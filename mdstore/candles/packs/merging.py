@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import apsw
@@ -61,16 +61,26 @@ class Compaction:
         """Tell whether so many rows could stay within the budget."""
         return self._budget is None or rows * ROW_BYTES <= self._budget - self._budget // 10
 
-    def sweep(self, *, young: float | None = None) -> int:
-        """Delete the files that no cell points to, and return how many."""
-        with self._database.reading() as con:
-            live = set(cells.pack_rows(con))
-        return self._packs.sweep(live, now=time.time(), young=young)
+    def sweep(self, *, young: float | None = None) -> None:
+        """Delete the files that no cell points to, or put it off."""
+        with self._put_off():
+            with self._database.reading() as con:
+                live = set(cells.pack_rows(con))
+            self._packs.sweep(live, now=time.time(), young=young)
+
+    @contextmanager
+    def _put_off(self) -> Iterator[None]:
+        """Do what nobody has asked for, after a write or before a read: it is no reason for those to fail."""
+        try:
+            yield
+        except Exception as error:  # whatever it is: the next write tries again
+            self.trouble = f"the upkeep of {self._packs.folder} was put off: {error}"
 
     def lose(self, lost: PackLostError) -> None:
         """Take note that a pack, or a cell in it, is gone or damaged: its rows are loose again."""
         self._packs.close(lost.name)
-        self._database.note(lambda con: self._forget_lost(con, lost))
+        if not lost.may_come_back:
+            self._database.note(lambda con: self._forget_lost(con, lost))
 
     def _forget_lost(self, con: apsw.Connection, lost: PackLostError) -> int:
         if lost.place is not None or self._packs.exists(lost.name):
@@ -94,13 +104,18 @@ class Compaction:
             self._database.note(lambda con: cells.touch(con, used, hour))
 
     def merge(self) -> None:
-        """Merge packs where many are small or one is mostly dead, no more than a little work at a time."""
+        """Merge packs where many are small or one is mostly dead, no more than a little work at a time.
+
+        What goes wrong is told in `trouble`: the write that has led to this is done.
+        """
+        self.trouble = ""
         self.sweep()
-        groups = self._mergeable()
-        if groups:
-            self._rewrite(groups)
-        if self._budget is not None:
-            self._keep_budget(self._budget, wait=False)
+        with self._put_off():
+            groups = self._mergeable()
+            if groups:
+                self._rewrite(groups)
+            if self._budget is not None:
+                self._keep_budget(self._budget, wait=False)
 
     def compact(self, progress: Progress | None = None) -> int:
         """Write all cells anew, in order and in few packs, unless they lie so; return the bytes saved."""

@@ -12,6 +12,7 @@ flipped bits; a digest notices all, and xxHash reads 35 GB/s.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import secrets
@@ -19,6 +20,7 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,12 +33,14 @@ __all__ = ["BLOCK", "Pack", "PackLostError", "PackWriter", "Packs", "digests_of"
 
 SUFFIX = ".arrow"
 PARTIAL = ".partial"
+ASIDE = ".orphaned-"
 BLOCK = 4_096
 """Rows under one digest: what a read of a few rows has to verify; 48 bytes a row, 8 bytes a digest."""
 WIDTH = 8  # bytes of a value; every column has such
 # A file that changes again within a tick of the kernel's clock (100 Hz at least) keeps its time of change.
 TICK = 0.05
 ORPHAN_SECONDS = 60.0
+FOR_NOW = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 # What Arrow makes of metadata with a flipped bit.
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError, pa.ArrowException)
 
@@ -51,6 +55,11 @@ class PackLostError(Exception):
         super().__init__(name, place)
         self.name = name
         self.place = place
+
+    @property
+    def may_come_back(self) -> bool:
+        """Whether it only cannot be read just now: not permitted, or too many files are open."""
+        return isinstance(self.__cause__, OSError) and self.__cause__.errno in FOR_NOW
 
 
 class Stamp(NamedTuple):
@@ -83,11 +92,17 @@ class Pack:
 
     def intact(self) -> bool:
         """Tell whether the file is still there and as it was when it was mapped (0.6 us)."""
-        return self._settled and _stamp(os.fstat(self._descriptor)) == self._stamp
+        try:
+            return self._settled and _stamp(os.fstat(self._descriptor)) == self._stamp
+        except OSError:
+            return False
 
     def deleted(self) -> bool:
         """Tell whether the file has lost its name."""
-        return os.fstat(self._descriptor).st_nlink == 0
+        try:
+            return os.fstat(self._descriptor).st_nlink == 0
+        except OSError:
+            return True
 
     def rows(self, batch: int, offset: int, count: int) -> pa.RecordBatch:
         """Return rows of a batch, sharing memory with the map; they are not verified."""
@@ -167,8 +182,11 @@ class Packs:
         self._open.pop(name, None)
 
     def exists(self, name: str) -> bool:
-        """Tell whether there is a file of that name."""
-        return (self.folder / f"{name}{SUFFIX}").exists()
+        """Tell whether there is a file of that name; where that is not to be known, there may be."""
+        try:
+            return (self.folder / f"{name}{SUFFIX}").exists()
+        except OSError:
+            return True
 
     def files(self) -> dict[str, int]:
         """Return the bytes of every pack that is there, by name."""
@@ -192,6 +210,21 @@ class Packs:
                     swept += 1
                 self.close(path.name.removesuffix(SUFFIX))
         return swept
+
+    def set_aside(self) -> None:
+        """Give the folder another name if there are packs in it: the file that points to them is gone."""
+        if self.files():
+            aside = f"{self.folder}{ASIDE}{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
+            with suppress(OSError):  # it stays where it is, and nothing in it is looked for
+                self.folder.rename(aside)
+
+    def aside(self) -> list[str]:
+        """Return the names of folders that were set aside, oldest first."""
+        with suppress(OSError):
+            return sorted(
+                path.name for path in self.folder.parent.glob(f"{escape(self.folder.name)}{ASIDE}*")
+            )
+        return []
 
     def remove(self, name: str) -> None:
         """Delete a pack; whoever has mapped it keeps what it has."""

@@ -163,7 +163,7 @@ class Upkeep:
             raise
         except OSError as error:
             # No folder, no room, no permission: the rows are where they were, and reads go on.
-            self.trouble = f"the packs in {self._packs.folder} cannot be written: {error}"
+            self._cannot_write(error)
         finally:
             if not published:
                 with suppress(OSError):
@@ -198,10 +198,26 @@ class Upkeep:
                 if rows.num_rows and not cells.covering(con, piece.symbol, piece.timeframe, at, cut - 1):
                     sealer = Sealer(self._packs, self._clock)
                     sealer.add(piece.symbol, piece.timeframe, at, cut, rows)
-                    cells.insert(con, sealer.finish())
-                    sealed += rows.num_rows
+                    made = self._finished(sealer)
+                    cells.insert(con, made)
+                    sealed += sum(cell.rows for cell in made)
+            if self.trouble:
+                break
             at = cut
         return sealed
+
+    def _finished(self, sealer: Sealer) -> list[Cell]:
+        """Return the cells of a pack, none where it cannot be written; then `trouble` says why."""
+        try:
+            return sealer.finish()
+        except OSError as error:
+            self._cannot_write(error)
+            with suppress(OSError):
+                sealer.discard()
+            return []
+
+    def _cannot_write(self, error: OSError) -> None:
+        self.trouble = f"the packs in {self._packs.folder} cannot be written: {error}"
 
     def _scan(self, group: Sequence[Loose], wait: bool) -> int:
         """Seal by the scanner: a series whose revision is the same afterwards has not changed meanwhile."""

@@ -29,7 +29,7 @@ from mdstore.candles.reads import sql_bounds as pushdown
 from mdstore.candles.reads.reads import Columnar
 from mdstore.core.schema import LONG_CANDLE, QUARANTINE
 from mdstore.core.time_bounds import FOREVER
-from mdstore.errors import QueryError
+from mdstore.errors import Hint, QueryError
 
 if TYPE_CHECKING:
     import duckdb
@@ -209,6 +209,13 @@ class _Root:
         """Start DuckDB."""
         import duckdb  # noqa: PLC0415 - see `Queries.run`
 
+        try:
+            os.getcwd()  # DuckDB asks for it, and ends the process where there is none
+        except OSError as error:
+            raise QueryError(
+                "the working folder of this process is gone",
+                hint=Hint("os.chdir to a folder that is there", "cd to a folder that is there"),
+            ) from error
         spill = tempfile.TemporaryDirectory(prefix="mdstore-duckdb-", ignore_cleanup_errors=True)
         connection = duckdb.connect(config={**SETTINGS, "temp_directory": spill.name})
         connection.execute("SET TimeZone = 'UTC'")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +10,14 @@ import apsw
 
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
-from mdstore.errors import InvalidInputError, StoreFileError
+from mdstore.candles.file.paths import os_errors, refuse_target, resolved
+from mdstore.candles.recovery.workplace import sweep, workplace
+from mdstore.errors import MarketDataError, StoreFileError
 
 __all__ = ["backup"]
 
 PAGES_PER_STEP = 4_096
+COPY = "copy.sqlite3"
 
 
 def backup(
@@ -23,12 +25,27 @@ def backup(
 ) -> None:
     """Copy the store to `target`, all of one moment, while others read and write.
 
-    Written under a temporary name in the same folder, checked, synced, then renamed: `target` is whole or
-    absent. `progress` is called with pages done and pages in all.
+    Made in a hidden folder beside it, checked, synced, then renamed: `target` is whole or absent. `progress`
+    is called with pages done and pages in all.
     """
-    target = target.resolve()
-    if target == database.path:
-        raise InvalidInputError(f"{target} is the store itself; give the copy another name")
+    refuse_target(target)
+    target = resolved(target)
+    with os_errors(target):
+        _refuse_unusable(target, overwrite)
+    sweep(target.parent)
+    try:
+        with workplace(target.parent) as place:
+            _copy(database, place / COPY, progress)
+            _refuse_in_use(target)
+            (place / COPY).replace(target)
+            _sync_folder(target.parent)
+    except OSError as error:
+        if isinstance(error, MarketDataError):
+            raise
+        raise StoreFileError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+def _refuse_unusable(target: Path, overwrite: bool) -> None:
     if target.is_dir():
         raise StoreFileError(f"{target} is a folder; give the name of a file in it")
     if target.exists() and not target.is_file():
@@ -38,18 +55,6 @@ def backup(
     if not target.parent.is_dir():
         raise StoreFileError(f"{target}: the folder {target.parent} does not exist; make it first")
     _refuse_in_use(target)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    try:
-        _copy(database, partial, progress)
-        _refuse_in_use(target)
-        partial.replace(target)
-        _sync_folder(target.parent)
-    except OSError as error:
-        if isinstance(error, StoreFileError):
-            raise
-        raise StoreFileError(f"{target}: cannot be written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _refuse_in_use(target: Path) -> None:
@@ -76,11 +81,7 @@ def _copy(database: Database, partial: Path, progress: Callable[[int, int], None
         catalogue.revision(source)  # the snapshot begins with the first read
         copy = _create(partial)
         try:
-            with copy.backup("main", source, "main") as steps:
-                while not steps.done:
-                    steps.step(PAGES_PER_STEP)
-                    if progress is not None:
-                        progress(steps.page_count - steps.remaining, steps.page_count)
+            _copy_pages(source, copy, progress)
             copy.pragma("journal_mode", "DELETE")
             if copy.pragma("quick_check") != "ok":
                 raise StoreFileError(
@@ -89,7 +90,21 @@ def _copy(database: Database, partial: Path, progress: Callable[[int, int], None
         except apsw.FullError as error:
             raise StoreFileError(f"{partial.parent}: the disk is full; no copy was made") from error
         finally:
-            copy.close()
+            copy.close(True)  # all is on disk, or has failed already
+
+
+def _copy_pages(
+    source: apsw.Connection, copy: apsw.Connection, progress: Callable[[int, int], None] | None
+) -> None:
+    steps = copy.backup("main", source, "main")
+    try:
+        while not steps.done:
+            steps.step(PAGES_PER_STEP)
+            if progress is not None:
+                progress(steps.page_count - steps.remaining, steps.page_count)
+        steps.finish()
+    finally:
+        steps.close(True)  # what fails here hides no error before it
 
 
 def _create(partial: Path) -> apsw.Connection:

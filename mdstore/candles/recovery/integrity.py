@@ -7,12 +7,14 @@ a price. The digests of the cells notice those, wherever a series is sealed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import apsw
 
 from mdstore.candles.file import catalogue
 from mdstore.candles.file import table_reads as reader
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.identity import names_hint, other_names
 from mdstore.candles.ledger import arrivals
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
@@ -38,12 +40,21 @@ def check(database: Database, packs: Packs) -> list[str]:
     with database.reading() as con:
         try:
             return _damage(con) or [
+                *_name_findings(database),
                 *_catalogue_findings(con),
                 *_ledger_findings(con),
                 *(text for cell in cells.all_cells(con) for text in _cell_findings(con, cell, packs)),
             ]
         except apsw.CorruptError as error:
             return [f"a page cannot be read: {error}"]
+
+
+def _name_findings(database: Database) -> Iterator[str]:
+    """Find names that the file has been given since it was opened."""
+    with suppress(OSError):
+        status = database.path.stat()
+        if status.st_nlink > 1:
+            yield f"{other_names(database.path, status)}. Hint: {names_hint(database.path, status)}"
 
 
 def _damage(con: apsw.Connection) -> list[str]:

@@ -102,9 +102,15 @@ class Changes:
                 unfinished.clear(con, self.key, time, time + 1)
 
     def mark(self, con: apsw.Connection, times: Sequence[pl.Series], moments: Sequence[int]) -> None:
-        """Mark bars of a series that changed, which were written before they had ended; see `unmark`."""
-        forming, last = set(map(self.bar.floor, moments)), self.bar.floor(moments[-1])
-        new = {time for run in times for time in run.filter((run >= last) | run.is_in(list(forming)))}
+        """Mark bars of a series that changed, which were written before they had ended; see `unmark`.
+
+        By the clock only new bars are: one that was there without a mark had ended, and a clock that is set
+        back does not make it form again. Its past would be lost with its next change.
+        """
+        *asked, now = map(self.bar.floor, moments)
+        fresh = _joined(sorted(self._fresh))
+        new = {time for run in times for time in run.filter(run >= now) if _is_in(time, fresh)}
+        new |= {time for run in times for time in run.filter(run.is_in(asked))}
         unfinished.mark(con, self.key, sorted(new))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdstore.candles.file.paths import refuse_target
 from mdstore.cli.shared.which_series import target_of
 from mdstore.errors import FileFormatError
 from mdstore.sources.files import write
@@ -34,6 +35,7 @@ def export_candles(
     force: bool,
 ) -> int:
     """Write candles to a file and return how many."""
+    refuse_target(target)
     if target.exists() and not force:
         raise FileFormatError(f"{target} is there already. Hint: --force replaces it")
     bar = target_of(store, symbols or (), timeframe, source)

@@ -30,5 +30,8 @@ def print_stats(store: MarketDataStore, out: Console, *, json: bool) -> None:
     out.print(
         f"{'candles':<12}{stats['rows']:>10,}  {sealed}, {stats['loose_rows']:,} loose", highlight=False
     )
+    out.print(f"{'its log':<12}{size_text(float(stats['wal_bytes'])):>10}", highlight=False)
+    if stats["packs_set_aside"]:
+        out.print(f"set aside   {stats['packs_set_aside']}", highlight=False, markup=False)
     if stats["pack_trouble"]:
         out.print(str(stats["pack_trouble"]), highlight=False, markup=False)

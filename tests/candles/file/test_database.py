@@ -209,3 +209,10 @@ def test_a_close_inside_a_read_is_refused(path, tmp_path):
         with pytest.raises(MarketDataError, match="close was called inside"):
             store.maintenance.backup(tmp_path / "copy.sqlite3", progress=lambda done, total: store.close())
         assert len(store.candles("A", "1m")) == 10
+
+
+def test_a_write_after_what_was_worth_no_sync_is_synced(store):
+    database = store._candles._database
+    assert database.note(lambda con: con.pragma("synchronous")) == 1
+    with database.writing() as con:
+        assert con.pragma("synchronous") == 2

@@ -77,7 +77,8 @@ WORKER = """
             store.write("A", "1m", bars)
             store.write("N", "1m", walk(1).with_columns(volume=float(number)))
             print(number, first, len(bars), flush=True)
-            chance.choice([store.compact, store.warm, lambda: store.candles(None, "1m")])()
+            upkeep = store.maintenance
+            chance.choice([upkeep.compact, upkeep.warm, lambda: store.candles(None, "1m")])()
 """
 
 
