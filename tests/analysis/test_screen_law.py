@@ -158,6 +158,7 @@ AWKWARD = {
 # ---- made markets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*GROUPED, *AWKWARD])
 @settings(max_examples=12)
 @given(frames=markets(), chunks=st.booleans())

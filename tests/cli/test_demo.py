@@ -25,6 +25,7 @@ def run(folder, *arguments, env=None):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_demo_runs_twice_and_shows_table_chart_and_sql(tmp_path):
     first, again = run(tmp_path, "demo"), run(tmp_path, "demo")
     for done in (first, again):

@@ -13,6 +13,7 @@ def rested(weekday_hours, *, step, weekend=False):
     return [(START + at * 60 * MINUTE, 1, 2, 1, 2, 5) for at in hours[::step]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("timeframe", "rows", "hinted"),
     [
