@@ -19,6 +19,8 @@ from tests.support.candles import MINUTE, START, bits, walk
 from tests.support.faults import failing_disk
 from tests.support.small import cut_down
 
+# APSW tells so of what SQLite goes on without: a log that could not be deleted when the last one left.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 FILE = "s.sqlite3"
 PLACES = 10
 MODES = [("io", False), ("io", True), ("full", False), ("full", True)]

@@ -20,8 +20,11 @@ import apsw
 
 __all__ = ["Log"]
 
-LOG_BYTES = 16 * 1024 * 1024
-WAIT_MS = 20
+LOG_BYTES = 24 * 1024 * 1024
+LARGE_BYTES = 40 * 1024 * 1024
+# How long a write waits at most: for reads as they mostly are, and for longer ones once the log is large.
+WAIT_SECONDS, LONG_WAIT_SECONDS = 0.02, 0.25
+POLL_SECONDS = 0.001
 # After readers were in the way it is tried again when the log has grown by so much more, or after a while.
 STEP_BYTES, STEP_SHARE = 4 * 1024 * 1024, 8
 RETRY_SECONDS = 1.0
@@ -60,7 +63,7 @@ class Log:
             self._reset()
         elif size >= self._next_bytes or time.monotonic() >= self._next_time:
             try:
-                con.set_busy_timeout(WAIT_MS)
+                con.set_busy_handler(_until(LONG_WAIT_SECONDS if size >= LARGE_BYTES else WAIT_SECONDS))
                 con.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
                 self._reset()
             except apsw.Error:
@@ -76,3 +79,14 @@ class Log:
 
     def _reset(self) -> None:
         self._next_bytes, self._next_time, self._pinned_since = LOG_BYTES, inf, None
+
+
+def _until(seconds: float) -> Callable[[int], bool]:
+    """Return what waits for readers so long; by small steps, since the moment without any is short."""
+    end = time.monotonic() + seconds
+
+    def wait(_: int) -> bool:
+        time.sleep(POLL_SECONDS)
+        return time.monotonic() < end
+
+    return wait
