@@ -206,7 +206,8 @@ def refuse_unknown(con: apsw.Connection, migrations: Sequence[Migration] = MIGRA
     if version > newest:
         raise NewerSchemaError(
             f"{con.filename} has schema version {version}; this mdstore knows versions up to {newest}. The "
-            "file was not changed. Hint: pip install --upgrade mdstore"
+            "file was not changed",
+            hint="pip install --upgrade mdstore",
         )
     if version == 0:
         _refuse_foreign(con)
@@ -248,6 +249,6 @@ def _refuse_foreign(con: apsw.Connection) -> None:
     if table != CANDLE_TABLE:
         found = f"its table candles has other columns: {table}" if table else "it has no table candles"
         raise StoreFileError(
-            f"{con.filename} is a SQLite database but no store: {found}. It was not changed. "
-            "Hint: give the path of a new file"
+            f"{con.filename} is a SQLite database but no store: {found}. It was not changed",
+            hint="give the path of a new file",
         )
