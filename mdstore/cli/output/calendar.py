@@ -62,7 +62,7 @@ def remove_calendar(store: MarketDataStore, out: Console, pattern: str, *, json:
     patterns = _patterns(store)
     if pattern not in patterns:
         raise InvalidInputError(
-            f"no calendar is set for {pattern!r}. Hint: `mdstore calendar` lists the patterns"
+            f"no calendar is set for {pattern!r}", hint="`mdstore calendar` lists the patterns"
         )
     store.set_calendar(pattern, None)
     if json:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Span", "say", "take_back"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NEW_HINT = "Hint: --new says it of what is not stored yet"
+NEW = "--new says it of what is not stored yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +89,18 @@ def take_back(store: MarketDataStore, out: Console, span: Span, *, json: bool) -
 
 
 def _bar(store: MarketDataStore, symbol: str, timeframe: str | None, *, new: bool) -> str:
-    """Return the timeframe that is meant; raise where the series is not stored, lest a typo goes unseen."""
+    """Return the timeframe that is meant; raise where the series is not stored: a typo is told so."""
     if new:
         return timeframe_of(store, [symbol], timeframe)
     try:
         stored = refuse_unknown(store, symbol, None)
     except NoSuchSeriesError as error:
-        raise NoSuchSeriesError(
-            f"{error} {NEW_HINT}" if "?" in str(error) else f"{error}. {NEW_HINT}"
-        ) from None
+        raise NoSuchSeriesError(error.message, hint=NEW) from None
     bar = timeframe_of(store, [symbol], timeframe)
     if stored.filter(pl.col("timeframe") == bar).is_empty():
         there = ", ".join(stored["timeframe"])
         raise NoSuchSeriesError(
-            f"no candles of {symbol} {bar} in {store.path.name}; stored are {there}. {NEW_HINT}"
+            f"no candles of {symbol} {bar} in {store.path.name}; stored are {there}", hint=NEW
         )
     return bar
 

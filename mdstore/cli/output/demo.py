@@ -65,7 +65,7 @@ def demo_data() -> Path:
     for folder in (package / "_data", package.parent / "data"):
         if (folder / DATA_FILE).is_file():
             return folder / DATA_FILE
-    raise FileFormatError(f"{DATA_FILE} did not come with this installation. Hint: reinstall mdstore")
+    raise FileFormatError(f"{DATA_FILE} did not come with this installation", hint="reinstall mdstore")
 
 
 def run_demo(file: Path, out: Console, remarks: Console) -> None:

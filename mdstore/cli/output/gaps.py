@@ -9,7 +9,6 @@ import polars as pl
 from rich.console import Console
 
 from mdstore.cli.output.gaps_at_a_glance import print_glance
-from mdstore.cli.shared.errors import no_deriving
 from mdstore.cli.shared.holes import extents_of
 from mdstore.cli.shared.json_text import json_text, records
 from mdstore.cli.shared.table import print_frame
@@ -45,8 +44,7 @@ def print_holes(
         print_glance(store, out, remarks, None, start=start, end=end, rows=rows, json=False, symbols=symbols)
         return
     bar = timeframe_of(store, symbols, timeframe)
-    with no_deriving():
-        holes = store.gaps(_given(symbols), bar, start=start, end=end)
+    holes = store.gaps(_given(symbols), bar, start=start, end=end)
     is_closed = pl.col("reason") == "session_closed"
     closed, missing = holes.filter(is_closed), holes.filter(~is_closed)
     shown = holes if every else missing
@@ -84,8 +82,7 @@ def print_missing(
 ) -> None:
     """Print what an update would ask a source for."""
     bar = timeframe_of(store, symbols, timeframe)
-    with no_deriving():
-        ranges = store.missing(_given(symbols), bar, start=start, end=end, page=page)
+    ranges = store.missing(_given(symbols), bar, start=start, end=end, page=page)
     if json:
         print(json_text(records(ranges)))
         return

@@ -217,13 +217,14 @@ class _Landing:
         symbol, timeframe = self._options.symbol or part.symbol, self._options.timeframe or part.timeframe
         if symbol is None and "symbol" not in part.columns:
             raise FileFormatError(
-                f"{part.name}: which symbol? Neither a column nor the file's name says. Hint: give --symbol "
-                "KRW-BTC, or --symbol-from-filename '{symbol}_*'"
+                f"{part.name}: which symbol? Neither a column nor the file's name says",
+                hint="give --symbol KRW-BTC, or --symbol-from-filename '{symbol}_*'",
             )
         if timeframe is None and "timeframe" not in part.columns:
             raise FileFormatError(
                 f"{part.name}: which timeframe? Neither a column, the file's name nor the spacing of the "
-                "timestamps says. Hint: give --timeframe 1d"
+                "timestamps says",
+                hint="give --timeframe 1d",
             )
         return symbol, timeframe
 
@@ -265,8 +266,8 @@ class _Landing:
         share = apart.shortest_ms / bar.shortest_ms
         if share <= CLOSER:
             raise FileFormatError(
-                f"{part.name}: these rows are {apart} apart, too close for {bar} bars. Hint: did you mean -t "
-                f"{apart}?"
+                f"{part.name}: these rows are {apart} apart, too close for {bar} bars",
+                hint=f"did you mean -t {apart}?",
             )
         if share >= WIDER:
             by = "as asked" if self._options.timeframe else "as the name says"
@@ -282,7 +283,8 @@ class _Landing:
             listed = ", ".join(sorted(there)[:MOST_NAMES])
             raise FileFormatError(
                 f"{part.name}: its {name} column holds several ({listed}...), they cannot all become "
-                f"{value!r}. Hint: leave --{name} out"
+                f"{value!r}",
+                hint=f"leave --{name} out",
             )
 
 

@@ -38,7 +38,7 @@ def print_summary(run: Import, out: Console | None, remarks: Console) -> None:
         remarks.print(remark, highlight=False)
     for failure in run.failures:
         remarks.print(
-            f"[bold red]error:[/] {_named(failure.file.name, said(failure.error))}", highlight=False
+            f"[bold red]error:[/] {_named(failure.file.name, escape(said(failure.error)))}", highlight=False
         )
     for landed in run.landed:
         if landed.refused is not None:
@@ -47,7 +47,7 @@ def print_summary(run: Import, out: Console | None, remarks: Console) -> None:
         remarks.print(f"{_of(run)} landed whole; of the others nothing was written", highlight=False)
     if run.stopped_by is not None:
         remarks.print(
-            f"[bold red]error:[/] {said(run.stopped_by)}\nstopped: {_of(run)} landed", highlight=False
+            f"[bold red]error:[/] {escape(said(run.stopped_by))}\nstopped: {_of(run)} landed", highlight=False
         )
     if run.interrupted:
         remarks.print(_interruption(run), highlight=False)
@@ -57,7 +57,7 @@ def as_json(run: Import) -> dict[str, Any]:
     """Return the same as values for JSON."""
     return {
         "files": [_file_record(landed) for landed in run.landed],
-        "failures": [{"file": str(one.file), "error": str(one.error)} for one in run.failures],
+        "failures": [{"file": str(one.file), "error": said(one.error)} for one in run.failures],
         "totals": {name: run.total(name) for name in ("rows", *COUNTS)},
         "notes": list(run.notes),
         "seconds": round(run.seconds, 3),

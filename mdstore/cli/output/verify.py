@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.text import Text
 
 from mdstore.analysis.quality_checks import CHECKS, SEVERITIES
-from mdstore.cli.shared.errors import no_deriving
 from mdstore.cli.shared.holes import extents_of, holes_of
 from mdstore.cli.shared.json_text import json_text, records
 from mdstore.cli.shared.progress import WorkProgress
@@ -47,7 +46,7 @@ def print_findings(
     json: bool,
 ) -> bool:
     """Verify series and print what was found; return whether there is no error."""
-    with no_deriving(), WorkProgress(remarks, "verifying", "series") as progress:
+    with WorkProgress(remarks, "verifying", "series") as progress:
         found = store.verify(symbols or None, timeframe, progress=progress)
     if json:
         print(json_text(records(found)))

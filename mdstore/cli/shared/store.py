@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["created", "remove_unused", "store_file", "stored"]
 
-DEFAULT_FILE = Path("market_data.sqlite3")
-
 
 def store_file(ctx: typer.Context, file: Path | None) -> Path:
     """Return the store that is meant: the command's --store, or the one before the command."""
+    from mdstore.core.arguments import DEFAULT_FILE  # noqa: PLC0415 - it comes with Polars
+
     given: Path | None = ctx.find_root().params.get("file")
-    return file or given or DEFAULT_FILE
+    return file or given or Path(DEFAULT_FILE)
 
 
 @contextmanager

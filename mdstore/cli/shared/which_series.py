@@ -25,10 +25,10 @@ def timeframe_of(store: MarketDataStore, symbols: Sequence[str], timeframe: str 
     there = series.filter(pl.col("symbol").is_in(list(symbols))) if symbols else series
     stored = there["timeframe"].unique(maintain_order=True).to_list()
     if not stored:
-        raise NoSuchSeriesError(_nothing(store, symbols, series["symbol"].unique().to_list()))
+        raise _nothing(store, symbols, series["symbol"].unique().to_list())
     if len(stored) > 1:
         of = f" of {', '.join(symbols)}" if symbols else ""
-        raise InvalidInputError(f"several timeframes{of} are stored: {', '.join(stored)}. Hint: say which")
+        raise InvalidInputError(f"several timeframes{of} are stored: {', '.join(stored)}", hint="say which")
     return str(stored[0])
 
 
@@ -40,7 +40,7 @@ def target_of(
         return timeframe_of(store, symbols, timeframe)
     if timeframe is None:
         raise InvalidInputError(
-            f"--from {source} makes bars of another timeframe. Hint: say which, such as 1h"
+            f"--from {source} makes bars of another timeframe", hint="say which, such as 1h"
         )
     return timeframe
 
@@ -73,17 +73,18 @@ def refuse_unknown(store: MarketDataStore, symbol: str | None, timeframe: str | 
         series = series.filter(pl.col("timeframe") == str(Timeframe.parse(timeframe)))
     if series.is_empty():
         named = " ".join(word for word in (symbol, timeframe) if word)
-        raise NoSuchSeriesError(_nothing(store, [named], listed["symbol"].unique().to_list()))
+        raise _nothing(store, [named], listed["symbol"].unique().to_list())
     return series
 
 
-def _nothing(store: MarketDataStore, symbols: Sequence[str], known: list[str]) -> str:
+def _nothing(store: MarketDataStore, symbols: Sequence[str], known: list[str]) -> NoSuchSeriesError:
+    """Return the error for symbols of which nothing is stored; its message has the nearest name."""
     if not known:
-        return f"{store.path.name} holds no candles. Hint: mdstore import FILES"
+        return NoSuchSeriesError(f"{store.path.name} holds no candles", hint="mdstore import FILES")
     near = [
         match
         for symbol in symbols
         for match in difflib.get_close_matches(symbol.split(" ")[0].upper(), known, 1)
     ]
-    hint = f". Did you mean {near[0]}?" if near else "; `mdstore series` lists what is stored"
-    return f"no candles of {', '.join(symbols)} in {store.path.name}{hint}"
+    more = f". Did you mean {near[0]}?" if near else "; `mdstore series` lists what is stored"
+    return NoSuchSeriesError(f"no candles of {', '.join(symbols)} in {store.path.name}{more}")
