@@ -138,13 +138,13 @@ def _bars_in(holes: pl.DataFrame) -> str:
 
 
 def _readable(holes: pl.DataFrame) -> pl.DataFrame:
-    """Write when a source was asked; of what is unknown, also that none was."""
+    """Write when a source was asked for each hole, and 'never' where a hole is unknown and nobody asked."""
     unasked = pl.when(pl.col("reason") == "unknown").then(pl.lit("never")).otherwise(pl.lit(""))
     return holes.with_columns(pl.col("asked").dt.to_string("%Y-%m-%d %H:%M:%S").fill_null(unasked))
 
 
 def _readable_origins(origins: pl.DataFrame) -> pl.DataFrame:
-    """Write when bars arrived; say where nobody said where from, or noted when."""
+    """Write when bars arrived and from where, with words in place of what was not recorded."""
     arrived = pl.col("arrived_first", "arrived_last").dt.to_string("%Y-%m-%d %H:%M:%S")
     return origins.with_columns(pl.col("source").fill_null("not said"), arrived.fill_null("not noted"))
 

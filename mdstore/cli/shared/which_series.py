@@ -18,7 +18,10 @@ __all__ = ["refuse_unknown", "target_of", "timeframe_of", "with_timeframe"]
 
 
 def timeframe_of(store: MarketDataStore, symbols: Sequence[str], timeframe: str | None) -> str:
-    """Return the timeframe that is meant: the given one, or the only one stored of the symbols, or of all."""
+    """Return the timeframe that is meant: the given one, or else the only one that the symbols have.
+
+    No symbols are all symbols. Raise if there are several timeframes, or none.
+    """
     if timeframe is not None:
         return str(Timeframe.parse(timeframe))
     series = store.series()
@@ -35,7 +38,7 @@ def timeframe_of(store: MarketDataStore, symbols: Sequence[str], timeframe: str 
 def target_of(
     store: MarketDataStore, symbols: Sequence[str], timeframe: str | None, source: str | None
 ) -> str:
-    """Return the timeframe that is meant: of bars put together from `source`, if there is one, or stored."""
+    """Return the timeframe that is meant. Bars that are put together from `source` have one that is given."""
     if not source:
         return timeframe_of(store, symbols, timeframe)
     if timeframe is None:
@@ -48,7 +51,7 @@ def target_of(
 def with_timeframe(
     store: MarketDataStore, symbols: Sequence[str] | None, timeframe: str | None
 ) -> tuple[list[str], str | None]:
-    """Return symbols and timeframe, which may be the last of the symbols, unless it is stored as one."""
+    """Return symbols and timeframe. The timeframe may be the last of the symbols, if none has its name."""
     given = list(symbols or ())
     if not given or timeframe is not None or not _is_timeframe(given[-1]):
         return given, timeframe
@@ -66,7 +69,7 @@ def _is_timeframe(text: str) -> bool:
 
 
 def refuse_unknown(store: MarketDataStore, symbol: str | None, timeframe: str | None) -> pl.DataFrame:
-    """Return the series of a symbol and a timeframe, as far as they are given; raise where there is none."""
+    """Return the stored series of a symbol and a timeframe; None is any. Raise if there is none."""
     listed = store.series()
     series = listed if symbol is None else listed.filter(pl.col("symbol") == symbol)
     if timeframe is not None:
