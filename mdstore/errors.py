@@ -23,7 +23,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 __all__ = [
     "FileFormatError",
@@ -72,7 +72,16 @@ class MarketDataError(Exception):
 
     def said(self, tongue: Literal["python", "cli"]) -> str:
         """Return message and hint as somebody who uses Python, or the command line, would say them."""
-        return self.message if self.hint is None else f"{self.message}. Hint: {getattr(self.hint, tongue)}"
+        if self.hint is None:
+            return self.message
+        return f"{self.message}{_gap_after(self.message)}Hint: {getattr(self.hint, tongue)}"
+
+
+def _gap_after(message: str) -> str:
+    """Return what stands between a message and its hint."""
+    if "\n" in message:  # as DuckDB's have, with a picture of the query at the end
+        return "\n"
+    return " " if message.endswith((".", "?", "!")) else ". "
 
 
 class InvalidInputError(MarketDataError, ValueError):
@@ -114,7 +123,22 @@ class ValidationError(InvalidInputError):
 
 
 class NoSuchSeriesError(MarketDataError, LookupError):
-    """Nothing is stored under that symbol and timeframe; the message offers the nearest names."""
+    """Nothing is stored under that symbol and timeframe; the message offers the nearest names.
+
+    `made_of` is a stored timeframe from which such bars can be put together, where the hint says so.
+    """
+
+    def __init__(
+        self, message: str = "", *, hint: str | Hint | None = None, made_of: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.made_of = made_of
+
+    def of_stored(self) -> Self:
+        """Take the hint to put bars together back, for calls that only tell of what is stored."""
+        if self.made_of is not None:
+            self.made_of = self.hint = None
+        return self
 
 
 class StaleDataError(MarketDataError, LookupError):

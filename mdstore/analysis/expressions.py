@@ -92,9 +92,10 @@ class Value:
 class PieceError(Exception):
     """What is wrong with a piece of the text; `parse` says where it is."""
 
-    def __init__(self, node: ast.expr | ast.keyword, message: str) -> None:
+    def __init__(self, node: ast.expr | ast.keyword, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.node = node
+        self.hint = hint
 
 
 def parse(text: str) -> pl.Expr:
@@ -120,7 +121,8 @@ def parse(text: str) -> pl.Expr:
     try:
         return _read(_tree(text), 0).expr
     except PieceError as wrong:
-        raise QueryError(_at(text, wrong.node.col_offset, wrong.node.end_col_offset, str(wrong))) from None
+        where = _at(text, wrong.node.col_offset, wrong.node.end_col_offset, str(wrong))
+        raise QueryError(where, hint=wrong.hint) from None
     except (RecursionError, MemoryError):
         raise QueryError(_at(text, 0, None, TOO_DEEP)) from None
 
@@ -128,7 +130,7 @@ def parse(text: str) -> pl.Expr:
 def _refuse_what_is_not_used(text: str) -> None:
     unused = UNUSED.search(text)
     if unused:
-        raise QueryError(_at(text, *unused.span(), f"has no place in an expression{_slip(text)}"))
+        raise QueryError(_at(text, *unused.span(), "has no place in an expression"), hint=_slip(text))
     for number in NUMBERS.finditer(text):
         if not NUMBER.fullmatch(number[0]):
             raise QueryError(_at(text, *number.span(), "is no number"))
@@ -141,9 +143,9 @@ def _tree(text: str) -> ast.expr:
     except SyntaxError as error:
         start = min(max((error.offset or 1) - 1, 0), len(text))
         equals = text[start : start + 1] == "=" or "==" in error.msg
-        hint = ". Hint: write '==' to compare" if equals else _slip(text)
-        message = f"cannot be read from here on: {error.msg.split('.')[0]}{hint}"
-        raise QueryError(_at(text, start, None, message)) from None
+        hint = "write '==' to compare" if equals else _slip(text)
+        message = f"cannot be read from here on: {error.msg.split('.')[0]}"
+        raise QueryError(_at(text, start, None, message), hint=hint) from None
 
 
 def _at(text: str, start: int, end: int | None, message: str) -> str:
@@ -152,9 +154,9 @@ def _at(text: str, start: int, end: int | None, message: str) -> str:
     return f"{piece!r} (column {start + 1}) {message}"
 
 
-def _slip(text: str) -> str:
+def _slip(text: str) -> str | None:
     hint = next((hint for slip, hint in SLIPS if re.search(slip, text)), None)
-    return f". Hint: write {hint}" if hint else ""
+    return f"write {hint}" if hint else None
 
 
 def _read(node: ast.expr, depth: int) -> Value:
@@ -172,14 +174,21 @@ def _read(node: ast.expr, depth: int) -> Value:
 def _column(node: ast.Name, _: int) -> Value:
     if node.id in CANDLE_COLUMNS:
         return Value(pl.col(node.id), "time" if node.id == "timestamp" else "number", each=True)
-    raise PieceError(node, _unknown(node.id, (*CANDLE_COLUMNS, *FUNCTIONS)))
+    raise _unknown(node, node.id, (*CANDLE_COLUMNS, *FUNCTIONS))
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
+def _unknown(node: ast.expr, name: str, known: Iterable[str]) -> PieceError:
+    """Return the error for a name that stands where none of `known` does."""
     if name in FUNCTIONS:
-        return f"is a function. Hint: write {_signature(name)}"
+        return PieceError(node, "is a function", hint=_write(name))
     near = get_close_matches(name.lower(), known, 1)
-    return f"is not known. Hint: {f'did you mean {near[0]}?' if near else 'known are ' + ', '.join(known)}"
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    return PieceError(node, "is not known", hint=hint)
+
+
+def _write(name: str) -> str:
+    """Return the hint of how a function is called."""
+    return f"write {_signature(name)}"
 
 
 def _number(node: ast.Constant, _: int) -> Value:
@@ -261,7 +270,9 @@ def _as_number(node: ast.expr, value: Value) -> Value:
 def _condition(node: ast.expr, value: Value) -> pl.Expr:
     if value.kind != "condition":
         raise PieceError(
-            node, f"is a {value.kind}, no condition. Hint: & and | bind closer than >; write 'and' and 'or'"
+            node,
+            f"is a {value.kind}, no condition",
+            hint="& and | bind closer than >; write 'and' and 'or'",
         )
     return value.expr
 
@@ -271,12 +282,10 @@ def _call(node: ast.Call, depth: int) -> Value:
     function = FUNCTIONS[name]
     count = len(_subjects(function))
     if len(given) < count:
-        raise PieceError(node, f"lacks a value. Hint: write {_signature(name)}")
+        raise PieceError(node, "lacks a value", hint=_write(name))
     values = [_subject(function, part, _read(part, depth)) for part in given[:count]]
     if values and function.shape != "row" and not values[0].each:
-        raise PieceError(
-            given[0], f"is one value, and {name} needs one of every bar. Hint: write {_signature(name)}"
-        )
+        raise PieceError(given[0], f"is one value, and {name} needs one of every bar", hint=_write(name))
     settings = _settings(node, name, given[count:], depth)
     expr = function.build(*(value.expr for value in values), *settings)
     each = function.shape == "along" or (function.shape == "row" and values[0].each)
@@ -294,13 +303,13 @@ def _called(node: ast.Call) -> tuple[str, list[ast.expr]]:
         raise PieceError(node.func, "cannot be called")
     if name in FUNCTIONS:
         return name, given
-    raise PieceError(
-        node.func, "is a column, no function" if name in CANDLE_COLUMNS else _unknown(name, FUNCTIONS)
-    )
+    if name in CANDLE_COLUMNS:
+        raise PieceError(node.func, "is a column, no function")
+    raise _unknown(node.func, name, FUNCTIONS)
 
 
 def _attribute(node: ast.Attribute, _: int) -> NoReturn:
-    raise PieceError(node, _unknown(node.attr, FUNCTIONS))
+    raise _unknown(node, node.attr, FUNCTIONS)
 
 
 def _subject(function: Function, node: ast.expr, value: Value) -> Value:
@@ -311,11 +320,11 @@ def _settings(node: ast.Call, name: str, given: list[ast.expr], depth: int) -> l
     """Return a function's settings, in its order, from what is given in order and by name."""
     wanted = FUNCTIONS[name].settings
     if len(given) > len(wanted):
-        raise PieceError(given[len(wanted)], f"is one too many. Hint: write {_signature(name)}")
+        raise PieceError(given[len(wanted)], "is one too many", hint=_write(name))
     parts = {setting.name: part for setting, part in zip(wanted, given, strict=False)}
     for keyword in node.keywords:
         if keyword.arg in parts or keyword.arg not in {setting.name for setting in wanted}:
-            raise PieceError(keyword, f"does not fit. Hint: write {_signature(name)}")
+            raise PieceError(keyword, "does not fit", hint=_write(name))
         parts[keyword.arg] = keyword.value
     return [_setting(node, name, setting, parts.get(setting.name), depth) for setting in wanted]
 
@@ -323,7 +332,7 @@ def _settings(node: ast.Call, name: str, given: list[ast.expr], depth: int) -> l
 def _setting(node: ast.Call, name: str, setting: Setting, part: ast.expr | None, depth: int) -> float:
     if part is None:
         if setting.default is None:
-            raise PieceError(node, f"lacks {setting.name}. Hint: write {_signature(name)}")
+            raise PieceError(node, f"lacks {setting.name}", hint=_write(name))
         return setting.default
     number = _read(part, depth).number
     whole = "a whole number" if setting.whole else "a number"

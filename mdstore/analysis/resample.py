@@ -313,15 +313,17 @@ def _check_zone(tz: object) -> None:
             return
     except (pl.exceptions.ComputeError, UnicodeError):
         pass
-    raise InvalidInputError(f"{tz!r} is no time zone: give its IANA name, such as 'Asia/Seoul'{_near(tz)}")
+    raise InvalidInputError(
+        f"{tz!r} is no time zone: give its IANA name, such as 'Asia/Seoul'", hint=_near(tz)
+    )
 
 
-def _near(tz: object) -> str:
+def _near(tz: object) -> str | None:
     """Return a hint: the zone with the nearest name, or the nearest city."""
     names = zoneinfo.available_timezones()
     known = {name.rpartition("/")[2].lower(): name for name in names} | {name.lower(): name for name in names}
     near = difflib.get_close_matches(str(tz).lower(), known, 1, cutoff=0.75)
-    return f". Hint: did you mean '{known[near[0]]}'?" if near else ""
+    return f"did you mean '{known[near[0]]}'?" if near else None
 
 
 def _refuse_cuts(source: Timeframe, target: Timeframe, tz: str, grid: Grid) -> None:
@@ -344,5 +346,5 @@ def _misfit(
         if target.holds(part) and (cut is None or (cut % part.shortest_ms == 0).all())
     ]
     return TimeframeError(
-        f"{target} bars cannot be made of {source} bars: {reason}. Hint: derive it from {fits[0]}"
+        f"{target} bars cannot be made of {source} bars: {reason}", hint=f"derive it from {fits[0]}"
     )

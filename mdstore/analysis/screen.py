@@ -25,7 +25,7 @@ import polars as pl
 from polars.exceptions import ColumnNotFoundError, DuplicateError, PanicException, PolarsError
 
 from mdstore.analysis.expressions import parse
-from mdstore.errors import InvalidInputError, QueryError
+from mdstore.errors import Hint, InvalidInputError, QueryError
 
 __all__ = ["Function", "Progress", "Question", "Screen", "screen"]
 
@@ -169,10 +169,11 @@ def _resolve(frame: pl.DataFrame, exprs: list[pl.Expr]) -> pl.DataFrame:
     try:
         schema = candles.select(expr.last() for expr in exprs).collect_schema()
     except ColumnNotFoundError as error:
-        raise QueryError(_no_column(_quoted(error), frame.columns[1:])) from error
+        raise _no_column(_quoted(error), frame.columns[1:]) from error
     except DuplicateError as error:
         raise InvalidInputError(
-            f"two results are named {_quoted(error)!r}. Hint: name them with a dict, or with .alias()"
+            f"two results are named {_quoted(error)!r}",
+            hint=Hint("name them with a dict, or with .alias()", "ask for each once"),
         ) from error
     except PolarsError:
         return pl.DataFrame()  # what it gives is seen when it is run
@@ -181,10 +182,10 @@ def _resolve(frame: pl.DataFrame, exprs: list[pl.Expr]) -> pl.DataFrame:
     return pl.DataFrame(schema=schema)
 
 
-def _no_column(name: str, columns: list[str]) -> str:
+def _no_column(name: str, columns: list[str]) -> QueryError:
     known = f"there is no column {name!r}; an expression sees one symbol's {', '.join(columns)}"
     near = get_close_matches(name.lower(), columns, 1)
-    return f"{known}. Hint: did you mean {near[0]}?" if near else known
+    return QueryError(known, hint=f"did you mean {near[0]}?" if near else None)
 
 
 def _quoted(error: Exception) -> str:

@@ -280,7 +280,7 @@ class CandleRepository:
             self._pid = os.getpid()
 
     def no_series(self, symbol: str | None, timeframe: Timeframe | None) -> NoSuchSeriesError:
-        """Return the error for a series that is not stored."""
+        """Return the error for a series that is not stored, to calls that do not put bars together."""
         with self._database.reading() as con:
             return self._no_series(con, symbol, timeframe)
 
@@ -289,7 +289,7 @@ class CandleRepository:
     ) -> NoSuchSeriesError:
         return catalogue.no_such_series(
             con, symbol, None if timeframe is None else str(timeframe), self.path.name
-        )
+        ).of_stored()
 
 
 def _since(clock: float) -> float:

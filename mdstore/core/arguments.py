@@ -89,7 +89,7 @@ def source_name(source: str | None) -> str:
         return ""
     if not isinstance(source, str) or not source.isprintable() or not 0 < len(source) <= LONGEST_SOURCE:
         raise InvalidInputError(
-            f"source={source!r}: say where the data is from in 1 to {LONGEST_SOURCE} printable characters"
+            f"source {source!r}: say where the data is from in 1 to {LONGEST_SOURCE} printable characters"
         )
     return source
 

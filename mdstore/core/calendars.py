@@ -68,7 +68,8 @@ def check_calendar(name: object) -> str:
     if len(meant) != 1:
         raise InvalidInputError(
             f"{name!r} is no calendar: give '24/7', or the name that exchange_calendars has for an exchange, "
-            f"such as 'XNYS' or 'XKRX'{_near(name, names)}"
+            "such as 'XNYS' or 'XKRX'",
+            hint=_near(name, names),
         )
     return str(library.resolve_alias(meant[0]))
 
@@ -98,16 +99,16 @@ def _library(name: str) -> Any:  # the package has no types
         import exchange_calendars  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: PLC0415
     except ImportError as error:
         raise InvalidInputError(
-            f"the calendar {name!r} needs the package exchange_calendars. "
-            "Hint: pip install 'mdstore[calendars]'"
+            f"the calendar {name!r} needs the package exchange_calendars",
+            hint="pip install 'mdstore[calendars]'",
         ) from error
     return exchange_calendars
 
 
-def _near(name: str, names: list[str]) -> str:
+def _near(name: str, names: list[str]) -> str | None:
     known = {known.lower(): known for known in names}
     near = [known[match] for match in difflib.get_close_matches(name.lower(), known)]
-    return f". Hint: did you mean {' or '.join(near)}?" if near else ""
+    return f"did you mean {' or '.join(near)}?" if near else None
 
 
 # ---- the bars

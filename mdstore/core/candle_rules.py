@@ -14,7 +14,7 @@ from mdstore.core.schema import VALUES
 from mdstore.core.time_bounds import FIRST_BAR
 from mdstore.core.timeframe import DAY, HOUR, Timeframe
 from mdstore.core.timestamps import Unit, column_to_ms
-from mdstore.errors import InvalidInputError, TimeframeError, ValidationError
+from mdstore.errors import Hint, InvalidInputError, TimeframeError, ValidationError
 
 __all__ = [
     "NO_BAD",
@@ -33,6 +33,14 @@ Rule = tuple[str, Callable[[pl.DataFrame], pl.Series | None], str]
 """A column, what is true of the rows where it is wrong (None: surely nowhere), and the rule in words."""
 
 LONGEST_SYMBOL = 128
+SET_ASIDE = Hint(
+    "on_invalid='quarantine' sets bad rows aside and lands the others",
+    "--on-invalid quarantine sets bad rows aside and lands the others",
+)
+FLOOR = Hint(
+    f"{SET_ASIDE.python}; align='floor' moves times to the start of their bar",
+    f"{SET_ASIDE.cli}; --align floor moves times to the start of their bar",
+)
 SHAPE: tuple[Rule, ...] = (
     ("low", lambda rows: rows["low"] > rows["open"], "low <= open"),
     ("low", lambda rows: rows["low"] > rows["close"], "low <= close"),
@@ -118,28 +126,27 @@ def first_error(checked: Checked) -> ValidationError:
     more = f"; {len(bad) - 1:,} more of the rows checked break a rule" if len(bad) > 1 else ""
     return ValidationError(
         f"row {row['row']} of {row['symbol']} {row['timeframe']}: {row['column']} = {row['value']} breaks "
-        f"the rule '{row['rule']}'{more}. Nothing was written. The row is {row['record']}. "
-        f"Hint: {_hint(row['rule'], row['timeframe'], 2 * len(bad) > checked.rows > 1)}",
+        f"the rule '{row['rule']}'{more}. Nothing was written. The row is {row['record']}",
         row=row["row"],
         column=row["column"],
         value=row["value"],
         rule=row["rule"],
         bad_rows=len(bad),
+        hint=_hint(row["rule"], row["timeframe"], 2 * len(bad) > checked.rows > 1),
     )
 
 
-def _hint(rule: str, timeframe: str, most: bool) -> str:
+def _hint(rule: str, timeframe: str, most: bool) -> str | Hint:
     """Say what to do; `most` is whether most rows of the chunk are bad."""
-    aside = "on_invalid='quarantine' sets bad rows aside and lands the others"
     if rule == "timestamp is a time":
-        return "texts must be year first, as 2025-09-01 00:00" if most else aside
+        return "texts must be year first, as 2025-09-01 00:00" if most else SET_ASIDE
     if "starts a" not in rule:
-        return aside
+        return SET_ASIDE
     if timeframe[-1] in "dwM":
         return f"{timeframe} bars bear their first date, at 00:00 UTC: give dates, not local midnights"
     if most:
         return f"most rows are off the grid: are they {timeframe} bars?"
-    return f"{aside}; align='floor' moves times to the start of their bar"
+    return FLOOR
 
 
 def _can_name(symbol: str) -> bool:

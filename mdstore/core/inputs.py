@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mdstore.core.column_names import recognise
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import InvalidInputError, TimeframeError
+from mdstore.errors import Hint, InvalidInputError, TimeframeError
 
 __all__ = ["CHUNK", "frames"]
 
@@ -53,8 +53,10 @@ def _refuse_made(frame: pl.DataFrame) -> None:
     for name, made, which in ((CLOSED, False, "have not ended"), (FILLED, True, "fill holes")):
         if name in frame.columns and frame[name].dtype == pl.Boolean and (frame[name] == made).any():
             raise InvalidInputError(
-                f"{(frame[name] == made).sum()} of the rows are bars that {which} ({name} is {made}). "
-                f"Hint: write frame.filter({'~' if made else ''}pl.col('{name}'))"
+                f"{(frame[name] == made).sum()} of the rows are bars that {which} ({name} is {made})",
+                hint=Hint(
+                    f"write frame.filter({'~' if made else ''}pl.col('{name}'))", "leave these rows out"
+                ),
             )
 
 
@@ -68,7 +70,7 @@ def _refuse_other(frame: pl.DataFrame, timeframe: str) -> None:
     others = [] if name is None else [text for text in frame[name].unique() if not _same(text, timeframe)]
     if others:
         raise InvalidInputError(
-            f"the data says {others[0]} in its column {name}, and timeframe={timeframe!r}"
+            f"the data says {others[0]} in its column {name}, and the timeframe given is {timeframe}"
         )
 
 
@@ -90,8 +92,8 @@ def _refuse_several(symbols: set[object]) -> None:
     if len(symbols) > 1:
         some = ", ".join(sorted(map(str, symbols))[:3])
         raise InvalidInputError(
-            f"the data is of {len(symbols)} symbols ({some}, ...) and would land in one series. "
-            "Hint: write_many(data) keeps them apart"
+            f"the data is of {len(symbols)} symbols ({some}, ...) and would land in one series",
+            hint=Hint("write_many(data) keeps them apart", "leave --symbol out"),
         )
 
 
@@ -106,8 +108,8 @@ def _recognised(names: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
     missing = [name for name in columns if name not in found]
     if missing:
         raise InvalidInputError(
-            f"no column for {', '.join(missing)}: the data has {list(names)}. "
-            f"Hint: name the columns {', '.join(columns)}"
+            f"no column for {', '.join(missing)}: the data has {list(names)}",
+            hint=f"name the columns {', '.join(columns)}",
         )
     return found
 
@@ -152,8 +154,11 @@ def _from_pandas(data: Any, wanted: Sequence[str]) -> pl.DataFrame:
         raise InvalidInputError(f"a pandas {type(data).__name__} is no table of candles: give {ACCEPTED}")
     if getattr(data.columns, "nlevels", 1) > 1:
         raise InvalidInputError(
-            "the pandas frame has several levels of column names: select one symbol first, e.g. "
-            "frame.xs('AAPL', axis=1, level='Ticker')"
+            "the pandas frame has several levels of column names",
+            hint=Hint(
+                "select one symbol first, e.g. frame.xs('AAPL', axis=1, level='Ticker')",
+                "write a file of each symbol",
+            ),
         )
     names = [str(name) for name in data.columns]
     _refuse_twice(names)

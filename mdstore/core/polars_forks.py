@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 
-from mdstore.errors import ForkedError
+from mdstore.errors import ForkedError, Hint
 
 __all__ = ["refuse_broken_polars", "watch_forks"]
 
@@ -34,8 +34,12 @@ def refuse_broken_polars() -> None:
     """Raise `ForkedError` where Polars would hang."""
     if _broken:
         raise ForkedError(
-            "Polars was in use when this process was forked, and hangs in it. Hint: start processes with "
-            "multiprocessing.get_context('spawn') or 'forkserver', or read with store.arrow(...), which works"
+            "Polars was in use when this process was forked, and hangs in it",
+            hint=Hint(
+                "start processes with multiprocessing.get_context('spawn') or 'forkserver', or read with "
+                "store.arrow(...), which works",
+                "start mdstore as a process of its own",
+            ),
         )
 
 

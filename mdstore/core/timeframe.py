@@ -16,7 +16,7 @@ import polars as pl
 
 from mdstore.errors import TimeframeError, TimestampError
 
-__all__ = ["Timeframe"]
+__all__ = ["Timeframe", "as_timeframe"]
 
 SECOND, MINUTE, HOUR, DAY, WEEK = 1_000, 60_000, 3_600_000, 86_400_000, 604_800_000
 UNIT_MS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
@@ -30,6 +30,11 @@ MONTHS = 12
 # No exchange makes a bar longer than this, and every bar start must stay a year that datetime can hold.
 LONGEST_MS = 400 * 366 * DAY
 GRAMMAR = re.compile(r"([1-9][0-9]{0,8})([smhdwM])")
+PLAIN = re.compile(r"[1-9][0-9]{0,3}[smhdwM]")
+# As Upbit and others write minutes and hours: minute60, 15min, 4hour.
+WORDED = re.compile(
+    r"(?:(?P<a>min|minute|hour)s?(?P<n>[1-9]\d{0,3})|(?P<m>[1-9]\d{0,3})(?P<b>min|minute|hour)s?)"
+)
 # What other tools write, for the hint in the error.
 ALIASES = {"min": "m", "t": "m", "sec": "s", "hour": "h", "day": "d", "week": "w", "month": "M", "mo": "M"}
 
@@ -147,7 +152,8 @@ def _parse(text: str) -> Timeframe:
     if match is None:
         raise TimeframeError(
             f"{text!r} is no timeframe: write a whole number and one of s, m, h, d, w, M, such as '15m' or "
-            f"'1d' (m is minutes, M is months){_hint(text)}"
+            "'1d' (m is minutes, M is months)",
+            hint=_meant(text),
         )
     count, unit = int(match[1]), match[2]
     for small, size, large in FOLDS:
@@ -159,14 +165,32 @@ def _parse(text: str) -> Timeframe:
     return frame
 
 
-def _hint(text: str) -> str:
+def as_timeframe(word: str) -> str | None:
+    """Read a timeframe as exchanges and other programs write it; None where it is none.
+
+    >>> as_timeframe("60m"), as_timeframe("minute60"), as_timeframe("15min"), as_timeframe("60")
+    ('1h', '1h', '15m', None)
+    """
+    worded = WORDED.fullmatch(word.lower())
+    if worded is not None:
+        word = f"{worded['n'] or worded['m']}{(worded['a'] or worded['b'])[0]}"
+    return str(Timeframe.parse(word)) if PLAIN.fullmatch(word) else None
+
+
+def _meant(text: str) -> str | None:
+    """Return a hint at the timeframe that may be meant: 15min, minute60, 60."""
     match = re.fullmatch(r"\s*([0-9]*)\s*([A-Za-z]+?)s?\s*", text)
-    if match is None:
-        return ""
-    unit = match[2]
-    unit = ALIASES.get(unit.lower(), unit if unit == "M" else unit.lower())
-    guess = f"{match[1] or 1}{unit}"
-    return f". Hint: did you mean '{guess}'?" if GRAMMAR.fullmatch(guess) else ""
+    if match is not None:
+        unit = ALIASES.get(match[2].lower(), match[2] if match[2] == "M" else match[2].lower())
+        guess = f"{match[1] or 1}{unit}"
+        if GRAMMAR.fullmatch(guess):
+            return f"did you mean '{guess}'?"
+    minutes = f"{text}m" if text.isdigit() else None
+    meant = as_timeframe(minutes or text)
+    if meant is None:
+        return None
+    named = f"{minutes} (minutes), which is {meant}" if minutes not in (None, meant) else meant
+    return f"did you mean {named}?"
 
 
 def _month_number(timestamp: int) -> int:

@@ -26,7 +26,7 @@ from typing import Literal
 
 import polars as pl
 
-from mdstore.errors import TimestampError
+from mdstore.errors import Hint, TimestampError
 
 __all__ = ["Moment", "Unit", "column_to_ms", "ms_to_datetime", "to_ms"]
 
@@ -123,8 +123,8 @@ def _number_to_ms(number: int, what: str) -> int:
     for unit, first, end in MAGNITUDES:
         if first <= abs(number) < end:
             return -(-number * NS_PER[unit] // NS_PER["ms"])
-    hint = _unit_hint(number, number)
-    raise TimestampError(f"{what}: cannot tell the unit of {number}: {hint}; give a date or a text")
+    trouble = _unit_trouble(number, number)
+    raise TimestampError(f"{what}: cannot tell the unit of {number}: {trouble}; give a date or a text")
 
 
 def _parse_text(text: str, what: str) -> datetime:
@@ -171,12 +171,13 @@ def _infer_unit(numbers: pl.Series) -> Unit:
         if first <= low and high < end:
             return unit  # type: ignore[return-value]  # the table holds only units
     raise TimestampError(
-        f"timestamp: cannot tell the unit of numbers between {low} and {high}: "
-        f"{_unit_hint(low, high)}; pass unit='s', 'ms', 'us' or 'ns'"
+        f"timestamp: cannot tell the unit of numbers between {low} and {high}: {_unit_trouble(low, high)}",
+        hint=Hint("pass unit='s', 'ms', 'us' or 'ns'", "pass --unit s, ms, us or ns"),
     )
 
 
-def _unit_hint(low: float, high: float) -> str:
+def _unit_trouble(low: float, high: float) -> str:
+    """Say why numbers do not tell their unit."""
     if MAGNITUDES[-1][2] <= high:
         return "too large for a time"
     if low >= 19_000_101 and high <= 21_001_231:  # noqa: PLR2004 - years 1900 to 2100 as YYYYMMDD

@@ -136,7 +136,9 @@ def _typed(kind: Kind, frame: pl.DataFrame, now: int) -> tuple[pl.DataFrame, boo
         given = frame[name]
         try:
             columns[name], bad = READ.get(name, _optional)(given, now)
-        except (InvalidInputError, pl.exceptions.PolarsError) as error:
+        except InvalidInputError as error:
+            raise broken(kind.row, 0, name, given.dtype, error.message) from error
+        except pl.exceptions.PolarsError as error:
             raise broken(kind.row, 0, name, given.dtype, str(error)) from error
         nulls = nulls or bool(given.null_count()) or (given.dtype.is_float() and bool(given.is_nan().any()))
         if bad is not None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from mdstore.errors import InvalidInputError
+from mdstore.errors import Hint, InvalidInputError
 from mdstore.realtime.limits import ORDERBOOKS, TICKERS, TRADES
 from mdstore.realtime.live import LiveCandles
 from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
@@ -81,7 +81,8 @@ class RealtimeDataCache:
         """
         if isinstance(rows, str | bytes | Mapping):
             raise InvalidInputError(
-                f"{rows!r:.80} is a message, not rows. Hint: UpbitFeed().rows(message) makes rows of it"
+                f"{rows!r:.80} is a message, not rows",
+                hint=Hint("UpbitFeed().rows(message) makes rows of it", "`mdstore replay` reads messages"),
             )
         if not isinstance(rows, Iterable):
             raise InvalidInputError(f"{rows!r} is no list of rows")

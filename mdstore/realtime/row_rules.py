@@ -95,8 +95,8 @@ def _row(kind: type[Row], data: object, index: int) -> Row:
         named = dict(zip(kind._fields, data, strict=False))
         return kind._make(_value(kind, named, name, index) for name in kind._fields)
     raise InvalidInputError(
-        f"row {index}: {data!r} is no {kind.__name__.lower()}. Hint: a row is a tuple or a dict of "
-        f"{', '.join(kind._fields)}; a list is a batch of rows"
+        f"row {index}: {data!r} is no {kind.__name__.lower()}",
+        hint=f"a row is a tuple or a dict of {', '.join(kind._fields)}; a list is a batch of rows",
     )
 
 
@@ -113,7 +113,9 @@ def _checked(kind: type[Row], name: str, value: object, index: int) -> object:
         return CHECKS.get(name, _number_or_none)(value)
     except _BrokenRuleError as rule:
         raise broken(kind, index, name, value, str(rule).format(name=name)) from None
-    except (InvalidInputError, ArithmeticError, TypeError, ValueError) as error:
+    except InvalidInputError as error:
+        raise broken(kind, index, name, value, error.message) from error
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise broken(kind, index, name, value, str(error)) from error
 
 

@@ -333,8 +333,8 @@ class RealtimeTable:
             limit = "the TTL is" if max_age is None else "max_age is"
             return StaleDataError(f"the latest {self._what(symbol)} is {old:,.1f} s old; {limit} {age:g} s")
         near = difflib.get_close_matches(symbol, self.symbols, 1)
-        hint = f". Hint: did you mean {near[0]}?" if near else ""
-        return StaleDataError(f"no {self._what(symbol)} within {age:g} s{hint}")
+        hint = f"did you mean {near[0]}?" if near else None
+        return StaleDataError(f"no {self._what(symbol)} within {age:g} s", hint=hint)
 
     def _what(self, symbol: str) -> str:
         return f"{self.kind.row.__name__.lower()} of {symbol}"

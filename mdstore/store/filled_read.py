@@ -107,7 +107,7 @@ def _grid(
     tz = source[1] if source else None
     if (end - start) // bar.shortest_ms > MOST_BARS:
         raise InvalidInputError(
-            f"fill: from start to end there are over {MOST_BARS:,} {bar} bars. Hint: give a shorter range"
+            f"fill: from start to end there are over {MOST_BARS:,} {bar} bars", hint="give a shorter range"
         )
     if start >= end:
         return pl.Series([], dtype=pl.Int64)

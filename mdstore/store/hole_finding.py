@@ -21,7 +21,8 @@ from mdstore.core.calendars import ALWAYS, Grid, calendar_of
 from mdstore.core.hole_reasons import NOT_EXPECTED, OF_THE_INSTRUMENT, REASONS, worth_asking
 from mdstore.core.time_bounds import EARLIEST, FOREVER, LATEST
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import NoSuchSeriesError
+from mdstore.errors import Hint, NoSuchSeriesError
+from mdstore.store.requests import of_stored_bars
 
 __all__ = ["coverage", "gaps", "missing"]
 
@@ -40,6 +41,8 @@ UNKNOWN = (
 )  # fmt: skip
 NONE = pl.Series([], dtype=pl.Int64)
 ATTEMPTS = 5
+UNSTORED = "to fetch a series that is not stored, give"
+FETCH = Hint(f"{UNSTORED} start=", f"{UNSTORED} --start")
 Range = tuple[int, int]
 
 
@@ -61,7 +64,8 @@ def gaps(candles: CandleRepository, request: Request, now: int) -> pl.DataFrame:
     """
     for _ in range(ATTEMPTS):  # candles and ledger of one moment: nobody has changed a candle in between
         revision = candles.revision()
-        held = candles.held(request)
+        with of_stored_bars():
+            held = candles.held(request)
         known = list(_known(candles, [one.symbol for one in held], request.timeframe))
         if candles.revision() == revision:
             break
@@ -231,7 +235,8 @@ def _worth(candles: CandleRepository, request: Request, series: _Series, now: in
     bar = series.grid.timeframe
     if request.start <= -FOREVER and series.stored is None:
         error = candles.no_series(series.symbol, bar)
-        raise type(error)(f"{error}. To fetch a series that is not stored, give start=")
+        hint = FETCH if error.hint is None else Hint(*map("; ".join, zip(error.hint, FETCH, strict=True)))
+        raise NoSuchSeriesError(error.message, hint=hint)
     start = series.stored.first if request.start <= -FOREVER and series.stored else _ceil(bar, request.start)
     end = bar.floor(now) if request.end >= FOREVER else min(_ceil(bar, request.end), bar.floor(now))
     answered = [(one.start, one.end) for one in series.known if one.is_answered]

@@ -168,7 +168,7 @@ class Holes:
 
         name = None if calendar is None else check_calendar(calendar)
         if not isinstance(pattern, str) or not pattern.isprintable() or not pattern:
-            raise InvalidInputError(f"pattern={pattern!r}: give a symbol, or a pattern such as 'KRX:*'")
+            raise InvalidInputError(f"pattern {pattern!r}: give a symbol, or a pattern such as 'KRX:*'")
         self._candles.ledger.set_calendar(pattern, name)
 
     def calendars(self) -> pl.DataFrame:
@@ -198,5 +198,5 @@ def _page(page: int) -> int:
     except TypeError:
         number = 0
     if isinstance(page, bool) or number < 1:
-        raise InvalidInputError(f"page={page!r} is no number of bars: give a whole number from 1, or None")
+        raise InvalidInputError(f"page {page!r} is no number of bars: give a whole number from 1, or None")
     return number

@@ -14,7 +14,7 @@ from mdstore.candles.packs.columns import Panel
 from mdstore.candles.packs.pack_files import PackLostError
 from mdstore.candles.reads.answer import Answer
 from mdstore.core.time_bounds import FOREVER
-from mdstore.errors import StoreFileError
+from mdstore.errors import Hint, StoreFileError
 
 __all__ = ["lazy_frame"]
 
@@ -66,8 +66,8 @@ def _verified(
         fresh = again().panel()
         if fresh is None or _revisions(fresh) != _revisions(panel):
             raise StoreFileError(
-                "a pack was damaged, and the candles have changed since this scan was made; nothing is lost. "
-                "Hint: call store.scan again"
+                "a pack was damaged, and the candles have changed since this scan was made; nothing is lost",
+                hint=Hint("call store.scan again", "run the command again"),
             ) from error
         part = _part(fresh, n_rows, predicate)
     return part

@@ -16,7 +16,7 @@ from mdstore.core.polars_forks import refuse_broken_polars
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
 from mdstore.store.listing import Listing
-from mdstore.store.requests import request_of
+from mdstore.store.requests import of_stored_bars, request_of
 
 __all__ = ["Past"]
 
@@ -77,7 +77,8 @@ class Past:
         request = request_of(
             symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of
         )
-        return fingerprint(self._candles.read(request).table())
+        with of_stored_bars():
+            return fingerprint(self._candles.read(request).table())
 
 
 def _key(symbol: str | None, timeframe: str | Timeframe | None) -> tuple[str | None, str | None]:

@@ -23,7 +23,7 @@ from mdstore.core.polars_forks import refuse_broken_polars
 from mdstore.core.schema import CANDLE, LONG_CANDLE
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
-from mdstore.errors import InvalidInputError
+from mdstore.errors import Hint, InvalidInputError
 from mdstore.store.listing import Listing
 from mdstore.store.requests import request_of
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from mdstore.realtime.live import LiveCandles
 
 __all__ = ["Made", "Reading"]
+
+NAME_IT = "name the stored timeframe, e.g."
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +127,17 @@ def _refuse_beside_forming(*, is_other: bool) -> None:
         raise InvalidInputError(
             "include_forming= is for stored bars as they are now, without derive_from=, tz=, fill= "
             "and as_of=",
-            hint="store.live.build(...) makes any timeframe",
+            hint=Hint("store.live.build(...) makes any timeframe", "`mdstore replay -t` makes any timeframe"),
         )
 
 
 def _source(derive_from: str | Timeframe | None, tz: str | None) -> tuple[Timeframe, str | None] | None:
     """Return what bars are to be derived from, and in which zone; None for stored ones."""
     if derive_from is None and tz is not None:
-        raise InvalidInputError("tz= is for derived bars: name the stored timeframe, e.g. derive_from='1m'")
+        raise InvalidInputError(
+            "tz is for derived bars",
+            hint=Hint(f"{NAME_IT} derive_from='1m'", f"{NAME_IT} --from 1m"),
+        )
     return None if derive_from is None else (Timeframe.parse(derive_from), tz)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 from mdstore.candles.file.table_reads import Request
@@ -12,9 +13,9 @@ from mdstore.core.hole_reasons import STATED, Stated
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
-from mdstore.errors import InvalidInputError
+from mdstore.errors import InvalidInputError, NoSuchSeriesError
 
-__all__ = ["Covers", "claim_of", "request_of"]
+__all__ = ["Covers", "claim_of", "of_stored_bars", "request_of"]
 
 LONG = ("symbol", *CANDLE_COLUMNS)
 Covers = tuple[Moment | None, Moment | None] | Literal["data"]
@@ -46,7 +47,7 @@ def request_of(
         first,
         last,
         None if limit is None else bar_limit(limit),
-        None if as_of is None else to_ms(as_of, "as_of"),
+        None if as_of is None else to_ms(as_of, "as of"),
     )
 
 
@@ -78,3 +79,13 @@ def claim_of(
     if start >= end:
         raise InvalidInputError(f"the range {covers!r} is empty: its end is not after its start")
     return Claim(where, (start, end), absent or "unknown", series)
+
+
+@contextmanager
+def of_stored_bars() -> Iterator[None]:
+    """Leave out of an error how bars could be put together, for calls that cannot do that."""
+    try:
+        yield
+    except NoSuchSeriesError as error:
+        error.of_stored()
+        raise

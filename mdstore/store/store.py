@@ -29,7 +29,7 @@ from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, Unit
-from mdstore.errors import InvalidInputError, QueryError
+from mdstore.errors import Hint, InvalidInputError, QueryError
 from mdstore.realtime.owner import Owner
 from mdstore.store.held import held
 from mdstore.store.holes import Holes
@@ -194,8 +194,11 @@ class MarketDataStore:
 
         if not self.realtime.is_empty:
             raise InvalidInputError(
-                "there are live rows, and a recording has a time of its own. Hint: replay into another "
-                "store, or forget them by store.realtime.clear()"
+                "there are live rows, and a recording has a time of its own",
+                hint=Hint(
+                    "replay into another store, or forget them by store.realtime.clear()",
+                    "replay into another store",
+                ),
             )
         try:
             return replay(paths, self.realtime, venue=venue, speed=speed, progress=progress)
@@ -629,7 +632,7 @@ def _frame(table: pa.Table) -> pl.DataFrame:
         frame = pl.from_arrow(table)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise QueryError(
-            f"a column of a type that Polars has not: {error}. Hint: cast it in the query"
+            f"a column of a type that Polars has not: {error}", hint="cast it in the query"
         ) from error
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
     return frame

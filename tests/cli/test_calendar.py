@@ -28,7 +28,7 @@ def test_calendars_are_set_shown_and_taken_away(stocks):
 def test_calendars_that_there_are_not(stocks):
     assert "did you mean XNYS" in stocks("calendar", "A*", "XNY", code=1).stderr
     assert "no calendar is set for 'A*'" in stocks("calendar", "A*", "--remove", code=1).stderr
-    assert "PATTERN ''" in stocks("calendar", "", "24/7", code=1).stderr
+    assert "pattern ''" in stocks("calendar", "", "24/7", code=1).stderr
     assert "no stored symbol fits Z*" in stocks("calendar", "Z*").stdout
     unknown = stocks("calendar", "ZZZ")
     assert (unknown.stderr, "24/7" in unknown.stdout) == ("ZZZ is not stored\n", True)

@@ -54,7 +54,7 @@ def test_mistakes_in_what_is_covered(holes):
     assert "neither --reason" in holes("cover", "KRW-ETH", *at, "--take-back", "--source", "x", code=2).output
     assert "Invalid value" in holes("cover", "KRW-ETH", *at, "--reason", "bored", code=2).output
     assert "start: 'when'" in holes("cover", "KRW-ETH", "--start", "when", code=1).stderr
-    assert "--source '': say" in holes("cover", "KRW-ETH", *at, "--source", "", code=1).stderr
+    assert "source '': say" in holes("cover", "KRW-ETH", *at, "--source", "", code=1).stderr
     for back in ([], ["--take-back"]):
         empty = holes("cover", "KRW-ETH", *at, "--end", "2025-09-01", *back, code=1).stderr
         assert "the range from 2025-09-01 to 2025-09-01 is empty" in empty

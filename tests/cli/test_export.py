@@ -55,6 +55,9 @@ def test_show_and_export_put_bars_together(filled, tmp_path):
     filled("export", "days.csv", "-t", "1d", "--from", "1h", "--tz", "Asia/Seoul")
     assert "2025-08-31 15:00" in (tmp_path / "days.csv").read_text().replace("T", " ")
     assert "say which, such as 1h" in filled("show", "KRW-BTC", "--from", "1m", code=1).stderr
-    assert "--tz is for derived bars" in filled("show", "KRW-BTC", "1h", "--tz", "Asia/Seoul", code=1).stderr
+    assert (
+        "tz is for derived bars. Hint: name the stored timeframe, e.g. --from 1m"
+        in filled("show", "KRW-BTC", "1h", "--tz", "Asia/Seoul", code=1).stderr
+    )
     assert "derive it from" in filled("show", "KRW-BTC", "7m", "--from", "1h", code=1).stderr
     assert "Asia/Seoul" in filled("show", "KRW-BTC", "1d", "--from", "1h", "--tz", "Asia/Soul", code=1).stderr

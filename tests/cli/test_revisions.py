@@ -72,7 +72,7 @@ def test_show_and_export_as_it_was_known(corrected, tmp_path):
     assert pl.read_parquet(tmp_path / "then.parquet")["volume"].to_list() == [1.5] * 4
     early = corrected("show", "KRW-BTC", "--as-of", "2025-01-01").stdout
     assert "were known as of 2025-01-01; stored are 2025-09-01 00:00" in early
-    assert "--as-of: 'soon'" in corrected("show", "KRW-BTC", "--as-of", "soon", code=1).stderr
+    assert "as of: 'soon'" in corrected("show", "KRW-BTC", "--as-of", "soon", code=1).stderr
 
 
 def test_show_and_export_fill_what_is_missing(corrected, tmp_path):
@@ -88,5 +88,5 @@ def test_show_and_export_fill_what_is_missing(corrected, tmp_path):
     assert frame.columns[-2:] == ["volume", "filled"]
     assert frame["filled"].to_list() == [False, False, False, True, True, False]
     long = ("--fill", "flat", "--start", "0001-01-01", "--end", "2025-09-02")
-    assert "--fill: from --start to --end" in corrected("show", "KRW-BTC", *long, code=1).stderr
+    assert "fill: from start to end" in corrected("show", "KRW-BTC", *long, code=1).stderr
     assert "Invalid value" in corrected("show", "KRW-BTC", "--fill", "linear", code=2).output

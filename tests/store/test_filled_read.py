@@ -29,7 +29,7 @@ def test_a_filled_frame_is_a_regular_grid_and_cannot_be_stored(store):
         with pytest.raises(mdstore.InvalidInputError, match="fill holes"):
             store.write("X", "1m", made)
     flat.write_csv(store.path.with_name("X-1m.csv"))
-    with pytest.raises(mdstore.FileFormatError, match="without --fill"):
+    with pytest.raises(mdstore.FileFormatError, match="without fill="):
         list(read(store.path.with_name("X-1m.csv")))
     assert store.write("X", "1m", flat.filter(~pl.col("filled"))).unchanged == 97
     assert store.candles("X", "1m", fill="flat", limit=52)["timestamp"][0] == walk(100)["timestamp"][48]

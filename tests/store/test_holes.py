@@ -334,7 +334,7 @@ def test_ranges_without_end_and_pages_without_bound(store, timeframe):
 
 @pytest.mark.parametrize("page", [0, -1, True, 2.5, "many"])
 def test_a_page_that_is_none_is_refused(store, page):
-    with pytest.raises(mdstore.InvalidInputError, match="page="):
+    with pytest.raises(mdstore.InvalidInputError, match="page "):
         store.missing("X", "1m", start=START, page=page)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import apsw
 
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import NoSuchSeriesError
+from mdstore.errors import Hint, NoSuchSeriesError
 
 __all__ = [
     "Series",
@@ -42,6 +42,8 @@ WHERE symbol = ?1 AND timeframe = ?2 AND rows > ?3
 """
 BUMP = "UPDATE revision SET revision = max(revision + 1, ?) RETURNING revision"
 NEAREST = 3
+FIRST_WRITE = Hint("store.write(symbol, timeframe, data), or `mdstore import`", "mdstore import FILES")
+LISTING = Hint("store.series() lists them", "`mdstore series` lists them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,36 +121,35 @@ def no_such_series(
     """Return the error for a series that is not there, with the nearest that is; None is any."""
     known = all_series(con)
     what = " ".join(filter(None, (symbol, timeframe)))
-    return NoSuchSeriesError(f"no candles for {what} in {where}{_hint(known, symbol, timeframe)}")
-
-
-def _hint(known: list[Series], symbol: str | None, timeframe: str | None) -> str:
+    error = f"no candles for {what} in {where}"
     if not known:
-        return ". Nothing is stored yet. Hint: store.write(symbol, timeframe, data), or `mdstore import`"
+        return NoSuchSeriesError(f"{error}. Nothing is stored yet", hint=FIRST_WRITE)
     if symbol is None:
         names = sorted({series.timeframe for series in known})
-        return f". Stored timeframes: {', '.join(names)}{_derived(names, timeframe)}"
+        return _of_other_bars(f"{error}. Stored timeframes: {', '.join(names)}", names, timeframe)
     stored = [series.timeframe for series in known if series.symbol == symbol]
     if stored:
-        return f". Stored for {symbol}: {', '.join(stored)}{_derived(stored, timeframe)}"
+        return _of_other_bars(f"{error}. Stored for {symbol}: {', '.join(stored)}", stored, timeframe)
     symbols = dict.fromkeys(series.symbol for series in known)
     near = _nearest(symbol, symbols)
     if near:
-        return f". Hint: did you mean {' or '.join(near)}?"
+        return NoSuchSeriesError(error, hint=f"did you mean {' or '.join(near)}?")
     are = "symbol is" if len(symbols) == 1 else "symbols are"
-    return f". {len(symbols):,} {are} stored; store.series() lists them"
+    return NoSuchSeriesError(f"{error}. {len(symbols):,} {are} stored", hint=LISTING)
 
 
-def _derived(stored: list[str], timeframe: str | None) -> str:
-    """Say what the bars could be made of: the longest that fit."""
+def _of_other_bars(error: str, stored: list[str], timeframe: str | None) -> NoSuchSeriesError:
+    """Return the error with a hint at what the bars could be made of: the longest that fit."""
     if timeframe is None:
-        return ""
+        return NoSuchSeriesError(error)
     wanted = Timeframe.parse(timeframe)
     fitting = [bar for bar in map(Timeframe.parse, stored) if bar != wanted and wanted.holds(bar)]
     if not fitting:
-        return ""
-    source = max(fitting, key=lambda bar: bar.shortest_ms)
-    return f". Hint: {timeframe} can be made of {source}, with derive_from='{source}'"
+        return NoSuchSeriesError(error)
+    source = str(max(fitting, key=lambda bar: bar.shortest_ms))
+    made = f"{timeframe} can be made of {source}, with"
+    hint = Hint(f"{made} derive_from='{source}'", f"{made} --from '{source}'")
+    return NoSuchSeriesError(error, hint=hint, made_of=source)
 
 
 def _nearest(symbol: str, known: Iterable[str]) -> list[str]:

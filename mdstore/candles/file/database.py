@@ -26,6 +26,7 @@ from mdstore.candles.file.log import Log
 from mdstore.candles.file.migrations import MIGRATIONS, migrate, refuse_unknown, version_of
 from mdstore.candles.file.paths import os_errors, refuse_part, resolved
 from mdstore.errors import (
+    Hint,
     InvalidInputError,
     LiveFileError,
     StoreBusyError,
@@ -51,8 +52,10 @@ READER_PRAGMAS: dict[str, str | int] = {"query_only": 1, "cache_size": -16_384, 
 # Before 3.51.3 a checkpoint that resets the log could run into one that a second connection had begun, and
 # leave pages out: https://www.sqlite.org/wal.html
 OLDEST_SQLITE = (3, 51, 3)
+BUSY = "another is writing"
+WAIT_LONGER = Hint("try again, or open with a longer busy_timeout", "try again, or give a longer --wait")
 ERRORS: tuple[tuple[type[apsw.Error], type[StoreFileError], str], ...] = (
-    (apsw.BusyError, StoreBusyError, "another is writing; try again, or open with a longer busy_timeout"),
+    (apsw.BusyError, StoreBusyError, BUSY),
     (apsw.LockedError, StoreBusyError, "another connection holds a lock; try again"),
     (apsw.NotADBError, StoreFileError, "the file is no SQLite database; give another path"),
     (apsw.CorruptError, StoreFileError, "the file is damaged; restore a backup, or see `mdstore check`"),
@@ -232,7 +235,9 @@ class Database:
     def _locked(self, milliseconds: int) -> Iterator[None]:
         try:
             if not self._write_lock.acquire(timeout=milliseconds / 1000):
-                raise StoreBusyError(f"{self.path}: {ERRORS[0][2]} (another thread of this process)")
+                raise StoreBusyError(
+                    f"{self.path}: {BUSY} (another thread of this process)", hint=WAIT_LONGER
+                )
             yield
         finally:
             if self._write_lock._is_owned():  # type: ignore[attr-defined]  # the one way to ask
@@ -325,7 +330,8 @@ class Database:
     def _ours(self, error: apsw.Error) -> StoreFileError:
         for kind, ours, advice in ERRORS:
             if isinstance(error, kind):
-                return ours(f"{self.path}: {advice} (SQLite: {error})")
+                hint = WAIT_LONGER if advice == BUSY else None
+                return ours(f"{self.path}: {advice} (SQLite: {error})", hint=hint)
         return StoreFileError(f"{self.path}: SQLite: {error}")
 
     def _prepare(self) -> apsw.Connection:
@@ -412,7 +418,11 @@ class Database:
 
 def _milliseconds(seconds: float) -> int:
     if not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_WAIT:
-        raise InvalidInputError(f"busy_timeout={seconds!r}: give seconds from 0 to {LONGEST_WAIT:,}")
+        bounds = f"seconds from 0 to {LONGEST_WAIT:,}"
+        raise InvalidInputError(
+            f"{seconds!r} is no time to wait for another writer",
+            hint=Hint(f"busy_timeout= takes {bounds}", f"--wait takes {bounds}"),
+        )
     return int(seconds * 1000)
 
 
@@ -426,7 +436,8 @@ def _refuse_old_sqlite() -> None:
     if version < OLDEST_SQLITE:
         raise StoreFileError(
             f"apsw brings SQLite {apsw.sqlite_lib_version()}, which can corrupt a WAL file; "
-            f"{'.'.join(map(str, OLDEST_SQLITE))} or newer is needed. Hint: pip install --upgrade apsw"
+            f"{'.'.join(map(str, OLDEST_SQLITE))} or newer is needed",
+            hint="pip install --upgrade apsw",
         )
 
 
@@ -436,7 +447,7 @@ def _refuse_unusable(path: Path, create: bool) -> None:
             raise StoreFileError(f"{path} is a folder; give the path of a file, such as market_data.sqlite3")
         if not path.exists() and not create:
             raise StoreFileError(
-                f"there is no store at {path}. Hint: `mdstore import` makes one from your files"
+                f"there is no store at {path}", hint="`mdstore import` makes one from your files"
             )
         if not path.parent.is_dir():
             raise StoreFileError(f"{path}: the folder {path.parent} does not exist; make it first")

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote
 
-from mdstore.errors import LiveFileError
+from mdstore.errors import Hint, LiveFileError
 
 __all__ = ["SIDE_FILES", "guard", "is_guarded", "open_elsewhere", "open_stores", "unguard"]
 
@@ -28,8 +28,12 @@ SIDE_FILES = ("-wal", "-shm", "-journal")
 DESCRIPTORS = ("/proc/self/fd", "/dev/fd")
 ADVICE = (
     "{path} is open in this process as an mdstore store, and a second opener would drop SQLite's locks on it "
-    "and lose committed data ({event} was refused). Instead: store.maintenance.backup('copy.sqlite3') and "
-    "open the copy, read it from another process, query it with store.sql(...), or close the store first"
+    "and lose committed data ({event} was refused)"
+)
+INSTEAD = Hint(
+    "store.maintenance.backup('copy.sqlite3') and open the copy, read it from another process, query it "
+    "with store.sql(...), or close the store first",
+    "`mdstore backup COPY` makes a copy to open; `mdstore sql QUERY` reads",
 )
 
 _live: dict[Inode, int] = {}
@@ -88,7 +92,8 @@ def _audit(event: str, args: tuple[object, ...]) -> None:
     if path.startswith("file:"):
         path = _uri_path(path)
     if _is_live(path):
-        raise LiveFileError(ADVICE.format(path=path, event="open()" if event == "open" else event))
+        refused = "open()" if event == "open" else event
+        raise LiveFileError(ADVICE.format(path=path, event=refused), hint=INSTEAD)
 
 
 def _is_live(path: str) -> bool:

@@ -212,7 +212,8 @@ def refuse_unknown(con: apsw.Connection, migrations: Sequence[Migration] = MIGRA
     if version > newest:
         raise NewerSchemaError(
             f"{con.filename} has schema version {version}; this mdstore knows versions up to {newest}. The "
-            "file was not changed. Hint: pip install --upgrade mdstore"
+            "file was not changed",
+            hint="pip install --upgrade mdstore",
         )
     return version
 
@@ -262,8 +263,8 @@ def _refuse_foreign(con: apsw.Connection) -> None:
     else:
         return
     raise StoreFileError(
-        f"{con.filename} is a SQLite database but no store: {found}. It was not changed. "
-        "Hint: give the path of a new file"
+        f"{con.filename} is a SQLite database but no store: {found}. It was not changed",
+        hint="give the path of a new file",
     )
 
 

@@ -19,12 +19,13 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from mdstore.errors import ScannerError, StoreClosedError
+from mdstore.errors import Hint, ScannerError, StoreClosedError
 
 __all__ = ["Scanner"]
 
 MODULE = "mdstore.candles.file.scanner_process"
 IDLE_SECONDS = 300.0
+SHORT_OF_MEMORY = "it may be short of memory; read less at a time"
 PIPE_BYTES = 1 << 20  # Linux's limit for everyone; 64 KiB, the default, costs a switch each 1,300 rows
 QUIT_SECONDS = 5.0
 WAKE_MS = 100
@@ -79,8 +80,10 @@ class Scanner:
             return self._try(request)
         except _DiedError as error:
             raise ScannerError(
-                f"the scanner process for {self._file.name} died twice on the same read ({error}). Hint: it "
-                "may be short of memory; read less at a time (start=, end=, columns=)"
+                f"the scanner process for {self._file.name} died twice on the same read ({error})",
+                hint=Hint(
+                    f"{SHORT_OF_MEMORY} (start=, end=, columns=)", f"{SHORT_OF_MEMORY} (--start, --end)"
+                ),
             ) from error
 
     def _try(self, request: dict[str, Any]) -> pa.Table:

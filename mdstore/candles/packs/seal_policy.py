@@ -236,7 +236,7 @@ class Upkeep:
             with self._views.holding(reader.stretches_view(wanted)) as view:
                 table = None if view is None else self._scanner.scan(view)
         except ScannerError as error:
-            self.scanner_trouble = str(error)
+            self.scanner_trouble = error.message
             return None  # APSW reads them as well, in more time
         self.scanner_trouble = ""
         self.scanned += table is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -36,8 +37,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Queries"]
 
-TABLES_HINT = (
-    "Hint: the tables are candles, series and quarantine; tickers, orderbooks and trades of what is live"
+STORED_TABLES = "the tables are candles, series and quarantine"
+TABLES_HINT = Hint(f"{STORED_TABLES}; tickers, orderbooks and trades of what is live", STORED_TABLES)
+# What DuckDB says of a table or column that there is not.
+UNKNOWN_NAME = re.compile("does not exist|not found|Referenced column")
+CHANGING = Hint(
+    "store.write and store.delete change candles", "`mdstore import` and `mdstore delete` change candles"
 )
 SETTINGS = {
     "autoinstall_known_extensions": "false",
@@ -92,7 +97,8 @@ class Queries:
                     connection.register(name, made())
             table = _answered(connection, query)
         except (duckdb.Error, RecursionError, UnicodeError) as error:
-            raise QueryError(f"{error}\n{TABLES_HINT}") from error
+            hint = TABLES_HINT if UNKNOWN_NAME.search(str(error)) else None
+            raise QueryError(str(error), hint=hint) from error
         finally:
             connection.close()
         return table, f"given {given} candles" if given else "given no candles"
@@ -297,10 +303,7 @@ def _refuse_writing(connection: duckdb.DuckDBPyConnection, query: str) -> None:
         raise QueryError(f"one statement at a time, this has {len(statements)}")
     # DuckDB's own parser tells what would write, attach or set. EXPLAIN is out, too: it can run a COPY.
     if statements[0].type != duckdb.StatementType.SELECT:
-        raise QueryError(
-            f"store.sql only reads, and this is {statements[0].type.name}. "
-            "Hint: store.write and store.delete change candles"
-        )
+        raise QueryError(f"a query only reads, and this is {statements[0].type.name}", hint=CHANGING)
 
 
 def _wanted(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:

@@ -12,12 +12,13 @@ from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.paths import os_errors, refuse_target, resolved
 from mdstore.candles.recovery.workplace import sweep, workplace
-from mdstore.errors import MarketDataError, StoreFileError
+from mdstore.errors import Hint, MarketDataError, StoreFileError
 
 __all__ = ["backup"]
 
 PAGES_PER_STEP = 4_096
 COPY = "copy.sqlite3"
+REPLACE = Hint("overwrite=True replaces it", "--force replaces it")
 
 
 def backup(
@@ -51,7 +52,7 @@ def _refuse_unusable(target: Path, overwrite: bool) -> None:
     if target.exists() and not target.is_file():
         raise StoreFileError(f"{target} is no file but a device or the like; give the name of a file")
     if target.exists() and not overwrite:
-        raise StoreFileError(f"{target} exists and was left as it is; overwrite=True replaces it")
+        raise StoreFileError(f"{target} exists and was left as it is", hint=REPLACE)
     if not target.parent.is_dir():
         raise StoreFileError(f"{target}: the folder {target.parent} does not exist; make it first")
     _refuse_in_use(target)
@@ -62,8 +63,8 @@ def _refuse_in_use(target: Path) -> None:
     logs = [name for name in (f"{target}-wal", f"{target}-journal") if Path(name).exists()]
     if logs:
         raise StoreFileError(
-            f"{target}: {logs[0]} lies beside it, so a store of that name is in use or was not closed. "
-            "Hint: close it (or open and close it once), or give another name"
+            f"{target}: {logs[0]} lies beside it, so a store of that name is in use or was not closed",
+            hint="close it (or open and close it once), or give another name",
         )
 
 

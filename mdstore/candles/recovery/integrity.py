@@ -86,8 +86,8 @@ def _cell_findings(con: apsw.Connection, cell: Cell, packs: Packs) -> Iterator[s
     if candles.num_rows != cell.rows or digests_of(candles) != cell.digests:
         yield (
             f"{what}: the candles are not those that were sealed; the file is damaged there, or another "
-            "program has changed it. Hint: if the change was meant, store.maintenance.warm(rebuild=True) "
-            "seals all anew; else write the candles again, or restore a backup"
+            "program has changed it. If the change was meant, seal all anew (store.maintenance.warm(rebuild="
+            "True), or `mdstore warm --rebuild`); else write the candles again, or restore a backup"
         )
     try:
         pack = packs.open(cell.pack)

@@ -1,4 +1,4 @@
-"""`mdstore backup`."""
+"""The flags of `mdstore backup`: a copy of the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mdstore calendar`."""
+"""The flags of `mdstore calendar`: patterns of symbols, and when they trade."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def calendar(
 
     The names are those of the package exchange_calendars. Where several
     patterns fit a symbol, the longest counts; where none does, it trades
-    always. Quote patterns, lest the shell replaces them by files.
+    always. Quote patterns: a shell puts names of files in their place.
 
     For example:
 

@@ -1,4 +1,4 @@
-"""`mdstore check`."""
+"""The flags of `mdstore check`: whether the file is sound."""
 
 from __future__ import annotations
 

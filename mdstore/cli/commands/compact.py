@@ -1,4 +1,4 @@
-"""`mdstore compact`."""
+"""The flags of `mdstore compact`: the packs laid out anew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mdstore cover`."""
+"""The flags of `mdstore cover`: the range, and why there are no bars in it."""
 
 from __future__ import annotations
 

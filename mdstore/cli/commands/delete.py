@@ -1,4 +1,4 @@
-"""`mdstore delete`."""
+"""The flags of `mdstore delete`: which candles go, and the question before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mdstore demo`."""
+"""The flags of `mdstore demo`: where the sample candles go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mdstore export`."""
+"""The flags of `mdstore export`: which candles go into which file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mdstore gaps`."""
+"""The flags of `mdstore gaps`: which bars are missing, and why."""
 
 from __future__ import annotations
 

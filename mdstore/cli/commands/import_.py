@@ -1,4 +1,4 @@
-"""`mdstore import`."""
+"""The flags of `mdstore import`: which files, and what is said about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mdstore replay`."""
+"""The flags of `mdstore replay`: which recordings, and what is made of them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def replay(
 
 @contextmanager
 def _cache(file: Path | None, wait: float) -> Iterator[RealtimeDataCache]:
-    """Give a cache to play into: a store's where bars are to be saved, else one by itself."""
+    """Give a cache to play into: that of the store if bars are to be saved, else one without a store."""
     from mdstore.realtime.cache import RealtimeDataCache
 
     if file is None:

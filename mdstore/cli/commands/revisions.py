@@ -1,4 +1,4 @@
-"""`mdstore revisions`."""
+"""The flags of `mdstore revisions`: which changes of bars."""
 
 from __future__ import annotations
 

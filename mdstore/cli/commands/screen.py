@@ -1,4 +1,4 @@
-"""`mdstore screen`."""
+"""The flags of `mdstore screen`: the conditions, and on which bars."""
 
 from __future__ import annotations
 

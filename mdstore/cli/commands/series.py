@@ -1,4 +1,4 @@
-"""`mdstore series`."""
+"""The flags of `mdstore series`: what is stored."""
 
 from __future__ import annotations
 

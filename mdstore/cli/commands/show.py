@@ -1,4 +1,4 @@
-"""`mdstore show`."""
+"""The flags of `mdstore show`: which bars, and how they are drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mdstore sql`."""
+"""The flags of `mdstore sql`: the query, and how many rows are printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mdstore stats`."""
+"""The flags of `mdstore stats`: what the file and its packs take."""
 
 from __future__ import annotations
 

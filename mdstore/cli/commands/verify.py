@@ -1,4 +1,4 @@
-"""`mdstore verify`."""
+"""The flags of `mdstore verify`: what is wrong in the candles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mdstore warm`."""
+"""The flags of `mdstore warm`: all candles into packs."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def remove_calendar(store: MarketDataStore, out: Console, pattern: str, *, json:
     patterns = _patterns(store)
     if pattern not in patterns:
         raise InvalidInputError(
-            f"no calendar is set for {pattern!r}. Hint: `mdstore calendar` lists the patterns"
+            f"no calendar is set for {pattern!r}", hint="`mdstore calendar` lists the patterns"
         )
     store.set_calendar(pattern, None)
     if json:
@@ -74,7 +74,7 @@ def remove_calendar(store: MarketDataStore, out: Console, pattern: str, *, json:
 def print_calendar_of(
     store: MarketDataStore, out: Console, remarks: Console, pattern: str, *, json: bool
 ) -> None:
-    """Print the calendar of each stored symbol that fits a pattern, and by which pattern it has it."""
+    """Print the stored symbols that fit a pattern, each with its calendar and the pattern that gave it."""
     fitting = [symbol for symbol in _symbols(store) if _counts(symbol, {pattern: ""}) == pattern]
     if not fitting and not any(letter in pattern for letter in WILD):
         remarks.print(f"{pattern} is not stored", highlight=False, markup=False)
@@ -105,8 +105,9 @@ def _symbols(store: MarketDataStore) -> list[str]:
 
 
 def _counts(symbol: str, patterns: Sequence[str] | dict[str, str]) -> str | None:
-    """Return the pattern that counts for a symbol, if any fits."""
-    # Each pattern in place of its calendar, under a name that no pattern has.
+    """Return the pattern that decides on a symbol's calendar; None if no pattern fits the symbol."""
+    # Asked for the calendar, `calendar_of` answers with the pattern: each stands in place of its calendar,
+    # with a mark before it, since an answer without the mark is the calendar of symbols that no pattern fits.
     found = calendar_of(symbol, {pattern: f"={pattern}" for pattern in patterns})
     return found.removeprefix("=") if found.startswith("=") else None
 

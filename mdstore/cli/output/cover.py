@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["Span", "say", "take_back"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NEW_HINT = "Hint: --new says it of what is not stored yet"
+NEW = "--new says it of what is not stored yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A range of one series, as it was given; a bound that is None is open."""
+    """A range of one series, as it was typed; None is an open end. `words` names it in messages."""
 
     symbol: str
     timeframe: str
@@ -47,12 +47,12 @@ class Span:
         *,
         new: bool,
     ) -> Span:
-        """Return the range that is meant; raise where it is empty, or of a series that is not stored."""
+        """Return the range that is meant. Raise if it is empty, or if its series is not stored."""
         bar = _bar(store, symbol, timeframe, new=new)
         return cls(symbol, bar, start, end, f"{symbol} {bar} {_range(bar, start, end)}")
 
     def facts(self) -> dict[str, str | None]:
-        """Return it for JSON."""
+        """Return the range as values for JSON."""
         bounds = {
             name: None if text is None else (EPOCH + timedelta(milliseconds=to_ms(text, name))).isoformat()
             for name, text in (("start", self.start), ("end", self.end))
@@ -80,7 +80,7 @@ def say(
 
 
 def take_back(store: MarketDataStore, out: Console, span: Span, *, json: bool) -> None:
-    """Take back what was said of a range, and print that."""
+    """Take back what was said of a range, and say that it is taken back."""
     store.uncover(span.symbol, span.timeframe, start=span.start, end=span.end)
     if json:
         print(json_text({**span.facts(), "taken_back": True}))
@@ -89,20 +89,18 @@ def take_back(store: MarketDataStore, out: Console, span: Span, *, json: bool) -
 
 
 def _bar(store: MarketDataStore, symbol: str, timeframe: str | None, *, new: bool) -> str:
-    """Return the timeframe that is meant; raise where the series is not stored, lest a typo goes unseen."""
+    """Return the timeframe that is meant. Raise if the series is not stored, for it may be mistyped."""
     if new:
         return timeframe_of(store, [symbol], timeframe)
     try:
         stored = refuse_unknown(store, symbol, None)
     except NoSuchSeriesError as error:
-        raise NoSuchSeriesError(
-            f"{error} {NEW_HINT}" if "?" in str(error) else f"{error}. {NEW_HINT}"
-        ) from None
+        raise NoSuchSeriesError(error.message, hint=NEW) from None
     bar = timeframe_of(store, [symbol], timeframe)
     if stored.filter(pl.col("timeframe") == bar).is_empty():
         there = ", ".join(stored["timeframe"])
         raise NoSuchSeriesError(
-            f"no candles of {symbol} {bar} in {store.path.name}; stored are {there}. {NEW_HINT}"
+            f"no candles of {symbol} {bar} in {store.path.name}; stored are {there}", hint=NEW
         )
     return bar
 

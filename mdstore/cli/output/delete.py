@@ -16,7 +16,7 @@ __all__ = ["what_goes"]
 def what_goes(
     store: MarketDataStore, symbol: str, timeframe: str | None, start: str | None, end: str | None
 ) -> str:
-    """Say what a deletion would take, for the question before it."""
+    """Return what a deletion would take away, in words for the question that is asked before it."""
     series = refuse_unknown(store, symbol, timeframe)
     bars = ", ".join(series["timeframe"])
     rows = count(int(series["rows"].sum()), "row")

@@ -54,7 +54,7 @@ NEXT_STEPS = """
 
 
 class Watch:
-    """Milliseconds, measured."""
+    """How long something took, in milliseconds; `_timed` sets it at the end."""
 
     ms = 0.0
 
@@ -65,7 +65,7 @@ def demo_data() -> Path:
     for folder in (package / "_data", package.parent / "data"):
         if (folder / DATA_FILE).is_file():
             return folder / DATA_FILE
-    raise FileFormatError(f"{DATA_FILE} did not come with this installation. Hint: reinstall mdstore")
+    raise FileFormatError(f"{DATA_FILE} did not come with this installation", hint="reinstall mdstore")
 
 
 def run_demo(file: Path, out: Console, remarks: Console) -> None:
@@ -142,5 +142,6 @@ def _invocation() -> str:
 
 def _relative(path: Path) -> str:
     """Write a path from the current folder where that is shorter."""
-    # Not resolved: a virtual environment's python is a link, and only the link knows the environment.
+    # Links are kept: the python of a virtual environment is a link, and run by its target it would not know
+    # the environment.
     return min(os.path.relpath(path), str(path.absolute()), key=len)

@@ -37,7 +37,7 @@ def export_candles(
     """Write candles to a file and return how many."""
     refuse_target(target)
     if target.exists() and not force:
-        raise FileFormatError(f"{target} is there already. Hint: --force replaces it")
+        raise FileFormatError(f"{target} is there already", hint="--force replaces it")
     bar = target_of(store, symbols or (), timeframe, source)
     frame = store.candles(
         symbols or None, bar, start=start, end=end, derive_from=source, tz=tz, as_of=as_of, fill=fill

@@ -9,7 +9,6 @@ import polars as pl
 from rich.console import Console
 
 from mdstore.cli.output.gaps_at_a_glance import print_glance
-from mdstore.cli.shared.errors import no_deriving
 from mdstore.cli.shared.holes import extents_of
 from mdstore.cli.shared.json_text import json_text, records
 from mdstore.cli.shared.table import print_frame
@@ -45,8 +44,7 @@ def print_holes(
         print_glance(store, out, remarks, None, start=start, end=end, rows=rows, json=False, symbols=symbols)
         return
     bar = timeframe_of(store, symbols, timeframe)
-    with no_deriving():
-        holes = store.gaps(_given(symbols), bar, start=start, end=end)
+    holes = store.gaps(_given(symbols), bar, start=start, end=end)
     is_closed = pl.col("reason") == "session_closed"
     closed, missing = holes.filter(is_closed), holes.filter(~is_closed)
     shown = holes if every else missing
@@ -84,8 +82,7 @@ def print_missing(
 ) -> None:
     """Print what an update would ask a source for."""
     bar = timeframe_of(store, symbols, timeframe)
-    with no_deriving():
-        ranges = store.missing(_given(symbols), bar, start=start, end=end, page=page)
+    ranges = store.missing(_given(symbols), bar, start=start, end=end, page=page)
     if json:
         print(json_text(records(ranges)))
         return
@@ -141,13 +138,13 @@ def _bars_in(holes: pl.DataFrame) -> str:
 
 
 def _readable(holes: pl.DataFrame) -> pl.DataFrame:
-    """Write when a source was asked; of what is unknown, also that none was."""
+    """Write when a source was asked for each hole, and 'never' where a hole is unknown and nobody asked."""
     unasked = pl.when(pl.col("reason") == "unknown").then(pl.lit("never")).otherwise(pl.lit(""))
     return holes.with_columns(pl.col("asked").dt.to_string("%Y-%m-%d %H:%M:%S").fill_null(unasked))
 
 
 def _readable_origins(origins: pl.DataFrame) -> pl.DataFrame:
-    """Write when bars arrived; say where nobody said where from, or noted when."""
+    """Write when bars arrived and from where, with words in place of what was not recorded."""
     arrived = pl.col("arrived_first", "arrived_last").dt.to_string("%Y-%m-%d %H:%M:%S")
     return origins.with_columns(pl.col("source").fill_null("not said"), arrived.fill_null("not noted"))
 

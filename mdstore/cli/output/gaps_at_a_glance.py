@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["print_glance"]
 
 LEAST, IN_A_PIPE = 20, 60
-# What goes first where a terminal is narrow: the drawing says less than the numbers.
+# Columns that are left out where a terminal is narrow, the first first: numbers say more than the drawing.
 DRAWING = "the drawing over time"
 SPARE = ("first", "last", DRAWING, "bars", "complete", "timeframe", "missing")
 TO_THE_RIGHT = ("bars", "complete", "missing")
@@ -46,7 +46,7 @@ def print_glance(
 ) -> None:
     """Print what every series has and lacks, as a table with a strip over time, or as JSON.
 
-    Only those of `symbols`, if there are any, which must be stored.
+    With `symbols`, which must be stored, only the series of these symbols are shown.
     """
     series = store.series() if timeframe is None else refuse_unknown(store, None, timeframe)
     if symbols:
@@ -118,7 +118,7 @@ def _times(listed: pl.DataFrame, end: str) -> list[str]:
 
 
 def _percent(share: float | None) -> str:
-    """Write a share, rounded down: 100 % is whole.
+    """Write a share as a percentage, rounded down: only what is complete is 100 %.
 
     >>> _percent(1.0), _percent(0.999996), _percent(0.5)
     ('100 %', '99.99 %', '50.00 %')
@@ -132,7 +132,7 @@ def _percent(share: float | None) -> str:
 
 
 def _tiled(series: pl.DataFrame, extents: pl.DataFrame, holes: pl.DataFrame) -> pl.Series:
-    """Count the bars in a range, of which none is looked at: with the holes, they tile it."""
+    """Count the bars in a range without reading any: they are what the range has room for, less the holes."""
     fit = pl.Series([0] * len(series))
     for name in filter(Timeframe.is_name, series["timeframe"].unique()):
         count_of = Grid(Timeframe.parse(name)).count(extents["start"], extents["end"])
@@ -144,7 +144,7 @@ def _tiled(series: pl.DataFrame, extents: pl.DataFrame, holes: pl.DataFrame) -> 
 
 
 def _counted(series: pl.DataFrame, holes: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns of `MarketDataStore.coverage`, but of the range that the holes are of."""
+    """Return what `MarketDataStore.coverage` returns, counted within the range of the holes."""
     counts = holes.group_by("row").agg(
         pl.col("bars").filter(worth_asking()).sum().alias("missing"),
         *(pl.col("bars").filter(pl.col("reason") == name).sum().alias(name) for name in REASONS),

@@ -23,23 +23,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Failure", "Import", "Landed", "Options", "files_in", "import_files", "skipped_in"]
 
-# Errors of the store itself: the next file would fail the same way.
+# Errors of the store itself end the import: the next file would fail in the same way.
 FATAL = StoreFileError
 MOST_NAMES = 3
-# Characters that a source may have.
+# The most characters that the name of a source may have.
 LONGEST_SOURCE = 500
 YEAR_FIRST = (
     "times must be year first, as 2025-09-01, 2025-09-01 09:30, 20250901 09:30 or 2025-09-01T09:30:00Z"
 )
-# Shares of the bar's length: rows this close cannot be such bars, rows this far apart are hardly.
+# Shares of a bar's length. Rows that are closer than the first cannot be such bars; rows that are farther
+# apart than the second probably are not, which is worth a note.
 CLOSER, WIDER = 3 / 4, 4 / 3
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user says about the files; None leaves it to them. A `source` stands for the file's path.
+    """What the user says about the files; None means that the file itself says it.
 
-    `complete` is whether a bar that is not in a file, between its first and its last, is not to be had.
+    `source` is noted as the origin of the bars, in place of the file's path. `complete` says that the bars
+    which a file lacks between its first and its last cannot be had, so that no update asks for them.
     """
 
     symbol: str | None = None
@@ -54,9 +56,9 @@ class Options:
 
 @dataclass(slots=True)
 class Landed:
-    """A file that landed: what series it holds, how that was told, what became of its rows.
+    """A file that landed: which series it holds, what told so, and what became of its rows.
 
-    `refused` says why where none of its rows was stored.
+    `refused` says why none of its rows was stored, if none was.
     """
 
     file: Path
@@ -78,7 +80,10 @@ class Failure:
 
 @dataclass(slots=True)
 class Import:
-    """How an import went. `interrupted_in` is the file that was rolled back, `rows_in` how far it was."""
+    """How an import went.
+
+    `interrupted_in` is the file that was rolled back by Ctrl-C, and `rows_in` how many of its rows were read.
+    """
 
     files: Sequence[Path]
     landed: list[Landed] = field(default_factory=list)
@@ -123,7 +128,7 @@ def skipped_in(paths: Sequence[Path]) -> list[str]:
 def import_files(
     store: MarketDataStore, files: Sequence[Path], options: Options, progress: ImportProgress
 ) -> Import:
-    """Import files one by one; a bad one is noted and the next taken, Ctrl-C rolls back the one at hand."""
+    """Import files one by one. A bad file is noted, and the next one taken; Ctrl-C rolls back the current."""
     run = Import(files)
     with Interrupts() as interrupts, progress:
         for file in files:
@@ -180,7 +185,7 @@ def _import_file(
 
 
 def _source(file: Path) -> str:
-    r"""Return a file's path as the store takes it; its end says the most.
+    r"""Return a file's path as the name of a source. A path that is too long loses its beginning.
 
     >>> _source(Path("new\nfolder/KRW-BTC.csv"))
     'new?folder/KRW-BTC.csv'
@@ -189,7 +194,7 @@ def _source(file: Path) -> str:
 
 
 def _why_none(store: MarketDataStore, landed: Landed) -> str:
-    """Say why no row of a file was stored, from the quarantine where they lie there."""
+    """Say why no row of a file was stored; the quarantine tells, if the rows were set aside."""
     none = f"none of its {count(landed.result.rows, 'row')} was stored"
     if not landed.result.quarantined:
         return f"{none}: each breaks a rule. Hint: leave --on-invalid out to see which"
@@ -202,7 +207,7 @@ def _why_none(store: MarketDataStore, landed: Landed) -> str:
 
 
 class _Landing:
-    """The parts of one file on their way into the store, watched: which series they are, how far they are."""
+    """Passes the parts of one file on to the store, and notes which series they hold and how far it is."""
 
     def __init__(self, options: Options, progress: ImportProgress) -> None:
         self._options = options
@@ -213,17 +218,18 @@ class _Landing:
         self.notes: set[str] = set()
 
     def series(self, part: Part) -> tuple[str | None, str | None]:
-        """Return the symbol and timeframe of a part, None where its columns say; raise if nothing does."""
+        """Return symbol and timeframe of a part; None if a column has them. Raise if nothing tells."""
         symbol, timeframe = self._options.symbol or part.symbol, self._options.timeframe or part.timeframe
         if symbol is None and "symbol" not in part.columns:
             raise FileFormatError(
-                f"{part.name}: which symbol? Neither a column nor the file's name says. Hint: give --symbol "
-                "KRW-BTC, or --symbol-from-filename '{symbol}_*'"
+                f"{part.name}: which symbol? Neither a column nor the file's name says",
+                hint="give --symbol KRW-BTC, or --symbol-from-filename '{symbol}_*'",
             )
         if timeframe is None and "timeframe" not in part.columns:
             raise FileFormatError(
                 f"{part.name}: which timeframe? Neither a column, the file's name nor the spacing of the "
-                "timestamps says. Hint: give --timeframe 1d"
+                "timestamps says",
+                hint="give --timeframe 1d",
             )
         return symbol, timeframe
 
@@ -258,22 +264,22 @@ class _Landing:
             self.told_by[name] = told
 
     def _compare(self, part: Part, timeframe: str | None) -> None:
-        """Hold a timeframe that was said against the rows: floored, closer rows would bury each other."""
+        """Compare the timeframe with the spacing of the rows. Closer rows would overwrite each other."""
         if timeframe is None or part.spacing is None:
             return
         apart, bar = Timeframe.parse(part.spacing), Timeframe.parse(timeframe)
         share = apart.shortest_ms / bar.shortest_ms
         if share <= CLOSER:
             raise FileFormatError(
-                f"{part.name}: these rows are {apart} apart, too close for {bar} bars. Hint: did you mean -t "
-                f"{apart}?"
+                f"{part.name}: these rows are {apart} apart, too close for {bar} bars",
+                hint=f"did you mean -t {apart}?",
             )
         if share >= WIDER:
             by = "as asked" if self._options.timeframe else "as the name says"
             self.notes.add(f"{part.name}: rows are {apart} apart, stored as {bar} {by}")
 
     def _watch(self, part: Part, name: str, value: str | None, column: pl.Series) -> None:
-        """Note what a column holds; a name given for the whole file must not bury several series."""
+        """Note what a column holds. Refuse several series under one name: they would overwrite each other."""
         there = set(column.cast(pl.String).drop_nulls().unique().to_list())
         seen = self.symbols if name == "symbol" else self.timeframes
         if value is None:
@@ -282,7 +288,8 @@ class _Landing:
             listed = ", ".join(sorted(there)[:MOST_NAMES])
             raise FileFormatError(
                 f"{part.name}: its {name} column holds several ({listed}...), they cannot all become "
-                f"{value!r}. Hint: leave --{name} out"
+                f"{value!r}",
+                hint=f"leave --{name} out",
             )
 
 

@@ -18,7 +18,8 @@ __all__ = ["as_json", "print_summary"]
 
 COUNTS = ("inserted", "updated", "unchanged", "duplicates", "quarantined", "dropped")
 MOST_FILES = 60
-# What goes first where a line is wider than the terminal, counts of nothing before all.
+# Columns that are left out where a line is wider than the terminal, the first first; before them all go
+# counts that are zero in every file.
 SPARE = ("first", "last", "timeframe", "updated", "unchanged", "inserted")
 WORDS_FOR = {
     "file name": "taken from the file's name",
@@ -27,7 +28,7 @@ WORDS_FOR = {
 
 
 def print_summary(run: Import, out: Console | None, remarks: Console) -> None:
-    """Print what landed as a table on `out` if given, what did not and what was inferred on `remarks`."""
+    """Print what landed as a table on `out`, if given; on `remarks` what failed and what was inferred."""
     if run.landed and out is not None:
         print_grid(out, _columns(run), room(out))
         if len(run.landed) > MOST_FILES:
@@ -38,7 +39,7 @@ def print_summary(run: Import, out: Console | None, remarks: Console) -> None:
         remarks.print(remark, highlight=False)
     for failure in run.failures:
         remarks.print(
-            f"[bold red]error:[/] {_named(failure.file.name, said(failure.error))}", highlight=False
+            f"[bold red]error:[/] {_named(failure.file.name, escape(said(failure.error)))}", highlight=False
         )
     for landed in run.landed:
         if landed.refused is not None:
@@ -47,17 +48,17 @@ def print_summary(run: Import, out: Console | None, remarks: Console) -> None:
         remarks.print(f"{_of(run)} landed whole; of the others nothing was written", highlight=False)
     if run.stopped_by is not None:
         remarks.print(
-            f"[bold red]error:[/] {said(run.stopped_by)}\nstopped: {_of(run)} landed", highlight=False
+            f"[bold red]error:[/] {escape(said(run.stopped_by))}\nstopped: {_of(run)} landed", highlight=False
         )
     if run.interrupted:
         remarks.print(_interruption(run), highlight=False)
 
 
 def as_json(run: Import) -> dict[str, Any]:
-    """Return the same as values for JSON."""
+    """Return what `print_summary` tells, as values for JSON."""
     return {
         "files": [_file_record(landed) for landed in run.landed],
-        "failures": [{"file": str(one.file), "error": str(one.error)} for one in run.failures],
+        "failures": [{"file": str(one.file), "error": said(one.error)} for one in run.failures],
         "totals": {name: run.total(name) for name in ("rows", *COUNTS)},
         "notes": list(run.notes),
         "seconds": round(run.seconds, 3),

@@ -24,13 +24,13 @@ __all__ = ["Playing", "spark"]
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 CELLS = 24
-# What goes first where a line is wider than the terminal.
+# Columns that are left out where a line is wider than the terminal, the first first.
 SPARE = ("tickers", "books", "lag_ms", "ask", "bid")
 TABLES: tuple[tuple[str, type], ...] = (("trades", Trade), ("books", Depth), ("tickers", Ticker))
 
 
 class Playing:
-    """One playing into a cache. Ctrl-C or a broken line ends it, and what was played is shown."""
+    """Recordings played into a cache. After Ctrl-C or a broken line, what was played until then is shown."""
 
     def __init__(self, cache: RealtimeDataCache, remarks: Console) -> None:
         self.interrupted = False
@@ -43,7 +43,7 @@ class Playing:
         self._stats: dict[str, dict[str, Any]] = {}
 
     def run(self, paths: Sequence[Path], venue: str | None, speed: float | None) -> None:
-        """Play recordings."""
+        """Play recordings; `speed` as in `MarketDataStore.replay`. Raise if nothing could be played."""
         for table in self._cache.tables.values():
             table.add_listener(_Tally(self._counts))
         with WorkProgress(self._remarks, "playing", "messages") as progress:
@@ -131,7 +131,7 @@ class Playing:
         }
 
     def _lag(self, symbol: str) -> int | None:
-        """Return how long rows were on their way, in milliseconds: the median of the trades, or the books."""
+        """Return the median time (ms) from the exchange to the recorder: of trades, or else of books."""
         for table in (self._cache.trades, self._cache.orderbooks):
             rows = table.window(symbol)
             if len(rows):
@@ -141,7 +141,7 @@ class Playing:
 
 
 def _column(values: pl.Series) -> Column:
-    """Return a column of the table; each price with the digits it needs: BTC-PAX is at 0.00002022."""
+    """Return a column of the table. Each price has the digits that it needs: BTC-PAX is at 0.00002022."""
     if values.dtype == pl.Float64:
         cells = ["" if value is None else f"{value:,.{digits([value])}f}" for value in values]
     elif values.dtype.is_integer():
@@ -163,7 +163,7 @@ class _Tally:
 
 
 def spark(prices: Sequence[float], cells: int = CELLS) -> str:
-    """Draw prices in one line, from the lowest to the highest; each cell is the last of its share.
+    """Draw prices as a line of blocks, low to high. A cell stands for some prices and shows the last of them.
 
     >>> spark([1.0, 2.0, 3.0, 2.0, 1.0])
     '▁▄█▄▁'

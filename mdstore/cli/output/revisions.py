@@ -69,7 +69,7 @@ def _print(out: Console, changes: pl.DataFrame, names: list[str]) -> None:
 
 
 def _lines(row: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """Yield a line for each value that changed; what they share is in the first."""
+    """Yield a line for each value that changed. What the lines of a bar share stands in the first only."""
     shared = {
         "symbol": str(row["symbol"]),
         "timeframe": row["timeframe"],
@@ -81,7 +81,7 @@ def _lines(row: dict[str, Any]) -> Iterator[dict[str, str]]:
         before, after = row[name], row[f"new_{name}"]
         if before != after:
             texts = number_texts([before, after])
-            # Doubles that differ in their last digits only.
+            # They differ only in digits that tables round away: written in full.
             texts = [repr(before), repr(after)] if texts[0] == texts[1] else texts
             yield {**shared, "value": name, "before": texts[0], "after": texts[1]}
             shared = {}

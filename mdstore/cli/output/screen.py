@@ -37,7 +37,7 @@ def print_screen(
     every: bool,
     json: bool,
 ) -> None:
-    """Print the symbols for which all conditions hold, with the values of what is no condition."""
+    """Print the symbols for which all conditions hold. What is no condition is printed as a column."""
     bar = target_of(store, symbols or (), timeframe, source)
     with WorkProgress(remarks, "screening", "symbols") as progress:
         screened = store.screen(
@@ -60,14 +60,14 @@ def print_screen(
 
 
 def _too_few(rows: pl.DataFrame, tests: Sequence[str]) -> Iterator[str]:
-    """Say where a condition cannot be told: a window is longer than what there is."""
+    """Say for how many symbols a condition is unknown, since its window is longer than their history."""
     for name in tests:
         if unknown := rows[name].null_count():
             yield f"{name}: cannot be told for {count(unknown, 'symbol')}, for want of bars"
 
 
 def _older(store: MarketDataStore, rows: pl.DataFrame, bar: str, end: str | None) -> Iterator[str]:
-    """Say which symbols' latest bars are of an earlier time than the others'."""
+    """Say how many symbols end earlier than the others, and which of them ends first."""
     series = store.series().filter(timeframe=str(Timeframe.parse(bar)))
     shown = series.filter(pl.col("symbol").cast(pl.String).is_in(rows["symbol"].cast(pl.String).implode()))
     newest = shown.select(pl.col("last").max())["last"].to_list()[0]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["print_bars"]
 
 WIDTH_IN_A_PIPE = 110
-# What goes first where a bar is wider than the terminal.
+# Columns that are left out where a bar is wider than the terminal, the first first.
 SPARE = ("volume", "open", "high", "low")
 
 
@@ -40,7 +40,7 @@ def print_bars(
     height: int | None,
     json: bool,
 ) -> None:
-    """Print the latest bars as a table or as JSON; with a height, a chart above the table."""
+    """Print the latest bars as a table or as JSON; with a `height`, a chart above the table."""
     bar = target_of(store, [symbol], timeframe, source)
     width = room(out) or WIDTH_IN_A_PIPE
     charted = height is not None and not json
@@ -53,7 +53,7 @@ def print_bars(
         return
     if charted and height is not None and not frame.is_empty():
         shown = frame if start is not None else frame.tail(columns_for(width))
-        drawn = shown.drop_nulls("close")  # which bars that are filled with null have not
+        drawn = shown.drop_nulls("close")  # bars that were filled with null have no price to draw
         out.print(chart(drawn, title=f"{symbol} {bar}", width=width, height=height), soft_wrap=True)
         out.print()
     if frame.is_empty():

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.text import Text
 
 from mdstore.analysis.quality_checks import CHECKS, SEVERITIES
-from mdstore.cli.shared.errors import no_deriving
 from mdstore.cli.shared.holes import extents_of, holes_of
 from mdstore.cli.shared.json_text import json_text, records
 from mdstore.cli.shared.progress import WorkProgress
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["print_findings"]
 
 COLOURS = {"error": "bold red", "warning": "yellow", "info": "dim"}
-# So many of each severity are told in words, and so many lines of the table.
+# How many findings of each severity are told in words, and how many lines the table has, at most.
 TOLD = {"error": 50, "warning": 20, "info": 0}
 MOST_LINES = 50
 HEAD, LEAST = 9, 20
-# How `verify` says that there is more of the same.
+# What the detail of a finding is where `verify` has left the rest of its kind out.
 OTHERS = re.compile(r"\.\.\. and ([\d,]+) more")
 KEY = ("symbol", "timeframe", "check")
 SPARE = ("infos", "timeframe")
@@ -47,7 +46,7 @@ def print_findings(
     json: bool,
 ) -> bool:
     """Verify series and print what was found; return whether there is no error."""
-    with no_deriving(), WorkProgress(remarks, "verifying", "series") as progress:
+    with WorkProgress(remarks, "verifying", "series") as progress:
         found = store.verify(symbols or None, timeframe, progress=progress)
     if json:
         print(json_text(records(found)))
@@ -62,7 +61,7 @@ def print_findings(
 
 
 def _hint(store: MarketDataStore, found: pl.DataFrame) -> str | None:
-    """Return a hint to set a calendar, where what seems to be missing seems to be weekends."""
+    """Return a hint to set a calendar, if the gaps that were found look like weekends."""
     lacking = found.filter(pl.col("check") == "gap").select("symbol", "timeframe").unique()
     keys = lacking.with_columns(pl.col("symbol").cast(pl.String))
     symbols = may_close(store, keys.rows())
@@ -125,9 +124,10 @@ def _column(values: pl.Series) -> Column:
 
 
 def _worst(found: pl.DataFrame) -> pl.DataFrame:
-    """Return the findings to tell: of each severity so many, of as many checks as there are, the worst first.
+    """Return the findings to tell in words: of each severity up to so many, the worst first.
 
-    Sizes of different checks do not compare: so of each check the worst, then of each the second, and so on.
+    The sizes of different checks cannot be compared. So the worst finding of every check is taken, then the
+    second worst of every check, and so on.
     """
     single = found.filter(~pl.col("detail").str.contains(OTHERS.pattern))
     by_size = single.sort(pl.col("value").abs(), descending=True, nulls_last=True, maintain_order=True)

@@ -1,4 +1,4 @@
-"""Where output goes: results to stdout, everything else to stderr, and what a poor terminal gets instead."""
+"""Where output goes: results to stdout, everything else to stderr, in letters that the terminal can write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 
 __all__ = ["WIDTH_OF_NO_TERMINAL", "to_stderr", "to_stdout"]
 
-# Without a terminal there is no width to keep to: tables in a file or a pipe stay whole.
+# A file or a pipe has no width, so that tables stay whole there.
 WIDTH_OF_NO_TERMINAL = 1_000_000
 # Letters that the encoding of a terminal may lack, and what is written for them.
 STAND_IN = "mdstore.stand_in"
@@ -37,7 +37,7 @@ def _console(terminal: bool, *, stderr: bool) -> Console:
 
 
 def _stand_in(error: UnicodeError) -> tuple[str, int]:
-    """Write what a terminal's encoding lacks with what it has: a chart drawn with | and # is a chart."""
+    """Replace letters that a terminal's encoding lacks: a chart drawn with | and # can still be read."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]

@@ -29,7 +29,7 @@ HOLE = pl.Schema(
 def holes_of(
     store: MarketDataStore, series: pl.DataFrame, start: str | None, end: str | None
 ) -> pl.DataFrame:
-    """Return the holes of series with `row`, whose they are; times in ms."""
+    """Return the holes of series; `row` says in which row of `series` each belongs. Times in ms."""
     found = [
         store.gaps(symbols, name, start=start, end=end).with_columns(pl.lit(name).alias("timeframe"))
         for name, symbols in series.group_by("timeframe", maintain_order=True).agg("symbol").iter_rows()
@@ -41,9 +41,10 @@ def holes_of(
 
 
 def extents_of(series: pl.DataFrame, start: str | None, end: str | None) -> pl.DataFrame:
-    """Return from when to when there could be bars of each series: as asked, else from the first to the last.
+    """Return the range in which each series could have bars: the one asked for, else first bar to last bar.
 
-    Times in ms, as `MarketDataStore.gaps` understands a range; nothing where a timeframe is not ours.
+    Columns `start` and `end` in ms, the same range as that of `MarketDataStore.gaps`. It is empty for a
+    timeframe that only another program knows.
     """
     now = int(time.time() * 1000)
     spans = []
@@ -59,5 +60,5 @@ def extents_of(series: pl.DataFrame, start: str | None, end: str | None) -> pl.D
 
 
 def _ceil(bar: Timeframe, moment: int) -> int:
-    """Return the start of the first bar at or after a moment, which may be of any year."""
+    """Return the start of the first bar at or after a moment. The moment may lie before or after all bars."""
     return bar.next(min(max(moment, EARLIEST), LATEST) - 1)

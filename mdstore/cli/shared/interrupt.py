@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment when it is known what has landed and what has not."""
+"""Ctrl-C, held back until a moment at which it is known what has landed and what has not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """Hold back Ctrl-C until `check`, so that it never falls between a commit and the note of it.
+    """Hold Ctrl-C back until `check` is called: never between a commit and the note that it happened.
 
     A second Ctrl-C is not held back.
     """

@@ -15,7 +15,7 @@ __all__ = ["json_text", "records"]
 
 
 def json_text(value: Any) -> str:
-    """Write JSON, a list one item a line; doubles in full."""
+    """Write JSON. A list has one item a line; floats have all their digits."""
     escaped = not (sys.stdout.encoding or "").lower().startswith("utf")
     if isinstance(value, list):
         return "[" + ",\n ".join(json.dumps(_plain(item), ensure_ascii=escaped) for item in value) + "]"
@@ -28,7 +28,7 @@ def records(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Turn a value into one that JSON has; times become ISO 8601, what is not finite null."""
+    """Turn a value into one that JSON has: a time into ISO 8601, NaN and infinity into null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, datetime | date | time):

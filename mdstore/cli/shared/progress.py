@@ -1,4 +1,4 @@
-"""How far the work is: bytes or rows for the bar and the time left, rows and rows a second for the eyes."""
+"""Progress bars: how much of the work is done, how long the rest takes, and at how many rows a second."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class ImportProgress:
         return time.perf_counter() - self._began
 
     def reading(self, bytes_read: Callable[[], int]) -> None:
-        """Take a file's own count of what has been read of it."""
+        """Take the function that says how many bytes of the current file have been read."""
         self._bytes_read = bytes_read
 
     def rows(self, rows: int) -> None:
-        """Show that so many rows of the file at hand have been taken."""
+        """Show that so many rows of the current file have been stored."""
         self.rows_of_file = rows
         read = self._bytes_read() if self._bytes_read is not None else 0
         total = self._rows_done + rows
@@ -52,7 +52,7 @@ class ImportProgress:
         self._bar.update(self._task, completed=self._bytes_done + read, count=shown)
 
     def file_done(self, file: Path) -> None:
-        """Count a file as done, whatever became of it."""
+        """Count a file as done, also if it failed."""
         self._bytes_done += self._sizes[file]
         self._rows_done += self.rows_of_file
         self.rows_of_file, self._bytes_read = 0, None
@@ -80,7 +80,7 @@ class WorkProgress:
         self._task = self._bar.add_task(doing, total=None, count="")
 
     def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done; 0 is an unknown number."""
+        """Show that `done` of `total` are done; a total of 0 is unknown."""
         count = f"{done:,} of {total:,} {self._things}" if total else f"{done:,} {self._things}"
         self._bar.update(self._task, completed=done, total=total or None, count=count)
 

@@ -1,4 +1,4 @@
-"""Which store is meant, and opening it."""
+"""Which store is meant, and how a command opens it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = ["created", "remove_unused", "store_file", "stored"]
 
-DEFAULT_FILE = Path("market_data.sqlite3")
-
 
 def store_file(ctx: typer.Context, file: Path | None) -> Path:
     """Return the store that is meant: the command's --store, or the one before the command."""
+    from mdstore.core.arguments import DEFAULT_FILE  # noqa: PLC0415 - it comes with Polars
+
     given: Path | None = ctx.find_root().params.get("file")
-    return file or given or DEFAULT_FILE
+    return file or given or Path(DEFAULT_FILE)
 
 
 @contextmanager
 def stored(file: Path, *, create: bool = False, wait: float = 10.0) -> Iterator[MarketDataStore]:
-    """Open the store for a command; only those that put something in it create it."""
+    """Open the store for a command; with `create`, make it if it is not there. `wait` is in seconds."""
     import mdstore  # noqa: PLC0415 - help and completion scripts must not wait for it
 
     with mdstore.open(file, create=create, busy_timeout=wait) as store:
@@ -50,7 +50,7 @@ def created(file: Path, *, wait: float) -> Iterator[MarketDataStore]:
 def remove_unused(file: Path) -> None:
     """Remove a store that was made for nothing, unless another process has it open.
 
-    SQLite's log lies beside the file as long as anyone does.
+    As long as any process has it open, SQLite's log lies beside the file.
     """
     if not any(file.with_name(f"{file.name}{end}").exists() for end in ("-wal", "-shm")):
         file.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ __all__ = ["Column", "print_frame", "print_grid", "room", "room_beside"]
 GAP = "  "
 ELLIPSIS = "…"
 LEAST = {"end": 12, "middle": 20}
-# Texts that are numbers or times stay whole, too.
+# A text that is a number or a time is not shortened either.
 NUMBER = re.compile(r"[-+]?[\d.,:TZe+ -]+")
 
 
@@ -33,9 +33,9 @@ NUMBER = re.compile(r"[-+]?[\d.,:TZe+ -]+")
 class Column:
     """One column: its cells as texts.
 
-    `cut` says where its texts may be shortened; None is nowhere. Where a terminal is too narrow the columns
-    with a `spare` rank are left out, the lowest first. `footer` is shown under the cells if any column has
-    one. `paint` colours a cell as it is shown.
+    `cut` says at which place texts may be shortened; None means that they may not. Where a terminal is too
+    narrow, the columns with a `spare` rank are left out, the lowest first. `footer` is shown under the cells
+    if any column has one. `paint` colours a cell as it is shown.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Column:
 
     @property
     def least(self) -> int:
-        """The cells that it cannot do without."""
+        """The fewest cells that it can be shown in."""
         if self.cut is None:
             return self.width
         whole = (text for text in (self.footer, *self.cells) if NUMBER.fullmatch(text))
@@ -92,7 +92,7 @@ def print_grid(
 ) -> None:
     """Print columns in `width` cells (None is no limit): shorten texts, leave columns out and say which.
 
-    What is still too wide is printed as wide as it is. `without` names what was left out before.
+    What is still too wide then is printed in its full width. `without` names what the caller has left out.
     """
     shown = _kept(columns, width)
     widths = _widths(shown, width)
@@ -116,7 +116,7 @@ def room(out: Console) -> int | None:
 def room_beside(columns: Sequence[Column], width: int, least: int, spare: int) -> int:
     """Return how many cells are left for one more column that needs `least`, once what is spare has gone.
 
-    None, where it has to go itself.
+    0 if that column itself has to be left out.
     """
     more = Column(" " * least, (), spare=spare)
     kept = _kept([*columns, more], width)
@@ -129,7 +129,7 @@ def room_beside(columns: Sequence[Column], width: int, least: int, spare: int) -
 
 
 def _decimals(frame: pl.DataFrame) -> dict[str, int]:
-    """Choose decimals by column; the prices of a candle share theirs."""
+    """Choose how many decimals each column has; the prices of a candle have the same number."""
     found = {name: _needed(frame[name]) for name, dtype in frame.schema.items() if dtype.is_float()}
     prices = [name for name in PRICES if name in found]
     shared = max((found[name] for name in prices), default=0)
@@ -160,7 +160,7 @@ def _kept(columns: Sequence[Column], width: int | None) -> list[Column]:
 
 
 def _widths(columns: Sequence[Column], width: int | None) -> list[int]:
-    """Take from the widest column that can give, cell by cell, until all fit or none can."""
+    """Narrow the widest column that may be narrower, cell by cell, until all fit or none may."""
     if width is None:
         return [column.width for column in columns]
     least = [column.least for column in columns]
@@ -198,7 +198,7 @@ def _fitted(text: str, column: Column, width: int) -> str:
 
 
 def _shortened(text: str, width: int, *, in_middle: bool) -> str:
-    """Shorten a text; in the middle where its end tells as much, as a file's name does."""
+    """Shorten a text at its end, or in its middle if the end tells as much, as in the name of a file."""
     tail = _first_cells(text[::-1], (width - 1) // 2)[::-1] if in_middle else ""
     return _first_cells(text, width - 1 - cell_len(tail)) + ELLIPSIS + tail
 

@@ -12,12 +12,12 @@ __all__ = ["count", "is_intraday", "moment", "moments", "number_text", "number_t
 
 SIZES = ("B", "KB", "MB", "GB", "TB")
 KILO = 1024
-# From here on doubles have no decimals, and their digits say little.
+# From here on floats have no decimals, and Python's short form says as much as all the digits.
 HUGE = 1e15
 
 
 def moment(value: datetime | date | None, *, intraday: bool = False) -> str:
-    """Write a time as shortly as it can be: a midnight as its date, unless it is a bar's of minutes or hours.
+    """Write a time in short: a midnight as its date, unless it is the start of a bar of minutes or hours.
 
     >>> moment(datetime(2025, 9, 1)), moment(datetime(2025, 9, 1), intraday=True)
     ('2025-09-01', '2025-09-01 00:00')
@@ -26,7 +26,7 @@ def moment(value: datetime | date | None, *, intraday: bool = False) -> str:
 
 
 def moments(values: Sequence[datetime | date | None], *, intraday: bool) -> list[str]:
-    """Write times alike: as finely as the finest of them needs."""
+    """Write times in one format: with seconds, or with the time of day, if any of them needs that."""
     times = [value for value in values if isinstance(value, datetime)]
     clock = intraday or any(time.hour or time.minute or time.second or time.microsecond for time in times)
     pattern = "%Y-%m-%d"
@@ -39,7 +39,7 @@ def moments(values: Sequence[datetime | date | None], *, intraday: bool) -> list
 
 
 def is_intraday(timeframe: str) -> bool:
-    """Tell bars that are shorter than a day.
+    """Tell whether bars are shorter than a day.
 
     >>> is_intraday("4h"), is_intraday("1d"), is_intraday("1M")
     (True, False, False)
@@ -57,7 +57,7 @@ def count(number: int, noun: str) -> str:
 
 
 def number_texts(values: Sequence[float]) -> list[str]:
-    """Write numbers with the digits that all of them need.
+    """Write numbers with the same number of decimals, as many as any of them needs.
 
     >>> number_texts([1519.0, 1519.25])
     ['1,519.00', '1,519.25']

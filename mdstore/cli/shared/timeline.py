@@ -1,7 +1,7 @@
 """Series over time, a line each: where bars are, where they are missing, and whether it is known why.
 
-Whoever looks wants to find holes. A cell in which a single bar of thousands is missing, and nobody knows why,
-is therefore drawn as a notch; sessions in which the market was closed count only where nothing else is.
+A timeline is looked at to find holes. So a cell in which one bar of thousands is missing, and nobody knows
+why, is drawn as a notch. Closed sessions are drawn only in cells that hold nothing else.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ ABSENT = ("closed", "failed", "unknown", "forming", "known")
 
 DAY = 86_400_000
 UNITS = ((DAY, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"))
-# The shorter where the longer does not fit; the time of day where the axis spans few days.
+# Formats of labels: dates, or times of day if the axis spans few days; the second where the first is too
+# long.
 DATES, TIMES = ("%Y-%m-%d", "%Y-%m"), ("%Y-%m-%d %H:%M", "%m-%d %H:%M")
 FEW_DAYS = 3
 APART, MANY = 3, 1000
@@ -40,22 +41,22 @@ APART, MANY = 3, 1000
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The time from `start` to `end` (ms) in so many cells; it is no shorter than a bar."""
+    """The time from `start` to `end` (ms), at least one bar, divided into so many cells."""
 
     start: int
     end: int
     cells: int
 
     def bound(self, cell: pl.Expr) -> pl.Expr:
-        """Return where cells begin."""
+        """Return at which times (ms) cells begin."""
         return self.start + cell * (self.end - self.start) // self.cells
 
     def cell(self, moment: pl.Expr) -> pl.Expr:
-        """Return the cells that hold moments."""
+        """Return in which cells times (ms) lie."""
         return ((moment - self.start + 1) * self.cells - 1) // (self.end - self.start)
 
     def labels(self) -> str:
-        """Write the times of some cells, each from its cell on, and at the end the last time there is."""
+        """Write the times of some cells, each beginning above its cell; the last time stands at the end."""
         patterns = DATES if self.end - self.start >= FEW_DAYS * DAY else TIMES
         for pattern in patterns:
             last = self._label(self.end - 1, pattern)
@@ -77,7 +78,7 @@ class Axis:
 def strips(extents: pl.DataFrame, holes: pl.DataFrame, axis: Axis) -> list[str]:
     """Return a line of glyphs for each row of `extents`: `start` and `end` (ms) of what there could be.
 
-    `holes` are those of all of them: `row` (whose, from 0), `start`, `end` (ms) and `reason`.
+    `holes` has the holes of all rows: `row` (the row of `extents`, from 0), `start`, `end` (ms) and `reason`.
     """
     columns = ("row", "start", "end", "kind")
     whole = extents.with_columns(pl.int_range(pl.len()).alias("row"), pl.lit("all").alias("kind"))
@@ -118,7 +119,7 @@ def _shares(spans: pl.DataFrame, axis: Axis) -> pl.DataFrame:
 
 
 def _drawn(shares: pl.DataFrame) -> pl.DataFrame:
-    """Choose the glyph of each cell: the holes first, then what dominates."""
+    """Choose the glyph of each cell: unexplained holes first, then whatever fills most of the cell."""
     bars, known, unknown = pl.col("bars"), pl.col("known"), pl.col("unknown")
     glyph = (
         pl.when(pl.col("failed") > 0).then(pl.lit(FAILED))

@@ -1,7 +1,7 @@
-"""A hint for those whose stocks seem to be full of holes: markets close, and nobody has said when.
+"""A hint for users whose stocks seem to be full of holes: the market was closed, and nobody has said when.
 
 Markets that close at weekends have next to no bars on Saturdays and Sundays (UTC), and many more on the
-other days, however rarely they trade. Holes longer than a holiday say nothing of either.
+other days, however rarely they trade. Holes that are longer than a holiday are not looked at.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["may_close", "weekend_hint"]
 
 FIRST_SATURDAY = 2 * DAY  # 1970 began on a Thursday
-# A weekend is two days, less where a market opens on Sunday night; with holidays beside it five.
+# How long markets close: two days at a weekend, less if they open on Sunday night, five with holidays.
 WEEKEND, SUNDAY_NIGHT, LONGEST = 2 * DAY, 3 * 3_600_000, 5 * DAY
-# So many times more bars, for the same time, do weekdays have than weekends.
+# Weekdays have at least so many times more bars than weekends, in the same time.
 TIMES = 10
 
 
@@ -30,8 +30,8 @@ def weekend_hint(
 ) -> str | None:
     """Return a hint to set a calendar, if there are series without one that seem to rest at weekends.
 
-    `extents` are `start` and `end` (ms) of each series, `holes` their holes: `row` (whose, from 0), `start`,
-    `end` (ms) and `reason`.
+    `extents` has `start` and `end` (ms) of each series; `holes` has `row` (the row of `series`, from 0),
+    `start`, `end` (ms) and `reason`.
     """
     if holes.is_empty():
         return None
@@ -49,7 +49,7 @@ def weekend_hint(
 
 
 def may_close(store: MarketDataStore, keys: list[tuple[str, str]]) -> list[str]:
-    """Return the symbols that no calendar was set for, of bars of a day or shorter."""
+    """Return the symbols without a calendar among those with bars of a day or shorter."""
     patterns = dict.fromkeys(store.calendars()["pattern"], "set")
     return list(
         dict.fromkeys(

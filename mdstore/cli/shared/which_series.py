@@ -18,29 +18,32 @@ __all__ = ["refuse_unknown", "target_of", "timeframe_of", "with_timeframe"]
 
 
 def timeframe_of(store: MarketDataStore, symbols: Sequence[str], timeframe: str | None) -> str:
-    """Return the timeframe that is meant: the given one, or the only one stored of the symbols, or of all."""
+    """Return the timeframe that is meant: the given one, or else the only one that the symbols have.
+
+    No symbols are all symbols. Raise if there are several timeframes, or none.
+    """
     if timeframe is not None:
         return str(Timeframe.parse(timeframe))
     series = store.series()
     there = series.filter(pl.col("symbol").is_in(list(symbols))) if symbols else series
     stored = there["timeframe"].unique(maintain_order=True).to_list()
     if not stored:
-        raise NoSuchSeriesError(_nothing(store, symbols, series["symbol"].unique().to_list()))
+        raise _nothing(store, symbols, series["symbol"].unique().to_list())
     if len(stored) > 1:
         of = f" of {', '.join(symbols)}" if symbols else ""
-        raise InvalidInputError(f"several timeframes{of} are stored: {', '.join(stored)}. Hint: say which")
+        raise InvalidInputError(f"several timeframes{of} are stored: {', '.join(stored)}", hint="say which")
     return str(stored[0])
 
 
 def target_of(
     store: MarketDataStore, symbols: Sequence[str], timeframe: str | None, source: str | None
 ) -> str:
-    """Return the timeframe that is meant: of bars put together from `source`, if there is one, or stored."""
+    """Return the timeframe that is meant. Bars that are put together from `source` have one that is given."""
     if not source:
         return timeframe_of(store, symbols, timeframe)
     if timeframe is None:
         raise InvalidInputError(
-            f"--from {source} makes bars of another timeframe. Hint: say which, such as 1h"
+            f"--from {source} makes bars of another timeframe", hint="say which, such as 1h"
         )
     return timeframe
 
@@ -48,7 +51,7 @@ def target_of(
 def with_timeframe(
     store: MarketDataStore, symbols: Sequence[str] | None, timeframe: str | None
 ) -> tuple[list[str], str | None]:
-    """Return symbols and timeframe, which may be the last of the symbols, unless it is stored as one."""
+    """Return symbols and timeframe. The timeframe may be the last of the symbols, if none has its name."""
     given = list(symbols or ())
     if not given or timeframe is not None or not _is_timeframe(given[-1]):
         return given, timeframe
@@ -66,24 +69,25 @@ def _is_timeframe(text: str) -> bool:
 
 
 def refuse_unknown(store: MarketDataStore, symbol: str | None, timeframe: str | None) -> pl.DataFrame:
-    """Return the series of a symbol and a timeframe, as far as they are given; raise where there is none."""
+    """Return the stored series of a symbol and a timeframe; None is any. Raise if there is none."""
     listed = store.series()
     series = listed if symbol is None else listed.filter(pl.col("symbol") == symbol)
     if timeframe is not None:
         series = series.filter(pl.col("timeframe") == str(Timeframe.parse(timeframe)))
     if series.is_empty():
         named = " ".join(word for word in (symbol, timeframe) if word)
-        raise NoSuchSeriesError(_nothing(store, [named], listed["symbol"].unique().to_list()))
+        raise _nothing(store, [named], listed["symbol"].unique().to_list())
     return series
 
 
-def _nothing(store: MarketDataStore, symbols: Sequence[str], known: list[str]) -> str:
+def _nothing(store: MarketDataStore, symbols: Sequence[str], known: list[str]) -> NoSuchSeriesError:
+    """Return the error for symbols of which nothing is stored; its message has the nearest name."""
     if not known:
-        return f"{store.path.name} holds no candles. Hint: mdstore import FILES"
+        return NoSuchSeriesError(f"{store.path.name} holds no candles", hint="mdstore import FILES")
     near = [
         match
         for symbol in symbols
         for match in difflib.get_close_matches(symbol.split(" ")[0].upper(), known, 1)
     ]
-    hint = f". Did you mean {near[0]}?" if near else "; `mdstore series` lists what is stored"
-    return f"no candles of {', '.join(symbols)} in {store.path.name}{hint}"
+    more = f". Did you mean {near[0]}?" if near else "; `mdstore series` lists what is stored"
+    return NoSuchSeriesError(f"no candles of {', '.join(symbols)} in {store.path.name}{more}")

@@ -167,7 +167,7 @@ class BinanceFeed:
         try:
             change(*ids, **levels)
         except InvalidInputError as error:
-            raise InvalidInputError(f"{self._venue} {fields.kind}: {error}") from error
+            raise InvalidInputError(f"{self._venue} {fields.kind}: {error.message}") from error
 
     # --- tickers, trades and candles -----------------------------------------------------------------
 
@@ -245,7 +245,7 @@ def _timeframe(bar: Fields) -> str:
     try:
         return str(Timeframe.parse(text))
     except TimeframeError as error:
-        raise bar.wrong("i", text, f"no timeframe: {error}") from error
+        raise bar.wrong("i", text, f"no timeframe: {error.message}") from error
 
 
 class BinanceVenue:

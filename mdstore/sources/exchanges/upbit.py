@@ -12,7 +12,7 @@ from typing import Any
 
 from mdstore.core.schema import MAX_LEVELS
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import InvalidInputError, TimeframeError
+from mdstore.errors import Hint, InvalidInputError, TimeframeError
 from mdstore.realtime.rows import Depth, Kline, Side, Ticker, Trade
 from mdstore.sources.exchanges.messages import Event, Fields, Raw, decode
 from mdstore.sources.exchanges.registry import Reader
@@ -108,8 +108,8 @@ class UpbitFeed:
             return _timeframe(fields, "unit", f"{fields.whole('unit')}m")
         if self._timeframe is None:
             raise InvalidInputError(
-                f"{VENUE} candle: unit is missing, and with it the timeframe. "
-                "Hint: UpbitFeed(timeframe='1d') if they are days"
+                f"{VENUE} candle: unit is missing, and with it the timeframe",
+                hint=Hint("UpbitFeed(timeframe='1d') if they are days", "leave out answers that are of days"),
             )
         return self._timeframe
 
@@ -187,7 +187,7 @@ def _timeframe(fields: Fields, field: str, text: str) -> str:
     try:
         return str(Timeframe.parse(text))
     except TimeframeError as error:
-        raise fields.wrong(field, fields.get(field), f"no timeframe: {error}") from error
+        raise fields.wrong(field, fields.get(field), f"no timeframe: {error.message}") from error
 
 
 def _utc_ms(fields: Fields) -> int:

@@ -9,7 +9,7 @@ import polars as pl
 
 from mdstore.core.column_names import recognise
 from mdstore.core.schema import CANDLE_COLUMNS
-from mdstore.errors import FileFormatError
+from mdstore.errors import FileFormatError, Hint
 
 __all__ = [
     "by_header",
@@ -43,8 +43,11 @@ def by_header(names: Sequence[str]) -> dict[str, int]:
     found = {canonical: clean.index(name) for canonical, name in recognise(clean).items()}
     if FILLED in clean and "open" in found:
         raise FileFormatError(
-            f"a column {FILLED!r} says which bars fill holes: they are not to be stored. Hint: export "
-            "without --fill, or leave these rows and the column out"
+            f"a column {FILLED!r} says which bars fill holes: they are not to be stored",
+            hint=Hint(
+                "read without fill=, or leave these rows and the column out",
+                "export without --fill, or leave these rows and the column out",
+            ),
         )
     if in_korean_time(names):
         # Also before a `timestamp` beside it, which is the time of the last tick.
@@ -110,8 +113,8 @@ def missing_columns(name: str, found: Sequence[str], there: Sequence[str]) -> Fi
     volume = "; where there is no volume, add a column of zeros" if missing == ["volume"] else ""
     listed = ", ".join(repr(column.strip()) for column in there) or "nothing"
     return FileFormatError(
-        f"{name}: no column for {', '.join(missing)}; found {listed}. Hint: name the columns "
-        f"{', '.join(CANDLE_COLUMNS)}{volume}"
+        f"{name}: no column for {', '.join(missing)}; found {listed}",
+        hint=f"name the columns {', '.join(CANDLE_COLUMNS)}{volume}",
     )
 
 

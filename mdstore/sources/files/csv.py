@@ -118,7 +118,7 @@ def _together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 def _table(source: Source, head: bytes) -> Table:
     if head.startswith(UTF16):
-        raise FileFormatError(f"{source.name}: the text is UTF-16. Hint: save it as UTF-8")
+        raise FileFormatError(f"{source.name}: the text is UTF-16", hint="save it as UTF-8")
     if not head.strip():
         raise FileFormatError(f"{source.name}: the file is empty")
     lines = head.removeprefix(UTF8_MARK).splitlines(keepends=True)[: MOST_TITLE_LINES + 1]

@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from mdstore.core.timeframe import Timeframe
+from mdstore.core.timeframe import Timeframe, as_timeframe
 from mdstore.errors import InvalidInputError
 
-__all__ = ["Lean", "Named", "as_timeframe", "from_pattern", "guess", "lean", "lean_symbol"]
+__all__ = ["Lean", "Named", "from_pattern", "guess", "lean", "lean_symbol"]
 
 TIMEFRAME = r"[1-9][0-9]{0,3}[smhdwM]"
-# As Upbit and others write minutes and hours: minute60, 15min, 4hour.
-WORDED = re.compile(
-    r"(?:(?P<a>min|minute|hour)s?(?P<n>[1-9]\d{0,3})|(?P<m>[1-9]\d{0,3})(?P<b>min|minute|hour)s?)"
-)
 PLACEHOLDERS = {
     r"\{symbol\}": r"(?P<symbol>.+?)",
     r"\{timeframe\}": rf"(?P<timeframe>{TIMEFRAME})",
@@ -90,18 +86,6 @@ def guess(stem: str) -> Named:
     return Named(
         "".join(parts[: 2 * len(bare) - 1]) if _is_symbol(bare, alone=bare == head) else None, timeframe
     )
-
-
-def as_timeframe(word: str) -> str | None:
-    """Read a word of a name as a timeframe; None where it is none.
-
-    >>> as_timeframe("60m"), as_timeframe("minute60"), as_timeframe("15min"), as_timeframe("60")
-    ('1h', '1h', '15m', None)
-    """
-    worded = WORDED.fullmatch(word.lower())
-    if worded is not None:
-        word = f"{worded['n'] or worded['m']}{(worded['a'] or worded['b'])[0]}"
-    return str(Timeframe.parse(word)) if re.fullmatch(TIMEFRAME, word) else None
 
 
 def lean(stem: str) -> Lean | None:

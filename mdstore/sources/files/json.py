@@ -48,7 +48,7 @@ def _rows(document: Any, name: str) -> list[Any]:
         inner = [value for value in document.values() if isinstance(value, Mapping)]
         if len(inner) == 1:
             return _rows(inner[0], name)
-    raise FileFormatError(f"{name}: no candles found in the JSON. Hint: give {ACCEPTED}")
+    raise FileFormatError(f"{name}: no candles found in the JSON", hint=f"give {ACCEPTED}")
 
 
 def _frame(rows: list[Any], source: Source) -> pl.DataFrame:
@@ -59,7 +59,7 @@ def _frame(rows: list[Any], source: Source) -> pl.DataFrame:
         return _from_objects(rows, source)
     if all(isinstance(row, list) for row in rows):
         return _from_arrays(rows, name)
-    raise FileFormatError(f"{name}: the rows are of different kinds. Hint: give {ACCEPTED}")
+    raise FileFormatError(f"{name}: the rows are of different kinds", hint=f"give {ACCEPTED}")
 
 
 def _from_objects(rows: list[dict[str, Any]], source: Source) -> pl.DataFrame:
@@ -75,7 +75,7 @@ def _from_objects(rows: list[dict[str, Any]], source: Source) -> pl.DataFrame:
 def _from_arrays(rows: list[list[Any]], name: str) -> pl.DataFrame:
     width = len(rows[0])
     if by_place([str(value) for value in rows[0]]) is None:
-        raise FileFormatError(f"{name}: the first row is {rows[0]!r}. Hint: give {ACCEPTED}")
+        raise FileFormatError(f"{name}: the first row is {rows[0]!r}", hint=f"give {ACCEPTED}")
     odd = next((number for number, row in enumerate(rows) if len(row) != width), None)
     if odd is not None:
         raise FileFormatError(f"{name}: row {odd} has {len(rows[odd])} values, not {width} as before it")

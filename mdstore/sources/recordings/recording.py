@@ -26,7 +26,7 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from mdstore.errors import FileFormatError
+from mdstore.errors import FileFormatError, Hint
 from mdstore.sources.exchanges import registry
 
 __all__ = ["Message", "messages", "venue"]
@@ -76,11 +76,13 @@ def venue(*paths: str | PathLike[str]) -> str:
     if len(set(told.values())) > 1:
         listed = ", ".join(f"{path} of {found}" for path, found in told.items())
         raise FileFormatError(
-            f"the recordings are of different exchanges: {listed}. Hint: give one at a time"
+            f"the recordings are of different exchanges: {listed}", hint="give one at a time"
         )
     if not told:
         names = ", ".join(Path(path).name for path in paths)
-        raise FileFormatError(f"{names}: cannot tell whose messages these are. Hint: give the venue")
+        raise FileFormatError(
+            f"{names}: cannot tell whose messages these are", hint=Hint("give venue=", "give --venue")
+        )
     return next(iter(told.values()))
 
 

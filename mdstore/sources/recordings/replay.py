@@ -127,7 +127,7 @@ def replay(
     if speed is not None and (
         not isinstance(speed, int | float) or speed is True or not 0 < speed < math.inf
     ):
-        raise InvalidInputError(f"speed: {speed!r} is neither None nor a number above 0")
+        raise InvalidInputError(f"speed: {speed!r} is no number above 0")
     if not files:
         raise InvalidInputError("paths: give at least one recording")
     venue = recording.venue(*files) if venue is None else venue
@@ -208,7 +208,7 @@ class _Play:
             raise FileFormatError(f"{self._names}: there is no message in it")
         if self._done == self._skipped and not waiting:
             raise FileFormatError(
-                f"{self._names}: none of {self._done:,} messages gave a row. Hint: are they of {venue}?"
+                f"{self._names}: none of {self._done:,} messages gave a row", hint=f"are they of {venue}?"
             )
         return Replayed(
             venue=venue,
@@ -242,6 +242,7 @@ class _Play:
                 self._counts[type(event)] += 1
         except InvalidInputError as error:
             raise FileFormatError(
-                f"{self._names}: message {self._done + 1}, received at {message.received}: {error}"
+                f"{self._names}: message {self._done + 1}, received at {message.received}: {error.message}",
+                hint=error.hint,
             ) from error
         self._skipped += not events

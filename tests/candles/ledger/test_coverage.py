@@ -137,9 +137,9 @@ def test_what_a_deleted_range_was_is_not_known(store):
         ({"absent": "no_trade"}, "covers="),
         ({"covers": (START, None), "absent": "holiday"}, "no_trade"),
         ({"covers": (START, None), "absent": "forming"}, "no reason"),
-        ({"source": ""}, "source="),
-        ({"source": "a\nb"}, "source="),
-        ({"source": 5}, "source="),
+        ({"source": ""}, "source "),
+        ({"source": "a\nb"}, "source "),
+        ({"source": 5}, "source "),
     ],
 )
 def test_what_cannot_be_said_is_refused_and_nothing_written(store, given, message):

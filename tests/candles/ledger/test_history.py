@@ -413,7 +413,7 @@ def test_a_deleted_bar_takes_its_mark_along(tmp_path):
 @pytest.mark.parametrize("at", ["2025-13-01", True, 3.5, object()])
 def test_a_moment_that_is_none_is_refused(store, at):
     store.write("X", "1m", walk(3))
-    with pytest.raises(mdstore.TimestampError, match="as_of"):
+    with pytest.raises(mdstore.TimestampError, match="as of"):
         store.candles("X", "1m", as_of=at)
 
 
