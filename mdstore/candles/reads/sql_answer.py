@@ -76,7 +76,7 @@ def _refuse_huge(column: pa.ChunkedArray, name: str) -> None:
     for chunk in column.chunks:
         for leaf in _leaves(chunk):
             ends = pc.min_max(leaf).as_py().values() if leaf.type == HUGE else ()
-            if any(end is not None and abs(end) >= TOO_LARGE for end in ends):
+            if any(end is not None and not -TOO_LARGE < end < TOO_LARGE for end in ends):
                 raise QueryError(
                     f"column {name} holds a whole number of more than 38 digits",
                     hint="cast it to VARCHAR or DOUBLE in the query",
