@@ -318,11 +318,11 @@ class MarketDataStore:
         schema. The frame shares memory with the store's where it can; changing it changes nothing but it.
 
         `derive_from` makes the bars of a shorter timeframe that is stored (see `resample`): with the same
-        meaning of range and limit, and with a column `closed` at the end. `tz` then is the zone in which
-        days, weeks and months are cut.
+        meaning of range and limit, and with the columns `closed`, `bars` and `of` at the end. `tz` then is
+        the zone in which days, weeks and months are cut.
 
         `include_forming` adds what is in `live`: bars that are forming, and closed ones that are not stored
-        yet, with a column `closed` at the end.
+        yet, with columns `closed` and `partial` (live, and not seen from its start) at the end.
 
         `fill` makes the grid regular: bars that are not stored are added as `"flat"` ones at the last close,
         without volume, or as `"null"`, with a column `filled` at the end; bars of closed sessions are not
@@ -355,8 +355,15 @@ class MarketDataStore:
         """Return bars of `timeframe` made of the stored ones of `source`, which it must be a multiple of.
 
         Open is the first, high the highest, low the lowest, close the last, volume the sum; a bar without
-        source bars is absent. `closed` is False for a last bar whose end the source has not reached. `tz`
-        cuts days, weeks and months (and hours, from midnight) in a zone such as "Asia/Seoul"; times stay UTC.
+        source bars is absent. `tz` cuts days, weeks and months (and hours, from midnight) in a zone such as
+        "Asia/Seoul"; times stay UTC.
+
+        `closed` says whether the time of a bar is over for the source: the last source bar in it is stored,
+        or a later one. After the last session of its calendar a week is closed on Friday. `bars` is of how
+        many source bars a bar is made, `of` of how many it could be: those of its sessions, without those
+        that are known never to have been (holes by reason of "no_trade", "exchange_down", "before_listing",
+        "after_delisting", "session_closed"; see `gaps`). A first day of four hours is closed, 4 of 24. Bars
+        outside of the sessions count in `bars` only.
 
         Raises `TimeframeError` for bars that cannot be made of the source, `NoSuchSeriesError`.
         """
@@ -465,7 +472,7 @@ class MarketDataStore:
 
         made = self.candles(
             given, timeframe, start=start, end=end, limit=bars, derive_from=derive_from, tz=tz
-        ).drop("closed")
+        ).drop("closed", "bars", "of")
         return screen(made, symbol_ends(made), what, progress=progress)
 
     def sql(self, query: str, *, timeout: float | None = None) -> pl.DataFrame:
