@@ -14,7 +14,7 @@ from mdstore.cli.shared.store import store_file, stored
 __all__ = ["sql"]
 
 
-def sql(
+def sql(  # noqa: PLR0917 - options by the names that typer gives them
     ctx: typer.Context,
     query: Annotated[str, typer.Argument(help="DuckDB SQL; - reads it from standard input.")],
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Rows to print at most.")] = 50,
