@@ -59,25 +59,35 @@ def test_a_scalar_that_is_refused_is_refused_wherever_it_stands(store):
                 store.sql(f'SELECT 1 FROM series WHERE "{name}"(symbol) ORDER BY list_transform([1], x -> x)')
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "SELECT Sleep_MS(1)", "SELECT 1 WHERE sleep_ms(1) IS NULL", "SELECT max(sleep_ms(1)) OVER ()",
-        "FROM series GROUP BY sleep_ms(1)", "FROM range(sleep_ms(1))", "VALUES (sleep_ms(1))",
-        "SELECT list_transform([1], x -> sleep_ms(x))", "SELECT [sleep_ms(x) FOR x IN [1]]",
-        "FROM series ORDER BY sleep_ms(1)", "FROM series LIMIT (SELECT sleep_ms(1))",
-        "SELECT CASE WHEN sleep_ms(1) IS NULL THEN 1 END", "SELECT 1 UNION ALL SELECT sleep_ms(1)",
-        "SELECT count(*) FILTER (WHERE sleep_ms(1) IS NULL)", "SELECT x.sleep_ms(1)",
-        "FROM series JOIN range(3) ON sleep_ms(1) IS NULL", "SELECT * REPLACE (sleep_ms(1) AS symbol) FROM series",
-        "FROM (DESCRIBE SELECT sleep_ms(1))", "SUMMARIZE SELECT sleep_ms(1)", "SELECT 1 QUALIFY sleep_ms(1) IS NULL",
-        "PIVOT (SELECT sleep_ms(1) a) ON a", "PIVOT series ON symbol IN (SELECT sleep_ms(1))",
-        "PIVOT series ON symbol USING max(sleep_ms(1))", "PIVOT series ON symbol IN ('A') USING max(sleep_ms(1))",
-        "PIVOT (SELECT \"sleep_ms\"(1) a) ON a", "WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT sleep_ms(1) FROM r) FROM r",
-    ],
-)  # fmt: skip
+PLACES = [
+    "SELECT Sleep_MS(1)", "SELECT 1 WHERE sleep_ms(1) IS NULL", "SELECT max(sleep_ms(1)) OVER ()",
+    "FROM series GROUP BY sleep_ms(1)", "FROM range(sleep_ms(1))", "VALUES (sleep_ms(1))",
+    "SELECT list_transform([1], x -> sleep_ms(x))", "SELECT [sleep_ms(x) FOR x IN [1]]",
+    "FROM series ORDER BY sleep_ms(1)", "FROM series LIMIT (SELECT sleep_ms(1))",
+    "SELECT CASE WHEN sleep_ms(1) IS NULL THEN 1 END", "SELECT 1 UNION ALL SELECT sleep_ms(1)",
+    "SELECT count(*) FILTER (WHERE sleep_ms(1) IS NULL)", "SELECT x.sleep_ms(1)",
+    "FROM series JOIN range(3) ON sleep_ms(1) IS NULL", "SELECT * REPLACE (sleep_ms(1) AS symbol) FROM series",
+    "FROM (DESCRIBE SELECT sleep_ms(1))", "SUMMARIZE SELECT sleep_ms(1)", "SELECT 1 QUALIFY sleep_ms(1) IS NULL",
+    "PIVOT (SELECT sleep_ms(1) a) ON a", "PIVOT series ON symbol IN (SELECT sleep_ms(1))",
+    "PIVOT series ON symbol USING max(sleep_ms(1))", "PIVOT series ON symbol IN ('A') USING max(sleep_ms(1))",
+    "PIVOT (SELECT \"sleep_ms\"(1) a) ON a", "WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT sleep_ms(1) FROM r) FROM r",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", PLACES)
 def test_no_place_in_a_query_hides_a_call(store, query):
     with pytest.raises(QueryError, match="sleep_ms"):
         store.sql(query)
+
+
+@pytest.mark.long
+def test_no_place_hides_any_function_that_is_refused(store):
+    refused = [name for name, _ in FUNCTIONS if why_refused(name)]
+    for name in refused:
+        for query in PLACES:
+            with pytest.raises(QueryError, match=name):
+                store.sql(query.replace("Sleep_MS", "sleep_ms").replace("sleep_ms", name))
+    print(f"{len(refused)} functions refused in each of {len(PLACES)} places")
 
 
 def test_a_kind_of_node_that_is_not_known_is_refused(store, monkeypatch):

@@ -72,6 +72,7 @@ with mdstore.open(sys.argv[1]) as store:
 """
 
 
+@pytest.mark.slow
 def test_nothing_hostile_ends_the_process_or_writes_into_its_output(store, tmp_path):
     queries = [query.replace("{folder}", str(tmp_path)).replace("\0", "") for query in HOSTILE]
     file = str(tmp_path / "market_data.sqlite3")

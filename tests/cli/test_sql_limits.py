@@ -9,6 +9,7 @@ import pytest
 
 from tests.candles.reads.test_sql_limits import DEAF
 
+pytestmark = pytest.mark.slow
 ENDLESS = "SELECT count(*) FROM range(10000000000) a, range(1000) b WHERE a.range % 7 = b.range"
 
 

@@ -96,7 +96,7 @@ def test_columns_are_picked_and_screens_see_none_of_them(store):
     assert store.candles("A", "1h", derive_from="1m", columns=["of", "close"]).columns == ["of", "close"]
     assert store.arrow("A", "1h", derive_from="1m").column_names[-3:] == ["closed", "bars", "of"]
     store.screen("1h", "close > 0", derive_from="1m")
-    with pytest.raises(mdstore.InvalidInputError, match="of"):
+    with pytest.raises(mdstore.QueryError, match="of"):
         store.screen("1h", "of > 0", derive_from="1m")
     with pytest.raises(mdstore.InvalidInputError):
         store.candles("A", "1m", columns=["of"])

@@ -39,6 +39,7 @@ def test_what_is_no_time_to_wait_is_refused(store, timeout):
         store.sql("SELECT 1", timeout=timeout)
 
 
+@pytest.mark.slow
 def test_a_function_that_does_not_listen_is_left_behind(store, monkeypatch):
     monkeypatch.setattr(sql_running, "PATIENCE_SECONDS", 0.1)
     with pytest.raises(QueryTimeoutError):
@@ -49,6 +50,7 @@ def test_a_function_that_does_not_listen_is_left_behind(store, monkeypatch):
     assert sql_running.left_behind() == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_it_behind_too(store, monkeypatch):
     monkeypatch.setattr(sql_running, "PATIENCE_SECONDS", 0.1)
     with pytest.raises(KeyboardInterrupt):
@@ -70,6 +72,7 @@ with mdstore.open(sys.argv[1]) as store:
 """
 
 
+@pytest.mark.slow
 def test_a_process_ends_well_though_a_query_was_left_behind(tmp_path):
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path / "s.sqlite3"), DEAF],

@@ -68,6 +68,7 @@ def hours(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("language", ["C", "th_TH.UTF-8"])  # where ICU counts the years of the Buddha
 def test_a_query_answers_alike_in_every_zone(hours, zone, language):
