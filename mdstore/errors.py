@@ -11,6 +11,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     ├── NoSuchSeriesError (LookupError)      nothing stored under that symbol and timeframe
     ├── StaleDataError (LookupError)         no ticker, order book or trade within its TTL
     ├── QueryError (ValueError)              SQL that is wrong, or would write
+    │   └── QueryTimeoutError (TimeoutError) SQL that took longer than it was given
     ├── StoreClosedError (RuntimeError)      used after close
     ├── ForkedError (RuntimeError)           Polars would hang in this forked process
     ├── StoreFileError (OSError)             the file cannot be opened, is damaged or is no store
@@ -35,6 +36,7 @@ __all__ = [
     "NewerSchemaError",
     "NoSuchSeriesError",
     "QueryError",
+    "QueryTimeoutError",
     "ScannerError",
     "StaleDataError",
     "StoreBusyError",
@@ -147,6 +149,10 @@ class StaleDataError(MarketDataError, LookupError):
 
 class QueryError(MarketDataError, ValueError):
     """SQL that DuckDB refuses, or that would change something."""
+
+
+class QueryTimeoutError(QueryError, TimeoutError):
+    """SQL that took longer than its `timeout`."""
 
 
 class StoreClosedError(MarketDataError, RuntimeError):

@@ -49,7 +49,7 @@ def filled(bars: pl.DataFrame, grid: pl.Series, how: Fill, *, before: float | No
     Returns the same columns, then `filled`, which is True in added rows. Bars come through to the bit, also
     those off the grid. In an added row, "flat" makes open, high, low and close the last close before it that
     is not null, and the volume 0.0; before the first close all five stay null, as they do with "null".
-    `closed` is True, any other column null. Raises `InvalidInputError` where `how` is neither.
+    `closed` is True and `bars` 0, any other column null. Raises `InvalidInputError` where `how` is neither.
 
     >>> bars = pl.DataFrame(
     ...     {
@@ -127,8 +127,9 @@ def _flat(added: pl.DataFrame, closes: pl.Series) -> pl.DataFrame:
 def _together(bars: pl.DataFrame, added: pl.DataFrame, on: str) -> pl.DataFrame:
     """Put the added rows in their places."""
     values = [pl.col(name).cast(bars.schema[name]) for name in VALUES if name in added.columns]
-    closed = [pl.lit(value=True).alias("closed")] if "closed" in bars.columns else []
-    added = added.with_columns(*values, *closed, filled=True)
+    known = {"closed": pl.lit(value=True), "bars": pl.lit(0, pl.Int64)}
+    made = [value.alias(name) for name, value in known.items() if name in bars.columns]
+    added = added.with_columns(*values, *made, filled=True)
     # Sorting 1.5M rows that are nearly in order takes 20 to 30 ms, `merge_sorted` 60.
     return pl.concat([bars.with_columns(filled=False), added], how="diagonal").sort(on)
 

@@ -18,6 +18,8 @@ from itertools import pairwise
 
 import polars as pl
 
+from mdstore.core.calendars import ALWAYS
+from mdstore.core.calendars import Grid as Market
 from mdstore.core.schema import VALUES
 from mdstore.core.time_bounds import EARLIEST, LATEST
 from mdstore.core.timeframe import DAY, SECOND, Timeframe
@@ -30,10 +32,13 @@ FAR = 2**62  # a time beyond all others, with room for an offset
 # queries of three, which must first put chunks together, and 80 in one. Of shorter symbols, one query each
 # would cost more in planning than in work: 505 symbols of 1,260 rows take 12 ms in thirteen queries.
 BLOCK = 50_000
-BAR = "bar"
+BAR, BARS = "bar", "bars"
 # High, low and volume are gathered as lists and then reduced, which costs nothing per bar: 91,000 weeks of
 # five days take 3 ms so, and 13 with max(), min() and sum() of a group. The results are the same to the bit.
-GATHERED = (pl.col("open").first(), pl.col("high", "low"), pl.col("close").last(), pl.col("volume"))
+GATHERED = (
+    pl.col("open").first(), pl.col("high", "low"), pl.col("close").last(), pl.col("volume"),
+    pl.len().cast(pl.Int64).alias(BARS),
+)  # fmt: skip
 REDUCED = (pl.col("high").list.max(), pl.col("low").list.min(), pl.col("volume").list.sum())
 # The sources that the hint of an error names: those that people have.
 USUAL_SOURCES = (Timeframe(1, "m"), Timeframe(1, "s"))
@@ -47,16 +52,20 @@ def resample(
     tz: str | None = None,
     ends: Sequence[int] | None = None,
     lasts: Sequence[int] | None = None,
+    calendars: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """Make `target` bars of the `source` bars in `frame`.
 
     `frame` has the columns of a candle, or `symbol` and these, sorted, each time once. `ends` says at which
     row each symbol's rows end, where that is known. `tz` names the zone whose clocks cut the bars.
 
-    Returns the same columns and `closed`: False in the last bar of a symbol whose rows do not reach the end
-    of it. Where `frame` holds only a part of what there is, `lasts` gives the time (ms) of each symbol's last
-    source bar, and `closed` goes by these. Prices are the source's to the bit, the volume is a sum; a bar
-    without source rows is absent.
+    Returns the same columns, then `closed`, `bars` and `of`. Prices are the source's to the bit, the volume
+    is a sum; a bar without source rows is absent. `bars` is the number of source bars that a bar is made of,
+    `of` that of those it could be made of. A bar is `closed` when its time is over for the source: the last
+    source bar in it is there, or a later one. Where `frame` holds only a part of what there is, `lasts` gives
+    the time (ms) of each symbol's last source bar, and `closed` goes by these. `calendars` names each
+    symbol's calendar: `of` counts the bars of its sessions only, and after the last of these a bar is closed,
+    a week on Friday. Bars outside of the sessions count in `bars` all the same.
 
     Raises `TimeframeError` where a bar would not be made of whole source bars, by its length or because the
     clocks of the zone cut inside one, and `InvalidInputError` where there is no such zone.
@@ -73,14 +82,15 @@ def resample(
     ... )
     >>> bars = resample(minutes, Timeframe.parse("1m"), Timeframe.parse("5m"))
     >>> bars.drop("timestamp").rows()
-    [(10.0, 11.5, 9.5, 10.5, 3.0, True), (12.0, 13.0, 12.0, 13.0, 4.0, False)]
+    [(10.0, 11.5, 9.5, 10.5, 3.0, True, 2, 5), (12.0, 13.0, 12.0, 13.0, 4.0, False, 1, 5)]
     """
     if not target.holds(source):
         raise _misfit(source, target, f"{target} is no whole multiple of {source}")
     if tz is not None:
         _check_zone(tz)
     if frame.is_empty() or (source == target and tz is None):
-        return frame.with_columns(closed=pl.lit(value=True))
+        one = pl.lit(1, pl.Int64)
+        return frame.with_columns(closed=pl.lit(value=True), bars=one, of=one)
     ends = symbol_ends(frame) if ends is None else ends
     held = [place for place, (start, end) in enumerate(pairwise([0, *ends])) if start < end]
     ends = [ends[place] for place in held]
@@ -92,7 +102,9 @@ def resample(
     if lasts is not None:
         finals = pl.Series([lasts[place] for place in held])
     bars = _bars(frame, ends, grid)
-    return bars.select(_columns(tails, grid, _closed(grid, source, finals)))
+    made = bars.select(_columns(tails, grid, _closed(grid, source, finals)))
+    names = [ALWAYS] * len(ends) if calendars is None else [calendars[place] for place in held]
+    return _counted(made, _spans(bars[BAR], grid, finals), source, names)
 
 
 def reach(target: Timeframe, start: int, end: int, tz: str | None = None) -> tuple[int, int]:
@@ -158,7 +170,7 @@ def _bars(frame: pl.DataFrame, ends: Sequence[int], grid: Grid) -> pl.DataFrame:
 def _columns(tails: pl.DataFrame, grid: Grid, closed: pl.Expr) -> list[pl.Expr]:
     """Return the columns of the result out of numbered bars; `tails` are the last rows of the symbols."""
     start = grid.start(pl.col(BAR) % grid.width).cast(tails.schema["timestamp"]).alias("timestamp")
-    columns = [start, *map(pl.col, VALUES), closed.alias("closed")]
+    columns = [start, *map(pl.col, VALUES), closed.alias("closed"), pl.col(BARS)]
     if "symbol" in tails.columns:
         columns.insert(0, pl.lit(tails["symbol"]).gather(pl.col(BAR) // grid.width))
     return columns
@@ -169,6 +181,35 @@ def _closed(grid: Grid, source: Timeframe, finals: pl.Series) -> pl.Expr:
     symbol, number = pl.col(BAR) // grid.width, pl.col(BAR) % grid.width
     last_of_bar = source.floor_expr(grid.start(number + 1) - 1)
     return pl.lit(finals).gather(symbol) >= last_of_bar
+
+
+def _counted(
+    made: pl.DataFrame, spans: pl.DataFrame, source: Timeframe, calendars: Sequence[str]
+) -> pl.DataFrame:
+    """Add `of`; where a calendar is set, a bar is closed after its last session, too.
+
+    `spans` has `start` and `end` of each bar, the place of its `symbol`, and from when on there is no source.
+    """
+    starts, ends = spans["start"], spans["end"]
+    made = made.with_columns(Market(source).count(starts, ends).alias("of"))
+    for name in set(calendars) - {ALWAYS}:
+        market = Market(source, name)
+        its = spans["symbol"].is_in([place for place, one in enumerate(calendars) if one == name])
+        over = market.expected_in(spans["after"], ends) == 0
+        made = made.with_columns(
+            market.expected_in(starts, ends).zip_with(its, made["of"]).alias("of"),
+            made["closed"] | (over & its),
+        )
+    return made
+
+
+def _spans(numbers: pl.Series, grid: Grid, finals: pl.Series) -> pl.DataFrame:
+    symbol, number = pl.col(BAR) // grid.width, pl.col(BAR) % grid.width
+    after = pl.lit(finals).gather(symbol) + 1
+    return numbers.to_frame().select(
+        symbol.alias("symbol"), grid.start(number).alias("start"), grid.start(number + 1).alias("end"),
+        after.alias("after"),
+    )  # fmt: skip
 
 
 # ---- where bars start

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,17 +37,15 @@ from mdstore.candles.recovery import workplace
 from mdstore.candles.writes import delete, writer
 from mdstore.candles.writes.writer import WriteResult
 from mdstore.core.candle_rules import Checked, OnInvalid
-from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
+from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import NoSuchSeriesError, QueryError
+from mdstore.errors import NoSuchSeriesError
 
 if TYPE_CHECKING:
     from mdstore.candles.reads.sql import Queries
 
 __all__ = ["CandleRepository"]
 
-INTERVAL = pa.month_day_nano_interval()
-DURATION = pa.duration("us")
 LONG = ("symbol", *CANDLE_COLUMNS)
 ATTEMPTS = 4
 ROW_BYTES = 8 * len(CANDLE)
@@ -65,6 +62,7 @@ class CandleRepository:
         busy_timeout: float,
         memory_bytes: int,
         pack_bytes: int | None = None,
+        sql_memory_bytes: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = Database(path, create=create, busy_timeout=busy_timeout)
@@ -85,6 +83,7 @@ class CandleRepository:
         self.ledger = Ledger(self._database, clock)
         """What is known besides the candles."""
         self._queries: Queries | None = None
+        self._sql_memory_bytes = sql_memory_bytes
         self._clock = clock
         self._pid = os.getpid()
         self._compaction.sweep()
@@ -185,17 +184,22 @@ class CandleRepository:
         return Explanation(tiers, rows, _since(clock), traced.why(made), traced.sql())
 
     def sql(
-        self, query: str, others: Mapping[str, Callable[[], pa.Table]] | None = None
+        self,
+        query: str,
+        others: Mapping[str, Callable[[], pa.Table]] | None = None,
+        timeout: float | None = None,
     ) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series, quarantine and other tables."""
         from mdstore.candles.reads.sql import Queries
 
         self._mind_forks()
-        self._queries = self._queries or Queries(self._database, self._columnar, self._upkeep)
+        self._queries = self._queries or Queries(
+            self._database, self._columnar, self._upkeep, self._sql_memory_bytes
+        )
         clock, scanned = time.perf_counter(), self._upkeep.scanned
-        table, reason = self._queries.run(query, others or {})
+        table, reason = self._queries.run(query, others or {}, timeout)
         tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
-        return _as_frame(table), Explanation(tiers, table.num_rows, _since(clock), reason, query)
+        return table, Explanation(tiers, table.num_rows, _since(clock), reason, query)
 
     def series(self, known: int = -1) -> tuple[int, list[tuple[object, ...]] | None, int]:
         """Return the revision, every series (None where the revision is `known`) and the bytes in use."""
@@ -294,36 +298,3 @@ class CandleRepository:
 
 def _since(clock: float) -> float:
     return (time.perf_counter() - clock) * 1000
-
-
-def _as_frame(table: pa.Table) -> pa.Table:
-    """Give times the store's own unit (DuckDB's is the microsecond) and columns names of their own."""
-    taken: set[str] = set()
-    fields = []
-    for field in table.schema:
-        named = field
-        for number in count(1):
-            if named.name not in taken:
-                break
-            named = field.with_name(f"{field.name}_{number}")
-        taken.add(named.name)
-        zoned = pa.types.is_timestamp(field.type) and field.type.tz is not None
-        fields.append(named.with_type(TIMESTAMP) if zoned else named)
-    schema = pa.schema(fields)
-    named = table.rename_columns(schema.names)
-    for place, field in enumerate(schema):
-        if field.type == INTERVAL:
-            named = named.set_column(place, field.name, _durations(named.column(place), field.name))
-    return named.cast(
-        pa.schema([f.with_type(DURATION) if f.type == INTERVAL else f for f in schema]), safe=False
-    )
-
-
-def _durations(intervals: pa.ChunkedArray, name: str) -> pa.Array:
-    """Turn DuckDB's intervals into durations, which Polars has; a month is no fixed time."""
-    values = intervals.to_pylist()
-    if any(value is not None and value.months for value in values):
-        raise QueryError(f"column {name} holds intervals of months, of no fixed length; cast it to VARCHAR")
-    day = 86_400_000_000
-    micros = [None if v is None else v.days * day + v.nanoseconds // 1000 for v in values]
-    return pa.array(micros, pa.int64()).cast(DURATION)

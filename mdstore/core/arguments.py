@@ -13,12 +13,13 @@ from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import InvalidInputError
 
 __all__ = [
-    "DEFAULT_FILE", "bar_limit", "byte_count", "column_list", "file_path", "invalid_rule", "source_name",
-    "symbol_list", "time_range",
+    "DEFAULT_FILE", "bar_limit", "byte_count", "column_list", "file_path", "invalid_rule", "positive_seconds",
+    "source_name", "symbol_list", "time_range",
 ]  # fmt: skip
 
 DEFAULT_FILE = "market_data.sqlite3"
 LONGEST_SOURCE = 500
+YEAR = 366 * 86_400
 ON_INVALID = ("raise", "quarantine", "drop")
 
 
@@ -101,16 +102,23 @@ def invalid_rule(on_invalid: OnInvalid) -> OnInvalid:
     return on_invalid
 
 
-def byte_count(number: int | None, what: str) -> int:
-    """Return a number of bytes, zero or more; None is no bound."""
+def byte_count(number: int | None, what: str, *, least: int = 0) -> int:
+    """Return a number of bytes, so many at least; None is no bound."""
     if number is None:
         return FOREVER
     try:
         size = index(number)
     except TypeError:
         size = -1
-    if isinstance(number, bool) or not 0 <= size <= FOREVER:
+    if isinstance(number, bool) or not least <= size <= FOREVER:
         raise InvalidInputError(
-            f"{what}={number!r} is no number of bytes: give a whole number from 0, or None"
+            f"{what}={number!r} is no number of bytes: give a whole number from {least}, or None"
         )
     return size
+
+
+def positive_seconds(number: float, what: str) -> float:
+    """Return a time to wait, more than none."""
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < YEAR:
+        raise InvalidInputError(f"{what}={number!r} is no time to wait: give seconds, more than 0, or None")
+    return float(number)

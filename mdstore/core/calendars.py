@@ -165,6 +165,14 @@ class Grid:
         runs = self._runs
         return max(runs.before(self._number(end)) - runs.before(self._number(start)), 0)
 
+    def expected_in(self, starts: pl.Series, ends: pl.Series) -> pl.Series:
+        """Count the expected bars in each range."""
+        if self.calendar == ALWAYS:
+            return self.count(starts, ends)
+        numbers = (_numbers(self.timeframe, moments) for moments in (ends, starts))
+        until, since = (self._runs.before_each(each) for each in numbers)
+        return (until - since).clip(0)
+
     def after(self, start: int, bars: int) -> int:
         """Return the least end (ms, the start of a bar) of a range from `start` that holds `bars` bars.
 
@@ -247,6 +255,14 @@ class Runs:
         if run < 0:
             return 0
         return int(self.held[run] + min(number, self.highs[run]) - self.lows[run])
+
+    def before_each(self, numbers: pl.Series) -> pl.Series:
+        """Count, for many numbers, the expected bars with lower ones."""
+        run = self.lows.search_sorted(numbers, side="left").cast(pl.Int64) - 1
+        at = run.clip(0)
+        lows, highs, held = (column.gather(at) for column in (self.lows, self.highs, self.held))
+        upto = pl.select(pl.min_horizontal(numbers, highs)).to_series()
+        return (held + upto - lows).zip_with(run >= 0, held * 0)
 
     def past(self, bars: int) -> int:
         """Return the number after that of the last of `bars` expected bars; `bars` is at least one."""

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "DRAWN", "NOT_EXPECTED", "OF_THE_INSTRUMENT", "REASONS", "STATED", "TABLE", "UNEXPLAINED", "HoleReason",
-    "Reason", "Stated", "is_answer", "rank", "worth_asking",
+    "DRAWN", "NEVER_BARS", "NOT_EXPECTED", "OF_THE_INSTRUMENT", "REASONS", "STATED", "TABLE", "UNEXPLAINED",
+    "HoleReason", "Reason", "Stated", "is_answer", "rank", "worth_asking",
 ]  # fmt: skip
 
 Stated = Literal[
@@ -62,6 +62,8 @@ STATED: tuple[Stated, ...] = get_args(Stated)
 """What `cover` and `absent=` take."""
 
 NOT_EXPECTED = tuple(one.name for one in TABLE if not one.expected)
+NEVER_BARS = tuple(one.name for one in TABLE if one.ask == "never" and one.drawn != "forming")
+"""What is said of bars that never were: a longer bar is whole without them."""
 OF_THE_INSTRUMENT = tuple(one.name for one in TABLE if one.of_instrument)
 UNEXPLAINED = tuple(one.name for one in TABLE if one.ask != "never")
 DRAWN: dict[str, str] = {one.name: one.drawn for one in TABLE}

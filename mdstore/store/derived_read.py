@@ -7,16 +7,24 @@ from dataclasses import replace
 
 import polars as pl
 
-from mdstore.analysis.resample import reach, resample
+from mdstore.analysis.resample import bar_starts, reach, resample
 from mdstore.candles.file.table_reads import Request
+from mdstore.candles.ledger.coverage import Interval
+from mdstore.candles.ledger.ledger import Known
 from mdstore.candles.reads.explanation import Reader
 from mdstore.core.arguments import column_list
+from mdstore.core.calendars import Grid, calendar_of
+from mdstore.core.hole_reasons import NEVER_BARS
 from mdstore.core.long_table import latest_of_each
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
-from mdstore.core.timeframe import Timeframe
+from mdstore.core.timeframe import DAY, Timeframe
 
-__all__ = ["derived"]
+__all__ = ["MADE", "derived", "with_of"]
+
+MADE = ("closed", "bars", "of")
+"""The columns of a derived bar beside those of a stored one."""
+NONE = pl.Series([], dtype=pl.Int64)
 
 
 def derived(
@@ -27,13 +35,97 @@ def derived(
     columns: Sequence[str] | None,
 ) -> pl.DataFrame:
     """Return bars of `request.timeframe` made of those of `source`; range and limit count the bars made."""
-    known = (*(("symbol",) if request.is_long else ()), *CANDLE_COLUMNS, "closed")
+    known = (*(("symbol",) if request.is_long else ()), *CANDLE_COLUMNS, *MADE)
     wanted = known if columns is None else column_list(columns, known)
     start, end = reach(request.timeframe, request.start, request.end, tz)
     bars = None if request.limit is None else _bars_for(request.limit, request.timeframe, source)
     answer = candles.read(replace(request, timeframe=source, start=start, end=end, limit=bars))
-    made = resample(answer.frame(), source, request.timeframe, tz=tz, ends=answer.ends, lasts=answer.lasts)
+    frame, said = answer.frame(), candles.ledger.known(answer.symbols, str(source))
+    made = resample(
+        frame, source, request.timeframe, tz=tz, ends=answer.ends, lasts=answer.lasts,
+        calendars=[calendar_of(symbol, said.calendars) for symbol in answer.symbols],
+    )  # fmt: skip
+    if "of" in wanted:
+        made = _without_what_never_was(made, frame, answer.symbols, said, request, source, tz)
     return latest_of_each(made, request.limit).select(wanted)
+
+
+def _without_what_never_was(  # noqa: PLR0917 - what was read, what was made of it, and what is said of it
+    made: pl.DataFrame,
+    frame: pl.DataFrame,
+    symbols: Sequence[str],
+    said: Known,
+    request: Request,
+    source: Timeframe,
+    tz: str | None,
+) -> pl.DataFrame:
+    """Take out of `of` the source bars that are known never to have been."""
+    told = {
+        symbol: never
+        for symbol, intervals in zip(symbols, said.intervals, strict=True)
+        if (never := _never(intervals, request.as_of))
+    }
+    if not told or made.is_empty():
+        return made
+    parts = []
+    for part in made.partition_by("symbol", maintain_order=True) if request.is_long else [made]:
+        symbol = part["symbol"][0] if request.is_long else symbols[0]
+        if symbol in told:
+            rows = frame.filter(pl.col("symbol") == symbol) if request.is_long else frame
+            market = Grid(source, calendar_of(symbol, said.calendars))
+            of = could_hold(part, rows, request.timeframe, tz, market, told[symbol])
+            part = part.with_columns(of.alias("of"))  # noqa: PLW2901
+        parts.append(part)
+    return pl.concat(parts)
+
+
+def with_of(
+    candles: Reader, made: pl.DataFrame, request: Request, source: Timeframe, tz: str | None
+) -> pl.DataFrame:
+    """Give `of` to bars that have none, since they were filled in: no source bar is in them."""
+    empty = made["of"].is_null()
+    if not empty.any():
+        return made
+    symbols = made["symbol"].unique().cast(pl.String).to_list() if request.is_long else request.symbols or ()
+    said = candles.ledger.known(symbols, str(source))
+    of = made["of"]
+    for symbol, intervals in zip(symbols, said.intervals, strict=True):
+        its = empty & (made["symbol"].cast(pl.String) == symbol) if request.is_long else empty
+        market = Grid(source, calendar_of(symbol, said.calendars))
+        told = _never(intervals, request.as_of)
+        bars = made.filter(its)
+        held = could_hold(bars, bars.clear(), request.timeframe, tz, market, told)
+        of = of.scatter(its.arg_true(), held)
+    return made.with_columns(of.alias("of"))
+
+
+def _never(intervals: Sequence[Interval], as_of: int | None) -> list[Interval]:
+    return [one for one in intervals if one.reason in NEVER_BARS and (as_of is None or one.asked <= as_of)]
+
+
+def could_hold(  # noqa: PLR0917 - the bars, what they are of, and how they are cut
+    made: pl.DataFrame,
+    rows: pl.DataFrame,
+    target: Timeframe,
+    tz: str | None,
+    market: Grid,
+    told: Sequence[Interval],
+) -> pl.Series:
+    """Return how many source bars each bar of one series could be made of; `rows` are those there are."""
+    starts = made["timestamp"].to_physical()
+    if starts.is_empty():
+        return NONE
+    cuts = bar_starts(target, tz, starts[0], starts[-1] + target.longest_ms + 2 * DAY)
+    ends = cuts.gather(cuts.search_sorted(starts, side="right"))
+    asked = [(max(one.start, starts[0]), min(one.end, ends[-1])) for one in told]
+    never = pl.concat([NONE, *(market.starts(*each).alias("") for each in asked if each[0] < each[1])])
+    never = never.filter(~never.is_in(rows["timestamp"].to_physical().implode()))
+    bar = starts.search_sorted(never, side="right").cast(pl.Int64) - 1
+    inside = bar.filter((bar >= 0) & (never < ends.gather(bar.clip(0))))
+    counts = inside.alias("bar").value_counts(name="never")
+    places = pl.DataFrame({"bar": pl.int_range(len(starts), eager=True)})
+    less = places.join(counts, on="bar", how="left", maintain_order="left")["never"].fill_null(0)
+    return market.expected_in(starts, ends) - less.cast(pl.Int64)
 
 
 def _bars_for(limit: int, target: Timeframe, source: Timeframe) -> int:

@@ -18,7 +18,7 @@ from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.errors import InvalidInputError
-from mdstore.store.derived_read import derived
+from mdstore.store.derived_read import MADE, derived, with_of
 
 __all__ = ["gridded"]
 
@@ -42,7 +42,7 @@ def gridded(
     """
     check_fill(how)
     now = now if request.as_of is None else request.as_of
-    tail = ("closed", "filled") if source else ("filled",)
+    tail = (*MADE, "filled") if source else ("filled",)
     known = (*(("symbol",) if request.is_long else ()), *CANDLE_COLUMNS, *tail)
     wanted = known if columns is None else column_list(columns, known)
     bars = _bars(candles, request, source)
@@ -55,8 +55,8 @@ def gridded(
         assert request.symbols is not None  # noqa: S101 - only a long answer is of every symbol; for mypy
         symbol = request.symbols[0]
         grid = _grid(request, bars, calendar_of(symbol, calendars), source, now)
-        made = filled(bars, grid, how, before=befores.get(symbol))
-        return latest_of_each(made, request.limit).select(wanted)
+        made = latest_of_each(filled(bars, grid, how, before=befores.get(symbol)), request.limit)
+        return (made if source is None else with_of(candles, made, request, *source)).select(wanted)
     parts = bars.partition_by("symbol", as_dict=True, maintain_order=True)
     by_symbol = {str(symbol): part for (symbol,), part in parts.items()}
     symbols = request.symbols or _all_symbols(candles, request, source)
@@ -66,8 +66,8 @@ def gridded(
         )
         for symbol in symbols
     }
-    made = filled_long(bars, grids, how, befores=befores)
-    return latest_of_each(made, request.limit).select(wanted)
+    made = latest_of_each(filled_long(bars, grids, how, befores=befores), request.limit)
+    return (made if source is None else with_of(candles, made, request, *source)).select(wanted)
 
 
 def _bars(candles: Reader, request: Request, source: tuple[Timeframe, str | None] | None) -> pl.DataFrame:

@@ -23,16 +23,17 @@ def with_forming(
     request: Request,
     columns: Sequence[str] | None,
 ) -> pl.DataFrame:
-    """Return stored bars with the live ones among them, and a column `closed`.
+    """Return stored bars with the live ones among them, and columns `closed` and `partial`.
 
     `there` are the symbols stored. Where both have a bar, the one that knows more is taken, see `_live`.
     Range and limit are of both together.
     """
-    known = (*request.columns, "closed")
+    known = (*request.columns, "closed", "partial")
     wanted = known if columns is None else column_list(columns, known)
     # Before the stored ones: a bar that is stored in between then comes from here, rather than not at all.
     fresh = _live(live, request)
-    stored = _stored(candles, there, request, fresh).with_columns(pl.lit(value=True).alias("closed"))
+    stored = _stored(candles, there, request, fresh)
+    stored = stored.with_columns(closed=pl.lit(value=True), partial=pl.lit(value=False))
     time = pl.col("timestamp").dt.epoch("ms")
     fresh = fresh.filter((time >= request.start) & (time < request.end))
     key = [name for name in ("symbol", "timestamp") if name in known]

@@ -21,7 +21,15 @@ from mdstore.candles.reads.answer import Answer
 from mdstore.candles.reads.explanation import Explanation, Reader
 from mdstore.candles.repository import CandleRepository
 from mdstore.candles.writes.writer import WriteResult
-from mdstore.core.arguments import DEFAULT_FILE, byte_count, file_path, invalid_rule, symbol_list, time_range
+from mdstore.core.arguments import (
+    DEFAULT_FILE,
+    byte_count,
+    file_path,
+    invalid_rule,
+    positive_seconds,
+    symbol_list,
+    time_range,
+)  # fmt: skip
 from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms, check, check_symbol
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.inputs import frames
@@ -49,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_FILE", "MarketDataStore", "open"]
 
 MEMORY_BYTES = 256 * 1024 * 1024
+SQL_MEMORY_LEAST = 32 * 1024 * 1024
 REALTIME = ("tickers", "orderbooks", "trades")
 
 
@@ -59,6 +68,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     busy_timeout: float = 10.0,
     memory_bytes: int | None = MEMORY_BYTES,
     pack_bytes: int | None = None,
+    sql_memory_bytes: int | None = None,
     realtime: RealtimeDataCache | None = None,
 ) -> MarketDataStore:
     """Open a store's file; create, migrate or recover it as needed.
@@ -71,6 +81,8 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     packs belong to the system and are not among them. `pack_bytes` bounds the folder of the packs beside the
     file, which hold sealed candles a second time, 48 bytes each: beyond it those that were not read for
     longest go, and are read from the file again; 0 keeps none. None is no bound, for either.
+    `sql_memory_bytes` bounds what `sql` takes to answer, above which it spills to a temporary folder or
+    refuses; None is half of the machine's memory. Candles are not among it, they are mapped.
 
     `realtime` holds the tickers, order books and trades where the defaults of `RealtimeDataCache` do not fit.
     The store closes it.
@@ -87,6 +99,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
         busy_timeout=busy_timeout,
         memory_bytes=memory_bytes,
         pack_bytes=pack_bytes,
+        sql_memory_bytes=sql_memory_bytes,
         realtime=realtime,
     )
 
@@ -106,12 +119,13 @@ class MarketDataStore:
         busy_timeout: float = 10.0,
         memory_bytes: int | None = MEMORY_BYTES,
         pack_bytes: int | None = None,
+        sql_memory_bytes: int | None = None,
         realtime: RealtimeDataCache | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = {
             "create": create, "busy_timeout": busy_timeout,
-            "memory_bytes": memory_bytes, "pack_bytes": pack_bytes,
+            "memory_bytes": memory_bytes, "pack_bytes": pack_bytes, "sql_memory_bytes": sql_memory_bytes,
         }  # fmt: skip
         self._clock = clock
         watch_forks()
@@ -121,6 +135,11 @@ class MarketDataStore:
             busy_timeout=busy_timeout,
             memory_bytes=byte_count(memory_bytes, "memory_bytes"),
             pack_bytes=None if pack_bytes is None else byte_count(pack_bytes, "pack_bytes"),
+            sql_memory_bytes=(
+                None
+                if sql_memory_bytes is None
+                else byte_count(sql_memory_bytes, "sql_memory_bytes", least=SQL_MEMORY_LEAST)
+            ),
             clock=clock,
         )
         self._listing = Listing(self._candles)
@@ -302,11 +321,11 @@ class MarketDataStore:
         schema. The frame shares memory with the store's where it can; changing it changes nothing but it.
 
         `derive_from` makes the bars of a shorter timeframe that is stored (see `resample`): with the same
-        meaning of range and limit, and with a column `closed` at the end. `tz` then is the zone in which
-        days, weeks and months are cut.
+        meaning of range and limit, and with the columns `closed`, `bars` and `of` at the end. `tz` then is
+        the zone in which days, weeks and months are cut.
 
         `include_forming` adds what is in `live`: bars that are forming, and closed ones that are not stored
-        yet, with a column `closed` at the end.
+        yet, with columns `closed` and `partial` (live, and not seen from its start) at the end.
 
         `fill` makes the grid regular: bars that are not stored are added as `"flat"` ones at the last close,
         without volume, or as `"null"`, with a column `filled` at the end; bars of closed sessions are not
@@ -339,8 +358,15 @@ class MarketDataStore:
         """Return bars of `timeframe` made of the stored ones of `source`, which it must be a multiple of.
 
         Open is the first, high the highest, low the lowest, close the last, volume the sum; a bar without
-        source bars is absent. `closed` is False for a last bar whose end the source has not reached. `tz`
-        cuts days, weeks and months (and hours, from midnight) in a zone such as "Asia/Seoul"; times stay UTC.
+        source bars is absent. `tz` cuts days, weeks and months (and hours, from midnight) in a zone such as
+        "Asia/Seoul"; times stay UTC.
+
+        `closed` says whether the time of a bar is over for the source: the last source bar in it is stored,
+        or a later one. After the last session of its calendar a week is closed on Friday. `bars` is of how
+        many source bars a bar is made, `of` of how many it could be: those of its sessions, without those
+        that are known never to have been (holes by reason of "no_trade", "exchange_down", "before_listing",
+        "after_delisting", "session_closed"; see `gaps`). A first day of four hours is closed, 4 of 24. Bars
+        outside of the sessions count in `bars` only.
 
         Raises `TimeframeError` for bars that cannot be made of the source, `NoSuchSeriesError`.
         """
@@ -449,20 +475,28 @@ class MarketDataStore:
 
         made = self.candles(
             given, timeframe, start=start, end=end, limit=bars, derive_from=derive_from, tz=tz
-        ).drop("closed")
+        ).drop("closed", "bars", "of")
         return screen(made, symbol_ends(made), what, progress=progress)
 
-    def sql(self, query: str) -> pl.DataFrame:
+    def sql(self, query: str, *, timeout: float | None = None) -> pl.DataFrame:
         """Return the result of a DuckDB query that reads `candles`, `series` and `quarantine`.
 
         `tickers`, `orderbooks` and `trades` are tables, too, of what is live. Times in the tables and in the
         result are UTC. The tables of the file are of one snapshot. Conditions on
         symbol, timeframe and timestamp in the query's WHERE bound what is read of a large file.
 
-        Raises `QueryError` for SQL that is wrong or would change something.
+        One statement that reads, of the tables here and functions that only read their arguments: no files,
+        no settings. `timeout` is how many seconds it may take. Types that no frame has are refused (UHUGEINT,
+        BIT), as are whole numbers of more than 38 digits: cast them.
+
+        Raises `QueryError` for SQL that is wrong or would do more, `QueryTimeoutError` beyond `timeout`.
+
+        >>> with mdstore.open(folder / "market_data.sqlite3") as store:
+        ...     store.sql("SELECT count(*) AS bars FROM candles", timeout=10)["bars"].to_list()
+        [0]
         """
         refuse_broken_polars()
-        return _frame(self._sql(query)[0])
+        return _frame(self._sql(query, timeout)[0])
 
     def explain(
         self,
@@ -614,14 +648,17 @@ class MarketDataStore:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _sql(self, query: str) -> tuple[pa.Table, Explanation]:
+    def _sql(self, query: str, timeout: float | None = None) -> tuple[pa.Table, Explanation]:
         if not isinstance(query, str):
             raise QueryError(f"a query is a text, not {query!r}")
         try:
             query.encode()
         except UnicodeError as error:
             raise QueryError(f"the query holds what is no character: {error}") from error
-        return self._candles.sql(query, {name: partial(self._realtime_rows, name) for name in REALTIME})
+        live = {name: partial(self._realtime_rows, name) for name in REALTIME}
+        return self._candles.sql(
+            query, live, None if timeout is None else positive_seconds(timeout, "timeout")
+        )
 
     def _realtime_rows(self, table: str) -> pa.Table:
         return self.realtime.tables[table].arrow()

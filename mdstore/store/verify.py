@@ -146,12 +146,7 @@ def _against(
 ) -> pl.DataFrame:
     """Compare stored bars with those made of shorter ones."""
     frame = _with_a_year(candles.read(Request((symbol,), source, CANDLE_COLUMNS)).frame())
-    made = resample(frame, source, bar)
-    times = frame.select(bar.floor_expr(pl.col("timestamp").to_physical()).set_sorted().alias("start"))
-    parts = times.group_by("start", maintain_order=True).len("parts")["parts"].cast(pl.Int64)
-    starts = made["timestamp"].to_physical()
-    ends = starts + bar.ms if bar.ms else pl.Series([bar.next(start) for start in starts], dtype=pl.Int64)
-    made = made.with_columns(parts, Grid(source).count(starts, ends).alias("whole"))
+    made = resample(frame, source, bar).rename({"bars": "parts", "of": "whole"})
     return disagreements(stored, made, source, bar, most=MOST)
 
 

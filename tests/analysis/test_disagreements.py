@@ -15,7 +15,7 @@ def judged(stored, minutes, **options):
 
 
 def hours_of(minutes):
-    return resample(minutes, tf("1m"), tf("1h")).filter("closed").drop("closed")
+    return resample(minutes, tf("1m"), tf("1h")).filter("closed").drop("closed", "bars", "of")
 
 
 def test_bars_agree_with_those_they_are_made_of():

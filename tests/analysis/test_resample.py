@@ -59,7 +59,7 @@ def recorded(*parts):
 
 def compared(derived, theirs):
     """Return derived bars and the exchange's over the bars which both have, without `closed`."""
-    both = derived.join(theirs, on="timestamp", how="semi").drop("closed")
+    both = derived.join(theirs, on="timestamp", how="semi").drop("closed", "bars", "of")
     return both, theirs.join(derived, on="timestamp", how="semi")
 
 
@@ -88,7 +88,9 @@ def test_upbit_hours_with_gaps_make_the_same_days_in_seoul_as_minutes():
     hours = hours.filter(pl.col("timestamp") >= dt.datetime(2025, 8, 31, 15, tzinfo=dt.UTC))
     days = resample(hours, tf("1h"), tf("1d"), tz=SEOUL)
     assert set(days["timestamp"].dt.hour()) == {15}
-    derived, theirs = compared(resample(minutes, tf("1m"), tf("1d"), tz=SEOUL), days.drop("closed"))
+    derived, theirs = compared(
+        resample(minutes, tf("1m"), tf("1d"), tz=SEOUL), days.drop("closed", "bars", "of")
+    )
     assert len(theirs) == 30
     # The first day begins at 00:00 UTC in the minutes, the last ends at 23:00 in the hours.
     assert_same(derived[1:-1], theirs[1:-1])
@@ -112,7 +114,7 @@ def test_freqtrade_minutes_with_holes_make_all_of_its_706_five_minutes():
     # Both run from 2019-10-11 00:00 to 2019-10-13 11:15.
     assert derived["timestamp"].equals(fives["timestamp"])
     assert len(fives) == 706
-    assert bits(derived.drop("closed")) == bits(fives)
+    assert bits(derived.drop("closed", "bars", "of")) == bits(fives)
 
 
 # ---- the model
@@ -169,6 +171,9 @@ def naive(frame, source, target, tz):
             "volume": sum(row["volume"] for row in rows),
             "closed": start != last[symbol]
             or bar_start(target, tz, source.next(rows[-1]["timestamp"]), step) != start,
+            "bars": len(rows),
+            # Going on to the next bar step by step takes minutes in a zone; see the days of clock changes.
+            "of": source.span(start, target.next(start)) if tz is None else None,
         }
         for (symbol, start), rows in bars.items()
     ]
@@ -178,6 +183,9 @@ def assert_as_the_model(bars, expected):
     rows = bars.with_columns(pl.col("timestamp").to_physical()).rows(named=True)
     volumes = [row.pop("volume") for row in rows]
     assert volumes == pytest.approx([row.pop("volume") for row in expected], rel=1e-12, abs=1e-12)
+    for row, model in zip(rows, expected, strict=True):
+        assert row["bars"] <= row["of"]
+        model["of"] = row["of"] if model["of"] is None else model["of"]
     assert rows == expected
 
 
@@ -327,8 +335,10 @@ def test_two_steps_make_the_same_bars_as_one(data):
     frame = data.draw(frames(tf("1m")))
     one = resample(frame, tf("1m"), tf("1h"))
     fives = resample(frame, tf("1m"), tf("5m"))
-    two = resample(fives.drop("closed"), tf("5m"), tf("1h"))
-    assert bits(two.drop("volume", "closed")) == bits(one.drop("volume", "closed"))
+    two = resample(fives.drop("closed", "bars", "of"), tf("5m"), tf("1h"))
+    assert bits(two.drop("volume", "closed", "bars", "of")) == bits(
+        one.drop("volume", "closed", "bars", "of")
+    )
     assert two["volume"].to_list() == pytest.approx(one["volume"].to_list(), rel=1e-12)
 
 
@@ -467,7 +477,7 @@ def test_months_are_closed_with_their_last_day():
     assert resample(days, tf("1d"), tf("1M"))["closed"].to_list() == [True, False]
     months = resample(walk(60, start=utc("2024-01-01"), step=DAY), tf("1d"), tf("1M"))
     assert months["closed"].to_list() == [True, True]
-    quarters = resample(months.drop("closed"), tf("1M"), tf("3M"))
+    quarters = resample(months.drop("closed", "bars", "of"), tf("1M"), tf("3M"))
     assert quarters.select("closed").rows() == [(False,)]
     assert times(quarters) == ["2024-01-01T00:00"]
 
@@ -479,18 +489,18 @@ def test_an_empty_frame_stays_empty_and_has_the_columns(tz):
         empty = resample(frame.clear(), tf("1m"), tf("1h"), tz=tz)
         assert empty.is_empty()
         assert empty.schema == resample(frame, tf("1m"), tf("1h"), tz=tz).schema
-        assert empty.schema == {**frame.schema, "closed": pl.Boolean}
+        assert empty.schema == {**frame.schema, "closed": pl.Boolean, "bars": pl.Int64, "of": pl.Int64}
 
 
 def test_the_source_itself_comes_back_with_all_bars_closed():
     bars = resample(walk(5), tf("1m"), tf("1m"))
-    assert bars.drop("closed").equals(walk(5))
+    assert bars.drop("closed", "bars", "of").equals(walk(5))
     assert bars["closed"].all()
 
 
 def test_hours_in_a_zone_of_whole_hours_come_back_as_they_are():
     hours = walk(100, start=utc("2025-10-31"), step=HOUR)
-    assert resample(hours, tf("1h"), tf("1h"), tz=NEW_YORK).drop("closed").equals(hours)
+    assert resample(hours, tf("1h"), tf("1h"), tz=NEW_YORK).drop("closed", "bars", "of").equals(hours)
 
 
 # ---- bounds
@@ -560,7 +570,7 @@ def test_clocks_that_cut_inside_a_source_bar_are_refused(bars, tz, start, moment
 
 def test_london_days_are_utc_days_while_its_clocks_show_utc():
     winter = walk(90, start=utc("2024-11-01"), step=DAY)
-    assert resample(winter, tf("1d"), tf("1d"), tz=LONDON).drop("closed").equals(winter)
+    assert resample(winter, tf("1d"), tf("1d"), tz=LONDON).drop("closed", "bars", "of").equals(winter)
     # 2025-03-30 ends at 23:00 UTC.
     spring = walk(90, start=utc("2024-12-31"), step=DAY)
     assert times(spring)[-1] == "2025-03-30T00:00"

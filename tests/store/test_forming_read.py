@@ -22,7 +22,8 @@ def test_forming_bars_are_read_and_never_stored(store):
     frame = store.candles("A", "1m", include_forming=True)
     assert frame["close"].to_list()[:2] == [1.0, 7.0]
     assert frame["closed"].to_list()[:2] == [True, True]
-    assert frame.columns[-1] == "closed"
+    assert frame.columns[-2:] == ["closed", "partial"]
+    assert not frame["partial"].any()
     assert not frame["closed"][-1]
     assert frame["timestamp"].is_sorted()
     assert frame["timestamp"].is_unique().all()
@@ -57,7 +58,12 @@ def test_a_partial_live_bar_does_not_hide_a_stored_one(store):
     store.trades.push(("A", minute + 15_000, 13.0, 0.1, "buy", 1))
     row = store.candles("A", "1m", include_forming=True).row(-1, named=True)
     assert (row["high"], row["volume"], row["closed"]) == (20.0, 100.0, True)
+    assert row["partial"] is False
     assert store.live.frame("A", "1m")["partial"].to_list() == [True]
+    store.live.build("5m")
+    store.trades.push(("A", minute + 16_000, 13.0, 0.1, "buy", 2))
+    shown = store.candles("A", "5m", include_forming=True)
+    assert shown.select("closed", "partial").rows() == [(False, True)]
 
 
 def test_a_stored_correction_is_not_hidden_by_the_bar_that_was_live(store):

@@ -6,14 +6,11 @@ that a query's WHERE puts on symbol, timeframe and time say which cells it is gi
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from contextlib import suppress
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +23,11 @@ from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
 from mdstore.candles.packs.pack_files import PackLostError
 from mdstore.candles.packs.seal_policy import Loose, Upkeep
-from mdstore.candles.reads import sql_bounds as pushdown
+from mdstore.candles.reads import sql_parse
 from mdstore.candles.reads.reads import Columnar
+from mdstore.candles.reads.sql_answer import as_frame
+from mdstore.candles.reads.sql_engine import Engine
+from mdstore.candles.reads.sql_running import Deadline, answered, let_go
 from mdstore.core.schema import LONG_CANDLE, QUARANTINE
 from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import Hint, QueryError
@@ -37,20 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Queries"]
 
-STORED_TABLES = "the tables are candles, series and quarantine"
-TABLES_HINT = Hint(f"{STORED_TABLES}; tickers, orderbooks and trades of what is live", STORED_TABLES)
-# What DuckDB says of a table or column that there is not.
-UNKNOWN_NAME = re.compile("does not exist|not found|Referenced column")
-CHANGING = Hint(
-    "store.write and store.delete change candles", "`mdstore import` and `mdstore delete` change candles"
-)
-SETTINGS = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    # Not even the store's own file, that of all.
-    "enable_external_access": "false",
-    "python_enable_replacements": "false",
-}
 SMALL = {
     "series": pl.Schema({
         "symbol": pl.String, "timeframe": pl.String, "first": pl.Int64, "last": pl.Int64,
@@ -62,10 +48,12 @@ TIMES = ("first", "last", "quarantined_at")
 TIME = "epoch_ms({0})::TIMESTAMPTZ AS {0}"
 PART = "SELECT symbol, {timeframe} AS timeframe, * EXCLUDE (symbol) FROM {name}"
 TABLES = ("candles", "series", "quarantine")
-INDIRECT = "query"  # query('...') and query_table('...')
+MEMORY_HINT = Hint(
+    python="bound symbol, timeframe and timestamp in its WHERE, or open with more sql_memory_bytes",
+    cli="bound symbol, timeframe and timestamp in its WHERE",
+)
+MISSING = re.compile("does not exist|not found|Referenced column")
 ATTEMPTS = 4
-HIDDEN_ERRORS = 8
-WAKE_SECONDS = 0.05
 # DuckDB of a parent process, in its forked child: neither used nor closed there.
 _left: list[object] = []
 
@@ -73,66 +61,68 @@ _left: list[object] = []
 class Queries:
     """DuckDB SQL over one file."""
 
-    def __init__(self, database: Database, columnar: Columnar, upkeep: Upkeep) -> None:
+    def __init__(
+        self, database: Database, columnar: Columnar, upkeep: Upkeep, memory_bytes: int | None = None
+    ) -> None:
+        """Take what a query is answered from; None for `memory_bytes` is half of the machine's memory."""
+        self._memory_bytes = memory_bytes
         self._database = database
         self._columnar = columnar
         self._upkeep = upkeep
         self._lock = threading.Lock()
-        self._root: _Root | None = None
+        self._engine: Engine | None = None
 
-    def run(self, query: str, others: Mapping[str, Callable[[], pa.Table]]) -> tuple[pa.Table, str]:
+    def run(
+        self, query: str, others: Mapping[str, Callable[[], pa.Table]], timeout: float | None = None
+    ) -> tuple[pa.Table, str]:
         """Return what a read-only query gives, and the bounds it was given in words.
 
-        Of the file it sees one snapshot. `others` are tables that are not in it, made when the query may name
-        them. Raises `QueryError`.
+        Of the file it sees one snapshot. `others` are tables that are not in it, made when the query names
+        them. Raises `QueryError`, after `timeout` seconds `QueryTimeoutError`.
         """
         import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
 
+        deadline, known = Deadline.of(timeout), (*TABLES, *others)
         connection = self._connected()
         try:
-            _refuse_writing(connection, query)
-            given = self._register(connection, query)
-            for name, made in others.items():
-                if name in query.lower() or INDIRECT in query.lower():
-                    connection.register(name, made())
-            table = _answered(connection, query)
+            asked = sql_parse.looked_at(connection, query, known)
+            given = self._register(connection, asked)
+            for name in asked.tables.intersection(others):
+                connection.register(name, others[name]())
+            table = answered(connection, query, deadline)
+        except duckdb.OutOfMemoryException as error:
+            raise QueryError("the query needs more memory than SQL may take", hint=MEMORY_HINT) from error
         except (duckdb.Error, RecursionError, UnicodeError) as error:
-            hint = TABLES_HINT if UNKNOWN_NAME.search(str(error)) else None
+            hint = sql_parse.tables_hint(known) if MISSING.search(str(error)) else None
             raise QueryError(str(error), hint=hint) from error
         finally:
-            connection.close()
-        return table, f"given {given} candles" if given else "given no candles"
+            let_go(connection)
+        return as_frame(table), f"given {given} candles" if given else "given no candles"
 
     def close(self) -> None:
         """Let go of DuckDB."""
         with self._lock:
-            root, self._root = self._root, None
-            if root is not None and root.process == os.getpid():
-                root.connection.close()
-                root.spill.cleanup()
+            engine, self._engine = self._engine, None
+            if engine is not None and engine.process == os.getpid():
+                engine.connection.close()
+                engine.spill.cleanup()
 
     def after_fork(self) -> None:
         """Go on in a forked child: the parent's threads are not there, and its DuckDB must not be touched."""
         self._lock = threading.Lock()
-        if self._root is not None:
-            _left.append(self._root)
-            self._root = None
+        if self._engine is not None:
+            _left.append(self._engine)
+            self._engine = None
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
-            if self._root is None or self._root.process != os.getpid():
-                self._root = _Root.made()
-            return self._root.connection.cursor()
+            if self._engine is None or self._engine.process != os.getpid():
+                self._engine = Engine.started(self._memory_bytes)
+            return self._engine.query()
 
-    def _register(self, connection: duckdb.DuckDBPyConnection, query: str) -> str:
-        """Give DuckDB the tables that the query may name; return the bounds in words."""
-        lower = query.lower()
-        if INDIRECT in lower:
-            # A table that is named by a text, which may be put together: everything is given.
-            lower = " ".join(TABLES)
-        bounds: _Bounds | None = None
-        if "candles" in lower:
-            bounds = _Bounds.of(None if INDIRECT in query.lower() else _wanted(connection, query))
+    def _register(self, connection: duckdb.DuckDBPyConnection, asked: sql_parse.Asked) -> str:
+        """Give DuckDB the tables that the query names; return the bounds in words."""
+        bounds = _Bounds.of(asked.wanted) if "candles" in asked.tables else None
         for _ in range(ATTEMPTS):
             with self._database.reading() as con:
                 try:
@@ -141,12 +131,12 @@ class Queries:
                     self._columnar.lose(lost)
                     continue
                 if not loose:
-                    return _register(connection, con, lower, tables)
+                    return _register(connection, con, asked.tables, tables)
             if not self._upkeep.seal(loose):
                 break
         with self._database.reading() as con:
             tables, _ = self._gathered(con, bounds, straight=True)
-            return _register(connection, con, lower, tables)
+            return _register(connection, con, asked.tables, tables)
 
     def _gathered(
         self, con: apsw.Connection, bounds: _Bounds | None, *, straight: bool = False
@@ -179,7 +169,7 @@ class _Bounds:
 
     @classmethod
     def of(cls, wanted: dict[str, Any] | None) -> _Bounds:
-        """Read what `pushdown.wanted` says."""
+        """Read what `sql_bounds.wanted` says."""
         if wanted is None:
             return cls(None, None, -FOREVER, FOREVER)
         symbols, timeframes = (
@@ -198,84 +188,15 @@ class _Bounds:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Root:
-    """DuckDB in this process, and the folder that its large queries spill to.
-
-    The folder is of this one alone: DuckDB's spill files have fixed names, and two that shared one read each
-    other's, which gave a wrong sum.
-    """
-
-    process: int
-    connection: duckdb.DuckDBPyConnection
-    spill: tempfile.TemporaryDirectory[str]
-
-    @classmethod
-    def made(cls) -> _Root:
-        """Start DuckDB."""
-        import duckdb  # noqa: PLC0415 - see `Queries.run`
-
-        try:
-            os.getcwd()  # DuckDB asks for it, and ends the process where there is none
-        except OSError as error:
-            raise QueryError(
-                "the working folder of this process is gone",
-                hint=Hint("os.chdir to a folder that is there", "cd to a folder that is there"),
-            ) from error
-        spill = tempfile.TemporaryDirectory(prefix="mdstore-duckdb-", ignore_cleanup_errors=True)
-        connection = duckdb.connect(config={**SETTINGS, "temp_directory": spill.name})
-        connection.execute("SET TimeZone = 'UTC'")
-        # DuckDB does not know how many rows an Arrow table has, takes them for few, and joins as-of by a
-        # nested loop: 2,300 ms in place of 6 for 10,000 trades and 20,000 tickers.
-        connection.execute("SET asof_loop_join_threshold = 0")
-        return cls(os.getpid(), connection, spill)
-
-
-def _answered(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
-    """Run a query, again where DuckDB says that it was interrupted, as nobody does who comes to see it.
-
-    Where one of its threads fails, another may stop as if it was interrupted, and that hides the error: up
-    to a tenth of the time with DuckDB 1.5 (https://github.com/duckdb/duckdb/pull/25902).
-    """
-    import duckdb  # noqa: PLC0415 - see `Queries.run`
-
-    for _ in range(HIDDEN_ERRORS):
-        with suppress(duckdb.InterruptException):
-            return _waited_for(connection, lambda: connection.execute(query).to_arrow_table())
-    return _waited_for(connection, lambda: connection.execute(query).to_arrow_table())
-
-
-def _waited_for(connection: duckdb.DuckDBPyConnection, work: Callable[[], pa.Table]) -> pa.Table:
-    """Return what `work` gives, from another thread; Ctrl-C ends it.
-
-    In the main thread DuckDB looks for signals by itself, and loses one now and then.
-    """
-    done: Future[pa.Table] = Future()
-    thread = threading.Thread(target=_into, args=(done, work), name="mdstore-sql", daemon=True)
-    thread.start()
-    try:
-        while True:
-            with suppress(TimeoutError):
-                return done.result(WAKE_SECONDS)
-    finally:
-        while thread.is_alive():
-            connection.interrupt()
-            thread.join(WAKE_SECONDS)
-
-
-def _into(done: Future[pa.Table], work: Callable[[], pa.Table]) -> None:
-    try:
-        done.set_result(work())
-    except BaseException as error:
-        done.set_exception(error)
-
-
 def _register(
-    connection: duckdb.DuckDBPyConnection, con: apsw.Connection, query: str, tables: dict[str, pa.Table]
+    connection: duckdb.DuckDBPyConnection,
+    con: apsw.Connection,
+    names: AbstractSet[str],
+    tables: dict[str, pa.Table],
 ) -> str:
     _register_candles(connection, tables)
     for name, schema in SMALL.items():
-        if name in query:
+        if name in names:
             rows = con.execute(f"SELECT {', '.join(map(_quoted, schema))} FROM {name}").fetchall()  # noqa: S608
             connection.register(f"stored_{name}", pl.DataFrame(rows, schema, orient="row").to_arrow())
             columns = ", ".join(TIME.format(name) if name in TIMES else _quoted(name) for name in schema)
@@ -293,25 +214,3 @@ def _register_candles(connection: duckdb.DuckDBPyConnection, tables: dict[str, p
 
 def _quoted(name: str) -> str:
     return f'"{name}"'
-
-
-def _refuse_writing(connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    import duckdb  # noqa: PLC0415 - see `Queries.run`
-
-    statements = connection.extract_statements(query)
-    if len(statements) != 1:
-        raise QueryError(f"one statement at a time, this has {len(statements)}")
-    # DuckDB's own parser tells what would write, attach or set. EXPLAIN is out, too: it can run a COPY.
-    if statements[0].type != duckdb.StatementType.SELECT:
-        raise QueryError(f"a query only reads, and this is {statements[0].type.name}", hint=CHANGING)
-
-
-def _wanted(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
-    """Return the bounds a query puts on the candles; none where it is too deep to be looked through."""
-    import duckdb  # noqa: PLC0415 - see `Queries.run`
-
-    try:
-        row = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
-        return pushdown.wanted(json.loads(row[0])) if row else None
-    except (duckdb.Error, RecursionError, UnicodeError):
-        return None

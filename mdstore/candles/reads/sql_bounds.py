@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["wanted"]
+__all__ = ["dicts", "wanted"]
 
 NAMES = ("symbol", "timeframe")
 LOWER = ("COMPARE_GREATERTHAN", "COMPARE_GREATERTHANOREQUALTO")
@@ -39,7 +39,7 @@ def wanted(parsed: Any) -> dict[str, Any] | None:
     if not isinstance(parsed, dict) or parsed.get("error") or _shadowed(parsed):
         return None
     found = [bounds for node in _nodes(parsed) for bounds in _references(node)]
-    total = sum(1 for node in _dicts(parsed) if _is_table(node, "candles"))
+    total = sum(1 for node in dicts(parsed) if _is_table(node, "candles"))
     if not found or len(found) < total:
         return None
     starts = [bounds.start for bounds in found if bounds.start is not None]
@@ -54,18 +54,19 @@ def wanted(parsed: Any) -> dict[str, Any] | None:
     return box if any(value is not None for value in box.values()) else None
 
 
-def _dicts(node: Any) -> Iterator[dict[str, Any]]:
+def dicts(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object of a parse, the outer ones first."""
     if isinstance(node, dict):
         yield node
         for value in node.values():
-            yield from _dicts(value)
+            yield from dicts(value)
     elif isinstance(node, list):
         for value in node:
-            yield from _dicts(value)
+            yield from dicts(value)
 
 
 def _nodes(parsed: Any) -> Iterator[dict[str, Any]]:
-    return (node for node in _dicts(parsed) if node.get("type") == "SELECT_NODE")
+    return (node for node in dicts(parsed) if node.get("type") == "SELECT_NODE")
 
 
 def _is_table(node: dict[str, Any], name: str) -> bool:
@@ -74,9 +75,7 @@ def _is_table(node: dict[str, Any], name: str) -> bool:
 
 def _shadowed(parsed: Any) -> bool:
     """Tell whether a common table expression has taken the name `candles`."""
-    maps = (
-        node["cte_map"].get("map", []) for node in _dicts(parsed) if isinstance(node.get("cte_map"), dict)
-    )
+    maps = (node["cte_map"].get("map", []) for node in dicts(parsed) if isinstance(node.get("cte_map"), dict))
     return any(str(entry.get("key")).lower() == "candles" for entries in maps for entry in entries)
 
 

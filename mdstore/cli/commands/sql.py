@@ -14,10 +14,11 @@ from mdstore.cli.shared.store import store_file, stored
 __all__ = ["sql"]
 
 
-def sql(
+def sql(  # noqa: PLR0917 - options by the names that typer gives them
     ctx: typer.Context,
     query: Annotated[str, typer.Argument(help="DuckDB SQL; - reads it from standard input.")],
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Rows to print at most.")] = 50,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that it may take.")] = None,
     file: FileOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -33,7 +34,7 @@ def sql(
     from mdstore.cli.shared.table import print_frame
 
     with stored(store_file(ctx, file)) as store:
-        frame = store.sql(sys.stdin.read() if query == "-" else query)
+        frame = store.sql(sys.stdin.read() if query == "-" else query, timeout=timeout)
     if json:
         print(json_text(records(frame)))
         return

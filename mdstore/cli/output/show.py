@@ -66,6 +66,8 @@ def print_bars(
     shown = frame.tail(rows)
     if "closed" in shown.columns and shown["closed"].all():
         shown = shown.drop("closed")
+    if "of" in shown.columns and (shown["bars"] >= shown["of"]).all():
+        shown = shown.drop("bars", "of")
     if "filled" in shown.columns:
         shown = _marked(shown)
     print_frame(out, shown, spare=SPARE, intraday=is_intraday(bar) or tz is not None)

@@ -1,0 +1,241 @@
+"""What a query does, by DuckDB's own parse: one statement that reads, of tables here and functions allowed.
+
+Names are looked for in the text of the tree, not in the tree: Python cannot load one that is deep, and a
+quotation mark inside of a text has a backslash before it, so that `,"function_name":"` is a key and no text.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mdstore.candles.reads import sql_bounds
+from mdstore.candles.reads.sql_functions import ALLOWED, NAMING, UNDECIDED, why_refused
+from mdstore.errors import Hint, QueryError
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["Asked", "looked_at", "tables_hint"]
+
+# The kinds of nodes that name their functions and tables under the keys below, and nowhere else.
+NODES = """
+    ARRAY_CONSTRUCTOR ARRAY_EXTRACT ARRAY_SLICE ARRAY_TYPE_INFO ARROW ASCENDING BASE_TABLE BETWEEN CASE
+    CASE_EXPR CAST COLLATE COLUMN_REF COMPARE_BETWEEN COMPARE_DISTINCT_FROM COMPARE_EQUAL
+    COMPARE_GREATERTHAN COMPARE_GREATERTHANOREQUALTO COMPARE_IN COMPARE_LESSTHAN COMPARE_LESSTHANOREQUALTO
+    COMPARE_NOTEQUAL COMPARE_NOT_BETWEEN COMPARE_NOT_DISTINCT_FROM COMPARE_NOT_IN COMPARISON CONJUNCTION
+    CONJUNCTION_AND CONJUNCTION_OR CONSTANT CTE_NODE DECIMAL_TYPE_INFO DEFAULT DESCENDING DISTINCT_MODIFIER
+    EMPTY ENUM_TYPE_INFO EXPRESSION_LIST FUNCTION GENERIC_TYPE_INFO GROUPING_FUNCTION JOIN LAMBDA LAMBDA_REF
+    LIMIT_MODIFIER LIMIT_PERCENT_MODIFIER LIST_TYPE_INFO OPERATOR OPERATOR_CAST OPERATOR_COALESCE
+    OPERATOR_IS_NOT_NULL OPERATOR_IS_NULL OPERATOR_NOT OPERATOR_NULLIF OPERATOR_TRY OPERATOR_UNPACK
+    ORDER_DEFAULT ORDER_MODIFIER PARAMETER PIVOT POSITIONAL_REFERENCE RECURSIVE_CTE_NODE SELECT_NODE
+    SET_OPERATION_NODE SHOW_REF STAR STRING_TYPE_INFO STRUCT_EXTRACT STRUCT_TYPE_INFO SUBQUERY
+    TABLE_FUNCTION UNBOUND_TYPE_INFO USER_TYPE_INFO VALUE_CONSTANT VALUE_DEFAULT VALUE_NULL VALUE_PARAMETER
+    WINDOW WINDOW_AGGREGATE WINDOW_CUME_DIST WINDOW_FILL WINDOW_FIRST_VALUE WINDOW_LAG WINDOW_LAST_VALUE
+    WINDOW_LEAD WINDOW_NTH_VALUE WINDOW_NTILE WINDOW_PERCENT_RANK WINDOW_RANK WINDOW_RANK_DENSE
+    WINDOW_ROW_NUMBER
+"""
+KINDS = frozenset(NODES.split())
+KEYS = {
+    "class": "kinds", "type": "kinds",
+    "function_name": "functions", "table_name": "tables",
+    "schema_name": "places", "catalog_name": "places", "schema": "places", "catalog": "places",
+    "key": "common", "cte_name": "common",  # of WITH
+}  # fmt: skip
+NAMED = re.compile(r'[{,]"(' + "|".join(KEYS) + r')":"((?:[^"\\]|\\.)*)"')
+_own_views: set[str] = set()  # of the DuckDB that is installed: the question takes 0.4 ms, the first time 14
+PLACES = ("", "main", "temp", "memory", "system")
+VIEWS = "SELECT lower(view_name) FROM duckdb_views() WHERE internal AND schema_name IN ('main', 'pg_catalog')"
+FUNCTIONS = "SELECT DISTINCT lower(function_name) FROM duckdb_functions()"
+WORD = re.compile(r"\w+")
+CANDLES = "candles"
+PIVOT_HINT = "name the values: PIVOT ... ON column IN ('A', 'B') ..."
+WRITING_HINT = Hint(
+    python="store.write and store.delete change candles",
+    cli="`mdstore import` and `mdstore delete` change candles",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a query names of the tables here, and the bounds it puts on candles (None is everything)."""
+
+    tables: frozenset[str]
+    wanted: dict[str, Any] | None
+
+
+def looked_at(connection: duckdb.DuckDBPyConnection, query: str, known: Collection[str]) -> Asked:
+    """Look through a query; `known` are the names of the tables that are here. Raises `QueryError`."""
+    import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
+
+    statements = connection.extract_statements(query)
+    if _is_pivot_of_data(statements):
+        return _pivot(connection, query, known)
+    if len(statements) != 1:
+        raise QueryError(f"one statement at a time, this has {len(statements)}")
+    # EXPLAIN is out, too: it can run a COPY.
+    if statements[0].type != duckdb.StatementType.SELECT:
+        raise QueryError(f"SQL only reads here, and this is {statements[0].type.name}", hint=WRITING_HINT)
+    tree = _tree(connection, query)
+    names = _names(tree)
+    _refuse_unknown_kinds(names["kinds"])
+    _refuse_functions(names["functions"])
+    return _asked(connection, tree, names, known)
+
+
+def tables_hint(known: Collection[str]) -> Hint:
+    """Say which tables there are; what is live is of one process, and the command line is another."""
+    python = "the tables are candles, series and quarantine"
+    live = [name for name in known if name not in python]
+    listed = f"; {', '.join(live[:-1])} and {live[-1]} of what is live" if live else ""
+    return Hint(python=python + listed, cli=python)
+
+
+def _tree(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+    row = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
+    tree = str(row[0]) if row else ""
+    if not tree.startswith('{"error":false'):
+        said = json.loads(tree or "{}").get("error_message", "nothing")
+        raise QueryError(f"DuckDB cannot show what this query does: {said}")
+    return tree
+
+
+def _names(tree: str) -> dict[str, set[str]]:
+    """Return what a tree names, by what it is."""
+    names: dict[str, set[str]] = {what: set() for what in KEYS.values()}
+    for key, name in set(NAMED.findall(tree)):
+        names[KEYS[key]].add(json.loads(f'"{name}"') if "\\" in name else name)
+    return names
+
+
+def _refuse_unknown_kinds(kinds: set[str]) -> None:
+    unknown = kinds - KINDS
+    if unknown:
+        raise QueryError(f"this query holds what is not known to only read: {', '.join(sorted(unknown))}")
+
+
+def _refuse_functions(functions: set[str]) -> None:
+    for name in sorted(functions):
+        reason = why_refused(name)
+        if reason is not None:
+            hint = _nearest(name) if reason == UNDECIDED else None
+            raise QueryError(f"the function {name} is not allowed in a query: it {reason}", hint=hint)
+
+
+def _nearest(name: str) -> str | None:
+    near = difflib.get_close_matches(name.lower(), ALLOWED, n=1, cutoff=0.7)
+    return f"did you mean {near[0]}?" if near else None
+
+
+# ---- tables
+
+
+def _asked(
+    connection: duckdb.DuckDBPyConnection, tree: str, names: dict[str, set[str]], known: Collection[str]
+) -> Asked:
+    tables = {name.lower() for name in names["tables"] if name}
+    strange = tables.difference(known)
+    if strange:
+        # A name that WITH gives, unless it hides one of DuckDB's own views.
+        strange -= {name.lower() for name in names["common"]} - _views(connection)
+    if strange:
+        raise QueryError(f"there is no table {min(strange)}", hint=tables_hint(known))
+    places = {name.lower() for name in names["places"]}.difference(PLACES)
+    if places:
+        raise QueryError(f"there is no schema or database {min(places)}", hint=tables_hint(known))
+    naming = names["functions"].intersection(NAMING)
+    if naming:
+        tables |= _by_argument(tree, known)
+    wanted = None if naming or CANDLES not in tables else _bounds(tree)
+    return Asked(frozenset(tables), wanted)
+
+
+def _views(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Return the names of DuckDB's own views that are found without that of their schema."""
+    if not _own_views:
+        _own_views.update(name for (name,) in connection.execute(VIEWS).fetchall())
+    return _own_views
+
+
+def _bounds(tree: str) -> dict[str, Any] | None:
+    try:
+        return sql_bounds.wanted(json.loads(tree))
+    except RecursionError:  # too deep to be loaded
+        return None
+
+
+def _by_argument(tree: str, known: Collection[str]) -> set[str]:
+    """Return the tables that are named by an argument of `query_table` and its like."""
+    try:
+        loaded = json.loads(tree)
+    except RecursionError as error:
+        raise QueryError(
+            "a table is named by a text in a query that is too deep to be looked through"
+        ) from error
+    named = set()
+    for node in sql_bounds.dicts(loaded):
+        function = node["function"] if node.get("type") == "TABLE_FUNCTION" else {}
+        if function.get("function_name") in NAMING:
+            named |= set(_names_in(function["function_name"], function["children"][:1]))
+    strange = {name.lower() for name in named}.difference(known)
+    if strange:
+        raise QueryError(f"there is no table {min(strange)}", hint=tables_hint(known))
+    return {name.lower() for name in named}
+
+
+def _names_in(function: str, nodes: list[dict[str, Any]]) -> Iterator[str]:
+    for node in nodes:
+        if node["class"] == "CONSTANT" and node["value"]["type"]["id"] == "VARCHAR":
+            yield node["value"]["value"]
+        elif node["class"] == "COLUMN_REF" and len(node["column_names"]) == 1:
+            yield node["column_names"][0]
+        elif node.get("function_name") == "list_value" or node["type"] == "ARRAY_CONSTRUCTOR":
+            yield from _names_in(function, node["children"])
+        else:
+            raise QueryError(
+                f"{function} is given a table by a name that is put together",
+                hint="write the name of the table out",
+            )
+
+
+# ---- PIVOT without the values
+
+
+def _is_pivot_of_data(statements: list[duckdb.Statement]) -> bool:
+    """Tell a PIVOT that finds its values in the data: DuckDB makes types of them, then selects.
+
+    What the parser made up has no text of its own; a CREATE that somebody wrote has.
+    """
+    import duckdb  # noqa: PLC0415 - see `looked_at`
+
+    made_up = [one.type == duckdb.StatementType.CREATE and not one.query for one in statements[:-1]]
+    return any(made_up) and all(made_up) and statements[-1].type == duckdb.StatementType.SELECT
+
+
+def _pivot(connection: duckdb.DuckDBPyConnection, query: str, known: Collection[str]) -> Asked:
+    """Look through a query of which DuckDB shows no tree: by its words.
+
+    A function, a view, is called by its name, so that a text without the word does not call it.
+    """
+    words = set(WORD.findall(query.lower()))
+    refused = words & _not_allowed(connection)
+    if 'u&"' in query.lower():  # a name by the numbers of its letters
+        refused.add('U&"')
+    if refused:
+        raise QueryError(
+            f"a PIVOT that finds its values in the data must not hold the word {min(refused)}, "
+            f"which {why_refused(min(refused)) or 'names a table'}",
+            hint=PIVOT_HINT,
+        )
+    return Asked(frozenset(words.intersection(known)), None)
+
+
+def _not_allowed(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Return the names of DuckDB's catalogue that are not decided on, or must not be called."""
+    rows = connection.execute(FUNCTIONS).fetchall()
+    names = {name for (name,) in rows if why_refused(name)}
+    return names.union(NAMING, _views(connection), ("information_schema",))
