@@ -37,7 +37,6 @@ import operator
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import reduce
 from math import inf
 from typing import Any, NoReturn
@@ -45,6 +44,7 @@ from typing import Any, NoReturn
 import polars as pl
 
 from mdstore.analysis.indicators import ANY, FUNCTIONS, Function, Kind, Setting
+from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.errors import QueryError
 
@@ -181,8 +181,7 @@ def _unknown(node: ast.expr, name: str, known: Iterable[str]) -> PieceError:
     """Return the error for a name that stands where none of `known` does."""
     if name in FUNCTIONS:
         return PieceError(node, "is a function", hint=_write(name))
-    near = get_close_matches(name.lower(), known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    hint = did_you_mean(name, known) or f"known are {', '.join(known)}"
     return PieceError(node, "is not known", hint=hint)
 
 

@@ -9,17 +9,17 @@ length of more than a day that is no whole days (36h) is counted on the local cl
 
 from __future__ import annotations
 
-import difflib
 import zoneinfo
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 
 import polars as pl
 
 from mdstore.core.calendars import ALWAYS
 from mdstore.core.calendars import Grid as Market
+from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.schema import VALUES
 from mdstore.core.time_bounds import EARLIEST, LATEST
 from mdstore.core.timeframe import DAY, SECOND, Timeframe
@@ -360,11 +360,10 @@ def _check_zone(tz: object) -> None:
 
 
 def _near(tz: object) -> str | None:
-    """Return a hint: the zone with the nearest name, or the nearest city."""
-    names = zoneinfo.available_timezones()
-    known = {name.rpartition("/")[2].lower(): name for name in names} | {name.lower(): name for name in names}
-    near = difflib.get_close_matches(str(tz).lower(), known, 1, cutoff=0.75)
-    return f"did you mean '{known[near[0]]}'?" if near else None
+    """Return a hint: the zone with the nearest name, or else with the nearest city."""
+    names = sorted(zoneinfo.available_timezones())
+    near = partial(did_you_mean, tz, names, cutoff=0.75, shown=repr)
+    return near() or near(alike=lambda name: name.rpartition("/")[2].lower())
 
 
 def _refuse_cuts(source: Timeframe, target: Timeframe, tz: str, grid: Grid) -> None:

@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
-from difflib import get_close_matches
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -25,6 +24,7 @@ import polars as pl
 from polars.exceptions import ColumnNotFoundError, DuplicateError, PanicException, PolarsError
 
 from mdstore.analysis.expressions import parse
+from mdstore.core.did_you_mean import did_you_mean
 from mdstore.errors import Hint, InvalidInputError, QueryError
 
 __all__ = ["Function", "Progress", "Question", "Screen", "screen"]
@@ -184,8 +184,7 @@ def _resolve(frame: pl.DataFrame, exprs: list[pl.Expr]) -> pl.DataFrame:
 
 def _no_column(name: str, columns: list[str]) -> QueryError:
     known = f"there is no column {name!r}; an expression sees one symbol's {', '.join(columns)}"
-    near = get_close_matches(name.lower(), columns, 1)
-    return QueryError(known, hint=f"did you mean {near[0]}?" if near else None)
+    return QueryError(known, hint=did_you_mean(name, columns))
 
 
 def _quoted(error: Exception) -> str:

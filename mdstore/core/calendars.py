@@ -14,7 +14,6 @@ All times are integers, milliseconds since 1970 UTC; ranges do not hold their en
 
 from __future__ import annotations
 
-import difflib
 import threading
 import warnings
 from bisect import bisect_left, bisect_right
@@ -27,6 +26,7 @@ from typing import Any
 
 import polars as pl
 
+from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.time_bounds import EARLIEST, LATEST
 from mdstore.core.timeframe import DAY, EPOCH_YEAR, MONTHS, Timeframe
 from mdstore.errors import InvalidInputError
@@ -69,7 +69,7 @@ def check_calendar(name: object) -> str:
         raise InvalidInputError(
             f"{name!r} is no calendar: give '24/7', or the name that exchange_calendars has for an exchange, "
             "such as 'XNYS' or 'XKRX'",
-            hint=_near(name, names),
+            hint=did_you_mean(name, names, most=3),
         )
     return str(library.resolve_alias(meant[0]))
 
@@ -103,12 +103,6 @@ def _library(name: str) -> Any:  # the package has no types
             hint="pip install 'mdstore[calendars]'",
         ) from error
     return exchange_calendars
-
-
-def _near(name: str, names: list[str]) -> str | None:
-    known = {known.lower(): known for known in names}
-    near = [known[match] for match in difflib.get_close_matches(name.lower(), known)]
-    return f"did you mean {' or '.join(near)}?" if near else None
 
 
 # ---- the bars

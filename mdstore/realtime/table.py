@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from mdstore.core.candle_rules import check_symbol
+from mdstore.core.did_you_mean import did_you_mean, symbol_parts
 from mdstore.core.long_table import Long, as_frame
 from mdstore.core.polars_forks import refuse_broken_polars
 from mdstore.errors import InvalidInputError, StaleDataError, StoreClosedError
@@ -332,8 +332,7 @@ class RealtimeTable:
             old = (self.clock() // MS_NS - ring.newest) / 1000
             limit = "the TTL is" if max_age is None else "max_age is"
             return StaleDataError(f"the latest {self._what(symbol)} is {old:,.1f} s old; {limit} {age:g} s")
-        near = difflib.get_close_matches(symbol, self.symbols, 1)
-        hint = f"did you mean {near[0]}?" if near else None
+        hint = did_you_mean(symbol, self.symbols, alike=symbol_parts)
         return StaleDataError(f"no {self._what(symbol)} within {age:g} s", hint=hint)
 
     def _what(self, symbol: str) -> str:

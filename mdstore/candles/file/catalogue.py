@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import apsw
 
+from mdstore.core.did_you_mean import did_you_mean, symbol_parts
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import Hint, NoSuchSeriesError
 
@@ -131,9 +130,8 @@ def no_such_series(
     if stored:
         return _of_other_bars(f"{error}. Stored for {symbol}: {', '.join(stored)}", stored, timeframe)
     symbols = dict.fromkeys(series.symbol for series in known)
-    near = _nearest(symbol, symbols)
-    if near:
-        return NoSuchSeriesError(error, hint=f"did you mean {' or '.join(near)}?")
+    if hint := did_you_mean(symbol, symbols, most=NEAREST, alike=symbol_parts):
+        return NoSuchSeriesError(error, hint=hint)
     are = "symbol is" if len(symbols) == 1 else "symbols are"
     return NoSuchSeriesError(f"{error}. {len(symbols):,} {are} stored", hint=LISTING)
 
@@ -150,15 +148,3 @@ def _of_other_bars(error: str, stored: list[str], timeframe: str | None) -> NoSu
     made = f"{timeframe} can be made of {source}, with"
     hint = Hint(f"{made} derive_from='{source}'", f"{made} --from '{source}'")
     return NoSuchSeriesError(error, hint=hint, made_of=source)
-
-
-def _nearest(symbol: str, known: Iterable[str]) -> list[str]:
-    by_plain = {_plain(name): name for name in reversed(list(known))}
-    close = difflib.get_close_matches(_plain(symbol), by_plain, n=NEAREST, cutoff=0.6)
-    return [by_plain[name] for name in close]
-
-
-def _plain(symbol: str) -> str:
-    """Reduce a symbol to what people agree on: BTC/KRW, krw_btc and KRW-BTC have the same parts."""
-    parts = "".join(c if c.isalnum() else " " for c in symbol.upper()).split()
-    return " ".join(sorted(parts))

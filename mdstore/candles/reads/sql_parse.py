@@ -6,7 +6,6 @@ quotation mark inside of a text has a backslash before it, so that `,"function_n
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Collection, Iterator
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdstore.candles.reads import sql_bounds
 from mdstore.candles.reads.sql_functions import ALLOWED, NAMING, UNDECIDED, why_refused
+from mdstore.core.did_you_mean import did_you_mean
 from mdstore.errors import Hint, QueryError
 
 if TYPE_CHECKING:
@@ -122,13 +122,8 @@ def _refuse_functions(functions: set[str]) -> None:
     for name in sorted(functions):
         reason = why_refused(name)
         if reason is not None:
-            hint = _nearest(name) if reason == UNDECIDED else None
+            hint = did_you_mean(name, ALLOWED, cutoff=0.7) if reason == UNDECIDED else None
             raise QueryError(f"the function {name} is not allowed in a query: it {reason}", hint=hint)
-
-
-def _nearest(name: str) -> str | None:
-    near = difflib.get_close_matches(name.lower(), ALLOWED, n=1, cutoff=0.7)
-    return f"did you mean {near[0]}?" if near else None
 
 
 # ---- tables

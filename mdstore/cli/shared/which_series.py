@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdstore.core.did_you_mean import did_you_mean, symbol_parts
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import InvalidInputError, NoSuchSeriesError, TimeframeError
 
@@ -84,10 +84,6 @@ def _nothing(store: MarketDataStore, symbols: Sequence[str], known: list[str]) -
     """Return the error for symbols of which nothing is stored; its message has the nearest name."""
     if not known:
         return NoSuchSeriesError(f"{store.path.name} holds no candles", hint="mdstore import FILES")
-    near = [
-        match
-        for symbol in symbols
-        for match in difflib.get_close_matches(symbol.split(" ")[0].upper(), known, 1)
-    ]
-    more = f". Did you mean {near[0]}?" if near else "; `mdstore series` lists what is stored"
+    near = next(filter(None, (did_you_mean(one, known, alike=symbol_parts) for one in symbols)), "")
+    more = f". {near[0].upper()}{near[1:]}" if near else "; `mdstore series` lists what is stored"
     return NoSuchSeriesError(f"no candles of {', '.join(symbols)} in {store.path.name}{more}")

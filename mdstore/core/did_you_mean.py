@@ -1,0 +1,41 @@
+"""The names that are nearest to one that is not known, for the hints of errors."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+
+__all__ = ["did_you_mean", "symbol_parts"]
+
+
+def did_you_mean(
+    name: object,
+    known: Iterable[str],
+    *,
+    most: int = 1,
+    cutoff: float = 0.6,
+    alike: Callable[[str], str] = str.lower,
+    shown: Callable[[str], str] = str,
+) -> str | None:
+    """Return a hint that offers the nearest of the names that are known; None where none is near.
+
+    Names are compared as `alike` makes them, and need to be alike by `cutoff` (0 to 1); `shown` writes them.
+
+    >>> did_you_mean("Clsoe", ["open", "close"])
+    'did you mean close?'
+    >>> did_you_mean("btc/krw", ["KRW-BTC", "KRW-ETH"], alike=symbol_parts)
+    'did you mean KRW-BTC?'
+    """
+    made = {alike(one): one for one in reversed(list(known))}
+    near = difflib.get_close_matches(alike(str(name)), made, most, cutoff)
+    return f"did you mean {' or '.join(shown(made[one]) for one in near)}?" if near else None
+
+
+def symbol_parts(symbol: str) -> str:
+    """Reduce a symbol to what people agree on: BTC/KRW, krw_btc and KRW-BTC have the same parts.
+
+    >>> symbol_parts("krw_btc")
+    'BTC KRW'
+    """
+    parts = "".join(c if c.isalnum() else " " for c in symbol.upper()).split()
+    return " ".join(sorted(parts))
