@@ -17,7 +17,7 @@ from tests.project.test_layers import FACES, FILES, own
 
 KINDS = {name for name in errors.__all__ if name != "Hint"} | {"PieceError"}
 PYTHON = re.compile(r"\b(?:store|mdstore)\.\w|\b[a-z_]+=(?!=)|\w\(\)|derive_from|\bTrue\b|\bFalse\b|\bNone\b")
-OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
+OPTION = re.compile(r"(?<![\w-])-(?:-[a-z][\w-]*|[a-z]\b)")  # such as --force or -t, not find's -inum
 PIP = re.compile(r"pip install \S+( \S+)?")  # a command, and the same for everybody
 # What would be advice in one tongue; arguments that only Python has may be named: `limit=0 is no number`.
 ONE_TONGUE = re.compile(r"(?<![\w-])--[a-z]|\bstore\.\w+\(|\b\w+='")

@@ -54,7 +54,7 @@ def _name_findings(database: Database) -> Iterator[str]:
     with suppress(OSError):
         status = database.path.stat()
         if status.st_nlink > 1:
-            yield f"{other_names(database.path, status)}. Hint: {names_hint(database.path, status)}"
+            yield f"{other_names(database.path, status)}; {names_hint(database.path, status)}"
 
 
 def _damage(con: apsw.Connection) -> list[str]:
