@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ import apsw
 import pyarrow as pa
 
 from mdstore.cache.memory import MemoryTier
-from mdstore.candles.file import catalogue
+from mdstore.candles.file import catalogue, digests
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
@@ -213,7 +213,7 @@ class CandleRepository:
         """Return the revision, every series (None where the revision is `known`) and the bytes in use."""
         with self._database.reading() as con:
             revision = catalogue.revision(con)
-            rows = None if revision == known else con.execute(catalogue.ALL).fetchall()
+            rows = None if revision == known else [astuple(one) for one in catalogue.all_series(con)]
             pages = con.pragma("page_count") - con.pragma("freelist_count")
             return revision, rows, pages * con.pragma("page_size")
 
@@ -266,7 +266,9 @@ class CandleRepository:
     def quarantine(self) -> list[tuple[object, ...]]:
         """Return the rows set aside, oldest first."""
         with self._database.reading() as con:
-            return con.execute("SELECT * FROM quarantine ORDER BY id").fetchall()
+            rows = con.execute("SELECT * FROM quarantine ORDER BY id").fetchall()
+            digests.prove(con, "quarantine", digests.STORE, rows)
+            return rows
 
     def backup(self, target: Path, *, overwrite: bool, progress: Callable[[int, int], None] | None) -> None:
         """Copy the file to `target` while it is in use."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import apsw
 
+from mdstore.candles.file import digests
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
 
@@ -26,9 +27,10 @@ __all__ = [
 ]
 
 COLUMNS = "symbol, timeframe, first, last, rows, revision"
-OF_SERIES = f"SELECT {COLUMNS} FROM series WHERE symbol = ? AND timeframe = ?"  # noqa: S608 - of constants
-OF_TIMEFRAME = f"SELECT {COLUMNS} FROM series WHERE timeframe = ? ORDER BY symbol"  # noqa: S608
-ALL = f"SELECT {COLUMNS} FROM series ORDER BY symbol, timeframe"  # noqa: S608
+WIDTH = 6  # of those columns, which come first; the rest are of `arrivals`, and under the same digest
+OF_SERIES = "SELECT * FROM series WHERE symbol = ? AND timeframe = ?"
+OF_TIMEFRAME = "SELECT * FROM series WHERE timeframe = ? ORDER BY symbol"
+ALL = "SELECT * FROM series ORDER BY symbol, timeframe"
 GROW = f"""
 INSERT INTO series ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last),
@@ -39,6 +41,9 @@ UPDATE series SET rows = rows - ?3, revision = ?4,
   first = (SELECT min(timestamp) FROM candles WHERE symbol = ?1 AND timeframe = ?2),
   last = (SELECT max(timestamp) FROM candles WHERE symbol = ?1 AND timeframe = ?2)
 WHERE symbol = ?1 AND timeframe = ?2 AND rows > ?3
+"""
+SET_CALENDAR = """
+INSERT INTO calendars VALUES (?, ?) ON CONFLICT DO UPDATE SET calendar = excluded.calendar
 """
 BUMP = "UPDATE revision SET revision = max(revision + 1, ?) RETURNING revision"
 NEAREST = 3
@@ -57,19 +62,24 @@ class Series:
 
 
 def find(con: apsw.Connection, symbol: str, timeframe: str) -> Series | None:
-    """Return the series, or None if nothing is stored under that name."""
+    """Return the series, or None if nothing is stored under that name. Raises `DamagedDataError`."""
     row = con.execute(OF_SERIES, (symbol, timeframe)).fetchone()
-    return None if row is None else Series(*row)
+    digests.prove(con, "series", (symbol, timeframe), () if row is None else (row,))
+    return None if row is None else Series(*row[:WIDTH])
 
 
 def all_series(con: apsw.Connection) -> list[Series]:
-    """Return every series, sorted by symbol and timeframe."""
-    return [Series(*row) for row in con.execute(ALL)]
+    """Return every series, sorted by symbol and timeframe. Raises `DamagedDataError`."""
+    rows = con.execute(ALL).fetchall()
+    digests.prove_all(con, "series", rows)
+    return [Series(*row[:WIDTH]) for row in rows]
 
 
 def series_of(con: apsw.Connection, timeframe: str) -> list[Series]:
-    """Return the series of a timeframe, sorted by symbol."""
-    return [Series(*row) for row in con.execute(OF_TIMEFRAME, (timeframe,))]
+    """Return the series of a timeframe, sorted by symbol. Raises `DamagedDataError`."""
+    rows = con.execute(OF_TIMEFRAME, (timeframe,)).fetchall()
+    digests.prove_all(con, "series", rows, timeframe)
+    return [Series(*row[:WIDTH]) for row in rows]
 
 
 def revision(con: apsw.Connection) -> int:
@@ -101,8 +111,10 @@ def recount(con: apsw.Connection, symbol: str, timeframe: str, deleted: int, at_
 
 
 def calendars(con: apsw.Connection) -> dict[str, str]:
-    """Return the calendar of each pattern of symbols."""
-    return dict(con.execute("SELECT pattern, calendar FROM calendars ORDER BY pattern"))
+    """Return the calendar of each pattern of symbols. Raises `DamagedDataError`."""
+    rows = con.execute("SELECT pattern, calendar FROM calendars ORDER BY pattern").fetchall()
+    digests.prove(con, "calendars", digests.STORE, rows)
+    return dict(rows)
 
 
 def set_calendar(con: apsw.Connection, pattern: str, calendar: str | None) -> None:
@@ -110,7 +122,7 @@ def set_calendar(con: apsw.Connection, pattern: str, calendar: str | None) -> No
     if calendar is None:
         con.execute("DELETE FROM calendars WHERE pattern = ?", (pattern,))
     else:
-        con.execute("INSERT OR REPLACE INTO calendars VALUES (?, ?)", (pattern, calendar))
+        con.execute(SET_CALENDAR, (pattern, calendar))
 
 
 def no_such_series(

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
+import apsw
+
 from mdstore.candles.file import catalogue
+from mdstore.candles.file.bar_digests import Proof
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
-from mdstore.candles.ledger import arrivals, claims, coverage, unfinished
-from mdstore.candles.ledger.arrivals import Arrival
+from mdstore.candles.file.digests import span_of
+from mdstore.candles.ledger import arrivals, claims, coverage, revisions, unfinished
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.coverage import Interval, Key
 from mdstore.core.schema import VALUES
@@ -26,12 +29,7 @@ WHERE {{of}} AND timestamp >= ? AND timestamp < ?
 WINDOW bar AS (PARTITION BY symbol, timeframe, timestamp ORDER BY revision)
 ORDER BY symbol, timeframe, timestamp, revision
 """  # noqa: S608 - of constants
-ARRIVALS = f"""
-SELECT symbol, timeframe, start, "end", source, began, arrived, lags FROM {arrivals.ARRIVALS} WHERE {{of}}
-ORDER BY symbol, timeframe, start
-"""  # noqa: S608 - of constants
 FEW = 16
-ArrivalRow = tuple[str, str, int, int, str, int, int, bytes | None]
 Row = tuple[object, ...]
 
 
@@ -112,23 +110,49 @@ class Ledger:
     def revisions(self, symbol: str | None, timeframe: str | None, start: int, end: int) -> list[Row]:
         """Return the rows of the table `revisions`, and what each bar came to be."""
         with self._database.reading() as con:
-            return con.execute(*_of(REVISIONS, symbol, timeframe, start, end)).fetchall()
+            rows = con.execute(*_of(REVISIONS, symbol, timeframe, start, end)).fetchall()
+            _prove_revised(con, symbol, timeframe, start, end, cast("list[tuple[str, str, int]]", rows))
+            return rows
 
     def provenance(self, symbol: str | None, timeframe: str | None) -> list[Origin]:
         """Return where bars came from; intervals behind each other from one source are one."""
         found: list[Origin] = []
         with self._database.reading() as con:
-            rows = con.execute(*_of(ARRIVALS, symbol, timeframe)).fetchall()
-        for name, bar, start, end, source, began, arrived, lags in cast("list[ArrivalRow]", rows):
-            one = Arrival(start, end, source, began, arrived, lags)
+            one_series = None if symbol is None or timeframe is None else (symbol, timeframe)
+            rows = arrivals.known(con, one_series)
+        for name, bar, one in rows:
+            if (symbol or name, timeframe or bar) != (name, bar):
+                continue
             # What was there before arrivals were noted ends behind its last bar's start.
-            last = Timeframe.parse(bar).next(end - 1) if Timeframe.is_name(bar) else end
+            last = Timeframe.parse(bar).next(one.end - 1) if Timeframe.is_name(bar) else one.end
             new = Origin(name, bar, one.start, last, one.source, one.first, one.last)
             if found and found[-1].is_of_the_same(new):
                 found[-1] = found[-1].joined(new)
             else:
                 found.append(new)
         return found
+
+
+def _prove_revised(
+    con: apsw.Connection,
+    symbol: str | None,
+    timeframe: str | None,
+    start: int,
+    end: int,
+    found: Sequence[tuple[str, str, int]],
+) -> None:
+    """Prove all revisions that were asked for, and the candles that the bars came to be."""
+    keys = {(row[0], row[1]) for row in found}
+    for one in catalogue.all_series(con):
+        if symbol in (None, one.symbol) and timeframe in (None, one.timeframe):
+            keys.add((one.symbol, one.timeframe))
+    for key in keys:
+        revisions.rows(con, key, start, end)
+    proof = Proof(con)
+    spans = {(*row[:2], row[2] // span_of(row[1])) for row in found}
+    for name, bar, bucket in sorted(spans):
+        proof.read((name, bar), bucket * span_of(bar), (bucket + 1) * span_of(bar))
+    proof.settle()
 
 
 def _of(sql: str, symbol: str | None, timeframe: str | None, *rest: int) -> tuple[str, tuple[str | int, ...]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import apsw
 
-__all__ = ["Values", "forget", "older_values", "revise"]
+from mdstore.candles.file import digests
+
+__all__ = ["Values", "forget", "older_values", "revise", "rows"]
 
 Values = tuple[int, float, float, float, float, float]
 """A bar: timestamp, open, high, low, close, volume."""
@@ -16,11 +19,9 @@ INSERT OR IGNORE INTO revisions
   (timeframe, symbol, timestamp, revision, source, open, high, low, close, volume)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-# Of each bar the change that came first after a time: SQLite takes the other columns from the row of min().
-OLDER = """
-SELECT timestamp, open, high, low, close, volume, min(revision) FROM revisions
-WHERE timeframe = ? AND symbol = ? AND revision > ? AND timestamp >= ? AND timestamp < ?
-GROUP BY timestamp ORDER BY timestamp
+ROWS = """
+SELECT * FROM revisions WHERE timeframe = ? AND symbol = ? AND timestamp >= ? AND timestamp < ?
+ORDER BY timestamp, revision
 """
 FORGET = "DELETE FROM revisions WHERE timeframe = ? AND symbol = ? AND timestamp >= ? AND timestamp < ?"
 
@@ -34,9 +35,28 @@ def revise(
 
 
 def older_values(con: apsw.Connection, key: tuple[str, str], at: int, start: int, end: int) -> list[Values]:
-    """Return the bars in `[start, end)` that changed after revision `at`, as they were at it."""
+    """Return the bars in `[start, end)` that changed after revision `at`, as they were at it, ascending.
+
+    Raises `DamagedDataError`.
+    """
+    found: dict[int, Values] = {}
+    for _, _, time, revision, *prices, _ in rows(con, key, start, end):
+        if revision > at and start <= time < end:
+            found.setdefault(time, (time, *prices))
+    return list(found.values())
+
+
+def rows(con: apsw.Connection, key: tuple[str, str], start: int, end: int) -> list[tuple[Any, ...]]:
+    """Return the rows of a series in the buckets that `[start, end)` reaches into, by time and revision.
+
+    Raises `DamagedDataError`.
+    """
     symbol, timeframe = key
-    return [row[:6] for row in con.execute(OLDER, (timeframe, symbol, at, start, end))]
+    span = digests.span_of(timeframe)
+    low, high = digests.floor(start, span), digests.ceiling(end, span)
+    found = con.execute(ROWS, (timeframe, symbol, low, high)).fetchall()
+    digests.prove_revisions(con, key, found, low, high)
+    return found
 
 
 def forget(con: apsw.Connection, key: tuple[str, str], start: int, end: int) -> None:

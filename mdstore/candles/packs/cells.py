@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import apsw
 
+from mdstore.candles.file import digests
 from mdstore.core.timeframe import FOREVER
 
 __all__ = [
@@ -76,14 +77,18 @@ class Cell:
 
 
 def cells_of(con: apsw.Connection, symbol: str, timeframe: str) -> list[Cell]:
-    """Return the cells of a series, ascending."""
-    return [Cell(*row) for row in con.execute(OF_SERIES, (timeframe, symbol))]
+    """Return the cells of a series, ascending. Raises `DamagedDataError`."""
+    rows = con.execute(OF_SERIES, (timeframe, symbol)).fetchall()
+    digests.prove(con, "cells", (symbol, timeframe), rows)
+    return [Cell(*row) for row in rows]
 
 
 def cells_of_timeframe(con: apsw.Connection, timeframe: str) -> dict[str, list[Cell]]:
-    """Return the cells of every series of a timeframe, by symbol, ascending."""
+    """Return the cells of every series of a timeframe, by symbol, ascending. Raises `DamagedDataError`."""
     found: dict[str, list[Cell]] = {}
-    for row in con.execute(OF_TIMEFRAME, (timeframe,)):
+    rows = con.execute(OF_TIMEFRAME, (timeframe,)).fetchall()
+    digests.prove_all(con, "cells", rows, timeframe)
+    for row in rows:
         found.setdefault(row[0], []).append(Cell(*row))
     return found
 

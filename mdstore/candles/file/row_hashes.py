@@ -1,0 +1,95 @@
+"""What the digests are sums of: a hash of each row, and how many rows are hashed at once.
+
+A digest is the sum of the hashes of some rows, modulo 2^62 (two of them add up within SQLite's integers).
+A sum knows no order and can be carried on: a row that comes is added, one that goes is subtracted, one that
+changes is both, and no other row is looked at. So a table is kept under digests in the transactions that
+change it, for microseconds, and what was damaged stays noticed: whoever changes a damaged row subtracts the
+hash of what is there, not of what was added, and what is between the two stays in the sum.
+
+A candle is hashed in whole columns, as no library does it in a way that is written down: each value is
+multiplied into the row, as in Murmur and its kin, and the upper half is folded down. A row takes 6 ns in a
+column of 100,000, XXH3 by the row 70, and 1,100 in plain Python, which is quicker for a few rows.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Final
+
+import polars as pl
+import pyarrow as pa
+import xxhash
+
+__all__ = ["MASK", "Row", "hash_of_bar", "hash_of_row", "running_sums", "sum_of_rows"]
+
+Row = Sequence[int | float | str | bytes | None]
+
+MASK: Final = 2**62 - 1
+"""What a digest is taken modulo, less one."""
+WORD: Final = 2**64 - 1
+HALF: Final = 32
+# Large odd numbers without a pattern: the fractional digits of the golden ratio and the primes of XXH64.
+FACTORS: Final = (
+    0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9,
+    0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5, 0x9E3779B185EBCA87,
+)  # fmt: skip
+# The upper half is folded down after every second value: the top bit of one stays in the top bit until then,
+# and would be taken for that of the next. A fold of a column costs as much as twelve other steps.
+FOLDED: Final = (1, 3, 5)
+AS_WORDS: Final = pa.uint64()
+FACTOR_SERIES: Final = tuple(pl.Series([factor], dtype=pl.UInt64) for factor in FACTORS)
+HALF_SERIES: Final = pl.Series([1 << HALF], dtype=pl.UInt64)
+
+_pack = struct.Struct("<q5d").pack
+_words = struct.Struct("<6Q").unpack
+
+
+def hash_of_row(row: Row) -> int:
+    """Return the hash of a row of one of the small tables: of its values, and of their types."""
+    return xxhash.xxh3_64_intdigest(ascii(tuple(row)).encode()) & MASK
+
+
+def sum_of_rows(rows: Iterable[Row]) -> int:
+    """Return the sum of the hashes of rows of a small table."""
+    return sum(map(hash_of_row, rows)) & MASK
+
+
+def hash_of_bar(bar: Sequence[float]) -> int:
+    """Return the hash of one candle: timestamp, open, high, low, close, volume."""
+    value = 0
+    # Plus zero: SQLite keeps no negative zero, and says 1 where it was given 1.0.
+    words = _words(_pack(bar[0], *(price + 0.0 for price in bar[1:])))
+    for place, word in enumerate(words):
+        value = (value ^ word) * FACTORS[place] & WORD
+        if place in FOLDED:
+            value ^= value >> HALF
+    return value & MASK
+
+
+def hashes_of_bars(bars: pa.RecordBatch) -> pl.Series:
+    """Return the hashes of candles, of 64 bits, before they are cut down to those of a digest."""
+    value: pl.Series | None = None
+    for place, column in enumerate(bars.columns):
+        words = pl.Series(column.view(AS_WORDS))
+        value = (words if value is None else value ^ words) * FACTOR_SERIES[place]
+        if place in FOLDED:
+            value = value ^ (value // HALF_SERIES)
+    assert value is not None  # noqa: S101 - there are columns; for mypy
+    return value
+
+
+def running_sums(bars: pa.RecordBatch) -> memoryview:
+    """Return for each candle the sum of the hashes up to it, modulo 2^64: of any run by one subtraction."""
+    sums = hashes_of_bars(bars).cum_sum().to_arrow()
+    return memoryview(sums.buffers()[1]).cast("Q")[sums.offset : sums.offset + len(sums)]
+
+
+def sums_between(sums: memoryview, bounds: Sequence[int]) -> Iterator[int]:
+    """Yield the digests of the rows between each two of some row numbers, ascending."""
+    before = sums[bounds[0] - 1] if bounds and bounds[0] else 0
+    for low, high in pairwise(bounds):
+        after = sums[high - 1] if high > low else before
+        yield after - before & MASK
+        before = after
