@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mdstore.candles.writes.writer import WriteResult
     from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
+        DamagedDataError,
         FileFormatError,
         ForkedError,
         InvalidInputError,
@@ -46,8 +47,8 @@ _HOMES = {
     "mdstore.candles.repository": ("CandleRepository", "Explanation"),
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
-        "FileFormatError", "ForkedError", "InvalidInputError", "LiveFileError", "MarketDataError",
-        "NewerSchemaError", "NoSuchSeriesError", "QueryError", "ScannerError", "StaleDataError",
+        "DamagedDataError", "FileFormatError", "ForkedError", "InvalidInputError", "LiveFileError",
+        "MarketDataError", "NewerSchemaError", "NoSuchSeriesError", "QueryError", "ScannerError", "StaleDataError",
         "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError",
         "ValidationError",
     ),
@@ -66,6 +67,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "BinanceFeed",
     "CandleRepository",
+    "DamagedDataError",
     "Depth",
     "Explanation",
     "FileFormatError",

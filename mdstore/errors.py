@@ -14,7 +14,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     ├── StoreClosedError (RuntimeError)      used after close
     ├── ForkedError (RuntimeError)           Polars would hang in this forked process
     ├── StoreFileError (OSError)             the file cannot be opened, is damaged or is no store
-    │   ├── DamagedDataError                 what is stored is not what was written; names where, serves nothing
+    │   ├── DamagedDataError                 what is stored is not what was written; nothing is served
     │   ├── NewerSchemaError                 written by a newer mdstore; left untouched
     │   └── StoreBusyError (TimeoutError)    another thread or process kept the write lock
     ├── LiveFileError (PermissionError)      a second opener of a live store file, refused

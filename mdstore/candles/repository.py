@@ -24,7 +24,7 @@ from mdstore.candles.file.scanner import Scanner
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.ledger import Ledger
-from mdstore.candles.packs import cells
+from mdstore.candles.packs import cells, first_digests
 from mdstore.candles.packs.merging import Compaction, Progress
 from mdstore.candles.packs.pack_files import PackLostError, Packs
 from mdstore.candles.packs.seal_policy import Upkeep
@@ -235,7 +235,11 @@ class CandleRepository:
         if rebuild:
             self._upkeep.forget_all()
             self._memory.clear()
-        return self._upkeep.seal(self._upkeep.loose(), progress, wait=True)
+        damaged = first_digests.complete(self._database)
+        sealed = self._upkeep.seal(self._upkeep.loose(), progress, wait=True)
+        if damaged:
+            raise damaged[0]
+        return sealed
 
     def compact(self, progress: Progress | None) -> int:
         """Lay all cells in order, in few packs; return the bytes that saved."""

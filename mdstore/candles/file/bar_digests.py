@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 import apsw
@@ -17,17 +18,25 @@ import pyarrow as pa
 
 from mdstore.candles.file.digests import BUCKET_BARS, Key, ceiling, damaged, floor, span_of
 from mdstore.candles.file.row_hashes import MASK, hash_of_bar, running_sums, sums_between
-from mdstore.candles.file.table_reads import read_range
+from mdstore.candles.file.table_reads import Request, read_range
+from mdstore.core.long_table import Long
+from mdstore.core.schema import CANDLE, TIMESTAMP, VALUES
 
 __all__ = [
-    "Proof", "Sums", "expected", "in_order", "ranges_of", "read_proven", "sums_of", "times_of",
-    "wrong_buckets",
+    "Proof", "Sums", "between", "expected", "in_order", "ranges_of", "read_proven", "read_proven_rows",
+    "sum_of_bars", "sums_of", "sums_of_bars",
+    "sums_of_frame", "times_of", "wrong_buckets",
 ]  # fmt: skip
 
 FEW: Final = 64  # so few are hashed one by one
+ZERO: Final = pl.Series([0.0])  # what is added to it is no negative zero, which SQLite does not keep
 Sums = dict[int, int]
 """The sum over each bucket, by its number: the time of its bars (ms) over the span of a bucket."""
 
+LATEST = """
+SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?
+ORDER BY timestamp DESC LIMIT 1 OFFSET ?
+"""
 OPEN = "SELECT whole, bucket, candles FROM digests WHERE timeframe = ? AND symbol = ?"
 CLOSED = """
 SELECT bucket, candles FROM bucket_digests
@@ -44,6 +53,26 @@ def read_proven(con: apsw.Connection, key: Key, start: int, end: int) -> pa.Reco
     rows = proof.read(key, start, end)
     proof.settle()
     return rows
+
+
+def read_proven_rows(con: apsw.Connection, request: Request, symbols: Sequence[str]) -> Long:
+    """Return what a request wants of series from the table, inside the caller's transaction.
+
+    Raises `DamagedDataError` where they are not those that were written.
+    """
+    proof, name, parts = Proof(con), str(request.timeframe), []
+    for symbol in symbols:
+        start = request.start
+        if request.limit is not None:
+            bounds = (symbol, name, start, request.end, max(0, request.limit - 1))
+            start = con.execute(LATEST, bounds).get or start
+        rows = proof.read((symbol, name), start, request.end)
+        if start != request.start and rows.num_rows != request.limit:
+            raise damaged(con, "candles", (symbol, name))
+        parts.append(rows if request.limit is None else rows.slice(max(0, rows.num_rows - request.limit)))
+    proof.settle()
+    table = pa.Table.from_batches(parts, CANDLE).select(list(request.stored or ("timestamp",)))
+    return Long(table, symbols, list(accumulate(part.num_rows for part in parts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +107,7 @@ class Proof:
             low = start
         rows = read_range(self._con, *key, low, high)
         self.claim(key, rows, start, end, {} if known is None else {start // span: known})
-        return _between(rows, start, end) if low < start or high > end else rows
+        return between(rows, start, end) if low < start or high > end else rows
 
     def claim(
         self, key: Key, rows: pa.RecordBatch, start: int, end: int, beside: Mapping[int, int] | None = None
@@ -115,7 +144,7 @@ def expected(con: apsw.Connection, key: Key, first: int, last: int) -> tuple[Sum
     return sums, bool(whole)
 
 
-def wrong_buckets(found: Sums, digests: Sums, whole: bool) -> list[int]:  # noqa: FBT001 - as `expected` says
+def wrong_buckets(found: Sums, digests: Sums, whole: bool) -> list[int]:
     """Return the buckets whose rows have not their digest; one without is empty, unless it has none yet."""
     wrong = [bucket for bucket, value in digests.items() if found.get(bucket, 0) != value]
     if whole:
@@ -139,6 +168,31 @@ def sums_of(bars: pa.RecordBatch, span: int) -> Sums:
     if bars.num_rows <= FEW:
         return _sums_of_few(bars, span)
     return _cut(running_sums(bars), times_of(bars), span, 0)
+
+
+def sums_of_frame(rows: pl.DataFrame, span: int) -> Sums:
+    """Return the sum over each bucket of candles that are about to be written, as SQLite will give them."""
+    if len(rows) <= FEW:
+        return sums_of_bars(rows.iter_rows(), span)
+    zeros = ZERO.new_from_index(0, len(rows))  # of one zero Polars knows that it changes nothing
+    values = [rows["timestamp"], *(rows[name] + zeros for name in VALUES)]
+    arrays = [one.rechunk().to_arrow() for one in values]
+    bars = pa.RecordBatch.from_arrays([arrays[0].view(TIMESTAMP), *arrays[1:]], schema=CANDLE)
+    return sums_of(bars, span)
+
+
+def sums_of_bars(bars: Iterable[Sequence[float]], span: int) -> Sums:
+    """Return the sum over each bucket of a few candles, given as rows."""
+    found: Sums = {}
+    for bar in bars:
+        bucket = int(bar[0]) // span
+        found[bucket] = found.get(bucket, 0) + hash_of_bar(bar) & MASK
+    return found
+
+
+def sum_of_bars(bars: pa.RecordBatch) -> int:
+    """Return the sum over all of some candles."""
+    return next(sums_between(running_sums(bars), (0, bars.num_rows)))
 
 
 def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
@@ -186,15 +240,12 @@ def _cut(sums: memoryview, times: memoryview, span: int, offset: int) -> Sums:
 
 
 def _sums_of_few(bars: pa.RecordBatch, span: int) -> Sums:
-    found: Sums = {}
     columns = [times_of(bars), *(column.to_pylist() for column in bars.columns[1:])]
-    for bar in zip(*columns, strict=True):
-        bucket = bar[0] // span
-        found[bucket] = found.get(bucket, 0) + hash_of_bar(bar) & MASK
-    return found
+    return sums_of_bars(zip(*columns, strict=True), span)
 
 
-def _between(bars: pa.RecordBatch, start: int, end: int) -> pa.RecordBatch:
+def between(bars: pa.RecordBatch, start: int, end: int) -> pa.RecordBatch:
+    """Return the candles in `[start, end)`."""
     times = times_of(bars)
     low = bisect_left(times, start)
     return bars.slice(low, max(low, bisect_left(times, end)) - low)

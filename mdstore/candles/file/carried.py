@@ -9,7 +9,7 @@ from typing import Final, cast
 import apsw
 
 from mdstore.candles.file.bar_digests import Sums, sums_of
-from mdstore.candles.file.digests import KINDS, STORE, Key, ceiling, floor, key_of, revision_row, span_of
+from mdstore.candles.file.digests import KINDS, Key, ceiling, floor, key_of, revision_row, span_of
 from mdstore.candles.file.row_hashes import MASK, hash_of_row
 from mdstore.candles.file.table_reads import read_range
 
@@ -50,7 +50,9 @@ ON CONFLICT DO UPDATE SET revisions = (revisions + excluded.revisions) & {MASK}
 FORGET = """
 UPDATE bucket_digests SET candles = NULL WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ?
 """
-FORGET_LAST = "UPDATE digests SET candles = 0 WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ?"
+FORGET_LAST = (
+    "UPDATE digests SET candles = 0 WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ?"
+)
 TIMESTAMP = 2
 
 
@@ -84,10 +86,7 @@ class Carried:
 
     def add(self, key: Key, sums: Mapping[int, int]) -> None:
         """Take note of what candles of a series add to its buckets."""
-        known = self._bars.get(key)
-        if known is None:
-            self._bars[key] = dict(sums)
-            return
+        known = self._bars.setdefault(key, {}) if sums else {}
         for bucket, value in sums.items():
             known[bucket] = known.get(bucket, 0) + value
 

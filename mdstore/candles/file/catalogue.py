@@ -70,14 +70,14 @@ def find(con: apsw.Connection, symbol: str, timeframe: str) -> Series | None:
 
 def all_series(con: apsw.Connection) -> list[Series]:
     """Return every series, sorted by symbol and timeframe. Raises `DamagedDataError`."""
-    rows = con.execute(ALL).fetchall()
+    rows: digests.Rows = con.execute(ALL).fetchall()
     digests.prove_all(con, "series", rows)
     return [Series(*row[:WIDTH]) for row in rows]
 
 
 def series_of(con: apsw.Connection, timeframe: str) -> list[Series]:
     """Return the series of a timeframe, sorted by symbol. Raises `DamagedDataError`."""
-    rows = con.execute(OF_TIMEFRAME, (timeframe,)).fetchall()
+    rows: digests.Rows = con.execute(OF_TIMEFRAME, (timeframe,)).fetchall()
     digests.prove_all(con, "series", rows, timeframe)
     return [Series(*row[:WIDTH]) for row in rows]
 
@@ -112,7 +112,7 @@ def recount(con: apsw.Connection, symbol: str, timeframe: str, deleted: int, at_
 
 def calendars(con: apsw.Connection) -> dict[str, str]:
     """Return the calendar of each pattern of symbols. Raises `DamagedDataError`."""
-    rows = con.execute("SELECT pattern, calendar FROM calendars ORDER BY pattern").fetchall()
+    rows: digests.Rows = con.execute("SELECT pattern, calendar FROM calendars ORDER BY pattern").fetchall()
     digests.prove(con, "calendars", digests.STORE, rows)
     return dict(rows)
 

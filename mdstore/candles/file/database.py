@@ -316,7 +316,9 @@ class Database:
         except apsw.Error as error:
             raise self._ours(error) from error
         except UnicodeDecodeError as error:  # of a text that APSW reads from a damaged page
-            raise DamagedDataError(f"{self.path}: the file is damaged: a text in it is none", hint=HINT) from error
+            raise DamagedDataError(
+                f"{self.path}: the file is damaged: a text in it is none", hint=HINT
+            ) from error
 
     def _ours(self, error: apsw.Error) -> StoreFileError:
         if isinstance(error, apsw.CorruptError):

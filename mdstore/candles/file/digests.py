@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -32,10 +32,12 @@ from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import DamagedDataError, Hint
 
 __all__ = [
-    "BUCKET_BARS", "KINDS", "Key", "STORE", "accept", "ceiling", "damaged", "floor", "key_of", "of_kind",
+    "BUCKET_BARS", "KINDS", "STORE", "Key", "Rows", "accept", "ceiling", "damaged", "floor", "key_of", "of_kind",
     "prove", "prove_all", "prove_revisions", "revision_row", "span_of",
 ]  # fmt: skip
 
+Rows = list[tuple[Any, ...]]
+"""Rows of a small table, as they are read and before they are known to be what was written."""
 Key = tuple[str, str]
 """A series: symbol and timeframe."""
 STORE: Final[Key] = ("", "")
@@ -139,7 +141,7 @@ def prove_revisions(con: apsw.Connection, key: Key, rows: Iterable[Row], start: 
 
 def revision_row(row: Row) -> Row:
     """Return a row of `revisions` with its prices as floats: a hook is told 1 for what reads as 1.0."""
-    return (*row[:PRICES.start], *(float(price or 0) for price in row[PRICES]), *row[PRICES.stop:])
+    return (*row[: PRICES.start], *(float(price or 0) for price in row[PRICES]), *row[PRICES.stop :])
 
 
 def of_kind(con: apsw.Connection, kind: str, timeframe: str | None = None) -> dict[Key, int]:

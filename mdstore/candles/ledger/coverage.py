@@ -60,7 +60,7 @@ class Interval:
 
 def known(con: apsw.Connection, key: Key) -> list[Interval]:
     """Return the intervals of a series, ascending. Raises `DamagedDataError`."""
-    rows = con.execute(OF_SERIES, key).fetchall()
+    rows: digests.Rows = con.execute(OF_SERIES, key).fetchall()
     digests.prove(con, "coverage", key, rows)
     return [Interval(*row[2:]) for row in rows]
 
@@ -68,7 +68,7 @@ def known(con: apsw.Connection, key: Key) -> list[Interval]:
 def of_timeframe(con: apsw.Connection, timeframe: str) -> dict[str, list[Interval]]:
     """Return the intervals of every series of a timeframe, by symbol, ascending. Raises `DamagedDataError`."""
     found: dict[str, list[Interval]] = {}
-    rows = con.execute(OF_TIMEFRAME, (timeframe,)).fetchall()
+    rows: digests.Rows = con.execute(OF_TIMEFRAME, (timeframe,)).fetchall()
     digests.prove_all(con, "coverage", rows, timeframe)
     for symbol, _, *row in rows:
         found.setdefault(symbol, []).append(Interval(*row))

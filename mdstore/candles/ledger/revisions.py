@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import apsw
 
@@ -46,7 +45,7 @@ def older_values(con: apsw.Connection, key: tuple[str, str], at: int, start: int
     return list(found.values())
 
 
-def rows(con: apsw.Connection, key: tuple[str, str], start: int, end: int) -> list[tuple[Any, ...]]:
+def rows(con: apsw.Connection, key: tuple[str, str], start: int, end: int) -> digests.Rows:
     """Return the rows of a series in the buckets that `[start, end)` reaches into, by time and revision.
 
     Raises `DamagedDataError`.

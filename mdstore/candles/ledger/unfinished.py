@@ -28,8 +28,8 @@ def of(con: apsw.Connection, keys: Sequence[Key]) -> dict[Key, list[int]]:
     Raises `DamagedDataError`.
     """
     found: dict[Key, list[int]] = {}
+    every: digests.Rows = []
     if len(keys) <= FEW:
-        every = []
         for key in keys:
             rows = con.execute(OF_SERIES, key).fetchall()
             digests.prove(con, "unfinished", key, rows)

@@ -7,7 +7,7 @@ in it. What no cell covers is loose, and read from the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,6 +28,7 @@ __all__ = [
     "forget_pack",
     "insert",
     "loose_ranges",
+    "of_packs",
     "pack_rows",
     "replace",
     "touch",
@@ -78,7 +79,7 @@ class Cell:
 
 def cells_of(con: apsw.Connection, symbol: str, timeframe: str) -> list[Cell]:
     """Return the cells of a series, ascending. Raises `DamagedDataError`."""
-    rows = con.execute(OF_SERIES, (timeframe, symbol)).fetchall()
+    rows: digests.Rows = con.execute(OF_SERIES, (timeframe, symbol)).fetchall()
     digests.prove(con, "cells", (symbol, timeframe), rows)
     return [Cell(*row) for row in rows]
 
@@ -86,7 +87,7 @@ def cells_of(con: apsw.Connection, symbol: str, timeframe: str) -> list[Cell]:
 def cells_of_timeframe(con: apsw.Connection, timeframe: str) -> dict[str, list[Cell]]:
     """Return the cells of every series of a timeframe, by symbol, ascending. Raises `DamagedDataError`."""
     found: dict[str, list[Cell]] = {}
-    rows = con.execute(OF_TIMEFRAME, (timeframe,)).fetchall()
+    rows: digests.Rows = con.execute(OF_TIMEFRAME, (timeframe,)).fetchall()
     digests.prove_all(con, "cells", rows, timeframe)
     for row in rows:
         found.setdefault(row[0], []).append(Cell(*row))
@@ -96,6 +97,13 @@ def cells_of_timeframe(con: apsw.Connection, timeframe: str) -> dict[str, list[C
 def all_cells(con: apsw.Connection) -> list[Cell]:
     """Return every cell, by timeframe, symbol and time."""
     return [Cell(*row) for row in con.execute(ALL)]
+
+
+def of_packs(
+    con: apsw.Connection, packs: Collection[str], place: tuple[int, int] | None = None
+) -> list[Cell]:
+    """Return the cells of some packs, or those at `place` in them."""
+    return [cell for cell in all_cells(con) if cell.pack in packs and place in (None, cell.place)]
 
 
 def covering(con: apsw.Connection, symbol: str, timeframe: str, first: int, last: int) -> list[Cell]:

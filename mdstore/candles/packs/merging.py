@@ -18,6 +18,7 @@ from mdstore.candles.file.database import Database
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.columns import ROW_BYTES, Piece
+from mdstore.candles.packs.first_digests import prove_cells
 from mdstore.candles.packs.pack_files import PackLostError, Packs
 from mdstore.candles.packs.sealing import BATCH_ROWS, CELL_ROWS, Sealer, by_rows, hour_of
 from mdstore.errors import StoreFileError
@@ -68,15 +69,21 @@ class Compaction:
         return self._packs.sweep(live, now=time.time(), young=young)
 
     def lose(self, lost: PackLostError) -> None:
-        """Take note that a pack, or a cell in it, is gone or damaged: its rows are loose again."""
+        """Take note that a pack, or a cell in it, is gone or damaged: its rows are loose again.
+
+        Raises `DamagedDataError` where the digests of a cell are all that says what its candles were, and they
+        are not what the table holds.
+        """
         self._packs.close(lost.name)
         self._database.note(lambda con: self._forget_lost(con, lost))
 
     def _forget_lost(self, con: apsw.Connection, lost: PackLostError) -> int:
         if lost.place is not None or self._packs.exists(lost.name):
+            prove_cells(con, cells.of_packs(con, {lost.name}, lost.place))
             return cells.forget_pack(con, lost.name, lost.place)
         # Listed inside the transaction: nobody can publish a pack meanwhile that is not in the list.
         missing = cells.pack_rows(con).keys() - self._packs.files().keys()
+        prove_cells(con, cells.of_packs(con, missing))
         return sum(cells.forget_pack(con, name, None) for name in missing)
 
     def use(self, found: Iterable[Cell]) -> None:

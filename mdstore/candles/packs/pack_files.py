@@ -75,6 +75,8 @@ class Pack:
         self._settled = not 0 <= time.time() - self._stamp.changed / 1e9 <= TICK
         self._batches: dict[int, pa.RecordBatch] = {}
         self._verified: dict[tuple[int, int], bytearray] = {}
+        self.sums: dict[tuple[tuple[int, int], int], int] = {}
+        """Sums over the last rows of cells, by place and the time from which on; see `Piece.sum_from`."""
 
     @property
     def size(self) -> int:
