@@ -48,8 +48,9 @@ _HOMES = {
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
         "DamagedDataError", "FileFormatError", "ForkedError", "InvalidInputError", "LiveFileError",
-        "MarketDataError", "NewerSchemaError", "NoSuchSeriesError", "QueryError", "ScannerError", "StaleDataError",
-        "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError",
+        "MarketDataError", "NewerSchemaError", "NoSuchSeriesError", "QueryError", "ScannerError",
+        "StaleDataError", "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError",
+        "TimestampError",
         "ValidationError",
     ),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),

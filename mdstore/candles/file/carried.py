@@ -9,7 +9,16 @@ from typing import Final, cast
 import apsw
 
 from mdstore.candles.file.bar_digests import Sums, sums_of
-from mdstore.candles.file.digests import KINDS, Key, ceiling, floor, key_of, revision_row, span_of
+from mdstore.candles.file.digests import (
+    ADD_REVISIONS,
+    KINDS,
+    Key,
+    ceiling,
+    floor,
+    key_of,
+    revision_row,
+    span_of,
+)
 from mdstore.candles.file.row_hashes import MASK, hash_of_row
 from mdstore.candles.file.table_reads import read_range
 
@@ -38,14 +47,10 @@ ON CONFLICT DO UPDATE SET bucket = excluded.bucket,
 ADD = f"""
 INSERT INTO bucket_digests (symbol, timeframe, bucket, candles) VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET candles = (coalesce(candles, 0) + excluded.candles) & {MASK}
-"""
+"""  # noqa: S608
 PUT = """
 INSERT INTO bucket_digests (symbol, timeframe, bucket, candles) VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET candles = excluded.candles
-"""
-ADD_REVISIONS = f"""
-INSERT INTO bucket_digests (symbol, timeframe, bucket, revisions) VALUES (?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET revisions = (revisions + excluded.revisions) & {MASK}
 """
 FORGET = """
 UPDATE bucket_digests SET candles = NULL WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ?
@@ -159,7 +164,7 @@ class Writer(apsw.Connection):
 
     @contextmanager
     def telling(self, hook: apsw.PreupdateHook | None) -> Iterator[None]:
-        """Tell another, or nobody, of rows that change; of candles, whose digests are seen to by the caller."""
+        """Tell another, or nobody, of rows that change: of candles, whose digests the caller sees to."""
         self.preupdate_hook(hook)
         try:
             yield

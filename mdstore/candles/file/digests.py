@@ -6,8 +6,8 @@ and takes away. Two tables keep them, and are the whole scheme:
 - `digests` has a row a series. It holds the sums over the rows that the series has in each small table (its
   row of the catalogue, cells, coverage, arrivals, unfinished bars), and that over the candles of the bucket
   which was written last, so that a live bar changes no page more than this one.
-- `bucket_digests` has a row for each other bucket of `BUCKET_BARS` bars of a series: the sums over its candles
-  and over the revisions of them.
+- `bucket_digests` has a row for each other bucket of `BUCKET_BARS` bars of a series: the sums over its
+  candles and over the revisions of them.
 
 Whoever reads rows of a table reads all rows of some digests, and compares. A bucket bounds what that costs a
 small read; it is aligned to the clock, so nothing has to be cut, joined or moved when series grow, and what
@@ -32,8 +32,8 @@ from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import DamagedDataError, Hint
 
 __all__ = [
-    "BUCKET_BARS", "KINDS", "STORE", "Key", "Rows", "accept", "ceiling", "damaged", "floor", "key_of", "of_kind",
-    "prove", "prove_all", "prove_revisions", "revision_row", "span_of",
+    "ADD_REVISIONS", "BUCKET_BARS", "KINDS", "NAMES", "STORE", "Key", "Rows", "accept", "ceiling", "damaged",
+    "floor", "key_of", "of_kind", "prove", "prove_all", "prove_revisions", "revision_row", "span_of",
 ]  # fmt: skip
 
 Rows = list[tuple[Any, ...]]
@@ -80,16 +80,20 @@ WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ? AND revisions 
 ADD_REVISIONS = f"""
 INSERT INTO bucket_digests (symbol, timeframe, bucket, revisions) VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET revisions = (revisions + excluded.revisions) & {MASK}
-"""
+"""  # noqa: S608 - of constants
 ACCEPT = f"""
 INSERT INTO digests (symbol, timeframe, whole, {", ".join(KINDS)}) VALUES (?, ?, ?{", ?" * len(KINDS)})
 """  # noqa: S608 - of constants
 
 
-@lru_cache(maxsize=1_000)
 def span_of(timeframe: str) -> int:
     """Return the length of a bucket (ms); a day's for bars whose length has no name here."""
-    return BUCKET_BARS * Timeframe.parse(timeframe).shortest_ms if Timeframe.is_name(timeframe) else DAY
+    return _span_of(timeframe, BUCKET_BARS)
+
+
+@lru_cache(maxsize=1_000)
+def _span_of(timeframe: str, bars: int) -> int:
+    return bars * Timeframe.parse(timeframe).shortest_ms if Timeframe.is_name(timeframe) else DAY
 
 
 def floor(time: int, span: int) -> int:

@@ -179,7 +179,7 @@ CREATE TABLE calendars (
 """
 
 DIGESTS = """
--- Sums of hashes of rows, modulo 2^62: what every row of the file is under, see mdstore/candles/file/digests.py.
+-- Sums of hashes of rows, modulo 2^62, that every row of the file is under: mdstore/candles/file/digests.py.
 -- A row a series; that of '' '' is of what is of no series.
 CREATE TABLE digests (
   symbol TEXT NOT NULL,

@@ -188,7 +188,7 @@ def came_later(con: apsw.Connection, symbol: str, bar: Timeframe, at: int) -> li
 
 
 def known(con: apsw.Connection, key: tuple[str, str] | None = None) -> list[tuple[str, str, Arrival]]:
-    """Return symbol, timeframe and each arrival of a series, or of all, ascending. Raises `DamagedDataError`."""
+    """Return symbol, timeframe and arrival, of a series or all, ascending. Raises `DamagedDataError`."""
     rows: digests.Rows
     tails: digests.Rows
     if key is None:

@@ -66,7 +66,7 @@ def known(con: apsw.Connection, key: Key) -> list[Interval]:
 
 
 def of_timeframe(con: apsw.Connection, timeframe: str) -> dict[str, list[Interval]]:
-    """Return the intervals of every series of a timeframe, by symbol, ascending. Raises `DamagedDataError`."""
+    """Return the intervals of each series of a timeframe, by symbol, ascending. Raises `DamagedDataError`."""
     found: dict[str, list[Interval]] = {}
     rows: digests.Rows = con.execute(OF_TIMEFRAME, (timeframe,)).fetchall()
     digests.prove_all(con, "coverage", rows, timeframe)

@@ -111,7 +111,12 @@ class Ledger:
         """Return the rows of the table `revisions`, and what each bar came to be."""
         with self._database.reading() as con:
             rows = con.execute(*_of(REVISIONS, symbol, timeframe, start, end)).fetchall()
-            _prove_revised(con, symbol, timeframe, start, end, cast("list[tuple[str, str, int]]", rows))
+            keys = [
+                (one.symbol, one.timeframe)
+                for one in catalogue.all_series(con)
+                if symbol in (None, one.symbol) and timeframe in (None, one.timeframe)
+            ]
+            _prove_revised(con, keys, start, end, cast("list[tuple[str, str, int]]", rows))
             return rows
 
     def provenance(self, symbol: str | None, timeframe: str | None) -> list[Origin]:
@@ -134,19 +139,10 @@ class Ledger:
 
 
 def _prove_revised(
-    con: apsw.Connection,
-    symbol: str | None,
-    timeframe: str | None,
-    start: int,
-    end: int,
-    found: Sequence[tuple[str, str, int]],
+    con: apsw.Connection, keys: Sequence[Key], start: int, end: int, found: Sequence[tuple[str, str, int]]
 ) -> None:
     """Prove all revisions that were asked for, and the candles that the bars came to be."""
-    keys = {(row[0], row[1]) for row in found}
-    for one in catalogue.all_series(con):
-        if symbol in (None, one.symbol) and timeframe in (None, one.timeframe):
-            keys.add((one.symbol, one.timeframe))
-    for key in keys:
+    for key in {*keys, *((row[0], row[1]) for row in found)}:
         revisions.rows(con, key, start, end)
     proof = Proof(con)
     spans = {(*row[:2], row[2] // span_of(row[1])) for row in found}

@@ -71,8 +71,8 @@ class Compaction:
     def lose(self, lost: PackLostError) -> None:
         """Take note that a pack, or a cell in it, is gone or damaged: its rows are loose again.
 
-        Raises `DamagedDataError` where the digests of a cell are all that says what its candles were, and they
-        are not what the table holds.
+        Raises `DamagedDataError` where the digests of a cell are all that says what its candles were, and the
+        table holds others.
         """
         self._packs.close(lost.name)
         self._database.note(lambda con: self._forget_lost(con, lost))

@@ -203,7 +203,7 @@ class Upkeep:
         return self._seal(fill, revisions, wait=wait)
 
     def _proven(self, con: apsw.Connection, piece: Loose) -> pa.RecordBatch | None:
-        """Return the rows of a stretch, or None where they are damaged, which is said when others are sealed."""
+        """Return the rows of a stretch, or None where they are damaged, which `seal` says at its end."""
         try:
             return read_proven(con, (piece.symbol, piece.timeframe), piece.start, piece.end)
         except DamagedDataError as error:
