@@ -17,7 +17,7 @@ import apsw
 import pyarrow as pa
 
 from mdstore.cache.memory import MemoryTier
-from mdstore.candles.file import catalogue, digests
+from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
@@ -270,9 +270,7 @@ class CandleRepository:
     def quarantine(self) -> list[tuple[object, ...]]:
         """Return the rows set aside, oldest first."""
         with self._database.reading() as con:
-            rows = con.execute("SELECT * FROM quarantine ORDER BY id").fetchall()
-            digests.prove(con, "quarantine", digests.STORE, rows)
-            return rows
+            return catalogue.quarantine(con)
 
     def backup(self, target: Path, *, overwrite: bool, progress: Callable[[int, int], None] | None) -> None:
         """Copy the file to `target` while it is in use."""

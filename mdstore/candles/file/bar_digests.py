@@ -7,10 +7,10 @@ many series are hashed at once: to call the functions takes as long as to hash 2
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import polars as pl
@@ -23,9 +23,9 @@ from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, TIMESTAMP, VALUES
 
 __all__ = [
-    "Proof", "Sums", "between", "expected", "in_order", "ranges_of", "read_proven", "read_proven_rows",
-    "sum_of_bars", "sums_of", "sums_of_bars",
-    "sums_of_frame", "times_of", "wrong_buckets",
+    "FEW", "Proof", "Sums", "bars_of", "between", "expected", "in_order", "ranges_of", "read_proven",
+    "read_proven_rows", "sum_of_bars", "sums_of", "sums_of_bars", "sums_of_frame", "times_of",
+    "wrong_buckets",
 ]  # fmt: skip
 
 FEW: Final = 64  # so few are hashed one by one
@@ -239,9 +239,13 @@ def _cut(sums: memoryview, times: memoryview, span: int, offset: int) -> Sums:
     return found
 
 
+def bars_of(bars: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    """Yield candles as rows: their time (ms) and values."""
+    return zip(times_of(bars), *(column.to_pylist() for column in bars.columns[1:]), strict=True)
+
+
 def _sums_of_few(bars: pa.RecordBatch, span: int) -> Sums:
-    columns = [times_of(bars), *(column.to_pylist() for column in bars.columns[1:])]
-    return sums_of_bars(zip(*columns, strict=True), span)
+    return sums_of_bars(bars_of(bars), span)
 
 
 def between(bars: pa.RecordBatch, start: int, end: int) -> pa.RecordBatch:

@@ -20,6 +20,7 @@ __all__ = [
     "find",
     "grow",
     "no_such_series",
+    "quarantine",
     "recount",
     "revision",
     "series_of",
@@ -115,6 +116,13 @@ def calendars(con: apsw.Connection) -> dict[str, str]:
     rows: digests.Rows = con.execute("SELECT pattern, calendar FROM calendars ORDER BY pattern").fetchall()
     digests.prove(con, "calendars", digests.STORE, rows)
     return dict(rows)
+
+
+def quarantine(con: apsw.Connection) -> digests.Rows:
+    """Return the rows set aside, oldest first. Raises `DamagedDataError`."""
+    rows: digests.Rows = con.execute("SELECT * FROM quarantine ORDER BY id").fetchall()
+    digests.prove(con, "quarantine", digests.STORE, rows)
+    return rows
 
 
 def set_calendar(con: apsw.Connection, pattern: str, calendar: str | None) -> None:

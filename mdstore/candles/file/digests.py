@@ -32,8 +32,28 @@ from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import DamagedDataError, Hint
 
 __all__ = [
-    "ADD_REVISIONS", "BUCKET_BARS", "KINDS", "NAMES", "STORE", "Key", "Rows", "accept", "ceiling", "damaged",
-    "floor", "key_of", "of_kind", "prove", "prove_all", "prove_revisions", "revision_row", "span_of",
+    "ADD_REVISIONS",
+    "BUCKET_BARS",
+    "KINDS",
+    "NAMES",
+    "PRICES",
+    "STORE",
+    "Key",
+    "Rows",
+    "accept",
+    "ceiling",
+    "damaged",
+    "different",
+    "floor",
+    "key_of",
+    "moment",
+    "of_kind",
+    "prove",
+    "prove_all",
+    "prove_revisions",
+    "revision_row",
+    "span_of",
+    "sums_by_key",
 ]  # fmt: skip
 
 Rows = list[tuple[Any, ...]]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import apsw
 
 from mdstore.candles.file import catalogue
-from mdstore.candles.file.bar_digests import Proof
+from mdstore.candles.file.bar_digests import Proof, bars_of
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
-from mdstore.candles.file.digests import span_of
+from mdstore.candles.file.digests import PRICES, span_of
 from mdstore.candles.ledger import arrivals, claims, coverage, revisions, unfinished
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.coverage import Interval, Key
@@ -21,15 +21,8 @@ from mdstore.core.timeframe import Timeframe
 
 __all__ = ["Known", "Ledger", "Origin"]
 
-AFTER = ", ".join(f"coalesce(lead(r.{name}) OVER bar, c.{name})" for name in VALUES)
-REVISIONS = f"""
-SELECT symbol, timeframe, timestamp, revision, r.open, r.high, r.low, r.close, r.volume, {AFTER}, source
-FROM revisions AS r LEFT JOIN candles AS c USING (symbol, timeframe, timestamp)
-WHERE {{of}} AND timestamp >= ? AND timestamp < ?
-WINDOW bar AS (PARTITION BY symbol, timeframe, timestamp ORDER BY revision)
-ORDER BY symbol, timeframe, timestamp, revision
-"""  # noqa: S608 - of constants
 FEW = 16
+TIME, NONE = 2, (None,) * len(VALUES)  # the place in a row of revisions; of no candle
 Row = tuple[object, ...]
 
 
@@ -110,14 +103,11 @@ class Ledger:
     def revisions(self, symbol: str | None, timeframe: str | None, start: int, end: int) -> list[Row]:
         """Return the rows of the table `revisions`, and what each bar came to be."""
         with self._database.reading() as con:
-            rows = con.execute(*_of(REVISIONS, symbol, timeframe, start, end)).fetchall()
-            keys = [
-                (one.symbol, one.timeframe)
-                for one in catalogue.all_series(con)
-                if symbol in (None, one.symbol) and timeframe in (None, one.timeframe)
-            ]
-            _prove_revised(con, keys, start, end, cast("list[tuple[str, str, int]]", rows))
-            return rows
+            found: list[Row] = []
+            for one in catalogue.all_series(con):
+                if symbol in (None, one.symbol) and timeframe in (None, one.timeframe):
+                    found += _revised(con, (one.symbol, one.timeframe), start, end)
+            return found
 
     def provenance(self, symbol: str | None, timeframe: str | None) -> list[Origin]:
         """Return where bars came from; intervals behind each other from one source are one."""
@@ -138,21 +128,19 @@ class Ledger:
         return found
 
 
-def _prove_revised(
-    con: apsw.Connection, keys: Sequence[Key], start: int, end: int, found: Sequence[tuple[str, str, int]]
-) -> None:
-    """Prove all revisions that were asked for, and the candles that the bars came to be."""
-    for key in {*keys, *((row[0], row[1]) for row in found)}:
-        revisions.rows(con, key, start, end)
-    proof = Proof(con)
-    spans = {(*row[:2], row[2] // span_of(row[1])) for row in found}
-    for name, bar, bucket in sorted(spans):
-        proof.read((name, bar), bucket * span_of(bar), (bucket + 1) * span_of(bar))
+def _revised(con: apsw.Connection, key: Key, start: int, end: int) -> list[Row]:
+    """Return the revisions of a series, each with what the bar came to be: by the next, or as it is now."""
+    rows = [row for row in revisions.rows(con, key, start, end) if start <= row[TIME] < end]
+    proof, span = Proof(con), span_of(key[1])
+    batches = [
+        proof.read(key, bucket * span, (bucket + 1) * span)
+        for bucket in sorted({row[TIME] // span for row in rows})
+    ]
     proof.settle()
-
-
-def _of(sql: str, symbol: str | None, timeframe: str | None, *rest: int) -> tuple[str, tuple[str | int, ...]]:
-    """Return SQL and its bindings for one series, or several; so that the key is used."""
-    given = {"symbol": symbol, "timeframe": timeframe}
-    named = {name: value for name, value in given.items() if value is not None}
-    return sql.format(of=" AND ".join(f"{name} = ?" for name in named) or "TRUE"), (*named.values(), *rest)
+    now = {bar[0]: bar[1:] for batch in batches for bar in bars_of(batch)}
+    found: list[Row] = []
+    for row, later in zip(rows, (*rows[1:], None), strict=True):
+        same = later is not None and later[TIME] == row[TIME]
+        after = later[PRICES] if later is not None and same else now.get(row[TIME], NONE)
+        found.append((*key, *row[TIME : PRICES.stop], *after, row[PRICES.stop]))
+    return found

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -56,6 +56,10 @@ SMALL = {
         "row": pl.Int64, "column": pl.String, "rule": pl.String, "value": pl.String, "record": pl.String,
     },
 }  # fmt: skip
+SMALL_ROWS: dict[str, Callable[[apsw.Connection], list[tuple[Any, ...]]]] = {
+    "series": lambda con: [astuple(one) for one in catalogue.all_series(con)],
+    "quarantine": catalogue.quarantine,
+}
 TIMES = ("first", "last", "quarantined_at")
 TIME = "epoch_ms({0})::TIMESTAMPTZ AS {0}"
 PART = "SELECT symbol, {timeframe} AS timeframe, * EXCLUDE (symbol) FROM {name}"
@@ -266,7 +270,7 @@ def _register(
     _register_candles(connection, tables)
     for name, schema in SMALL.items():
         if name in query:
-            rows = con.execute(f"SELECT {', '.join(map(_quoted, schema))} FROM {name}").fetchall()  # noqa: S608
+            rows = SMALL_ROWS[name](con)
             connection.register(f"stored_{name}", pl.DataFrame(rows, schema, orient="row").to_arrow())
             columns = ", ".join(TIME.format(name) if name in TIMES else _quoted(name) for name in schema)
             connection.execute(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM stored_{name}")  # noqa: S608
