@@ -132,7 +132,17 @@ class Proof:
 
 
 def expected(con: apsw.Connection, key: Key, first: int, last: int) -> tuple[Sums, bool]:
-    """Return the digests of the buckets `[first, last)` of a series, and whether all of it is under some."""
+    """Return the digests of the buckets `[first, last)` of a series, and whether all of it is under some.
+
+    Raises `DamagedDataError`.
+    """
+    try:
+        return _expected(con, key, first, last)
+    except TypeError as error:  # a number that is a text or a null
+        raise damaged(con, "candles", key) from error
+
+
+def _expected(con: apsw.Connection, key: Key, first: int, last: int) -> tuple[Sums, bool]:
     found = con.execute(OPEN, (key[1], key[0])).fetchone()
     if found is None:
         return {}, False

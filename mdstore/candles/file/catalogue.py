@@ -46,7 +46,9 @@ WHERE symbol = ?1 AND timeframe = ?2 AND rows > ?3
 SET_CALENDAR = """
 INSERT INTO calendars VALUES (?, ?) ON CONFLICT DO UPDATE SET calendar = excluded.calendar
 """
-BUMP = "UPDATE revision SET revision = max(revision + 1, ?) RETURNING revision"
+BUMP = """
+UPDATE revision SET revision = max(revision + 1, ?1), negative = -max(revision + 1, ?1) RETURNING revision
+"""
 NEAREST = 3
 
 
@@ -84,8 +86,14 @@ def series_of(con: apsw.Connection, timeframe: str) -> list[Series]:
 
 
 def revision(con: apsw.Connection) -> int:
-    """Return the store's revision, which grows with every transaction that changes candles."""
-    return int(con.execute("SELECT revision FROM revision").get)
+    """Return the store's revision, which grows with every transaction that changes candles.
+
+    Raises `DamagedDataError`.
+    """
+    rows = con.execute("SELECT revision, -negative FROM revision").fetchall()
+    if len(rows) != 1 or rows[0][0] != rows[0][1] or not isinstance(rows[0][0], int):
+        raise digests.damaged(con, "revision", digests.STORE)
+    return rows[0][0]
 
 
 def bump(con: apsw.Connection, now: int) -> int:

@@ -78,6 +78,7 @@ NAMES: Final = {
     "calendars": "the calendars are",
     "quarantine": "the rows in quarantine are",
     "candles": "the candles are",
+    "revision": "the number of its revision is",
     "revisions": "the earlier values of its bars are",
 }
 HINT: Final = Hint(
@@ -148,19 +149,23 @@ def prove_all(con: apsw.Connection, kind: str, rows: Iterable[Row], timeframe: s
         raise damaged(con, kind, min(different(found, expected)))
 
 
-def prove_revisions(con: apsw.Connection, key: Key, rows: Iterable[Row], start: int, end: int) -> None:
+def prove_revisions(con: apsw.Connection, key: Key, rows: Rows, start: int, end: int) -> None:
     """Compare all rows of `revisions` of a series in the buckets `[start, end)` (ms) with their digests.
 
     Raises `DamagedDataError`.
     """
     span, found = span_of(key[1]), dict[int, int]()
-    for row in rows:
-        bucket = int(row[2] or 0) // span
-        found[bucket] = found.get(bucket, 0) + hash_of_row(revision_row(row)) & MASK
     digests = dict(con.execute(REVISIONS, (key[1], key[0], start // span, -(-end // span))))
-    for bucket in sorted(found.keys() | digests.keys()):
-        if found.get(bucket, 0) != digests.get(bucket, 0):
-            raise damaged(con, "revisions", key, bucket * span, (bucket + 1) * span)
+    try:
+        for row in rows:
+            bucket = row[2] // span
+            found[bucket] = found.get(bucket, 0) + hash_of_row(revision_row(row)) & MASK
+        wrong = [one for one in found.keys() | digests.keys() if found.get(one, 0) != digests.get(one, 0)]
+        where = [] if not wrong else [min(wrong) * span, min(wrong) * span + span]
+    except (TypeError, ValueError) as error:  # a number that is a text or a null
+        raise damaged(con, "revisions", key) from error
+    if wrong:
+        raise damaged(con, "revisions", key, *where)
 
 
 def revision_row(row: Row) -> Row:

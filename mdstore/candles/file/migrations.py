@@ -206,6 +206,10 @@ CREATE TABLE bucket_digests (
   revisions INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (timeframe, symbol, bucket)
 ) STRICT, WITHOUT ROWID;
+
+-- What proves the one row of this table: the revision with the other sign.
+ALTER TABLE revision ADD COLUMN negative INTEGER NOT NULL DEFAULT 0;
+UPDATE revision SET negative = -revision;
 """
 
 CANDLE_TABLE = (

@@ -139,7 +139,7 @@ def _revised(con: apsw.Connection, key: Key, start: int, end: int) -> list[Row]:
     proof.settle()
     now = {bar[0]: bar[1:] for batch in batches for bar in bars_of(batch)}
     found: list[Row] = []
-    for row, later in zip(rows, (*rows[1:], None), strict=True):
+    for row, later in zip(rows, (*rows[1:], None), strict=False):
         same = later is not None and later[TIME] == row[TIME]
         after = later[PRICES] if later is not None and same else now.get(row[TIME], NONE)
         found.append((*key, *row[TIME : PRICES.stop], *after, row[PRICES.stop]))

@@ -84,6 +84,8 @@ def _tried(findings: Callable[[], Iterator[str]]) -> Iterator[str]:
         yield error.message if isinstance(error, DamagedDataError) else f"a text cannot be read: {error}"
     except apsw.CorruptError as error:
         yield f"a page cannot be read: {error}"
+    except (TypeError, ValueError, OverflowError) as error:
+        yield f"a value in the file is of a type that its table does not hold: {error}"
 
 
 def _damage(con: apsw.Connection) -> list[str]:
@@ -99,6 +101,7 @@ def _catalogue_findings(con: apsw.Connection) -> Iterator[str]:
                 f"{' '.join(key)}: the catalogue says (first, last, rows) {listed.get(key)}, "
                 f"the candles say {stored.get(key)}; another program may have written to the file"
             )
+    catalogue.revision(con)
     if con.execute(LATEST).get:
         yield "the store's revision is older than that of a series"
 

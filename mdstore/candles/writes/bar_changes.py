@@ -6,6 +6,7 @@ says of each row that it inserts or updates what it was before (1.5 us), and not
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -15,7 +16,7 @@ import polars as pl
 
 from mdstore.candles.file.bar_digests import FEW, Sums, sums_of_bars, sums_of_frame
 from mdstore.candles.file.carried import Writer
-from mdstore.candles.file.digests import span_of
+from mdstore.candles.file.digests import damaged, span_of
 from mdstore.candles.ledger import revisions, unfinished
 from mdstore.candles.ledger.arrivals import Came
 from mdstore.candles.ledger.revisions import Values
@@ -67,7 +68,7 @@ class Changes:
         if self._times:
             con.carried.add(self.key, self._came(rows))
         if self._gone:
-            gone = self._sums_of_gone()
+            gone = self._sums_of_gone(con)
             con.carried.add(self.key, {bucket: -value for bucket, value in gone.items()})
         return len(self._times) - len(self._gone), len(self._gone)
 
@@ -78,10 +79,14 @@ class Changes:
         changed = rows if len(self._times) == len(rows) else rows.filter(rows["timestamp"].is_in(self._times))
         return sums_of_frame(changed, self.span)
 
-    def _sums_of_gone(self) -> Sums:
-        if len(self._gone) <= FEW:
-            return sums_of_bars(self._gone, self.span)
-        return sums_of_frame(pl.DataFrame(self._gone, OLD, orient="row"), self.span)
+    def _sums_of_gone(self, con: Writer) -> Sums:
+        """Return the sums over what was there before."""
+        try:
+            if len(self._gone) <= FEW:
+                return sums_of_bars(self._gone, self.span)
+            return sums_of_frame(pl.DataFrame(self._gone, OLD, orient="row"), self.span)
+        except (TypeError, ValueError, struct.error, pl.exceptions.PolarsError) as error:
+            raise damaged(con, "candles", self.key) from error  # a price that is a text or a null
 
     def record(self, con: apsw.Connection, source: str, revision: int) -> list[Came]:
         """Keep what closed bars were before they changed, and return the ranges of bars that have arrived.
