@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 from mdstore.candles.file.digests import BUCKET_BARS, Key, ceiling, damaged, floor, span_of
-from mdstore.candles.file.row_hashes import MASK, hash_of_bar, running_sums, sums_between
+from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hashes_of_bars, sums_between
 from mdstore.candles.file.table_reads import Request, read_range
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, TIMESTAMP, VALUES
@@ -28,7 +28,7 @@ __all__ = [
     "wrong_buckets",
 ]  # fmt: skip
 
-FEW: Final = 64  # so few are hashed one by one
+FEW: Final = 40  # so few are hashed one by one
 ZERO: Final = pl.Series([0.0])  # what is added to it is no negative zero, which SQLite does not keep
 Sums = dict[int, int]
 """The sum over each bucket, by its number: the time of its bars (ms) over the span of a bucket."""
@@ -177,7 +177,7 @@ def sums_of(bars: pa.RecordBatch, span: int) -> Sums:
     """Return the sum over each bucket of one series' candles."""
     if bars.num_rows <= FEW:
         return _sums_of_few(bars, span)
-    return _cut(running_sums(bars), times_of(bars), span, 0)
+    return _cut(hashes_of_bars(bars), times_of(bars), span, 0)
 
 
 def sums_of_frame(rows: pl.DataFrame, span: int) -> Sums:
@@ -202,7 +202,7 @@ def sums_of_bars(bars: Iterable[Sequence[float]], span: int) -> Sums:
 
 def sum_of_bars(bars: pa.RecordBatch) -> int:
     """Return the sum over all of some candles."""
-    return next(sums_between(running_sums(bars), (0, bars.num_rows)))
+    return next(sums_between(hashes_of_bars(bars), (0, bars.num_rows)))
 
 
 def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
@@ -210,10 +210,10 @@ def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
     batches = [claim.rows for claim in claims]
     if sum(batch.num_rows for batch in batches) <= FEW:
         return [_sums_of_few(one.rows, span_of(one.key[1])) for one in claims]
-    sums = running_sums(batches[0] if len(batches) == 1 else pa.concat_batches(batches))
+    hashes = hashes_of_bars(batches[0] if len(batches) == 1 else pa.concat_batches(batches))
     made, at = [], 0
     for one in claims:
-        made.append(_cut(sums, times_of(one.rows), span_of(one.key[1]), at))
+        made.append(_cut(hashes, times_of(one.rows), span_of(one.key[1]), at))
         at += one.rows.num_rows
     return made
 
@@ -230,8 +230,8 @@ def in_order(bars: pa.RecordBatch) -> bool:
     return bars.num_rows <= 1 or bool(pl.Series(bars.column(0).view(pa.int64())).is_sorted())
 
 
-def _cut(sums: memoryview, times: memoryview, span: int, offset: int) -> Sums:
-    """Return the sum over each bucket of rows whose running sums begin at `offset`."""
+def _cut(hashes: pl.Series, times: memoryview, span: int, offset: int) -> Sums:
+    """Return the sum over each bucket of rows whose hashes begin at `offset`."""
     buckets, bounds, at, rows = [], [offset], 0, len(times)
     while at < rows:
         bucket = times[at] // span
@@ -244,7 +244,7 @@ def _cut(sums: memoryview, times: memoryview, span: int, offset: int) -> Sums:
         bounds.append(offset + after)
         at = after
     found: Sums = {}
-    for bucket, value in zip(buckets, sums_between(sums, bounds), strict=True):
+    for bucket, value in zip(buckets, sums_between(hashes, bounds), strict=True):
         found[bucket] = found.get(bucket, 0) + value & MASK
     return found
 

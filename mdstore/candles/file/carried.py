@@ -44,6 +44,10 @@ ON CONFLICT DO UPDATE SET bucket = excluded.bucket,
   candles = (CASE WHEN bucket = excluded.bucket THEN candles ELSE 0 END + excluded.candles) & {MASK},
   {", ".join(f"{kind} = ({kind} + excluded.{kind}) & {MASK}" for kind in KINDS)}
 """  # noqa: S608
+LIVE = f"""
+UPDATE digests SET candles = (candles + ?1) & {MASK}, series = (series + ?2) & {MASK}
+WHERE timeframe = ?3 AND symbol = ?4 AND bucket = ?5 AND whole = 1 RETURNING symbol, timeframe
+"""  # noqa: S608
 ADD = f"""
 INSERT INTO bucket_digests (symbol, timeframe, bucket, candles) VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET candles = (coalesce(candles, 0) + excluded.candles) & {MASK}
@@ -58,13 +62,14 @@ UPDATE bucket_digests SET candles = NULL WHERE timeframe = ? AND symbol = ? AND 
 FORGET_LAST = (
     "UPDATE digests SET candles = 0 WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ?"
 )
-TIMESTAMP = 2
+MOST_HASHES = 10_000
+READ_WRITE = apsw.SQLITE_OPEN_READWRITE
 
 
 class Carried:
     """The changes of the digests in one transaction."""
 
-    def __init__(self, con: apsw.Connection) -> None:
+    def __init__(self, con: Writer) -> None:
         self._con = con
         self._rows: dict[Key, list[int]] = {}
         self._bars: dict[Key, Sums] = {}
@@ -72,15 +77,20 @@ class Carried:
 
     def note(self, change: apsw.PreUpdate) -> None:
         """Take note of a row of a small table that changes; SQLite calls it."""
-        table = change.table_name
-        if table in PLACES:
-            for row, sign in ((change.old, -1), (change.new, 1)):
-                if row is not None:
-                    key = key_of(table, row)
-                    sums = self._rows.get(key) or self._rows.setdefault(key, list(NOTHING))
-                    sums[PLACES[table]] += sign * hash_of_row(row)
+        table, old, new = change.table_name, change.old, change.new
+        place = PLACES.get(table)
+        if place is not None:
+            row = old or new
+            assert row is not None  # noqa: S101 - one of the two is there; for mypy
+            key = key_of(table, row)  # of both: no key of a row is ever changed
+            sums = self._rows.get(key) or self._rows.setdefault(key, list(NOTHING))
+            if old is not None:
+                sums[place] -= self._con.hashes.pop(old, 0) or hash_of_row(old)
+            if new is not None:
+                value = self._con.hashes[new] = hash_of_row(new)
+                sums[place] += value
         elif table == "revisions":
-            for row, sign in ((change.old, -1), (change.new, 1)):
+            for row, sign in ((old, -1), (new, 1)):
                 if row is not None:
                     self._note_revision(row, sign)
 
@@ -114,14 +124,32 @@ class Carried:
     def settle(self) -> None:
         """Enter all of it, in the transaction that it is of."""
         self._con.preupdate_hook(None)
+        done = self._go_on()
         for key, bars in self._bars.items():
-            self._settle_bars(key, bars)
+            if key not in done:
+                self._settle_bars(key, bars)
         if self._rows:
             rows = self._rows.items()
             self._con.executemany(GO_ON, ((*key, *(value & MASK for value in sums)) for key, sums in rows))
         if self._revisions:
             revised = self._revisions.items()
             self._con.executemany(ADD_REVISIONS, ((*place, value & MASK) for place, value in revised))
+
+    def _go_on(self) -> set[Key]:
+        """Enter what live bars add, one call for all, and return of which series that was all there is.
+
+        They lie in the bucket that was written last, and but for the catalogue nothing else has changed.
+        """
+        live = []
+        for key, bars in self._bars.items():
+            rows = self._rows.get(key, NOTHING)
+            if len(bars) == 1 and not any(rows[1:]):
+                ((bucket, value),) = bars.items()
+                live.append((value & MASK, rows[0] & MASK, key[1], key[0], bucket))
+        done = {(symbol, timeframe) for symbol, timeframe in self._con.executemany(LIVE, live)}
+        for key in done:
+            self._rows.pop(key, None)
+        return done
 
     def drop(self) -> None:
         """Forget it: everything is summed up anew in this transaction."""
@@ -155,10 +183,17 @@ class Carried:
 class Writer(apsw.Connection):
     """A connection that carries the digests on, in the transactions that are begun and ended for it."""
 
+    def __init__(self, filename: str, flags: int = READ_WRITE | apsw.SQLITE_OPEN_CREATE) -> None:
+        super().__init__(filename, flags)
+        self.hashes: dict[tuple[apsw.SQLiteValue, ...], int] = {}
+        """Of rows that were written: most rows that change have been, and are not hashed again."""
+
     carried: Carried
 
     def carry(self) -> None:
         """Begin to take note, at the beginning of a transaction."""
+        if len(self.hashes) > MOST_HASHES:
+            self.hashes.clear()
         self.carried = Carried(self)
         self.preupdate_hook(self.carried.note)
 

@@ -22,7 +22,7 @@ import polars as pl
 import pyarrow as pa
 import xxhash
 
-__all__ = ["MASK", "Row", "hash_of_bar", "hash_of_row", "running_sums", "sum_of_rows"]
+__all__ = ["MASK", "Row", "hash_of_bar", "hash_of_row", "hashes_of_bars", "sum_of_rows", "sums_between"]
 
 Row = Sequence[int | float | str | bytes | None]
 
@@ -42,6 +42,9 @@ AS_WORDS: Final = pa.uint64()
 FACTOR_SERIES: Final = tuple(pl.Series([factor], dtype=pl.UInt64) for factor in FACTORS)
 HALF_SERIES: Final = pl.Series([1 << HALF], dtype=pl.UInt64)
 
+F1, F2, F3, F4, F5, F6 = FACTORS
+FEW_BOUNDS: Final = 16  # up to so many sums are taken one by one, 1.5 us each
+
 _pack = struct.Struct("<q5d").pack
 _words = struct.Struct("<6Q").unpack
 
@@ -58,14 +61,13 @@ def sum_of_rows(rows: Iterable[Row]) -> int:
 
 def hash_of_bar(bar: Sequence[float]) -> int:
     """Return the hash of one candle: timestamp, open, high, low, close, volume."""
-    value = 0
-    # Plus zero: SQLite keeps no negative zero, and says 1 where it was given 1.0.
-    words = _words(_pack(bar[0], *(price + 0.0 for price in bar[1:])))
-    for place, word in enumerate(words):
-        value = (value ^ word) * FACTORS[place] & WORD
-        if place in FOLDED:
-            value ^= value >> HALF
-    return value & MASK
+    # Plus zero: SQLite keeps no negative zero, and says 1 where it was given 1.0. In one piece: 0.8 us.
+    time, *values = bar
+    first, second, third, fourth, fifth, sixth = _words(_pack(time, *[value + 0.0 for value in values]))
+    value: int = ((first * F1 & WORD) ^ second) * F2 & WORD
+    value = (((value ^ value >> HALF) ^ third) * F3 & WORD ^ fourth) * F4 & WORD
+    value = (((value ^ value >> HALF) ^ fifth) * F5 & WORD ^ sixth) * F6 & WORD
+    return (value ^ value >> HALF) & MASK
 
 
 def hashes_of_bars(bars: pa.RecordBatch) -> pl.Series:
@@ -75,21 +77,42 @@ def hashes_of_bars(bars: pa.RecordBatch) -> pl.Series:
         words = pl.Series(column.view(AS_WORDS))
         value = (words if value is None else value ^ words) * FACTOR_SERIES[place]
         if place in FOLDED:
-            value = value ^ (value // HALF_SERIES)
+            value = value ^ _upper_half(value)
     assert value is not None  # noqa: S101 - there are columns; for mypy
     return value
 
 
-def running_sums(bars: pa.RecordBatch) -> memoryview:
-    """Return for each candle the sum of the hashes up to it, modulo 2^64: of any run by one subtraction."""
-    sums = hashes_of_bars(bars).cum_sum().to_arrow()
-    return memoryview(sums.buffers()[1]).cast("Q")[sums.offset : sums.offset + len(sums)]
-
-
-def sums_between(sums: memoryview, bounds: Sequence[int]) -> Iterator[int]:
+def sums_between(hashes: pl.Series, bounds: Sequence[int]) -> Iterator[int]:
     """Yield the digests of the rows between each two of some row numbers, ascending."""
-    before = sums[bounds[0] - 1] if bounds and bounds[0] else 0
+    if len(bounds) <= FEW_BOUNDS:
+        for low, high in pairwise(bounds):
+            yield int(hashes.slice(low, high - low).sum()) & MASK
+        return
+    sums = hashes.cum_sum().to_arrow()
+    running = memoryview(sums.buffers()[1]).cast("Q")[sums.offset : sums.offset + len(sums)]
+    before = running[bounds[0] - 1] if bounds[0] else 0
     for low, high in pairwise(bounds):
-        after = sums[high - 1] if high > low else before
+        after = running[high - 1] if high > low else before
         yield after - before & MASK
         before = after
+
+
+def _divided(values: pl.Series) -> pl.Series:
+    return values._arithmetic(HALF_SERIES, "div", "div_<>")
+
+
+def _is_quick() -> bool:
+    """Tell whether Polars has what `//` is made of; it is not for everybody, and may change."""
+    try:
+        found = _divided(pl.Series([2**63 + 1, 2**32 - 1], dtype=pl.UInt64))
+    except (AttributeError, TypeError, ValueError):
+        return False
+    return found.dtype == pl.UInt64 and found.to_list() == [2**31, 0]
+
+
+def _upper_half(values: pl.Series) -> pl.Series:
+    # A query is planned for `//`, which waits for Polars' threads: 15 us and more, where to divide takes 1.
+    return _divided(values) if QUICK else values // HALF_SERIES
+
+
+QUICK: Final = _is_quick()
