@@ -16,6 +16,7 @@ import pytest
 
 import mdstore
 from mdstore import DamagedDataError, InvalidInputError, NewerSchemaError, StoreFileError
+from mdstore.candles.packs import first_digests
 from mdstore.candles.packs import seal_policy as upkeep
 from mdstore.candles.packs.cells import all_cells, insert
 from mdstore.candles.packs.pack_files import PackLostError
@@ -491,6 +492,7 @@ def test_a_series_that_is_written_to_all_the_time_can_be_warmed(tmp_path):
                 number += 1
                 feed.write("S0", "1m", walk(1, start=START + 70_000 * MINUTE, seed=number))
 
+        first_digests.complete(store._candles._database)  # before the bar is there that changes all the time
         thread = threading.Thread(target=write)
         thread.start()
         try:

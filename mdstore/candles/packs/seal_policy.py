@@ -31,7 +31,7 @@ from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.packs.sealing import CELL_ROWS, Sealer, by_rows
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import DamagedDataError, ScannerError, StoreFileError
+from mdstore.errors import DamagedDataError, ScannerError, StoreFileError, TimestampError
 
 __all__ = ["Hand", "Loose", "Upkeep", "loose_of"]
 
@@ -134,14 +134,14 @@ class Upkeep:
 
     def loose(self) -> list[Loose]:
         """Return the loose stretches of every series, forming bars not among them."""
-        now = int(self._clock() * 1000)
+        now, found = int(self._clock() * 1000), list[Loose]()
         with self._database.reading() as con:
-            return [
-                piece
-                for one in catalogue.all_series(con)
-                if Timeframe.is_name(one.timeframe)
-                for piece in loose_of(con, one, cells.cells_of(con, one.symbol, one.timeframe), now=now)
-            ]
+            for one in catalogue.all_series(con):
+                if Timeframe.is_name(one.timeframe):
+                    with suppress(TimestampError):  # another program's, in a unit that is not ours: it stays
+                        known = cells.cells_of(con, one.symbol, one.timeframe)
+                        found += loose_of(con, one, known, now=now)
+        return found
 
     def forget_all(self) -> None:
         """Make every row loose, count them anew, and delete every pack.

@@ -49,7 +49,6 @@ TABLES = {"coverage": "coverage", "arrivals": arrivals.ARRIVALS}
 UNDER_DIGESTS = "SELECT symbol, timeframe FROM digests WHERE symbol != '' ORDER BY symbol, timeframe"
 NEXT = "SELECT min(timestamp) FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ?"
 REVISED = "SELECT symbol, timeframe, bucket, revisions FROM bucket_digests WHERE revisions != 0"
-LATEST = "SELECT (SELECT max(revision) FROM series) > (SELECT revision FROM revision)"
 MOST_FINDINGS: Final = 100
 PIECE_BUCKETS: Final = 512  # 65,536 bars, 3 MB
 WRONG: Final = (
@@ -102,8 +101,6 @@ def _catalogue_findings(con: apsw.Connection) -> Iterator[str]:
                 f"the candles say {stored.get(key)}; another program may have written to the file"
             )
     catalogue.revision(con)
-    if con.execute(LATEST).get:
-        yield "the store's revision is older than that of a series"
 
 
 def _ledger_findings(con: apsw.Connection) -> Iterator[str]:
