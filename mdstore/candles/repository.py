@@ -272,11 +272,20 @@ class CandleRepository:
         with self._database.reading() as con:
             return catalogue.quarantine(con)
 
-    def backup(self, target: Path, *, overwrite: bool, progress: Callable[[int, int], None] | None) -> None:
-        """Copy the file to `target` while it is in use."""
+    def backup(
+        self,
+        target: Path,
+        *,
+        overwrite: bool,
+        packs: bool,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        """Copy the file to `target` while it is in use, with its packs or without."""
         from mdstore.candles.recovery import backup
 
-        backup.backup(self._database, target, overwrite=overwrite, progress=progress)
+        target = target.resolve()
+        both = (self._packs, Packs(target.with_name(FOLDER.format(name=target.name)))) if packs else None
+        backup.backup(self._database, target, overwrite=overwrite, progress=progress, packs=both)
 
     def check(self) -> list[str]:
         """Return what is wrong with the file or the packs, in words."""

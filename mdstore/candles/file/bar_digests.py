@@ -28,7 +28,8 @@ __all__ = [
     "wrong_buckets",
 ]  # fmt: skip
 
-FEW: Final = 40  # so few are hashed one by one
+FEW: Final = 64  # so few are hashed one by one
+FEW_BUCKETS: Final = 10  # so few are summed one by one
 ZERO: Final = pl.Series([0.0])  # what is added to it is no negative zero, which SQLite does not keep
 Sums = dict[int, int]
 """The sum over each bucket, by its number: the time of its bars (ms) over the span of a bucket."""
@@ -177,7 +178,8 @@ def sums_of(bars: pa.RecordBatch, span: int) -> Sums:
     """Return the sum over each bucket of one series' candles."""
     if bars.num_rows <= FEW:
         return _sums_of_few(bars, span)
-    return _cut(hashes_of_bars(bars), times_of(bars), span, 0)
+    many = bars.num_rows > FEW_BUCKETS * BUCKET_BARS
+    return _cut(sums_between(hashes_of_bars(bars), many=many), times_of(bars), span, 0)
 
 
 def sums_of_frame(rows: pl.DataFrame, span: int) -> Sums:
@@ -202,7 +204,7 @@ def sums_of_bars(bars: Iterable[Sequence[float]], span: int) -> Sums:
 
 def sum_of_bars(bars: pa.RecordBatch) -> int:
     """Return the sum over all of some candles."""
-    return next(sums_between(hashes_of_bars(bars), (0, bars.num_rows)))
+    return sums_between(hashes_of_bars(bars), many=False)(0, bars.num_rows)
 
 
 def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
@@ -210,10 +212,11 @@ def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
     batches = [claim.rows for claim in claims]
     if sum(batch.num_rows for batch in batches) <= FEW:
         return [_sums_of_few(one.rows, span_of(one.key[1])) for one in claims]
-    hashes = hashes_of_bars(batches[0] if len(batches) == 1 else pa.concat_batches(batches))
-    made, at = [], 0
+    whole = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+    many = len(claims) > FEW_BUCKETS or whole.num_rows > FEW_BUCKETS * BUCKET_BARS
+    between, made, at = sums_between(hashes_of_bars(whole), many=many), [], 0
     for one in claims:
-        made.append(_cut(hashes, times_of(one.rows), span_of(one.key[1]), at))
+        made.append(_cut(between, times_of(one.rows), span_of(one.key[1]), at))
         at += one.rows.num_rows
     return made
 
@@ -230,9 +233,10 @@ def in_order(bars: pa.RecordBatch) -> bool:
     return bars.num_rows <= 1 or bool(pl.Series(bars.column(0).view(pa.int64())).is_sorted())
 
 
-def _cut(hashes: pl.Series, times: memoryview, span: int, offset: int) -> Sums:
+def _cut(between: Callable[[int, int], int], times: memoryview, span: int, offset: int) -> Sums:
     """Return the sum over each bucket of rows whose hashes begin at `offset`."""
-    buckets, bounds, at, rows = [], [offset], 0, len(times)
+    found: Sums = {}
+    at, rows = 0, len(times)
     while at < rows:
         bucket = times[at] // span
         # Not behind so many rows: there is a bar for each time at most, of bars whose length is known.
@@ -240,12 +244,8 @@ def _cut(hashes: pl.Series, times: memoryview, span: int, offset: int) -> Sums:
         after = bisect_left(times, (bucket + 1) * span, at + 1, near)
         if after == near < rows:
             after = bisect_left(times, (bucket + 1) * span, near, rows)
-        buckets.append(bucket)
-        bounds.append(offset + after)
+        found[bucket] = found.get(bucket, 0) + between(offset + at, offset + after) & MASK
         at = after
-    found: Sums = {}
-    for bucket, value in zip(buckets, sums_between(hashes, bounds), strict=True):
-        found[bucket] = found.get(bucket, 0) + value & MASK
     return found
 
 

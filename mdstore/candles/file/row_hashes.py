@@ -14,8 +14,7 @@ column of 100,000, XXH3 by the row 70, and 1,100 in plain Python, which is quick
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import polars as pl
@@ -43,7 +42,6 @@ FACTOR_SERIES: Final = tuple(pl.Series([factor], dtype=pl.UInt64) for factor in 
 HALF_SERIES: Final = pl.Series([1 << HALF], dtype=pl.UInt64)
 
 F1, F2, F3, F4, F5, F6 = FACTORS
-FEW_BOUNDS: Final = 16  # up to so many sums are taken one by one, 1.5 us each
 
 _pack = struct.Struct("<q5d").pack
 _words = struct.Struct("<6Q").unpack
@@ -82,19 +80,13 @@ def hashes_of_bars(bars: pa.RecordBatch) -> pl.Series:
     return value
 
 
-def sums_between(hashes: pl.Series, bounds: Sequence[int]) -> Iterator[int]:
-    """Yield the digests of the rows between each two of some row numbers, ascending."""
-    if len(bounds) <= FEW_BOUNDS:
-        for low, high in pairwise(bounds):
-            yield int(hashes.slice(low, high - low).sum()) & MASK
-        return
+def sums_between(hashes: pl.Series, *, many: bool) -> Callable[[int, int], int]:
+    """Return what gives the digest of the rows `[low, high)`; asked `many` times, it adds all up before."""
+    if not many:
+        return lambda low, high: int(hashes.slice(low, high - low).sum()) & MASK
     sums = hashes.cum_sum().to_arrow()
     running = memoryview(sums.buffers()[1]).cast("Q")[sums.offset : sums.offset + len(sums)]
-    before = running[bounds[0] - 1] if bounds[0] else 0
-    for low, high in pairwise(bounds):
-        after = running[high - 1] if high > low else before
-        yield after - before & MASK
-        before = after
+    return lambda low, high: running[high - 1] - (running[low - 1] if low else 0) & MASK if high > low else 0
 
 
 def _divided(values: pl.Series) -> pl.Series:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
+import shutil
 import time
 import weakref
 from collections.abc import Iterator, Sequence
@@ -194,6 +195,13 @@ class Packs:
                     swept += 1
                 self.close(path.name.removesuffix(SUFFIX))
         return swept
+
+    def copy(self, name: str, to: Packs) -> None:
+        """Copy a pack into another folder, under a temporary name until it is whole."""
+        to.folder.mkdir(exist_ok=True)
+        partial = to.folder / f"{name}{PARTIAL}"
+        shutil.copyfile(self.folder / f"{name}{SUFFIX}", partial)
+        partial.rename(to.folder / f"{name}{SUFFIX}")
 
     def remove(self, name: str) -> None:
         """Delete a pack; whoever has mapped it keeps what it has."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
 
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
+from mdstore.candles.packs import cells
+from mdstore.candles.packs.pack_files import Packs
 from mdstore.errors import InvalidInputError, StoreFileError
 
 __all__ = ["backup"]
@@ -19,10 +22,16 @@ PAGES_PER_STEP = 4_096
 
 
 def backup(
-    database: Database, target: Path, *, overwrite: bool, progress: Callable[[int, int], None] | None
+    database: Database,
+    target: Path,
+    *,
+    overwrite: bool,
+    progress: Callable[[int, int], None] | None,
+    packs: tuple[Packs, Packs] | None = None,
 ) -> None:
     """Copy the store to `target`, all of one moment, while others read and write.
 
+    The digests are in the file. Of `packs`, ours and the copy's, those that the copy points to go with it.
     Written under a temporary name in the same folder, checked, synced, then renamed: `target` is whole or
     absent. `progress` is called with pages done and pages in all.
     """
@@ -42,6 +51,8 @@ def backup(
     try:
         _copy(database, partial, progress)
         _refuse_in_use(target)
+        if packs is not None:
+            _copy_packs(partial, *packs)
         partial.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
@@ -90,6 +101,18 @@ def _copy(database: Database, partial: Path, progress: Callable[[int, int], None
             raise StoreFileError(f"{partial.parent}: the disk is full; no copy was made") from error
         finally:
             copy.close()
+
+
+def _copy_packs(partial: Path, ours: Packs, theirs: Packs) -> None:
+    """Copy the packs that the copy of the file points to; one that is merged away meanwhile is not missed."""
+    con = apsw.Connection(os.fspath(partial), apsw.SQLITE_OPEN_READONLY)
+    try:
+        names = cells.pack_rows(con)
+    finally:
+        con.close()
+    for name in names:
+        with suppress(FileNotFoundError):
+            ours.copy(name, theirs)
 
 
 def _create(partial: Path) -> apsw.Connection:
