@@ -6,6 +6,7 @@ many series are hashed at once: to call the functions takes as long as to hash 2
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,13 @@ import pyarrow as pa
 
 from mdstore.candles.file.digests import BUCKET_BARS, Key, ceiling, damaged, floor, span_of
 from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hashes_of_bars, sums_between
-from mdstore.candles.file.table_reads import Request, read_range
+from mdstore.candles.file.table_reads import PIECE, Request, read_range
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, TIMESTAMP, VALUES
 
 __all__ = [
-    "FEW", "Proof", "Sums", "bars_of", "between", "expected", "in_order", "ranges_of", "read_proven",
-    "read_proven_rows", "sum_of_bars", "sums_of", "sums_of_bars", "sums_of_frame", "times_of",
+    "FEW", "Proof", "Sums", "bars_of", "batch_of", "between", "expected", "in_order", "ranges_of",
+    "read_proven", "read_proven_rows", "sum_of_bars", "sums_of", "sums_of_bars", "sums_of_frame", "times_of",
     "wrong_buckets",
 ]  # fmt: skip
 
@@ -174,12 +175,12 @@ def ranges_of(buckets: Iterable[int], span: int) -> list[tuple[int, int]]:
     return ranges
 
 
-def sums_of(bars: pa.RecordBatch, span: int) -> Sums:
-    """Return the sum over each bucket of one series' candles."""
+def sums_of(bars: pa.RecordBatch, span: int, seed: int = 0) -> Sums:
+    """Return the sum over each bucket of one series' candles, each hashed with a number."""
     if bars.num_rows <= FEW:
-        return _sums_of_few(bars, span)
+        return sums_of_bars(bars_of(bars), span, seed)
     many = bars.num_rows > FEW_BUCKETS * BUCKET_BARS
-    return _cut(sums_between(hashes_of_bars(bars), many=many), times_of(bars), span, 0)
+    return _cut(sums_between(hashes_of_bars(bars, seed), many=many), times_of(bars), span, 0)
 
 
 def sums_of_frame(rows: pl.DataFrame, span: int) -> Sums:
@@ -193,12 +194,25 @@ def sums_of_frame(rows: pl.DataFrame, span: int) -> Sums:
     return sums_of(bars, span)
 
 
-def sums_of_bars(bars: Iterable[Sequence[float]], span: int) -> Sums:
+def batch_of(bars: Sequence[Sequence[float]]) -> pa.RecordBatch:
+    """Return candles that are given as rows as columns."""
+    columns: list[array[Any]] = [array("q"), *(array("d") for _ in VALUES)]
+    for at in range(0, len(bars), PIECE):
+        for column, values in zip(columns, zip(*bars[at : at + PIECE], strict=True), strict=True):
+            column.extend(values)
+    arrays = [
+        pa.Array.from_buffers(field.type, len(bars), [None, pa.py_buffer(column)])
+        for field, column in zip(CANDLE, columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=CANDLE)
+
+
+def sums_of_bars(bars: Iterable[Sequence[float]], span: int, seed: int = 0) -> Sums:
     """Return the sum over each bucket of a few candles, given as rows."""
     found: Sums = {}
     for bar in bars:
         bucket = int(bar[0]) // span
-        found[bucket] = found.get(bucket, 0) + hash_of_bar(bar) & MASK
+        found[bucket] = found.get(bucket, 0) + hash_of_bar(bar, seed) & MASK
     return found
 
 
@@ -211,7 +225,7 @@ def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
     """Return the sums of many claims, which are hashed together."""
     batches = [claim.rows for claim in claims]
     if sum(batch.num_rows for batch in batches) <= FEW:
-        return [_sums_of_few(one.rows, span_of(one.key[1])) for one in claims]
+        return [sums_of_bars(bars_of(one.rows), span_of(one.key[1])) for one in claims]
     whole = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
     many = len(claims) > FEW_BUCKETS or whole.num_rows > FEW_BUCKETS * BUCKET_BARS
     between, made, at = sums_between(hashes_of_bars(whole), many=many), [], 0
@@ -252,10 +266,6 @@ def _cut(between: Callable[[int, int], int], times: memoryview, span: int, offse
 def bars_of(bars: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
     """Yield candles as rows: their time (ms) and values."""
     return zip(times_of(bars), *(column.to_pylist() for column in bars.columns[1:]), strict=True)
-
-
-def _sums_of_few(bars: pa.RecordBatch, span: int) -> Sums:
-    return sums_of_bars(bars_of(bars), span)
 
 
 def between(bars: pa.RecordBatch, start: int, end: int) -> pa.RecordBatch:

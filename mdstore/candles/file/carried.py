@@ -15,8 +15,8 @@ from mdstore.candles.file.digests import (
     Key,
     ceiling,
     floor,
+    hash_of_revision,
     key_of,
-    revision_row,
     span_of,
 )
 from mdstore.candles.file.row_hashes import MASK, hash_of_row
@@ -97,13 +97,19 @@ class Carried:
     def _note_revision(self, row: tuple[apsw.SQLiteValue, ...], sign: int) -> None:
         symbol, timeframe, time = cast("tuple[str, str, int]", row[:3])
         place = (symbol, timeframe, time // span_of(timeframe))
-        self._revisions[place] = self._revisions.get(place, 0) + sign * hash_of_row(revision_row(row))
+        self._revisions[place] = self._revisions.get(place, 0) + sign * hash_of_revision(row)
 
     def add(self, key: Key, sums: Mapping[int, int]) -> None:
         """Take note of what candles of a series add to its buckets."""
         known = self._bars.setdefault(key, {}) if sums else {}
         for bucket, value in sums.items():
             known[bucket] = known.get(bucket, 0) + value
+
+    def add_revisions(self, key: Key, sums: Mapping[int, int]) -> None:
+        """Take note of what revisions of a series add to its buckets."""
+        for bucket, value in sums.items():
+            place = (*key, bucket)
+            self._revisions[place] = self._revisions.get(place, 0) + value
 
     def remove(self, key: Key, start: int, end: int) -> None:
         """Take note that the candles of a series in `[start, end)` are about to be deleted.

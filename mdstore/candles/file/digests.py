@@ -20,13 +20,14 @@ without a sum says nothing. It gets one when something in it is written, or by `
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import apsw
 
-from mdstore.candles.file.row_hashes import MASK, Row, hash_of_row, sum_of_rows
+from mdstore.candles.file.row_hashes import MASK, Row, hash_of_bar, hash_of_row, sum_of_rows
 from mdstore.core.timeframe import DAY, FOREVER, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import DamagedDataError, Hint
@@ -38,6 +39,7 @@ __all__ = [
     "NAMES",
     "PRICES",
     "STORE",
+    "TIME",
     "Key",
     "Rows",
     "accept",
@@ -45,13 +47,14 @@ __all__ = [
     "damaged",
     "different",
     "floor",
+    "hash_of_revision",
     "key_of",
     "moment",
     "of_kind",
     "prove",
     "prove_all",
     "prove_revisions",
-    "revision_row",
+    "seed_of",
     "span_of",
     "sums_by_key",
 ]  # fmt: skip
@@ -90,7 +93,7 @@ HINT: Final = Hint(
     "program",
 )
 
-PRICES: Final = slice(4, 9)  # in a row of revisions
+TIME, REVISION, PRICES, SOURCE = 2, 3, slice(4, 9), 9  # the places in a row of revisions
 ONE = "SELECT {kind} FROM digests WHERE timeframe = ? AND symbol = ?"
 OF_TIMEFRAME = "SELECT symbol, timeframe, {kind} FROM digests WHERE timeframe = ? AND {kind} != 0"
 EVERY = "SELECT symbol, timeframe, {kind} FROM digests WHERE {kind} != 0"
@@ -158,19 +161,25 @@ def prove_revisions(con: apsw.Connection, key: Key, rows: Rows, start: int, end:
     digests = dict(con.execute(REVISIONS, (key[1], key[0], start // span, -(-end // span))))
     try:
         for row in rows:
-            bucket = row[2] // span
-            found[bucket] = found.get(bucket, 0) + hash_of_row(revision_row(row)) & MASK
+            bucket = row[TIME] // span
+            found[bucket] = found.get(bucket, 0) + hash_of_revision(row) & MASK
         wrong = [one for one in found.keys() | digests.keys() if found.get(one, 0) != digests.get(one, 0)]
         where = [] if not wrong else [min(wrong) * span, min(wrong) * span + span]
-    except (TypeError, ValueError) as error:  # a number that is a text or a null
+    except (TypeError, ValueError, struct.error) as error:  # a number that is a text or a null
         raise damaged(con, "revisions", key) from error
     if wrong:
         raise damaged(con, "revisions", key, *where)
 
 
-def revision_row(row: Row) -> Row:
-    """Return a row of `revisions` with its prices as floats: a hook is told 1 for what reads as 1.0."""
-    return (*row[: PRICES.start], *(float(price or 0) for price in row[PRICES]), *row[PRICES.stop :])
+def hash_of_revision(row: tuple[Any, ...]) -> int:
+    """Return the hash of a row of `revisions`: of the candle that it holds, with what it says beside."""
+    return hash_of_bar((row[TIME], *row[PRICES]), seed_of(row[REVISION], row[SOURCE]))
+
+
+@lru_cache(maxsize=10_000)
+def seed_of(revision: int, source: str) -> int:
+    """Return the number that a candle is hashed with which a revision has changed."""
+    return hash_of_row((revision, source))
 
 
 def of_kind(con: apsw.Connection, kind: str, timeframe: str | None = None) -> dict[Key, int]:
@@ -227,7 +236,7 @@ def accept(con: apsw.Connection) -> None:
     for key in sorted(set().union(*sums.values()) | stored):
         con.execute(ACCEPT, (*key, key not in stored, *(sums[kind].get(key, 0) for kind in KINDS)))
     revised = (
-        (row[0], row[1], row[2] // span_of(row[1]), hash_of_row(revision_row(row)))
-        for row in con.execute("SELECT * FROM revisions")
+        (row[0], row[1], row[TIME] // span_of(row[1]), hash_of_revision(row))
+        for row in cast("Rows", con.execute("SELECT * FROM revisions"))
     )
     con.executemany(ADD_REVISIONS, revised)

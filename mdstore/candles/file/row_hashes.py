@@ -57,22 +57,24 @@ def sum_of_rows(rows: Iterable[Row]) -> int:
     return sum(map(hash_of_row, rows)) & MASK
 
 
-def hash_of_bar(bar: Sequence[float]) -> int:
-    """Return the hash of one candle: timestamp, open, high, low, close, volume."""
+def hash_of_bar(bar: Sequence[float], seed: int = 0) -> int:
+    """Return the hash of one candle, and of a number: timestamp, open, high, low, close, volume."""
     # Plus zero: SQLite keeps no negative zero, and says 1 where it was given 1.0. In one piece: 0.8 us.
     time, *values = bar
     first, second, third, fourth, fifth, sixth = _words(_pack(time, *[value + 0.0 for value in values]))
-    value: int = ((first * F1 & WORD) ^ second) * F2 & WORD
+    value: int = (((first ^ seed) * F1 & WORD) ^ second) * F2 & WORD
     value = (((value ^ value >> HALF) ^ third) * F3 & WORD ^ fourth) * F4 & WORD
     value = (((value ^ value >> HALF) ^ fifth) * F5 & WORD ^ sixth) * F6 & WORD
     return (value ^ value >> HALF) & MASK
 
 
-def hashes_of_bars(bars: pa.RecordBatch) -> pl.Series:
+def hashes_of_bars(bars: pa.RecordBatch, seed: int = 0) -> pl.Series:
     """Return the hashes of candles, of 64 bits, before they are cut down to those of a digest."""
     value: pl.Series | None = None
     for place, column in enumerate(bars.columns):
         words = pl.Series(column.view(AS_WORDS))
+        if seed and value is None:
+            words = words ^ pl.Series([seed], dtype=pl.UInt64)
         value = (words if value is None else value ^ words) * FACTOR_SERIES[place]
         if place in FOLDED:
             value = value ^ _upper_half(value)

@@ -12,7 +12,7 @@ from mdstore.candles.file import catalogue
 from mdstore.candles.file.bar_digests import Proof, bars_of
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
-from mdstore.candles.file.digests import PRICES, span_of
+from mdstore.candles.file.digests import PRICES, SOURCE, TIME, span_of
 from mdstore.candles.ledger import arrivals, claims, coverage, revisions, unfinished
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.coverage import Interval, Key
@@ -22,7 +22,7 @@ from mdstore.core.timeframe import Timeframe
 __all__ = ["Known", "Ledger", "Origin"]
 
 FEW = 16
-TIME, NONE = 2, (None,) * len(VALUES)  # the place in a row of revisions; of no candle
+NONE = (None,) * len(VALUES)  # of no candle
 Row = tuple[object, ...]
 
 
@@ -142,5 +142,5 @@ def _revised(con: apsw.Connection, key: Key, start: int, end: int) -> list[Row]:
     for row, later in zip(rows, (*rows[1:], None), strict=False):
         same = later is not None and later[TIME] == row[TIME]
         after = later[PRICES] if later is not None and same else now.get(row[TIME], NONE)
-        found.append((*key, *row[TIME : PRICES.stop], *after, row[PRICES.stop]))
+        found.append((*key, *row[TIME : PRICES.stop], *after, row[SOURCE]))
     return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import apsw
 
 from mdstore.candles.file import digests
+from mdstore.candles.file.bar_digests import batch_of, sums_of
+from mdstore.candles.file.carried import Writer
 
 __all__ = ["Values", "forget", "older_values", "revise", "rows"]
 
@@ -14,7 +16,7 @@ Values = tuple[int, float, float, float, float, float]
 """A bar: timestamp, open, high, low, close, volume."""
 
 REVISE = """
-INSERT OR IGNORE INTO revisions
+INSERT INTO revisions
   (timeframe, symbol, timestamp, revision, source, open, high, low, close, volume)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
@@ -25,12 +27,15 @@ ORDER BY timestamp, revision
 FORGET = "DELETE FROM revisions WHERE timeframe = ? AND symbol = ? AND timestamp >= ? AND timestamp < ?"
 
 
-def revise(
-    con: apsw.Connection, key: tuple[str, str], olds: Iterable[Values], source: str, revision: int
-) -> None:
+def revise(con: Writer, key: tuple[str, str], olds: Sequence[Values], source: str, revision: int) -> None:
     """Keep what closed bars of a series (symbol, timeframe) were before `revision` changed them."""
+    if not olds:
+        return
     symbol, timeframe = key
-    con.executemany(REVISE, ((timeframe, symbol, old[0], revision, source, *old[1:]) for old in olds))
+    with con.telling(None):  # their digests take less together: 0.1 us each, in place of 4
+        con.executemany(REVISE, ((timeframe, symbol, old[0], revision, source, *old[1:]) for old in olds))
+    sums = sums_of(batch_of(olds), digests.span_of(timeframe), digests.seed_of(revision, source))
+    con.carried.add_revisions(key, sums)
 
 
 def older_values(con: apsw.Connection, key: tuple[str, str], at: int, start: int, end: int) -> list[Values]:

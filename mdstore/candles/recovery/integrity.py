@@ -21,13 +21,13 @@ from mdstore.candles.file.digests import (
     STORE,
     Key,
     different,
+    hash_of_revision,
     moment,
     of_kind,
-    revision_row,
     span_of,
     sums_by_key,
 )
-from mdstore.candles.file.row_hashes import MASK, hash_of_row
+from mdstore.candles.file.row_hashes import MASK
 from mdstore.candles.file.table_reads import read_range
 from mdstore.candles.ledger import arrivals
 from mdstore.candles.packs import cells, first_digests
@@ -119,7 +119,7 @@ def _row_findings(con: apsw.Connection) -> Iterator[str]:
     for row in con.execute("SELECT * FROM revisions"):
         key, bucket = (row[0], row[1]), row[2] // span_of(row[1])
         sums = revised.setdefault(key, {})
-        sums[bucket] = sums.get(bucket, 0) + hash_of_row(revision_row(row)) & MASK
+        sums[bucket] = sums.get(bucket, 0) + hash_of_revision(row) & MASK
     digests: dict[Key, Sums] = {}
     for symbol, timeframe, bucket, value in con.execute(REVISED):
         digests.setdefault((symbol, timeframe), {})[bucket] = value

@@ -14,21 +14,19 @@ from typing import cast
 import apsw
 import polars as pl
 
-from mdstore.candles.file.bar_digests import FEW, Sums, sums_of_bars, sums_of_frame
+from mdstore.candles.file.bar_digests import FEW, Sums, batch_of, sums_of, sums_of_bars, sums_of_frame
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.digests import damaged, span_of
 from mdstore.candles.ledger import revisions, unfinished
 from mdstore.candles.ledger.arrivals import Came
 from mdstore.candles.ledger.revisions import Values
 from mdstore.candles.packs.cells import FOREVER
-from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 
 __all__ = ["Changes"]
 
 Ranges = Sequence[tuple[int, int]]
 TIMESTAMP = 2  # its place in a row
-OLD = dict.fromkeys(CANDLE_COLUMNS, pl.Float64) | {"timestamp": pl.Int64}
 
 
 class Changes:
@@ -84,11 +82,11 @@ class Changes:
         try:
             if len(self._gone) <= FEW:
                 return sums_of_bars(self._gone, self.span)
-            return sums_of_frame(pl.DataFrame(self._gone, OLD, orient="row"), self.span)
-        except (TypeError, ValueError, struct.error, pl.exceptions.PolarsError) as error:
+            return sums_of(batch_of(self._gone), self.span)
+        except (TypeError, ValueError, struct.error) as error:
             raise damaged(con, "candles", self.key) from error  # a price that is a text or a null
 
-    def record(self, con: apsw.Connection, source: str, revision: int) -> list[Came]:
+    def record(self, con: Writer, source: str, revision: int) -> list[Came]:
         """Keep what closed bars were before they changed, and return the ranges of bars that have arrived.
 
         Of bars that were forming nothing is kept: they have arrived with this write.
