@@ -239,16 +239,20 @@ class Machine(RuleBasedStateMachine):
         time = data.draw(st.sampled_from(known))
         self.change(symbol, time, "close + 0.25")
         try:
-            (finding,) = self.store.maintenance.check()
+            (finding,) = self.findings()
             assert finding.startswith(f"{symbol} 1m from ")
             for bounds in ({}, {"limit": 3}, {"start": time, "end": time + 1}):
                 start, end, limit = map(bounds.get, ("start", "end", "limit"))
                 with suppress(DamagedDataError):
                     got = rows_of(self.store.candles(symbol, "1m", **bounds))
                     assert got == self.within(symbol, start, end, limit)
-            assert self.store.maintenance.check() == [finding]
+            assert self.findings() == [finding]
         finally:
             self.change(symbol, time, "close - 0.25")
+
+    def findings(self):
+        """Return what `check` says but of packs, which other steps damage."""
+        return [text for text in self.store.maintenance.check() if ": the pack " not in text]
 
     def change(self, symbol, time, value):
         con = apsw.Connection(str(self.path))
