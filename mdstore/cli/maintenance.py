@@ -28,7 +28,9 @@ __all__ = ["app"]
 @app.command()
 def warm(
     ctx: typer.Context,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Throw the packs away first.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Take what the file holds for right, and seal it anew.")
+    ] = False,
     wait: WaitOption = 10.0,
     file: FileOption = None,
     json: JsonOption = False,
@@ -100,7 +102,12 @@ def backup(
 
 @app.command()
 def check(ctx: typer.Context, file: FileOption = None, json: JsonOption = False) -> None:
-    """Read the whole file and say what is wrong with it; exit with 1 if anything is."""
+    """Read the whole file and say what is wrong with it; exit with 1 if anything is.
+
+    For candles that are not what was written: restore a backup, or delete
+    the range that is named and import it again. After a change by another
+    program `mdstore warm --rebuild` takes what the file holds for right.
+    """
     from mdstore.cli.tables import json_text
 
     path = store_file(ctx, file)
