@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,6 +101,7 @@ class CandleRepository:
         self.ledger = Ledger(self._database, clock)
         """What is known besides the candles."""
         self._queries: Queries | None = None
+        self._proven_series: set[tuple[object, ...]] = set()
         self._clock = clock
         self._pid = os.getpid()
         self._compaction.sweep()
@@ -213,7 +214,7 @@ class CandleRepository:
         """Return the revision, every series (None where the revision is `known`) and the bytes in use."""
         with self._database.reading() as con:
             revision = catalogue.revision(con)
-            rows = None if revision == known else [astuple(one) for one in catalogue.all_series(con)]
+            rows = None if revision == known else catalogue.all_rows(con, self._proven_series)
             pages = con.pragma("page_count") - con.pragma("freelist_count")
             return revision, rows, pages * con.pragma("page_size")
 

@@ -313,6 +313,6 @@ def test_nothing_wrong_is_served_of_a_damaged_file(sound, tmp_path):
 
 @pytest.mark.long
 def test_nothing_wrong_is_served_of_hundreds_of_damaged_files(sound, tmp_path):
-    table, failures = attack(sound, tmp_path, int(__import__("os").environ.get("DOSE", 30)), 1_000)
+    table, failures = attack(sound, tmp_path, 30, 1_000)
     print(f"\n{printed(table)}")
     assert not failures, "\n".join(failures)

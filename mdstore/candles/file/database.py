@@ -181,8 +181,6 @@ class Database:
             with self._locked(self._busy_ms if wait else 0), self._entered(), self._translated():
                 self._refuse_replaced()
                 return self._unsynced(work, wait=wait)
-        except DamagedDataError:
-            raise
         except StoreFileError:
             return None  # busy, full or not to be written: reads go on without
 

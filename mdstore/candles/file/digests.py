@@ -14,6 +14,11 @@ small read; it is aligned to the clock, so nothing has to be cut, joined or move
 packs do is none of its business. A pack has digests of its own bytes; what is lost with it is read from the
 table and proven by the buckets, which no read ever changes.
 
+Looked at, and left: checksums of pages (no page of an older file has room for one, DuckDB's scanner would not
+compare them, and any tool that writes the file breaks them); digests of a series' loose tail and of each cell
+(a cell ends where a feed was read, so each correction, seal and eviction would have to move sums about, and a
+small read prove 65,536 rows); sums that are verified by `check` alone (a read would serve what is wrong).
+
 What was there before a file had digests is "not under a digest yet": its series are not `whole`, and a bucket
 without a sum says nothing. It gets one when something in it is written, or by `warm` or `check`.
 """

@@ -75,16 +75,22 @@ class Compaction:
         table holds others.
         """
         self._packs.close(lost.name)
+        with self._database.reading() as con:
+            prove_cells(con, self._without_packs(con, lost))
         self._database.note(lambda con: self._forget_lost(con, lost))
 
     def _forget_lost(self, con: apsw.Connection, lost: PackLostError) -> int:
         if lost.place is not None or self._packs.exists(lost.name):
-            prove_cells(con, cells.of_packs(con, {lost.name}, lost.place))
             return cells.forget_pack(con, lost.name, lost.place)
         # Listed inside the transaction: nobody can publish a pack meanwhile that is not in the list.
         missing = cells.pack_rows(con).keys() - self._packs.files().keys()
-        prove_cells(con, cells.of_packs(con, missing))
         return sum(cells.forget_pack(con, name, None) for name in missing)
+
+    def _without_packs(self, con: apsw.Connection, lost: PackLostError) -> list[Cell]:
+        """Return the cells of a pack that is lost, or the one in it, and those of all that are gone."""
+        there = self._packs.files().keys() - ({lost.name} if lost.place is None else set())
+        found = [cell for cell in cells.all_cells(con) if cell.pack not in there]
+        return [*found, *cells.of_packs(con, {lost.name}, lost.place)] if lost.place is not None else found
 
     def use(self, found: Iterable[Cell]) -> None:
         """Take note that cells are read; written down now and then."""

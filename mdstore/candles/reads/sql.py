@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -57,7 +57,7 @@ SMALL = {
     },
 }  # fmt: skip
 SMALL_ROWS: dict[str, Callable[[apsw.Connection], list[tuple[Any, ...]]]] = {
-    "series": lambda con: [astuple(one) for one in catalogue.all_series(con)],
+    "series": catalogue.all_rows,
     "quarantine": catalogue.quarantine,
 }
 TIMES = ("first", "last", "quarantined_at")
