@@ -17,12 +17,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import apsw
+
 import mdstore
 from bench import candles, raw
 from mdstore.candles.file import database, migrations
+from mdstore.candles.file.bar_digests import sums_of
+from mdstore.candles.file.digests import span_of
+from mdstore.candles.file.row_hashes import sum_of_rows
+from mdstore.candles.file.table_reads import read_range
 
 __all__ = ["Made", "complete", "folder", "make", "remove", "restore"]
 
+SUMS = """
+UPDATE digests SET bucket = ?3, candles = CASE WHEN whole THEN ?4 ELSE 0 END,
+  series = ?5, cells = ?6, arrivals = ?7
+WHERE timeframe = ?1 AND symbol = ?2
+"""
 NAME = "{symbols}x{bars}-page{page}-schema{schema}.sqlite3"
 
 
@@ -115,7 +126,24 @@ def restore(made: Made) -> None:
         con.execute(
             "UPDATE series SET rows = ?1, last = ?2 WHERE rows <> ?1 OR last <> ?2", (made.bars, last)
         )
+        for name in made.names:
+            _sum_up(con, name, last)
         con.execute("COMMIT")
+
+
+def _sum_up(con: apsw.Connection, name: str, last: int) -> None:
+    """Give a series the digests of what is left, from the bucket of its last bar on."""
+    span, key = span_of("1m"), ("1m", name)
+    bucket = last // span
+    rows = read_range(con, name, "1m", bucket * span, (bucket + 1) * span)
+    con.execute(
+        "DELETE FROM bucket_digests WHERE timeframe = ? AND symbol = ? AND bucket >= ?", (*key, bucket)
+    )
+    sums = {
+        kind: sum_of_rows(con.execute(f"SELECT * FROM {kind} WHERE timeframe = ? AND symbol = ?", key))
+        for kind in ("series", "cells", "arrivals")
+    }
+    con.execute(SUMS, (*key, bucket, sums_of(rows, span)[bucket], *sums.values()))
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def _measure(made: Made, copy: Path, rounds: int) -> Times:
     def ours() -> Iterator[Callable[[], object]]:
         _take_columns(copy)
         with mdstore.open(copy) as store:
-            yield store.warm
+            yield store.maintenance.warm
             verify(store.maintenance.stats()["sealed_rows"] == made.rows, "every row is in a pack")
             answer = candles.columns_of(store.candles(made.names[1], "1m"))
             verify(answer == candles.frame(made.bars, seed=1).rows(), "the packs hold what was made")
@@ -59,9 +59,9 @@ def _measure(made: Made, copy: Path, rounds: int) -> Times:
 
 def _take_columns(path: Path) -> None:
     """Take all cells and packs from a file that nobody has open."""
-    with raw.connected(path) as con:
-        con.execute("DELETE FROM cells")
     with mdstore.open(path) as store:
+        with store._candles._database.writing() as con:
+            con.execute("DELETE FROM cells")
         shutil.rmtree(store.packs_path, ignore_errors=True)
 
 

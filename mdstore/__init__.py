@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mdstore.candles.writes.writer import WriteResult
     from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
+        DamagedDataError,
         FileFormatError,
         ForkedError,
         InvalidInputError,
@@ -51,10 +52,10 @@ _HOMES = {
     "mdstore.candles.repository": ("CandleRepository",),
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
-        "FileFormatError", "ForkedError", "InvalidInputError", "LiveFileError", "MarketDataError",
-        "NewerSchemaError", "NoSuchSeriesError", "QueryError", "QueryTimeoutError", "ScannerError",
-        "StaleDataError",
-        "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError",
+        "DamagedDataError", "FileFormatError", "ForkedError", "InvalidInputError", "LiveFileError",
+        "MarketDataError", "NewerSchemaError", "NoSuchSeriesError", "QueryError", "QueryTimeoutError",
+        "ScannerError", "StaleDataError", "StoreBusyError", "StoreClosedError", "StoreFileError",
+        "TimeframeError", "TimestampError",
         "ValidationError",
     ),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),
@@ -72,6 +73,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "BinanceFeed",
     "CandleRepository",
+    "DamagedDataError",
     "Depth",
     "Explanation",
     "FileFormatError",

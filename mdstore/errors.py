@@ -15,6 +15,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     ├── StoreClosedError (RuntimeError)      used after close
     ├── ForkedError (RuntimeError)           Polars would hang in this forked process
     ├── StoreFileError (OSError)             the file cannot be opened, is damaged or is no store
+    │   ├── DamagedDataError                 what is stored is not what was written; nothing is served
     │   ├── NewerSchemaError                 written by a newer mdstore; left untouched
     │   └── StoreBusyError (TimeoutError)    another thread or process kept the write lock
     ├── LiveFileError (PermissionError)      a second opener of a live store file, refused
@@ -27,6 +28,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, Self
 
 __all__ = [
+    "DamagedDataError",
     "FileFormatError",
     "ForkedError",
     "Hint",
@@ -165,6 +167,28 @@ class ForkedError(MarketDataError, RuntimeError):
 
 class StoreFileError(MarketDataError, OSError):
     """The store's file cannot be opened, is damaged, or is no store."""
+
+
+class DamagedDataError(StoreFileError):
+    """What is stored is not what was written: the digests do not fit, or a page cannot be read.
+
+    Nothing of it was served or written over. `series` is the symbol and timeframe it is of, and `start` and
+    `end` the range in ms, each None where it is not known.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        series: tuple[str, str] | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        hint: str | Hint | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.series = series
+        self.start = start
+        self.end = end
 
 
 class NewerSchemaError(StoreFileError):

@@ -18,13 +18,13 @@ import pyarrow as pa
 from mdstore.cache.memory import MemoryTier
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
-from mdstore.candles.file.paths import packs_folder
+from mdstore.candles.file.paths import packs_folder, resolved
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.ledger import Ledger
-from mdstore.candles.packs import cells
+from mdstore.candles.packs import cells, first_digests
 from mdstore.candles.packs.merging import Compaction, Progress
 from mdstore.candles.packs.pack_files import PackLostError, Packs
 from mdstore.candles.packs.seal_policy import Upkeep
@@ -84,6 +84,7 @@ class CandleRepository:
         """What is known besides the candles."""
         self._queries: Queries | None = None
         self._sql_memory_bytes = sql_memory_bytes
+        self._proven_series: set[tuple[object, ...]] = set()
         self._clock = clock
         self._pid = os.getpid()
         self._compaction.sweep()
@@ -205,7 +206,7 @@ class CandleRepository:
         """Return the revision, every series (None where the revision is `known`) and the bytes in use."""
         with self._database.reading() as con:
             revision = catalogue.revision(con)
-            rows = None if revision == known else con.execute(catalogue.ALL).fetchall()
+            rows = None if revision == known else catalogue.all_rows(con, self._proven_series)
             pages = con.pragma("page_count") - con.pragma("freelist_count")
             return revision, rows, pages * con.pragma("page_size")
 
@@ -227,7 +228,11 @@ class CandleRepository:
         if rebuild:
             self._upkeep.forget_all()
             self._memory.clear()
-        return self._upkeep.seal(self._upkeep.loose(), progress, wait=True)
+        damaged = first_digests.complete(self._database)
+        sealed = self._upkeep.seal(self._upkeep.loose(), progress, wait=True)
+        if damaged:
+            raise damaged[0]
+        return sealed
 
     def compact(self, progress: Progress | None) -> int:
         """Lay all cells in order, in few packs; return the bytes that saved."""
@@ -261,13 +266,21 @@ class CandleRepository:
     def quarantine(self) -> list[tuple[object, ...]]:
         """Return the rows set aside, oldest first."""
         with self._database.reading() as con:
-            return con.execute("SELECT * FROM quarantine ORDER BY id").fetchall()
+            return catalogue.quarantine(con)
 
-    def backup(self, target: Path, *, overwrite: bool, progress: Callable[[int, int], None] | None) -> None:
-        """Copy the file to `target` while it is in use."""
+    def backup(
+        self,
+        target: Path,
+        *,
+        overwrite: bool,
+        packs: bool,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        """Copy the file to `target` while it is in use, with its packs or without."""
         from mdstore.candles.recovery import backup
 
-        backup.backup(self._database, target, overwrite=overwrite, progress=progress)
+        both = (self._packs, Packs(packs_folder(resolved(target)))) if packs else None
+        backup.backup(self._database, target, overwrite=overwrite, progress=progress, packs=both)
 
     def check(self) -> list[str]:
         """Return what is wrong with the file or the packs, in words."""

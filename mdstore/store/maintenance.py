@@ -23,21 +23,29 @@ class Maintenance:
         path: str | os.PathLike[str],
         *,
         overwrite: bool = False,
+        packs: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Path:
         """Copy the store to `path` while it is in use, whole or not at all; return the path.
+
+        The copy holds the digest of every row, so it is checked like the store. Without `packs` the first
+        read of a series makes them anew, from rows that have their digests; with them the copy is half as
+        large again, and as quick as the store from the start.
 
         `progress` is called with pages done and pages in all. Raises `StoreFileError` where there is a file
         already, unless `overwrite`, or where none can be written.
         """
         target = file_path(path)
-        self._candles.backup(target, overwrite=overwrite, progress=progress)
+        self._candles.backup(target, overwrite=overwrite, packs=packs, progress=progress)
         return target
 
     def check(self) -> list[str]:
         """Return what is wrong with the file, in words; an empty list when it is sound.
 
-        Reads the whole file: SQLite's integrity check, then the catalogue and every cell against the candles.
+        Reads the whole file: SQLite's integrity check, then every row against the digest that it is under
+        since it was written, and the packs. Of candles that are not what was written it names the series and
+        the range, 128 bars or a few times as many. Candles of a file that is older than digests are put under
+        them here.
         """
         return self._candles.check()
 
@@ -46,10 +54,15 @@ class Maintenance:
 
         Reads do so by themselves for what they read. This is for a file that was written by another program,
         or whose packs were deleted; others read meanwhile. It may be interrupted, and goes on where it was.
-        `rebuild` throws all packs away first, as after a change by another program. `progress` is called with
-        rows done and rows in all.
+        `progress` is called with rows done and rows in all.
 
-        Raises `StoreFileError`.
+        `rebuild` takes what the file holds now for right, whatever was written: all packs are thrown away,
+        and every row gets a new digest. It is how a change by another program is taken over, and the one call
+        that does so: look at `check()` before, since damage is taken over as well. (`maintenance.repair`,
+        which mends what can be mended, is to come.)
+
+        Raises `DamagedDataError` where candles are not what was written, once all others are in packs;
+        `StoreFileError`.
         """
         return self._candles.warm(progress, rebuild=rebuild)
 

@@ -11,9 +11,10 @@ import struct
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import apsw
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import mdstore
+from mdstore import DamagedDataError
 from mdstore.candles.packs.cells import all_cells
 from tests.support.candles import MINUTE, START
 from tests.support.paths import ROOT
@@ -139,10 +141,12 @@ class Machine(RuleBasedStateMachine):
         self.damaged = False
 
     def wanted(self, symbol, start, end, limit):
+        return self.within(symbol, time_of(start), time_of(end), limit)
+
+    def within(self, symbol, start, end, limit):
         times = sorted(
-            t for t in self.model[symbol]
-            if (start is None or t >= time_of(start)) and (end is None or t < time_of(end))
-        )  # fmt: skip
+            t for t in self.model[symbol] if (start is None or t >= start) and (end is None or t < end)
+        )
         return [[t, *self.model[symbol][t]] for t in (times if limit is None else times[-limit:])]
 
     @rule(
@@ -225,6 +229,35 @@ class Machine(RuleBasedStateMachine):
                 byte = pack.read(1)[0]
                 pack.seek(place)
                 pack.write(bytes([byte ^ 1 << chance.randrange(8)]))
+
+    @rule(symbol=symbols, data=st.data())
+    def damage_the_table(self, symbol, data):
+        """Change a price behind the store's back: it is named, and never served or taken for right."""
+        known = sorted(self.model[symbol])
+        if not known:
+            return
+        time = data.draw(st.sampled_from(known))
+        self.change(symbol, time, "close + 0.25")
+        try:
+            (finding,) = self.findings()
+            assert finding.startswith(f"{symbol} 1m from ")
+            for bounds in ({}, {"limit": 3}, {"start": time, "end": time + 1}):
+                start, end, limit = map(bounds.get, ("start", "end", "limit"))
+                with suppress(DamagedDataError):
+                    got = rows_of(self.store.candles(symbol, "1m", **bounds))
+                    assert got == self.within(symbol, start, end, limit)
+            assert self.findings() == [finding]
+        finally:
+            self.change(symbol, time, "close - 0.25")
+
+    def findings(self):
+        """Return what `check` says but of packs, which other steps damage."""
+        return [text for text in self.store.maintenance.check() if ": the pack " not in text]
+
+    def change(self, symbol, time, value):
+        con = apsw.Connection(str(self.path))
+        con.execute(f"UPDATE candles SET close = {value} WHERE symbol = ? AND timestamp = ?", (symbol, time))
+        con.close()
 
     @rule(here=st.booleans(), symbol=symbols, start=edges, end=edges, limit=st.none() | st.integers(1, 50))
     def read(self, here, symbol, start, end, limit):

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import apsw
 
+from mdstore.candles.file import digests
 from mdstore.core.did_you_mean import did_you_mean, symbol_parts
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import Hint, NoSuchSeriesError
 
 __all__ = [
     "Series",
+    "all_rows",
     "all_series",
     "bump",
     "calendars",
     "find",
     "grow",
     "no_such_series",
+    "quarantine",
     "recount",
     "revision",
     "series_of",
@@ -25,9 +29,12 @@ __all__ = [
 ]
 
 COLUMNS = "symbol, timeframe, first, last, rows, revision"
-OF_SERIES = f"SELECT {COLUMNS} FROM series WHERE symbol = ? AND timeframe = ?"  # noqa: S608 - of constants
-OF_TIMEFRAME = f"SELECT {COLUMNS} FROM series WHERE timeframe = ? ORDER BY symbol"  # noqa: S608
-ALL = f"SELECT {COLUMNS} FROM series ORDER BY symbol, timeframe"  # noqa: S608
+WIDTH = 6  # of those columns, which come first; the rest are of `arrivals`, and under the same digest
+OF_SERIES = "SELECT * FROM series WHERE symbol = ? AND timeframe = ?"
+OF_TIMEFRAME = "SELECT * FROM series WHERE timeframe = ? ORDER BY symbol"
+ALL = "SELECT * FROM series ORDER BY symbol, timeframe"
+COUNT = "SELECT count(*) FROM digests WHERE series != 0"
+FEW = 100  # so few are proven one by one
 GROW = f"""
 INSERT INTO series ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last),
@@ -39,7 +46,12 @@ UPDATE series SET rows = rows - ?3, revision = ?4,
   last = (SELECT max(timestamp) FROM candles WHERE symbol = ?1 AND timeframe = ?2)
 WHERE symbol = ?1 AND timeframe = ?2 AND rows > ?3
 """
-BUMP = "UPDATE revision SET revision = max(revision + 1, ?) RETURNING revision"
+SET_CALENDAR = """
+INSERT INTO calendars VALUES (?, ?) ON CONFLICT DO UPDATE SET calendar = excluded.calendar
+"""
+BUMP = """
+UPDATE revision SET revision = max(revision + 1, ?1), negative = -max(revision + 1, ?1) RETURNING revision
+"""
 NEAREST = 3
 FIRST_WRITE = Hint("store.write(symbol, timeframe, data), or `mdstore import`", "mdstore import FILES")
 LISTING = Hint("store.series() lists them", "`mdstore series` lists them")
@@ -58,24 +70,52 @@ class Series:
 
 
 def find(con: apsw.Connection, symbol: str, timeframe: str) -> Series | None:
-    """Return the series, or None if nothing is stored under that name."""
+    """Return the series, or None if nothing is stored under that name. Raises `DamagedDataError`."""
     row = con.execute(OF_SERIES, (symbol, timeframe)).fetchone()
-    return None if row is None else Series(*row)
+    digests.prove(con, "series", (symbol, timeframe), () if row is None else (row,))
+    return None if row is None else Series(*row[:WIDTH])
 
 
 def all_series(con: apsw.Connection) -> list[Series]:
-    """Return every series, sorted by symbol and timeframe."""
-    return [Series(*row) for row in con.execute(ALL)]
+    """Return every series, sorted by symbol and timeframe. Raises `DamagedDataError`."""
+    return [Series(*row) for row in all_rows(con)]
+
+
+def all_rows(con: apsw.Connection, proven: set[tuple[Any, ...]] | None = None) -> digests.Rows:
+    """Return the same as rows of `COLUMNS`; `proven` are those that need not be proven again, and is kept so.
+
+    Of 10,000 series one has changed, as a rule, and to hash them all takes 20 ms. Raises `DamagedDataError`.
+    """
+    rows: digests.Rows = con.execute(ALL).fetchall()
+    new = rows if not proven else [row for row in rows if row not in proven]
+    if proven and len(new) <= FEW and con.execute(COUNT).get == len(rows):
+        for row in new:
+            digests.prove(con, "series", row[:2], (row,))
+    else:
+        digests.prove_all(con, "series", rows)
+    if proven is not None and new:
+        if len(proven) > 2 * len(rows):
+            proven.clear()
+        proven.update(rows if not proven else new)
+    return [row[:WIDTH] for row in rows]
 
 
 def series_of(con: apsw.Connection, timeframe: str) -> list[Series]:
-    """Return the series of a timeframe, sorted by symbol."""
-    return [Series(*row) for row in con.execute(OF_TIMEFRAME, (timeframe,))]
+    """Return the series of a timeframe, sorted by symbol. Raises `DamagedDataError`."""
+    rows: digests.Rows = con.execute(OF_TIMEFRAME, (timeframe,)).fetchall()
+    digests.prove_all(con, "series", rows, timeframe)
+    return [Series(*row[:WIDTH]) for row in rows]
 
 
 def revision(con: apsw.Connection) -> int:
-    """Return the store's revision, which grows with every transaction that changes candles."""
-    return int(con.execute("SELECT revision FROM revision").get)
+    """Return the store's revision, which grows with every transaction that changes candles.
+
+    Raises `DamagedDataError`.
+    """
+    rows = con.execute("SELECT revision, -negative FROM revision").fetchall()
+    if len(rows) != 1 or rows[0][0] != rows[0][1] or not isinstance(rows[0][0], int):
+        raise digests.damaged(con, "revision", digests.STORE)
+    return rows[0][0]
 
 
 def bump(con: apsw.Connection, now: int) -> int:
@@ -102,8 +142,17 @@ def recount(con: apsw.Connection, symbol: str, timeframe: str, deleted: int, at_
 
 
 def calendars(con: apsw.Connection) -> dict[str, str]:
-    """Return the calendar of each pattern of symbols."""
-    return dict(con.execute("SELECT pattern, calendar FROM calendars ORDER BY pattern"))
+    """Return the calendar of each pattern of symbols. Raises `DamagedDataError`."""
+    rows: digests.Rows = con.execute("SELECT pattern, calendar FROM calendars ORDER BY pattern").fetchall()
+    digests.prove(con, "calendars", digests.STORE, rows)
+    return dict(rows)
+
+
+def quarantine(con: apsw.Connection) -> digests.Rows:
+    """Return the rows set aside, oldest first. Raises `DamagedDataError`."""
+    rows: digests.Rows = con.execute("SELECT * FROM quarantine ORDER BY id").fetchall()
+    digests.prove(con, "quarantine", digests.STORE, rows)
+    return rows
 
 
 def set_calendar(con: apsw.Connection, pattern: str, calendar: str | None) -> None:
@@ -111,7 +160,7 @@ def set_calendar(con: apsw.Connection, pattern: str, calendar: str | None) -> No
     if calendar is None:
         con.execute("DELETE FROM calendars WHERE pattern = ?", (pattern,))
     else:
-        con.execute("INSERT OR REPLACE INTO calendars VALUES (?, ?)", (pattern, calendar))
+        con.execute(SET_CALENDAR, (pattern, calendar))
 
 
 def no_such_series(

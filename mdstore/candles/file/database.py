@@ -20,12 +20,15 @@ from typing import TypeVar
 
 import apsw
 
+from mdstore.candles.file.carried import Writer
+from mdstore.candles.file.digests import HINT
 from mdstore.candles.file.guard import guard, open_elsewhere, unguard
 from mdstore.candles.file.identity import look
 from mdstore.candles.file.log import Log
 from mdstore.candles.file.migrations import MIGRATIONS, migrate, refuse_unknown, version_of
 from mdstore.candles.file.paths import os_errors, refuse_part, resolved
 from mdstore.errors import (
+    DamagedDataError,
     Hint,
     InvalidInputError,
     LiveFileError,
@@ -58,7 +61,6 @@ ERRORS: tuple[tuple[type[apsw.Error], type[StoreFileError], str], ...] = (
     (apsw.BusyError, StoreBusyError, BUSY),
     (apsw.LockedError, StoreBusyError, "another connection holds a lock; try again"),
     (apsw.NotADBError, StoreFileError, "the file is no SQLite database; give another path"),
-    (apsw.CorruptError, StoreFileError, "the file is damaged; restore a backup, or see `mdstore check`"),
     (apsw.FullError, StoreFileError, "the disk is full; nothing of this call was written"),
     (apsw.ReadOnlyError, StoreFileError, "it or its folder cannot be written; the log lies beside it"),
     (apsw.CantOpenError, StoreFileError, "it cannot be opened; check that it and its folder may be written"),
@@ -105,7 +107,7 @@ class Database:
         self.path = resolved(path)
         self._busy_ms = _milliseconds(busy_timeout)
         self._closed = False
-        self._writer: apsw.Connection | None = None
+        self._writer: Writer | None = None
         self._synchronous = FULL
         self._write_thread: int | None = None
         self.log = Log(self.path)
@@ -171,7 +173,7 @@ class Database:
                 self._uses.discard(use)
 
     @contextmanager
-    def writing(self) -> Iterator[apsw.Connection]:
+    def writing(self) -> Iterator[Writer]:
         """Yield the writer inside a transaction that commits at the end, or rolls back on any error."""
         if self._write_thread == threading.get_ident():
             self.refuse_inside("write")
@@ -181,7 +183,7 @@ class Database:
                 yield con
             self.log.shorten(con, self._busy_ms)
 
-    def note(self, work: Callable[[apsw.Connection], T], *, wait: bool = False) -> T | None:
+    def note(self, work: Callable[[Writer], T], *, wait: bool = False) -> T | None:
         """Do what is worth no sync, and unless `wait` no waiting, in a transaction; None if it could not be.
 
         For what can be had again: scan views, and where in the packs the cells are.
@@ -195,7 +197,7 @@ class Database:
         except StoreFileError:
             return None  # busy, full or not to be written: reads go on without
 
-    def _unsynced(self, work: Callable[[apsw.Connection], T], *, wait: bool) -> T:
+    def _unsynced(self, work: Callable[[Writer], T], *, wait: bool) -> T:
         con = self._writer = self._writer or self._connect_writer()
         try:
             con.set_busy_timeout(self._busy_ms if wait else 0)
@@ -205,7 +207,7 @@ class Database:
             con.set_busy_timeout(self._busy_ms)
 
     @contextmanager
-    def _transaction(self, synchronous: str = FULL) -> Iterator[apsw.Connection]:
+    def _transaction(self, synchronous: str = FULL) -> Iterator[Writer]:
         con = self._writer = self._writer or self._connect_writer()
         try:
             if con.in_transaction:
@@ -213,13 +215,15 @@ class Database:
             if self._synchronous != synchronous:  # asked for here: what is to be synced is, whatever failed
                 con.pragma("synchronous", synchronous)
                 self._synchronous = synchronous
-            con.preupdate_hook(None)  # and this, perhaps
             con.execute("BEGIN IMMEDIATE")
             self._write_thread = threading.get_ident()
             self._refuse_newer(con)
+            con.carry()
             yield con
+            con.carried.settle()
             con.execute("COMMIT")
         except BaseException:
+            con.preupdate_hook(None)
             if con.in_transaction:
                 con.execute("ROLLBACK")
             raise
@@ -326,17 +330,23 @@ class Database:
             yield
         except apsw.Error as error:
             raise self._ours(error) from error
+        except UnicodeDecodeError as error:  # of a text that APSW reads from a damaged page
+            raise DamagedDataError(
+                f"{self.path}: the file is damaged: a text in it is none", hint=HINT
+            ) from error
 
     def _ours(self, error: apsw.Error) -> StoreFileError:
+        if isinstance(error, apsw.CorruptError):
+            return DamagedDataError(f"{self.path}: the file is damaged (SQLite: {error})", hint=HINT)
         for kind, ours, advice in ERRORS:
             if isinstance(error, kind):
                 hint = WAIT_LONGER if advice == BUSY else None
                 return ours(f"{self.path}: {advice} (SQLite: {error})", hint=hint)
         return StoreFileError(f"{self.path}: SQLite: {error}")
 
-    def _prepare(self) -> apsw.Connection:
+    def _prepare(self) -> Writer:
         """Open the writer, look before touching, then bring the schema up to date."""
-        con = apsw.Connection(os.fspath(self.path))
+        con = Writer(os.fspath(self.path))
         try:
             con.set_busy_timeout(self._busy_ms)
             self.is_new = refuse_unknown(con) == 0
@@ -371,8 +381,8 @@ class Database:
         if con.pragma("journal_mode", "WAL") != "wal":
             raise StoreFileError(f"{self.path}: SQLite cannot keep its log there (a network folder?)")
 
-    def _connect_writer(self) -> apsw.Connection:
-        con = apsw.Connection(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+    def _connect_writer(self) -> Writer:
+        con = Writer(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
         con.set_busy_timeout(self._busy_ms)
         self._set_writer(con)
         return con

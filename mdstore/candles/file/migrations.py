@@ -7,11 +7,12 @@ version before. Steps are appended and never changed: a file in the field has ru
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import apsw
 
+from mdstore.candles.file.digests import accept
 from mdstore.errors import NewerSchemaError, StoreFileError
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "Migration", "migrate", "refuse_unknown", "version_of"]
@@ -19,11 +20,12 @@ __all__ = ["APPLICATION_ID", "MIGRATIONS", "Migration", "migrate", "refuse_unkno
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step: the version it leads to, what it does in words, and the SQL."""
+    """One step: the version it leads to, what it does in words, the SQL, and what is done after that."""
 
     version: int
     description: str
     sql: str
+    after: Callable[[apsw.Connection], None] | None = None
 
 
 VERSIONS = """
@@ -176,6 +178,40 @@ CREATE TABLE calendars (
 ) STRICT, WITHOUT ROWID;
 """
 
+DIGESTS = """
+-- Sums of hashes of rows, modulo 2^62, that every row of the file is under: mdstore/candles/file/digests.py.
+-- A row a series; that of '' '' is of what is of no series.
+CREATE TABLE digests (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  whole INTEGER NOT NULL DEFAULT 1,         -- 0: some of its candles are not under a digest yet
+  bucket INTEGER NOT NULL DEFAULT -9223372036854775807, -- the last that was written
+  candles INTEGER NOT NULL DEFAULT 0,       -- over the candles of that bucket
+  series INTEGER NOT NULL DEFAULT 0,        -- and over its rows in the table of each name
+  cells INTEGER NOT NULL DEFAULT 0,
+  coverage INTEGER NOT NULL DEFAULT 0,
+  arrivals INTEGER NOT NULL DEFAULT 0,
+  unfinished INTEGER NOT NULL DEFAULT 0,
+  calendars INTEGER NOT NULL DEFAULT 0,
+  quarantine INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (timeframe, symbol)
+) STRICT, WITHOUT ROWID;
+
+-- A row for each other bucket of 128 bars of a series that has any.
+CREATE TABLE bucket_digests (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  bucket INTEGER NOT NULL,                  -- time over the span of 128 bars, both in milliseconds
+  candles INTEGER,                          -- null: none, or not under a digest yet
+  revisions INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (timeframe, symbol, bucket)
+) STRICT, WITHOUT ROWID;
+
+-- What proves the one row of this table: the revision with the other sign.
+ALTER TABLE revision ADD COLUMN negative INTEGER NOT NULL DEFAULT 0;
+UPDATE revision SET negative = -revision;
+"""
+
 CANDLE_TABLE = (
     ("symbol", 1), ("timeframe", 2), ("timestamp", 3),
     ("open", 0), ("high", 0), ("low", 0), ("close", 0), ("volume", 0),
@@ -190,6 +226,7 @@ MIGRATIONS = (
     Migration(1, "candles, series, revision, quarantine", CANDLES),
     Migration(2, "cells", CELLS),
     Migration(3, "coverage, unfinished, arrivals, revisions, calendars", LEDGER),
+    Migration(4, "digests", DIGESTS, accept),
 )
 
 
@@ -237,6 +274,8 @@ def _apply(con: apsw.Connection, step: Migration, migrations: Sequence[Migration
             con.execute(VERSIONS)
             con.pragma("application_id", APPLICATION_ID)
             con.execute(step.sql)
+            if step.after is not None:
+                step.after(con)
             con.execute(
                 "INSERT INTO schema_version VALUES (?, ?, ?)",
                 (step.version, int(time.time() * 1000), step.description),

@@ -17,6 +17,7 @@ import apsw
 import pyarrow as pa
 
 from mdstore.candles.file.catalogue import Series
+from mdstore.candles.file.digests import damaged
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
 from mdstore.core.time_bounds import FOREVER
@@ -136,9 +137,14 @@ def _read_into(
 ) -> int:
     """Add rows to the columns, and return how long they are then."""
     rows = con.execute(sql, bindings)
-    while piece := list(islice(rows, PIECE)):
-        for column, values in zip(columns, zip(*piece, strict=True), strict=True):
-            column.extend(values)
+    try:
+        while piece := list(islice(rows, PIECE)):
+            for column, values in zip(columns, zip(*piece, strict=True), strict=True):
+                column.extend(values)
+    except (TypeError, OverflowError, UnicodeDecodeError) as error:
+        # A price that is a text, a null or a blob: SQLite reads what a damaged page says.
+        symbol, timeframe = str(bindings[0]), str(bindings[1])
+        raise damaged(con, "candles", (symbol, timeframe)) from error
     return len(columns[0])
 
 

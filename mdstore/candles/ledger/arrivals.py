@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 import apsw
 
+from mdstore.candles.file import digests
 from mdstore.core.timeframe import Timeframe
 
 __all__ = [
-    "ARRIVALS", "Arrival", "Came", "arrive", "came_later", "come_next", "forget", "spill",
+    "ARRIVALS", "Arrival", "Came", "arrive", "came_later", "come_next", "forget", "known", "spill",
 ]  # fmt: skip
 
 Came = tuple[str, Timeframe, int, int]
@@ -70,9 +71,10 @@ ORDER BY start
 LAST = """
 SELECT "end" FROM arrivals WHERE timeframe = ? AND symbol = ? AND start < ? ORDER BY start DESC LIMIT 1
 """
-LATER = f"""
-SELECT {COLUMNS} FROM {ARRIVALS} WHERE timeframe = ? AND symbol = ? AND arrived > ? ORDER BY start
-"""  # noqa: S608
+OF_ONE = "SELECT * FROM arrivals WHERE timeframe = ? AND symbol = ?"
+OF_ONES_TAIL = "SELECT * FROM series WHERE timeframe = ? AND symbol = ?"
+OF_ALL = "SELECT * FROM arrivals"
+TAILS = "SELECT * FROM series"
 INSERT = f"INSERT INTO arrivals (timeframe, symbol, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 DELETE = "DELETE FROM arrivals WHERE timeframe = ? AND symbol = ? AND start = ?"
 
@@ -171,15 +173,38 @@ def forget(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: i
 
 
 def came_later(con: apsw.Connection, symbol: str, bar: Timeframe, at: int) -> list[tuple[int, int]]:
-    """Return the ranges of a series of bars that came after revision `at`, ascending, joined."""
+    """Return the ranges of a series of bars that came after revision `at`, ascending, joined.
+
+    Raises `DamagedDataError`.
+    """
     found: list[tuple[int, int]] = []
-    for row in con.execute(LATER, (str(bar), symbol, at)):
-        for start, end in Arrival(*row).later(bar, at):
+    for _, _, one in known(con, (symbol, str(bar))):
+        for start, end in one.later(bar, at):
             if found and found[-1][1] == start:
                 found[-1] = (found[-1][0], end)
             else:
                 found.append((start, end))
     return found
+
+
+def known(con: apsw.Connection, key: tuple[str, str] | None = None) -> list[tuple[str, str, Arrival]]:
+    """Return symbol, timeframe and arrival, of a series or all, ascending. Raises `DamagedDataError`."""
+    rows: digests.Rows
+    tails: digests.Rows
+    if key is None:
+        rows, tails = con.execute(OF_ALL).fetchall(), con.execute(TAILS).fetchall()
+        digests.prove_all(con, "arrivals", rows)
+        digests.prove_all(con, "series", tails)
+    else:
+        rows = con.execute(OF_ONE, (key[1], key[0])).fetchall()
+        tails = con.execute(OF_ONES_TAIL, (key[1], key[0])).fetchall()
+        digests.prove(con, "arrivals", key, rows)
+        digests.prove(con, "series", key, tails)
+    found = [(row[0], row[1], Arrival(*row[2:])) for row in rows]
+    for symbol, timeframe, _, last, _, revision, start, source, began, lags in tails:
+        if lags is not None:
+            found.append((symbol, timeframe, Arrival(start, last + 1, source, began, revision, lags)))
+    return sorted(found, key=lambda one: (*one[:2], one[2].start))
 
 
 def _cut(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> None:

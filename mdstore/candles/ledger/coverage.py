@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import apsw
 
+from mdstore.candles.file import digests
 from mdstore.core.hole_reasons import is_answer, rank
 from mdstore.core.timeframe import DAY
 
@@ -37,8 +38,8 @@ WHERE timeframe = ?1 AND symbol = ?2 AND "end" = ?3 AND reason = ?5 AND source =
     (SELECT max(start) FROM coverage WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?4)
 """  # noqa: S608 - of constants
 DELETE = "DELETE FROM coverage WHERE timeframe = ? AND symbol = ? AND start = ?"
-OF_SERIES = f"SELECT {COLUMNS} FROM coverage WHERE symbol = ? AND timeframe = ? ORDER BY start"  # noqa: S608
-OF_TIMEFRAME = f"SELECT symbol, {COLUMNS} FROM coverage WHERE timeframe = ? ORDER BY symbol, start"  # noqa: S608
+OF_SERIES = "SELECT * FROM coverage WHERE symbol = ? AND timeframe = ? ORDER BY start"
+OF_TIMEFRAME = "SELECT * FROM coverage WHERE timeframe = ? ORDER BY symbol, start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,18 @@ class Interval:
 
 
 def known(con: apsw.Connection, key: Key) -> list[Interval]:
-    """Return the intervals of a series, ascending."""
-    return [Interval(*row) for row in con.execute(OF_SERIES, key)]
+    """Return the intervals of a series, ascending. Raises `DamagedDataError`."""
+    rows: digests.Rows = con.execute(OF_SERIES, key).fetchall()
+    digests.prove(con, "coverage", key, rows)
+    return [Interval(*row[2:]) for row in rows]
 
 
 def of_timeframe(con: apsw.Connection, timeframe: str) -> dict[str, list[Interval]]:
-    """Return the intervals of every series of a timeframe, by symbol, ascending."""
+    """Return the intervals of each series of a timeframe, by symbol, ascending. Raises `DamagedDataError`."""
     found: dict[str, list[Interval]] = {}
-    for symbol, *row in con.execute(OF_TIMEFRAME, (timeframe,)):
+    rows: digests.Rows = con.execute(OF_TIMEFRAME, (timeframe,)).fetchall()
+    digests.prove_all(con, "coverage", rows, timeframe)
+    for symbol, _, *row in rows:
         found.setdefault(symbol, []).append(Interval(*row))
     return found
 

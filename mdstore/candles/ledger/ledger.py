@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple
+
+import apsw
 
 from mdstore.candles.file import catalogue
+from mdstore.candles.file.bar_digests import Proof, bars_of
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
-from mdstore.candles.ledger import arrivals, claims, coverage, unfinished
-from mdstore.candles.ledger.arrivals import Arrival
+from mdstore.candles.file.digests import PRICES, SOURCE, TIME, span_of
+from mdstore.candles.ledger import arrivals, claims, coverage, revisions, unfinished
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.coverage import Interval, Key
 from mdstore.core.schema import VALUES
@@ -18,20 +21,8 @@ from mdstore.core.timeframe import Timeframe
 
 __all__ = ["Known", "Ledger", "Origin"]
 
-AFTER = ", ".join(f"coalesce(lead(r.{name}) OVER bar, c.{name})" for name in VALUES)
-REVISIONS = f"""
-SELECT symbol, timeframe, timestamp, revision, r.open, r.high, r.low, r.close, r.volume, {AFTER}, source
-FROM revisions AS r LEFT JOIN candles AS c USING (symbol, timeframe, timestamp)
-WHERE {{of}} AND timestamp >= ? AND timestamp < ?
-WINDOW bar AS (PARTITION BY symbol, timeframe, timestamp ORDER BY revision)
-ORDER BY symbol, timeframe, timestamp, revision
-"""  # noqa: S608 - of constants
-ARRIVALS = f"""
-SELECT symbol, timeframe, start, "end", source, began, arrived, lags FROM {arrivals.ARRIVALS} WHERE {{of}}
-ORDER BY symbol, timeframe, start
-"""  # noqa: S608 - of constants
 FEW = 16
-ArrivalRow = tuple[str, str, int, int, str, int, int, bytes | None]
+NONE = (None,) * len(VALUES)  # of no candle
 Row = tuple[object, ...]
 
 
@@ -112,17 +103,23 @@ class Ledger:
     def revisions(self, symbol: str | None, timeframe: str | None, start: int, end: int) -> list[Row]:
         """Return the rows of the table `revisions`, and what each bar came to be."""
         with self._database.reading() as con:
-            return con.execute(*_of(REVISIONS, symbol, timeframe, start, end)).fetchall()
+            found: list[Row] = []
+            for one in catalogue.all_series(con):
+                if symbol in (None, one.symbol) and timeframe in (None, one.timeframe):
+                    found += _revised(con, (one.symbol, one.timeframe), start, end)
+            return found
 
     def provenance(self, symbol: str | None, timeframe: str | None) -> list[Origin]:
         """Return where bars came from; intervals behind each other from one source are one."""
         found: list[Origin] = []
         with self._database.reading() as con:
-            rows = con.execute(*_of(ARRIVALS, symbol, timeframe)).fetchall()
-        for name, bar, start, end, source, began, arrived, lags in cast("list[ArrivalRow]", rows):
-            one = Arrival(start, end, source, began, arrived, lags)
+            one_series = None if symbol is None or timeframe is None else (symbol, timeframe)
+            rows = arrivals.known(con, one_series)
+        for name, bar, one in rows:
+            if (symbol or name, timeframe or bar) != (name, bar):
+                continue
             # What was there before arrivals were noted ends behind its last bar's start.
-            last = Timeframe.parse(bar).next(end - 1) if Timeframe.is_name(bar) else end
+            last = Timeframe.parse(bar).next(one.end - 1) if Timeframe.is_name(bar) else one.end
             new = Origin(name, bar, one.start, last, one.source, one.first, one.last)
             if found and found[-1].is_of_the_same(new):
                 found[-1] = found[-1].joined(new)
@@ -131,8 +128,19 @@ class Ledger:
         return found
 
 
-def _of(sql: str, symbol: str | None, timeframe: str | None, *rest: int) -> tuple[str, tuple[str | int, ...]]:
-    """Return SQL and its bindings for one series, or several; so that the key is used."""
-    given = {"symbol": symbol, "timeframe": timeframe}
-    named = {name: value for name, value in given.items() if value is not None}
-    return sql.format(of=" AND ".join(f"{name} = ?" for name in named) or "TRUE"), (*named.values(), *rest)
+def _revised(con: apsw.Connection, key: Key, start: int, end: int) -> list[Row]:
+    """Return the revisions of a series, each with what the bar came to be: by the next, or as it is now."""
+    rows = [row for row in revisions.rows(con, key, start, end) if start <= row[TIME] < end]
+    proof, span = Proof(con), span_of(key[1])
+    batches = [
+        proof.read(key, bucket * span, (bucket + 1) * span)
+        for bucket in sorted({row[TIME] // span for row in rows})
+    ]
+    proof.settle()
+    now = {bar[0]: bar[1:] for batch in batches for bar in bars_of(batch)}
+    found: list[Row] = []
+    for row, later in zip(rows, (*rows[1:], None), strict=False):
+        same = later is not None and later[TIME] == row[TIME]
+        after = later[PRICES] if later is not None and same else now.get(row[TIME], NONE)
+        found.append((*key, *row[TIME : PRICES.stop], *after, row[SOURCE]))
+    return found

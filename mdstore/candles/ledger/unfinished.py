@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import apsw
 
+from mdstore.candles.file import digests
+
 __all__ = ["clear", "mark", "of"]
 
 Key = tuple[str, str]
@@ -21,11 +23,22 @@ FEW = 16  # series that are asked for one by one
 
 
 def of(con: apsw.Connection, keys: Sequence[Key]) -> dict[Key, list[int]]:
-    """Return the starts (ms) of such bars, ascending, by series; others may be among them."""
+    """Return the starts (ms) of such bars, ascending, by series; others may be among them.
+
+    Raises `DamagedDataError`.
+    """
     found: dict[Key, list[int]] = {}
-    for rows in (con.execute(OF_SERIES, key) for key in keys) if len(keys) <= FEW else (con.execute(ALL),):
-        for symbol, timeframe, time in rows:
-            found.setdefault((symbol, timeframe), []).append(time)
+    every: digests.Rows = []
+    if len(keys) <= FEW:
+        for key in keys:
+            rows = con.execute(OF_SERIES, key).fetchall()
+            digests.prove(con, "unfinished", key, rows)
+            every += rows
+    else:
+        every = con.execute(ALL).fetchall()
+        digests.prove_all(con, "unfinished", every)
+    for symbol, timeframe, time in every:
+        found.setdefault((symbol, timeframe), []).append(time)
     return found
 
 

@@ -7,12 +7,13 @@ in it. What no cell covers is loose, and read from the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import apsw
 
+from mdstore.candles.file import digests
 from mdstore.core.time_bounds import FOREVER
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "forget_pack",
     "insert",
     "loose_ranges",
+    "of_packs",
     "pack_rows",
     "replace",
     "touch",
@@ -75,14 +77,18 @@ class Cell:
 
 
 def cells_of(con: apsw.Connection, symbol: str, timeframe: str) -> list[Cell]:
-    """Return the cells of a series, ascending."""
-    return [Cell(*row) for row in con.execute(OF_SERIES, (timeframe, symbol))]
+    """Return the cells of a series, ascending. Raises `DamagedDataError`."""
+    rows: digests.Rows = con.execute(OF_SERIES, (timeframe, symbol)).fetchall()
+    digests.prove(con, "cells", (symbol, timeframe), rows)
+    return [Cell(*row) for row in rows]
 
 
 def cells_of_timeframe(con: apsw.Connection, timeframe: str) -> dict[str, list[Cell]]:
-    """Return the cells of every series of a timeframe, by symbol, ascending."""
+    """Return the cells of every series of a timeframe, by symbol, ascending. Raises `DamagedDataError`."""
     found: dict[str, list[Cell]] = {}
-    for row in con.execute(OF_TIMEFRAME, (timeframe,)):
+    rows: digests.Rows = con.execute(OF_TIMEFRAME, (timeframe,)).fetchall()
+    digests.prove_all(con, "cells", rows, timeframe)
+    for row in rows:
         found.setdefault(row[0], []).append(Cell(*row))
     return found
 
@@ -90,6 +96,13 @@ def cells_of_timeframe(con: apsw.Connection, timeframe: str) -> dict[str, list[C
 def all_cells(con: apsw.Connection) -> list[Cell]:
     """Return every cell, by timeframe, symbol and time."""
     return [Cell(*row) for row in con.execute(ALL)]
+
+
+def of_packs(
+    con: apsw.Connection, packs: Collection[str], place: tuple[int, int] | None = None
+) -> list[Cell]:
+    """Return the cells of some packs, or those at `place` in them."""
+    return [cell for cell in all_cells(con) if cell.pack in packs and place in (None, cell.place)]
 
 
 def covering(con: apsw.Connection, symbol: str, timeframe: str, first: int, last: int) -> list[Cell]:

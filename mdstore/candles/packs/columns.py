@@ -11,6 +11,7 @@ from itertools import accumulate
 import polars as pl
 import pyarrow as pa
 
+from mdstore.candles.file.bar_digests import sum_of_bars
 from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.pack_files import Pack
 from mdstore.core.long_table import Long, as_frame
@@ -50,12 +51,30 @@ class Piece:
         if self.cell is not None and self.pack is not None:
             self.pack.verify(self.cell.place, self.cell.digests, self.cell.rows, start, end)
 
+    def sum_from(self, time: int) -> int | None:
+        """Return the sum over the bars of a cell from a time on; None where it begins later.
+
+        It is computed once for the pack: each bar of a feed asks for it. Raises `PackLostError`.
+        """
+        if self.cell is None or self.pack is None or self.cell.start > time:
+            return None
+        key = (self.cell.place, time)
+        known = self.pack.sums.get(key)
+        if known is None:
+            low, high = bisect_left(self.times, time), self.rows.num_rows
+            self.verify(low, high)
+            known = self.pack.sums[key] = sum_of_bars(self.rows.slice(low)) if low < high else 0
+        return known
+
 
 class SeriesView:
     """One whole series at one revision. Its rows are verified when they are asked for, and never changed."""
 
-    def __init__(self, symbol: str, revision: int, last: int, pieces: Sequence[Piece]) -> None:
+    def __init__(
+        self, symbol: str, timeframe: str, revision: int, last: int, pieces: Sequence[Piece]
+    ) -> None:
         self.symbol = symbol
+        self.timeframe = timeframe
         self.revision = revision
         self.last = last
         """The time of the last candle that there is, in the range or behind it."""

@@ -18,6 +18,7 @@ from mdstore.candles.file.database import Database
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.columns import ROW_BYTES, Piece
+from mdstore.candles.packs.first_digests import prove_cells
 from mdstore.candles.packs.pack_files import PackLostError, Packs
 from mdstore.candles.packs.sealing import BATCH_ROWS, CELL_ROWS, Sealer, by_rows, hour_of
 from mdstore.errors import StoreFileError
@@ -77,9 +78,15 @@ class Compaction:
             self.trouble = f"the upkeep of {self._packs.folder} was put off: {error}"
 
     def lose(self, lost: PackLostError) -> None:
-        """Take note that a pack, or a cell in it, is gone or damaged: its rows are loose again."""
+        """Take note that a pack, or a cell in it, is gone or damaged: its rows are loose again.
+
+        Raises `DamagedDataError` where the digests of a cell are all that says what its candles were, and the
+        table holds others.
+        """
         self._packs.close(lost.name)
         if not lost.may_come_back:
+            with self._database.reading() as con:
+                prove_cells(con, self._without_packs(con, lost))
             self._database.note(lambda con: self._forget_lost(con, lost))
 
     def _forget_lost(self, con: apsw.Connection, lost: PackLostError) -> int:
@@ -88,6 +95,12 @@ class Compaction:
         # Listed inside the transaction: nobody can publish a pack meanwhile that is not in the list.
         missing = cells.pack_rows(con).keys() - self._packs.files().keys()
         return sum(cells.forget_pack(con, name, None) for name in missing)
+
+    def _without_packs(self, con: apsw.Connection, lost: PackLostError) -> list[Cell]:
+        """Return the cells of a pack that is lost, or the one in it, and those of all that are gone."""
+        there = self._packs.files().keys() - ({lost.name} if lost.place is None else set())
+        found = [cell for cell in cells.all_cells(con) if cell.pack not in there]
+        return [*found, *cells.of_packs(con, {lost.name}, lost.place)] if lost.place is not None else found
 
     def use(self, found: Iterable[Cell]) -> None:
         """Take note that cells are read; written down now and then."""

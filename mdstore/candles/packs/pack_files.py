@@ -16,6 +16,7 @@ import errno
 import mmap
 import os
 import secrets
+import shutil
 import time
 import weakref
 from collections.abc import Iterator, Sequence
@@ -84,6 +85,8 @@ class Pack:
         self._settled = not 0 <= time.time() - self._stamp.changed / 1e9 <= TICK
         self._batches: dict[int, pa.RecordBatch] = {}
         self._verified: dict[tuple[int, int], bytearray] = {}
+        self.sums: dict[tuple[tuple[int, int], int], int] = {}
+        """Sums over the last rows of cells, by place and the time from which on; see `Piece.sum_from`."""
 
     @property
     def size(self) -> int:
@@ -225,6 +228,13 @@ class Packs:
                 path.name for path in self.folder.parent.glob(f"{escape(self.folder.name)}{ASIDE}*")
             )
         return []
+
+    def copy(self, name: str, to: Packs) -> None:
+        """Copy a pack into another folder, under a temporary name until it is whole."""
+        to.folder.mkdir(exist_ok=True)
+        partial = to.folder / f"{name}{PARTIAL}"
+        shutil.copyfile(self.folder / f"{name}{SUFFIX}", partial)
+        partial.rename(to.folder / f"{name}{SUFFIX}")
 
     def remove(self, name: str) -> None:
         """Delete a pack; whoever has mapped it keeps what it has."""

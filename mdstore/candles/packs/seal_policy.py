@@ -17,8 +17,10 @@ import pyarrow as pa
 
 from mdstore.candles.file import catalogue
 from mdstore.candles.file import table_reads as reader
+from mdstore.candles.file.bar_digests import Proof, between, read_proven
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.digests import accept, ceiling, floor, span_of
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
 from mdstore.candles.ledger import arrivals
@@ -30,7 +32,7 @@ from mdstore.candles.packs.sealing import CELL_ROWS, Sealer, by_rows
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import ScannerError, StoreFileError
+from mdstore.errors import DamagedDataError, ScannerError, StoreFileError, TimestampError
 
 __all__ = ["Hand", "Loose", "Upkeep", "loose_of"]
 
@@ -93,6 +95,7 @@ class Upkeep:
         self._views = views
         self._compaction = compaction
         self._clock = clock
+        self._damaged: DamagedDataError | None = None
         self.scanned = 0
         """How often rows were taken from the scanner."""
         self.trouble = self.scanner_trouble = ""
@@ -108,41 +111,54 @@ class Upkeep:
         return self._seal(take, {(hand.symbol, hand.timeframe): hand.revision for hand in hands})
 
     def seal(self, pieces: Sequence[Loose], progress: Progress | None = None, *, wait: bool = False) -> int:
-        """Put loose stretches into packs, by the scanner where they are large; return the rows sealed."""
+        """Put loose stretches into packs, by the scanner where they are large; return the rows sealed.
+
+        Raises `DamagedDataError` where some are not what was written, once the others are sealed.
+        """
         total = sum(piece.rows for piece in pieces)
         if not self._compaction.has_room(1 if wait else total):
             self.trouble = f"the budget of {self._packs.folder} has no room for {total:,} rows"
             return 0
         limit = SCAN_ROWS if self._scanner.running else SCAN_ROWS_COLD
         sealed = done = 0
+        self._damaged = None
         for group in by_rows(pieces, BUILD_ROWS):
             got = self._scan(group, wait) if total > limit else self._walk(group, wait)
-            sealed += got if got or self.trouble or not wait else sum(map(self._insist, group))
+            tried = got or self.trouble or self._damaged or not wait
+            sealed += got if tried else sum(map(self._insist, group))
             done += sum(piece.rows for piece in group)
             if progress is not None:
                 progress(done, total)
+        if self._damaged is not None:
+            raise self._damaged
         return sealed
 
     def loose(self) -> list[Loose]:
         """Return the loose stretches of every series, forming bars not among them."""
-        now = int(self._clock() * 1000)
+        now, found = int(self._clock() * 1000), list[Loose]()
         with self._database.reading() as con:
-            return [
-                piece
-                for one in catalogue.all_series(con)
-                if Timeframe.is_name(one.timeframe)
-                for piece in loose_of(con, one, cells.cells_of(con, one.symbol, one.timeframe), now=now)
-            ]
+            for one in catalogue.all_series(con):
+                if Timeframe.is_name(one.timeframe):
+                    with suppress(TimestampError):  # another program's, in a unit that is not ours: it stays
+                        known = cells.cells_of(con, one.symbol, one.timeframe)
+                        found += loose_of(con, one, known, now=now)
+        return found
 
     def forget_all(self) -> None:
-        """Make every row loose, count them anew, and delete every pack."""
+        """Make every row loose, count them anew, and delete every pack.
+
+        Whatever the file holds is taken for right: nothing of it is under the digests that it had.
+        """
         with self._database.writing() as con:
+            con.preupdate_hook(None)  # all is summed up anew
             con.execute("DELETE FROM cells")
             # Series that other processes hold in memory are taken for changed.
             at_revision = catalogue.bump(con, int(self._clock() * 1000))
             arrivals.spill(con)
             con.execute("DELETE FROM series")
             con.execute(RECOUNT, (at_revision,))
+            con.carried.drop()
+            accept(con)
         self._compaction.sweep(young=0.0)
 
     def _seal(
@@ -180,12 +196,20 @@ class Upkeep:
             with self._database.reading() as con:
                 for piece in group:
                     series = catalogue.find(con, piece.symbol, piece.timeframe)
-                    rows = reader.read_range(con, piece.symbol, piece.timeframe, piece.start, piece.end)
-                    if series is not None and rows.num_rows:
+                    rows = self._proven(con, piece)
+                    if series is not None and rows is not None and rows.num_rows:
                         revisions[piece.symbol, piece.timeframe] = series.revision
                         sealer.add(piece.symbol, piece.timeframe, piece.start, piece.end, rows)
 
         return self._seal(fill, revisions, wait=wait)
+
+    def _proven(self, con: apsw.Connection, piece: Loose) -> pa.RecordBatch | None:
+        """Return the rows of a stretch, or None where they are damaged, which `seal` says at its end."""
+        try:
+            return read_proven(con, (piece.symbol, piece.timeframe), piece.start, piece.end)
+        except DamagedDataError as error:
+            self._damaged = self._damaged or error
+            return None
 
     def _insist(self, piece: Loose) -> int:
         """Seal a stretch of a series that is written to all the time; writers wait, for a cell at a time."""
@@ -194,7 +218,7 @@ class Upkeep:
             with self._database.writing() as con:
                 key = (piece.symbol, piece.timeframe, at, piece.end, CELL_ROWS)
                 cut = con.execute(NTH, key).get or piece.end
-                rows = reader.read_range(con, piece.symbol, piece.timeframe, at, cut)
+                rows = read_proven(con, (piece.symbol, piece.timeframe), at, cut)
                 if rows.num_rows and not cells.covering(con, piece.symbol, piece.timeframe, at, cut - 1):
                     sealer = Sealer(self._packs, self._clock)
                     sealer.add(piece.symbol, piece.timeframe, at, cut, rows)
@@ -228,10 +252,35 @@ class Upkeep:
         if table is None:
             return self._walk(group, wait)
         revisions = {key: series.revision for key, series in known.items()}
-        return self._seal(lambda sealer: _take(sealer, group, table), revisions, wait=wait)
+        pieces = self._proven_of(table, group, revisions)
+        return self._seal(lambda sealer: _take(sealer, pieces), revisions, wait=wait)
+
+    def _proven_of(
+        self, table: pa.Table, group: Sequence[Loose], revisions: dict[tuple[str, str], int]
+    ) -> list[tuple[Loose, pa.RecordBatch]]:
+        """Return the rows of each stretch that the scanner has read, as far as they are proven.
+
+        Their digests are those of series that have not changed since; of others nothing is published.
+        """
+        pieces = []
+        with self._database.reading() as con:
+            for piece, rows in _cut(table, group):
+                key = (piece.symbol, piece.timeframe)
+                series = catalogue.find(con, *key)
+                if series is None or series.revision != revisions.get(key):
+                    continue
+                proof = Proof(con)
+                proof.claim(key, rows, piece.start, piece.end)
+                try:
+                    proof.settle()
+                except DamagedDataError as error:
+                    self._damaged = self._damaged or error
+                else:
+                    pieces.append((piece, between(rows, piece.start, piece.end)))
+        return pieces
 
     def _scanned(self, group: Sequence[Loose]) -> pa.Table | None:
-        wanted = [(piece.symbol, piece.timeframe, piece.start, piece.end) for piece in group]
+        wanted = [(piece.symbol, piece.timeframe, *_widened(piece)) for piece in group]
         try:
             with self._views.holding(reader.stretches_view(wanted)) as view:
                 table = None if view is None else self._scanner.scan(view)
@@ -284,7 +333,13 @@ def _pieces(con: apsw.Connection, series: Series, low: int, high: int, most: int
     yield Loose(series.symbol, series.timeframe, low, high, min(most, BUILD_ROWS))
 
 
-def _take(sealer: Sealer, group: Sequence[Loose], table: pa.Table) -> None:
+def _widened(piece: Loose) -> tuple[int, int]:
+    """Return the range of the buckets that a stretch reaches into, which prove it."""
+    span = span_of(piece.timeframe)
+    return floor(piece.start, span), ceiling(piece.end, span)
+
+
+def _cut(table: pa.Table, group: Sequence[Loose]) -> Iterator[tuple[Loose, pa.RecordBatch]]:
     """Cut what the scanner gave into the stretches that were asked for."""
     import pyarrow.compute as pc  # noqa: PLC0415 - 20 ms that a process which only reads need not wait for
 
@@ -294,9 +349,14 @@ def _take(sealer: Sealer, group: Sequence[Loose], table: pa.Table) -> None:
     columns = [table[name].cast(CANDLE.field(name).type).combine_chunks() for name in CANDLE_COLUMNS]
     whole, at = pa.RecordBatch.from_arrays(columns, schema=CANDLE), 0
     for number, end in zip(numbers.values.to_pylist(), numbers.run_ends.to_pylist(), strict=True):
-        piece = group[number]
-        sealer.add(piece.symbol, piece.timeframe, piece.start, piece.end, whole.slice(at, end - at))
+        yield group[number], whole.slice(at, end - at)
         at = end
+
+
+def _take(sealer: Sealer, pieces: Sequence[tuple[Loose, pa.RecordBatch]]) -> None:
+    for piece, rows in pieces:
+        if rows.num_rows:
+            sealer.add(piece.symbol, piece.timeframe, piece.start, piece.end, rows)
 
 
 def _publish(con: apsw.Connection, made: Sequence[Cell], revisions: dict[tuple[str, str], int]) -> int:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from mdstore.cache.memory import MemoryTier
 from mdstore.candles.file import catalogue
 from mdstore.candles.file import table_reads as reader
+from mdstore.candles.file.bar_digests import Proof, read_proven_rows
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.table_reads import Request
@@ -33,6 +34,7 @@ from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
+from mdstore.errors import DamagedDataError
 
 __all__ = ["Columnar"]
 
@@ -115,8 +117,8 @@ class Columnar:
                 if not self._upkeep.seal(error.loose):
                     reason = self._upkeep.trouble or "nothing could be sealed: somebody writes"
                     break
-            except _MismatchError as error:
-                reason = str(error)
+            except (_MismatchError, DamagedDataError) as error:
+                reason = str(error)  # what is sound of it can be had from the table, which is proven
                 break
             else:
                 return answer
@@ -140,17 +142,19 @@ class Columnar:
         `lose`.
         """
         if straight or not Timeframe.is_name(name):
-            parts = [reader.read_range(con, series.symbol, name, start, end) for series in listed]
+            proof = Proof(con)
+            parts = [proof.read((series.symbol, name), start, end) for series in listed]
+            proof.settle()
             ends = list(accumulate(part.num_rows for part in parts))
             symbols = [series.symbol for series in listed]
             return Long(pa.Table.from_batches(parts, CANDLE), symbols, ends).table
-        plan = self._planned(con, listed, Timeframe.parse(name))
-        loose = self._too_loose(con, plan, start, end)
-        if loose:
-            return loose
         try:
+            plan = self._planned(con, listed, Timeframe.parse(name))
+            loose = self._too_loose(con, plan, start, end)
+            if loose:
+                return loose
             views = self._views(con, plan, start, end)
-        except _MismatchError:
+        except (_MismatchError, DamagedDataError):
             return self.gather(con, listed, name, start, end, straight=True)
         panel = Panel([Stretch(view, *view.within(start, end, None)) for view in views])
         panel.verify()
@@ -288,48 +292,52 @@ class Columnar:
 
     def _views(self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int) -> list[SeriesView]:
         packs: dict[str, Pack] = {}
-        views = [one.view or self._assembled(con, one, start, end, packs) for one in plan]
+        proof = Proof(con)
+        views = [one.view or self._assembled(proof, one, start, end, packs) for one in plan]
+        proof.settle()
+        for one, view in zip(plan, views, strict=True):
+            if one.view is None and one.left <= LOOSE_ROWS:
+                self._memory.put((view.timeframe, view.symbol), view)
         if self._packs.released:
             self._packs.released = False
             self._memory.prune(lambda value: value.intact())
         return views
 
     def _assembled(
-        self, con: apsw.Connection, one: _Plan, start: int, end: int, packs: dict[str, Pack]
+        self, proof: Proof, one: _Plan, start: int, end: int, packs: dict[str, Pack]
     ) -> SeriesView:
-        """Put a series together; kept in memory where it is whole, and then counted against the catalogue."""
+        """Put a series together; where it is whole it is counted against the catalogue."""
         series, whole = one.series, one.left <= LOOSE_ROWS
         window = (-FOREVER, FOREVER) if whole else (start, end)
-        pieces = list(self._pieces(con, one, window, packs))
-        view = SeriesView(series.symbol, series.revision, series.last, pieces)
-        if whole:
-            if view.rows != series.rows:
-                # Another program has written to the table: it is the truth, whatever it holds.
-                raise _MismatchError("the catalogue does not agree with the candles; see `mdstore check`")
-            self._memory.put((series.timeframe, series.symbol), view)
+        pieces = list(self._pieces(proof, one, window, packs))
+        view = SeriesView(series.symbol, series.timeframe, series.revision, series.last, pieces)
+        if whole and view.rows != series.rows:
+            raise _MismatchError("the catalogue does not agree with the candles; see `mdstore check`")
         return view
 
     def _pieces(
         self,
-        con: apsw.Connection,
+        proof: Proof,
         one: _Plan,
         window: tuple[int, int],
         packs: dict[str, Pack],
     ) -> Iterator[Piece]:
         series, left, (at, end) = one.series, one.left, window
+        key, last = (series.symbol, series.timeframe), None
         for cell in one.found:
             if cell.end <= at or cell.start >= end:
                 continue
             if left and cell.start > at:
-                loose = reader.read_range(con, series.symbol, series.timeframe, at, cell.start)
+                loose = proof.read(key, at, cell.start, _before(last))
                 left -= loose.num_rows
                 if loose.num_rows:
                     yield Piece.of(loose)
             pack = packs.get(cell.pack) or packs.setdefault(cell.pack, self._packs.open(cell.pack))
-            yield Piece.of(pack.rows(cell.batch, cell.offset, cell.rows), cell, pack)
+            last = Piece.of(pack.rows(cell.batch, cell.offset, cell.rows), cell, pack)
+            yield last
             at = cell.end
         if left and at < end:
-            loose = reader.read_range(con, series.symbol, series.timeframe, at, end)
+            loose = proof.read(key, at, end, _before(last))
             if loose.num_rows:
                 yield Piece.of(loose)
 
@@ -347,7 +355,7 @@ class Columnar:
     def _straight(
         self, con: apsw.Connection, listed: Sequence[Series], request: Request, reason: str
     ) -> Answer:
-        rows = reader.read_rows(con, request, [series.symbol for series in listed])
+        rows = read_proven_rows(con, request, [series.symbol for series in listed])
         count, sql = rows.values.num_rows, reader.rows_sql(request)
         lasts, revision = [one.last for one in listed], max((one.revision for one in listed), default=0)
         return Answer(rows, 0, count, request.columns, ("sqlite",), (), reason, sql, lasts, revision)
@@ -364,6 +372,15 @@ class Columnar:
         if missing is not None:
             raise catalogue.no_such_series(con, missing, name, file)
         return [known[symbol] for symbol in request.symbols]
+
+
+def _before(last: Piece | None) -> Callable[[int], int | None]:
+    """Return what knows the sum over the last bars of a sealed piece from a time on, if it reaches so far."""
+
+    def known(time: int) -> int | None:
+        return None if last is None else last.sum_from(time)
+
+    return known
 
 
 def _tiers(views: Sequence[SeriesView]) -> tuple[str, ...]:

@@ -44,6 +44,10 @@ SMALL = {
     }),
     "quarantine": pl.Schema(QUARANTINE),
 }  # fmt: skip
+SMALL_ROWS: dict[str, Callable[[apsw.Connection], list[tuple[Any, ...]]]] = {
+    "series": catalogue.all_rows,
+    "quarantine": catalogue.quarantine,
+}
 TIMES = ("first", "last", "quarantined_at")
 TIME = "epoch_ms({0})::TIMESTAMPTZ AS {0}"
 PART = "SELECT symbol, {timeframe} AS timeframe, * EXCLUDE (symbol) FROM {name}"
@@ -197,7 +201,7 @@ def _register(
     _register_candles(connection, tables)
     for name, schema in SMALL.items():
         if name in names:
-            rows = con.execute(f"SELECT {', '.join(map(_quoted, schema))} FROM {name}").fetchall()  # noqa: S608
+            rows = SMALL_ROWS[name](con)
             connection.register(f"stored_{name}", pl.DataFrame(rows, schema, orient="row").to_arrow())
             columns = ", ".join(TIME.format(name) if name in TIMES else _quoted(name) for name in schema)
             connection.execute(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM stored_{name}")  # noqa: S608

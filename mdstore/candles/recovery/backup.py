@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -11,6 +12,8 @@ import apsw
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.paths import os_errors, refuse_target, resolved
+from mdstore.candles.packs import cells
+from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.recovery.workplace import sweep, workplace
 from mdstore.errors import Hint, MarketDataError, StoreFileError
 
@@ -22,10 +25,16 @@ REPLACE = Hint("overwrite=True replaces it", "--force replaces it")
 
 
 def backup(
-    database: Database, target: Path, *, overwrite: bool, progress: Callable[[int, int], None] | None
+    database: Database,
+    target: Path,
+    *,
+    overwrite: bool,
+    progress: Callable[[int, int], None] | None,
+    packs: tuple[Packs, Packs] | None = None,
 ) -> None:
     """Copy the store to `target`, all of one moment, while others read and write.
 
+    The digests are in the file. Of `packs`, ours and the copy's, those that the copy points to go with it.
     Made in a hidden folder beside it, checked, synced, then renamed: `target` is whole or absent. `progress`
     is called with pages done and pages in all.
     """
@@ -38,6 +47,8 @@ def backup(
         with workplace(target.parent) as place:
             _copy(database, place / COPY, progress)
             _refuse_in_use(target)
+            if packs is not None:
+                _copy_packs(place / COPY, *packs)
             (place / COPY).replace(target)
             _sync_folder(target.parent)
     except OSError as error:
@@ -106,6 +117,18 @@ def _copy_pages(
         steps.finish()
     finally:
         steps.close(True)  # what fails here hides no error before it
+
+
+def _copy_packs(partial: Path, ours: Packs, theirs: Packs) -> None:
+    """Copy the packs that the copy of the file points to; one that is merged away meanwhile is not missed."""
+    con = apsw.Connection(os.fspath(partial), apsw.SQLITE_OPEN_READONLY)
+    try:
+        names = cells.pack_rows(con)
+    finally:
+        con.close()
+    for name in names:
+        with suppress(FileNotFoundError):
+            ours.copy(name, theirs)
 
 
 def _create(partial: Path) -> apsw.Connection:

@@ -1,25 +1,42 @@
-"""Is the file sound: SQLite's own check, the catalogue, the ledger and the packs against the candles.
+"""Is the file sound: SQLite's own check, then every row against its digest, and the packs.
 
 SQLite's check sees the tree, not the values: it noticed 36 of 200 flipped bits, and 139 of the others changed
-a price. The digests of the cells notice those, wherever a series is sealed.
+a price. Every row of the file is under a digest from the transaction that wrote it, see `digests`; of a file
+that is older than they are, what is under none yet is put under one here, if nothing speaks against it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Final
 
 import apsw
 
 from mdstore.candles.file import catalogue
-from mdstore.candles.file import table_reads as reader
+from mdstore.candles.file.bar_digests import Sums, expected, in_order, ranges_of, sums_of, wrong_buckets
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.digests import (
+    KINDS,
+    NAMES,
+    STORE,
+    Key,
+    different,
+    hash_of_revision,
+    moment,
+    of_kind,
+    span_of,
+    sums_by_key,
+)
 from mdstore.candles.file.identity import names_hint, other_names
+from mdstore.candles.file.row_hashes import MASK
+from mdstore.candles.file.table_reads import read_range
 from mdstore.candles.ledger import arrivals
-from mdstore.candles.packs import cells
+from mdstore.candles.packs import cells, first_digests
 from mdstore.candles.packs.cells import Cell
-from mdstore.candles.packs.pack_files import PackLostError, Packs, digests_of
-from mdstore.core.timestamps import ms_to_datetime
+from mdstore.candles.packs.pack_files import PackLostError, Packs
+from mdstore.core.time_bounds import FOREVER
+from mdstore.errors import DamagedDataError
 
 __all__ = ["check"]
 
@@ -32,21 +49,46 @@ SELECT symbol, timeframe, start FROM (
 ) WHERE start >= "end" OR next < "end"
 """
 TABLES = {"coverage": "coverage", "arrivals": arrivals.ARRIVALS}
-MOST_FINDINGS = 100
+UNDER_DIGESTS = "SELECT symbol, timeframe FROM digests WHERE symbol != '' ORDER BY symbol, timeframe"
+NEXT = "SELECT min(timestamp) FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ?"
+REVISED = "SELECT symbol, timeframe, bucket, revisions FROM bucket_digests WHERE revisions != 0"
+MOST_FINDINGS: Final = 100
+PIECE_BUCKETS: Final = 512  # 65,536 bars, 3 MB
+WRONG: Final = (
+    "{what}: {name} not what was written; the file is damaged there, or another program has changed it"
+)
 
 
 def check(database: Database, packs: Packs) -> list[str]:
     """Return what is wrong with the file and its packs, in words; empty when nothing is."""
-    with database.reading() as con:
-        try:
-            return _damage(con) or [
+    try:
+        with database.reading() as con:
+            damage = _damage(con)
+        damage = damage or [error.message for error in first_digests.complete(database)]
+        with database.reading() as con:
+            return [
+                *damage,
                 *_name_findings(database),
-                *_catalogue_findings(con),
-                *_ledger_findings(con),
-                *(text for cell in cells.all_cells(con) for text in _cell_findings(con, cell, packs)),
+                *_tried(lambda: _catalogue_findings(con)),
+                *_tried(lambda: _ledger_findings(con)),
+                *_tried(lambda: _row_findings(con)),
+                *_tried(lambda: _candle_findings(con)),
+                *_tried(lambda: _pack_findings(con, packs)),
             ]
-        except apsw.CorruptError as error:
-            return [f"a page cannot be read: {error}"]
+    except DamagedDataError as error:
+        return [error.message]
+
+
+def _tried(findings: Callable[[], Iterator[str]]) -> Iterator[str]:
+    """Yield findings, and that no more can be read where a page is too damaged for it."""
+    try:
+        yield from findings()
+    except (DamagedDataError, UnicodeDecodeError) as error:
+        yield error.message if isinstance(error, DamagedDataError) else f"a text cannot be read: {error}"
+    except apsw.CorruptError as error:
+        yield f"a page cannot be read: {error}"
+    except (TypeError, ValueError, OverflowError) as error:
+        yield f"a value in the file is of a type that its table does not hold: {error}"
 
 
 def _name_findings(database: Database) -> Iterator[str]:
@@ -63,13 +105,14 @@ def _damage(con: apsw.Connection) -> list[str]:
 
 def _catalogue_findings(con: apsw.Connection) -> Iterator[str]:
     stored = {(row[0], row[1]): tuple(row[2:]) for row in con.execute(COUNTED)}
-    listed = {(s.symbol, s.timeframe): (s.first, s.last, s.rows) for s in catalogue.all_series(con)}
+    listed = {(row[0], row[1]): tuple(row[2:5]) for row in con.execute(catalogue.ALL)}
     for key in sorted(stored.keys() | listed.keys()):
         if stored.get(key) != listed.get(key):
             yield (
                 f"{' '.join(key)}: the catalogue says (first, last, rows) {listed.get(key)}, "
                 f"the candles say {stored.get(key)}; another program may have written to the file"
             )
+    catalogue.revision(con)
 
 
 def _ledger_findings(con: apsw.Connection) -> Iterator[str]:
@@ -78,20 +121,59 @@ def _ledger_findings(con: apsw.Connection) -> Iterator[str]:
             yield f"{symbol} {timeframe}: the range of {name} that starts at {start} runs into the next"
 
 
-def _cell_findings(con: apsw.Connection, cell: Cell, packs: Packs) -> Iterator[str]:
-    """Compare a cell with the candles it stands for, and its pack with both."""
-    first, last = ms_to_datetime(cell.start), ms_to_datetime(cell.end - 1)
-    what = f"{cell.symbol} {cell.timeframe} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
-    candles = reader.read_range(con, cell.symbol, cell.timeframe, cell.start, cell.end)
-    if candles.num_rows != cell.rows or digests_of(candles) != cell.digests:
-        yield (
-            f"{what}: the candles are not those that were sealed; the file is damaged there, or another "
-            "program has changed it. If the change was meant, seal all anew (store.maintenance.warm(rebuild="
-            "True), or `mdstore warm --rebuild`); else write the candles again, or restore a backup"
-        )
-    try:
-        pack = packs.open(cell.pack)
-        pack.verify(cell.place, cell.digests, cell.rows, 0, cell.rows)
-    except PackLostError:
-        if packs.exists(cell.pack):  # one that was deleted is made again, and is nothing wrong
-            yield f"{what}: the pack {cell.pack} is damaged; nothing is lost, the next read seals it"
+def _row_findings(con: apsw.Connection) -> Iterator[str]:
+    """Compare the small tables with their digests, and the revisions."""
+    for kind in KINDS:
+        found = sums_by_key(kind, con.execute(f"SELECT * FROM {kind}"))  # noqa: S608 - of constants
+        for key in sorted(different(found, of_kind(con, kind))):
+            yield WRONG.format(what=" ".join(key) if key != STORE else con.filename, name=NAMES[kind])
+    revised: dict[Key, Sums] = {}
+    for row in con.execute("SELECT * FROM revisions"):
+        key, bucket = (row[0], row[1]), row[2] // span_of(row[1])
+        sums = revised.setdefault(key, {})
+        sums[bucket] = sums.get(bucket, 0) + hash_of_revision(row) & MASK
+    digests: dict[Key, Sums] = {}
+    for symbol, timeframe, bucket, value in con.execute(REVISED):
+        digests.setdefault((symbol, timeframe), {})[bucket] = value
+    for key in sorted(revised.keys() | digests.keys()):
+        wrong = wrong_buckets(revised.get(key, {}), digests.get(key, {}), whole=True)
+        yield from _said("revisions", key, wrong)
+
+
+def _candle_findings(con: apsw.Connection) -> Iterator[str]:
+    """Compare the candles of each series with their digests, a piece at a time."""
+    for key in [(str(symbol), str(name)) for symbol, name in con.execute(UNDER_DIGESTS)]:
+        yield from _said("candles", key, list(_wrong_in(con, key)))
+
+
+def _wrong_in(con: apsw.Connection, key: Key) -> Iterator[int]:
+    at, span = -FOREVER, span_of(key[1])
+    while at < FOREVER:
+        first = con.execute(NEXT, (*key, at)).get
+        high = FOREVER if first is None else (first // span + PIECE_BUCKETS) * span
+        rows = read_range(con, *key, at, high)
+        sums = sums_of(rows, span)
+        yield from wrong_buckets(sums, *expected(con, key, at // span, -(-high // span)))
+        if not in_order(rows):
+            yield from sums
+        at = high
+
+
+def _said(kind: str, key: Key, buckets: list[int]) -> Iterator[str]:
+    for start, end in ranges_of(set(buckets), span_of(key[1])):
+        what = f"{' '.join(key)} from {moment(start)} to {moment(end - 1)}"
+        yield WRONG.format(what=what, name=NAMES[kind])
+
+
+def _pack_findings(con: apsw.Connection, packs: Packs) -> Iterator[str]:
+    for cell in cells.all_cells(con):
+        try:
+            packs.open(cell.pack).verify(cell.place, cell.digests, cell.rows, 0, cell.rows)
+        except PackLostError:
+            if packs.exists(cell.pack):  # one that was deleted is made again, and is nothing wrong
+                what = f"{_named(cell)}: the pack {cell.pack} is damaged"
+                yield f"{what}; nothing is lost, the next read seals it"
+
+
+def _named(cell: Cell) -> str:
+    return f"{cell.symbol} {cell.timeframe} from {moment(cell.start)} to {moment(cell.end - 1)}"

@@ -6,6 +6,7 @@ says of each row that it inserts or updates what it was before (1.5 us), and not
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -13,6 +14,9 @@ from typing import cast
 import apsw
 import polars as pl
 
+from mdstore.candles.file.bar_digests import FEW, Sums, batch_of, sums_of, sums_of_bars, sums_of_frame
+from mdstore.candles.file.carried import Writer
+from mdstore.candles.file.digests import damaged, span_of
 from mdstore.candles.ledger import revisions, unfinished
 from mdstore.candles.ledger.arrivals import Came
 from mdstore.candles.ledger.revisions import Values
@@ -28,18 +32,23 @@ TIMESTAMP = 2  # its place in a row
 class Changes:
     """The changes of one series in one transaction."""
 
-    __slots__ = ("_fresh", "_inserted", "_olds", "_updated", "bar", "key")
+    __slots__ = ("_fresh", "_gone", "_new", "_olds", "_times", "bar", "key", "span")
 
     def __init__(self, symbol: str, timeframe: str) -> None:
         self.key = (symbol, timeframe)
         self.bar = Timeframe.parse(timeframe)
         self._fresh: list[tuple[int, int]] = []
         self._olds: dict[int, Values] = {}
-        self._inserted = self._updated = 0
+        self.span = span_of(timeframe)
+        self._times: list[int] = []
+        self._new: list[Sequence[float]] = []
+        self._gone: list[Values] = []
 
-    def insert(self, first: int, last: int) -> None:
-        """Take note of new rows where there were none."""
-        self._fresh.append((first, self.bar.next(last)))
+    def insert(self, con: Writer, rows: pl.DataFrame) -> None:
+        """Take note of new rows where there were none, written just now."""
+        times = rows["timestamp"]
+        self._fresh.append((times[0], self.bar.next(times[-1])))
+        con.carried.add(self.key, sums_of_frame(rows, self.span))
 
     @property
     def alone(self) -> int | None:
@@ -49,17 +58,35 @@ class Changes:
         start, end = self._fresh[0]
         return start if self.bar.next(start) == end else None
 
-    def watched(self, con: apsw.Connection, write: Callable[[], None]) -> tuple[int, int]:
+    def watched(self, con: Writer, rows: pl.DataFrame, write: Callable[[], None]) -> tuple[int, int]:
         """Write rows some of which may be there; return how many came and how many changed."""
-        self._inserted = self._updated = 0
-        con.preupdate_hook(self._note)
-        try:
+        self._times, self._new, self._gone = [], [], []
+        with con.telling(self._note):
             write()
-        finally:
-            con.preupdate_hook(None)
-        return self._inserted, self._updated
+        if self._times:
+            con.carried.add(self.key, self._came(rows))
+        if self._gone:
+            gone = self._sums_of_gone(con)
+            con.carried.add(self.key, {bucket: -value for bucket, value in gone.items()})
+        return len(self._times) - len(self._gone), len(self._gone)
 
-    def record(self, con: apsw.Connection, source: str, revision: int) -> list[Came]:
+    def _came(self, rows: pl.DataFrame) -> Sums:
+        """Return the sums over what was inserted, or is now in the place of something else."""
+        if len(self._times) <= FEW:
+            return sums_of_bars(self._new, self.span)
+        changed = rows if len(self._times) == len(rows) else rows.filter(rows["timestamp"].is_in(self._times))
+        return sums_of_frame(changed, self.span)
+
+    def _sums_of_gone(self, con: Writer) -> Sums:
+        """Return the sums over what was there before."""
+        try:
+            if len(self._gone) <= FEW:
+                return sums_of_bars(self._gone, self.span)
+            return sums_of(batch_of(self._gone), self.span)
+        except (TypeError, ValueError, struct.error) as error:
+            raise damaged(con, "candles", self.key) from error  # a price that is a text or a null
+
+    def record(self, con: Writer, source: str, revision: int) -> list[Came]:
         """Keep what closed bars were before they changed, and return the ranges of bars that have arrived.
 
         Of bars that were forming nothing is kept: they have arrived with this write.
@@ -75,15 +102,18 @@ class Changes:
 
     def _note(self, change: apsw.PreUpdate) -> None:
         old = change.old
-        if old is None:
-            self._inserted += 1
+        if old is None or len(self._new) < FEW:
             new = change.new
             assert new is not None  # noqa: S101 - nothing is deleted here; for mypy
-            time = cast("int", new[TIMESTAMP])
+            self._new.append(cast("Values", new[TIMESTAMP:]))
+        if old is None:
+            time = int(self._new[-1][0])
             self._fresh.append((time, self.bar.next(time)))
+            self._times.append(time)
         else:
-            self._updated += 1
             values = cast("Values", old[TIMESTAMP:])
+            self._gone.append(values)
+            self._times.append(values[0])
             self._olds.setdefault(values[0], values)
 
     def unmark(

@@ -26,7 +26,9 @@ def delete(
     with database.writing() as con:
         at_revision: int | None = None
         for symbol, timeframe in keys:
-            con.execute(DELETE, (symbol, timeframe, start, end))
+            con.carried.remove((symbol, timeframe), start, end)
+            with con.telling(None):
+                con.execute(DELETE, (symbol, timeframe, start, end))
             deleted = con.changes()
             if deleted:
                 for cell in cells.covering(con, symbol, timeframe, start, end - 1):

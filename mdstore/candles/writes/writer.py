@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import apsw
 import polars as pl
 import pyarrow as pa
 
 from mdstore.candles.file import catalogue
+from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
 from mdstore.candles.ledger import arrivals, claims, unfinished
@@ -159,7 +159,7 @@ class _Batch:
     """The state of one write transaction."""
 
     def __init__(
-        self, con: apsw.Connection, claim: Claim, on_invalid: OnInvalid, sealer: _BatchSealer, now: int
+        self, con: Writer, claim: Claim, on_invalid: OnInvalid, sealer: _BatchSealer, now: int
     ) -> None:
         self._con = con
         self._claim = claim
@@ -339,13 +339,14 @@ class _Batch:
 
     def _watch(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
         """Write rows some of which may be there."""
-        return seen.changes.watched(self._con, lambda: self._execute(group, rows))
+        return seen.changes.watched(self._con, rows, lambda: self._execute(group, rows))
 
     def _insert(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> int:
         """Write rows between the first and last of which there are none."""
         if len(rows):
-            self._execute(group, rows)
-            seen.changes.insert(rows["timestamp"][0], rows["timestamp"][-1])
+            with self._con.telling(None):
+                self._execute(group, rows)
+            seen.changes.insert(self._con, rows)
         return len(rows)
 
     def _execute(self, group: Group, rows: pl.DataFrame) -> None:

@@ -13,7 +13,12 @@ __all__ = ["check"]
 
 
 def check(ctx: typer.Context, file: FileOption = None, json: JsonOption = False) -> None:
-    """Read the whole file and say what is wrong with it; exit with 1 if anything is."""
+    """Read the whole file and say what is wrong with it; exit with 1 if anything is.
+
+    For candles that are not what was written: restore a backup, or delete
+    the range that is named and import it again. After a change by another
+    program `mdstore warm --rebuild` takes what the file holds for right.
+    """
     from mdstore.cli.shared.json_text import json_text
 
     path = store_file(ctx, file)

@@ -16,7 +16,9 @@ __all__ = ["warm"]
 
 def warm(
     ctx: typer.Context,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Throw the packs away first.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Take what the file holds for right, and seal it anew.")
+    ] = False,
     wait: WaitOption = 10.0,
     file: FileOption = None,
     json: JsonOption = False,

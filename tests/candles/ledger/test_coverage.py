@@ -7,6 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import mdstore
+from mdstore.candles.file.carried import Writer
+from mdstore.candles.file.digests import accept
 from mdstore.candles.file.migrations import MIGRATIONS, migrate
 from mdstore.candles.ledger import coverage
 from mdstore.candles.repository import CandleRepository
@@ -253,8 +255,9 @@ IN_VAIN = "UPDATE coverage SET asked = asked WHERE FALSE AND coalesce(?1, ?2, ?3
 def test_what_goes_on_in_one_statement_is_as_what_is_laid_over(steps):
     tables = []
     for go_on in (coverage.GO_ON, IN_VAIN):
-        con = apsw.Connection(":memory:")
+        con = Writer(":memory:")
         migrate(con, MIGRATIONS)
+        con.carry()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(coverage, "GO_ON", go_on)
             for (start, end), reason, source, asked, as_much_as in steps:
@@ -263,6 +266,7 @@ def test_what_goes_on_in_one_statement_is_as_what_is_laid_over(steps):
                 else:
                     said = coverage.Interval(start, end, reason, source, asked)
                     coverage.state(con, ("X", "1m"), said, as_much_as)
+        con.carried.settle()
         tables.append(coverage.known(con, ("X", "1m")))
     assert tables[0] == tables[1]
 
@@ -384,6 +388,7 @@ def test_times_in_another_unit_are_found_and_named(tmp_path, foreign):
         store.write("X", "1m", pl.concat([walk(10), walk(3, start=START + 20 * MINUTE)]))
         store.write("X", "1M", [("2025-08-01", 1, 2, 1, 2, 5)])
     con = apsw.Connection(str(file))
+    accept(con)  # as a file is that was there before there were digests
     for timeframe in foreign:  # microseconds
         con.execute("INSERT INTO candles VALUES ('X', ?, ?, 1, 2, 0.5, 1.5, 3)", (timeframe, START * 1000))
     con.close()

@@ -431,6 +431,7 @@ def test_lags_are_cut_where_their_row_is(store, clock):
             (0, 3, 12), (3, 5, None), (5, 9, 20),
         ]  # fmt: skip
         assert rows[0][2] == START + 2 * MINUTE + lag
+    with store._candles._database.reading() as con:
         assert ledger_arrivals.came_later(con, "X", bar, START + 6 * MINUTE + lag) == [
             (START + 3 * MINUTE, START + 5 * MINUTE), (START + 7 * MINUTE, START + 10 * MINUTE),
         ]  # fmt: skip

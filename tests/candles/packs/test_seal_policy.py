@@ -6,6 +6,7 @@ from unittest.mock import patch
 import pytest
 
 import mdstore
+from mdstore.candles.packs import first_digests
 from mdstore.candles.packs import seal_policy as upkeep
 from mdstore.candles.reads import reads as columnar
 from tests.support.candles import MINUTE, START, bits, walk
@@ -92,6 +93,7 @@ def test_a_series_that_is_written_to_all_the_time_can_be_warmed(tmp_path):
                 number += 1
                 feed.write("S0", "1m", walk(1, start=START + 70_000 * MINUTE, seed=number))
 
+        first_digests.complete(store._candles._database)  # before the bar is there that changes all the time
         thread = threading.Thread(target=write)
         thread.start()
         try:

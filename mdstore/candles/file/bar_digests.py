@@ -1,0 +1,275 @@
+"""Candles and their digests, bucket by bucket: what is read from the table is proven before it is used.
+
+A read of a range takes the whole of each bucket that it reaches into, `BUCKET_BARS` bars at most, and all of
+many series are hashed at once: to call the functions takes as long as to hash 20,000 rows.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Final
+
+import apsw
+import polars as pl
+import pyarrow as pa
+
+from mdstore.candles.file.digests import BUCKET_BARS, Key, ceiling, damaged, floor, span_of
+from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hashes_of_bars, sums_between
+from mdstore.candles.file.table_reads import PIECE, Request, read_range
+from mdstore.core.long_table import Long
+from mdstore.core.schema import CANDLE, TIMESTAMP, VALUES
+
+__all__ = [
+    "FEW", "Proof", "Sums", "bars_of", "batch_of", "between", "expected", "in_order", "ranges_of",
+    "read_proven", "read_proven_rows", "sum_of_bars", "sums_of", "sums_of_bars", "sums_of_frame", "times_of",
+    "wrong_buckets",
+]  # fmt: skip
+
+FEW: Final = 64  # so few are hashed one by one
+FEW_BUCKETS: Final = 10  # so few are summed one by one
+ZERO: Final = pl.Series([0.0])  # what is added to it is no negative zero, which SQLite does not keep
+Sums = dict[int, int]
+"""The sum over each bucket, by its number: the time of its bars (ms) over the span of a bucket."""
+
+LATEST = """
+SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?
+ORDER BY timestamp DESC LIMIT 1 OFFSET ?
+"""
+OPEN = "SELECT whole, bucket, candles FROM digests WHERE timeframe = ? AND symbol = ?"
+CLOSED = """
+SELECT bucket, candles FROM bucket_digests
+WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ? AND candles IS NOT NULL
+"""
+
+
+def read_proven(con: apsw.Connection, key: Key, start: int, end: int) -> pa.RecordBatch:
+    """Return the candles of a series in `[start, end)` from the table, inside the caller's transaction.
+
+    Raises `DamagedDataError` where they are not those that were written.
+    """
+    proof = Proof(con)
+    rows = proof.read(key, start, end)
+    proof.settle()
+    return rows
+
+
+def read_proven_rows(con: apsw.Connection, request: Request, symbols: Sequence[str]) -> Long:
+    """Return what a request wants of series from the table, inside the caller's transaction.
+
+    Raises `DamagedDataError` where they are not those that were written.
+    """
+    proof, name, parts = Proof(con), str(request.timeframe), []
+    for symbol in symbols:
+        start = request.start
+        if request.limit is not None:
+            bounds = (symbol, name, start, request.end, max(0, request.limit - 1))
+            start = con.execute(LATEST, bounds).get or start
+        rows = proof.read((symbol, name), start, request.end)
+        if start != request.start and rows.num_rows != request.limit:
+            raise damaged(con, "candles", (symbol, name))
+        parts.append(rows if request.limit is None else rows.slice(max(0, rows.num_rows - request.limit)))
+    proof.settle()
+    table = pa.Table.from_batches(parts, CANDLE).select(list(request.stored or ("timestamp",)))
+    return Long(table, symbols, list(accumulate(part.num_rows for part in parts)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """Rows that are all of a series in some buckets, `[first, last)` by number, but for sums told apart."""
+
+    key: Key
+    rows: pa.RecordBatch
+    first: int
+    last: int
+    beside: Mapping[int, int]
+
+
+class Proof:
+    """Rows of the table that are yet to be compared with their digests, all of one moment."""
+
+    def __init__(self, con: apsw.Connection) -> None:
+        self._con = con
+        self._claims: list[_Claim] = []
+
+    def read(
+        self, key: Key, start: int, end: int, before: Callable[[int], int | None] | None = None
+    ) -> pa.RecordBatch:
+        """Return the candles of a series in `[start, end)`; `settle` proves them.
+
+        `before` gives the sum over the bars from a time up to `start` where that is known without the table.
+        """
+        span = span_of(key[1])
+        low, high = floor(start, span), ceiling(end, span)
+        known = before(low) if before is not None and low < start else None
+        if known is not None:
+            low = start
+        rows = read_range(self._con, *key, low, high)
+        self.claim(key, rows, start, end, {} if known is None else {start // span: known})
+        return between(rows, start, end) if low < start or high > end else rows
+
+    def claim(
+        self, key: Key, rows: pa.RecordBatch, start: int, end: int, beside: Mapping[int, int] | None = None
+    ) -> None:
+        """Take note that rows are all of a series in the buckets that `[start, end)` reaches into.
+
+        What is not among them of a bucket has its sum `beside`.
+        """
+        span = span_of(key[1])
+        self._claims.append(_Claim(key, rows, start // span, -(-end // span), beside or {}))
+
+    def settle(self) -> None:
+        """Compare. Raises `DamagedDataError`, which names the first range."""
+        for claim, sums in zip(self._claims, sums_of_each(self._claims), strict=True):
+            for bucket, value in claim.beside.items():
+                sums[bucket] = sums.get(bucket, 0) + value & MASK
+            wrong = wrong_buckets(sums, *expected(self._con, claim.key, claim.first, claim.last))
+            if wrong or not in_order(claim.rows):
+                ranges = ranges_of(wrong or sums, span_of(claim.key[1]))
+                raise damaged(self._con, "candles", claim.key, *ranges[0])
+        self._claims.clear()
+
+
+def expected(con: apsw.Connection, key: Key, first: int, last: int) -> tuple[Sums, bool]:
+    """Return the digests of the buckets `[first, last)` of a series, and whether all of it is under some.
+
+    Raises `DamagedDataError`.
+    """
+    try:
+        return _expected(con, key, first, last)
+    except TypeError as error:  # a number that is a text or a null
+        raise damaged(con, "candles", key) from error
+
+
+def _expected(con: apsw.Connection, key: Key, first: int, last: int) -> tuple[Sums, bool]:
+    found = con.execute(OPEN, (key[1], key[0])).fetchone()
+    if found is None:
+        return {}, False
+    whole, bucket, candles = found
+    closed = con.execute(CLOSED, (key[1], key[0], first, last)) if first < bucket or not whole else ()
+    sums = dict(closed)
+    if first <= bucket < last and whole:
+        sums[bucket] = sums.get(bucket, 0) + candles & MASK
+    return sums, bool(whole)
+
+
+def wrong_buckets(found: Sums, digests: Sums, whole: bool) -> list[int]:
+    """Return the buckets whose rows have not their digest; one without is empty, unless it has none yet."""
+    wrong = [bucket for bucket, value in digests.items() if found.get(bucket, 0) != value]
+    if whole:
+        wrong += [bucket for bucket, value in found.items() if bucket not in digests and value]
+    return sorted(wrong)
+
+
+def ranges_of(buckets: Iterable[int], span: int) -> list[tuple[int, int]]:
+    """Return the times `[start, end)` of buckets, those side by side as one."""
+    ranges: list[tuple[int, int]] = []
+    for bucket in sorted(buckets):
+        if ranges and ranges[-1][1] == bucket * span:
+            ranges[-1] = (ranges[-1][0], (bucket + 1) * span)
+        else:
+            ranges.append((bucket * span, (bucket + 1) * span))
+    return ranges
+
+
+def sums_of(bars: pa.RecordBatch, span: int, seed: int = 0) -> Sums:
+    """Return the sum over each bucket of one series' candles, each hashed with a number."""
+    if bars.num_rows <= FEW:
+        return sums_of_bars(bars_of(bars), span, seed)
+    many = bars.num_rows > FEW_BUCKETS * BUCKET_BARS
+    return _cut(sums_between(hashes_of_bars(bars, seed), many=many), times_of(bars), span, 0)
+
+
+def sums_of_frame(rows: pl.DataFrame, span: int) -> Sums:
+    """Return the sum over each bucket of candles that are about to be written, as SQLite will give them."""
+    if len(rows) <= FEW:
+        return sums_of_bars(rows.iter_rows(), span)
+    zeros = ZERO.new_from_index(0, len(rows))  # of one zero Polars knows that it changes nothing
+    values = [rows["timestamp"], *(rows[name] + zeros for name in VALUES)]
+    arrays = [one.rechunk().to_arrow() for one in values]
+    bars = pa.RecordBatch.from_arrays([arrays[0].view(TIMESTAMP), *arrays[1:]], schema=CANDLE)
+    return sums_of(bars, span)
+
+
+def batch_of(bars: Sequence[Sequence[float]]) -> pa.RecordBatch:
+    """Return candles that are given as rows as columns."""
+    columns: list[array[Any]] = [array("q"), *(array("d") for _ in VALUES)]
+    for at in range(0, len(bars), PIECE):
+        for column, values in zip(columns, zip(*bars[at : at + PIECE], strict=True), strict=True):
+            column.extend(values)
+    arrays = [
+        pa.Array.from_buffers(field.type, len(bars), [None, pa.py_buffer(column)])
+        for field, column in zip(CANDLE, columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=CANDLE)
+
+
+def sums_of_bars(bars: Iterable[Sequence[float]], span: int, seed: int = 0) -> Sums:
+    """Return the sum over each bucket of a few candles, given as rows."""
+    found: Sums = {}
+    for bar in bars:
+        bucket = int(bar[0]) // span
+        found[bucket] = found.get(bucket, 0) + hash_of_bar(bar, seed) & MASK
+    return found
+
+
+def sum_of_bars(bars: pa.RecordBatch) -> int:
+    """Return the sum over all of some candles."""
+    return sums_between(hashes_of_bars(bars), many=False)(0, bars.num_rows)
+
+
+def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
+    """Return the sums of many claims, which are hashed together."""
+    batches = [claim.rows for claim in claims]
+    if sum(batch.num_rows for batch in batches) <= FEW:
+        return [sums_of_bars(bars_of(one.rows), span_of(one.key[1])) for one in claims]
+    whole = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+    many = len(claims) > FEW_BUCKETS or whole.num_rows > FEW_BUCKETS * BUCKET_BARS
+    between, made, at = sums_between(hashes_of_bars(whole), many=many), [], 0
+    for one in claims:
+        made.append(_cut(between, times_of(one.rows), span_of(one.key[1]), at))
+        at += one.rows.num_rows
+    return made
+
+
+def times_of(bars: pa.RecordBatch) -> memoryview:
+    """Return the times (ms) of candles, sharing their memory."""
+    column = bars.column(0)
+    values = memoryview(column.buffers()[1]).cast("q")
+    return values[column.offset : column.offset + bars.num_rows]
+
+
+def in_order(bars: pa.RecordBatch) -> bool:
+    """Tell whether candles ascend: rows that a page in the wrong place gives have the right sum, too."""
+    return bars.num_rows <= 1 or bool(pl.Series(bars.column(0).view(pa.int64())).is_sorted())
+
+
+def _cut(between: Callable[[int, int], int], times: memoryview, span: int, offset: int) -> Sums:
+    """Return the sum over each bucket of rows whose hashes begin at `offset`."""
+    found: Sums = {}
+    at, rows = 0, len(times)
+    while at < rows:
+        bucket = times[at] // span
+        # Not behind so many rows: there is a bar for each time at most, of bars whose length is known.
+        near = min(rows, at + BUCKET_BARS)
+        after = bisect_left(times, (bucket + 1) * span, at + 1, near)
+        if after == near < rows:
+            after = bisect_left(times, (bucket + 1) * span, near, rows)
+        found[bucket] = found.get(bucket, 0) + between(offset + at, offset + after) & MASK
+        at = after
+    return found
+
+
+def bars_of(bars: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    """Yield candles as rows: their time (ms) and values."""
+    return zip(times_of(bars), *(column.to_pylist() for column in bars.columns[1:]), strict=True)
+
+
+def between(bars: pa.RecordBatch, start: int, end: int) -> pa.RecordBatch:
+    """Return the candles in `[start, end)`."""
+    times = times_of(bars)
+    low = bisect_left(times, start)
+    return bars.slice(low, max(low, bisect_left(times, end)) - low)

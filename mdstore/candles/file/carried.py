@@ -1,0 +1,213 @@
+"""What a transaction adds to the digests, and takes away: gathered as rows change, entered at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, cast
+
+import apsw
+
+from mdstore.candles.file.bar_digests import Sums, sums_of
+from mdstore.candles.file.digests import (
+    ADD_REVISIONS,
+    KINDS,
+    Key,
+    ceiling,
+    floor,
+    hash_of_revision,
+    key_of,
+    span_of,
+)
+from mdstore.candles.file.row_hashes import MASK, hash_of_row
+from mdstore.candles.file.table_reads import read_range
+
+__all__ = ["Carried", "Writer"]
+
+PLACES: Final = {kind: place for place, kind in enumerate(KINDS)}
+NOTHING: Final = (0,) * len(KINDS)
+# The bucket that was written last has its sum in the row of its series; this moves it to the others.
+SPILL = f"""
+INSERT INTO bucket_digests (symbol, timeframe, bucket, candles)
+SELECT symbol, timeframe, bucket, candles FROM digests WHERE timeframe = ?1 AND symbol = ?2 AND candles != 0
+ON CONFLICT DO UPDATE SET candles = (coalesce(candles, 0) + excluded.candles) & {MASK}
+"""  # noqa: S608 - of constants
+STATE = "SELECT whole, bucket FROM digests WHERE timeframe = ? AND symbol = ?"
+GO_ON = f"""
+INSERT INTO digests (symbol, timeframe, {", ".join(KINDS)}) VALUES (?, ?{", ?" * len(KINDS)})
+ON CONFLICT DO UPDATE SET {", ".join(f"{kind} = ({kind} + excluded.{kind}) & {MASK}" for kind in KINDS)}
+"""  # noqa: S608
+GO_ON_WITH_BARS = f"""
+INSERT INTO digests (symbol, timeframe, bucket, candles, {", ".join(KINDS)})
+VALUES (?, ?, ?, ?{", ?" * len(KINDS)})
+ON CONFLICT DO UPDATE SET bucket = excluded.bucket,
+  candles = (CASE WHEN bucket = excluded.bucket THEN candles ELSE 0 END + excluded.candles) & {MASK},
+  {", ".join(f"{kind} = ({kind} + excluded.{kind}) & {MASK}" for kind in KINDS)}
+"""  # noqa: S608
+LIVE = f"""
+UPDATE digests SET candles = (candles + ?1) & {MASK}, series = (series + ?2) & {MASK}
+WHERE timeframe = ?3 AND symbol = ?4 AND bucket = ?5 AND whole = 1 RETURNING symbol, timeframe
+"""  # noqa: S608
+ADD = f"""
+INSERT INTO bucket_digests (symbol, timeframe, bucket, candles) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET candles = (coalesce(candles, 0) + excluded.candles) & {MASK}
+"""  # noqa: S608
+PUT = """
+INSERT INTO bucket_digests (symbol, timeframe, bucket, candles) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET candles = excluded.candles
+"""
+FORGET = """
+UPDATE bucket_digests SET candles = NULL WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ?
+"""
+FORGET_LAST = (
+    "UPDATE digests SET candles = 0 WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ?"
+)
+MOST_HASHES = 10_000
+READ_WRITE = apsw.SQLITE_OPEN_READWRITE
+
+
+class Carried:
+    """The changes of the digests in one transaction."""
+
+    def __init__(self, con: Writer) -> None:
+        self._con = con
+        self._rows: dict[Key, list[int]] = {}
+        self._bars: dict[Key, Sums] = {}
+        self._revisions: dict[tuple[str, str, int], int] = {}
+
+    def note(self, change: apsw.PreUpdate) -> None:
+        """Take note of a row of a small table that changes; SQLite calls it."""
+        table, old, new = change.table_name, change.old, change.new
+        place = PLACES.get(table)
+        if place is not None:
+            row = old or new
+            assert row is not None  # noqa: S101 - one of the two is there; for mypy
+            key = key_of(table, row)  # of both: no key of a row is ever changed
+            sums = self._rows.get(key) or self._rows.setdefault(key, list(NOTHING))
+            if old is not None:
+                sums[place] -= self._con.hashes.pop(old, 0) or hash_of_row(old)
+            if new is not None:
+                value = self._con.hashes[new] = hash_of_row(new)
+                sums[place] += value
+        elif table == "revisions":
+            for row, sign in ((old, -1), (new, 1)):
+                if row is not None:
+                    self._note_revision(row, sign)
+
+    def _note_revision(self, row: tuple[apsw.SQLiteValue, ...], sign: int) -> None:
+        symbol, timeframe, time = cast("tuple[str, str, int]", row[:3])
+        place = (symbol, timeframe, time // span_of(timeframe))
+        self._revisions[place] = self._revisions.get(place, 0) + sign * hash_of_revision(row)
+
+    def add(self, key: Key, sums: Mapping[int, int]) -> None:
+        """Take note of what candles of a series add to its buckets."""
+        known = self._bars.setdefault(key, {}) if sums else {}
+        for bucket, value in sums.items():
+            known[bucket] = known.get(bucket, 0) + value
+
+    def add_revisions(self, key: Key, sums: Mapping[int, int]) -> None:
+        """Take note of what revisions of a series add to its buckets."""
+        for bucket, value in sums.items():
+            place = (*key, bucket)
+            self._revisions[place] = self._revisions.get(place, 0) + value
+
+    def remove(self, key: Key, start: int, end: int) -> None:
+        """Take note that the candles of a series in `[start, end)` are about to be deleted.
+
+        What is deleted of a bucket is subtracted; a bucket that is left empty has no digest, whatever it had.
+        """
+        span = span_of(key[1])
+        low, high = ceiling(start, span), floor(end, span)
+        edges = ((start, min(low, end)), (max(high, start), end)) if low <= high else ((start, end),)
+        for first, last in edges:
+            if first < last:
+                taken = sums_of(read_range(self._con, *key, first, last), span)
+                self.add(key, {bucket: -value for bucket, value in taken.items()})
+        if low < high:
+            for sql in (FORGET, FORGET_LAST):
+                self._con.execute(sql, (key[1], key[0], low // span, high // span))
+
+    def settle(self) -> None:
+        """Enter all of it, in the transaction that it is of."""
+        self._con.preupdate_hook(None)
+        done = self._go_on()
+        for key, bars in self._bars.items():
+            if key not in done:
+                self._settle_bars(key, bars)
+        if self._rows:
+            rows = self._rows.items()
+            self._con.executemany(GO_ON, ((*key, *(value & MASK for value in sums)) for key, sums in rows))
+        if self._revisions:
+            revised = self._revisions.items()
+            self._con.executemany(ADD_REVISIONS, ((*place, value & MASK) for place, value in revised))
+
+    def _go_on(self) -> set[Key]:
+        """Enter what live bars add, one call for all, and return of which series that was all there is.
+
+        They lie in the bucket that was written last, and but for the catalogue nothing else has changed.
+        """
+        live = []
+        for key, bars in self._bars.items():
+            rows = self._rows.get(key, NOTHING)
+            if len(bars) == 1 and not any(rows[1:]):
+                ((bucket, value),) = bars.items()
+                live.append((value & MASK, rows[0] & MASK, key[1], key[0], bucket))
+        done = {(symbol, timeframe) for symbol, timeframe in self._con.executemany(LIVE, live)}
+        for key in done:
+            self._rows.pop(key, None)
+        return done
+
+    def drop(self) -> None:
+        """Forget it: everything is summed up anew in this transaction."""
+        self._rows, self._bars, self._revisions = {}, {}, {}
+
+    def _settle_bars(self, key: Key, bars: Sums) -> None:
+        """Enter what candles add; the sums of the small tables that the series has go with them."""
+        found = self._con.execute(STATE, (key[1], key[0])).fetchone()
+        if found is not None and not found[0]:
+            self._sum_up(key, bars)
+            return
+        last = max(bars)
+        if found is not None and last < found[1]:
+            last = found[1]
+        elif found is not None and last > found[1]:
+            self._con.execute(SPILL, (key[1], key[0]))
+        rows = self._rows.pop(key, NOTHING)
+        value = bars.pop(last, 0)
+        self._con.execute(GO_ON_WITH_BARS, (*key, last, value & MASK, *(one & MASK for one in rows)))
+        if bars:
+            self._con.executemany(ADD, ((*key, bucket, value & MASK) for bucket, value in bars.items()))
+
+    def _sum_up(self, key: Key, buckets: Iterable[int]) -> None:
+        """Put buckets under a digest, of a series that was there before there were digests."""
+        span = span_of(key[1])
+        for bucket in buckets:
+            rows = read_range(self._con, *key, bucket * span, (bucket + 1) * span)
+            self._con.execute(PUT, (*key, bucket, sums_of(rows, span).get(bucket, 0)))
+
+
+class Writer(apsw.Connection):
+    """A connection that carries the digests on, in the transactions that are begun and ended for it."""
+
+    def __init__(self, filename: str, flags: int = READ_WRITE | apsw.SQLITE_OPEN_CREATE) -> None:
+        super().__init__(filename, flags)
+        self.hashes: dict[tuple[apsw.SQLiteValue, ...], int] = {}
+        """Of rows that were written: most rows that change have been, and are not hashed again."""
+
+    carried: Carried
+
+    def carry(self) -> None:
+        """Begin to take note, at the beginning of a transaction."""
+        if len(self.hashes) > MOST_HASHES:
+            self.hashes.clear()
+        self.carried = Carried(self)
+        self.preupdate_hook(self.carried.note)
+
+    @contextmanager
+    def telling(self, hook: apsw.PreupdateHook | None) -> Iterator[None]:
+        """Tell another, or nobody, of rows that change: of candles, whose digests the caller sees to."""
+        self.preupdate_hook(hook)
+        try:
+            yield
+        finally:
+            self.preupdate_hook(self.carried.note)

@@ -1,0 +1,248 @@
+"""Digests: every row of the file is under one from the transaction that writes it.
+
+A digest is a sum of the hashes of rows (see `row_hashes`), so it is carried on by what a transaction adds
+and takes away. Two tables keep them, and are the whole scheme:
+
+- `digests` has a row a series. It holds the sums over the rows that the series has in each small table (its
+  row of the catalogue, cells, coverage, arrivals, unfinished bars), and that over the candles of the bucket
+  which was written last, so that a live bar changes no page more than this one.
+- `bucket_digests` has a row for each other bucket of `BUCKET_BARS` bars of a series: the sums over its
+  candles and over the revisions of them.
+
+Whoever reads rows of a table reads all rows of some digests, and compares. A bucket bounds what that costs a
+small read; it is aligned to the clock, so nothing has to be cut, joined or moved when series grow, and what
+packs do is none of its business. A pack has digests of its own bytes; what is lost with it is read from the
+table and proven by the buckets, which no read ever changes.
+
+Looked at, and left: checksums of pages (no page of an older file has room for one, DuckDB's scanner would not
+compare them, and any tool that writes the file breaks them); digests of a series' loose tail and of each cell
+(a cell ends where a feed was read, so each correction, seal and eviction would have to move sums about, and a
+small read prove 65,536 rows); sums that are verified by `check` alone (a read would serve what is wrong).
+
+What was there before a file had digests is "not under a digest yet": its series are not `whole`, and a bucket
+without a sum says nothing. It gets one when something in it is written, or by `warm` or `check`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final, cast
+
+import apsw
+
+from mdstore.candles.file.row_hashes import MASK, Row, hash_of_bar, hash_of_row, sum_of_rows
+from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import DAY, Timeframe
+from mdstore.core.timestamps import ms_to_datetime
+from mdstore.errors import DamagedDataError, Hint
+
+__all__ = [
+    "ADD_REVISIONS",
+    "BUCKET_BARS",
+    "KINDS",
+    "NAMES",
+    "PRICES",
+    "STORE",
+    "TIME",
+    "Key",
+    "Rows",
+    "accept",
+    "ceiling",
+    "damaged",
+    "different",
+    "floor",
+    "hash_of_revision",
+    "key_of",
+    "moment",
+    "of_kind",
+    "prove",
+    "prove_all",
+    "prove_revisions",
+    "seed_of",
+    "span_of",
+    "sums_by_key",
+]  # fmt: skip
+
+Rows = list[tuple[Any, ...]]
+"""Rows of a small table, as they are read and before they are known to be what was written."""
+Key = tuple[str, str]
+"""A series: symbol and timeframe."""
+STORE: Final[Key] = ("", "")
+"""The key of what is of no series."""
+
+KINDS: Final = ("series", "cells", "coverage", "arrivals", "unfinished", "calendars", "quarantine")
+"""The small tables, and the columns of `digests` that hold their sums."""
+OF_THE_STORE: Final = frozenset({"calendars", "quarantine"})
+BUCKET_BARS: Final = 128
+"""Bars under one digest: 30 bytes each 128, and 55 us at most to read what a small range leaves of them."""
+
+NAMES: Final = {
+    "series": "the entry in the catalogue is",
+    "cells": "the list of its cells is",
+    "coverage": "what is known of its holes is",
+    "arrivals": "what is known of when its bars came is",
+    "unfinished": "the marks of unfinished bars are",
+    "calendars": "the calendars are",
+    "quarantine": "the rows in quarantine are",
+    "candles": "the candles are",
+    "revision": "the number of its revision is",
+    "revisions": "the earlier values of its bars are",
+}
+HINT: Final = Hint(
+    "restore a backup; or delete that range and write it again. store.maintenance.check() lists all such "
+    "places, and warm(rebuild=True) takes what the file holds now for right, such as after a change by "
+    "another program",
+    "restore a backup; or delete that range and import it again. `mdstore check` lists all such places, and "
+    "`mdstore warm --rebuild` takes what the file holds now for right, such as after a change by another "
+    "program",
+)
+
+TIME, REVISION, PRICES, SOURCE = 2, 3, slice(4, 9), 9  # the places in a row of revisions
+ONE = "SELECT {kind} FROM digests WHERE timeframe = ? AND symbol = ?"
+OF_TIMEFRAME = "SELECT symbol, timeframe, {kind} FROM digests WHERE timeframe = ? AND {kind} != 0"
+EVERY = "SELECT symbol, timeframe, {kind} FROM digests WHERE {kind} != 0"
+REVISIONS = """
+SELECT bucket, revisions FROM bucket_digests
+WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ? AND revisions != 0
+"""
+ADD_REVISIONS = f"""
+INSERT INTO bucket_digests (symbol, timeframe, bucket, revisions) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET revisions = (revisions + excluded.revisions) & {MASK}
+"""  # noqa: S608 - of constants
+ACCEPT = f"""
+INSERT INTO digests (symbol, timeframe, whole, {", ".join(KINDS)}) VALUES (?, ?, ?{", ?" * len(KINDS)})
+"""  # noqa: S608 - of constants
+
+
+def span_of(timeframe: str) -> int:
+    """Return the length of a bucket (ms); a day's for bars whose length has no name here."""
+    return _span_of(timeframe, BUCKET_BARS)
+
+
+@lru_cache(maxsize=1_000)
+def _span_of(timeframe: str, bars: int) -> int:
+    return bars * Timeframe.parse(timeframe).shortest_ms if Timeframe.is_name(timeframe) else DAY
+
+
+def floor(time: int, span: int) -> int:
+    """Return the start of the bucket that a time lies in; what is open stays so."""
+    return time if abs(time) >= FOREVER else time // span * span
+
+
+def ceiling(time: int, span: int) -> int:
+    """Return the end of the bucket that ends at a time, or in which it lies; what is open stays so."""
+    return time if abs(time) >= FOREVER else -(-time // span) * span
+
+
+def key_of(kind: str, row: Row) -> Key:
+    """Return under which key of `digests` a row of a small table is summed."""
+    return STORE if kind in OF_THE_STORE else (str(row[0]), str(row[1]))
+
+
+def prove(con: apsw.Connection, kind: str, key: Key, rows: Iterable[Row]) -> None:
+    """Compare all rows that a series has in a small table with their digest. Raises `DamagedDataError`."""
+    expected = con.execute(ONE.format(kind=kind), (key[1], key[0])).get or 0
+    if sum_of_rows(rows) != expected:
+        raise damaged(con, kind, key)
+
+
+def prove_all(con: apsw.Connection, kind: str, rows: Iterable[Row], timeframe: str | None = None) -> None:
+    """Compare all rows of a small table, or those of a timeframe in it, with their digests.
+
+    Raises `DamagedDataError`.
+    """
+    found, expected = sums_by_key(kind, rows), of_kind(con, kind, timeframe)
+    if found != expected:
+        raise damaged(con, kind, min(different(found, expected)))
+
+
+def prove_revisions(con: apsw.Connection, key: Key, rows: Rows, start: int, end: int) -> None:
+    """Compare all rows of `revisions` of a series in the buckets `[start, end)` (ms) with their digests.
+
+    Raises `DamagedDataError`.
+    """
+    span, found = span_of(key[1]), dict[int, int]()
+    digests = dict(con.execute(REVISIONS, (key[1], key[0], start // span, -(-end // span))))
+    try:
+        for row in rows:
+            bucket = row[TIME] // span
+            found[bucket] = found.get(bucket, 0) + hash_of_revision(row) & MASK
+        wrong = [one for one in found.keys() | digests.keys() if found.get(one, 0) != digests.get(one, 0)]
+        where = [] if not wrong else [min(wrong) * span, min(wrong) * span + span]
+    except (TypeError, ValueError, struct.error) as error:  # a number that is a text or a null
+        raise damaged(con, "revisions", key) from error
+    if wrong:
+        raise damaged(con, "revisions", key, *where)
+
+
+def hash_of_revision(row: tuple[Any, ...]) -> int:
+    """Return the hash of a row of `revisions`: of the candle that it holds, with what it says beside."""
+    return hash_of_bar((row[TIME], *row[PRICES]), seed_of(row[REVISION], row[SOURCE]))
+
+
+@lru_cache(maxsize=10_000)
+def seed_of(revision: int, source: str) -> int:
+    """Return the number that a candle is hashed with which a revision has changed."""
+    return hash_of_row((revision, source))
+
+
+def of_kind(con: apsw.Connection, kind: str, timeframe: str | None = None) -> dict[Key, int]:
+    """Return the digests of a small table by series, those of no rows left out."""
+    sql, bound = (EVERY, ()) if timeframe is None else (OF_TIMEFRAME, (timeframe,))
+    rows = con.execute(sql.format(kind=kind), bound)
+    return {(str(symbol), str(name)): value for symbol, name, value in rows}
+
+
+def sums_by_key(kind: str, rows: Iterable[Row]) -> dict[Key, int]:
+    """Return the sums of rows of a small table by series, those that are zero left out."""
+    sums: dict[Key, int] = {}
+    for row in rows:
+        key = key_of(kind, row)
+        sums[key] = sums.get(key, 0) + hash_of_row(row)
+    return {key: value & MASK for key, value in sums.items() if value & MASK}
+
+
+def different(found: Mapping[Key, int], expected: Mapping[Key, int]) -> set[Key]:
+    """Return the series of which two sums are not the same."""
+    return {key for key in found.keys() | expected.keys() if found.get(key, 0) != expected.get(key, 0)}
+
+
+def damaged(
+    con: apsw.Connection, kind: str, key: Key, start: int | None = None, end: int | None = None
+) -> DamagedDataError:
+    """Return the error for rows that are not those which were written."""
+    where = f" from {moment(start)} to {moment(end - 1)}" if start is not None and end is not None else ""
+    what = f"{' '.join(key)}{where}: " if key != STORE else ""
+    return DamagedDataError(
+        f"{con.filename}: {what}{NAMES[kind]} not what was written; the file is damaged there, or another "
+        "program has changed it. Nothing of it is served",
+        series=None if key == STORE else key,
+        start=start,
+        end=end,
+        hint=HINT,
+    )
+
+
+def moment(time: int) -> str:
+    """Write a time (ms) to the minute."""
+    try:
+        return f"{ms_to_datetime(time):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, ArithmeticError):
+        return str(time)
+
+
+def accept(con: apsw.Connection) -> None:
+    """Take what the small tables hold for right: sum it up anew. No candle is under a digest after that."""
+    con.execute("DELETE FROM digests")
+    con.execute("DELETE FROM bucket_digests")
+    sums = {kind: sums_by_key(kind, con.execute(f"SELECT * FROM {kind}")) for kind in KINDS}  # noqa: S608
+    stored = set(con.execute("SELECT symbol, timeframe FROM series"))
+    for key in sorted(set().union(*sums.values()) | stored):
+        con.execute(ACCEPT, (*key, key not in stored, *(sums[kind].get(key, 0) for kind in KINDS)))
+    revised = (
+        (row[0], row[1], row[TIME] // span_of(row[1]), hash_of_revision(row))
+        for row in cast("Rows", con.execute("SELECT * FROM revisions"))
+    )
+    con.executemany(ADD_REVISIONS, revised)
