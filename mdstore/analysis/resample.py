@@ -10,7 +10,7 @@ length of more than a day that is no whole days (36h) is counted on the local cl
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -35,11 +35,11 @@ BLOCK = 50_000
 BAR, BARS = "bar", "bars"
 # High, low and volume are gathered as lists and then reduced, which costs nothing per bar: 91,000 weeks of
 # five days take 3 ms so, and 13 with max(), min() and sum() of a group. The results are the same to the bit.
-GATHERED = (
-    pl.col("open").first(), pl.col("high", "low"), pl.col("close").last(), pl.col("volume"),
-    pl.len().cast(pl.Int64).alias(BARS),
+GATHERED = (pl.col("open").first(), pl.col("high", "low"), pl.col("close").last(), pl.col("volume"))
+REDUCED = (
+    pl.col("high").list.max(), pl.col("low").list.min(), pl.col("volume").list.sum(),
+    pl.col("volume").list.len().cast(pl.Int64).alias(BARS),
 )  # fmt: skip
-REDUCED = (pl.col("high").list.max(), pl.col("low").list.min(), pl.col("volume").list.sum())
 # The sources that the hint of an error names: those that people have.
 USUAL_SOURCES = (Timeframe(1, "m"), Timeframe(1, "s"))
 
@@ -102,9 +102,12 @@ def resample(
     if lasts is not None:
         finals = pl.Series([lasts[place] for place in held])
     bars = _bars(frame, ends, grid)
-    made = bars.select(_columns(tails, grid, _closed(grid, source, finals)))
-    names = [ALWAYS] * len(ends) if calendars is None else [calendars[place] for place in held]
-    return _counted(made, _spans(bars[BAR], grid, finals), source, names)
+    made = bars.select(_columns(tails, grid, source, _closed(grid, source, finals)))
+    names = {} if calendars is None else {at: calendars[place] for at, place in enumerate(held)}
+    sessions = {at: name for at, name in names.items() if name != ALWAYS}
+    if not sessions and source.ms is not None:
+        return made
+    return _counted(made, _spans(bars[BAR], grid, finals), source, sessions)
 
 
 def reach(target: Timeframe, start: int, end: int, tz: str | None = None) -> tuple[int, int]:
@@ -167,10 +170,12 @@ def _bars(frame: pl.DataFrame, ends: Sequence[int], grid: Grid) -> pl.DataFrame:
     return pl.concat(pl.collect_all(queries, engine="in-memory"), rechunk=True)
 
 
-def _columns(tails: pl.DataFrame, grid: Grid, closed: pl.Expr) -> list[pl.Expr]:
+def _columns(tails: pl.DataFrame, grid: Grid, source: Timeframe, closed: pl.Expr) -> list[pl.Expr]:
     """Return the columns of the result out of numbered bars; `tails` are the last rows of the symbols."""
+    number = pl.col(BAR) % grid.width
+    whole = (grid.start(number + 1) - grid.start(number)) // (source.ms or 1)
     start = grid.start(pl.col(BAR) % grid.width).cast(tails.schema["timestamp"]).alias("timestamp")
-    columns = [start, *map(pl.col, VALUES), closed.alias("closed"), pl.col(BARS)]
+    columns = [start, *map(pl.col, VALUES), closed.alias("closed"), pl.col(BARS), whole.alias("of")]
     if "symbol" in tails.columns:
         columns.insert(0, pl.lit(tails["symbol"]).gather(pl.col(BAR) // grid.width))
     return columns
@@ -184,17 +189,19 @@ def _closed(grid: Grid, source: Timeframe, finals: pl.Series) -> pl.Expr:
 
 
 def _counted(
-    made: pl.DataFrame, spans: pl.DataFrame, source: Timeframe, calendars: Sequence[str]
+    made: pl.DataFrame, spans: pl.DataFrame, source: Timeframe, sessions: Mapping[int, str]
 ) -> pl.DataFrame:
-    """Add `of`; where a calendar is set, a bar is closed after its last session, too.
+    """Count what months hold, or sessions; after its last session a bar is closed, too.
 
     `spans` has `start` and `end` of each bar, the place of its `symbol`, and from when on there is no source.
+    `sessions` are the calendars of symbols, by place.
     """
     starts, ends = spans["start"], spans["end"]
-    made = made.with_columns(Market(source).count(starts, ends).alias("of"))
-    for name in set(calendars) - {ALWAYS}:
+    if source.ms is None:
+        made = made.with_columns(Market(source).count(starts, ends).alias("of"))
+    for name in set(sessions.values()):
         market = Market(source, name)
-        its = spans["symbol"].is_in([place for place, one in enumerate(calendars) if one == name])
+        its = spans["symbol"].is_in([place for place, one in sessions.items() if one == name])
         over = market.expected_in(spans["after"], ends) == 0
         made = made.with_columns(
             market.expected_in(starts, ends).zip_with(its, made["of"]).alias("of"),

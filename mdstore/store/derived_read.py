@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import polars as pl
 
-from mdstore.analysis.resample import bar_starts, reach, resample
+from mdstore.analysis.resample import bar_starts, reach, resample, symbol_ends
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.ledger.coverage import Interval
 from mdstore.candles.ledger.ledger import Known
@@ -46,7 +47,7 @@ def derived(
         calendars=[calendar_of(symbol, said.calendars) for symbol in answer.symbols],
     )  # fmt: skip
     if "of" in wanted:
-        made = _without_what_never_was(made, frame, answer.symbols, said, request, source, tz)
+        made = _without_what_never_was(made, frame, answer.symbols, answer.ends, said, request, source, tz)
     return latest_of_each(made, request.limit).select(wanted)
 
 
@@ -54,6 +55,7 @@ def _without_what_never_was(  # noqa: PLR0917 - what was read, what was made of 
     made: pl.DataFrame,
     frame: pl.DataFrame,
     symbols: Sequence[str],
+    ends: Sequence[int],
     said: Known,
     request: Request,
     source: Timeframe,
@@ -67,16 +69,21 @@ def _without_what_never_was(  # noqa: PLR0917 - what was read, what was made of 
     }
     if not told or made.is_empty():
         return made
-    parts = []
-    for part in made.partition_by("symbol", maintain_order=True) if request.is_long else [made]:
-        symbol = part["symbol"][0] if request.is_long else symbols[0]
+    present = [
+        (symbol, rows)
+        for symbol, rows in zip(symbols, pairwise([0, *ends]), strict=True)
+        if rows[0] < rows[1]
+    ]
+    counts = []
+    for (symbol, (low, high)), (first, last) in zip(present, pairwise([0, *symbol_ends(made)]), strict=True):
+        part = made.slice(first, last - first)
         if symbol in told:
-            rows = frame.filter(pl.col("symbol") == symbol) if request.is_long else frame
             market = Grid(source, calendar_of(symbol, said.calendars))
-            of = could_hold(part, rows, request.timeframe, tz, market, told[symbol])
-            part = part.with_columns(of.alias("of"))  # noqa: PLW2901
-        parts.append(part)
-    return pl.concat(parts)
+            rows = frame.slice(low, high - low)
+            counts.append(could_hold(part, rows, request.timeframe, tz, market, told[symbol]))
+        else:
+            counts.append(part["of"])
+    return made.with_columns(pl.concat(counts).alias("of"))
 
 
 def with_of(
