@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mdstore.candles.writes.writer import WriteResult
     from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
+        ConflictError,
         FileFormatError,
         ForkedError,
         InvalidInputError,
@@ -46,10 +47,10 @@ _HOMES = {
     "mdstore.candles.repository": ("CandleRepository", "Explanation"),
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
-        "FileFormatError", "ForkedError", "InvalidInputError", "LiveFileError", "MarketDataError",
-        "NewerSchemaError", "NoSuchSeriesError", "QueryError", "ScannerError", "StaleDataError",
-        "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError",
-        "ValidationError",
+        "ConflictError", "FileFormatError", "ForkedError", "InvalidInputError", "LiveFileError",
+        "MarketDataError", "NewerSchemaError", "NoSuchSeriesError", "QueryError", "ScannerError",
+        "StaleDataError", "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError",
+        "TimestampError", "ValidationError",
     ),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),
     "mdstore.sources.exchanges.upbit": ("UpbitFeed",),
@@ -66,6 +67,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "BinanceFeed",
     "CandleRepository",
+    "ConflictError",
     "Depth",
     "Explanation",
     "FileFormatError",

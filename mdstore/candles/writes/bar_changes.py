@@ -7,7 +7,7 @@ says of each row that it inserts or updates what it was before (1.5 us), and not
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
 import apsw
@@ -28,7 +28,7 @@ TIMESTAMP = 2  # its place in a row
 class Changes:
     """The changes of one series in one transaction."""
 
-    __slots__ = ("_fresh", "_inserted", "_olds", "_updated", "bar", "key")
+    __slots__ = ("_fresh", "_inserted", "_olds", "_updated", "bar", "key", "last_updated")
 
     def __init__(self, symbol: str, timeframe: str) -> None:
         self.key = (symbol, timeframe)
@@ -36,6 +36,13 @@ class Changes:
         self._fresh: list[tuple[int, int]] = []
         self._olds: dict[int, Values] = {}
         self._inserted = self._updated = 0
+        self.last_updated: Values = (0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        """What the row that was updated last was before."""
+
+    @property
+    def olds(self) -> Collection[Values]:
+        """What the rows that were updated were before the call."""
+        return self._olds.values()
 
     def insert(self, first: int, last: int) -> None:
         """Take note of new rows where there were none."""
@@ -84,6 +91,7 @@ class Changes:
         else:
             self._updated += 1
             values = cast("Values", old[TIMESTAMP:])
+            self.last_updated = values
             self._olds.setdefault(values[0], values)
 
     def unmark(
