@@ -313,18 +313,11 @@ def _typed(frame: pl.DataFrame, unit: Unit | None) -> pl.DataFrame:
 
 def _texts(column: pl.Series) -> pl.Series:
     if column.dtype == pl.Object:
-        return pl.Series(column.name, list(map(_encodable, column)), dtype=pl.String)
+        texts = [value if isinstance(value, str) else None for value in column]
+        return pl.Series(column.name, texts, dtype=pl.String)
     if column.dtype in (pl.String, pl.Categorical, pl.Enum):
         return column.cast(pl.String)
     return pl.Series(column.name, [None] * len(column), dtype=pl.String)
-
-
-def _encodable(value: object) -> str | None:
-    """Return a text that can be stored; one with half of a character, as JSON may have it, is none."""
-    try:
-        return value if isinstance(value, str) and value.encode() else None
-    except UnicodeEncodeError:
-        return None
 
 
 def _floats(column: pl.Series) -> pl.Series:

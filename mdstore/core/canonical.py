@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from mdstore.core.column_names import UPBIT_MINUTES, clean, zone_in
+from mdstore.core.column_names import FIAT, UPBIT_MINUTES, clean, zone_in
 from mdstore.core.schema import PRICES
 from mdstore.core.time_of_day import TimeOfDay, in_zone
 from mdstore.core.timestamps import column_to_ms
@@ -19,6 +19,7 @@ FIXED_POINT = 1e9
 FIXED_POINT_TIME, ITS_NEIGHBOURS = "ts_event", {"rtype", "publisher_id", "instrument_id"}
 ABSENT_PRICE = 2**63 - 1  # theirs
 FIXED_POINT_NOTE = "prices are Databento's fixed point: whole numbers of 0.000000001, scaled"
+CURRENCY = "currency"
 WHOLE_NUMBER = r"^-?\d+$"
 
 
@@ -46,6 +47,8 @@ class Canonical:
             made["timestamp"] = _zoned(made["timestamp"])
         if "symbol" in made:
             made["symbol"] = _as_text(made["symbol"])
+        if "symbol" in made and _only_currency(made["symbol"]):
+            del made["symbol"]
         if "timeframe" in made and clean(made["timeframe"].name) == UPBIT_MINUTES:
             made["timeframe"] = _as_text(made["timeframe"]) + "m"
         if self._fixed_point:
@@ -81,11 +84,21 @@ def _zoned(times: pl.Series) -> pl.Series:
     return texts.fill_null(times.cast(pl.String, strict=False))
 
 
+def _only_currency(column: pl.Series) -> bool:
+    """Tell a column that says what prices are in, the same for all rows, from one of symbols."""
+    return clean(column.name) == CURRENCY and column.n_unique() == 1 and column[0] in FIAT
+
+
 def _as_text(column: pl.Series) -> pl.Series:
     """Return names as texts, whole numbers too: 5930 is a stock. What names nothing stays as it is."""
     if column.dtype == pl.Object:
-        texts = [str(v) if isinstance(v, str | int) and not isinstance(v, bool) else None for v in column]
-        return pl.Series(column.name, texts, dtype=pl.String)
+        return pl.Series(column.name, list(map(_name, column)), dtype=pl.String)
     if column.dtype.is_float() and (column.drop_nulls() % 1 == 0).all():
         column = column.cast(pl.Int64, strict=False)
     return column.cast(pl.String) if column.dtype.is_integer() else column
+
+
+def _name(value: object) -> str | None:
+    """Return a symbol among values of any kind; a text with half a character, as JSON may have, is none."""
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    return None if text is None or any("\ud800" <= letter <= "\udfff" for letter in text) else text

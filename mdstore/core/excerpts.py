@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["LONGEST", "excerpt", "listed"]
+__all__ = ["LONGEST", "LONGEST_NAME", "MOST", "excerpt", "listed"]
 
 LONGEST = 120
 MOST = 20

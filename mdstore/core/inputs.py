@@ -16,7 +16,7 @@ import pyarrow as pa
 from mdstore.core.canonical import Canonical
 from mdstore.core.column_names import TIME_OF_DAY, clean, recognise, unused
 from mdstore.core.excerpts import listed
-from mdstore.core.statements import MARKS, Statements, only_currency, refuse_made
+from mdstore.core.statements import MARKS, Statements, refuse_made
 from mdstore.errors import InvalidInputError
 
 __all__ = ["CHUNK", "Incoming", "Piece"]
@@ -100,8 +100,8 @@ class Incoming:
         self._canonical = self._canonical or Canonical(table.names)
         frame = self._canonical.frame({name: table.frame[own] for name, own in found.items()})
         self._statements.hold(frame, found)
-        if "symbol" in self._columns and only_currency(found["symbol"], frame["symbol"]):
-            raise _missing(["symbol"], table.names, self._columns)
+        if "symbol" in self._columns and "symbol" not in frame.columns:
+            raise _missing(["symbol"], table.names, self._columns)  # a currency, which is that of prices
         self._ignored |= dict.fromkeys(unused(table.names, (*found.values(), *MARKS)))
         return pl.DataFrame([frame[name] for name in self._columns])
 

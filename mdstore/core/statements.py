@@ -6,17 +6,15 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from mdstore.core.column_names import FIAT, clean
 from mdstore.core.excerpts import excerpt
 from mdstore.core.timeframe_names import meant
 from mdstore.errors import Hint, InvalidInputError
 
-__all__ = ["CLOSED", "FILLED", "MARKS", "Statements", "only_currency", "refuse_made"]
+__all__ = ["CLOSED", "FILLED", "MARKS", "Statements", "refuse_made"]
 
 CLOSED, FILLED = "closed", "filled"
 MARKS = (CLOSED, FILLED)
 """Columns that say of bars that they are none to be stored."""
-CURRENCY = "currency"
 MOST_NAMES = 3
 
 
@@ -54,7 +52,7 @@ class Statements:
             )
 
     def _hold_symbol(self, column: pl.Series, name: str, symbol: str) -> None:
-        if column.dtype not in (pl.String, pl.Categorical, pl.Enum) or only_currency(name, column):
+        if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
             return
         self._symbols.update(column.cast(pl.String).drop_nulls().unique())
         if len(self._symbols) > 1:
@@ -74,11 +72,6 @@ class Statements:
                     "leave --symbol out: the column says it",
                 ),
             )
-
-
-def only_currency(name: str, column: pl.Series) -> bool:
-    """Tell a column that says what prices are in, the same for all rows, from one of symbols."""
-    return clean(name) == CURRENCY and column.n_unique() == 1 and column[0] in FIAT
 
 
 def refuse_made(frame: pl.DataFrame) -> None:

@@ -75,19 +75,26 @@ class Counted(io.RawIOBase):
         super().close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Source:
     """One table of bytes, unpacked: a file or a member of a zip file.
 
-    `name` is what messages call it, `stems` are the names it goes by without their suffixes, nearest first.
-    `notes` is for what a reader finds worth saying.
+    `name` is what messages call it, `stems` are the names it goes by without their suffixes, nearest first;
+    `path` is the file's. `whole` asks for the columns that are no candle's as well, which `ignored` names.
+    `notes` is for what a reader finds worth saying, `symbol` and `timeframe` for what names and rows tell it
+    together.
     """
 
     name: str
     stems: tuple[str, ...]
     suffix: str
     stream: BinaryIO
+    path: Path
+    whole: bool = False
     notes: set[str] = field(default_factory=set)
+    ignored: dict[str, None] = field(default_factory=dict)
+    symbol: str | None = None
+    timeframe: str | None = None
 
 
 def candle_files(path: Path) -> list[Path]:
@@ -107,12 +114,15 @@ def other_files(path: Path) -> int:
     return sum(found.suffix.lower() not in WALKED for found in _files_below(path))
 
 
-def open_sources(path: Path, raw: Counted) -> Iterator[Source]:
-    """Yield what `path` (already open as `raw`) holds; a source is open until the next one is asked for."""
+def open_sources(path: Path, raw: Counted, *, whole: bool = False) -> Iterator[Source]:
+    """Yield what `path` (already open as `raw`) holds; a source is open until the next one is asked for.
+
+    `whole` is the sources'.
+    """
     buffered = cast(BinaryIO, io.BufferedReader(raw, BUFFER))
     if path.suffix.lower() != ".zip":
         with ExitStack() as stack:
-            yield _unpacked(path.name, path.name, (), buffered, stack)
+            yield _unpacked(path, path.name, path.name, (), buffered, stack, whole)
         return
     with zipfile.ZipFile(buffered) as archive:
         members, skipped = _members(archive.namelist())
@@ -124,7 +134,8 @@ def open_sources(path: Path, raw: Counted) -> Iterator[Source]:
         for member in members:
             with ExitStack() as stack:
                 stream = cast(BinaryIO, stack.enter_context(archive.open(member)))
-                source = _unpacked(f"{path.name}!{member}", member, (stem(path.name),), stream, stack)
+                name = f"{path.name}!{member}"
+                source = _unpacked(path, name, member, (stem(path.name),), stream, stack, whole)
                 if skipped:
                     source.notes.add(f"{path.name}: skipped what holds no candles: {_listed(skipped)}")
                 yield source
@@ -153,13 +164,21 @@ def stem(name: str) -> str:
     return base.name
 
 
-def _unpacked(name: str, file: str, outer: tuple[str, ...], stream: BinaryIO, stack: ExitStack) -> Source:
+def _unpacked(  # noqa: PLR0917 - one idea
+    path: Path,
+    name: str,
+    file: str,
+    outer: tuple[str, ...],
+    stream: BinaryIO,
+    stack: ExitStack,
+    whole: bool,
+) -> Source:
     inner = PurePosixPath(file)
     if inner.suffix.lower() == ".gz":
         unzipped = stack.enter_context(gzip.GzipFile(fileobj=stream))
         stream = cast(BinaryIO, stack.enter_context(io.BufferedReader(unzipped, BUFFER)))
         inner = inner.with_suffix("")
-    return Source(name, (stem(file), *outer), inner.suffix.lower(), stream)
+    return Source(name, (stem(file), *outer), inner.suffix.lower(), stream, path, whole)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
