@@ -120,6 +120,7 @@ class ConflictError(InvalidInputError):
 
     `symbol`, `timeframe` and `timestamp` (ms since 1970, UTC) name one such bar, `earlier` and `later` are
     its five values; `columns` are the other columns in which the two rows differ, as far as they are known.
+    `stored` is whether the earlier values were stored before the call, which was told to keep them.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class ConflictError(InvalidInputError):
         earlier: tuple[float, ...],
         later: tuple[float, ...],
         columns: tuple[str, ...] = (),
+        stored: bool = False,
         hint: str | Hint | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
@@ -141,6 +143,7 @@ class ConflictError(InvalidInputError):
         self.earlier = earlier
         self.later = later
         self.columns = columns
+        self.stored = stored
 
 
 class NoSuchSeriesError(MarketDataError, LookupError):

@@ -66,6 +66,12 @@ class OnInvalid(StrEnum):
     RAISE, QUARANTINE, DROP = "raise", "quarantine", "drop"
 
 
+class OnConflict(StrEnum):
+    """What to do with a bar that comes twice with different values."""
+
+    RAISE, LAST = "raise", "last"
+
+
 @app.callback()
 def root(
     file: Annotated[
@@ -122,6 +128,10 @@ def import_(
     on_invalid: Annotated[
         OnInvalid, typer.Option(help="Rows that break a rule: refuse the file, set them aside, or skip them.")
     ] = OnInvalid.RAISE,
+    on_conflict: Annotated[
+        OnConflict,
+        typer.Option(help="A bar that comes twice with different values: refuse the file, or take the last."),
+    ] = OnConflict.RAISE,
     complete: Annotated[
         bool,
         typer.Option(
@@ -158,7 +168,10 @@ def import_(
     if symbol is not None and symbol_from_filename is not None:
         raise typer.BadParameter("give --symbol or --symbol-from-filename, not both")
     files = files_in(paths)
-    options = Options(symbol, timeframe, symbol_from_filename, unit, align, on_invalid, complete=complete)
+    options = Options(
+        symbol, timeframe, symbol_from_filename, unit, align, on_invalid,
+        complete=complete, on_conflict=on_conflict,
+    )  # fmt: skip
     path = store_file(ctx, file)
     was_there = path.exists()
     with stored(path, create=True, wait=wait) as store:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,8 +15,12 @@ import polars as pl
 from mdstore.cli.interrupt import Interrupts
 from mdstore.cli.progress import ImportProgress
 from mdstore.cli.tables import count
+from mdstore.core.excerpts import excerpt
+from mdstore.core.schema import VALUES
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import FileFormatError, MarketDataError, StoreFileError
+from mdstore.core.timeframe_names import meant
+from mdstore.core.timestamps import ms_to_datetime
+from mdstore.errors import ConflictError, FileFormatError, MarketDataError, StoreFileError
 from mdstore.sources.files import Part, candle_files, other_files, read
 
 if TYPE_CHECKING:
@@ -50,13 +56,14 @@ class Options:
     on_invalid: Any = "raise"
     source: str | None = None
     complete: bool = False
+    on_conflict: Any = "raise"
 
 
 @dataclass(slots=True)
 class Landed:
     """A file that landed: what series it holds, how that was told, what became of its rows.
 
-    `refused` says why where none of its rows was stored.
+    `refused` says why where none of its rows was stored; `ignored` are the columns that were not kept.
     """
 
     file: Path
@@ -66,6 +73,15 @@ class Landed:
     told_by: dict[str, str] = field(default_factory=dict)
     notes: set[str] = field(default_factory=set)
     refused: str | None = None
+    ignored: tuple[str, ...] = ()
+
+    def reach(self) -> Iterator[tuple[tuple[str, str], tuple[int, int]]]:
+        """Yield the series of the file, each with the range (ms, half-open) of all its bars."""
+        if self.result.first is None or self.result.last is None:
+            return
+        start, end = (int(time.timestamp() * 1000) for time in (self.result.first, self.result.last))
+        for key in itertools.product(self.symbols, self.timeframes):
+            yield key, (start, end + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +111,21 @@ class Import:
         """Whether every file landed, with at least one row."""
         refused = any(landed.refused for landed in self.landed)
         return not (self.failures or self.stopped_by or self.interrupted or refused)
+
+    def ranges(self) -> dict[tuple[str, str], list[tuple[int, int]]]:
+        """Return the ranges (ms) of each series that files of this run have bars in."""
+        found: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        for landed in self.landed:
+            for key, reach in landed.reach():
+                found[key].append(reach)
+        return found
+
+    def file_of(self, key: tuple[str, str], timestamp: int) -> Path | None:
+        """Return the latest file that has bars of a series around a time (ms)."""
+        for landed in reversed(self.landed):
+            if any(of == key and start <= timestamp < end for of, (start, end) in landed.reach()):
+                return landed.file
+        return None
 
     def total(self, name: str) -> int:
         """Return the sum of a count over all files that landed."""
@@ -131,7 +162,7 @@ def import_files(
                 run.interrupted = True
                 break
             try:
-                run.landed.append(_import_file(store, file, options, progress, interrupts.check))
+                run.landed.append(_import_file(store, file, options, run, progress, interrupts.check))
             except KeyboardInterrupt:
                 run.interrupted, run.interrupted_in, run.rows_in = True, file, progress.rows_of_file
                 break
@@ -145,38 +176,71 @@ def import_files(
     return run
 
 
-def _import_file(
+def _import_file(  # noqa: PLR0917 - what a run is made of
     store: MarketDataStore,
     file: Path,
     options: Options,
+    run: Import,
     progress: ImportProgress,
     check: Callable[[], None],
 ) -> Landed:
-    with closing(read(file, symbol_from_filename=options.symbol_from_filename, unit=options.unit)) as parts:
-        landing = _Landing(options, progress)
+    def on_rows(rows: int) -> None:
+        progress.rows(rows)
+        check()
 
-        def on_rows(rows: int) -> None:
-            progress.rows(rows)
-            check()
-
-        rules: dict[str, Any] = {
-            "unit": options.unit, "align": options.align, "on_invalid": options.on_invalid,
-            "source": options.source or _source(file), "covers": "data" if options.complete else None,
-        }  # fmt: skip
-        first = next(parts)
-        series = landing.series(first)
-        if file.suffix.lower() == ".zip" or None in series:
-            frames = landing.long(first, parts)
-            result = store.write_many(frames, progress=on_rows, **rules)
-        else:
-            symbol, timeframe = series
-            assert symbol is not None  # noqa: S101 - for mypy
-            assert timeframe is not None  # noqa: S101
-            result = store.write(symbol, timeframe, landing.frames(first), progress=on_rows, **rules)
+    keep = run.ranges() if options.on_conflict == "raise" else {}
+    rules: dict[str, Any] = {
+        "unit": options.unit, "align": options.align, "on_invalid": options.on_invalid,
+        "on_conflict": options.on_conflict, "keep": keep, "progress": on_rows,
+        "source": options.source or _source(file), "covers": "data" if options.complete else None,
+    }  # fmt: skip
+    try:
+        landing, result = _land(store, file, options, _Landing(options, progress), rules)
+    except ConflictError as error:
+        if error.stored:
+            raise _disagreement(run, file, error) from error
+        # The file's other columns may tell the rows apart: it is read again, with them, for the message.
+        landing, result = _land(store, file, options, _Landing(options, progress, whole=True), rules)
     landed = Landed(file, result, landing.symbols, landing.timeframes, landing.told_by, landing.notes)
+    landed.ignored = landing.ignored
     if result.rows and not result.inserted + result.updated + result.unchanged:
         landed.refused = _why_none(store, landed)
     return landed
+
+
+def _land(
+    store: MarketDataStore, file: Path, options: Options, landing: _Landing, rules: dict[str, Any]
+) -> tuple[_Landing, WriteResult]:
+    pattern = options.symbol_from_filename
+    with closing(read(file, symbol_from_filename=pattern, unit=options.unit, whole=landing.whole)) as parts:
+        first = next(parts)
+        series = landing.series(first)
+        if file.suffix.lower() == ".zip" or None in series:
+            return landing, store.write_many(landing.long(first, parts), **rules)
+        symbol, timeframe = series
+        assert symbol is not None  # noqa: S101 - for mypy
+        assert timeframe is not None  # noqa: S101
+        # Where the file has a column of symbols, too, it was said that this is another name of its one.
+        return landing, store.write(symbol, timeframe, landing.frames(first), rename=True, **rules)
+
+
+def _disagreement(run: Import, file: Path, error: ConflictError) -> ConflictError:
+    """Return the error of a file whose bars are others than those of a file before it."""
+    pairs = zip(VALUES, error.earlier, error.later, strict=True)
+    name, before, here = next(pair for pair in pairs if pair[1] != pair[2])
+    when = ms_to_datetime(error.timestamp).isoformat().replace("+00:00", "Z")
+    other = run.file_of((error.symbol, error.timeframe), error.timestamp)
+    return ConflictError(
+        f"{file}: {error.symbol} {error.timeframe} at {when}: {name} = {here!r} here and {before!r} in "
+        f"{other}, which was imported before it. Nothing of this file was written",
+        hint="import each by itself with --symbol, or --on-conflict last takes the later file's bars",
+        symbol=error.symbol,
+        timeframe=error.timeframe,
+        timestamp=error.timestamp,
+        earlier=error.earlier,
+        later=error.later,
+        stored=True,
+    )
 
 
 def _source(file: Path) -> str:
@@ -204,26 +268,41 @@ def _why_none(store: MarketDataStore, landed: Landed) -> str:
 class _Landing:
     """The parts of one file on their way into the store, watched: which series they are, how far they are."""
 
-    def __init__(self, options: Options, progress: ImportProgress) -> None:
+    def __init__(self, options: Options, progress: ImportProgress, *, whole: bool = False) -> None:
         self._options = options
         self._progress = progress
+        self.whole = whole
         self.symbols: set[str] = set()
         self.timeframes: set[str] = set()
         self.told_by: dict[str, str] = {}
-        self.notes: set[str] = set()
+        self._notes: set[str] = set()
+        self._parts: list[Part] = []
+        self._overruled: dict[str, set[str]] = {"symbol": set(), "timeframe": set()}
+
+    @property
+    def notes(self) -> set[str]:
+        """What was understood of the parts, so far."""
+        return self._notes.union(*(part.notes for part in self._parts))
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The columns that were not kept, so far."""
+        return tuple(dict.fromkeys(name for part in self._parts for name in part.ignored))
 
     def series(self, part: Part) -> tuple[str | None, str | None]:
         """Return the symbol and timeframe of a part, None where its columns say; raise if nothing does."""
         symbol, timeframe = self._options.symbol or part.symbol, self._options.timeframe or part.timeframe
         if symbol is None and "symbol" not in part.columns:
             raise FileFormatError(
-                f"{part.name}: which symbol? Neither a column nor the file's name says. Hint: give --symbol "
-                "KRW-BTC, or --symbol-from-filename '{symbol}_*'"
+                f"{part.name}: which symbol? Neither a column nor the file's name says",
+                hint="give --symbol KRW-BTC"
+                + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else ""),
             )
         if timeframe is None and "timeframe" not in part.columns:
             raise FileFormatError(
                 f"{part.name}: which timeframe? Neither a column, the file's name nor the spacing of the "
-                "timestamps says. Hint: give --timeframe 1d"
+                "timestamps says",
+                hint="give --timeframe 1d",
             )
         return symbol, timeframe
 
@@ -251,7 +330,7 @@ class _Landing:
     def _note(self, part: Part, symbol: str | None, timeframe: str | None) -> None:
         self.symbols.update({symbol} - {None})  # type: ignore[arg-type]  # None is taken out
         self.timeframes.update({timeframe} - {None})  # type: ignore[arg-type]
-        self.notes.update(part.notes)
+        self._parts.append(part)
         self._compare(part, timeframe)
         for name in ("symbol", "timeframe"):
             told = "option" if getattr(self._options, name) else part.told_by.get(name, "column")
@@ -265,24 +344,38 @@ class _Landing:
         share = apart.shortest_ms / bar.shortest_ms
         if share <= CLOSER:
             raise FileFormatError(
-                f"{part.name}: these rows are {apart} apart, too close for {bar} bars. Hint: did you mean -t "
-                f"{apart}?"
+                f"{part.name}: these rows are {apart} apart, too close for {bar} bars",
+                hint=f"did you mean -t {apart}?",
+            )
+        if part.contradicted and not self._options.timeframe:
+            raise FileFormatError(
+                f"{part.name}: the name seems to say {bar}, and these rows are {apart} apart",
+                hint=f"did you mean -t {apart}?",
             )
         if share >= WIDER:
             by = "as asked" if self._options.timeframe else "as the name says"
-            self.notes.add(f"{part.name}: rows are {apart} apart, stored as {bar} {by}")
+            self._notes.add(f"{part.name}: rows are {apart} apart, stored as {bar} {by}")
 
     def _watch(self, part: Part, name: str, value: str | None, column: pl.Series) -> None:
         """Note what a column holds; a name given for the whole file must not bury several series."""
         there = set(column.cast(pl.String).drop_nulls().unique().to_list())
-        seen = self.symbols if name == "symbol" else self.timeframes
         if value is None:
-            seen.update(there)
-        elif len(there) > 1:
-            listed = ", ".join(sorted(there)[:MOST_NAMES])
+            seen = self.symbols if name == "symbol" else self.timeframes
+            seen.update(there if name == "symbol" else {meant(text) or text for text in there})
+            return
+        overruled = self._overruled[name]
+        overruled |= there
+        if len(overruled) > 1:
+            listed = excerpt(", ".join(sorted(overruled)[:MOST_NAMES]))
             raise FileFormatError(
                 f"{part.name}: its {name} column holds several ({listed}...), they cannot all become "
-                f"{value!r}. Hint: leave --{name} out"
+                f"{value!r}",
+                hint=f"leave --{name} out",
+            )
+        if name == "timeframe" and any(meant(text) != value for text in overruled):
+            raise FileFormatError(
+                f"{part.name}: its timeframe column says {excerpt(min(overruled), 40)}, not {value}",
+                hint="leave --timeframe out",
             )
 
 

@@ -12,9 +12,9 @@ from typing import Literal
 
 import polars as pl
 
-from mdstore.core.column_names import clean
+from mdstore.core.column_names import clean, recognise
 from mdstore.core.excerpts import excerpt
-from mdstore.core.schema import VALUES
+from mdstore.core.schema import CANDLE_COLUMNS, VALUES
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import ConflictError, Hint
@@ -37,7 +37,8 @@ class Conflict:
     """A bar that comes twice with different values.
 
     `timestamp` is in ms, `earlier` and `later` are the five values. `differ` are the other columns in which
-    the rows differ, None where the earlier row is no longer at hand.
+    the rows differ, None where the earlier row is no longer at hand. `stored` is whether the earlier values
+    were stored before the call.
     """
 
     symbol: str
@@ -47,6 +48,7 @@ class Conflict:
     later: tuple[float, ...]
     rows: tuple[int, int] | None = None
     differ: tuple[str, ...] | None = None
+    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +86,14 @@ def each_once(good: pl.DataFrame, keys: list[str]) -> Sole:
 def differing(given: Given, rows: tuple[int, int]) -> tuple[str, ...]:
     """Return the columns, other than a candle's values, in which two rows differ as they were given."""
     one, other = map(given, rows)
+    found = recognise(map(str, one))
+    known = {found.get(name) for name in (*CANDLE_COLUMNS, "time of day")}
     return tuple(
-        name
+        str(name)
         for name in one
-        if clean(str(name)) not in TELLS_NOTHING and str(one[name]) != str(other.get(name))
+        if name not in known
+        and clean(str(name)) not in TELLS_NOTHING
+        and str(one[name]) != str(other.get(name))
     )
 
 
@@ -97,12 +103,13 @@ def conflict_error(conflict: Conflict, number: int, ignored: tuple[str, ...] = (
     `ignored` are the columns of the data that are not kept: one of them may tell the rows apart.
     """
     name, before, after = _first_difference(conflict)
+    how = "is stored with other values" if conflict.stored else "comes twice with different values"
     numbers = f" (rows {conflict.rows[0]:,} and {conflict.rows[1]:,})" if conflict.rows else ""
     more = f"; so do {number - 1:,} more rows" if number > 1 else ""
     when = ms_to_datetime(conflict.timestamp).isoformat().replace("+00:00", "Z")
     apart = _apart(conflict, ignored)
     return ConflictError(
-        f"{conflict.symbol} {conflict.timeframe} at {when} comes twice with different values{numbers}: "
+        f"{conflict.symbol} {conflict.timeframe} at {when} {how}{numbers}: "
         f"{name} = {before!r} and {after!r}{more}{apart}. Nothing was written",
         hint=_hint(conflict),
         symbol=conflict.symbol,
@@ -111,6 +118,7 @@ def conflict_error(conflict: Conflict, number: int, ignored: tuple[str, ...] = (
         earlier=conflict.earlier,
         later=conflict.later,
         columns=conflict.differ or (),
+        stored=conflict.stored,
     )
 
 

@@ -6,7 +6,7 @@ import contextlib
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import apsw
@@ -340,7 +340,7 @@ class _Batch:
         ranges = self._policy.keep.get(seen.changes.key, ())
         olds = [old for old in seen.changes.olds if any(start <= old[0] < end for start, end in ranges)]
         if olds:
-            raise conflict_error(self._conflict(seen, min(olds)), len(olds))
+            raise conflict_error(replace(self._conflict(seen, min(olds)), stored=True), len(olds))
 
     def _end_of(self, group: Group, seen: _Seen) -> int:
         """Return the last time of a series so far; what comes behind it is all that there is there."""

@@ -120,9 +120,9 @@ def open_sources(path: Path, raw: Counted, *, whole: bool = False) -> Iterator[S
     `whole` is the sources'.
     """
     buffered = cast(BinaryIO, io.BufferedReader(raw, BUFFER))
+    stack = ExitStack()  # what the last source needs is closed with it, not with the walk
     if path.suffix.lower() != ".zip":
-        with ExitStack() as stack:
-            yield _unpacked(path, path.name, path.name, (), buffered, stack, whole)
+        yield _unpacked(path, path.name, path.name, (), buffered, stack, whole)
         return
     with zipfile.ZipFile(buffered) as archive:
         members, skipped = _members(archive.namelist())
@@ -132,13 +132,13 @@ def open_sources(path: Path, raw: Counted, *, whole: bool = False) -> Iterator[S
                 f"readable are {' '.join(FORMATS)}, also with .gz"
             )
         for member in members:
-            with ExitStack() as stack:
-                stream = cast(BinaryIO, stack.enter_context(archive.open(member)))
-                name = f"{path.name}!{member}"
-                source = _unpacked(path, name, member, (stem(path.name),), stream, stack, whole)
-                if skipped:
-                    source.notes.add(f"{path.name}: skipped what holds no candles: {_listed(skipped)}")
-                yield source
+            stack.close()
+            stream = cast(BinaryIO, stack.enter_context(archive.open(member)))
+            name = f"{path.name}!{member}"
+            source = _unpacked(path, name, member, (stem(path.name),), stream, stack, whole)
+            if skipped:
+                source.notes.add(f"{path.name}: skipped what holds no candles: {_listed(skipped)}")
+            yield source
 
 
 def check_suffix(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from mdstore.sources.files.file_names import Named, from_pattern, guess, suggest
 from mdstore.sources.files.json import read_json, read_ndjson
 from mdstore.sources.files.opening import FORMATS, Counted, Source, check_suffix, open_sources
 from mdstore.sources.files.parquet_arrow import read_arrow, read_parquet
-from mdstore.sources.files.spacing import timeframe_of
+from mdstore.sources.files.spacing import contradicts, timeframe_of
 
 __all__ = ["Part", "read"]
 
@@ -36,7 +36,8 @@ class Part:
     typed in the file (texts in CSV), and `symbol` and `timeframe` where the file has them as columns.
     `symbol` and `timeframe` are what else the file tells, None where it tells nothing or a column does;
     `told_by` says which: "pattern", "file name", "spacing". `spacing` is the most common distance between the
-    first rows, whatever else is told. `bytes_read` gives how much of the file on disk has been read, to show
+    first rows, whatever else is told; `contradicted` is whether rows so far apart cannot be of the timeframe
+    in the file's name. `bytes_read` gives how much of the file on disk has been read, to show
     progress. `notes` says what else was understood; `ignored` are the columns that were not kept, and
     `pattern` is one for `symbol_from_filename` that fits the name, where it tells no symbol. These grow with
     the frames.
@@ -50,8 +51,10 @@ class Part:
     timeframe: str | None
     told_by: dict[str, str]
     spacing: str | None
+    contradicted: bool
     pattern: str | None
     _source: Source
+    _kept: object
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -85,14 +88,32 @@ def read(
     ...     print(part.symbol, part.timeframe, part.told_by["symbol"], sum(map(len, part.frames)))
     KRW-BTC 1m file name 1
     """
-    path = Path(path)
+    # A part keeps what it is read from: whoever drops the parts for one of them has not closed its file.
+    kept: list[object] = []
+    parts = _parts(Path(path), symbol_from_filename, unit, whole, kept)
+    kept.append(parts)
+    return parts
+
+
+def _parts(
+    path: Path,
+    pattern: str | None,
+    unit: Unit | None,
+    whole: bool,
+    kept: object,
+) -> Generator[Part, None, None]:
     check_suffix(path)
-    with closing(Counted(path.open("rb", buffering=0))) as raw, _damage_named(path.name):
-        for source in open_sources(path, raw, whole=whole):
-            yield _part(source, raw, symbol_from_filename, unit)
+    raw = Counted(path.open("rb", buffering=0))
+    try:
+        with _damage_named(path.name):
+            for source in open_sources(path, raw, whole=whole):
+                yield _part(source, raw, pattern, unit, kept)
+    except BaseException:
+        raw.close()  # after the last part the file is closed with that part
+        raise
 
 
-def _part(source: Source, raw: Counted, pattern: str | None, unit: Unit | None) -> Part:
+def _part(source: Source, raw: Counted, pattern: str | None, unit: Unit | None, kept: object) -> Part:
     frames = _named_frames(source)
     first = next(frames, None)
     if first is None or first.is_empty():
@@ -111,8 +132,10 @@ def _part(source: Source, raw: Counted, pattern: str | None, unit: Unit | None) 
         timeframe,
         told_by,
         spacing,
+        told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, unit),
         suggest(source.stems[0]),
         source,
+        kept,
     )
 
 
