@@ -175,7 +175,7 @@ def _in_unit(numbers: pl.Series) -> tuple[pl.Series, int]:
 def _is_outside(value: object, unit: str) -> bool:
     _, first, end = next(one for one in MAGNITUDES if one[0] == unit)
     number = isinstance(value, Integral | float) and not isinstance(value, bool)
-    return number and not first <= abs(float(value)) < end  # type: ignore[arg-type]  # a number
+    return number and not first <= abs(value) < end  # type: ignore[arg-type]  # a number
 
 
 def _infer_unit(numbers: pl.Series) -> Unit:
