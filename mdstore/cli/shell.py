@@ -142,7 +142,7 @@ def said(error: BaseException) -> str:
     if isinstance(error, OSError) and not isinstance(error, MarketDataError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return escape(f"{where}{error.strerror}")
-    message = str(error)
+    message = error.said("cli") if isinstance(error, MarketDataError) else str(error)
     for python, option in AS_OPTIONS:
         message = message.replace(python, option)
     if isinstance(error, QueryError) and not MISSING.search(message):
