@@ -174,8 +174,11 @@ def _in_unit(numbers: pl.Series) -> tuple[pl.Series, int]:
 
 def _is_outside(value: object, unit: str) -> bool:
     _, first, end = next(one for one in MAGNITUDES if one[0] == unit)
-    number = isinstance(value, Integral | float) and not isinstance(value, bool)
-    return number and not first <= abs(value) < end  # type: ignore[arg-type]  # a number
+    return _is_number(value) and not first <= abs(value) < end  # type: ignore[arg-type]  # a number
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Integral | float) and not isinstance(value, bool)
 
 
 def _infer_unit(numbers: pl.Series) -> Unit:
@@ -249,7 +252,7 @@ def _parse_texts(plain: pl.Series) -> pl.Series:
 def _objects(column: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
     """Read a column of mixed Python objects one by one; numbers in it are all of one unit."""
     values = column.to_list()
-    numbers = [v for v in values if isinstance(v, Integral | float) and not isinstance(v, bool)]
+    numbers = [v for v in values if _is_number(v) and abs(v) < LARGEST]
     if numbers and unit is None:
         unit = _infer_unit(pl.Series(numbers, dtype=pl.Float64, strict=False))
         values = [None if _is_outside(value, unit) else value for value in values]

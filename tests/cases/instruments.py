@@ -22,7 +22,13 @@ LAST = {("A", "1d"): [("2024-01-02", 2)]}
 
 
 def long(name, values, **options):
-    return Write(f"{name} is a symbol, {type(values[0]).__name__}", flat(DAYS, CLOSES, **{name: values}), symbol=None, timeframe="1d", **options)
+    return Write(
+        f"{name} is a symbol, {type(values[0]).__name__}",
+        flat(DAYS, CLOSES, **{name: values}),
+        symbol=None,
+        timeframe="1d",
+        **options,
+    )
 
 
 def named(columns, name):
@@ -30,7 +36,15 @@ def named(columns, name):
 
 
 def refused(name, columns, **options):
-    return Write(name, columns, timeframe="1d", refused="2 symbols", hint="write_many", then={"symbol": None}, **options)
+    return Write(
+        name,
+        columns,
+        timeframe="1d",
+        refused="2 symbols",
+        hint="write_many",
+        then={"symbol": None},
+        **options,
+    )
 
 
 CASES = [

@@ -16,7 +16,14 @@ UPBIT = [
 
 
 def says(name, data, refused, then=None, **options):
-    return Write(name, data, refused=refused, hint="give the timeframe of the data", then=then or {"timeframe": "5m"}, **{"bars": A5, **options})
+    return Write(
+        name,
+        data,
+        refused=refused,
+        hint="give the timeframe of the data",
+        then=then or {"timeframe": "5m"},
+        **{"bars": A5, **options},
+    )
 
 
 CASES = [

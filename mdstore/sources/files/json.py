@@ -133,8 +133,9 @@ def _refuse_odd(rows: list[list[Any]], width: int, done: int, name: str) -> None
 
 
 def _column(name: str, key: str, values: list[Any]) -> pl.Series:
-    """Make a column of parsed JSON: prices are floats, also the whole ones; mixed types stay as they are."""
-    if _is_value(key) and all(type(value) in (int, float, type(None)) for value in values):
+    """Make a column of parsed JSON: prices are floats, the whole ones too; other types stay as they are."""
+    kinds = set(map(type, values)) - {type(None)}
+    if _is_value(key) and float in kinds and kinds <= {int, float}:
         numbers = [None if value is None else _float(value) for value in values]
         return pl.Series(name, numbers, dtype=pl.Float64)
     try:

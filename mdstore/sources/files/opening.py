@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -39,12 +40,14 @@ BUFFER = 1 << 20
 
 
 class Counted(io.RawIOBase):
-    """A binary file that counts the bytes read from it, whoever reads them."""
+    """A binary file that counts the bytes read from it, whoever reads them; nobody need close it."""
 
-    # Takes an open file: if opening failed in here, the half-made object would be closed without one.
+    # Takes an open file: if opening failed in here, the half-made object would be closed without one. Its
+    # descriptor alone is kept, since Python warns of a file object that is dropped open.
     def __init__(self, file: io.FileIO) -> None:
         super().__init__()
-        self._file = file
+        with file:
+            self._descriptor = os.dup(file.fileno())
         self.count = 0
 
     def readable(self) -> bool:
@@ -57,21 +60,22 @@ class Counted(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]  # the buffer protocol's type
         """Read into `buffer`; return how many bytes."""
-        size = self._file.readinto(buffer)
-        self.count += size or 0
+        size = os.readv(self._descriptor, [buffer])
+        self.count += size
         return size
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move; skipped bytes do not count."""
-        return self._file.seek(offset, whence)
+        return os.lseek(self._descriptor, offset, whence)
 
     def tell(self) -> int:
         """Return the position."""
-        return self._file.tell()
+        return os.lseek(self._descriptor, 0, os.SEEK_CUR)
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if not self.closed:
+            os.close(self._descriptor)
         super().close()
 
 
