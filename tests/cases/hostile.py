@@ -65,8 +65,8 @@ CASES = [
     alone("no rows", "X.json", "[]", "the file holds no rows"),
     Import("Parquet, packed", {"GOOD-1d.parquet.gz": gzip.compress(parquet())}, bars=BARS),
     Write("half a character for a symbol, in a call", flat(["2024-01-02"], symbol=[chr(0xD800)]), symbol=None, timeframe="1d", bars={("X", "1d"): [("2024-01-02", 1)]}, refused="symbol is a name", hint="on_invalid", then={"data": flat(["2024-01-02"], symbol=["X"])}),
-    Write("a price of 5,000 digits, in a call", flat(["2024-01-02"], open=[10**5_000]), timeframe="1d", bars={("A", "1d"): [("2024-01-02", 1)]}, refused="open = .*a number", hint="on_invalid", then={"data": flat(["2024-01-02"])}),
-    Write("a time of 5,000 digits, in a call", flat([10**5_000, 1704153600000]), timeframe="1d", bars={("A", "1d"): [("2024-01-02", 2)]}, refused="row 0 of A 1d: timestamp", hint="on_invalid", then={"on_invalid": "drop"}),
+    Write("a price of 4,000 digits, in a call", flat(["2024-01-02"], open=[10**4_000]), timeframe="1d", bars={("A", "1d"): [("2024-01-02", 1)]}, refused="open = .*a number", hint="on_invalid", then={"data": flat(["2024-01-02"])}),
+    Write("a time of 4,000 digits, in a call", flat([10**4_000, 1704153600000]), timeframe="1d", bars={("A", "1d"): [("2024-01-02", 2)]}, refused="row 0 of A 1d: timestamp", hint="on_invalid", then={"on_invalid": "drop"}),
     Write("a name of a megabyte, in a call", flat(["2024-01-02"], symbol=["x" * 1_000_000]), symbol=None, timeframe="1d", bars={("X", "1d"): [("2024-01-02", 1)]}, refused=r"^.{1,1500}$", hint="on_invalid", then={"data": flat(["2024-01-02"], symbol=["X"])}),
     Write("columns by the thousand, in a call", {f"x{number}": [1] for number in range(10_000)}, bars={("A", "1m"): [("2024-01-02", 1)]}, refused=r"^.{1,1500}$", hint="name the columns", then={"data": flat(["2024-01-02"])}),
 ]  # fmt: skip
