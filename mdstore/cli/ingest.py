@@ -105,6 +105,8 @@ class Import:
     stopped_by: Exception | None = None
     seconds: float = 0.0
     notes: Sequence[str] = ()
+    ranges: dict[tuple[str, str], list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+    """Of each series the ranges (ms, half-open) that files of this run have bars in."""
 
     @property
     def succeeded(self) -> bool:
@@ -112,13 +114,11 @@ class Import:
         refused = any(landed.refused for landed in self.landed)
         return not (self.failures or self.stopped_by or self.interrupted or refused)
 
-    def ranges(self) -> dict[tuple[str, str], list[tuple[int, int]]]:
-        """Return the ranges (ms) of each series that files of this run have bars in."""
-        found: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-        for landed in self.landed:
-            for key, reach in landed.reach():
-                found[key].append(reach)
-        return found
+    def landed_in(self, landed: Landed) -> None:
+        """Take note of a file that landed."""
+        self.landed.append(landed)
+        for key, reach in landed.reach():
+            self.ranges[key].append(reach)
 
     def file_of(self, key: tuple[str, str], timestamp: int) -> Path | None:
         """Return the latest file that has bars of a series around a time (ms)."""
@@ -162,7 +162,7 @@ def import_files(
                 run.interrupted = True
                 break
             try:
-                run.landed.append(_import_file(store, file, options, run, progress, interrupts.check))
+                run.landed_in(_import_file(store, file, options, run, progress, interrupts.check))
             except KeyboardInterrupt:
                 run.interrupted, run.interrupted_in, run.rows_in = True, file, progress.rows_of_file
                 break
@@ -188,7 +188,7 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
         progress.rows(rows)
         check()
 
-    keep = run.ranges() if options.on_conflict == "raise" else {}
+    keep = run.ranges if options.on_conflict == "raise" else {}
     rules: dict[str, Any] = {
         "unit": options.unit, "align": options.align, "on_invalid": options.on_invalid,
         "on_conflict": options.on_conflict, "keep": keep, "progress": on_rows,

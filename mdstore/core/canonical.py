@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import polars as pl
+import pyarrow.compute as pc
 
 from mdstore.core.column_names import FIAT, UPBIT_MINUTES, clean, zone_in
 from mdstore.core.schema import PRICES
 from mdstore.core.time_of_day import TimeOfDay, in_zone
 from mdstore.core.timestamps import column_to_ms
 
-__all__ = ["Canonical"]
+__all__ = ["Canonical", "divided"]
 
 # Databento's files keep prices as whole numbers of 1e-9, and say so only in the documentation. See
 # https://databento.com/docs/standards-and-conventions/common-fields-enums-types
@@ -69,7 +70,13 @@ class Canonical:
         if not prices.dtype.is_integer():
             return prices
         self.notes.add(FIXED_POINT_NOTE)
-        return prices.set(prices == ABSENT_PRICE, None).cast(pl.Float64) / FIXED_POINT
+        return divided(prices.set(prices == ABSENT_PRICE, None), FIXED_POINT)
+
+
+def divided(prices: pl.Series, by: float) -> pl.Series:
+    """Divide prices to the last bit: Polars multiplies with the inverse, which makes 91.13000000000001."""
+    numbers = prices.cast(pl.Float64, strict=False).to_arrow()
+    return pl.Series(prices.name, pc.divide(numbers, by))
 
 
 def _zoned(times: pl.Series) -> pl.Series:

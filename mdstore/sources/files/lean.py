@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from mdstore.core.canonical import divided
 from mdstore.core.schema import CANDLE_COLUMNS, PRICES
 from mdstore.core.time_of_day import in_zone
 from mdstore.core.timeframe import DAY
@@ -172,4 +173,4 @@ def _divided(prices: pl.Series) -> pl.Series:
     """Divide prices by what Lean multiplies them with."""
     if prices.dtype == pl.String and prices.str.contains(FRACTION).any():
         raise FileFormatError("a Lean file of a stock with prices that are no whole numbers", hint=ORDER)
-    return prices.cast(pl.Float64, strict=False) / SCALE
+    return divided(prices, SCALE)
