@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mdstore.candles.writes.writer import WriteResult
     from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
+        ConflictError,
         DamagedDataError,
         FileFormatError,
         ForkedError,
@@ -52,11 +53,10 @@ _HOMES = {
     "mdstore.candles.repository": ("CandleRepository",),
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
-        "DamagedDataError", "FileFormatError", "ForkedError", "InvalidInputError", "LiveFileError",
-        "MarketDataError", "NewerSchemaError", "NoSuchSeriesError", "QueryError", "QueryTimeoutError",
-        "ScannerError", "StaleDataError", "StoreBusyError", "StoreClosedError", "StoreFileError",
-        "TimeframeError", "TimestampError",
-        "ValidationError",
+        "ConflictError", "DamagedDataError", "FileFormatError", "ForkedError", "InvalidInputError",
+        "LiveFileError", "MarketDataError", "NewerSchemaError", "NoSuchSeriesError", "QueryError",
+        "QueryTimeoutError", "ScannerError", "StaleDataError", "StoreBusyError", "StoreClosedError",
+        "StoreFileError", "TimeframeError", "TimestampError", "ValidationError",
     ),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),
     "mdstore.sources.exchanges.upbit": ("UpbitFeed",),
@@ -73,6 +73,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "BinanceFeed",
     "CandleRepository",
+    "ConflictError",
     "DamagedDataError",
     "Depth",
     "Explanation",

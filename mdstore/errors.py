@@ -7,7 +7,8 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     ├── InvalidInputError (ValueError)       an argument cannot be used
     │   ├── TimeframeError                   "7x" is no timeframe
     │   ├── TimestampError                   a time that cannot be read
-    │   └── ValidationError                  a row breaks a rule; carries row, column, value, rule
+    │   ├── ValidationError                  a row breaks a rule; carries row, column, value, rule
+    │   └── ConflictError                    a bar comes twice with different values; carries both
     ├── NoSuchSeriesError (LookupError)      nothing stored under that symbol and timeframe
     ├── StaleDataError (LookupError)         no ticker, order book or trade within its TTL
     ├── QueryError (ValueError)              SQL that is wrong, or would write
@@ -28,6 +29,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, Self
 
 __all__ = [
+    "ConflictError",
     "DamagedDataError",
     "FileFormatError",
     "ForkedError",
@@ -124,6 +126,37 @@ class ValidationError(InvalidInputError):
         self.value = value
         self.rule = rule
         self.bad_rows = bad_rows
+
+
+class ConflictError(InvalidInputError):
+    """A bar that comes twice with different values, in one call or in two files of one import.
+
+    `symbol`, `timeframe` and `timestamp` (ms since 1970, UTC) name one such bar, `earlier` and `later` are
+    its five values; `columns` are the other columns in which the two rows differ, as far as they are known.
+    `stored` is whether the earlier values were stored before the call, which was told to keep them.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        symbol: str,
+        timeframe: str,
+        timestamp: int,
+        earlier: tuple[float, ...],
+        later: tuple[float, ...],
+        columns: tuple[str, ...] = (),
+        stored: bool = False,
+        hint: str | Hint | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.symbol = symbol
+        self.timeframe = timeframe
+        self.timestamp = timestamp
+        self.earlier = earlier
+        self.later = later
+        self.columns = columns
+        self.stored = stored
 
 
 class NoSuchSeriesError(MarketDataError, LookupError):

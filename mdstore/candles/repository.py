@@ -35,8 +35,8 @@ from mdstore.candles.reads.missing_ranges import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
 from mdstore.candles.writes import delete, writer
-from mdstore.candles.writes.writer import WriteResult
-from mdstore.core.candle_rules import Checked, OnInvalid
+from mdstore.candles.writes.writer import Policy, WriteResult
+from mdstore.core.candle_rules import Checked
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
@@ -116,7 +116,7 @@ class CandleRepository:
         self,
         chunks: Iterator[Checked],
         claim: Claim,
-        on_invalid: OnInvalid,
+        policy: Policy,
         progress: Callable[[int], None] | None,
     ) -> WriteResult:
         """Land checked chunks, and what is said of them, in one transaction."""
@@ -125,7 +125,7 @@ class CandleRepository:
             self._packs,
             chunks,
             claim=claim,
-            on_invalid=on_invalid,
+            policy=policy,
             progress=progress,
             clock=self._clock,
             has_room=self._compaction.has_room,

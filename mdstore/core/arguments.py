@@ -8,12 +8,14 @@ from operator import index
 from pathlib import Path
 
 from mdstore.core.candle_rules import OnInvalid, check_symbol
+from mdstore.core.duplicates import OnConflict
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import InvalidInputError
 
 __all__ = [
-    "DEFAULT_FILE", "bar_limit", "byte_count", "column_list", "file_path", "invalid_rule", "positive_seconds",
+    "DEFAULT_FILE", "bar_limit", "byte_count", "column_list", "conflict_rule", "file_path", "invalid_rule",
+    "positive_seconds",
     "source_name", "symbol_list", "time_range",
 ]  # fmt: skip
 
@@ -21,6 +23,7 @@ DEFAULT_FILE = "market_data.sqlite3"
 LONGEST_SOURCE = 500
 YEAR = 366 * 86_400
 ON_INVALID = ("raise", "quarantine", "drop")
+ON_CONFLICT = ("raise", "last")
 
 
 def file_path(path: str | os.PathLike[str]) -> Path:
@@ -100,6 +103,13 @@ def invalid_rule(on_invalid: OnInvalid) -> OnInvalid:
     if on_invalid not in ON_INVALID:
         raise InvalidInputError(f"on_invalid={on_invalid!r} is none of {', '.join(map(repr, ON_INVALID))}")
     return on_invalid
+
+
+def conflict_rule(on_conflict: OnConflict) -> OnConflict:
+    """Return what to do with a bar that comes twice with different values."""
+    if on_conflict not in ON_CONFLICT:
+        raise InvalidInputError(f"on_conflict={on_conflict!r} is none of {', '.join(map(repr, ON_CONFLICT))}")
+    return on_conflict
 
 
 def byte_count(number: int | None, what: str, *, least: int = 0) -> int:

@@ -10,11 +10,13 @@ from typing import Literal
 
 import polars as pl
 
+from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once
+from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import VALUES
 from mdstore.core.time_bounds import FIRST_BAR
-from mdstore.core.timeframe import DAY, HOUR, Timeframe
+from mdstore.core.timeframe import DAY, HOUR, Timeframe, meant
 from mdstore.core.timestamps import Unit, column_to_ms
-from mdstore.errors import Hint, InvalidInputError, TimeframeError, ValidationError
+from mdstore.errors import Hint, InvalidInputError, ValidationError
 
 __all__ = [
     "NO_BAD",
@@ -41,6 +43,7 @@ FLOOR = Hint(
     f"{SET_ASIDE.python}; align='floor' moves times to the start of their bar",
     f"{SET_ASIDE.cli}; --align floor moves times to the start of their bar",
 )
+LONGEST_KEPT = 1_000  # characters of a value of a bad row
 SHAPE: tuple[Rule, ...] = (
     ("low", lambda rows: rows["low"] > rows["open"], "low <= open"),
     ("low", lambda rows: rows["low"] > rows["close"], "low <= close"),
@@ -75,13 +78,19 @@ class Checked:
 
     `bad` has the columns of `BAD_SCHEMA`: row counts over the whole call, time is in ms, where it could be
     read, record is the row as JSON.
-    `duplicates` counts the rows that a later row of the same key replaced, `rows` all that were checked.
+    `duplicates` counts the rows that a later row of the same key replaced by equal values, `conflicts` those
+    replaced by others, `conflict` is the first of these; `rows` counts all that were checked. `ignored` are
+    the columns that were not kept so far, `notes` what was understood.
     """
 
     groups: list[Group]
     bad: pl.DataFrame
     duplicates: int
     rows: int
+    conflicts: int = 0
+    conflict: Conflict | None = None
+    ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +108,29 @@ def check_symbol(symbol: object) -> str:
         raise InvalidInputError(f"a symbol is a text such as 'KRW-BTC', not {symbol!r}")
     if not _can_name(symbol):
         raise InvalidInputError(
-            f"{symbol!r} cannot be a symbol: 1 to {LONGEST_SYMBOL} printable characters, no space at the ends"
+            f"{excerpt(symbol)!r} cannot be a symbol: 1 to {LONGEST_SYMBOL} printable characters, no space "
+            "at the ends"
         )
     return symbol
 
 
-def check(frame: pl.DataFrame, key: tuple[str, Timeframe] | None, terms: Terms, offset: int) -> Checked:
+def check(
+    frame: pl.DataFrame, key: tuple[str, Timeframe] | None, terms: Terms, offset: int, given: Given
+) -> Checked:
     """Check a chunk of the series `key`, or of several when it has symbol and timeframe columns itself.
 
-    `offset` is the number of its first row in the call. Raises `TimestampError` where the times cannot be
-    read at all; rows that break a rule come back in `bad`.
+    `offset` is the number of its first row in the call, `given` gives a row of the chunk as it came. Raises
+    `TimestampError` where the times cannot be read at all; rows that break a rule come back in `bad`.
     """
     typed = _typed(frame, terms.unit)
     if key is None:
-        return _check_long(frame, typed, terms, offset)
+        return _check_long(frame, typed, terms, offset, given)
     good, broken = _judge(typed, _rules(key[1], terms), key[1], terms)
-    sole, duplicates = _each_once(good, ["timestamp"])
-    groups = [Group(key[0], str(key[1]), sole)] if len(sole) else []
-    return Checked(groups, _report(frame, broken, key, offset), duplicates, len(frame))
+    sole = each_once(good, ["timestamp"])
+    groups = [Group(key[0], str(key[1]), sole.rows)] if len(sole.rows) else []
+    conflict = _conflict(sole, good, key, _places(typed, broken), offset, given) if sole.conflicts else None
+    bad = _report(frame, broken, key, offset)
+    return Checked(groups, bad, sole.duplicates, len(frame), sole.conflicts, conflict)
 
 
 def first_error(checked: Checked) -> ValidationError:
@@ -126,7 +140,7 @@ def first_error(checked: Checked) -> ValidationError:
     more = f"; {len(bad) - 1:,} more of the rows checked break a rule" if len(bad) > 1 else ""
     return ValidationError(
         f"row {row['row']} of {row['symbol']} {row['timeframe']}: {row['column']} = {row['value']} breaks "
-        f"the rule '{row['rule']}'{more}. Nothing was written. The row is {row['record']}",
+        f"the rule '{row['rule']}'{more}. Nothing was written. The row is {excerpt(row['record'], 600)}",
         row=row["row"],
         column=row["column"],
         value=row["value"],
@@ -153,12 +167,42 @@ def _can_name(symbol: str) -> bool:
     return symbol == symbol.strip() and symbol.isprintable() and 0 < len(symbol) <= LONGEST_SYMBOL
 
 
-def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: int) -> Checked:
+def _places(judged: pl.DataFrame, broken: pl.DataFrame) -> pl.Series:
+    """Return the places in the chunk of the rows that passed."""
+    rows = judged["row"] if "row" in judged.columns else judged.with_row_index("row")["row"]
+    return rows.filter(~rows.is_in(broken["row"].cast(rows.dtype).implode()))
+
+
+def _conflict(  # noqa: PLR0917 - one idea
+    sole: Sole,
+    good: pl.DataFrame,
+    key: tuple[str | None, Timeframe],
+    places: pl.Series,
+    offset: int,
+    given: Given,
+) -> Conflict:
+    """Describe the first bar of a chunk that comes twice with different values."""
+    assert sole.example is not None  # noqa: S101 - there are conflicts; for mypy
+    earlier, later = (good.row(place, named=True) for place in sole.example)
+    one, other = (int(places[place]) for place in sole.example)
+    return Conflict(
+        key[0] or earlier["symbol"],
+        str(key[1]),
+        earlier["timestamp"],
+        tuple(earlier[name] for name in VALUES),
+        tuple(later[name] for name in VALUES),
+        (offset + one, offset + other),
+        differing(given, (one, other)),
+    )
+
+
+def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: int, given: Given) -> Checked:
     """Check a chunk of several series: one timeframe at a time, all symbols of it together."""
     typed = typed.with_columns(_canonical(typed["timeframe"])).with_row_index("row")
     groups: list[Group] = []
     broken: list[pl.DataFrame] = []
-    duplicates = 0
+    duplicates = conflicts = 0
+    conflict: Conflict | None = None
     for (name,), part in typed.partition_by("timeframe", as_dict=True, maintain_order=True).items():
         if name is None:
             broken.append(_broken(part, [NO_TIMEFRAME] * len(part)))
@@ -167,26 +211,23 @@ def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: 
         rules = (*_symbol_rules(part), *_rules(bar, terms))
         good, wrong = _judge(part, rules, bar, terms)
         broken.append(wrong)
-        sole, repeated = _each_once(good, ["symbol", "timestamp"])
-        duplicates += repeated
+        sole = each_once(good, ["symbol", "timestamp"])
+        duplicates, conflicts = duplicates + sole.duplicates, conflicts + sole.conflicts
+        if sole.conflicts and conflict is None:
+            conflict = _conflict(sole, good, (None, bar), _places(part, wrong), offset, given)
         groups += [
             Group(str(symbol), str(bar), rows)
-            for (symbol,), rows in sole.partition_by(
+            for (symbol,), rows in sole.rows.partition_by(
                 "symbol", as_dict=True, maintain_order=True, include_key=False
             ).items()
         ]
     bad = pl.concat([NO_BAD, *(_report(frame, part, None, offset) for part in broken)])
-    return Checked(groups, bad, duplicates, len(frame))
+    return Checked(groups, bad, duplicates, len(frame), conflicts, conflict)
 
 
 def _canonical(names: pl.Series) -> pl.Series:
     """Give each timeframe its one name, null where it is none; 60m and 1h must meet in one series."""
-    known: dict[object, str | None] = {}
-    for name in names.unique():
-        try:
-            known[name] = str(Timeframe.parse(name))
-        except TimeframeError:
-            known[name] = None
+    known = {name: meant(name) for name in names.unique()}
     return names.replace_strict(list(known), list(known.values()), return_dtype=pl.String)
 
 
@@ -267,15 +308,6 @@ def _broken(bad: pl.DataFrame, rules: list[Rule]) -> pl.DataFrame:
     )
 
 
-def _each_once(good: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, int]:
-    """Sort by key and keep the last row of each; also return how many rows that dropped."""
-    times = good["timestamp"]
-    if len(keys) == 1 and (times.slice(1) > times.slice(0, max(len(times) - 1, 0))).all():
-        return good, 0
-    sole = good.unique(keys, keep="last", maintain_order=True).sort(keys)
-    return sole, len(good) - len(sole)
-
-
 def _typed(frame: pl.DataFrame, unit: Unit | None) -> pl.DataFrame:
     """Cast to the stored types; what cannot be cast becomes null and is judged so."""
     stamps, whole = column_to_ms(frame["timestamp"], unit)
@@ -286,11 +318,16 @@ def _typed(frame: pl.DataFrame, unit: Unit | None) -> pl.DataFrame:
 
 def _texts(column: pl.Series) -> pl.Series:
     if column.dtype == pl.Object:
-        texts = [value if isinstance(value, str) and _shown(value) == value else None for value in column]
+        texts = [value if isinstance(value, str) and _is_whole(value) else None for value in column]
         return pl.Series(column.name, texts, dtype=pl.String)
     if column.dtype in (pl.String, pl.Categorical, pl.Enum):
         return column.cast(pl.String)
     return pl.Series(column.name, [None] * len(column), dtype=pl.String)
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether a text holds whole characters only: no UTF-8 holds half of one."""
+    return text.encode(errors="ignore").decode() == text
 
 
 def _floats(column: pl.Series) -> pl.Series:
@@ -325,14 +362,16 @@ def _reports(
         record = frame.row(place, named=True)
         symbol = key[0] if key else _text(record["symbol"])
         timeframe = str(key[1]) if key else _text(record["timeframe"])
-        text = json.dumps(record, default=str)
-        yield offset + place, symbol, timeframe, time, column, rule, _shown(record[column]), text
+        text = json.dumps({name: _bounded(value) for name, value in record.items()}, default=str)
+        yield offset + place, symbol, timeframe, time, column, rule, excerpt(record[column]), text
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else _shown(value)
+    return None if value is None else excerpt(value, LONGEST_SYMBOL + 1)
 
 
-def _shown(value: object) -> str:
-    """Return a value as a text; half of a character, which no UTF-8 holds, as Python would write it."""
-    return str(value).encode(errors="backslashreplace").decode()
+def _bounded(value: object) -> object:
+    """Keep a value of a bad row, as far as one looks at it."""
+    long = isinstance(value, str) and len(value) > LONGEST_KEPT
+    huge = isinstance(value, int) and value.bit_length() > LONGEST_KEPT
+    return excerpt(value, LONGEST_KEPT) if long or huge else value

@@ -1,105 +1,114 @@
 """Data in: whatever a user has, as Polars frames with canonical column names, a bounded piece at a time.
 
-Values are not looked at here; `validation` does that.
+Values are not looked at here; `candle_rules` does that.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
-from mdstore.core.column_names import recognise
-from mdstore.core.timeframe import Timeframe
-from mdstore.errors import Hint, InvalidInputError, TimeframeError
+from mdstore.core.canonical import Canonical
+from mdstore.core.column_names import TIME_OF_DAY, clean, recognise, unused
+from mdstore.core.excerpts import listed
+from mdstore.core.statements import MARKS, Statements, refuse_made
+from mdstore.errors import Hint, InvalidInputError
 
-__all__ = ["CHUNK", "frames"]
+__all__ = ["CHUNK", "Incoming", "Piece"]
 
 CHUNK = 50_000
 """Rows taken at a time: big enough to be quick, small enough that a billion rows fit in little memory."""
 
-CLOSED, FILLED = "closed", "filled"
 _END = object()
 ACCEPTED = (
     "a Polars, pandas or Arrow table, a dict of columns, a row or rows as dicts or as tuples "
     "(timestamp, open, high, low, close, volume), or an iterable of these"
 )
+Row = Callable[[int], Mapping[str, object]]
+"""Gives a row of a table as it came, by its number; only messages want it."""
 
 
-def frames(data: object, columns: Sequence[str], timeframe: str | None = None) -> Iterator[pl.DataFrame]:
-    """Yield `data` as frames that hold exactly `columns`, of at most `CHUNK` rows each.
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some rows under canonical names, and what gives each of them as it came."""
 
-    Raises `InvalidInputError` for data that is no table, lacks a column, has candles of several symbols where
-    `symbol` is not among the columns, or says that it is of another timeframe than `timeframe`.
+    frame: pl.DataFrame
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under their own names: the columns that are a candle's, the names of all, each row as it came."""
+
+    frame: pl.DataFrame
+    names: Sequence[str]
+    row: Row
+
+
+class Incoming:
+    """The pieces of some data, each of at most `CHUNK` rows that hold exactly `columns`.
+
+    `symbol` and `timeframe` are what the call names where the columns do not. `ignored` are the columns that
+    were not kept, `notes` what was understood; both grow with the pieces.
     """
-    symbols: set[object] = set()
-    for frame in _tables(data, columns):
-        _refuse_made(frame)
-        named = _named(frame, columns)
-        if timeframe is not None:
-            _refuse_other(frame, timeframe)
-        if "symbol" not in columns:
-            symbols.update(_symbols(frame))
-            _refuse_several(symbols)
-        for offset in range(0, max(len(named), 1), CHUNK):
-            yield named.slice(offset, CHUNK)
 
+    def __init__(
+        self,
+        data: object,
+        columns: Sequence[str],
+        *,
+        symbol: str | None = None,
+        timeframe: str | None = None,
+        rename: bool = False,
+    ) -> None:
+        self._data = data
+        self._columns = columns
+        self._statements = Statements(symbol, timeframe, rename=rename)
+        self._canonical: Canonical | None = None
+        self._ignored: dict[str, None] = {}
 
-def _refuse_made(frame: pl.DataFrame) -> None:
-    """Refuse bars that say of themselves that they have not ended, or that they fill a hole."""
-    for name, made, which in ((CLOSED, False, "have not ended"), (FILLED, True, "fill holes")):
-        if name in frame.columns and frame[name].dtype == pl.Boolean and (frame[name] == made).any():
-            raise InvalidInputError(
-                f"{(frame[name] == made).sum()} of the rows are bars that {which} ({name} is {made})",
-                hint=Hint(
-                    f"write frame.filter({'~' if made else ''}pl.col('{name}'))", "leave these rows out"
-                ),
-            )
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The columns that were not kept, so far."""
+        return tuple(self._ignored)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was understood, so far."""
+        return () if self._canonical is None else tuple(sorted(self._canonical.notes))
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Yield the pieces.
+
+        Raises `InvalidInputError` for data that is no table, lacks a column, or says of itself that it is of
+        another symbol or timeframe than the call.
+        """
+        for table in _tables(self._data, self._columns):
+            refuse_made(table.frame)
+            named = self._named(table)
+            for offset in range(0, max(len(named), 1), CHUNK):
+                row = table.row if not offset else (lambda at, base=offset, row=table.row: row(base + at))
+                yield Piece(named.slice(offset, CHUNK), row)
+
+    def _named(self, table: Table) -> pl.DataFrame:
+        found = _recognised(table.frame.columns, self._columns)
+        self._canonical = self._canonical or Canonical(table.names)
+        frame = self._canonical.frame({name: table.frame[own] for name, own in found.items()})
+        self._statements.hold(frame, found)
+        if "symbol" in self._columns and "symbol" not in frame.columns:
+            raise _missing(["symbol"], table.names, self._columns)  # a currency, which is that of prices
+        self._ignored |= dict.fromkeys(unused(table.names, (*found.values(), *MARKS)))
+        return pl.DataFrame([frame[name] for name in self._columns])
 
 
 def _marks(names: Container[str]) -> list[str]:
     """Return which columns say of bars that they are none to be stored."""
-    return [name for name in (CLOSED, FILLED) if name in names]
-
-
-def _refuse_other(frame: pl.DataFrame, timeframe: str) -> None:
-    name = recognise(frame.columns).get("timeframe")
-    others = [] if name is None else [text for text in frame[name].unique() if not _same(text, timeframe)]
-    if others:
-        raise InvalidInputError(
-            f"the data says {others[0]} in its column {name}, and the timeframe given is {timeframe}"
-        )
-
-
-def _same(text: object, timeframe: str) -> bool:
-    try:
-        return str(Timeframe.parse(text)) == timeframe  # type: ignore[arg-type]  # parse refuses others
-    except TimeframeError:
-        return False
-
-
-def _symbols(frame: pl.DataFrame) -> Iterator[object]:
-    """Yield the symbols a frame of one series says it is of; a column of anything but texts says nothing."""
-    name = recognise(frame.columns).get("symbol")
-    if name is not None and frame[name].dtype in (pl.String, pl.Categorical, pl.Enum):
-        yield from frame[name].drop_nulls().unique()
-
-
-def _refuse_several(symbols: set[object]) -> None:
-    if len(symbols) > 1:
-        some = ", ".join(sorted(map(str, symbols))[:3])
-        raise InvalidInputError(
-            f"the data is of {len(symbols)} symbols ({some}, ...) and would land in one series",
-            hint=Hint("write_many(data) keeps them apart", "leave --symbol out"),
-        )
-
-
-def _named(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    found = _recognised(frame.columns, columns)
-    return pl.DataFrame([frame[found[name]].alias(name) for name in columns])
+    return [name for name in MARKS if name in names]
 
 
 def _recognised(names: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
@@ -107,19 +116,23 @@ def _recognised(names: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
     found = recognise(names)
     missing = [name for name in columns if name not in found]
     if missing:
-        raise InvalidInputError(
-            f"no column for {', '.join(missing)}: the data has {list(names)}",
-            hint=f"name the columns {', '.join(columns)}",
-        )
+        raise _missing(missing, names, columns)
     return found
 
 
-def _tables(data: object, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    """Yield `data` as frames under their own column names."""
+def _missing(missing: Sequence[str], names: Sequence[str], columns: Sequence[str]) -> InvalidInputError:
+    return InvalidInputError(
+        f"no column for {', '.join(missing)}: the data has {listed(names)}",
+        hint=f"name the columns {', '.join(columns)}",
+    )
+
+
+def _tables(data: object, columns: Sequence[str]) -> Iterator[Table]:
+    """Yield `data` as tables."""
     if isinstance(data, pl.DataFrame):
-        yield data
+        yield _of_frame(data)
     elif isinstance(data, pl.LazyFrame):
-        yield from data.collect_batches(chunk_size=CHUNK)
+        yield from map(_of_frame, data.collect_batches(chunk_size=CHUNK))
     elif any(kind.__module__.partition(".")[0] == "pandas" for kind in type(data).__mro__):
         yield _from_pandas(data, columns)
     elif isinstance(data, pa.RecordBatch) or hasattr(data, "__arrow_c_stream__"):
@@ -127,7 +140,7 @@ def _tables(data: object, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
     elif _is_row(data):
         yield from _from_items([data], columns)
     elif isinstance(data, Mapping):
-        yield _from_columns(data)
+        yield _of_frame(_from_columns(data))
     elif type(data).__module__ == "numpy" and hasattr(data, "dtype"):
         names = data.dtype.names
         yield from _tables({name: data[name] for name in names} if names else data.tolist(), columns)  # type: ignore[index,attr-defined]
@@ -135,6 +148,10 @@ def _tables(data: object, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         yield from _from_items(data, columns)
     else:
         raise InvalidInputError(f"cannot take {type(data).__name__} as candles: give {ACCEPTED}")
+
+
+def _of_frame(frame: pl.DataFrame) -> Table:
+    return Table(frame, frame.columns, lambda at: frame.row(at, named=True))
 
 
 def _is_row(data: object) -> bool:
@@ -148,7 +165,7 @@ def _is_scalar(value: object) -> bool:
     return isinstance(value, str | bytes) or not isinstance(value, Iterable)
 
 
-def _from_pandas(data: Any, wanted: Sequence[str]) -> pl.DataFrame:
+def _from_pandas(data: Any, wanted: Sequence[str]) -> Table:
     """Take a pandas frame; an index that holds the time becomes a column, any other is dropped."""
     if not hasattr(data, "columns"):
         raise InvalidInputError(f"a pandas {type(data).__name__} is no table of candles: give {ACCEPTED}")
@@ -163,14 +180,26 @@ def _from_pandas(data: Any, wanted: Sequence[str]) -> pl.DataFrame:
     names = [str(name) for name in data.columns]
     _refuse_twice(names)
     columns = {name: data.iloc[:, place] for place, name in enumerate(names)}
-    if "timestamp" not in recognise(names):
-        levels = [str(name) if name is not None else "timestamp" for name in data.index.names]
-        columns |= {level: data.index.get_level_values(i) for i, level in enumerate(levels)}
+    index = _index_columns(data, names)
+    columns |= {name: data.index.get_level_values(level) for name, level in index.items()}
     used = {name: columns[name] for name in (*_recognised(list(columns), wanted).values(), *_marks(columns))}
-    return pl.DataFrame([_column(name, values) for name, values in used.items()])
+    frame = pl.DataFrame([_column(name, values) for name, values in used.items()])
+    return Table(frame, names, lambda at: dict(zip(names, data.iloc[at], strict=True)))
 
 
-def _from_arrow(data: Any, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+def _index_columns(data: Any, names: Sequence[str]) -> dict[str, int]:
+    """Return the levels of a pandas index that are needed, by the name they get as columns."""
+    time = recognise(names).get("timestamp")
+    if time is None:
+        unnamed = "timestamp"
+    elif clean(time) in TIME_OF_DAY and str(data.index.dtype).startswith("datetime"):
+        return {"date": 0}  # which the column completes
+    else:
+        return {}
+    return {unnamed if name is None else str(name): level for level, name in enumerate(data.index.names)}
+
+
+def _from_arrow(data: Any, columns: Sequence[str]) -> Iterator[Table]:
     """Read an Arrow stream; small batches are put together, since every piece has a fixed cost."""
     batch = isinstance(data, pa.RecordBatch)
     reader = pa.RecordBatchReader.from_batches(data.schema, [data]) if batch else _stream(data)
@@ -193,7 +222,7 @@ def _stream(data: Any) -> pa.RecordBatchReader:
         raise InvalidInputError(f"cannot take {type(data).__name__} as candles: {error}") from error
 
 
-def _frame(table: pa.Table, columns: Sequence[str]) -> pl.DataFrame:
+def _frame(table: pa.Table, columns: Sequence[str]) -> Table:
     _refuse_twice(table.column_names)
     names = table.column_names
     used = table.select([*_recognised(names, columns).values(), *_marks(names)])
@@ -202,7 +231,7 @@ def _frame(table: pa.Table, columns: Sequence[str]) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, pa.ArrowException, pl.exceptions.PanicException) as error:
         raise InvalidInputError(f"an Arrow column of a type that holds no candles: {error}") from error
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
-    return frame
+    return Table(frame, names, lambda at: table.slice(at, 1).to_pylist()[0])
 
 
 def _refuse_twice(names: Sequence[str]) -> None:
@@ -219,7 +248,7 @@ def _from_columns(data: Mapping[Any, Any]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _from_items(data: Iterable[Any], columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+def _from_items(data: Iterable[Any], columns: Sequence[str]) -> Iterator[Table]:
     """Take rows (dicts or tuples) or whole tables, told apart by the first item."""
     items = iter(data)
     first = next(items, _END)
@@ -237,17 +266,18 @@ def _from_items(data: Iterable[Any], columns: Sequence[str]) -> Iterator[pl.Data
         offset += len(rows)
 
 
-def _from_dicts(rows: list[Any], offset: int) -> pl.DataFrame:
+def _from_dicts(rows: list[Any], offset: int) -> Table:
     rows = [row._asdict() if hasattr(row, "_fields") else row for row in rows]  # named tuples by their names
     for number, row in enumerate(rows, offset):
         if not isinstance(row, Mapping):
             raise InvalidInputError(f"row {number} is a {type(row).__name__}, the rows before it are dicts")
-    found = recognise([str(name) for name in rows[0]])
-    names = (*found.values(), *_marks(rows[0]))
-    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
+    there = [str(name) for name in rows[0]]
+    names = (*recognise(there).values(), *_marks(rows[0]))
+    frame = pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
+    return Table(frame, there, rows.__getitem__)
 
 
-def _from_tuples(rows: list[Any], columns: Sequence[str], offset: int) -> pl.DataFrame:
+def _from_tuples(rows: list[Any], columns: Sequence[str], offset: int) -> Table:
     for number, row in enumerate(rows, offset):
         if not isinstance(row, list | tuple) or len(row) != len(columns):
             size = f" of {len(row)}" if isinstance(row, list | tuple) else ""
@@ -256,7 +286,8 @@ def _from_tuples(rows: list[Any], columns: Sequence[str], offset: int) -> pl.Dat
                 f"({', '.join(columns)}), or dicts"
             )
     by_column = zip(columns, zip(*rows, strict=True), strict=True)
-    return pl.DataFrame([_column(name, list(values)) for name, values in by_column])
+    frame = pl.DataFrame([_column(name, list(values)) for name, values in by_column])
+    return Table(frame, columns, lambda at: dict(zip(columns, rows[at], strict=True)))
 
 
 def _column(name: str, values: Any) -> pl.Series:

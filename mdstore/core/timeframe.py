@@ -14,9 +14,10 @@ from functools import lru_cache
 
 import polars as pl
 
+from mdstore.core.timeframe_names import WORDS, spelled
 from mdstore.errors import TimeframeError, TimestampError
 
-__all__ = ["Timeframe", "as_timeframe"]
+__all__ = ["Timeframe", "as_timeframe", "meant"]
 
 SECOND, MINUTE, HOUR, DAY, WEEK = 1_000, 60_000, 3_600_000, 86_400_000, 604_800_000
 UNIT_MS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
@@ -30,11 +31,7 @@ MONTHS = 12
 # No exchange makes a bar longer than this, and every bar start must stay a year that datetime can hold.
 LONGEST_MS = 400 * 366 * DAY
 GRAMMAR = re.compile(r"([1-9][0-9]{0,8})([smhdwM])")
-PLAIN = re.compile(r"[1-9][0-9]{0,3}[smhdwM]")
 # As Upbit and others write minutes and hours: minute60, 15min, 4hour.
-WORDED = re.compile(
-    r"(?:(?P<a>min|minute|hour)s?(?P<n>[1-9]\d{0,3})|(?P<m>[1-9]\d{0,3})(?P<b>min|minute|hour)s?)"
-)
 # What other tools write, for the hint in the error.
 ALIASES = {"min": "m", "t": "m", "sec": "s", "hour": "h", "day": "d", "week": "w", "month": "M", "mo": "M"}
 
@@ -170,11 +167,23 @@ def as_timeframe(word: str) -> str | None:
 
     >>> as_timeframe("60m"), as_timeframe("minute60"), as_timeframe("15min"), as_timeframe("60")
     ('1h', '1h', '15m', None)
+    >>> as_timeframe("H4"), as_timeframe("MN1"), as_timeframe("1D")
+    ('4h', '1M', '1d')
     """
-    worded = WORDED.fullmatch(word.lower())
-    if worded is not None:
-        word = f"{worded['n'] or worded['m']}{(worded['a'] or worded['b'])[0]}"
-    return str(Timeframe.parse(word)) if PLAIN.fullmatch(word) else None
+    ours = spelled(word)
+    return None if ours is None else str(Timeframe.parse(ours))
+
+
+def meant(value: object) -> str | None:
+    """Return the one name of a timeframe, however it is written; None where it is none.
+
+    >>> meant("60m"), meant("M5"), meant("daily"), meant("soon")
+    ('1h', '5m', '1d', None)
+    """
+    try:
+        return str(Timeframe.parse(value))  # type: ignore[arg-type]  # parse refuses others
+    except TimeframeError:
+        return WORDS.get(value.lower()) or as_timeframe(value.strip()) if isinstance(value, str) else None
 
 
 def _meant(text: str) -> str | None:

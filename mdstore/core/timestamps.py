@@ -34,12 +34,15 @@ Moment = datetime | date | str | int
 Unit = Literal["s", "ms", "us", "ns"]
 
 LARGEST = 2**63 - 1
+DOTTED = r"^(\d{4})\.(\d\d?)\.(\d\d?)\b"
 DIGITS = re.compile(r"-?(\d{1,7}|\d{9,})")  # eight are a date, 20250901
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 MAGNITUDES = (("s", 10**8, 10**11), ("ms", 10**11, 10**14), ("us", 10**14, 10**17), ("ns", 10**17, 2**63))
 # Year first only: 01/02/2024 is two different days in two countries, and is refused rather than guessed.
+# One number in so many may be of another unit than the others.
+RARE = 10
 TEXT_FORMATS = (
     ("%Y-%m-%d %H:%M:%S%.f", False),
     ("%Y-%m-%d", False),
@@ -107,7 +110,7 @@ def column_to_ms(column: pl.Series, unit: Unit | None = None) -> tuple[pl.Series
         return _whole(column.cast(pl.Datetime("ms")).to_physical(), NS_PER["ms"])
     if dtype.is_integer():
         numbers = column.cast(pl.Int64, strict=False)
-        return _whole(numbers, NS_PER[unit or _infer_unit(numbers)])
+        return _whole(numbers, NS_PER[unit]) if unit else _whole(*_in_unit(numbers))
     if dtype.is_float() or isinstance(dtype, pl.Decimal):
         return _whole_floats(column.cast(pl.Float64), unit)
     if dtype == pl.Object:
@@ -154,10 +157,28 @@ def _whole(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:
 
 def _whole_floats(numbers: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
     finite = numbers.set(~numbers.is_finite().fill_null(value=False), None)
-    ns = NS_PER[unit or _infer_unit(finite)]
+    finite, ns = (finite, NS_PER[unit]) if unit else _in_unit(finite)
     exact = finite * (ns / NS_PER["ms"]) if ns >= NS_PER["ms"] else finite / (NS_PER["ms"] / ns)
     floored = exact.floor()
     return floored.cast(pl.Int64, strict=False), (exact == floored).fill_null(value=True)
+
+
+def _in_unit(numbers: pl.Series) -> tuple[pl.Series, int]:
+    """Tell the unit of a column, in nanoseconds; a number that is no time in it becomes null."""
+    unit = _infer_unit(numbers)
+    _, first, end = next(one for one in MAGNITUDES if one[0] == unit)
+    sizes = numbers.abs()
+    outside = ((sizes < first) | (sizes > end - 1)).fill_null(value=False)
+    return (numbers.set(outside, None) if outside.any() else numbers), NS_PER[unit]
+
+
+def _is_outside(value: object, unit: str) -> bool:
+    _, first, end = next(one for one in MAGNITUDES if one[0] == unit)
+    return _is_number(value) and not first <= abs(value) < end  # type: ignore[arg-type]  # a number
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Integral | float) and not isinstance(value, bool)
 
 
 def _infer_unit(numbers: pl.Series) -> Unit:
@@ -170,6 +191,12 @@ def _infer_unit(numbers: pl.Series) -> Unit:
     for unit, first, end in MAGNITUDES:
         if first <= low and high < end:
             return unit  # type: ignore[return-value]  # the table holds only units
+    counts = {unit: int(sizes.is_between(first, end - 1).sum()) for unit, first, end in MAGNITUDES}
+    likely = max(counts, key=counts.__getitem__)
+    # The others are of no unit, as 0 or 5 in a column of milliseconds, or few: each is refused by itself.
+    alone = counts[likely] == sum(counts.values()) and 2 * counts[likely] > len(sizes)
+    if alone or counts[likely] * RARE >= len(sizes) * (RARE - 1):
+        return likely  # type: ignore[return-value]
     raise TimestampError(
         f"timestamp: cannot tell the unit of numbers between {low} and {high}: {_unit_trouble(low, high)}",
         hint=Hint("pass unit='s', 'ms', 'us' or 'ns'", "pass --unit s, ms, us or ns"),
@@ -191,11 +218,22 @@ def _texts(texts: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
     # Eight digits are a date, 20250901, unless a unit says otherwise.
     number = r"^-?\d+$" if unit else r"^-?(\d{1,7}|\d{9,})$"
     digits = stripped.str.contains(number).fill_null(value=True)
-    if digits.all() and len(texts) > texts.null_count():
+    if digits.all():
         return column_to_ms(stripped.cast(pl.Int64, strict=False), unit)
-    plain = stripped.str.replace(r"(\d)T(\d)", "$1 $2").str.replace_all("/", "-", literal=True)
-    plain = plain.str.replace(r"\s*(?:Z|UTC)$", "").str.replace(r"\s*([+-]\d\d:?\d\d)$", "$1")
-    return _whole(_parse_texts(plain), NS_PER["us"])
+    if digits.any() and digits.sum() > texts.null_count():
+        # Each row by itself: a text among numbers, as a header that is repeated, spoils no other.
+        numbers, exact = column_to_ms(stripped.set(~digits, None).cast(pl.Int64, strict=False), unit)
+        times, whole = _whole(_parse_texts(_plain(stripped.set(digits, None))), NS_PER["us"])
+        return numbers.fill_null(times), exact & whole
+    return _whole(_parse_texts(_plain(stripped)), NS_PER["us"])
+
+
+def _plain(texts: pl.Series) -> pl.Series:
+    """Write times the one way that is parsed: 2025-09-01 00:00:00, a zone as +09:00."""
+    plain = texts.str.replace(r"(\d)T(\d)", "$1 $2").str.replace_all("/", "-", literal=True)
+    if plain.str.contains(DOTTED).any():  # MetaTrader's
+        plain = plain.str.replace(DOTTED, "$1-$2-$3")
+    return plain.str.replace(r"\s*(?:Z|UTC)$", "").str.replace(r"\s*([+-]\d\d:?\d\d)$", "$1")
 
 
 def _parse_texts(plain: pl.Series) -> pl.Series:
@@ -215,9 +253,10 @@ def _parse_texts(plain: pl.Series) -> pl.Series:
 def _objects(column: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
     """Read a column of mixed Python objects one by one; numbers in it are all of one unit."""
     values = column.to_list()
-    numbers = [v for v in values if isinstance(v, Integral | float) and not isinstance(v, bool)]
+    numbers = [v for v in values if _is_number(v) and abs(v) < LARGEST]
     if numbers and unit is None:
         unit = _infer_unit(pl.Series(numbers, dtype=pl.Float64, strict=False))
+        values = [None if _is_outside(value, unit) else value for value in values]
     read = [_object_ms(value, NS_PER[unit or "ms"]) for value in values]
     return (
         pl.Series(column.name, [ms for ms, _ in read], dtype=pl.Int64),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +21,11 @@ from mdstore.analysis.fill import Fill
 from mdstore.candles.reads.answer import Answer
 from mdstore.candles.reads.explanation import Explanation, Reader
 from mdstore.candles.repository import CandleRepository
-from mdstore.candles.writes.writer import WriteResult
+from mdstore.candles.writes.writer import Policy, WriteResult
 from mdstore.core.arguments import (
     DEFAULT_FILE,
     byte_count,
+    conflict_rule,
     file_path,
     invalid_rule,
     positive_seconds,
@@ -31,8 +33,9 @@ from mdstore.core.arguments import (
     time_range,
 )  # fmt: skip
 from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms, check, check_symbol
+from mdstore.core.duplicates import OnConflict
 from mdstore.core.hole_reasons import Stated
-from mdstore.core.inputs import frames
+from mdstore.core.inputs import Incoming, Piece
 from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
@@ -58,6 +61,8 @@ __all__ = ["DEFAULT_FILE", "MarketDataStore", "open"]
 
 MEMORY_BYTES = 256 * 1024 * 1024
 SQL_MEMORY_LEAST = 32 * 1024 * 1024
+Keep = Mapping[tuple[str, str], Sequence[tuple[int, int]]]
+"""Ranges (ms, half-open) of series, by (symbol, timeframe)."""
 REALTIME = ("tickers", "orderbooks", "trades")
 
 
@@ -234,9 +239,12 @@ class MarketDataStore:
         unit: Unit | None = None,
         align: Align | None = None,
         on_invalid: OnInvalid = "raise",
+        on_conflict: OnConflict = "raise",
+        rename: bool = False,
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
+        keep: Keep | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> WriteResult:
         """Store candles of one series, in one transaction: all of them or, on any error, none.
@@ -244,8 +252,13 @@ class MarketDataStore:
         `data` is a Polars, pandas or Arrow table (or anything with `__arrow_c_stream__`), a dict of columns,
         rows as dicts or as tuples `(timestamp, open, high, low, close, volume)`, or an iterable of tables
         or rows, which is streamed and may be larger than memory. Columns are found by their names in common
-        use (`core.column_names`), others are ignored. Candles already there are updated where they
-        differ; within `data` the last row of a time wins.
+        use (`core.column_names`); others are not kept, and named in `WriteResult.ignored`. A column of dates
+        and one of times of day become one time. Candles already there are updated where they differ.
+
+        A bar that comes twice in `data` with equal values is a duplicate; with different ones it raises
+        `ConflictError`, or the last wins with `on_conflict="last"`. Rows that say of themselves that they
+        are of another timeframe, or of another symbol, are refused; `rename=True` says that their one symbol
+        is another name of `symbol`.
 
         `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`).
         `align="floor"` moves times to the start of their bar, which otherwise must be exact. A row that
@@ -260,12 +273,16 @@ class MarketDataStore:
         there already stays. Let `end` stay behind where a source publishes late: an answer without a bar is
         an answer. `covers="data"` says so of the range from the first row to the last, as of a whole file.
 
+        `keep` names ranges, by (symbol, timeframe), whose stored bars may not change: `ConflictError` where
+        `data` has other values for one, as where files of one import disagree.
+
         Raises `InvalidInputError` (and its kinds), `StoreBusyError` or `StoreFileError`.
         """
         key = (check_symbol(symbol), Timeframe.parse(timeframe))
         claim = claim_of(source, covers, absent, (key[0], str(key[1])))
-        chunks = self._checked(frames(data, CANDLE_COLUMNS), key, unit, align)
-        return self._candles.write(chunks, claim, invalid_rule(on_invalid), progress)
+        policy = _policy(on_invalid, on_conflict, keep)
+        data = Incoming(data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename)
+        return self._candles.write(self._checked(data, data, key, unit, align), claim, policy, progress)
 
     def write_many(
         self,
@@ -275,9 +292,11 @@ class MarketDataStore:
         unit: Unit | None = None,
         align: Align | None = None,
         on_invalid: OnInvalid = "raise",
+        on_conflict: OnConflict = "raise",
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
+        keep: Keep | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> WriteResult:
         """Store candles of several series, in one transaction.
@@ -288,14 +307,15 @@ class MarketDataStore:
         stored or refused.
         """
         claim = claim_of(source, covers, absent)
+        policy = _policy(on_invalid, on_conflict, keep)
         if timeframe is None:
-            long = frames(data, ("symbol", "timeframe", *CANDLE_COLUMNS))
-        else:
-            bar = str(Timeframe.parse(timeframe))
-            name = pl.lit(bar).alias("timeframe")
-            long = (frame.with_columns(name) for frame in frames(data, ("symbol", *CANDLE_COLUMNS), bar))
-        chunks = self._checked(long, None, unit, align)
-        return self._candles.write(chunks, claim, invalid_rule(on_invalid), progress)
+            data = Incoming(data, ("symbol", "timeframe", *CANDLE_COLUMNS))
+            return self._candles.write(self._checked(data, data, None, unit, align), claim, policy, progress)
+        bar = str(Timeframe.parse(timeframe))
+        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar)
+        name = pl.lit(bar).alias("timeframe")
+        long = (Piece(piece.frame.with_columns(name), piece.row) for piece in data)
+        return self._candles.write(self._checked(data, long, None, unit, align), claim, policy, progress)
 
     def candles(
         self,
@@ -627,7 +647,8 @@ class MarketDataStore:
 
     def _checked(
         self,
-        long: Iterator[pl.DataFrame],
+        data: Incoming,
+        pieces: Iterable[Piece],
         key: tuple[str, Timeframe] | None,
         unit: Unit | None,
         align: Align | None,
@@ -636,9 +657,11 @@ class MarketDataStore:
             raise InvalidInputError(f"align={align!r} is neither None nor 'floor'")
         refuse_broken_polars()
         terms, offset = Terms(unit, align, self._now()), 0
-        for frame in long:
-            yield check(frame, key, terms, offset)
-            offset += len(frame)
+        for piece in pieces:
+            checked = check(piece.frame, key, terms, offset, piece.row)
+            told = data.ignored or data.notes
+            yield replace(checked, ignored=data.ignored, notes=data.notes) if told else checked
+            offset += len(piece.frame)
 
     def _read(
         self, symbols: str | Sequence[str] | None, timeframe: str | Timeframe, **asked: Any
@@ -662,6 +685,10 @@ class MarketDataStore:
 
     def _realtime_rows(self, table: str) -> pa.Table:
         return self.realtime.tables[table].arrow()
+
+
+def _policy(on_invalid: OnInvalid, on_conflict: OnConflict, keep: Keep | None) -> Policy:
+    return Policy(invalid_rule(on_invalid), conflict_rule(on_conflict), keep or {})
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

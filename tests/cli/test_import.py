@@ -76,8 +76,8 @@ def test_sp500_with_its_dirty_row_quarantined(cli):
 
 @pytest.mark.slow
 def test_every_recorded_source_lands(cli):
-    done = cli("import", real("upbit"), real("lean"), real("smtm"), real("plotly"), real("binance_kline"),
-               real("freqtrade"), "--json", code=1)  # fmt: skip
+    sources = list(map(real, ("upbit", "lean", "smtm", "plotly", "binance_kline", "freqtrade")))
+    done = cli("import", *sources, "--json", "--on-conflict", "last", code=1)
     report = json.loads(done.stdout)
     assert [Path(one["file"]).name for one in report["failures"]] == ["XRP_ETH-trades.feather"]
     rows = {
@@ -90,6 +90,13 @@ def test_every_recorded_source_lands(cli):
     # Feather and JSON of the same candles differ by an ulp in many rows: the later file's bits are stored.
     updated = {Path(one["file"]).name: one["updated"] for one in report["files"]}
     assert updated["UNITTEST_BTC-1m.json"] == 5_655
+
+
+def test_files_that_differ_by_an_ulp_do_not_overwrite_each_other_unasked(cli):
+    done = cli("import", real("freqtrade"), "--json", code=1)
+    failed = {Path(one["file"]).name: one["error"] for one in json.loads(done.stdout)["failures"]}
+    assert set(failed) == {"UNITTEST_BTC-1m.json", "XRP_ETH-trades.feather"}
+    assert "UNITTEST_BTC-1m.feather, which was imported before it" in failed["UNITTEST_BTC-1m.json"]
 
 
 def test_lean_zips_land_in_one_transaction_each(cli):

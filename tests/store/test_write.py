@@ -109,11 +109,12 @@ def test_an_upsert_is_idempotent_and_counts_what_a_dict_would(store, data):
         for key, value in last.items():
             kind = "inserted" if key not in model else "unchanged" if model[key] == value else "updated"
             expected[kind] += 1
-        result = store.write("X", bar, frame)
+        result = store.write("X", bar, frame, on_conflict="last")
         assert {name: getattr(result, name) for name in expected} == expected
-        assert result.duplicates == len(frame) - len(last)
+        assert result.duplicates == sum(r == last[r[0]] for r in frame.rows()) - len(last)
+        assert result.conflicts == sum(r != last[r[0]] for r in frame.rows())
         model.update(last)
-        again = store.write("X", bar, frame)
+        again = store.write("X", bar, frame, on_conflict="last")
         assert (again.inserted, again.updated, again.unchanged) == (0, 0, len(last))
     if model:
         assert store.candles("X", bar).rows() == [model[key] for key in sorted(model)]
@@ -121,17 +122,18 @@ def test_an_upsert_is_idempotent_and_counts_what_a_dict_would(store, data):
     assert store.maintenance.check() == []
 
 
-def test_the_last_of_a_repeated_time_wins_and_the_others_are_counted(store):
+def test_on_request_the_last_of_a_repeated_time_wins_and_the_others_are_counted(store):
     rows = [row(close=2.0), row(timestamp=START + MINUTE), row(close=2.25)]
-    result = store.write("A", "1m", rows)
-    assert (result.inserted, result.duplicates) == (2, 1)
+    result = store.write("A", "1m", rows, on_conflict="last")
+    assert (result.inserted, result.duplicates, result.conflicts) == (2, 0, 1)
     assert store.candles("A", "1m")["close"].to_list() == [2.25, 2.5]
 
 
-def test_a_repeat_in_a_later_chunk_wins_too_and_is_counted_once(store):
+def test_on_request_a_repeat_in_a_later_chunk_wins_too_and_is_counted_once(store):
     first, second = walk(100), walk(100, start=START + 50 * MINUTE, seed=3)
-    result = store.write("A", "1m", iter([first, second, second]))
-    assert (result.inserted, result.updated, result.unchanged, result.duplicates) == (150, 0, 0, 150)
+    result = store.write("A", "1m", iter([first, second, second]), on_conflict="last")
+    assert (result.inserted, result.updated, result.unchanged) == (150, 0, 0)
+    assert (result.duplicates, result.conflicts) == (100, 50)
     expected = pl.concat([first.head(50), second])
     assert bits(store.candles("A", "1m")) == bits(expected)
     assert store.maintenance.check() == []
@@ -235,7 +237,7 @@ def test_times_off_the_grid_are_floored_on_request(store):
     rows = [row(timestamp="2025-09-01T00:00:59.999"), row(timestamp="2025-09-01T00:01:30", close=2.25)]
     assert store.write("A", "1m", rows, align="floor").inserted == 2
     assert store.candles("A", "1m")["timestamp"].to_physical().to_list() == [START, START + MINUTE]
-    assert store.write("A", "1M", rows, align="floor").duplicates == 1
+    assert store.write("A", "1M", rows, align="floor", on_conflict="last").conflicts == 1
     assert store.candles("A", "1M")["close"].to_list() == [2.25]
 
 
@@ -395,8 +397,8 @@ def test_two_names_of_one_timeframe_meet_in_one_series_and_the_last_row_wins(sto
         ("A", name, *ROW[:4], close, 1.0)
         for name, close in (("1h", 2.0), ("60m", 2.25), ("3600s", 2.5), ("1h", 2.75))
     ]
-    result = store.write_many(rows)
-    assert (result.inserted, result.duplicates) == (1, 3)
+    result = store.write_many(rows, on_conflict="last")
+    assert (result.inserted, result.conflicts) == (1, 3)
     assert store.candles("A", "1h")["close"].to_list() == [2.75]
 
 
@@ -414,7 +416,7 @@ def test_candles_of_several_symbols_do_not_land_in_one_series(store):
         with pytest.raises(InvalidInputError, match=r"2 symbols.*write_many"):
             store.write("KRW-BTC", "1m", data)
     assert len(store.series()) == 0
-    assert store.write("BTC", "1m", long.filter(symbol="KRW-BTC")).inserted == 20
+    assert store.write("BTC", "1m", long.filter(symbol="KRW-BTC"), rename=True).inserted == 20
 
 
 @pytest.mark.parametrize(

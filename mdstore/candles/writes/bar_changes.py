@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
 import apsw
@@ -32,7 +32,7 @@ TIMESTAMP = 2  # its place in a row
 class Changes:
     """The changes of one series in one transaction."""
 
-    __slots__ = ("_fresh", "_gone", "_new", "_olds", "_times", "bar", "key", "span")
+    __slots__ = ("_fresh", "_gone", "_new", "_olds", "_times", "bar", "key", "last_updated", "span")
 
     def __init__(self, symbol: str, timeframe: str) -> None:
         self.key = (symbol, timeframe)
@@ -43,6 +43,13 @@ class Changes:
         self._times: list[int] = []
         self._new: list[Sequence[float]] = []
         self._gone: list[Values] = []
+        self.last_updated: Values = (0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        """What the row that was updated last was before."""
+
+    @property
+    def olds(self) -> Collection[Values]:
+        """What the rows that were updated were before the call."""
+        return self._olds.values()
 
     def insert(self, con: Writer, rows: pl.DataFrame) -> None:
         """Take note of new rows where there were none, written just now."""
@@ -114,6 +121,7 @@ class Changes:
             values = cast("Values", old[TIMESTAMP:])
             self._gone.append(values)
             self._times.append(values[0])
+            self.last_updated = values
             self._olds.setdefault(values[0], values)
 
     def unmark(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
@@ -18,19 +18,21 @@ from mdstore.candles.file.database import Database
 from mdstore.candles.ledger import arrivals, claims, unfinished
 from mdstore.candles.ledger.arrivals import Came
 from mdstore.candles.ledger.claims import Claim
+from mdstore.candles.ledger.revisions import Values
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.packs.sealing import Sealer, closed_rows, positive_zeros
 from mdstore.candles.writes.bar_changes import Changes
 from mdstore.core.candle_rules import NO_BAD, Checked, Group, OnInvalid, check_symbol, first_error
+from mdstore.core.duplicates import Conflict, OnConflict, conflict_error
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
 
-__all__ = ["Progress", "WriteResult", "write"]
+__all__ = ["Policy", "Progress", "WriteResult", "write"]
 
 Progress = Callable[[int], None]
 
@@ -49,6 +51,9 @@ QUARANTINE = """
 INSERT OR IGNORE INTO quarantine (quarantined_at, symbol, timeframe, row, "column", rule, value, record)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
+BAR = """
+SELECT open, high, low, close, volume FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp = ?
+"""
 ANY = "SELECT 1 FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp BETWEEN ? AND ? LIMIT 1"
 
 
@@ -57,8 +62,10 @@ class WriteResult:
     """What became of the rows of a write; every row given is counted in exactly one of the counts.
 
     `inserted` were new, `updated` differed from what was stored, `unchanged` did not. `duplicates` are
-    earlier rows of a key that comes again later in the data (the last wins). `quarantined` and `dropped`
+    earlier rows of a bar that comes again, as it was, later in the data; `conflicts` those that come again
+    with other values, where `on_conflict="last"` took the last. `quarantined` and `dropped`
     broke a rule. `first` and `last` are the bars' starts (aware, UTC) of the rows that passed, or None.
+    `ignored` are the columns of the data that were not kept, `notes` what was understood of it.
     """
 
     inserted: int = 0
@@ -69,13 +76,27 @@ class WriteResult:
     dropped: int = 0
     first: datetime | None = None
     last: datetime | None = None
+    conflicts: int = 0
+    ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
         """The number of rows given."""
-        return sum(
-            (self.inserted, self.updated, self.unchanged, self.duplicates, self.quarantined, self.dropped)
-        )
+        kept = self.inserted + self.updated + self.unchanged
+        return kept + self.duplicates + self.conflicts + self.quarantined + self.dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a write does with rows that break a rule, and with bars that come twice with different values.
+
+    `keep` are ranges of series (ms, half-open) whose stored bars it does not change.
+    """
+
+    on_invalid: OnInvalid
+    on_conflict: OnConflict
+    keep: Mapping[tuple[str, str], Sequence[tuple[int, int]]] = field(default_factory=dict)
 
 
 # From so many new rows on, a write puts them into a pack as well; fewer wait in the table for a read.
@@ -93,7 +114,7 @@ def write(
     chunks: Iterable[Checked],
     *,
     claim: Claim,
-    on_invalid: OnInvalid,
+    policy: Policy,
     progress: Progress | None,
     clock: Callable[[], float],
     has_room: Callable[[int], bool],
@@ -108,15 +129,15 @@ def write(
     first = next(chunks, NOTHING if claim.range else None)
     if first is None:
         return WriteResult()
-    _refuse_bad(first, on_invalid)
+    _refuse(first, policy)
     sealer = _BatchSealer(packs, clock, has_room)
     try:
         with database.writing() as con:
-            batch = _Batch(con, claim, on_invalid, sealer, now)
+            batch = _Batch(con, claim, policy, sealer, now)
             batch.land(first)
             _report(progress, batch)
             for chunk in chunks:
-                _refuse_bad(chunk, on_invalid)
+                _refuse(chunk, policy)
                 batch.land(chunk)
                 _report(progress, batch)
             batch.finish(int(clock() * 1000))
@@ -126,9 +147,11 @@ def write(
     return batch.result()
 
 
-def _refuse_bad(chunk: Checked, on_invalid: OnInvalid) -> None:
-    if on_invalid == "raise" and len(chunk.bad):
+def _refuse(chunk: Checked, policy: Policy) -> None:
+    if policy.on_invalid == "raise" and len(chunk.bad):
         raise first_error(chunk)
+    if policy.on_conflict == "raise" and chunk.conflict is not None:
+        raise conflict_error(chunk.conflict, chunk.conflicts)
 
 
 def _report(progress: Progress | None, batch: _Batch) -> None:
@@ -158,23 +181,28 @@ class _Seen:
 class _Batch:
     """The state of one write transaction."""
 
-    def __init__(
-        self, con: Writer, claim: Claim, on_invalid: OnInvalid, sealer: _BatchSealer, now: int
-    ) -> None:
+    def __init__(self, con: Writer, claim: Claim, policy: Policy, sealer: _BatchSealer, now: int) -> None:
         self._con = con
         self._claim = claim
         self._sealer = sealer
         self._now = now
         self._refused: dict[tuple[str, str], list[int | None]] = {}
-        self._keep_bad = on_invalid == "quarantine"
+        self._policy = policy
+        self._keep_bad = policy.on_invalid == "quarantine"
         self._seen: dict[tuple[str, str], _Seen] = {}
-        self._counts = {"inserted": 0, "updated": 0, "unchanged": 0, "duplicates": 0, "bad": 0}
+        self._ignored: tuple[str, ...] = ()
+        self._notes: tuple[str, ...] = ()
+        self._counts = {
+            "inserted": 0, "updated": 0, "unchanged": 0, "duplicates": 0, "conflicts": 0, "bad": 0,
+        }  # fmt: skip
 
     def land(self, chunk: Checked) -> None:
         """Write one chunk: its groups, then its bad rows."""
+        self._ignored, self._notes = chunk.ignored, chunk.notes
         for group in chunk.groups:
             self._land_group(group)
         self._counts["duplicates"] += chunk.duplicates
+        self._counts["conflicts"] += chunk.conflicts
         self._counts["bad"] += len(chunk.bad)
         if self._keep_bad and len(chunk.bad):
             self._quarantine(chunk.bad)
@@ -191,6 +219,8 @@ class _Batch:
     def finish(self, now: int) -> None:
         """Bring catalogue, history and coverage up to what is written, which is known from `now` on."""
         changed = {key: seen for key, seen in self._seen.items() if seen.changed}
+        for seen in changed.values():
+            self._hold_kept(seen)
         if changed:
             self._finish_changed(changed, now)
         if self._seen:
@@ -260,6 +290,8 @@ class _Batch:
             dropped=0 if self._keep_bad else bad,
             first=ms_to_datetime(min(firsts)) if firsts else None,
             last=ms_to_datetime(max(lasts)) if lasts else None,
+            ignored=self._ignored,
+            notes=self._notes,
         )
 
     def _land_group(self, group: Group) -> None:
@@ -269,8 +301,7 @@ class _Batch:
         again = seen.again(times)
         if again is not None and again.any():
             # A key of an earlier chunk: the last wins, and its row was counted then.
-            self._upsert(group, seen, rows.filter(again))
-            self._counts["duplicates"] += int(again.sum())
+            self._land_again(group, seen, rows.filter(again))
             rows = rows.filter(~again)
         end = self._end_of(group, seen) if len(rows) >= SEAL_LEAST else None
         inserted, updated = self._upsert(group, seen, rows)
@@ -286,6 +317,28 @@ class _Batch:
         first, last = times[0], times[-1]
         seen.first = first if seen.first is None else min(seen.first, first)
         seen.last = last if seen.last is None else max(seen.last, last)
+
+    def _land_again(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> None:
+        """Write rows of bars that an earlier chunk has written, which differ from these or do not."""
+        _, updated = self._upsert(group, seen, rows)
+        if updated and self._policy.on_conflict == "raise":
+            raise conflict_error(self._conflict(seen, seen.changes.last_updated), updated, self._ignored)
+        self._counts["conflicts"] += updated
+        self._counts["duplicates"] += len(rows) - updated
+
+    def _conflict(self, seen: _Seen, old: Values) -> Conflict:
+        """Describe a bar that was changed, from what it was before and what it is now."""
+        new = self._con.execute(BAR, (*seen.changes.key, old[0])).fetchone()
+        assert new is not None  # noqa: S101 - it was written just now; for mypy
+        later = tuple(float(value) for value in new)
+        return Conflict(*seen.changes.key, old[0], old[1:], later)
+
+    def _hold_kept(self, seen: _Seen) -> None:
+        """Raise where a bar of a range that is to be kept has changed."""
+        ranges = self._policy.keep.get(seen.changes.key, ())
+        olds = [old for old in seen.changes.olds if any(start <= old[0] < end for start, end in ranges)]
+        if olds:
+            raise conflict_error(replace(self._conflict(seen, min(olds)), stored=True), len(olds))
 
     def _end_of(self, group: Group, seen: _Seen) -> int:
         """Return the last time of a series so far; what comes behind it is all that there is there."""

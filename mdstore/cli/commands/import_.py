@@ -34,6 +34,12 @@ class OnInvalid(StrEnum):
     RAISE, QUARANTINE, DROP = "raise", "quarantine", "drop"
 
 
+class OnConflict(StrEnum):
+    """What to do with a bar that comes twice with different values."""
+
+    RAISE, LAST = "raise", "last"
+
+
 def import_(
     ctx: typer.Context,
     *,
@@ -56,6 +62,10 @@ def import_(
     on_invalid: Annotated[
         OnInvalid, typer.Option(help="Rows that break a rule: refuse the file, set them aside, or skip them.")
     ] = OnInvalid.RAISE,
+    on_conflict: Annotated[
+        OnConflict,
+        typer.Option(help="A bar that comes twice with different values: refuse the file, or take the last."),
+    ] = OnConflict.RAISE,
     complete: Annotated[
         bool,
         typer.Option(
@@ -92,7 +102,10 @@ def import_(
     if symbol is not None and symbol_from_filename is not None:
         raise typer.BadParameter("give --symbol or --symbol-from-filename, not both")
     files = files_in(paths)
-    options = Options(symbol, timeframe, symbol_from_filename, unit, align, on_invalid, complete=complete)
+    options = Options(
+        symbol, timeframe, symbol_from_filename, unit, align, on_invalid,
+        complete=complete, on_conflict=on_conflict,
+    )  # fmt: skip
     with created(store_file(ctx, file), wait=wait) as store:
         run = import_files(store, files, options, ImportProgress(to_stderr(), files))
     run.notes = skipped_in(paths)

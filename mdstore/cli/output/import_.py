@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,8 +15,11 @@ import polars as pl
 from mdstore.cli.shared.interrupt import Interrupts
 from mdstore.cli.shared.progress import ImportProgress
 from mdstore.cli.shared.texts import count
-from mdstore.core.timeframe import Timeframe
-from mdstore.errors import FileFormatError, MarketDataError, StoreFileError
+from mdstore.core.excerpts import excerpt
+from mdstore.core.schema import VALUES
+from mdstore.core.timeframe import Timeframe, meant
+from mdstore.core.timestamps import ms_to_datetime
+from mdstore.errors import ConflictError, FileFormatError, MarketDataError, StoreFileError
 from mdstore.sources.files import Part, candle_files, other_files, read
 
 if TYPE_CHECKING:
@@ -52,13 +57,14 @@ class Options:
     on_invalid: Any = "raise"
     source: str | None = None
     complete: bool = False
+    on_conflict: Any = "raise"
 
 
 @dataclass(slots=True)
 class Landed:
     """A file that landed: which series it holds, what told so, and what became of its rows.
 
-    `refused` says why none of its rows was stored, if none was.
+    `refused` says why none of its rows was stored, if none was; `ignored` are the columns that were not kept.
     """
 
     file: Path
@@ -68,6 +74,15 @@ class Landed:
     told_by: dict[str, str] = field(default_factory=dict)
     notes: set[str] = field(default_factory=set)
     refused: str | None = None
+    ignored: tuple[str, ...] = ()
+
+    def reach(self) -> Iterator[tuple[tuple[str, str], tuple[int, int]]]:
+        """Yield the series of the file, each with the range (ms, half-open) of all its bars."""
+        if self.result.first is None or self.result.last is None:
+            return
+        start, end = (int(time.timestamp() * 1000) for time in (self.result.first, self.result.last))
+        for key in itertools.product(self.symbols, self.timeframes):
+            yield key, (start, end + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +109,27 @@ class Import:
     stopped_by: Exception | None = None
     seconds: float = 0.0
     notes: Sequence[str] = ()
+    ranges: dict[tuple[str, str], list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+    """Of each series the ranges (ms, half-open) that files of this run have bars in."""
 
     @property
     def succeeded(self) -> bool:
         """Whether every file landed, with at least one row."""
         refused = any(landed.refused for landed in self.landed)
         return not (self.failures or self.stopped_by or self.interrupted or refused)
+
+    def landed_in(self, landed: Landed) -> None:
+        """Take note of a file that landed."""
+        self.landed.append(landed)
+        for key, reach in landed.reach():
+            self.ranges[key].append(reach)
+
+    def file_of(self, key: tuple[str, str], timestamp: int) -> Path | None:
+        """Return the latest file that has bars of a series around a time (ms)."""
+        for landed in reversed(self.landed):
+            if any(of == key and start <= timestamp < end for of, (start, end) in landed.reach()):
+                return landed.file
+        return None
 
     def total(self, name: str) -> int:
         """Return the sum of a count over all files that landed."""
@@ -136,7 +166,7 @@ def import_files(
                 run.interrupted = True
                 break
             try:
-                run.landed.append(_import_file(store, file, options, progress, interrupts.check))
+                run.landed_in(_import_file(store, file, options, run, progress, interrupts.check))
             except KeyboardInterrupt:
                 run.interrupted, run.interrupted_in, run.rows_in = True, file, progress.rows_of_file
                 break
@@ -150,38 +180,71 @@ def import_files(
     return run
 
 
-def _import_file(
+def _import_file(  # noqa: PLR0917 - what a run is made of
     store: MarketDataStore,
     file: Path,
     options: Options,
+    run: Import,
     progress: ImportProgress,
     check: Callable[[], None],
 ) -> Landed:
-    with closing(read(file, symbol_from_filename=options.symbol_from_filename, unit=options.unit)) as parts:
-        landing = _Landing(options, progress)
+    def on_rows(rows: int) -> None:
+        progress.rows(rows)
+        check()
 
-        def on_rows(rows: int) -> None:
-            progress.rows(rows)
-            check()
-
-        rules: dict[str, Any] = {
-            "unit": options.unit, "align": options.align, "on_invalid": options.on_invalid,
-            "source": options.source or _source(file), "covers": "data" if options.complete else None,
-        }  # fmt: skip
-        first = next(parts)
-        series = landing.series(first)
-        if file.suffix.lower() == ".zip" or None in series:
-            frames = landing.long(first, parts)
-            result = store.write_many(frames, progress=on_rows, **rules)
-        else:
-            symbol, timeframe = series
-            assert symbol is not None  # noqa: S101 - for mypy
-            assert timeframe is not None  # noqa: S101
-            result = store.write(symbol, timeframe, landing.frames(first), progress=on_rows, **rules)
+    keep = run.ranges if options.on_conflict == "raise" else {}
+    rules: dict[str, Any] = {
+        "unit": options.unit, "align": options.align, "on_invalid": options.on_invalid,
+        "on_conflict": options.on_conflict, "keep": keep, "progress": on_rows,
+        "source": options.source or _source(file), "covers": "data" if options.complete else None,
+    }  # fmt: skip
+    try:
+        landing, result = _land(store, file, options, _Landing(options, progress), rules)
+    except ConflictError as error:
+        if error.stored:
+            raise _disagreement(run, file, error) from error
+        # The file's other columns may tell the rows apart: it is read again, with them, for the message.
+        landing, result = _land(store, file, options, _Landing(options, progress, whole=True), rules)
     landed = Landed(file, result, landing.symbols, landing.timeframes, landing.told_by, landing.notes)
+    landed.ignored = landing.ignored
     if result.rows and not result.inserted + result.updated + result.unchanged:
         landed.refused = _why_none(store, landed)
     return landed
+
+
+def _land(
+    store: MarketDataStore, file: Path, options: Options, landing: _Landing, rules: dict[str, Any]
+) -> tuple[_Landing, WriteResult]:
+    pattern = options.symbol_from_filename
+    with closing(read(file, symbol_from_filename=pattern, unit=options.unit, whole=landing.whole)) as parts:
+        first = next(parts)
+        series = landing.series(first)
+        if file.suffix.lower() == ".zip" or None in series:
+            return landing, store.write_many(landing.long(first, parts), **rules)
+        symbol, timeframe = series
+        assert symbol is not None  # noqa: S101 - for mypy
+        assert timeframe is not None  # noqa: S101
+        # Where the file has a column of symbols, too, it was said that this is another name of its one.
+        return landing, store.write(symbol, timeframe, landing.frames(first), rename=True, **rules)
+
+
+def _disagreement(run: Import, file: Path, error: ConflictError) -> ConflictError:
+    """Return the error of a file whose bars are others than those of a file before it."""
+    pairs = zip(VALUES, error.earlier, error.later, strict=True)
+    name, before, here = next(pair for pair in pairs if pair[1] != pair[2])
+    when = ms_to_datetime(error.timestamp).isoformat().replace("+00:00", "Z")
+    other = run.file_of((error.symbol, error.timeframe), error.timestamp)
+    return ConflictError(
+        f"{file}: {error.symbol} {error.timeframe} at {when}: {name} = {here!r} here and {before!r} in "
+        f"{other}, which was imported before it. Nothing of this file was written",
+        hint="import each by itself with --symbol, or --on-conflict last takes the later file's bars",
+        symbol=error.symbol,
+        timeframe=error.timeframe,
+        timestamp=error.timestamp,
+        earlier=error.earlier,
+        later=error.later,
+        stored=True,
+    )
 
 
 def _source(file: Path) -> str:
@@ -209,13 +272,26 @@ def _why_none(store: MarketDataStore, landed: Landed) -> str:
 class _Landing:
     """Passes the parts of one file on to the store, and notes which series they hold and how far it is."""
 
-    def __init__(self, options: Options, progress: ImportProgress) -> None:
+    def __init__(self, options: Options, progress: ImportProgress, *, whole: bool = False) -> None:
         self._options = options
         self._progress = progress
+        self.whole = whole
         self.symbols: set[str] = set()
         self.timeframes: set[str] = set()
         self.told_by: dict[str, str] = {}
-        self.notes: set[str] = set()
+        self._notes: set[str] = set()
+        self._parts: list[Part] = []
+        self._overruled: dict[str, set[str]] = {"symbol": set(), "timeframe": set()}
+
+    @property
+    def notes(self) -> set[str]:
+        """What was understood of the parts, so far."""
+        return self._notes.union(*(part.notes for part in self._parts))
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The columns that were not kept, so far."""
+        return tuple(dict.fromkeys(name for part in self._parts for name in part.ignored))
 
     def series(self, part: Part) -> tuple[str | None, str | None]:
         """Return symbol and timeframe of a part; None if a column has them. Raise if nothing tells."""
@@ -223,7 +299,8 @@ class _Landing:
         if symbol is None and "symbol" not in part.columns:
             raise FileFormatError(
                 f"{part.name}: which symbol? Neither a column nor the file's name says",
-                hint="give --symbol KRW-BTC, or --symbol-from-filename '{symbol}_*'",
+                hint="give --symbol KRW-BTC"
+                + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else ""),
             )
         if timeframe is None and "timeframe" not in part.columns:
             raise FileFormatError(
@@ -257,7 +334,7 @@ class _Landing:
     def _note(self, part: Part, symbol: str | None, timeframe: str | None) -> None:
         self.symbols.update({symbol} - {None})  # type: ignore[arg-type]  # None is taken out
         self.timeframes.update({timeframe} - {None})  # type: ignore[arg-type]
-        self.notes.update(part.notes)
+        self._parts.append(part)
         self._compare(part, timeframe)
         for name in ("symbol", "timeframe"):
             told = "option" if getattr(self._options, name) else part.told_by.get(name, "column")
@@ -274,22 +351,35 @@ class _Landing:
                 f"{part.name}: these rows are {apart} apart, too close for {bar} bars",
                 hint=f"did you mean -t {apart}?",
             )
+        if part.contradicted and not self._options.timeframe:
+            raise FileFormatError(
+                f"{part.name}: the name seems to say {bar}, and these rows are {apart} apart",
+                hint=f"did you mean -t {apart}?",
+            )
         if share >= WIDER:
             by = "as asked" if self._options.timeframe else "as the name says"
-            self.notes.add(f"{part.name}: rows are {apart} apart, stored as {bar} {by}")
+            self._notes.add(f"{part.name}: rows are {apart} apart, stored as {bar} {by}")
 
     def _watch(self, part: Part, name: str, value: str | None, column: pl.Series) -> None:
         """Note what a column holds. Refuse several series under one name: they would overwrite each other."""
         there = set(column.cast(pl.String).drop_nulls().unique().to_list())
-        seen = self.symbols if name == "symbol" else self.timeframes
         if value is None:
-            seen.update(there)
-        elif len(there) > 1:
-            listed = ", ".join(sorted(there)[:MOST_NAMES])
+            seen = self.symbols if name == "symbol" else self.timeframes
+            seen.update(there if name == "symbol" else {meant(text) or text for text in there})
+            return
+        overruled = self._overruled[name]
+        overruled |= there
+        if len(overruled) > 1:
+            listed = excerpt(", ".join(sorted(overruled)[:MOST_NAMES]))
             raise FileFormatError(
                 f"{part.name}: its {name} column holds several ({listed}...), they cannot all become "
                 f"{value!r}",
                 hint=f"leave --{name} out",
+            )
+        if name == "timeframe" and any(meant(text) != value for text in overruled):
+            raise FileFormatError(
+                f"{part.name}: its timeframe column says {excerpt(min(overruled), 40)}, not {value}",
+                hint="leave --timeframe out",
             )
 
 

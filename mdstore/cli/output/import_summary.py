@@ -13,11 +13,13 @@ from mdstore.cli.output.import_ import Import, Landed
 from mdstore.cli.shared.errors import said
 from mdstore.cli.shared.table import Column, print_grid, room
 from mdstore.cli.shared.texts import count, is_intraday, moment
+from mdstore.core.excerpts import excerpt
 
 __all__ = ["as_json", "print_summary"]
 
-COUNTS = ("inserted", "updated", "unchanged", "duplicates", "quarantined", "dropped")
+COUNTS = ("inserted", "updated", "unchanged", "duplicates", "conflicts", "quarantined", "dropped")
 MOST_FILES = 60
+MOST_COLUMNS = 12
 # Columns that are left out where a line is wider than the terminal, the first first; before them all go
 # counts that are zero in every file.
 SPARE = ("first", "last", "timeframe", "updated", "unchanged", "inserted")
@@ -78,6 +80,7 @@ def _file_record(landed: Landed) -> dict[str, Any]:
         "last": landed.result.last,
         "refused": landed.refused,
         "notes": sorted(landed.notes),
+        "ignored": list(landed.ignored),
     }
 
 
@@ -116,8 +119,16 @@ def _remarks(run: Import) -> Iterable[str]:
     for (what, by), files in sorted(told.items()):
         where = f" in {count(files, 'file')}" if len(run.landed) > 1 else ""
         yield f"note: the {what} was {WORDS_FOR[by]}{where}; --{what} says otherwise"
+    for names, files in sorted(Counter(landed.ignored for landed in run.landed if landed.ignored).items()):
+        where = f" in {count(files, 'file')}" if len(run.landed) > 1 else ""
+        yield f"note: columns not kept{where}: {escape(_some(names))}"
     for note in (*run.notes, *sorted({note for landed in run.landed for note in landed.notes})):
         yield f"note: {escape(note)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_COLUMNS} more" if len(names) > MOST_COLUMNS else ""
+    return ", ".join(excerpt(name.strip(), 40) for name in names[:MOST_COLUMNS]) + more
 
 
 def _interruption(run: Import) -> str:

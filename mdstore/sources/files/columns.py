@@ -2,35 +2,92 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import polars as pl
 
-from mdstore.core.column_names import recognise
+from mdstore.core.canonical import Canonical
+from mdstore.core.column_names import INDEX_NAMES, clean, recognise, unused
+from mdstore.core.excerpts import LONGEST_NAME, MOST, excerpt
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.errors import FileFormatError, Hint
+from mdstore.sources.files.opening import Source
 
-__all__ = [
-    "by_header",
-    "by_place",
-    "canonical",
-    "header_notes",
-    "in_korean_time",
-    "missing_columns",
-    "whole_times",
-]
+__all__ = ["Columns", "Told", "by_header", "by_place", "header_notes", "missing_columns"]
 
-# What tables without a header hold, by their number of columns: plain candles, Kraken's with the number of
-# trades, Binance's klines. The first six are the same in all.
-WIDTHS = (6, 7, 12)
-# The names an index gets that was saved without one; it holds the time when no other column does.
-INDEX_NAMES = ("", "unnamed: 0", "__index_level_0__", "index")
+# What tables without a header hold, by their number of columns.
+PLAIN = list(CANDLE_COLUMNS)
+WIDTHS = {
+    6: PLAIN,
+    7: [*PLAIN, "trades"],  # Kraken's
+    12: [  # Binance's klines
+        *PLAIN, "close_time", "quote_volume", "trades", "taker_volume", "taker_quote_volume", "ignore",
+    ],
+}  # fmt: skip
+METATRADER = ["date", "time", *CANDLE_COLUMNS[1:]]
+ADJUSTED = [*CANDLE_COLUMNS[:5], "adjusted close", "volume"]  # Yahoo's
+CLOCK = re.compile(r"\s*\d{1,2}:\d\d(:\d\d)?\s*")
+# An adjusted close follows the close: their ratio changes slowly, and no volume does that.
+FOLLOWS = 1.5
+LEAST_ROWS = 3
+LEAST_ADJUSTED, MOST_ADJUSTED = 0.1, 1.05
 # Upbit's: the start of the bar in Korean time, which has been UTC+9 without summer time since 1988.
 KOREAN, ITS_UTC = "candle_date_time_kst", "candle_date_time_utc"
 KOREA = "+09:00"
-LONGEST_DATE = 10
 FILLED = "filled"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the columns of a table without a header are."""
+
+    names: list[str]
+    places: dict[str, int]
+
+    @property
+    def note(self) -> str:
+        """What must be said of it."""
+        return f"no header: the columns were taken by their place as {', '.join(self.names)}"
+
+
+class Columns:
+    """How the columns of one file become a candle's, the same in all its chunks.
+
+    `wanted` are the places of those that a reader reads, in the order in which `frame` takes them.
+    """
+
+    def __init__(self, names: Sequence[str], places: dict[str, int], source: Source) -> None:
+        self._names = names
+        self._places = places
+        self._korean = in_korean_time(names)
+        self._canonical = Canonical(names)
+        self._notes = source.notes
+        source.ignored |= dict.fromkeys(unused(names, [names[place] for place in places.values()]))
+        others = [
+            place
+            for place, name in enumerate(names)
+            if source.whole and name in source.ignored and clean(name) not in places
+        ]
+        self.wanted = [*places.values(), *others]
+
+    def at(self, name: str) -> int:
+        """Return where among those wanted a canonical column is."""
+        return list(self._places).index(name)
+
+    def frame(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the columns that were wanted as a candle's, others behind them under their own names."""
+        own = [
+            column.alias(self._names[at])
+            for at, column in zip(self.wanted, frame.iter_columns(), strict=True)
+        ]
+        made = self._canonical.frame(dict(zip(self._places, own, strict=False)))
+        self._notes |= self._canonical.notes
+        if self._korean:
+            made = made.with_columns(_from_korea(made["timestamp"]))
+        return made.hstack(own[len(self._places) :])
 
 
 def by_header(names: Sequence[str]) -> dict[str, int]:
@@ -39,9 +96,9 @@ def by_header(names: Sequence[str]) -> dict[str, int]:
     `time of day` is the place of a second column that completes a date. Raises `FileFormatError` for bars
     that were made up to fill holes.
     """
-    clean = _clean(names)
-    found = {canonical: clean.index(name) for canonical, name in recognise(clean).items()}
-    if FILLED in clean and "open" in found:
+    cleaned = list(map(clean, names))
+    found = {canonical: cleaned.index(clean(name)) for canonical, name in recognise(names).items()}
+    if FILLED in cleaned and "open" in found:
         raise FileFormatError(
             f"a column {FILLED!r} says which bars fill holes: they are not to be stored",
             hint=Hint(
@@ -51,75 +108,73 @@ def by_header(names: Sequence[str]) -> dict[str, int]:
         )
     if in_korean_time(names):
         # Also before a `timestamp` beside it, which is the time of the last tick.
-        found["timestamp"] = clean.index(KOREAN)
-    elif "timestamp" not in found and clean and clean[0] in INDEX_NAMES:
+        found["timestamp"] = cleaned.index(KOREAN)
+        found.pop("time of day", None)
+    elif "timestamp" not in found and cleaned and cleaned[0] in INDEX_NAMES:
         found["timestamp"] = 0
-    if "timestamp" in found and clean[found["timestamp"]] == "date" and "time" in clean:
-        found["time of day"] = clean.index("time")
     return found
 
 
 def in_korean_time(names: Sequence[str]) -> bool:
     """Tell whether the only start of the bars in a table is in Korean time."""
-    clean = _clean(names)
-    return KOREAN in clean and ITS_UTC not in clean
+    cleaned = list(map(clean, names))
+    return KOREAN in cleaned and ITS_UTC not in cleaned
 
 
 def header_notes(names: Sequence[str]) -> set[str]:
     """Return what must be said of a header that names the time unusually or not at all."""
     if in_korean_time(names):
         return {f"{KOREAN} was read as Korean time, UTC+9"}
-    clean = _clean(names)
-    if "timestamp" not in recognise(clean) and clean and clean[0] in INDEX_NAMES:
+    if names and "timestamp" not in recognise(names) and clean(names[0]) in INDEX_NAMES:
         return {"the first column has no name and was taken as the time"}
     return set()
 
 
-def by_place(row: Sequence[str]) -> dict[str, int] | None:
-    """Map the canonical columns to their places in a row without a header; None if it is no candle."""
-    if len(row) not in WIDTHS or not row[0].strip()[:1].isdigit() or not all(map(_is_number, row[1:6])):
-        return None
-    return {name: place for place, name in enumerate(CANDLE_COLUMNS)}
+def by_place(rows: Sequence[Sequence[str]]) -> Told | None:
+    """Tell the columns of the first rows of a table without a header; None if they are no candles.
 
-
-def canonical(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the candle columns of `frame`, and symbol and timeframe if there, under canonical names."""
-    names = frame.columns
-    places = by_header(names)
-    picked = frame.select(frame[names[place]].alias(name) for name, place in places.items())
-    return whole_times(picked, korean=in_korean_time(names))
-
-
-def whole_times(frame: pl.DataFrame, *, korean: bool) -> pl.DataFrame:
-    """Put a date and its time of day together; one day's bars under one date would replace each other.
-
-    `korean` times without a zone are given theirs.
+    Of seven columns the sixth may be an adjusted close, which is no volume.
     """
-    if korean:
-        return frame.with_columns(_from_korea(frame["timestamp"]))
-    if "time of day" not in frame.columns:
-        return frame
-    date, time = frame["timestamp"], frame["time of day"]
-    if date.dtype == pl.Date and time.dtype == pl.Time:
-        frame = frame.with_columns(pl.col("timestamp").dt.combine(pl.col("time of day"), "ms"))
-    elif date.dtype == pl.String and time.dtype == pl.String and _are_dates(date):
-        frame = frame.with_columns(pl.concat_str("timestamp", "time of day", separator=" "))
-    return frame.drop("time of day")
+    first = rows[0]
+    names = WIDTHS.get(len(first))
+    if names is None or not first[0].strip()[:1].isdigit():
+        return None
+    if len(first) == len(METATRADER) and CLOCK.fullmatch(first[1]):
+        names = METATRADER
+    elif len(first) == len(ADJUSTED):
+        names = _of_seven(rows)
+        if names is None:
+            raise FileFormatError(
+                f"no header, and seven columns: {excerpt(first[5])} may be an adjusted close or a volume",
+                hint="put a line above that names the columns, as date,open,high,low,close,volume,trades",
+            )
+    found = recognise(names)
+    if not all(_is_number(first[names.index(found[name])]) for name in CANDLE_COLUMNS[1:]):
+        return None
+    return Told(names, {canonical: names.index(name) for canonical, name in found.items()})
 
 
 def missing_columns(name: str, found: Sequence[str], there: Sequence[str]) -> FileFormatError:
     """Return the error for a table that lacks columns of a candle."""
     missing = [column for column in CANDLE_COLUMNS if column not in found]
     volume = "; where there is no volume, add a column of zeros" if missing == ["volume"] else ""
-    listed = ", ".join(repr(column.strip()) for column in there) or "nothing"
+    listed = ", ".join(repr(excerpt(column.strip(), LONGEST_NAME)) for column in there[:MOST]) or "nothing"
+    more = f" and {len(there) - MOST:,} more" if len(there) > MOST else ""
     return FileFormatError(
-        f"{name}: no column for {', '.join(missing)}; found {listed}",
+        f"{name}: no column for {', '.join(missing)}; found {listed}{more}",
         hint=f"name the columns {', '.join(CANDLE_COLUMNS)}{volume}",
     )
 
 
-def _clean(names: Sequence[str]) -> list[str]:
-    return [name.strip().strip("<>").lower() for name in names]
+def _of_seven(rows: Sequence[Sequence[str]]) -> list[str] | None:
+    """Tell an adjusted close in the sixth place from a volume; None where the rows are too few to tell."""
+    numbers = [(float(row[4]), float(row[5])) for row in rows if all(map(_is_number, row[4:6])) and row[5:]]
+    ratios = [sixth / close for close, sixth in numbers if close > 0]
+    if not ratios or min(ratios) <= 0 or max(ratios) / min(ratios) >= FOLLOWS:
+        return WIDTHS[7]
+    if len(ratios) >= LEAST_ROWS and max(ratios) <= MOST_ADJUSTED:
+        return ADJUSTED
+    return None if LEAST_ADJUSTED <= max(ratios) <= MOST_ADJUSTED else WIDTHS[7]
 
 
 def _from_korea(times: pl.Series) -> pl.Series:
@@ -130,11 +185,6 @@ def _from_korea(times: pl.Series) -> pl.Series:
     if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is None:
         return times - timedelta(hours=9)
     return times
-
-
-def _are_dates(texts: pl.Series) -> bool:
-    lengths = texts.str.strip_chars().str.len_chars().max()
-    return isinstance(lengths, int) and lengths <= LONGEST_DATE
 
 
 def _is_number(text: str) -> bool:

@@ -6,74 +6,52 @@ Neither pyarrow's reader nor the cast from text loses a bit; 700,000 random doub
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from mdstore.core.column_names import COLUMN_ALIASES, clean
+from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import CANDLE_COLUMNS
-from mdstore.core.timeframe import DAY
 from mdstore.errors import FileFormatError
-from mdstore.sources.files.columns import (
-    by_header,
-    by_place,
-    header_notes,
-    in_korean_time,
-    missing_columns,
-    whole_times,
-)
-from mdstore.sources.files.file_names import Lean, lean
+from mdstore.sources.files.columns import Columns, by_header, by_place, header_notes, missing_columns
+from mdstore.sources.files.lean import lean
 from mdstore.sources.files.opening import Source
 
 __all__ = ["read_text"]
 
 HEAD = 64 << 10
-# pyarrow reads 32 blocks ahead: small ones keep memory low and the progress bar honest. What they give is put
-# together again, since every frame has a fixed cost in the store.
-BLOCK = 256 << 10
-ROWS = 50_000
+# Pieces that end with a line, each parsed from memory: about 60,000 rows. pyarrow's reader of streams leaves
+# a thread behind after an error, which calls into Python while the interpreter ends: `terminate`, exit 134.
+BLOCK = 4 << 20
 SEPARATORS = (",", "\t", ";", "|")
 # A title or a link may stand above the header, as in CryptoDataDownload's files.
 MOST_TITLE_LINES = 5
-NULLS = ["", "null", "NULL", "None", "NA", "N/A", "NaN", "nan", "-"]
+# Rows that are looked at to tell columns without a header.
+SAMPLE = 200
+NULLS = ["", "null", "NULL", "None", "NA", "N/A", "n/a", "NaN", "nan", "-"]
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 UTF8_MARK = b"\xef\xbb\xbf"
+ROW_NUMBER = re.compile(r"Row #(\d+)")
+# What stands in the column of opens where a header is repeated: two files were put together.
+HEADINGS = {
+    way(alias) for names in COLUMN_ALIASES.values() for alias in names for way in (str, str.title, str.upper)
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Layout:
     """Where the rows begin in the bytes, and what the columns are."""
 
     start: int
-    width: int
     separator: str
+    names: list[str]
     places: dict[str, int]
     headerless: bool
-    korean: bool = False
-
-
-class Rejoined(io.RawIOBase):
-    """A stream with bytes that were read ahead put back before it."""
-
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        super().__init__()
-        self._head = memoryview(head)
-        self._rest = rest
-
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # the buffer protocol's type
-        """Read into `buffer`; return how many bytes."""
-        data: bytes | memoryview = self._head[: len(buffer)] if self._head else self._rest.read(len(buffer))
-        self._head = self._head[len(data) :]
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def read_text(source: Source) -> Iterator[pl.DataFrame]:
@@ -82,41 +60,79 @@ def read_text(source: Source) -> Iterator[pl.DataFrame]:
     Raises `FileFormatError` for a table without a candle's columns.
     """
     head = source.stream.read(HEAD)
-    table = _table(source, head)
-    names = [f"column {place}" for place in range(table.width)]
-    rows = io.BufferedReader(Rejoined(head[table.start :], source.stream), BLOCK)
-    if not rows.peek(1):
-        return
-    reader = pa_csv.open_csv(
-        rows,
-        read_options=pa_csv.ReadOptions(column_names=names, block_size=BLOCK, use_threads=False),
-        parse_options=pa_csv.ParseOptions(delimiter=table.separator),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            include_columns=[names[place] for place in table.places.values()],
-            null_values=NULLS,
-            strings_can_be_null=True,
-        ),
-    )
-    day = lean(source.stems[0]) if table.headerless else None
-    for rows_of in _together(reader):
-        named = pl.DataFrame(rows_of.rename_columns(list(table.places)))
-        frame = whole_times(named.select(pl.all().str.strip_chars()), korean=table.korean)
-        yield frame if day is None else _on_its_day(frame, day)
+    layout = _layout(source, head)
+    columns = Columns(layout.names, layout.places, source)
+    day = lean(source, _sample(head[layout.start :], layout.separator)) if layout.headerless else None
+    if day is not None:
+        source.symbol, source.timeframe = day.symbol, day.timeframe
+        source.notes.add(day.note)
+    done = 0
+    for block in _blocks(head[layout.start :], source):
+        rows = _rows(block, layout, columns.wanted, done, source.name)
+        done += rows.height
+        frame = columns.frame(_without_headings(rows, layout, columns, source))
+        yield frame if day is None else day.frame(frame)
 
 
-def _together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        held.append(batch)
-        if sum(one.num_rows for one in held) >= ROWS:
-            yield pa.Table.from_batches(held)
-            held = []
+def _blocks(held: bytes, source: Source) -> Iterator[bytes]:
+    """Yield a stream's bytes, `held` before them, in pieces that end where a line does."""
+    while more := source.stream.read(BLOCK):
+        block = held + more
+        # A file of the old Macs ends its lines with \r; the last may be half of a \r\n.
+        end = block.rfind(b"\n") + 1 or block.rfind(b"\r", 0, -1) + 1
+        if end:
+            yield block[:end]
+        elif len(block) > BLOCK:
+            raise FileFormatError(f"{source.name}: a line is longer than {BLOCK >> 20} MB; this is no table")
+        held = block[end:]
     if held:
-        yield pa.Table.from_batches(held)
+        yield held
 
 
-def _table(source: Source, head: bytes) -> Table:
+def _rows(block: bytes, layout: Layout, wanted: list[int], done: int, name: str) -> pl.DataFrame:
+    """Parse a piece of a file; `done` rows were before it."""
+    names = [f"column {place}" for place in range(len(layout.names))]
+    kept = [names[place] for place in wanted]
+    if not block.strip():
+        return pl.DataFrame(schema=dict.fromkeys(kept, pl.String))
+    try:
+        table = pa_csv.read_csv(
+            pa.BufferReader(block),
+            read_options=pa_csv.ReadOptions(column_names=names, block_size=len(block) + 1, use_threads=False),
+            parse_options=pa_csv.ParseOptions(delimiter=layout.separator),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=kept,
+                null_values=NULLS,
+                strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        said = ROW_NUMBER.sub(lambda row: f"Row #{int(row[1]) + done}", str(error))
+        raise FileFormatError(f"{name}: cannot be read: {excerpt(said, 200)}") from error
+    frame = pl.DataFrame(table)
+    # To strip values takes half as long as to parse them.
+    return frame.select(pl.all().str.strip_chars()) if b" " in block else frame
+
+
+def _without_headings(rows: pl.DataFrame, layout: Layout, columns: Columns, source: Source) -> pl.DataFrame:
+    """Leave out lines that repeat the header, with a note; refuse the header of another table."""
+    opens = rows.to_series(columns.at("open"))
+    headings = opens.is_in(HEADINGS)
+    if not headings.any():
+        return rows
+    own = [layout.names[place] for place in columns.wanted]
+    for row in rows.filter(headings).iter_rows():
+        if layout.headerless or [clean(cell or "") for cell in row] != list(map(clean, own)):
+            raise FileFormatError(
+                f"{source.name}: another header stands among the rows: {excerpt(', '.join(map(str, row)))}",
+                hint="make two files of it, each with its own header",
+            )
+    source.notes.add("lines that repeat the header were skipped")
+    return rows.filter(~headings.fill_null(value=False))
+
+
+def _layout(source: Source, head: bytes) -> Layout:
     if head.startswith(UTF16):
         raise FileFormatError(f"{source.name}: the text is UTF-16", hint="save it as UTF-8")
     if not head.strip():
@@ -124,19 +140,36 @@ def _table(source: Source, head: bytes) -> Table:
     lines = head.removeprefix(UTF8_MARK).splitlines(keepends=True)[: MOST_TITLE_LINES + 1]
     start = len(head) - len(head.removeprefix(UTF8_MARK))
     separator = _separator(lines, source.suffix)
-    rows = [next(csv.reader([line.decode("utf-8", "replace")], delimiter=separator), []) for line in lines]
+    rows = [_cells(line, separator) for line in lines]
     for number, (line, row) in enumerate(zip(lines, rows, strict=True)):
-        places = by_place(row)
-        if places is not None:
-            _refuse_unknown_header(source.name, rows[number - 1 : number], row)
-            return Table(start, len(row), separator, places, headerless=True)
+        if row[0:1] and row[0].strip()[:1].isdigit():
+            layout = _without_header(source, head, start, separator)
+            if layout is not None:
+                _refuse_unknown_header(source.name, rows[number - 1 : number], row)
+                return layout
         start += len(line)
         places = by_header(row)
         if all(name in places for name in CANDLE_COLUMNS):
             source.notes.update(header_notes(row))
-            return Table(start, len(row), separator, places, headerless=False, korean=in_korean_time(row))
+            return Layout(start, separator, row, places, headerless=False)
     nearest = max(rows, key=lambda row: len(by_header(row)))
     raise missing_columns(source.name, list(by_header(nearest)), nearest)
+
+
+def _without_header(source: Source, head: bytes, start: int, separator: str) -> Layout | None:
+    told = by_place(_sample(head[start:], separator))
+    if told is None:
+        return None
+    source.notes.add(told.note)
+    return Layout(start, separator, told.names, told.places, headerless=True)
+
+
+def _sample(body: bytes, separator: str) -> list[list[str]]:
+    return [_cells(line, separator) for line in body.splitlines()[:SAMPLE]]
+
+
+def _cells(line: bytes, separator: str) -> list[str]:
+    return next(csv.reader([line.decode("utf-8", "replace")], delimiter=separator), [])
 
 
 def _refuse_unknown_header(name: str, above: list[list[str]], row: list[str]) -> None:
@@ -150,11 +183,3 @@ def _separator(lines: list[bytes], suffix: str) -> str:
     if suffix == ".tsv":
         return "\t"
     return max(SEPARATORS, key=lambda separator: sum(line.count(separator.encode()) for line in lines))
-
-
-def _on_its_day(frame: pl.DataFrame, day: Lean) -> pl.DataFrame:
-    """Turn milliseconds since midnight into timestamps."""
-    times = frame["timestamp"].cast(pl.Int64, strict=False)
-    if (times >= DAY).any():
-        return frame
-    return frame.with_columns((times + day.midnight).alias("timestamp"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -39,12 +40,14 @@ BUFFER = 1 << 20
 
 
 class Counted(io.RawIOBase):
-    """A binary file that counts the bytes read from it, whoever reads them."""
+    """A binary file that counts the bytes read from it, whoever reads them; nobody need close it."""
 
-    # Takes an open file: if opening failed in here, the half-made object would be closed without one.
+    # Takes an open file: if opening failed in here, the half-made object would be closed without one. Its
+    # descriptor alone is kept, since Python warns of a file object that is dropped open.
     def __init__(self, file: io.FileIO) -> None:
         super().__init__()
-        self._file = file
+        with file:
+            self._descriptor = os.dup(file.fileno())
         self.count = 0
 
     def readable(self) -> bool:
@@ -57,37 +60,45 @@ class Counted(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]  # the buffer protocol's type
         """Read into `buffer`; return how many bytes."""
-        size = self._file.readinto(buffer)
-        self.count += size or 0
+        size = os.readv(self._descriptor, [buffer])
+        self.count += size
         return size
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move; skipped bytes do not count."""
-        return self._file.seek(offset, whence)
+        return os.lseek(self._descriptor, offset, whence)
 
     def tell(self) -> int:
         """Return the position."""
-        return self._file.tell()
+        return os.lseek(self._descriptor, 0, os.SEEK_CUR)
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if not self.closed:
+            os.close(self._descriptor)
         super().close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Source:
     """One table of bytes, unpacked: a file or a member of a zip file.
 
-    `name` is what messages call it, `stems` are the names it goes by without their suffixes, nearest first.
-    `notes` is for what a reader finds worth saying.
+    `name` is what messages call it, `stems` are the names it goes by without their suffixes, nearest first;
+    `path` is the file's. `whole` asks for the columns that are no candle's as well, which `ignored` names.
+    `notes` is for what a reader finds worth saying, `symbol` and `timeframe` for what names and rows tell it
+    together.
     """
 
     name: str
     stems: tuple[str, ...]
     suffix: str
     stream: BinaryIO
+    path: Path
+    whole: bool = False
     notes: set[str] = field(default_factory=set)
+    ignored: dict[str, None] = field(default_factory=dict)
+    symbol: str | None = None
+    timeframe: str | None = None
 
 
 def candle_files(path: Path) -> list[Path]:
@@ -107,12 +118,15 @@ def other_files(path: Path) -> int:
     return sum(found.suffix.lower() not in WALKED for found in _files_below(path))
 
 
-def open_sources(path: Path, raw: Counted) -> Iterator[Source]:
-    """Yield what `path` (already open as `raw`) holds; a source is open until the next one is asked for."""
+def open_sources(path: Path, raw: Counted, *, whole: bool = False) -> Iterator[Source]:
+    """Yield what `path` (already open as `raw`) holds; a source is open until the next one is asked for.
+
+    `whole` is the sources'.
+    """
     buffered = cast(BinaryIO, io.BufferedReader(raw, BUFFER))
+    stack = ExitStack()  # what the last source needs is closed with it, not with the walk
     if path.suffix.lower() != ".zip":
-        with ExitStack() as stack:
-            yield _unpacked(path.name, path.name, (), buffered, stack)
+        yield _unpacked(path, path.name, path.name, (), buffered, stack, whole)
         return
     with zipfile.ZipFile(buffered) as archive:
         members, skipped = _members(archive.namelist())
@@ -122,12 +136,13 @@ def open_sources(path: Path, raw: Counted) -> Iterator[Source]:
                 f"readable are {' '.join(FORMATS)}, also with .gz"
             )
         for member in members:
-            with ExitStack() as stack:
-                stream = cast(BinaryIO, stack.enter_context(archive.open(member)))
-                source = _unpacked(f"{path.name}!{member}", member, (stem(path.name),), stream, stack)
-                if skipped:
-                    source.notes.add(f"{path.name}: skipped what holds no candles: {_listed(skipped)}")
-                yield source
+            stack.close()
+            stream = cast(BinaryIO, stack.enter_context(archive.open(member)))
+            name = f"{path.name}!{member}"
+            source = _unpacked(path, name, member, (stem(path.name),), stream, stack, whole)
+            if skipped:
+                source.notes.add(f"{path.name}: skipped what holds no candles: {_listed(skipped)}")
+            yield source
 
 
 def check_suffix(path: Path) -> None:
@@ -153,13 +168,21 @@ def stem(name: str) -> str:
     return base.name
 
 
-def _unpacked(name: str, file: str, outer: tuple[str, ...], stream: BinaryIO, stack: ExitStack) -> Source:
+def _unpacked(  # noqa: PLR0917 - one idea
+    path: Path,
+    name: str,
+    file: str,
+    outer: tuple[str, ...],
+    stream: BinaryIO,
+    stack: ExitStack,
+    whole: bool,
+) -> Source:
     inner = PurePosixPath(file)
     if inner.suffix.lower() == ".gz":
         unzipped = stack.enter_context(gzip.GzipFile(fileobj=stream))
         stream = cast(BinaryIO, stack.enter_context(io.BufferedReader(unzipped, BUFFER)))
         inner = inner.with_suffix("")
-    return Source(name, (stem(file), *outer), inner.suffix.lower(), stream)
+    return Source(name, (stem(file), *outer), inner.suffix.lower(), stream, path, whole)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import itertools
-import json
-import zipfile
-import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 
+from mdstore.core.excerpts import excerpt
 from mdstore.core.timestamps import Unit
-from mdstore.errors import FileFormatError, TimestampError
+from mdstore.errors import FileFormatError, MarketDataError, TimestampError
 from mdstore.sources.files.csv import read_text
-from mdstore.sources.files.file_names import Lean, Named, from_pattern, guess, lean, lean_symbol
+from mdstore.sources.files.file_names import Named, from_pattern, guess, suggest
 from mdstore.sources.files.json import read_json, read_ndjson
 from mdstore.sources.files.opening import FORMATS, Counted, Source, check_suffix, open_sources
 from mdstore.sources.files.parquet_arrow import read_arrow, read_parquet
-from mdstore.sources.files.spacing import timeframe_of
+from mdstore.sources.files.spacing import contradicts, timeframe_of
 
 __all__ = ["Part", "read"]
 
+LONGEST_REASON = 300
 READERS: dict[str, Callable[[Source], Iterator[pl.DataFrame]]] = {
     "csv": read_text, "json": read_json, "ndjson": read_ndjson, "parquet": read_parquet, "arrow": read_arrow,
 }  # fmt: skip
-# What the parsers raise for damaged or mislabelled files. A gzip file that is none raises an OSError without
-# an errno, where the operating system's own have one.
-DAMAGE = (
-    pa.ArrowException, pl.exceptions.PolarsError, json.JSONDecodeError, UnicodeDecodeError,
-    zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError,
-)  # fmt: skip
-
-LEAN_NOTE = (
-    "a Lean file: times count from midnight UTC of the day in its name, prices are taken as they stand"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +36,11 @@ class Part:
     typed in the file (texts in CSV), and `symbol` and `timeframe` where the file has them as columns.
     `symbol` and `timeframe` are what else the file tells, None where it tells nothing or a column does;
     `told_by` says which: "pattern", "file name", "spacing". `spacing` is the most common distance between the
-    first rows, whatever else is told. `bytes_read` gives how much of the file on disk has been read, to show
-    progress.
+    first rows, whatever else is told; `contradicted` is whether rows so far apart cannot be of the timeframe
+    in the file's name. `bytes_read` gives how much of the file on disk has been read, to show
+    progress. `notes` says what else was understood; `ignored` are the columns that were not kept, and
+    `pattern` is one for `symbol_from_filename` that fits the name, where it tells no symbol. These grow with
+    the frames.
     """
 
     name: str
@@ -60,17 +51,35 @@ class Part:
     timeframe: str | None
     told_by: dict[str, str]
     spacing: str | None
-    notes: tuple[str, ...] = ()
+    contradicted: bool
+    pattern: str | None
+    _source: Source
+    _kept: object
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was understood of the file, so far."""
+        return tuple(sorted(self._source.notes))
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The columns that were not kept, so far."""
+        return tuple(self._source.ignored)
 
 
 def read(
-    path: Path | str, *, symbol_from_filename: str | None = None, unit: Unit | None = None
+    path: Path | str,
+    *,
+    symbol_from_filename: str | None = None,
+    unit: Unit | None = None,
+    whole: bool = False,
 ) -> Generator[Part, None, None]:
     """Yield what a file holds: one part, or one for each data file in a zip.
 
     A part must be used before the next is asked for. `symbol_from_filename` is a pattern such as
     `{symbol}-{timeframe}` for names without their suffixes; `unit` is that of whole-number times, "s", "ms",
     "us" or "ns", needed to tell a timeframe by spacing where the size of the numbers does not tell it.
+    `whole` gives the other columns as well, under their own names.
     Raises `FileFormatError` for a file that holds no candles, `OSError` for one that cannot be opened.
 
     >>> file = folder / "KRW-BTC-1m.csv"
@@ -79,20 +88,37 @@ def read(
     ...     print(part.symbol, part.timeframe, part.told_by["symbol"], sum(map(len, part.frames)))
     KRW-BTC 1m file name 1
     """
-    path = Path(path)
+    # A part keeps what it is read from: whoever drops the parts for one of them has not closed its file.
+    kept: list[object] = []
+    parts = _parts(Path(path), symbol_from_filename, unit, whole, kept)
+    kept.append(parts)
+    return parts
+
+
+def _parts(
+    path: Path,
+    pattern: str | None,
+    unit: Unit | None,
+    whole: bool,
+    kept: object,
+) -> Generator[Part, None, None]:
     check_suffix(path)
-    with closing(Counted(path.open("rb", buffering=0))) as raw, _damage_named(path.name):
-        for source in open_sources(path, raw):
-            yield _part(source, raw, symbol_from_filename, unit)
+    raw = Counted(path.open("rb", buffering=0))
+    try:
+        with _damage_named(path.name):
+            for source in open_sources(path, raw, whole=whole):
+                yield _part(source, raw, pattern, unit, kept)
+    except BaseException:
+        raw.close()  # after the last part the file is closed with that part
+        raise
 
 
-def _part(source: Source, raw: Counted, pattern: str | None, unit: Unit | None) -> Part:
+def _part(source: Source, raw: Counted, pattern: str | None, unit: Unit | None, kept: object) -> Part:
     frames = _named_frames(source)
     first = next(frames, None)
     if first is None or first.is_empty():
         raise FileFormatError(f"{source.name}: there are columns of candles and no rows")
-    day = lean(source.stems[0])
-    told, told_by = _told(source, pattern, day, first.columns)
+    told, told_by = _told(source, pattern, first.columns)
     needed = told.timeframe is None and "timeframe" not in first.columns
     spacing, timeframe = _spacing(first, unit, needed=needed), told.timeframe
     if needed and spacing is not None:
@@ -106,7 +132,10 @@ def _part(source: Source, raw: Counted, pattern: str | None, unit: Unit | None) 
         timeframe,
         told_by,
         spacing,
-        (*_lean_notes(day), *sorted(source.notes)),
+        told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, unit),
+        suggest(source.stems[0]),
+        source,
+        kept,
     )
 
 
@@ -125,23 +154,21 @@ def _named_frames(source: Source) -> Iterator[pl.DataFrame]:
         yield from READERS[FORMATS[source.suffix]](source)
 
 
-def _told(
-    source: Source, pattern: str | None, day: Lean | None, columns: list[str]
-) -> tuple[Named, dict[str, str]]:
+def _told(source: Source, pattern: str | None, columns: list[str]) -> tuple[Named, dict[str, str]]:
     """Say what the name tells: a given pattern goes before the columns, a guess after them."""
+    by = "file name" if pattern is None else "pattern"
     if pattern is not None:
         named = next(filter(None, (from_pattern(pattern, stem) for stem in source.stems)), None)
         if named is None:
+            fits = suggest(source.stems[0])
             raise FileFormatError(
-                f"{source.name}: the name {source.stems[0]!r} does not match the pattern {pattern!r}"
+                f"{source.name}: the name {excerpt(source.stems[0])!r} does not match the pattern "
+                f"{pattern!r}",
+                hint=f"{fits!r} does" if fits else None,
             )
-        by = "pattern"
-    elif day is not None:
-        named, by = Named(day.symbol, day.timeframe), "file name"
-    elif (of_lean := lean_symbol(source.stems)) is not None:
-        named, by = Named(of_lean, _guess(source.stems).timeframe), "file name"
     else:
-        named, by = _guess(source.stems), "file name"
+        guessed = _guess(source.stems)
+        named = Named(source.symbol or guessed.symbol, source.timeframe or guessed.timeframe)
     symbol = None if pattern is None and "symbol" in columns else named.symbol
     timeframe = None if "timeframe" in columns and pattern is None else named.timeframe
     told = {"symbol": symbol, "timeframe": timeframe}
@@ -154,20 +181,16 @@ def _guess(stems: tuple[str, ...]) -> Named:
     return Named(symbol, next((named.timeframe for named in guesses if named.timeframe), None))
 
 
-def _lean_notes(day: Lean | None) -> tuple[str, ...]:
-    if day is None:
-        return ()
-    return (LEAN_NOTE,)
-
-
 @contextmanager
 def _damage_named(name: str) -> Iterator[None]:
+    """Name the file in whatever its parser raises: of a damaged or malicious file that may be anything."""
     try:
         yield
-    except DAMAGE as error:
-        why = str(error).strip() or type(error).__name__
-        raise FileFormatError(f"{name}: cannot be read: {why}") from error
-    except OSError as error:
-        if error.errno is not None:
+    except MarketDataError:
+        raise
+    except (Exception, pl.exceptions.PanicException) as error:
+        # The operating system's own have an errno; a gzip file that is none raises an OSError without one.
+        if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise FileFormatError(f"{name}: cannot be read: {error}") from error
+        why = str(error).strip() or type(error).__name__
+        raise FileFormatError(f"{name}: cannot be read: {excerpt(why, LONGEST_REASON)}") from error

@@ -7,9 +7,11 @@ import polars as pl
 from mdstore.core.timeframe import DAY, HOUR, MINUTE, SECOND, WEEK, Timeframe
 from mdstore.core.timestamps import Unit, column_to_ms
 
-__all__ = ["timeframe_of"]
+__all__ = ["contradicts", "timeframe_of"]
 
 UNITS = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND))
+# So many bars that are all whole multiples of a longer one apart are bars of that.
+REGULAR = 30
 SHORTEST_MONTH, LONGEST_MONTH, MEAN_MONTH = 28 * DAY, 31 * DAY, 30.44 * DAY
 
 
@@ -27,6 +29,20 @@ def timeframe_of(frame: pl.DataFrame, unit: Unit | None) -> Timeframe | None:
         return None
     counts = steps.value_counts().sort(["count", "ms"], descending=[True, False])
     return _named(int(counts["ms"][0]), bars["ms"])
+
+
+def contradicts(frame: pl.DataFrame, timeframe: str | None, spacing: str | None, unit: Unit | None) -> bool:
+    """Tell whether rows cannot be bars of a timeframe that their file's name seems to say.
+
+    `data_6m` may be six months of 15m bars: these start where no 6m bar does, and all of many are 15m apart.
+    """
+    if timeframe is None or spacing is None or timeframe == spacing:
+        return False
+    said, apart = Timeframe.parse(timeframe), Timeframe.parse(spacing)
+    stamps = column_to_ms(frame["timestamp"], unit)[0].drop_nulls().alias("ms").unique()
+    if apart.shortest_ms < said.shortest_ms or not _on_grid(stamps, apart):
+        return False
+    return not _on_grid(stamps, said) or len(stamps) >= REGULAR
 
 
 def _named(step: int, stamps: pl.Series) -> Timeframe | None:

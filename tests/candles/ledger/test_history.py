@@ -328,7 +328,7 @@ def test_a_bar_that_comes_twice_in_a_call_has_one_past(store, clock):
     store.write("X", "1m", walk(20, start=START))
     clock.ms += 1_000
     first, second = walk(30, start=START, seed=1), walk(30, start=START, seed=2)
-    store.write("X", "1m", iter([first, second]), source="twice")
+    store.write("X", "1m", iter([first, second]), source="twice", on_conflict="last")
     changes = store.revisions("X")
     assert changes.height == 20
     assert changes["close"].equals(walk(20, start=START)["close"])

@@ -100,7 +100,7 @@ def test_a_correction_spoils_the_cell_it_touches_and_no_other(store):
 
 
 def test_a_later_chunk_that_corrects_an_earlier_one_is_what_is_sealed(store):
-    store.write("A", "1m", iter([walk(BARS), walk(1, start=START + 5 * MINUTE, seed=3)]))
+    store.write("A", "1m", iter([walk(BARS), walk(1, start=START + 5 * MINUTE, seed=3)]), on_conflict="last")
     expected = pl.concat([walk(5), walk(1, start=START + 5 * MINUTE, seed=3), walk(BARS).slice(6)])
     assert bits(store.candles("A", "1m")) == bits(expected)
     assert store.maintenance.check() == []

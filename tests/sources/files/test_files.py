@@ -138,8 +138,9 @@ def test_lean_daily_zip():
 def test_smtm_pages_are_keyed_by_the_bar_and_not_by_the_last_tick():
     path = real("smtm", "upbit_1m_20200220_170000-20200220_202000.json")
     part, frame = whole(path)
-    assert (part.symbol, part.timeframe) == (None, "1m")
+    assert (part.symbol, part.timeframe, part.spacing) == (None, None, "1m")
     assert frame["symbol"].unique().to_list() == ["KRW-BTC"]
+    assert frame["timeframe"].unique().to_list() == ["1m"]
     assert (frame["timestamp"] % 60_000 == 0).all()
     assert frame["timestamp"].is_sorted(descending=True)
     truth = json.loads(path.read_text())

@@ -1,0 +1,111 @@
+"""A table's columns as a candle's: canonical names, whole times, symbols as texts, prices in their unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+import pyarrow.compute as pc
+
+from mdstore.core.column_names import FIAT, UPBIT_MINUTES, clean, zone_in
+from mdstore.core.schema import PRICES
+from mdstore.core.time_of_day import TimeOfDay, in_zone
+from mdstore.core.timestamps import column_to_ms
+
+__all__ = ["Canonical", "divided"]
+
+# Databento's files keep prices as whole numbers of 1e-9, and say so only in the documentation. See
+# https://databento.com/docs/standards-and-conventions/common-fields-enums-types
+FIXED_POINT = 1e9
+FIXED_POINT_TIME, ITS_NEIGHBOURS = "ts_event", {"rtype", "publisher_id", "instrument_id"}
+ABSENT_PRICE = 2**63 - 1  # theirs
+FIXED_POINT_NOTE = "prices are Databento's fixed point: whole numbers of 0.000000001, scaled"
+CURRENCY = "currency"
+WHOLE_NUMBER = r"^-?\d+$"
+
+
+class Canonical:
+    """How the columns of one table become a candle's, the same in all its chunks.
+
+    `notes` is what was understood that a reader should know of.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        there = set(map(clean, names))
+        self._fixed_point = FIXED_POINT_TIME in there and bool(ITS_NEIGHBOURS & there)
+        self._clock = TimeOfDay()
+        self.notes: set[str] = set()
+
+    def frame(self, columns: Mapping[str, pl.Series]) -> pl.DataFrame:
+        """Return columns, by canonical name and named as in the table, as a frame of canonical names."""
+        made = dict(columns)
+        of_day = made.pop("time of day", None)
+        if of_day is not None:
+            made["timestamp"] = self._clock.whole(made["timestamp"], of_day)
+            self._note_zone(of_day.name)
+        elif "timestamp" in made and zone_in(made["timestamp"].name) not in (None, "UTC"):
+            self._note_zone(made["timestamp"].name)
+            made["timestamp"] = _zoned(made["timestamp"])
+        if "symbol" in made:
+            made["symbol"] = _as_text(made["symbol"])
+        if "symbol" in made and _only_currency(made["symbol"]):
+            del made["symbol"]
+        if "timeframe" in made and clean(made["timeframe"].name) == UPBIT_MINUTES:
+            made["timeframe"] = _as_text(made["timeframe"]) + "m"
+        if self._fixed_point:
+            made |= {name: self._scaled(made[name]) for name in PRICES if name in made}
+        return pl.DataFrame([column.alias(name) for name, column in made.items()])
+
+    def _note_zone(self, name: str) -> None:
+        zone = zone_in(name)
+        if zone not in (None, "UTC"):
+            self.notes.add(f"times in {name.strip()} were read as of {zone}")
+
+    def _scaled(self, prices: pl.Series) -> pl.Series:
+        if prices.dtype == pl.String:
+            texts = prices.drop_nulls()
+            if not len(texts) or not texts.str.contains(WHOLE_NUMBER).all():
+                return prices
+            prices = prices.cast(pl.Int64, strict=False)
+        if not prices.dtype.is_integer():
+            return prices
+        self.notes.add(FIXED_POINT_NOTE)
+        return divided(prices.set(prices == ABSENT_PRICE, None), FIXED_POINT)
+
+
+def divided(prices: pl.Series, by: float) -> pl.Series:
+    """Divide prices to the last bit: Polars multiplies with the inverse, which makes 91.13000000000001."""
+    numbers = prices.cast(pl.Float64, strict=False).to_arrow()
+    return pl.Series(prices.name, pc.divide(numbers, by))
+
+
+def _zoned(times: pl.Series) -> pl.Series:
+    """Give naive times the zone that their header names; what is no time stays for the rules to judge."""
+    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
+        return times
+    read = column_to_ms(times)[0]
+    made = in_zone(read.alias(times.name).cast(pl.Datetime("ms")), zone_in(times.name))
+    if made.null_count() == times.null_count():
+        return made
+    texts = made.dt.to_string("%Y-%m-%d %H:%M:%S%.3f")
+    return texts.fill_null(times.cast(pl.String, strict=False))
+
+
+def _only_currency(column: pl.Series) -> bool:
+    """Tell a column that says what prices are in, the same for all rows, from one of symbols."""
+    return clean(column.name) == CURRENCY and column.n_unique() == 1 and column[0] in FIAT
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    """Return names as texts, whole numbers too: 5930 is a stock. What names nothing stays as it is."""
+    if column.dtype == pl.Object:
+        return pl.Series(column.name, list(map(_name, column)), dtype=pl.String)
+    if column.dtype.is_float() and (column.drop_nulls() % 1 == 0).all():
+        column = column.cast(pl.Int64, strict=False)
+    return column.cast(pl.String) if column.dtype.is_integer() else column
+
+
+def _name(value: object) -> str | None:
+    """Return a symbol among values of any kind; a text with half a character, as JSON may have, is none."""
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    return None if text is None or any("\ud800" <= letter <= "\udfff" for letter in text) else text

@@ -1,0 +1,169 @@
+"""A date in one column and its time of day in another: one time.
+
+Dropped, the time of day would leave a day's bars at one midnight, where the last would bury the others.
+"""
+
+from __future__ import annotations
+
+from datetime import time
+
+import polars as pl
+
+from mdstore.core.column_names import ZONES, zone_in
+from mdstore.core.timeframe import DAY, HOUR, MINUTE, SECOND
+from mdstore.core.timestamps import column_to_ms
+from mdstore.errors import TimestampError
+
+__all__ = ["TimeOfDay", "in_zone"]
+
+# 9:30, 09:30:00.250, 9:30 PM
+WITH_COLONS = r"^(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*([AaPp])?(?:\.?[Mm]\.?)?$"
+BARE_DIGITS = r"^\d{1,6}$"
+HHMM, HHMMSS = 4, 6
+HALF_DAY_HOURS = 12
+NS_PER_MS = 1_000_000
+# Years 1900 to 2100 as YYYYMMDD: beside a time of day such a number is a date.
+EARLIEST_DATE, LATEST_DATE = 19_000_101, 21_001_231
+
+
+class TimeOfDay:
+    """Puts dates and times of day together, over the chunks of one table.
+
+    Digits are HHMM or HHMMSS (930, 0930, 93000); which is told by their number, and is the same in all
+    chunks: 100 is one o'clock in a column of 930 and 1600, and a minute past midnight in one of 93000.
+    """
+
+    def __init__(self) -> None:
+        self._digits = 0
+        self._completes: bool | None = None
+
+    def whole(self, dates: pl.Series, times: pl.Series) -> pl.Series:
+        """Return times of dates and times of day: UTC, or of the zone that the header of `times` names.
+
+        Dates that bear a time of day themselves stay as they are. A row that cannot be read keeps its texts,
+        to be judged and named. Raises `TimestampError` where the two columns do not fit together at all.
+        """
+        plain = _dates(dates)
+        if plain.dtype.is_numeric():
+            return dates
+        days = column_to_ms(plain)[0]
+        if not self._are_dates(dates.name, days):
+            return dates
+        since = self._since_midnight(times)
+        if since.null_count() == len(since) > times.null_count():
+            since = _repeated(days, dates, times)
+        made = in_zone((days + since).alias(dates.name).cast(pl.Datetime("ms")), zone_in(times.name))
+        lost = made.is_null() & (dates.is_not_null() | times.is_not_null())
+        return _with_texts(made, dates, times, lost) if lost.any() else made
+
+    def _are_dates(self, name: str, days: pl.Series) -> bool:
+        """Tell dates from times, which need no completing; all chunks of a table hold the same."""
+        found = bool((days % DAY == 0).all())
+        if self._completes and not found:
+            raise TimestampError(
+                f"{name!r} holds dates and, later, times",
+                hint="leave out the column of times of day where the other bears them",
+            )
+        self._completes = found if self._completes is None else self._completes
+        return self._completes
+
+    def _since_midnight(self, times: pl.Series) -> pl.Series:
+        """Return milliseconds since midnight, null where a value is no time of day."""
+        if times.dtype == pl.Time:
+            return times.to_physical() // NS_PER_MS
+        if isinstance(times.dtype, pl.Duration):
+            return times.cast(pl.Duration("ms")).to_physical()
+        texts = _texts(times)
+        bare = texts.str.contains(BARE_DIGITS).fill_null(value=False)
+        if bare.any():
+            return self._of_digits(texts.set(~bare, None)).fill_null(_of_colons(texts))
+        return _of_colons(texts)
+
+    def _of_digits(self, texts: pl.Series) -> pl.Series:
+        longest = texts.str.len_chars().max()
+        assert isinstance(longest, int)  # noqa: S101 - some are digits; for mypy
+        digits = HHMM if longest <= HHMM else HHMMSS
+        if self._digits == HHMM and digits == HHMMSS:
+            raise TimestampError(
+                f"{texts.name!r} holds times such as 930 and, later, 93000: are these HHMM or HHMMSS?",
+                hint="write times of day with colons, as 09:30:00",
+            )
+        self._digits = max(digits, self._digits)
+        padded = texts.str.zfill(self._digits)
+        hours, minutes = (padded.str.slice(at, 2).cast(pl.Int64, strict=False) for at in (0, 2))
+        seconds = padded.str.slice(4, 2).cast(pl.Int64, strict=False).fill_null(0)
+        return _milliseconds(hours, minutes, seconds)
+
+
+def in_zone(times: pl.Series, zone: str | None) -> pl.Series:
+    """Give naive times their zone, as UTC; a time that a clock showed twice or never is null."""
+    if zone is None or zone == "UTC":
+        return times
+    if zone not in ZONES.values() and "/" not in zone:
+        raise TimestampError(
+            f"a column's name says that times are of {zone.upper()}, which is not one zone all the year",
+            hint="give UTC, or name the zone as in 'Time (America/New_York)'",
+        )
+    try:
+        zoned = times.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
+    except pl.exceptions.PolarsError as error:
+        raise TimestampError(
+            f"a column's name says that times are of {zone!r}, which is no zone",
+            hint="name it as in 'Time (America/New_York)'",
+        ) from error
+    return zoned.dt.convert_time_zone("UTC")
+
+
+def _repeated(days: pl.Series, dates: pl.Series, times: pl.Series) -> pl.Series:
+    """Return the times of day in `times` where they are whole times of these dates; raise otherwise."""
+    try:
+        whole = column_to_ms(times)[0]
+    except TimestampError:
+        whole = days - DAY
+    if whole.null_count() < len(whole) and (whole - whole % DAY == days).all():
+        return whole - days
+    raise TimestampError(
+        f"{times.name!r} stands beside the dates {dates.name!r} and holds no times of day, such as "
+        f"{str(times.drop_nulls()[0])[:40]!r}",
+        hint="write times of day as 09:30 or 09:30:00, or name the column otherwise where it holds none",
+    )
+
+
+def _dates(dates: pl.Series) -> pl.Series:
+    """Return dates written YYYYMMDD as texts, which is how times take them."""
+    if dates.dtype.is_float() or dates.dtype.is_integer():
+        numbers = dates.cast(pl.Int64, strict=False)
+        if len(numbers.drop_nulls()) and numbers.drop_nulls().is_between(EARLIEST_DATE, LATEST_DATE).all():
+            return numbers.cast(pl.String)
+    return dates
+
+
+def _texts(times: pl.Series) -> pl.Series:
+    if times.dtype == pl.Object:
+        texts = [str(value) if isinstance(value, str | int | time) else None for value in times]
+        return pl.Series(times.name, texts, dtype=pl.String).str.strip_chars()
+    if times.dtype.is_float():
+        times = times.cast(pl.Int64, strict=False)
+    return times.cast(pl.String, strict=False).str.strip_chars()
+
+
+def _of_colons(texts: pl.Series) -> pl.Series:
+    parts = texts.str.extract_groups(WITH_COLONS).struct.unnest()
+    hours, minutes, seconds = (parts.to_series(at).cast(pl.Int64, strict=False) for at in range(3))
+    fraction, half = parts.to_series(3), parts.to_series(4).str.to_lowercase()
+    hours = hours.zip_with(half.is_null(), hours % HALF_DAY_HOURS)
+    hours = hours + half.eq("p").fill_null(value=False).cast(pl.Int64) * HALF_DAY_HOURS
+    thousandths = fraction.str.pad_end(3, "0").str.slice(0, 3).cast(pl.Int64, strict=False).fill_null(0)
+    return _milliseconds(hours, minutes, seconds.fill_null(0)) + thousandths
+
+
+def _milliseconds(hours: pl.Series, minutes: pl.Series, seconds: pl.Series) -> pl.Series:
+    made = hours * HOUR + minutes * MINUTE + seconds * SECOND
+    return made.set(((minutes > 59) | (seconds > 59) | (made > DAY)).fill_null(value=False), None)  # noqa: PLR2004
+
+
+def _with_texts(made: pl.Series, dates: pl.Series, times: pl.Series, lost: pl.Series) -> pl.Series:
+    """Write times as texts, and those that could not be read as they were given."""
+    given = [f"{date} {clock}" for date, clock in zip(dates.filter(lost), times.filter(lost), strict=True)]
+    texts = made.dt.to_string("%Y-%m-%d %H:%M:%S%.3f")
+    return texts.scatter(lost.arg_true(), given)
