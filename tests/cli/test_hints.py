@@ -45,8 +45,8 @@ def advised(filled, tmp_path):
         ),
         (
             "import nameless_prices.csv -t 1m",
-            "--symbol-from-filename '{symbol}_*'",
-            "import nameless_prices.csv -t 1m --symbol-from-filename '{symbol}_*'",
+            "--symbol-from-filename '{symbol}_prices'",
+            "import nameless_prices.csv -t 1m --symbol-from-filename '{symbol}_prices'",
         ),
         (
             "import nameless_prices.csv -s X",
