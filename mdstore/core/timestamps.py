@@ -223,17 +223,24 @@ def _texts(texts: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
     if digits.any() and digits.sum() > texts.null_count():
         # Each row by itself: a text among numbers, as a header that is repeated, spoils no other.
         numbers, exact = column_to_ms(stripped.set(~digits, None).cast(pl.Int64, strict=False), unit)
-        times, whole = _whole(_parse_texts(_plain(stripped.set(digits, None))), NS_PER["us"])
+        times, whole = _whole(_read(_plain(stripped.set(digits, None))), NS_PER["us"])
         return numbers.fill_null(times), exact & whole
-    return _whole(_parse_texts(_plain(stripped)), NS_PER["us"])
+    return _whole(_read(_plain(stripped)), NS_PER["us"])
 
 
 def _plain(texts: pl.Series) -> pl.Series:
     """Write times the one way that is parsed: 2025-09-01 00:00:00, a zone as +09:00."""
     plain = texts.str.replace(r"(\d)T(\d)", "$1 $2").str.replace_all("/", "-", literal=True)
-    if plain.str.contains(DOTTED).any():  # MetaTrader's
-        plain = plain.str.replace(DOTTED, "$1-$2-$3")
     return plain.str.replace(r"\s*(?:Z|UTC)$", "").str.replace(r"\s*([+-]\d\d:?\d\d)$", "$1")
+
+
+def _read(plain: pl.Series) -> pl.Series:
+    """Parse texts to Int64 microseconds; dates with dots, MetaTrader's, are looked for among what is left."""
+    parsed = _parse_texts(plain)
+    left = plain.set(parsed.is_not_null(), None)
+    if left.null_count() == len(left) or not left.str.contains(DOTTED).any():
+        return parsed
+    return parsed.fill_null(_parse_texts(left.str.replace(DOTTED, "$1-$2-$3")))
 
 
 def _parse_texts(plain: pl.Series) -> pl.Series:

@@ -38,9 +38,14 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")
 UTF8_MARK = b"\xef\xbb\xbf"
 ROW_NUMBER = re.compile(r"Row #(\d+)")
 # What stands in the column of opens where a header is repeated: two files were put together.
-HEADINGS = {
-    way(alias) for names in COLUMN_ALIASES.values() for alias in names for way in (str, str.title, str.upper)
-}
+HEADINGS = pl.Series(
+    [
+        way(alias)
+        for names in COLUMN_ALIASES.values()
+        for alias in names
+        for way in (str, str.title, str.upper)
+    ]
+).unique()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ def _rows(block: bytes, layout: Layout, wanted: list[int], done: int, name: str)
 def _without_headings(rows: pl.DataFrame, layout: Layout, columns: Columns, source: Source) -> pl.DataFrame:
     """Leave out lines that repeat the header, with a note; refuse the header of another table."""
     opens = rows.to_series(columns.at("open"))
-    headings = opens.is_in(HEADINGS)
+    headings = opens.is_in(HEADINGS.implode())
     if not headings.any():
         return rows
     own = [layout.names[place] for place in columns.wanted]
