@@ -17,6 +17,7 @@ from mdstore.candles.file import digests
 from mdstore.core.time_bounds import FOREVER
 
 __all__ = [
+    "CELL_ROWS",
     "Cell",
     "all_cells",
     "cells_of",
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+CELL_ROWS = 65_536
+"""Candles in a cell, at most: what a correction makes stale and a budget evicts; 3 MB, 30 ms to read again."""
 
 COLUMNS = 'symbol, timeframe, start, "end", pack, batch, "offset", rows, digests, used'
 OF_SERIES = f"SELECT {COLUMNS} FROM cells WHERE timeframe = ? AND symbol = ? ORDER BY start"  # noqa: S608 - of constants

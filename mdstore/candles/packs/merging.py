@@ -16,11 +16,11 @@ import pyarrow as pa
 
 from mdstore.candles.file.database import Database
 from mdstore.candles.packs import cells
-from mdstore.candles.packs.cells import Cell
+from mdstore.candles.packs.cells import CELL_ROWS, Cell
 from mdstore.candles.packs.columns import ROW_BYTES, Piece
 from mdstore.candles.packs.first_digests import prove_cells
 from mdstore.candles.packs.pack_files import PackLostError, Packs
-from mdstore.candles.packs.sealing import BATCH_ROWS, CELL_ROWS, Sealer, by_rows, hour_of
+from mdstore.candles.packs.sealing import BATCH_ROWS, Sealer, by_rows, hour_of
 from mdstore.errors import StoreFileError
 
 __all__ = ["Compaction", "Progress"]

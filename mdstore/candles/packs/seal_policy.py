@@ -25,10 +25,10 @@ from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
 from mdstore.candles.ledger import arrivals
 from mdstore.candles.packs import cells
-from mdstore.candles.packs.cells import Cell
+from mdstore.candles.packs.cells import CELL_ROWS, Cell
 from mdstore.candles.packs.merging import Compaction, Progress
 from mdstore.candles.packs.pack_files import Packs
-from mdstore.candles.packs.sealing import CELL_ROWS, Sealer, by_rows
+from mdstore.candles.packs.sealing import Sealer, by_rows
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe

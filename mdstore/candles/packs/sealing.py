@@ -8,16 +8,14 @@ from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
-from mdstore.candles.packs.cells import Cell
+from mdstore.candles.packs.cells import CELL_ROWS, Cell
 from mdstore.candles.packs.pack_files import Packs, PackWriter, digests_of
 from mdstore.core.schema import CANDLE, VALUES
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import HOUR, Timeframe
 
-__all__ = ["BATCH_ROWS", "CELL_ROWS", "Sealer", "by_rows", "closed_rows", "hour_of", "positive_zeros"]
+__all__ = ["BATCH_ROWS", "Sealer", "by_rows", "closed_rows", "hour_of", "positive_zeros"]
 
-# What a correction makes stale and a budget evicts: 65,536 rows are 3 MB, and 30 ms to read again.
-CELL_ROWS = 65_536
 # Rows under each other in one record batch: what an answer of many series can take in one piece, and what
 # sealing holds in memory, 48 bytes a row.
 BATCH_ROWS = 1_048_576

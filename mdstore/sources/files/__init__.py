@@ -4,7 +4,8 @@
 `write` makes a file of a frame of candles. No number loses a bit on the way.
 """
 
-from mdstore.sources.files.opening import READABLE, candle_files, other_files
+from mdstore.sources.files.formats import READABLE
+from mdstore.sources.files.opening import candle_files, other_files
 from mdstore.sources.files.reading import Part, read
 from mdstore.sources.files.writing import WRITABLE, write
 

@@ -18,7 +18,7 @@ from mdstore.core.column_names import COLUMN_ALIASES, clean
 from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.errors import FileFormatError
-from mdstore.sources.files.columns import Columns, by_header, by_place, header_notes, missing_columns
+from mdstore.sources.files.header import Columns, by_header, by_place, header_notes, missing_columns
 from mdstore.sources.files.lean import lean
 from mdstore.sources.files.opening import Source
 

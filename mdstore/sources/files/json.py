@@ -12,7 +12,7 @@ import polars as pl
 from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import CANDLE_COLUMNS, VALUES
 from mdstore.errors import FileFormatError
-from mdstore.sources.files.columns import Columns, by_header, by_place, header_notes, missing_columns
+from mdstore.sources.files.header import Columns, by_header, by_place, header_notes, missing_columns
 from mdstore.sources.files.opening import Source
 
 __all__ = ["read_json", "read_ndjson"]

@@ -13,10 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from mdstore.errors import FileFormatError
+from mdstore.sources.files.formats import FORMATS, READABLE, WALKED
 
 __all__ = [
-    "FORMATS",
-    "READABLE",
     "Counted",
     "Source",
     "candle_files",
@@ -26,16 +25,6 @@ __all__ = [
     "stem",
 ]
 
-FORMATS = {
-    ".csv": "csv", ".tsv": "csv", ".txt": "csv",
-    ".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson",
-    ".parquet": "parquet", ".pq": "parquet",
-    ".feather": "arrow", ".arrow": "arrow", ".ipc": "arrow",
-}  # fmt: skip
-PACKED = (".gz", ".zip")
-READABLE = (*FORMATS, *PACKED)
-# Folders and zip files are walked for what is surely meant as data; a .txt in it is more often a note.
-WALKED = tuple(suffix for suffix in READABLE if suffix != ".txt")
 BUFFER = 1 << 20
 
 

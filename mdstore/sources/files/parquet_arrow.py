@@ -15,7 +15,7 @@ import pyarrow.feather as pa_feather
 import pyarrow.parquet as pa_parquet
 
 from mdstore.core.schema import CANDLE_COLUMNS
-from mdstore.sources.files.columns import Columns, by_header, header_notes, missing_columns
+from mdstore.sources.files.header import Columns, by_header, header_notes, missing_columns
 from mdstore.sources.files.opening import Source
 
 __all__ = ["read_arrow", "read_parquet"]

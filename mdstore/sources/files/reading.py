@@ -15,8 +15,9 @@ from mdstore.core.timestamps import Unit
 from mdstore.errors import FileFormatError, MarketDataError, TimestampError
 from mdstore.sources.files.csv import read_text
 from mdstore.sources.files.file_names import Named, from_pattern, guess, suggest
+from mdstore.sources.files.formats import FORMATS
 from mdstore.sources.files.json import read_json, read_ndjson
-from mdstore.sources.files.opening import FORMATS, Counted, Source, check_suffix, open_sources
+from mdstore.sources.files.opening import Counted, Source, check_suffix, open_sources
 from mdstore.sources.files.parquet_arrow import read_arrow, read_parquet
 from mdstore.sources.files.spacing import contradicts, timeframe_of
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import mdstore
-from mdstore.candles.packs.sealing import CELL_ROWS
+from mdstore.candles.packs.cells import CELL_ROWS
 from mdstore.candles.reads import reads as columnar
 from tests.support.candles import MINUTE, START, bits, walk
 from tests.support.packs import BARS, cells, tiers
