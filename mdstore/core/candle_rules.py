@@ -10,6 +10,7 @@ from typing import Literal
 
 import polars as pl
 
+from mdstore.core.alignment import AS_DATES, dated, exact_first
 from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once
 from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import VALUES
@@ -70,6 +71,8 @@ class Group:
     symbol: str
     timeframe: str
     rows: pl.DataFrame
+    moved: pl.Series | None = None
+    """The times of rows that were moved to the start of their bar; None for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,8 @@ class Checked:
     read, record is the row as JSON.
     `duplicates` counts the rows that a later row of the same key replaced by equal values, `conflicts` those
     replaced by others, `conflict` is the first of these; `rows` counts all that were checked. `ignored` are
-    the columns that were not kept so far, `notes` what was understood.
+    the columns that were not kept so far, `notes` what was understood. `withheld` counts the rows that were
+    moved to the start of a bar where another row stood.
     """
 
     groups: list[Group]
@@ -91,6 +95,7 @@ class Checked:
     conflict: Conflict | None = None
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    withheld: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +127,33 @@ def check(
     `offset` is the number of its first row in the call, `given` gives a row of the chunk as it came. Raises
     `TimestampError` where the times cannot be read at all; rows that break a rule come back in `bad`.
     """
-    typed = _typed(frame, terms.unit)
+    read = _typed(frame, terms.unit)
     if key is None:
-        return _check_long(frame, typed, terms, offset, given)
+        return _check_long(frame, read, terms, offset, given)
+    typed = dated(read, frame["timestamp"], key[1])
     good, broken = _judge(typed, _rules(key[1], terms), key[1], terms)
-    sole = each_once(good, ["timestamp"])
-    groups = [Group(key[0], str(key[1]), sole.rows)] if len(sole.rows) else []
-    conflict = _conflict(sole, good, key, _places(typed, broken), offset, given) if sole.conflicts else None
+    stays = exact_first(good, ["timestamp"]) if "moved" in good.columns else None
+    kept = good if stays is None else good.filter(stays)
+    sole = each_once(kept, ["timestamp"])
+    conflict = None
+    if sole.conflicts:
+        places = _places(typed, broken)
+        places = places if stays is None else places.filter(stays)
+        conflict = _conflict(sole, kept, key, places, offset, given)
+    groups = [_group(key[0], key[1], sole.rows)] if len(sole.rows) else []
     bad = _report(frame, broken, key, offset)
-    return Checked(groups, bad, sole.duplicates, len(frame), sole.conflicts, conflict)
+    notes = () if typed is read else (AS_DATES,)
+    withheld = len(good) - len(kept)
+    return Checked(
+        groups, bad, sole.duplicates, len(frame), sole.conflicts, conflict, notes=notes, withheld=withheld
+    )
+
+
+def _group(symbol: str, bar: Timeframe, rows: pl.DataFrame) -> Group:
+    if "moved" not in rows.columns:
+        return Group(symbol, str(bar), rows)
+    moved = rows["timestamp"].filter(rows["moved"])
+    return Group(symbol, str(bar), rows.drop("moved"), moved if len(moved) else None)
 
 
 def first_error(checked: Checked) -> ValidationError:
@@ -201,28 +224,37 @@ def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: 
     typed = typed.with_columns(_canonical(typed["timeframe"])).with_row_index("row")
     groups: list[Group] = []
     broken: list[pl.DataFrame] = []
-    duplicates = conflicts = 0
+    duplicates = conflicts = withheld = 0
     conflict: Conflict | None = None
-    for (name,), part in typed.partition_by("timeframe", as_dict=True, maintain_order=True).items():
+    notes: tuple[str, ...] = ()
+    for (name,), read in typed.partition_by("timeframe", as_dict=True, maintain_order=True).items():
         if name is None:
-            broken.append(_broken(part, [NO_TIMEFRAME] * len(part)))
+            broken.append(_broken(read, [NO_TIMEFRAME] * len(read)))
             continue
         bar = Timeframe.parse(str(name))
+        part = dated(read, frame["timestamp"].gather(read["row"]), bar)
         rules = (*_symbol_rules(part), *_rules(bar, terms))
+        notes = notes if part is read else (AS_DATES,)
         good, wrong = _judge(part, rules, bar, terms)
         broken.append(wrong)
-        sole = each_once(good, ["symbol", "timestamp"])
+        key = ["symbol", "timestamp"]
+        stays = exact_first(good, key) if "moved" in good.columns else None
+        kept = good if stays is None else good.filter(stays)
+        withheld += len(good) - len(kept)
+        sole = each_once(kept, key)
         duplicates, conflicts = duplicates + sole.duplicates, conflicts + sole.conflicts
         if sole.conflicts and conflict is None:
-            conflict = _conflict(sole, good, (None, bar), _places(part, wrong), offset, given)
+            places = _places(part, wrong)
+            places = places if stays is None else places.filter(stays)
+            conflict = _conflict(sole, kept, (None, bar), places, offset, given)
         groups += [
-            Group(str(symbol), str(bar), rows)
+            _group(str(symbol), bar, rows)
             for (symbol,), rows in sole.rows.partition_by(
                 "symbol", as_dict=True, maintain_order=True, include_key=False
             ).items()
         ]
     bad = pl.concat([NO_BAD, *(_report(frame, part, None, offset) for part in broken)])
-    return Checked(groups, bad, duplicates, len(frame), conflicts, conflict)
+    return Checked(groups, bad, duplicates, len(frame), conflicts, conflict, notes=notes, withheld=withheld)
 
 
 def _canonical(names: pl.Series) -> pl.Series:
@@ -288,7 +320,9 @@ def _judge(
     passed = frame if whole else frame.filter(~pl.any_horizontal(*wrong).fill_null(value=False))
     good = pl.DataFrame([c for c in passed.iter_columns() if c.name in ("symbol", "timestamp", *VALUES)])
     if terms.align == "floor":
-        good = good.with_columns(bar.floor_expr(pl.col("timestamp")).alias("timestamp"))
+        starts = passed.select(bar.floor_expr(pl.col("timestamp"))).to_series()
+        moved = (starts != passed["timestamp"]) | ~passed["whole"]
+        good = good.with_columns(starts.alias("timestamp"), moved.alias("moved"))
     return good, broken
 
 

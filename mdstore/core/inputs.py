@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -290,12 +291,20 @@ def _from_tuples(rows: list[Any], columns: Sequence[str], offset: int) -> Table:
     return Table(frame, columns, lambda at: dict(zip(columns, rows[at], strict=True)))
 
 
+def _has_zone(values: Any) -> bool:
+    """Tell whether values are datetimes of a zone that is not UTC: a day's midnight there is its date."""
+    first = next(iter(values), None) if isinstance(values, list | tuple) else None
+    return isinstance(first, datetime) and bool(first.utcoffset())
+
+
 def _column(name: str, values: Any) -> pl.Series:
     """Make a column of Python values; one of mixed types keeps them as they are, to be judged row by row."""
     if isinstance(values, pl.Series):
         return values.alias(name)
     if _is_scalar(values):
         raise InvalidInputError(f"column {name} is a single {type(values).__name__}, the others are not")
+    if _has_zone(values):
+        return pl.Series(name, list(values), dtype=pl.Object)  # Polars would make UTC of it
     try:
         return pl.Series(name, values, strict=True)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError, pa.ArrowException):

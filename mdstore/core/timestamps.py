@@ -28,7 +28,7 @@ import polars as pl
 
 from mdstore.errors import Hint, TimestampError
 
-__all__ = ["Moment", "Unit", "column_to_ms", "ms_to_datetime", "to_ms"]
+__all__ = ["Moment", "Unit", "column_to_ms", "ms_to_datetime", "to_ms", "wall_clock"]
 
 Moment = datetime | date | str | int
 Unit = Literal["s", "ms", "us", "ns"]
@@ -36,6 +36,7 @@ Unit = Literal["s", "ms", "us", "ns"]
 LARGEST = 2**63 - 1
 DOTTED = r"^(\d{4})\.(\d\d?)\.(\d\d?)\b"
 DIGITS = re.compile(r"-?(\d{1,7}|\d{9,})")  # eight are a date, 20250901
+OFFSET = r"[+-]\d\d:?\d\d$"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
@@ -118,6 +119,41 @@ def column_to_ms(column: pl.Series, unit: Unit | None = None) -> tuple[pl.Series
     if dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null):
         return _texts(column.cast(pl.String), unit)
     raise TimestampError(f"timestamp: a column of {dtype} holds no times")
+
+
+def wall_clock(column: pl.Series) -> pl.Series | None:
+    """Return what the clocks of their own zones show at times, as ms since 1970; None where none has a zone.
+
+    Null for a time without a zone, or one that cannot be read.
+    """
+    dtype = column.dtype
+    if isinstance(dtype, pl.Datetime):
+        if dtype.time_zone in (None, "UTC"):
+            return None
+        return column.dt.replace_time_zone(None).cast(pl.Datetime("ms")).to_physical()
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
+        plain = _plain(column.cast(pl.String).str.strip_chars())
+        zoned = plain.str.contains(OFFSET).fill_null(value=False)
+        if not zoned.any():
+            return None
+        shown = plain.set(~zoned, None).str.replace(OFFSET, "")
+        return _whole(_read(shown), NS_PER["us"])[0]
+    if dtype == pl.Object:
+        walls = pl.Series(column.name, [_wall(value) for value in column], dtype=pl.Int64)
+        return None if walls.null_count() == len(walls) else walls
+    return None
+
+
+def _wall(value: object) -> int | None:
+    """Return what the clock of a datetime's own zone shows; None for what has no zone."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            return None
+    if not isinstance(value, datetime) or value != value or value.tzinfo is None:  # noqa: PLR0124 - pandas' NaT
+        return None
+    return (value.replace(tzinfo=UTC) - EPOCH) // MILLISECOND
 
 
 def _number_to_ms(number: int, what: str) -> int:

@@ -659,8 +659,8 @@ class MarketDataStore:
         terms, offset = Terms(unit, align, self._now()), 0
         for piece in pieces:
             checked = check(piece.frame, key, terms, offset, piece.row)
-            told = data.ignored or data.notes
-            yield replace(checked, ignored=data.ignored, notes=data.notes) if told else checked
+            notes = (*data.notes, *checked.notes)
+            yield replace(checked, ignored=data.ignored, notes=notes) if data.ignored or notes else checked
             offset += len(piece.frame)
 
     def _read(

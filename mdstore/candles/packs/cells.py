@@ -37,7 +37,7 @@ __all__ = [
 T = TypeVar("T")
 
 CELL_ROWS = 65_536
-"""Candles in a cell, at most: what a correction makes stale and a budget evicts; 3 MB, 30 ms to read again."""
+"""Candles in a cell, at most: what a correction makes stale, and a budget evicts; 3 MB."""
 
 COLUMNS = 'symbol, timeframe, start, "end", pack, batch, "offset", rows, digests, used'
 OF_SERIES = f"SELECT {COLUMNS} FROM cells WHERE timeframe = ? AND symbol = ? ORDER BY start"  # noqa: S608 - of constants

@@ -54,6 +54,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 BAR = """
 SELECT open, high, low, close, volume FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp = ?
 """
+BARS = """
+SELECT timestamp, open, high, low, close, volume FROM candles
+WHERE symbol = ? AND timeframe = ? AND timestamp BETWEEN ? AND ?
+"""
 ANY = "SELECT 1 FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp BETWEEN ? AND ? LIMIT 1"
 
 
@@ -65,7 +69,9 @@ class WriteResult:
     earlier rows of a bar that comes again, as it was, later in the data; `conflicts` those that come again
     with other values, where `on_conflict="last"` took the last. `quarantined` and `dropped`
     broke a rule. `first` and `last` are the bars' starts (aware, UTC) of the rows that passed, or None.
-    `ignored` are the columns of the data that were not kept, `notes` what was understood of it.
+    `ignored` are the columns of the data that were not kept, `notes` what was understood of it. `withheld`
+    are rows that `align="floor"` moved to the start of a bar where another row stood, in the data or stored:
+    half a bar does not bury a whole one.
     """
 
     inserted: int = 0
@@ -79,12 +85,14 @@ class WriteResult:
     conflicts: int = 0
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    withheld: int = 0
 
     @property
     def rows(self) -> int:
         """The number of rows given."""
         kept = self.inserted + self.updated + self.unchanged
-        return kept + self.duplicates + self.conflicts + self.quarantined + self.dropped
+        again = self.duplicates + self.conflicts + self.withheld
+        return kept + again + self.quarantined + self.dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,16 +201,19 @@ class _Batch:
         self._ignored: tuple[str, ...] = ()
         self._notes: tuple[str, ...] = ()
         self._counts = {
-            "inserted": 0, "updated": 0, "unchanged": 0, "duplicates": 0, "conflicts": 0, "bad": 0,
+            "inserted": 0, "updated": 0, "unchanged": 0, "duplicates": 0, "conflicts": 0, "withheld": 0,
+            "bad": 0,
         }  # fmt: skip
 
     def land(self, chunk: Checked) -> None:
         """Write one chunk: its groups, then its bad rows."""
-        self._ignored, self._notes = chunk.ignored, chunk.notes
+        self._ignored = chunk.ignored
+        self._notes = tuple(dict.fromkeys((*self._notes, *chunk.notes)))
         for group in chunk.groups:
             self._land_group(group)
         self._counts["duplicates"] += chunk.duplicates
         self._counts["conflicts"] += chunk.conflicts
+        self._counts["withheld"] += chunk.withheld
         self._counts["bad"] += len(chunk.bad)
         if self._keep_bad and len(chunk.bad):
             self._quarantine(chunk.bad)
@@ -295,9 +306,12 @@ class _Batch:
         )
 
     def _land_group(self, group: Group) -> None:
+        rows = group.rows if group.moved is None else self._without_withheld(group, group.moved)
+        if not len(rows):
+            return
         key = (group.symbol, group.timeframe)
         seen = self._seen.get(key) or self._seen.setdefault(key, _Seen(Changes(*key)))
-        rows, times = group.rows, group.rows["timestamp"]
+        times = rows["timestamp"]
         again = seen.again(times)
         if again is not None and again.any():
             # A key of an earlier chunk: the last wins, and its row was counted then.
@@ -317,6 +331,18 @@ class _Batch:
         first, last = times[0], times[-1]
         seen.first = first if seen.first is None else min(seen.first, first)
         seen.last = last if seen.last is None else max(seen.last, last)
+
+    def _without_withheld(self, group: Group, moved: pl.Series) -> pl.DataFrame:
+        """Leave out moved rows where a bar with other values is stored; `on_conflict="last"` takes them."""
+        if self._policy.on_conflict == "last":
+            return group.rows
+        key = (group.symbol, group.timeframe, moved[0], moved[-1])
+        stored = {row[0]: row[1:] for row in self._con.execute(BARS, key)}
+        there = [time for time in moved if time in stored]
+        rows = group.rows.filter(group.rows["timestamp"].is_in(there))
+        other = [row[0] for row in rows.iter_rows() if row[1:] != stored[row[0]]]
+        self._counts["withheld"] += len(other)
+        return group.rows.filter(~group.rows["timestamp"].is_in(other)) if other else group.rows
 
     def _land_again(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> None:
         """Write rows of bars that an earlier chunk has written, which differ from these or do not."""

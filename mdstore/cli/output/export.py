@@ -42,6 +42,8 @@ def export_candles(
     frame = store.candles(
         symbols or None, bar, start=start, end=end, derive_from=source, tz=tz, as_of=as_of, fill=fill
     )
+    if tz is not None:  # days of a zone are at its midnight, and must say of which: they come back as dates
+        frame = frame.with_columns(pl.col("timestamp").dt.convert_time_zone(tz))
     # As texts: programs that read Parquet or Feather do not all know categories.
     named = frame.with_columns(pl.col("symbol").cast(pl.String), pl.lit(bar).alias("timeframe"))
     write(named.select("symbol", "timeframe", *frame.columns[1:]), target)

@@ -205,7 +205,9 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
             raise _disagreement(run, file, error) from error
         # The file's other columns may tell the rows apart: it is read again, with them, for the message.
         landing, result = _land(store, file, options, _Landing(options, progress, whole=True), rules)
-    landed = Landed(file, result, landing.symbols, landing.timeframes, landing.told_by, landing.notes)
+    landed = Landed(
+        file, result, landing.symbols, landing.timeframes, landing.told_by, {*landing.notes, *result.notes}
+    )
     landed.ignored = landing.ignored
     if result.rows and not result.inserted + result.updated + result.unchanged:
         landed.refused = _why_none(store, landed)

@@ -33,7 +33,8 @@ SEPARATORS = (",", "\t", ";", "|")
 MOST_TITLE_LINES = 5
 # Rows that are looked at to tell columns without a header.
 SAMPLE = 200
-NULLS = ["", "null", "NULL", "None", "NA", "N/A", "n/a", "NaN", "nan", "-"]
+# Only what is empty is absent: NA is a symbol (Nano Labs), and no number says so by itself.
+NULLS = [""]
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 UTF8_MARK = b"\xef\xbb\xbf"
 ROW_NUMBER = re.compile(r"Row #(\d+)")

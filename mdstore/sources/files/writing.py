@@ -83,11 +83,15 @@ def _write_packed(
 
 
 def _times_as_text(frame: pl.DataFrame) -> pl.DataFrame:
-    """Write times the way every reader understands: ISO 8601, UTC, milliseconds only where there are some."""
+    """Write times the way every reader understands: ISO 8601, milliseconds only where there are some.
+
+    In UTC, or with the offset of the zone that the times are in.
+    """
     times = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime)]
     return frame.with_columns(_iso(frame[name]) for name in times)
 
 
 def _iso(times: pl.Series) -> pl.Series:
     whole = bool((times.dt.millisecond() == 0).all())
-    return times.dt.to_string("%Y-%m-%dT%H:%M:%SZ" if whole else "%Y-%m-%dT%H:%M:%S%.3fZ")
+    zone = "Z" if getattr(times.dtype, "time_zone", None) in (None, "UTC") else "%:z"
+    return times.dt.to_string(f"%Y-%m-%dT%H:%M:%S{'' if whole else '%.3f'}{zone}")
