@@ -97,7 +97,7 @@ def _off() -> Iterator[None]:
             (bar_digests.Proof, "read", read),
             (bar_digests.Proof, "claim", _nothing),
             *((bar_changes, name, _nothing) for name in ("sums_of", "sums_of_bars", "sums_of_frame")),
-            (revisions, "sums_of", _nothing),
+            *((revisions, name, _nothing) for name in ("sums_of", "sums_of_bars")),
         ):
             stack.enter_context(patch.object(home, name, other))
         yield

@@ -21,7 +21,7 @@ from mdstore.candles.file.digests import BUCKET_BARS, Key, ceiling, damaged, flo
 from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hashes_of_bars, sums_between
 from mdstore.candles.file.table_reads import PIECE, Request, read_range
 from mdstore.core.long_table import Long
-from mdstore.core.schema import CANDLE, TIMESTAMP, VALUES
+from mdstore.core.schema import CANDLE, VALUES
 
 __all__ = [
     "FEW", "Proof", "Sums", "bars_of", "batch_of", "between", "expected", "in_order", "ranges_of",
@@ -180,7 +180,7 @@ def sums_of(bars: pa.RecordBatch, span: int, seed: int = 0) -> Sums:
     if bars.num_rows <= FEW:
         return sums_of_bars(bars_of(bars), span, seed)
     many = bars.num_rows > FEW_BUCKETS * BUCKET_BARS
-    return _cut(sums_between(hashes_of_bars(bars, seed), many=many), times_of(bars), span, 0)
+    return _cut(sums_between(hashes_of_bars(bars.columns, seed), many=many), times_of(bars), span, 0)
 
 
 def sums_of_frame(rows: pl.DataFrame, span: int) -> Sums:
@@ -189,9 +189,9 @@ def sums_of_frame(rows: pl.DataFrame, span: int) -> Sums:
         return sums_of_bars(rows.iter_rows(), span)
     zeros = ZERO.new_from_index(0, len(rows))  # of one zero Polars knows that it changes nothing
     values = [rows["timestamp"], *(rows[name] + zeros for name in VALUES)]
-    arrays = [one.rechunk().to_arrow() for one in values]
-    bars = pa.RecordBatch.from_arrays([arrays[0].view(TIMESTAMP), *arrays[1:]], schema=CANDLE)
-    return sums_of(bars, span)
+    arrays = [one.to_arrow() if one.n_chunks() == 1 else one.rechunk().to_arrow() for one in values]
+    many = len(rows) > FEW_BUCKETS * BUCKET_BARS
+    return _cut(sums_between(hashes_of_bars(arrays), many=many), values_of(arrays[0]), span, 0)
 
 
 def batch_of(bars: Sequence[Sequence[float]]) -> pa.RecordBatch:
@@ -218,7 +218,7 @@ def sums_of_bars(bars: Iterable[Sequence[float]], span: int, seed: int = 0) -> S
 
 def sum_of_bars(bars: pa.RecordBatch) -> int:
     """Return the sum over all of some candles."""
-    return sums_between(hashes_of_bars(bars), many=False)(0, bars.num_rows)
+    return sums_between(hashes_of_bars(bars.columns), many=False)(0, bars.num_rows)
 
 
 def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
@@ -228,7 +228,7 @@ def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
         return [sums_of_bars(bars_of(one.rows), span_of(one.key[1])) for one in claims]
     whole = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
     many = len(claims) > FEW_BUCKETS or whole.num_rows > FEW_BUCKETS * BUCKET_BARS
-    between, made, at = sums_between(hashes_of_bars(whole), many=many), [], 0
+    between, made, at = sums_between(hashes_of_bars(whole.columns), many=many), [], 0
     for one in claims:
         made.append(_cut(between, times_of(one.rows), span_of(one.key[1]), at))
         at += one.rows.num_rows
@@ -237,9 +237,13 @@ def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
 
 def times_of(bars: pa.RecordBatch) -> memoryview:
     """Return the times (ms) of candles, sharing their memory."""
-    column = bars.column(0)
-    values = memoryview(column.buffers()[1]).cast("q")
-    return values[column.offset : column.offset + bars.num_rows]
+    return values_of(bars.column(0))
+
+
+def values_of(times: pa.Array) -> memoryview:
+    """Return the values of a column of times, sharing their memory."""
+    values = memoryview(times.buffers()[1]).cast("q")
+    return values[times.offset : times.offset + len(times)]
 
 
 def in_order(bars: pa.RecordBatch) -> bool:

@@ -100,9 +100,15 @@ HINT: Final = Hint(
 )
 
 TIME, REVISION, PRICES, SOURCE = 2, 3, slice(4, 9), 9  # the places in a row of revisions
-ONE = "SELECT {kind} FROM digests WHERE timeframe = ? AND symbol = ?"
-OF_TIMEFRAME = "SELECT symbol, timeframe, {kind} FROM digests WHERE timeframe = ? AND {kind} != 0"
-EVERY = "SELECT symbol, timeframe, {kind} FROM digests WHERE {kind} != 0"
+ONE: Final = {
+    kind: f"SELECT {kind} FROM digests WHERE timeframe = ? AND symbol = ?"  # noqa: S608 - of constants
+    for kind in KINDS
+}
+EVERY: Final = {
+    kind: f"SELECT symbol, timeframe, {kind} FROM digests WHERE {kind} != 0"  # noqa: S608
+    for kind in KINDS
+}
+OF_TIMEFRAME: Final = {kind: f"{sql} AND timeframe = ?" for kind, sql in EVERY.items()}
 REVISIONS = """
 SELECT bucket, revisions FROM bucket_digests
 WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ? AND revisions != 0
@@ -143,7 +149,7 @@ def key_of(kind: str, row: Row) -> Key:
 
 def prove(con: apsw.Connection, kind: str, key: Key, rows: Iterable[Row]) -> None:
     """Compare all rows that a series has in a small table with their digest. Raises `DamagedDataError`."""
-    expected = con.execute(ONE.format(kind=kind), (key[1], key[0])).get or 0
+    expected = con.execute(ONE[kind], (key[1], key[0])).get or 0
     if sum_of_rows(rows) != expected:
         raise damaged(con, kind, key)
 
@@ -190,8 +196,7 @@ def seed_of(revision: int, source: str) -> int:
 
 def of_kind(con: apsw.Connection, kind: str, timeframe: str | None = None) -> dict[Key, int]:
     """Return the digests of a small table by series, those of no rows left out."""
-    sql, bound = (EVERY, ()) if timeframe is None else (OF_TIMEFRAME, (timeframe,))
-    rows = con.execute(sql.format(kind=kind), bound)
+    rows = con.execute(EVERY[kind]) if timeframe is None else con.execute(OF_TIMEFRAME[kind], (timeframe,))
     return {(str(symbol), str(name)): value for symbol, name, value in rows}
 
 

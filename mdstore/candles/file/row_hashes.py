@@ -69,10 +69,13 @@ def hash_of_bar(bar: Sequence[float], seed: int = 0) -> int:
     return (value ^ value >> HALF) & MASK
 
 
-def hashes_of_bars(bars: pa.RecordBatch, seed: int = 0) -> pl.Series:
-    """Return the hashes of candles, of 64 bits, before they are cut down to those of a digest."""
+def hashes_of_bars(columns: Iterable[pa.Array], seed: int = 0) -> pl.Series:
+    """Return the hashes of candles, of 64 bits, before they are cut down to those of a digest.
+
+    `columns` are timestamp, open, high, low, close, volume, each of 64 bits a value.
+    """
     value: pl.Series | None = None
-    for place, column in enumerate(bars.columns):
+    for place, column in enumerate(columns):
         words = pl.Series(column.view(AS_WORDS))
         if seed and value is None:
             words = words ^ pl.Series([seed], dtype=pl.UInt64)

@@ -72,7 +72,7 @@ class Ledger:
         """Return what is known of some series of a timeframe, all of one moment."""
         keys = [(symbol, timeframe) for symbol in symbols]
         with self._database.reading() as con:
-            calendars, marks = catalogue.calendars(con), unfinished.of(con, keys)
+            calendars, marks = catalogue.calendars(con), unfinished.proven(con, keys)
             early = [marks.get(key, []) for key in keys]
             if len(keys) <= FEW:
                 found = [coverage.known(con, key) for key in keys]

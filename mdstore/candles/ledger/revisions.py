@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import apsw
 
 from mdstore.candles.file import digests
-from mdstore.candles.file.bar_digests import batch_of, sums_of
+from mdstore.candles.file.bar_digests import FEW, batch_of, sums_of, sums_of_bars
 from mdstore.candles.file.carried import Writer
 
 __all__ = ["Values", "forget", "older_values", "revise", "rows"]
@@ -34,7 +34,9 @@ def revise(con: Writer, key: tuple[str, str], olds: Sequence[Values], source: st
     symbol, timeframe = key
     with con.telling(None):  # their digests take less together: 0.1 us each, in place of 4
         con.executemany(REVISE, ((timeframe, symbol, old[0], revision, source, *old[1:]) for old in olds))
-    sums = sums_of(batch_of(olds), digests.span_of(timeframe), digests.seed_of(revision, source))
+    span, seed = digests.span_of(timeframe), digests.seed_of(revision, source)
+    few = len(olds) <= FEW
+    sums = sums_of_bars(olds, span, seed) if few else sums_of(batch_of(olds), span, seed)
     con.carried.add_revisions(key, sums)
 
 

@@ -8,7 +8,7 @@ import apsw
 
 from mdstore.candles.file import digests
 
-__all__ = ["clear", "mark", "of"]
+__all__ = ["clear", "mark", "of", "proven"]
 
 Key = tuple[str, str]
 """A series: symbol and timeframe."""
@@ -23,22 +23,23 @@ FEW = 16  # series that are asked for one by one
 
 
 def of(con: apsw.Connection, keys: Sequence[Key]) -> dict[Key, list[int]]:
-    """Return the starts (ms) of such bars, ascending, by series; others may be among them.
-
-    Raises `DamagedDataError`.
-    """
+    """Return the starts (ms) of such bars, ascending, by series; others may be among them."""
     found: dict[Key, list[int]] = {}
-    every: digests.Rows = []
-    if len(keys) <= FEW:
-        for key in keys:
-            rows = con.execute(OF_SERIES, key).fetchall()
-            digests.prove(con, "unfinished", key, rows)
-            every += rows
-    else:
-        every = con.execute(ALL).fetchall()
-        digests.prove_all(con, "unfinished", every)
-    for symbol, timeframe, time in every:
-        found.setdefault((symbol, timeframe), []).append(time)
+    for rows in (con.execute(OF_SERIES, key) for key in keys) if len(keys) <= FEW else (con.execute(ALL),):
+        for symbol, timeframe, time in rows:
+            found.setdefault((symbol, timeframe), []).append(time)
+    return found
+
+
+def proven(con: apsw.Connection, keys: Sequence[Key]) -> dict[Key, list[int]]:
+    """Return the same, for somebody to be told of. Raises `DamagedDataError`."""
+    found = of(con, keys)
+    rows = [(*key, time) for key, times in found.items() for time in times]
+    if len(keys) > FEW:
+        digests.prove_all(con, "unfinished", rows)
+        return found
+    for key in keys:
+        digests.prove(con, "unfinished", key, [row for row in rows if row[:2] == key])
     return found
 
 
