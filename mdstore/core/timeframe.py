@@ -24,14 +24,12 @@ UNIT_MS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 # 60m and 1h are the same bars; one name each, so that they are the same series. Weeks and months start
 # elsewhere than days do, so nothing folds into them.
 FOLDS = (("s", 60, "m"), ("m", 60, "h"), ("h", 24, "d"))
-UNIT_NAMES = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week", "M": "month"}
 FIRST_MONDAY = 4 * DAY
 EPOCH_YEAR = 1970
 MONTHS = 12
 # No exchange makes a bar longer than this, and every bar start must stay a year that datetime can hold.
 LONGEST_MS = 400 * 366 * DAY
 GRAMMAR = re.compile(r"([1-9][0-9]{0,8})([smhdwM])")
-# As Upbit and others write minutes and hours: minute60, 15min, 4hour.
 # What other tools write, for the hint in the error.
 ALIASES = {"min": "m", "t": "m", "sec": "s", "hour": "h", "day": "d", "week": "w", "month": "M", "mo": "M"}
 

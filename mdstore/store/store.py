@@ -210,7 +210,7 @@ class MarketDataStore:
 
         `speed` is None for as fast as possible, 1.0 for the pace of the recording. Rows live by the time on
         the recording, which stands still at its end, so that they can be looked at; `store.realtime.clear()`
-        forgets them and goes back to the time of day. For files and `venue`, see `feeds.replay.replay`.
+        forgets them and goes back to the time of day. For files and `venue`, see `sources.recordings.replay`.
 
         Raises `FileFormatError`, `OSError`, and `InvalidInputError` where there are live rows already.
         """
@@ -586,11 +586,11 @@ class MarketDataStore:
     ) -> pl.DataFrame:
         """Return what looks wrong in the candles, one row a finding; nothing is changed.
 
-        `symbol`, `timeframe`, `check` (see `quality.CHECKS`), `severity` ("error": it contradicts what a
-        candle is; "warning": look at it; "info"), `start` and `end` (null for a time of no year), `bars`,
-        `value` and `detail` in words. Bars of a longer timeframe are compared with those made of the next
-        shorter one that is stored. `progress` is called with series done and in all. For the soundness of
-        the file see `check`.
+        `symbol`, `timeframe`, `check` (see `analysis.quality_checks`), `severity` ("error": it contradicts
+        what a candle is; "warning": look at it; "info"), `start` and `end` (null where the time is in no year
+        from 1 to 9999), `bars`, `value` and `detail` in words. Bars of a longer timeframe are compared with
+        those made of the next shorter one that is stored. `progress` is called with series done and in all.
+        For the soundness of the file see `maintenance.check`.
 
         Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
         """
