@@ -31,7 +31,7 @@ from mdstore.candles.packs.seal_policy import Upkeep
 from mdstore.candles.reads import as_of
 from mdstore.candles.reads.answer import Answer
 from mdstore.candles.reads.explanation import Explanation, Reader, Traced
-from mdstore.candles.reads.missing_ranges import Held, holes_of
+from mdstore.candles.reads.holes_between import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
 from mdstore.candles.writes import delete, writer

@@ -10,9 +10,9 @@ from typing import Literal
 
 import polars as pl
 
-from mdstore.core.alignment import AS_DATES, dated, exact_first
 from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once
 from mdstore.core.excerpts import excerpt
+from mdstore.core.off_grid import AS_DATES, dated, exact_first
 from mdstore.core.schema import VALUES
 from mdstore.core.time_bounds import FIRST_BAR
 from mdstore.core.timeframe import DAY, HOUR, Timeframe, meant

@@ -61,7 +61,7 @@ class Holes:
         2
         [(2, 'unknown')]
         """
-        from mdstore.store.hole_finding import gaps
+        from mdstore.store.gaps_and_missing import gaps
 
         refuse_broken_polars()
         request = _some_range(request_of(symbols, timeframe, start=start, end=end))
@@ -98,7 +98,7 @@ class Holes:
         ...     store.missing("KRW-BTC", "1h", **day).rows()
         []
         """
-        from mdstore.store.hole_finding import missing
+        from mdstore.store.gaps_and_missing import missing
 
         refuse_broken_polars()
         if symbols is None:
@@ -114,7 +114,7 @@ class Holes:
         closed are none); `missing` counts those worth asking for (`missing()` looks on to now); then a column
         of bars for each reason, see `gaps`.
         """
-        from mdstore.store.hole_finding import coverage
+        from mdstore.store.gaps_and_missing import coverage
 
         refuse_broken_polars()
         return coverage(self._candles, self._listing.series(), self._now())

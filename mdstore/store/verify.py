@@ -16,7 +16,7 @@ from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import EARLIEST, LATEST
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
-from mdstore.store.hole_finding import gaps
+from mdstore.store.gaps_and_missing import gaps
 
 __all__ = ["REPORT", "verify"]
 

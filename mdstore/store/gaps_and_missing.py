@@ -15,7 +15,7 @@ import polars as pl
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.ledger.coverage import Interval, without
-from mdstore.candles.reads.missing_ranges import Held
+from mdstore.candles.reads.holes_between import Held
 from mdstore.candles.repository import CandleRepository
 from mdstore.core.calendars import ALWAYS, Grid, calendar_of
 from mdstore.core.hole_reasons import NOT_EXPECTED, OF_THE_INSTRUMENT, REASONS, worth_asking
