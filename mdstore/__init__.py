@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mdstore.candles.writes.writer import WriteResult
     from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
+        FeedError,
         FileFormatError,
         ForkedError,
         InvalidInputError,
@@ -50,8 +51,8 @@ _HOMES = {
     "mdstore.candles.repository": ("CandleRepository",),
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
-        "FileFormatError", "ForkedError", "InvalidInputError", "LiveFileError", "MarketDataError",
-        "NewerSchemaError", "NoSuchSeriesError", "QueryError", "ScannerError", "StaleDataError",
+        "FeedError", "FileFormatError", "ForkedError", "InvalidInputError", "LiveFileError",
+        "MarketDataError", "NewerSchemaError", "NoSuchSeriesError", "QueryError", "ScannerError", "StaleDataError",
         "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError",
         "ValidationError",
     ),
@@ -72,6 +73,7 @@ __all__ = [
     "CandleRepository",
     "Depth",
     "Explanation",
+    "FeedError",
     "FileFormatError",
     "ForkedError",
     "InvalidInputError",

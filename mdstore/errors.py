@@ -17,6 +17,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     │   ├── NewerSchemaError                 written by a newer mdstore; left untouched
     │   └── StoreBusyError (TimeoutError)    another thread or process kept the write lock
     ├── LiveFileError (PermissionError)      a second opener of a live store file, refused
+    ├── FeedError (ConnectionError)          an exchange refused something, or fell silent
     ├── ScannerError (RuntimeError)          the scanner process failed twice; reads go on without it
     └── FileFormatError (ValueError)         a data file that cannot be read as candles
 """
@@ -26,6 +27,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 __all__ = [
+    "FeedError",
     "FileFormatError",
     "ForkedError",
     "Hint",
@@ -156,6 +158,10 @@ class LiveFileError(MarketDataError, PermissionError):
 
 class ScannerError(MarketDataError, RuntimeError):
     """The DuckDB scanner process could not be started, or died twice on the same read."""
+
+
+class FeedError(MarketDataError, ConnectionError):
+    """An exchange refused something by a message of its own, or a connection fell silent."""
 
 
 class FileFormatError(MarketDataError, ValueError):

@@ -81,6 +81,15 @@ class Rings:
             self.by_symbol.clear()
             self._sealed_bytes, self._next_sweep, self._gone = 0, NEVER, Counts()
 
+    def forget(self, symbols: Iterable[str]) -> None:
+        """Forget the rows of some symbols; they count as past their TTL."""
+        with self.lock:
+            for symbol in symbols:
+                ring = self.by_symbol.pop(symbol, None)
+                if ring is not None:
+                    self._gone += ring.counts + Counts(expired=ring.rows)
+            self._reckon()
+
     def counted(self) -> tuple[list[Ring], Counts]:
         """Return the rings that have rows, and what became of all rows that came. The lock is held."""
         self.sweep(self.clock[0]())

@@ -139,6 +139,10 @@ class RealtimeTable:
         """Forget all rows and counts; subscriptions stay."""
         self._rings.clear()
 
+    def forget(self, symbols: Iterable[str]) -> None:
+        """Forget the rows of symbols; subscriptions stay."""
+        self._rings.forget(symbols)
+
     # ---- out
 
     def latest(self, symbol: str, *, max_age: float | None = None, on_stale: OnStale = "none") -> Any:

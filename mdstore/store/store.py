@@ -34,6 +34,7 @@ from mdstore.realtime.owner import Owner
 from mdstore.store.held import held
 from mdstore.store.holes import Holes
 from mdstore.store.listing import Listing
+from mdstore.store.live_place import LivePlace
 from mdstore.store.maintenance import Maintenance
 from mdstore.store.past import Past
 from mdstore.store.reading import Made, Reading
@@ -129,7 +130,7 @@ class MarketDataStore:
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
         try:
-            self._realtime = Owner(realtime, partial(self.write, source="live"), clock)
+            self._realtime = Owner(realtime, LivePlace(self, self._candles), clock)
         except BaseException:
             self._candles.close()
             raise
