@@ -98,6 +98,7 @@ class Feed:
 
     def lose(self, symbols: Iterable[str] | None = None) -> None:
         """Take note that the connection was lost: what has not been proven never will be."""
+        self.close_due()
         lost = None if symbols is None else frozenset(symbols)
         self.awaited = frozenset() if lost is None else self.awaited - lost
         self.seen = {} if lost is None else {s: since for s, since in self.seen.items() if s not in lost}
