@@ -7,6 +7,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     ├── InvalidInputError (ValueError)       an argument cannot be used
     │   ├── TimeframeError                   "7x" is no timeframe
     │   ├── TimestampError                   a time that cannot be read
+    │   ├── MessageError                     an exchange's message that cannot be read; carries kind
     │   └── ValidationError                  a row breaks a rule; carries row, column, value, rule
     ├── NoSuchSeriesError (LookupError)      nothing stored under that symbol and timeframe
     ├── StaleDataError (LookupError)         no ticker, order book or trade within its TTL
@@ -34,6 +35,7 @@ __all__ = [
     "InvalidInputError",
     "LiveFileError",
     "MarketDataError",
+    "MessageError",
     "NewerSchemaError",
     "NoSuchSeriesError",
     "QueryError",
@@ -87,6 +89,14 @@ class TimeframeError(InvalidInputError):
 
 class TimestampError(InvalidInputError):
     """A time that cannot be read, or whose unit cannot be told."""
+
+
+class MessageError(InvalidInputError):
+    """A message of an exchange that cannot be read; `kind` is what it calls itself, None for no JSON."""
+
+    def __init__(self, message: str, *, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ValidationError(InvalidInputError):

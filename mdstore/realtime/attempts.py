@@ -48,10 +48,9 @@ class Connects(Protocol):
 class Attempts:
     """The attempts of a session; see `Session.attempts`."""
 
-    def __init__(
-        self, session: Connects, on: tuple[type[Exception], ...], first: float, most: float
-    ) -> None:
-        self._session, self._on = session, (*LOST, *on)
+    def __init__(self, session: Connects, on: tuple[type[Exception], ...], first: float, most: float) -> None:
+        self._session = session
+        self._on: tuple[type[Exception], ...] = (*LOST, *on)
         self._first, self._most = first, most
         self._pause = 0.0
         self._known = session.connections
@@ -77,7 +76,7 @@ class Attempts:
         return Attempt(self._session, self._on)
 
     def _next_pause(self) -> float:
-        """Return how long to wait now, a little less at random: many that were lost together do not return so."""
+        """Return how long to wait now, less a little at random: what was lost together returns apart."""
         if self._session.connections > self._known:
             self._known, self._pause = self._session.connections, self._first
         pause, self._pause = self._pause, min(self._most, max(self._first, 2 * self._pause))
@@ -133,7 +132,7 @@ class Attempt:
         return self.__exit__(kind, error, trace)
 
     def _watch(self) -> None:
-        """Look every now and then whether anything has come; what is awaited is given up where nothing has."""
+        """Look every now and then whether anything has come; give up what is awaited if not."""
         if self._session.silence is None or self._limit is None:
             return
         loop = asyncio.get_running_loop()

@@ -17,7 +17,7 @@ from mdstore.realtime.rows import Hole
 __all__ = ["Backfill", "Fetch"]
 
 Fetch = Callable[[str, str, int, int], Any | Awaitable[Any]]
-"""Returns the candles of a symbol and timeframe in `[start, end)` ms, as `MarketDataStore.write` takes them."""
+"""Returns the candles of a symbol and timeframe in `[start, end)` ms, in a form that `store.write` takes."""
 
 LOOK_SECONDS = 0.2
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
@@ -31,7 +31,7 @@ class Filled(Protocol):
     def ledger(self) -> Ledger | None:
         """Where bars are stored, if they are."""
 
-    def ended_holes(self, symbols: Sequence[str]) -> list[Hole]:
+    def ended_holes(self, symbols: Sequence[str] | None) -> list[Hole]:
         """Return the holes of stored series whose bars have all ended."""
 
     def filled(self, symbol: str, timeframe: str, start: int, end: int, rows: Sequence[Any]) -> None:
@@ -45,7 +45,7 @@ class Backfill:
     """
 
     def __init__(
-        self, live: Filled, symbols: Sequence[str], prefix: int, fetch: Fetch,
+        self, live: Filled, symbols: Sequence[str] | None, prefix: int, fetch: Fetch,
         trouble: Callable[[Exception], None],
     ) -> None:  # fmt: skip
         self._live, self._symbols, self._prefix = live, symbols, prefix

@@ -1,6 +1,6 @@
 """One bar as it forms: trades go in, in whatever order they come, and it is as if they had come in order.
 
-The order is the exchange's: by time, those of one millisecond by their ids, or as they came where one has none.
+The order is the exchange's: by time, those of one millisecond by their ids, or as they came without one.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ class Bar:
     """A bar of `[start, end)`; `first` and `last` are the times of the trades that set open and close.
 
     All times are milliseconds since 1970. `partial` bars miss trades; `settled` ones the exchange itself has
-    closed; those `by_kline` have its values, to which no trade adds. A sum of floats depends on its order, so the latest trades are kept, and added up anew behind one
-    that comes late: those of `keep` milliseconds, and more only while they are few.
+    closed; those `by_kline` have its values, to which no trade adds. A sum of floats depends on its order, so
+    the latest trades are kept, and added up anew behind one that comes late: those of `keep` milliseconds,
+    and more only while they are few.
     """
 
     start: int
@@ -116,5 +117,5 @@ def _is_before(one: tuple[int, int | None], other: Sold | tuple[int, int | None]
     return one[1] is not None and other[1] is not None and one[1] < other[1]
 
 
-# The bar of no time: it lets the quick path do without a test for None.
+# A bar that holds no moment. With it in place of None the quick path needs no test for None.
 NO_BAR = Bar(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0)

@@ -93,7 +93,7 @@ class RealtimeDataCache:
                 raise InvalidInputError(f"{row!r} is no Ticker, Depth, Trade or Kline")
             taker(row)
 
-    def _forget(self, symbols: Iterable[str]) -> None:
+    def _forget(self, symbols: Iterable[str] | None) -> None:
         """Let go of the states that a lost connection has left: they are not what is now."""
         for table in (self.tickers, self.orderbooks):
             table.forget(symbols)

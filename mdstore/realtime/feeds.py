@@ -39,8 +39,8 @@ class Series(Protocol):
 class Feed:
     """One connection, and the series that are made of what comes by it.
 
-    `awaited` are the symbols of which all is seen from the next trade on, and `due` is the time at which the
-    next bar is whole. `not_before` is a local time (ms): the local clock may delay, but never declare.
+    Of the symbols `awaited` (None: of all) all is seen from the next trade on. `due` is the time at which the
+    next bar is whole. `not_before` is a local time (ms): that clock may delay, but never declare.
     """
 
     __slots__ = ("awaited", "due", "grace", "name", "not_before", "seen", "series", "time")
@@ -48,9 +48,9 @@ class Feed:
     def __init__(self, grace: int, name: str = "") -> None:
         self.name, self.grace = name, grace
         self.time, self.due = -FOREVER, FOREVER
-        self.awaited: frozenset[str] = frozenset()
+        self.awaited: frozenset[str | None] = frozenset()
         self.not_before = -FOREVER
-        self.seen: dict[str, int] = {}
+        self.seen: dict[str | None, int] = {}
         """Since when (ms) all is seen, by symbol."""
         self.series: list[Series] = []
 
@@ -59,19 +59,19 @@ class Feed:
         """Up to which time everything has come."""
         return self.time - self.grace if self.time > -FOREVER else -FOREVER
 
-    def await_first(self, symbols: Iterable[str], now: int) -> None:
+    def await_first(self, symbols: Iterable[str | None], now: int) -> None:
         """Take note that symbols were subscribed to at a local time (ms): the next trade of one proves it."""
         self.awaited |= frozenset(symbols)
         self.not_before = max(self.not_before, now)
 
     def hear(self, moment: int, of: str | None) -> None:
         """Take note of something made at a moment (ms): a trade of a symbol, or (None) a stated time."""
-        if self.awaited and moment > self.time and (of is None or of in self.awaited):
+        if self.awaited and moment > self.time and (of is None or not self.awaited.isdisjoint((of, None))):
             since = max(moment + self.grace, self.not_before)
             begun, self.awaited = self.awaited, frozenset()
             self.seen |= dict.fromkeys(begun, since)
             for one in self.series:
-                if one.symbol in begun:
+                if not begun.isdisjoint((one.symbol, None)):
                     one.begin(since, moment)
         if moment > self.time:
             self.time = moment
@@ -87,7 +87,7 @@ class Feed:
     def join(self, series: Series) -> None:
         """Have a series made of what comes from now on: nothing of a later time has come before."""
         self.series.append(series)
-        since = self.seen.get(series.symbol)
+        since = self.seen.get(series.symbol, self.seen.get(None))
         if since is not None:
             series.begin(max(since, self.time + 1), self.time)
 

@@ -93,14 +93,14 @@ class BarSeries:
         self.hole: int | None = None
         self._counts, self._out = counts, out
         self._closed_until = self._klines_until = -FOREVER
-        # Bars that start from here on are seen whole; None: none are. What is before `_told` is accounted for.
+        # Bars that start from here on are seen whole; None: none are. All before `_told` are accounted for.
         self._whole_from: int | None = None
         self._told = -FOREVER
 
     # ---- what is seen
 
     def whole(self) -> None:
-        """Believe that every bar is seen from its start."""
+        """Count every bar as seen from its start."""
         self.hole, self._whole_from = None, -FOREVER
 
     def unseen(self, moment: int) -> None:
@@ -113,8 +113,7 @@ class BarSeries:
             return  # each kline tells all of its bar; and a recording has all
         if self._whole_from is not None:
             self.lose(self.feed.proven)
-        if self.hole is not None:  # it began by the local clock, which may be ahead
-            self.hole = min(self.hole, self.timeframe.floor(heard))
+        self._begin_hole_by(heard)
         self._begin_at(self.timeframe.next(since - 1))
 
     def lose(self, proven: int) -> None:
@@ -126,9 +125,14 @@ class BarSeries:
             first = self.open[0].start if self.open else None
             self.hole = first if known == -FOREVER else known
             self._whole_from = None
-        elif self.hole is not None and proven > -FOREVER:  # it began by the local clock, which may be ahead
-            self.hole = min(self.hole, self.timeframe.floor(proven))
+        elif proven > -FOREVER:
+            self._begin_hole_by(proven)
         self._refresh()
+
+    def _begin_hole_by(self, moment: int) -> None:
+        """Have the first hole begin no later: it began by the local clock, which may be ahead."""
+        if self.hole is not None and self._told == -FOREVER:
+            self.hole = min(self.hole, self.timeframe.floor(moment))
 
     def settle(self, proven: int) -> None:
         """Say which bars have passed without a trade, up to a time (ms) until which all has come."""
@@ -197,7 +201,7 @@ class BarSeries:
     # ---- klines
 
     def take(self, kline: Kline) -> bool:
-        """Set a bar to an exchange's own word on it; return False where that is out of date.
+        """Set a bar to the exchange's own values; return False where these are out of date.
 
         An update that is not `closed` counts for the newest bar only, and only until the exchange closed it;
         from then on the series is made of klines. One that is `closed`, or an answer to a request of a bar
@@ -222,7 +226,7 @@ class BarSeries:
         return kline.timestamp < self._newest or (bar is not None and bar.settled)
 
     def _may_form(self, kline: Kline) -> bool:
-        """Tell whether an answer may be of a bar that has not ended: neither the feed nor a later bar says so."""
+        """Tell whether an answer may be of a bar that forms: neither feed nor a later bar says otherwise."""
         return self.timeframe.next(kline.timestamp) > max(self.feed.proven, self._newest)
 
     def _follow_klines(self) -> None:
@@ -314,7 +318,7 @@ class BarSeries:
         return start in self.holes or any(low <= start for low, _ in self.holes)
 
     def _is_between(self, start: int) -> bool:
-        """Tell whether a bar that is not there was known to have no trade: kept ones are on both sides."""
+        """Tell whether a bar that is not there was had no trade: kept bars are on both sides of it."""
         return bool(self.closed) and start > self.closed[0].start and not self._is_partial(start)
 
     def _is_partial(self, start: int) -> bool:
@@ -382,7 +386,7 @@ class BarSeries:
 def check_kline(kline: Kline, now: int) -> Timeframe:
     """Return the timeframe of a kline; raise `InvalidInputError` that names the field which is wrong.
 
-    `now` (ns): a bar that has not begun would close the one that is forming.
+    A bar that begins after `now` (ns) is refused: it would close the one that is forming.
     """
     check_symbol(kline.symbol)
     timeframe = Timeframe.parse(kline.timeframe)
@@ -408,7 +412,7 @@ def _is_start(timestamp: int, timeframe: Timeframe) -> bool:
         return (
             isinstance(timestamp, int) and timeframe.next(timestamp) > timeframe.floor(timestamp) == timestamp
         )
-    except (ValueError, OverflowError, OSError):  # months: of a year that datetime cannot hold
+    except (ValueError, OverflowError, OSError):  # a month of a year that datetime cannot hold
         return False
 
 

@@ -82,7 +82,7 @@ class LiveCandles:
         """Is called, in a thread of its own, with what keeps bars from being stored."""
         self.takers: dict[type, Callable[[Any], object]] = {Trade: self.offer, Kline: self.update}
         """What takes the rows of sessions, by kind."""
-        self.forget: Callable[[Iterable[str]], object] = lambda _: None
+        self.forget: Callable[[Iterable[str] | None], object] = lambda _: None
         """Is called with the symbols of a connection that was lost."""
         self._grace = round(grace * 1000)
         self._join = join
@@ -97,6 +97,7 @@ class LiveCandles:
         self._by_symbol: dict[str, list[BarSeries]] = {}
         self._feeds: dict[str, Feed] = {}
         self._sessions: dict[str, Session] = {}
+        self._rest: tuple[Session, Feed] | None = None
         self._routes: dict[str, Route] = {}
         self._is_closed = self._is_flushed = False
 
@@ -141,11 +142,12 @@ class LiveCandles:
             self._lander = self._out.lander = Lander(land, self.tick, self._trouble)
 
     def session(
-        self, feed: Reads | str, symbols: str | Sequence[str], **options: Any
+        self, feed: Reads | str, symbols: str | Sequence[str] | None, **options: Any
     ) -> Session:  # the options and their types are those of Session
         """Return a session: what knows which bars of symbols were seen whole. See `Session` for the options.
 
         `feed` reads messages, as `UpbitFeed()` or `BinanceFeed()` do; or it is a name, where rows are pushed.
+        `symbols` None is all that are in no other session; it ends an earlier session of all.
 
         Raises `InvalidInputError`, also for a symbol that another session has.
         """
@@ -310,7 +312,7 @@ class LiveCandles:
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all bars closed so far are stored, at most `timeout` seconds (None: no limit).
 
-        Raises what `land` raised last where they cannot be; they stay pending and are tried again.
+        Where they cannot be stored, raises what `land` raised last; they stay pending and are tried again.
         """
         self.tick()
         if self._lander is not None:
@@ -352,6 +354,8 @@ class LiveCandles:
             self._by_symbol.clear()
             self._routes.clear()
             self._feeds.clear()
+            self._sessions.clear()
+            self._rest = None
             self._asked.forget_starts()
             self._counts = Counts()
 
@@ -369,11 +373,14 @@ class LiveCandles:
 
     # ---- for sessions
 
-    def enter(self, session: Session, feed: Feed, symbols: Sequence[str]) -> None:
+    def enter(self, session: Session, feed: Feed, symbols: Sequence[str] | None) -> None:
         """Have symbols come by one feed from now on. Raises `InvalidInputError` for one that is taken."""
         with self._lock:
             if self._is_closed:
                 raise StoreClosedError("these live candles are closed: no session can begin")
+            if symbols is None:
+                self._enter_rest(session, feed)
+                return
             for symbol in symbols:
                 other = self._sessions.get(symbol)
                 if other is not None:
@@ -387,9 +394,12 @@ class LiveCandles:
                 self._change_feed(symbol, feed)
                 self._make(symbol)
 
-    def leave(self, symbols: Sequence[str]) -> None:
+    def leave(self, session: Session, symbols: Sequence[str] | None) -> None:
         """Have symbols come by themselves again."""
         with self._lock:
+            if symbols is None:
+                symbols = [name for name in self._feeds if self.session_of(name) is session]
+                self._rest = None if self._rest is not None and self._rest[0] is session else self._rest
             for symbol in symbols:
                 self._sessions.pop(symbol, None)
                 self._feeds.pop(symbol, None)
@@ -402,9 +412,9 @@ class LiveCandles:
 
     def session_of(self, symbol: str) -> Session | None:
         """Return the session that a symbol comes by, if there is one."""
-        return self._sessions.get(symbol)
+        return self._sessions.get(symbol) or (None if self._rest is None else self._rest[0])
 
-    def ended_holes(self, symbols: Iterable[str]) -> list[Hole]:
+    def ended_holes(self, symbols: Iterable[str] | None) -> list[Hole]:
         """Return the holes of stored series whose bars have all ended, by the exchange's time."""
         with self._lock:
             return [
@@ -424,8 +434,10 @@ class LiveCandles:
         """Is held by whoever changes a feed."""
         return self._lock
 
-    def series_of(self, symbols: Iterable[str]) -> list[BarSeries]:
-        """Return the series of symbols; the lock is held."""
+    def series_of(self, symbols: Iterable[str] | None) -> list[BarSeries]:
+        """Return the series of symbols (None: of all); the lock is held."""
+        if symbols is None:
+            return list(self._series.values())
         return [series for symbol in symbols for series in self._of(symbol)]
 
     # ---- within, with the lock held
@@ -441,6 +453,12 @@ class LiveCandles:
             self._join_feed(series, feed)
         self._feeds[symbol] = feed
         self._routes.pop(symbol, None)
+
+    def _enter_rest(self, session: Session, feed: Feed) -> None:
+        """Have all symbols come by one feed that are in no session of their own."""
+        for symbol in [name for name in self._feeds if name not in self._sessions]:
+            self._change_feed(symbol, feed)
+        self._rest = session, feed
 
     def _make(self, symbol: str) -> None:
         """Make the series that are built of a symbol, before anything came of it."""
@@ -458,7 +476,10 @@ class LiveCandles:
     def _feed_of(self, symbol: str) -> Feed:
         """Return what a symbol comes by: without a session, a feed of its own."""
         feed = self._feeds.get(symbol)
-        if feed is None:
+        if feed is None and self._rest is not None:
+            feed = self._rest[1]
+            self._change_feed(symbol, feed)
+        elif feed is None:
             feed = Feed(self._grace)
             self._change_feed(symbol, feed)
             feed.await_first((symbol,), self.clock() // NS_PER_MS)
@@ -494,7 +515,8 @@ class LiveCandles:
     def _trouble(self, error: Exception) -> None:
         if self.on_error is not None:
             self.on_error(error)
-        for session in {id(one): one for one in tuple(self._sessions.values())}.values():
+        rest = () if self._rest is None else (self._rest[0],)
+        for session in dict.fromkeys((*self._sessions.values(), *rest)):
             session.trouble(error)
 
     def _symbols(self, timeframe: str) -> list[str]:

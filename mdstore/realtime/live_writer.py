@@ -25,7 +25,7 @@ Key = tuple[str, str]
 
 Land = Callable[[str, str, list[Row]], object]
 Waiting = tuple[int, Row]
-"""The number under which a bar came to wait, and its row."""
+"""A running number, given when the bar was queued or changed, and its row."""
 
 LOG = logging.getLogger("mdstore.live")
 # Importing Polars makes SIGINT restart blocking waits: Ctrl-C is noticed between two of these.
@@ -185,7 +185,7 @@ class Lander:
         return min(min(numbers, default=NEVER), self._noted, self._noting)
 
     def _refuse_hopeless(self, begun: int, deadline: float | None) -> None:
-        """Raise where waiting is in vain: the last try failed for good, nobody tries, or time is up."""
+        """Raise where waiting is useless: the last try failed for good, no thread tries, or time is up."""
         tried = self._ended_rounds > begun
         if tried and self._error is not None and not isinstance(self._error, StoreBusyError):
             raise self._error
@@ -299,7 +299,7 @@ class Lander:
         return {}
 
     def _land_group(self, key: Key, rows: dict[int, Waiting]) -> Exception | None:
-        """Land rows of a series; return what went wrong. One row that is refused does not keep the others."""
+        """Land rows of a series; return what went wrong. One refused row does not keep the others out."""
         try:
             self.place(*key, _sorted(rows))
         except InvalidInputError as error:

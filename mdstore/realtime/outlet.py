@@ -71,5 +71,5 @@ class Outlet:
     def _tell(self, key: Key, row: Row, *, partial: bool = False, amended: bool = False) -> None:
         queues = self._queues.get(key[1])
         if queues:
-            told = ClosedBar(*key, *row, partial=partial, amended=amended)
+            told = ClosedBar._make((*key, *row, partial, amended))
             self._queues[key[1]] = [queue for queue in queues if queue.offer(told)]

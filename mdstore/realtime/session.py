@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from mdstore.core.arguments import symbol_list
 from mdstore.core.timestamps import Moment, to_ms
-from mdstore.errors import FeedError, InvalidInputError
+from mdstore.errors import FeedError, InvalidInputError, MessageError
 from mdstore.realtime.attempts import Attempts
 from mdstore.realtime.backfill import Backfill, Fetch
 from mdstore.realtime.feeds import Feed
@@ -43,8 +43,8 @@ class Lives(Protocol):
     """What a session needs of live candles."""
 
     clock: Callable[[], int]
-    takers: Mapping[type, Callable[[Any], object]]
-    forget: Callable[[Iterable[str]], object]
+    takers: dict[type, Callable[[Any], object]]
+    forget: Callable[[Iterable[str] | None], object]
 
     @property
     def grace(self) -> int:
@@ -58,22 +58,22 @@ class Lives(Protocol):
     def ledger(self) -> Ledger | None:
         """Where bars are stored, if they are."""
 
-    def enter(self, session: Session, feed: Feed, symbols: Sequence[str]) -> None:
+    def enter(self, session: Session, feed: Feed, symbols: Sequence[str] | None) -> None:
         """Have symbols come by one feed."""
 
-    def leave(self, symbols: Sequence[str]) -> None:
+    def leave(self, session: Session, symbols: Sequence[str] | None) -> None:
         """Have symbols come by themselves again."""
 
     def session_of(self, symbol: str) -> Session | None:
         """Return the session that a symbol comes by."""
 
-    def series_of(self, symbols: Iterable[str]) -> list[BarSeries]:
+    def series_of(self, symbols: Iterable[str] | None) -> list[BarSeries]:
         """Return the series of symbols."""
 
-    def holes(self, symbols: Sequence[str]) -> list[Hole]:
+    def holes(self, symbols: Sequence[str] | None) -> list[Hole]:
         """Return which bars were not seen whole."""
 
-    def ended_holes(self, symbols: Iterable[str]) -> list[Hole]:
+    def ended_holes(self, symbols: Iterable[str] | None) -> list[Hole]:
         """Return those that can be fetched."""
 
     def missed(self, trade_of: str, timestamp: int) -> None:
@@ -87,9 +87,9 @@ class Session:
     """A feed of some symbols: what came of them, and which bars were not seen whole; made by `live.session`.
 
     `prefix` is put before each symbol, to keep apart what two exchanges call the same. `backfill(symbol,
-    timeframe, start, end)`, a function or a coroutine function, returns the candles of `[start, end)` ms: it is
-    called for holes once their bars have ended, those of before a restart included; until then they stay in
-    `hole`. `silence` is after how many seconds without anything a connection is taken for dead, None for
+    timeframe, start, end)`, a function or a coroutine function, returns the candles of `[start, end)` ms. It
+    is called for holes once their bars have ended, those of before a restart included; until then they stay
+    in `hole`. `silence` is after how many seconds without anything a connection is taken for dead, None for
     never. `on_error` is called with every row that is refused, whatever the exchange refuses, connections
     that are lost, and what keeps bars from being stored.
 
@@ -102,7 +102,7 @@ class Session:
         self,
         live: Lives,
         feed: Reads | str,
-        symbols: str | Sequence[str],
+        symbols: str | Sequence[str] | None,
         *,
         prefix: str = "",
         backfill: Fetch | None = None,
@@ -110,14 +110,12 @@ class Session:
         on_error: Callable[[Exception], object] | None = None,
     ) -> None:
         names = symbol_list(symbols)
-        if names is None:
-            raise InvalidInputError("symbols=None: a session is of symbols that are named")
         if not isinstance(feed, str) and not callable(getattr(feed, "rows", None)):
             raise InvalidInputError(f"feed={feed!r} has no rows(message): give UpbitFeed(), or a name")
         if silence is not None and not (isinstance(silence, int | float) and silence > 0):
             raise InvalidInputError(f"silence={silence!r} is no number of seconds above 0")
         self.name = feed if isinstance(feed, str) else str(getattr(feed, "venue", type(feed).__name__))
-        self.symbols = tuple(prefix + name for name in names)
+        self.symbols = None if names is None else tuple(prefix + name for name in names)
         self.silence = silence
         self.refused = 0
         """The number of rows, and of messages that could not be read, that were not taken."""
@@ -130,8 +128,8 @@ class Session:
         self._heard_at = time.monotonic()
         live.enter(self, self._feed, self.symbols)
         self._recall()
-        self._backfill = None if backfill is None else Backfill(
-            live, self.symbols, len(prefix), backfill, self.trouble
+        self._backfill = (
+            None if backfill is None else Backfill(live, self.symbols, len(prefix), backfill, self.trouble)
         )
 
     # ---- what comes
@@ -139,8 +137,9 @@ class Session:
     def push(self, data: object, received: int | None = None) -> int:
         """Take a message, or the rows of one; return how many rows were taken.
 
-        Nothing that comes raises: a row that breaks a rule is refused and counted, `on_error` is told, and the
-        bar that it would have been in is in a hole. So is what may have been in a message that cannot be read.
+        Nothing that comes raises: a row that breaks a rule is refused and counted, `on_error` is told, and
+        the bar that it would have been in is in a hole. So is what a message may have held that cannot be
+        read.
         """
         self._hear()
         taken = 0
@@ -154,8 +153,8 @@ class Session:
     def subscribed(self, symbols: str | Sequence[str] | None = None, *, at: Moment | None = None) -> None:
         """Say that symbols (None: all) were subscribed to, `at` a time of the exchange if it says so.
 
-        All is seen of them from the first trade of one of them on. Where nobody says it, a symbol is seen from
-        its own first trade on.
+        All is seen of them from the first trade of one of them on. Where nobody says it, a symbol is seen
+        from its own first trade on.
         """
         names = self._names(symbols)
         with self._live.lock:
@@ -171,15 +170,20 @@ class Session:
             with self._live.lock:
                 self._feed.hear(to_ms(at, "at"), None)
 
+    def heard(self, row: Any) -> None:
+        """Take note of a ticker or an order book that was taken: what time it is by the exchange's clock."""
+        if isinstance(row, Ticker | Depth) and row.timestamp > self._feed.time and _is_of_exchange(row):
+            with self._live.lock:
+                self._feed.hear(row.timestamp, "")
+
     def disconnected(self) -> list[Hole]:
         """Say that the connection was lost; return the hole so far, see `hole`.
 
         Tickers and order books of its symbols are not `latest` any more.
         """
         with self._live.lock:
-            if self._state not in ("disconnected", "closed"):
-                self._state = "disconnected"
-                self._feed.lose()
+            self._feed.lose()
+            self._state = "disconnected" if self._state != "closed" else "closed"
         self._live.forget(self.symbols)
         reset = getattr(self._reader, "reset", None)
         if reset is not None:
@@ -252,7 +256,7 @@ class Session:
         if self._backfill is not None:
             self._backfill.stop()
         self.disconnected()
-        self._live.leave(self.symbols)
+        self._live.leave(self, self.symbols)
         self._state = "closed"
 
     def __enter__(self) -> Self:
@@ -276,7 +280,8 @@ class Session:
         await asyncio.to_thread(self.close)
 
     def __repr__(self) -> str:
-        return f"<Session: {self.name}, {len(self.symbols):,} symbols, {self.state}>"
+        what = "all symbols" if self.symbols is None else f"{len(self.symbols):,} symbols"
+        return f"<Session: {self.name}, {what}, {self.state}>"
 
     def trouble(self, error: Exception) -> None:
         """Tell of an error, and go on."""
@@ -305,7 +310,8 @@ class Session:
             return self._reader.rows(data, time.time_ns() if received is None else received)
         except InvalidInputError as error:
             self._refuse(error)
-            if "trade" in str(getattr(error, "kind", "trade")).lower():
+            kind = error.kind if isinstance(error, MessageError) else None
+            if kind is None or "trade" in kind.lower():  # it may have been a trade, of whatever symbol
                 self._lose(self.symbols)
             return ()
 
@@ -317,26 +323,26 @@ class Session:
 
     def _take(self, row: Any) -> int:
         try:
-            other = self._live.session_of(row.symbol)
-            if other is not None and other is not self:
-                raise InvalidInputError(f"{row.symbol} comes by another session, of {other.name}")
-            if other is self and type(row) is Trade and row.symbol not in self._feed.seen:
-                self._begin_alone(row.symbol)
+            self._begin_alone(row)
             self._live.takers[type(row)](row)
         except (InvalidInputError, KeyError, AttributeError, TypeError) as error:
             self._refuse(error)
             if type(row) is Trade:
                 self._miss(row)
             return 0
-        if isinstance(row, Ticker | Depth) and _is_of_exchange(row):
-            with self._live.lock:
-                if row.timestamp > self._feed.time and not row.snapshot:
-                    self._feed.hear(row.timestamp, "")
+        self.heard(row)
         return 1
 
-    def _begin_alone(self, symbol: str) -> None:
+    def _begin_alone(self, row: Any) -> None:
         """Have a symbol that nobody said was subscribed to be seen from its own first trade on."""
-        if self._state != "disconnected" and symbol not in self._feed.awaited:
+        symbol = row.symbol
+        other = self._live.session_of(symbol)
+        if other is not None and other is not self:
+            raise InvalidInputError(f"{symbol} comes by another session, of {other.name}")
+        is_begun = symbol in self._feed.seen or None in self._feed.seen or self._state == "disconnected"
+        if other is None or is_begun or type(row) is not Trade:
+            return
+        if self._feed.awaited.isdisjoint((symbol, None)):
             with self._live.lock:
                 self._feed.await_first((symbol,), self._live.clock() // MS_NS)
 
@@ -350,10 +356,11 @@ class Session:
         except Exception:  # of a time that is none: any bar may be the one
             self._lose((trade.symbol,))
 
-    def _lose(self, symbols: Sequence[str]) -> None:
+    def _lose(self, symbols: Sequence[str] | None) -> None:
         """Take whatever symbols may have sent for lost, and see them anew from their next trade on."""
         with self._live.lock:
-            begun = [symbol for symbol in symbols if symbol in self._feed.seen or symbol in self._feed.awaited]
+            known = {*self._feed.seen, *self._feed.awaited}
+            begun = [symbol for symbol in known if symbols is None or symbol is None or symbol in symbols]
             self._feed.lose(symbols)
             self._feed.await_first(begun, self._live.clock() // MS_NS)
 
@@ -374,10 +381,12 @@ class Session:
                     for start, end in known.get(series.symbol, ()):
                         series.holes.add(start, end)
 
-    def _names(self, symbols: str | Sequence[str] | None) -> tuple[str, ...]:
+    def _names(self, symbols: str | Sequence[str] | None) -> Sequence[str | None]:
         names = symbol_list(symbols)
-        found = self.symbols if names is None else tuple(self._prefix + name for name in names)
-        unknown = [name for name in found if name not in self.symbols]
+        if names is None:
+            return (None,) if self.symbols is None else self.symbols
+        found = tuple(self._prefix + name for name in names)
+        unknown = [name for name in found if self.symbols is not None and name not in self.symbols]
         if unknown:
             raise InvalidInputError(f"{unknown[0]} is no symbol of this session")
         return found
@@ -390,4 +399,4 @@ def _is_parsed(data: object) -> bool:
 
 def _is_of_exchange(row: Ticker | Depth) -> bool:
     """Tell whether a row has a time of the exchange: where that has none, feeds give the local one."""
-    return row.received is None or row.timestamp != row.received // MS_NS
+    return not row.snapshot and (row.received is None or row.timestamp != row.received // MS_NS)

@@ -139,9 +139,9 @@ class RealtimeTable:
         """Forget all rows and counts; subscriptions stay."""
         self._rings.clear()
 
-    def forget(self, symbols: Iterable[str]) -> None:
-        """Forget the rows of symbols; subscriptions stay."""
-        self._rings.forget(symbols)
+    def forget(self, symbols: Iterable[str] | None) -> None:
+        """Forget the rows of symbols (None: of all); subscriptions stay."""
+        self._rings.forget(self.symbols if symbols is None else symbols)
 
     # ---- out
 
@@ -207,7 +207,7 @@ class RealtimeTable:
         overflow: Overflow = "drop",
         buffer: int = BUFFER,
         patience: float = 1.0,
-    ) -> Subscription:
+    ) -> Subscription[Any]:
         """Be given every row that is kept from now on: see `Subscription`.
 
         With a `callback`, it is called with one row after the other in a thread of its own; without, the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from mdstore.candles.ledger.claims import Claim
@@ -20,14 +20,17 @@ Range = tuple[int, int]
 class Writes(Protocol):
     """What a store writes, and knows to be missing."""
 
-    def write(self, symbol: str, timeframe: str, data: object, **said: Any) -> object:
-        """Store candles of one series."""
+    @property
+    def write(self) -> Callable[..., object]:
+        """Stores candles of one series."""
 
-    def write_many(self, data: object, **said: Any) -> object:
-        """Store candles of several series."""
+    @property
+    def write_many(self) -> Callable[..., object]:
+        """Stores candles of several series."""
 
-    def missing(self, symbols: Sequence[str], timeframe: str) -> Any:
-        """Return what is worth asking for."""
+    @property
+    def missing(self) -> Callable[..., Any]:
+        """Gives what is worth asking for."""
 
 
 class LivePlace:

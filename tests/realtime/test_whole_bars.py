@@ -109,7 +109,7 @@ class World:
     """The exchange, and a store that listens to it."""
 
     def __init__(self, timeframes, start=T0):
-        self.exchange, self.offset, self.books = Exchange(start), 0, Books()
+        self.exchange, self.offset, self.books, self.began = Exchange(start), 0, Books(), start
         self.cache = RealtimeDataCache(clock=lambda: (self.exchange.now + self.offset) * 1_000_000)
         self.live, self.timeframes = self.cache.live, timeframes
         self.live.land_in(self.books)
@@ -179,21 +179,28 @@ class World:
             self.session.push([lost[-min(back, len(lost))]])
 
     def check(self):
-        """Every bar is whole and true, or stated to be without a trade, or in the hole; never two of these."""
+        """Every bar is whole and true, or stated to be without a trade, or in the hole; never two of them."""
         for timeframe in self.timeframes:
             truth = self.exchange.bars(timeframe)
             for symbol in SYMBOLS:
-                self._check((symbol, timeframe), {start: row for (s, start), row in truth.items() if s == symbol})
+                self._check(
+                    (symbol, timeframe), {start: row for (s, start), row in truth.items() if s == symbol}
+                )
 
     def _check(self, key, truth):
         bar = Timeframe.parse(key[1])
-        holes = [(low, high if high is not None else 2**62) for *_, low, high in self.live.holes(key[0])
-                 if _[1] == key[1]]  # fmt: skip
+        holes = [
+            (hole.start, 2**62 if hole.end is None else hole.end)
+            for hole in self.live.holes(key[0])
+            if hole.timeframe == key[1]
+        ]
         stored = dict(self.books.bars[key])
         for low, high in self.books.doubted[key]:
             for start in [one for one in stored if low <= one < high]:
                 del stored[start]
-        start = bar.floor(T0 if self.exchange.trades and self.exchange.trades[0].timestamp < MIDNIGHT else MIDNIGHT)
+        start = bar.floor(
+            T0 if self.exchange.trades and self.exchange.trades[0].timestamp < MIDNIGHT else MIDNIGHT
+        )
         while start < self.exchange.now:
             in_hole = any(low <= start < high for low, high in holes)
             quiet = any(low <= start < high for low, high in self.books.quiet[key])

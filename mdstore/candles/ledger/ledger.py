@@ -30,7 +30,9 @@ ARRIVALS = f"""
 SELECT symbol, timeframe, start, "end", source, began, arrived, lags FROM {arrivals.ARRIVALS} WHERE {{of}}
 ORDER BY symbol, timeframe, start
 """  # noqa: S608 - of constants
-STORED = "SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?"
+STORED = (
+    "SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?"
+)
 FEW = 16
 ArrivalRow = tuple[str, str, int, int, str, int, int, bytes | None]
 Row = tuple[object, ...]
@@ -107,8 +109,8 @@ class Ledger:
                 claims.enter(con, key, claim, now, (), of_write=False)
             for key, start, end in doubted:
                 claims.forget(con, key, start, end)
-                starts = con.execute(STORED, (*key, start, end)).fetchall()
-                unfinished.mark(con, key, [int(one) for (one,) in starts])
+                starts = cast("list[tuple[int]]", con.execute(STORED, (*key, start, end)).fetchall())
+                unfinished.mark(con, key, [one for (one,) in starts])
 
     def uncover(self, keys: Sequence[Key], start: int, end: int) -> None:
         """Take back what is said of a range of some series."""
