@@ -84,12 +84,15 @@ class Feed:
             one.close_until(self.proven)
         self.refresh()
 
-    def join(self, series: Series) -> None:
-        """Have a series made of what comes from now on: nothing of a later time has come before."""
+    def join(self, series: Series, *, is_first: bool) -> None:
+        """Have a series made of what comes from now on: nothing of a later time has come before.
+
+        Nothing at all has, where it `is_first` of its symbol.
+        """
         self.series.append(series)
         since = self.seen.get(series.symbol, self.seen.get(None))
         if since is not None:
-            series.begin(max(since, self.time + 1), self.time)
+            series.begin(since if is_first else max(since, self.time + 1), self.time)
 
     def refresh(self) -> None:
         """Reckon anew when the next bar is whole."""

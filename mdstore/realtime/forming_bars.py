@@ -78,7 +78,7 @@ class BarSeries:
     """
 
     __slots__ = (
-        "_closed_until", "_counts", "_klines_until", "_out", "_told", "_whole_from",
+        "_closed_until", "_counts", "_klines_until", "_out", "_recalled", "_told", "_whole_from",
         "bar", "by_klines", "closed", "feed", "hole", "holes", "name", "open", "persist", "symbol",
         "timeframe",
     )  # fmt: skip
@@ -91,6 +91,7 @@ class BarSeries:
         self.closed: list[Bar] = []
         self.holes = Ranges()
         self.hole: int | None = None
+        self._recalled = Ranges()
         self._counts, self._out = counts, out
         self._closed_until = self._klines_until = -FOREVER
         # Bars that start from here on are seen whole; None: none are. All before `_told` are accounted for.
@@ -106,6 +107,10 @@ class BarSeries:
     def unseen(self, moment: int) -> None:
         """Begin with a hole, from the bar of a moment (ms) on."""
         self.hole = self.timeframe.floor(moment)
+
+    def recall(self, start: int, end: int) -> None:
+        """Know of a hole that was there before; by this machine's clock, so that it ends where bars begin."""
+        self._recalled.add(start, end)
 
     def begin(self, since: int, heard: int) -> None:
         """Know that bars which start at a time (ms) or later are seen whole; something came of `heard`."""
@@ -157,10 +162,9 @@ class BarSeries:
         """Return the ranges (ms) of bars that were not seen whole; the last may have no end yet."""
         if self.hole is None:
             return list(self.holes)
-        ranges, start = Ranges(), self.hole
-        for one in self.holes:
+        ranges = Ranges()
+        for one in (*self.holes, *self._recalled, (self.hole, FOREVER)):
             ranges.add(*one)
-        ranges.add(start, FOREVER)
         return [(low, None if high == FOREVER else high) for low, high in ranges]
 
     def ended_holes(self) -> list[Range]:
@@ -268,6 +272,8 @@ class BarSeries:
     def _begin_at(self, start: int) -> None:
         if self.hole is not None:
             self.holes.add(self.hole, start)
+        for first, last in self._recalled.pop():
+            self.holes.add(first, min(last, start))
         self.hole, self._whole_from, self._told = None, start, start
         self._mark_partial(until=start)
         self._refresh()

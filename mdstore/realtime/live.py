@@ -184,7 +184,8 @@ class LiveCandles:
         with self._lock:
             if self._is_closed:
                 return
-            series = self._get(kline.symbol, timeframe, kline.timestamp)
+            is_first = kline.symbol not in self._feeds
+            series = self._get(kline.symbol, timeframe, kline.timestamp, is_first=is_first)
             series.take(kline)
             if not kline.snapshot and kline.timestamp > series.feed.time:
                 series.feed.hear(kline.timestamp, "")  # which proves nothing to other series
@@ -450,7 +451,7 @@ class LiveCandles:
             series.feed.series.remove(series)
             feed.time = max(feed.time, series.feed.time)
         for series in mine:
-            self._join_feed(series, feed)
+            self._join_feed(series, feed, is_first=False)
         self._feeds[symbol] = feed
         self._routes.pop(symbol, None)
 
@@ -464,11 +465,12 @@ class LiveCandles:
         """Make the series that are built of a symbol, before anything came of it."""
         now = self.clock() // NS_PER_MS
         for timeframe in self._asked.timeframes(symbol):
-            self._get(symbol, timeframe, now)
+            self._get(symbol, timeframe, now, is_first=False)
 
     def _route(self, symbol: str, timestamp: int) -> Route:
         """Find, once, which series are built of the trades of a symbol."""
-        made = tuple(self._get(symbol, timeframe, timestamp) for timeframe in self._asked.timeframes(symbol))
+        is_first, asked = symbol not in self._feeds, self._asked.timeframes(symbol)
+        made = tuple(self._get(symbol, timeframe, timestamp, is_first=is_first) for timeframe in asked)
         feed = self._feed_of(symbol)
         self._routes[symbol] = feed, made
         return feed, made
@@ -485,8 +487,11 @@ class LiveCandles:
             feed.await_first((symbol,), self.clock() // NS_PER_MS)
         return feed
 
-    def _get(self, symbol: str, timeframe: Timeframe, moment: int) -> BarSeries:
-        """Return a series; one that is new begins with what comes at a moment (ms)."""
+    def _get(self, symbol: str, timeframe: Timeframe, moment: int, *, is_first: bool) -> BarSeries:
+        """Return a series; one that is new begins with what comes at a moment (ms).
+
+        `is_first` says that nothing of its symbol has come before.
+        """
         feed = self._feed_of(symbol)
         key = symbol, str(timeframe)
         series = self._series.get(key)
@@ -496,14 +501,14 @@ class LiveCandles:
             series.unseen(min(moment, feed.time) if feed.time > -FOREVER else moment)
             self._series[key] = series
             self._by_symbol.setdefault(symbol, []).append(series)
-            self._join_feed(series, feed)
+            self._join_feed(series, feed, is_first=is_first)
             if from_start:
                 series.whole()
         return series
 
-    def _join_feed(self, series: BarSeries, feed: Feed) -> None:
+    def _join_feed(self, series: BarSeries, feed: Feed, *, is_first: bool) -> None:
         series.feed = feed
-        feed.join(series)
+        feed.join(series, is_first=is_first)
 
     def _of(self, symbol: str) -> list[BarSeries]:
         return self._by_symbol.get(symbol, [])

@@ -170,7 +170,9 @@ class Rings:
         """Tell whether a row is held already."""
         if self.kind.events:
             key = _key(packed)
-            return key != NO_ID and not _is_newer(ring, timestamp, key) and ring.holds(timestamp, key)
+            if key == NO_ID or _is_newer(ring, timestamp, key):
+                return False
+            return ring.holds(timestamp, key) or ring.has_let_go(timestamp, key)
         # All but when it was received.
         return timestamp == ring.newest and packed[2 * WORD :] == ring.latest[2 * WORD :]
 

@@ -307,7 +307,7 @@ class Session:
         if self._reader is None or not (is_message or _is_parsed(data)):
             return self._given(data, is_message=is_message)
         try:
-            return self._reader.rows(data, time.time_ns() if received is None else received)
+            return self._reader.rows(data, self._live.clock() if received is None else received)
         except InvalidInputError as error:
             self._refuse(error)
             kind = error.kind if isinstance(error, MessageError) else None
@@ -379,7 +379,7 @@ class Session:
             with self._live.lock:
                 for series in found:
                     for start, end in known.get(series.symbol, ()):
-                        series.holes.add(start, end)
+                        series.recall(start, end)
 
     def _names(self, symbols: str | Sequence[str] | None) -> Sequence[str | None]:
         names = symbol_list(symbols)
@@ -394,7 +394,7 @@ class Session:
 
 def _is_parsed(data: object) -> bool:
     """Tell whether a list is one of messages, rather than of rows."""
-    return isinstance(data, list) and bool(data) and not hasattr(data[0], "_fields")
+    return isinstance(data, list) and bool(data) and isinstance(data[0], dict | list)
 
 
 def _is_of_exchange(row: Ticker | Depth) -> bool:
