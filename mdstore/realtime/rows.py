@@ -38,6 +38,12 @@ class Ticker(NamedTuple):
     bid_size: float | None = None
     ask: float | None = None
     ask_size: float | None = None
+    price_age: float | None = None
+    """By how many seconds the price is older than `timestamp`, where it is; see `latest(max_age=)`."""
+    day_age: float | None = None
+    """By how many seconds what is of the day is older."""
+    best_age: float | None = None
+    """By how many seconds bid and ask are older."""
     snapshot: bool = False
     """Whether it is the state at a (re)connection or an answer to a request, rather than an update."""
     received: int | None = None

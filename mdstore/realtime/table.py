@@ -25,7 +25,9 @@ from mdstore.realtime.packing import batch_of
 from mdstore.realtime.ring import TIME, Ring, last_rows
 from mdstore.realtime.rings import Clock, Listener, Rings
 from mdstore.realtime.row_rules import MS_NS, check_row
+from mdstore.realtime.rows import Ticker
 from mdstore.realtime.subscription import OVERFLOWS, Overflow, Queue, Subscription
+from mdstore.realtime.ticker_parts import fresh_part
 
 __all__ = ["Clock", "Listener", "RealtimeTable"]
 
@@ -148,6 +150,8 @@ class RealtimeTable:
     def latest(self, symbol: str, *, max_age: float | None = None, on_stale: OnStale = "none") -> Any:
         """Return the newest row of a symbol; None where it is past its TTL, or older than `max_age` seconds.
 
+        Of a ticker it is the price that must not be older; what else is, is None.
+
         `on_stale="raise"` raises `StaleDataError` in place of None. The newest is the row with the latest
         timestamp, of equal ones the last that came.
         """
@@ -157,7 +161,12 @@ class RealtimeTable:
             age = self._ttl_ms if max_age is None else self._age(max_age)
             if TIME.unpack_from(packed)[0] > self._clock[0]() // MS_NS - age:
                 known = ring.row
-                return known[1] if known[0] is packed else self.kind.packing.unpack(symbol, packed)
+                row = known[1] if known[0] is packed else self.kind.packing.unpack(symbol, packed)
+                if max_age is None or row.__class__ is not Ticker:
+                    return row
+                row = fresh_part(row, self._clock[0]() // MS_NS - age)
+                if row is not None:
+                    return row
         if on_stale == "none":
             return None
         raise self._stale(symbol, max_age, on_stale)

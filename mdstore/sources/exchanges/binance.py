@@ -29,6 +29,9 @@ PERCENT = 100
 # Whole books of 5, 10 or 20 levels. On futures they look like diffs: only the name of the stream tells.
 PARTIAL = re.compile(r"@depth(5|10|20)(@|$)")
 BEST = {"bid": "b", "bid_size": "B", "ask": "a", "ask_size": "A"}
+# What of a ticker each kind of message tells; trades tell the price, too.
+PARTS = {"bookTicker": ("best",), "24hrTicker": ("price", "day", "best")}
+ALL_PARTS = PARTS["24hrTicker"]
 DAY = {"price": "c", "open": "o", "high": "h", "low": "l", "volume_24h": "v", "value_24h": "q"}
 
 
@@ -202,12 +205,15 @@ class BinanceFeed:
         times = self._times.setdefault(symbol, {})
         if timestamp < times.get(fields.kind, timestamp):
             return []
-        times[fields.kind] = timestamp
+        times |= dict.fromkeys((fields.kind, *PARTS[fields.kind]), timestamp)
         known = self._tickers.setdefault(symbol, {})
         known |= news
         if "price" not in known:
             return []
-        return [Ticker(symbol=symbol, timestamp=max(times.values()), received=received, **known)]
+        newest = max(times.values())
+        older = [part for part in ALL_PARTS if times.get(part, newest) < newest]
+        ages: dict[str, Any] = {f"{part}_age": (newest - times[part]) / 1000 for part in older}
+        return [Ticker(symbol=symbol, timestamp=newest, received=received, **known, **ages)]
 
     def _trade(self, fields: Fields, received: int | None) -> list[Event]:
         # Futures' trade stream, which is not documented, also has settlements of the insurance fund and of
@@ -226,6 +232,8 @@ class BinanceFeed:
             received=received,
         )
         self._tickers.setdefault(trade.symbol, {})["price"] = trade.price
+        times = self._times.setdefault(trade.symbol, {})
+        times["price"] = max(trade.timestamp, times.get("price", 0))
         return [trade]
 
     def _kline(self, fields: Fields, received: int | None) -> list[Event]:
