@@ -63,14 +63,17 @@ class Bar:
             self.high = price
         elif price < self.low:
             self.low = price
-        if timestamp > self.last or (
-            timestamp == self.last and (key is None or self.last_id is None or key > self.last_id)
+        last = self.last
+        if timestamp > last or (
+            timestamp == last and (key is None or self.last_id is None or key > self.last_id)
         ):
-            volume = self.volume
-            self.latest.append((timestamp, key, size, volume))
+            volume, latest = self.volume, self.latest
+            latest.append((timestamp, key, size, volume))
             self.volume = volume + size
-            self.close, self.last, self.last_id = price, timestamp, key
-            if len(self.latest) > self.most:
+            self.close = price
+            self.last = timestamp
+            self.last_id = key
+            if len(latest) > self.most:
                 self.trim()
         else:
             self._add_late(timestamp, price, size, key)

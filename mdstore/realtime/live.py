@@ -170,7 +170,10 @@ class LiveCandles:
                 else:
                     series.place(timestamp, price, size, key)
             if timestamp > feed.time and not is_old:
-                feed.hear(timestamp, symbol)
+                if timestamp < feed.due and not feed.awaited:
+                    feed.time = timestamp
+                else:
+                    feed.hear(timestamp, symbol)
 
     def update(self, kline: Kline) -> None:
         """Set a bar to an exchange's own word; its series is built of klines only from then on.

@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
 
 T0 = 1_700_000_040_000  # a whole minute
 MINUTE = 60_000
-STEP_MS = 600  # of the exchange's time, to a hundredth of a second of ours
+STEP_MS = 1_500  # of the exchange's time, to a hundredth of a second of ours
 SYMBOL = "KRW-BTC"
 
 
@@ -156,7 +156,8 @@ async def live_through(store, exchange, faults):
         server.close()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.long) for n in range(2, 8))])
 def test_the_feed_of_the_readme_stores_the_truth_whatever_becomes_of_its_connection(tmp_path, quick, seed):
     exchange = Exchange(seed)
     cache = mdstore.RealtimeDataCache(clock=lambda: exchange.now * 1_000_000)
@@ -172,7 +173,7 @@ def test_the_feed_of_the_readme_stores_the_truth_whatever_becomes_of_its_connect
         truth = exchange.bars()
         stored = store.candles(SYMBOL, "1m")
         times = stored["timestamp"].dt.epoch("ms").to_list()
-        assert len(times) > 15
+        assert len(times) > 12
         assert times == [start for start in sorted(truth) if times[0] <= start < hole.start]
         rows = zip(times, *(stored[name] for name in stored.columns[1:]), strict=True)
         assert list(rows) == [truth[start] for start in times]
