@@ -61,8 +61,8 @@ class Feed:
 
     def await_first(self, symbols: Iterable[str | None], now: int) -> None:
         """Take note that symbols were subscribed to at a local time (ms): the next trade of one proves it."""
+        self.not_before = max(self.not_before, now) if self.awaited else now
         self.awaited |= frozenset(symbols)
-        self.not_before = max(self.not_before, now)
 
     def hear(self, moment: int, of: str | None) -> None:
         """Take note of something made at a moment (ms): a trade of a symbol, or (None) a stated time."""

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from mdstore.core.arguments import symbol_list
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import FeedError, InvalidInputError, MessageError
 from mdstore.realtime.attempts import Attempts
@@ -158,7 +159,7 @@ class Session:
         """
         names = self._names(symbols)
         with self._live.lock:
-            self._feed.await_first(names, self._live.clock() // MS_NS)
+            self._feed.await_first(names, self._live.clock() // MS_NS if at is None else -FOREVER)
             self._state = "subscribed"
             if at is not None:
                 self._feed.hear(to_ms(at, "at"), None)

@@ -583,6 +583,20 @@ class MarketDataStore:
     ) -> None:
         self.close()
 
+    async def aclose(self) -> None:
+        """Close it as `close` does, in a thread, so that the event loop goes on meanwhile."""
+        import asyncio
+
+        await asyncio.shield(asyncio.to_thread(self.close))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.path, self._options)
 
