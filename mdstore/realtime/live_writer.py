@@ -40,6 +40,9 @@ SLOW_SECONDS = 3.0
 LOG_SECONDS = 60.0
 """The same failure is logged once in so long."""
 NEVER = float("inf")
+# Ctrl-C ends what Polars is at in any thread, by a KeyboardInterrupt there: one of six programs that were told
+# to end lost the thread that would have stored their last bars.
+INTERRUPTED = "what stored closed bars was interrupted; it is tried again"
 
 
 @runtime_checkable
@@ -292,7 +295,7 @@ class Lander:
             return groups
         try:
             self.ledger.land({key: _sorted(rows) for key, rows in groups.items()})
-        except Exception:  # which of them it was, and what of it, comes out one by one
+        except BaseException:  # which of them it was, and what of it, comes out one by one
             return groups
         for key, rows in groups.items():
             self._settle(key, rows)
@@ -306,6 +309,8 @@ class Lander:
             return error if len(rows) == 1 else self._land_singly(key, rows)
         except Exception as error:  # whatever it is, the thread goes on: the error is kept, the rows too
             return error
+        except BaseException:
+            return StoreBusyError(INTERRUPTED)
         self._settle(key, rows)
         return None
 
@@ -335,12 +340,15 @@ class Lander:
             self._noted, self._noting, self._quiet, self._doubted = NEVER, number, {}, {}
         if number == NEVER:
             return None
-        failure = None
+        failure: Exception | None = None
         try:
             if self.ledger is not None:
                 self.ledger.state(_listed(quiet), _listed(doubted))
         except Exception as error:  # as above
             failure = error
+        except BaseException:
+            failure = StoreBusyError(INTERRUPTED)
+        if failure is not None:
             self._take_back(number, quiet, doubted)
         with self._changed:
             self._noting = NEVER

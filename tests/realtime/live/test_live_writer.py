@@ -318,3 +318,12 @@ def test_the_last_bar_of_a_quiet_symbol_is_stored_by_itself(landing, clock):
     while not sink.sorted() and time.monotonic() < end:
         time.sleep(0.01)
     assert [row[0] for row in sink.sorted()] == [T0]
+
+
+def test_an_interrupt_of_what_stores_bars_does_not_end_it(landing, clock):
+    """Polars raises KeyboardInterrupt in whichever thread it is at work."""
+    sink = Sink(KeyboardInterrupt(), KeyboardInterrupt())
+    live = landing(sink)
+    play(live, clock, [trade(0), trade(63)])
+    live.flush(timeout=20)
+    assert len(sink.sorted()) == 1
