@@ -85,6 +85,8 @@ class Backfill:
                 self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
                 self._not_before = time.monotonic() + self._pause
                 self._trouble(error)
+            except BaseException:  # Ctrl-C, which Polars raises in any thread: see `live_writer`
+                self._pause = 0.0
 
     def _fill(self, hole: Hole) -> None:
         ledger = self._live.ledger

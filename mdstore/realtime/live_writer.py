@@ -40,8 +40,8 @@ SLOW_SECONDS = 3.0
 LOG_SECONDS = 60.0
 """The same failure is logged once in so long."""
 NEVER = float("inf")
-# Ctrl-C ends what Polars is at in any thread, by a KeyboardInterrupt there: one of six programs that were told
-# to end lost the thread that would have stored their last bars.
+# Ctrl-C ends what Polars is at in any thread, by a KeyboardInterrupt there: one of six programs that were
+# told to end lost the thread that would have stored their last bars.
 INTERRUPTED = "what stored closed bars was interrupted; it is tried again"
 
 

@@ -108,6 +108,8 @@ steps = st.lists(st.one_of(trade, trade, trade, trade, other), min_size=30, max_
 class World:
     """The exchange, and a store that listens to it."""
 
+    symbols = SYMBOLS
+
     def __init__(self, timeframes, start=T0):
         self.exchange, self.offset, self.books, self.began = Exchange(start), 0, Books(), start
         self.cache = RealtimeDataCache(clock=lambda: (self.exchange.now + self.offset) * 1_000_000)
@@ -182,7 +184,7 @@ class World:
         """Every bar is whole and true, or stated to be without a trade, or in the hole; never two of them."""
         for timeframe in self.timeframes:
             truth = self.exchange.bars(timeframe)
-            for symbol in SYMBOLS:
+            for symbol in self.symbols:
                 self._check(
                     (symbol, timeframe), {start: row for (s, start), row in truth.items() if s == symbol}
                 )
@@ -198,9 +200,7 @@ class World:
         for low, high in self.books.doubted[key]:
             for start in [one for one in stored if low <= one < high]:
                 del stored[start]
-        start = bar.floor(
-            T0 if self.exchange.trades and self.exchange.trades[0].timestamp < MIDNIGHT else MIDNIGHT
-        )
+        start = bar.floor(self.began)
         while start < self.exchange.now:
             in_hole = any(low <= start < high for low, high in holes)
             quiet = any(low <= start < high for low, high in self.books.quiet[key])
