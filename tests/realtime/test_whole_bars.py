@@ -87,14 +87,16 @@ class Exchange:
 
 
 prices, sizes = st.integers(1, 9).map(float), st.integers(1, 99).map(lambda n: n / 7)
-gaps = st.sampled_from([0, 0, 1, 40, 300, 990, 1_000, 2_500]) | st.integers(0, 4_000)
+gaps = st.sampled_from([0, 1, 40, 300, 700, 990, 1_000, 2_500])
 trade = st.tuples(
-    st.just("trade"), st.sampled_from(SYMBOLS), gaps, prices, sizes, st.sampled_from([0, 0, 0, 5, 700, 1_999])
+    st.just("trade"), st.sampled_from(SYMBOLS), gaps, prices, sizes, st.sampled_from([0, 0, 700, 1_999])
 )
 other = st.one_of(
     st.tuples(st.just("quiet"), st.integers(0, 20_000)),
     st.tuples(st.just("drop"), st.booleans()),
     st.tuples(st.just("up"), st.booleans()),
+    st.tuples(st.just("bounce"), st.booleans()),
+    st.tuples(st.just("bounce"), st.booleans()),
     st.tuples(st.just("repeat"), st.integers(1, 30)),
     st.tuples(st.just("step"), st.sampled_from([-900_000, -5_000, -70_000, 1_300, 65_000, 900_000])),
     st.tuples(st.just("right"), st.just(0)),
@@ -152,6 +154,11 @@ class World:
         self.exchange.is_up = True
         if said:
             self.session.subscribed()
+
+    def do_bounce(self, said):
+        """The connection is lost, and comes back at once."""
+        self.do_drop(True)
+        self.do_up(said)
 
     def do_repeat(self, back):
         for made in self.taken[-back:][:3]:
