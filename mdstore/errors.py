@@ -7,6 +7,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     ├── InvalidInputError (ValueError)       an argument cannot be used
     │   ├── TimeframeError                   "7x" is no timeframe
     │   ├── TimestampError                   a time that cannot be read
+    │   ├── MessageError                     an exchange's message that cannot be read; carries kind
     │   ├── ValidationError                  a row breaks a rule; carries row, column, value, rule
     │   └── ConflictError                    a bar comes twice with different values; carries both
     ├── NoSuchSeriesError (LookupError)      nothing stored under that symbol and timeframe
@@ -20,6 +21,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     │   ├── NewerSchemaError                 written by a newer mdstore; left untouched
     │   └── StoreBusyError (TimeoutError)    another thread or process kept the write lock
     ├── LiveFileError (PermissionError)      a second opener of a live store file, refused
+    ├── FeedError (ConnectionError)          an exchange refused something, or fell silent
     ├── ScannerError (RuntimeError)          the scanner process failed twice; reads go on without it
     └── FileFormatError (ValueError)         a data file that cannot be read as candles
 """
@@ -31,12 +33,14 @@ from typing import Literal, NamedTuple, Self
 __all__ = [
     "ConflictError",
     "DamagedDataError",
+    "FeedError",
     "FileFormatError",
     "ForkedError",
     "Hint",
     "InvalidInputError",
     "LiveFileError",
     "MarketDataError",
+    "MessageError",
     "NewerSchemaError",
     "NoSuchSeriesError",
     "QueryError",
@@ -100,6 +104,14 @@ class TimeframeError(InvalidInputError):
 
 class TimestampError(InvalidInputError):
     """A time that cannot be read, or whose unit cannot be told."""
+
+
+class MessageError(InvalidInputError):
+    """A message of an exchange that cannot be read; `kind` is what it calls itself, None for no JSON."""
+
+    def __init__(self, message: str, *, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ValidationError(InvalidInputError):
@@ -243,6 +255,10 @@ class LiveFileError(MarketDataError, PermissionError):
 
 class ScannerError(MarketDataError, RuntimeError):
     """The DuckDB scanner process could not be started, or died twice on the same read."""
+
+
+class FeedError(MarketDataError, ConnectionError):
+    """An exchange refused something by a message of its own, or a connection fell silent."""
 
 
 class FileFormatError(MarketDataError, ValueError):

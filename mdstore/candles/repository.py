@@ -210,6 +210,11 @@ class CandleRepository:
             pages = con.pragma("page_count") - con.pragma("freelist_count")
             return revision, rows, pages * con.pragma("page_size")
 
+    def stored(self, timeframe: str) -> set[str]:
+        """Return the symbols of which bars of a timeframe are stored."""
+        with self._database.reading() as con:
+            return {series.symbol for series in catalogue.series_of(con, timeframe)}
+
     def delete(self, symbol: str, timeframe: Timeframe | None, start: int, end: int) -> int:
         """Delete candles of a symbol, in one timeframe or all; return how many."""
         with self._database.reading() as con:

@@ -46,7 +46,7 @@ TICKER = pa.schema([
     ("timestamp", TIMESTAMP),
     *((name, pa.float64()) for name in (
         "price", "open", "high", "low", "change", "change_rate", "volume_24h", "value_24h",
-        "bid", "bid_size", "ask", "ask_size",
+        "bid", "bid_size", "ask", "ask_size", "price_age", "day_age", "best_age",
     )),
     *ORIGIN,
 ])  # fmt: skip

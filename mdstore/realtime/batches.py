@@ -28,7 +28,7 @@ __all__ = ["Group", "frame_of", "groups_of"]
 WORDS = {
     "tickers": (
         "timestamp", "received", "price", "open", "high", "low", "change", "change_rate", "volume_24h",
-        "value_24h", "bid", "bid_size", "ask", "ask_size", "flags",
+        "value_24h", "bid", "bid_size", "ask", "ask_size", "price_age", "day_age", "best_age", "flags",
     ),
     "trades": ("timestamp", "received", "price", "size", "id", "flags"),
 }  # fmt: skip

@@ -53,6 +53,8 @@ class RealtimeDataCache:
             Ticker: self.tickers.push, Depth: self.orderbooks.push,
             Trade: self.trades.push, Kline: self.live.update,
         }  # fmt: skip
+        self.live.takers = self._takers
+        self.live.forget = self._forget
 
     @property
     def clock(self) -> Clock:
@@ -91,6 +93,11 @@ class RealtimeDataCache:
             if taker is None:
                 raise InvalidInputError(f"{row!r} is no Ticker, Depth, Trade or Kline")
             taker(row)
+
+    def _forget(self, symbols: Iterable[str] | None) -> None:
+        """Let go of the states that a lost connection has left: they are not what is now."""
+        for table in (self.tickers, self.orderbooks):
+            table.forget(symbols)
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """Return what each part holds and what became of the rows that came."""

@@ -1,25 +1,27 @@
 """Candles of now: bars as they form, made of trades or set by an exchange's own klines.
 
-When a bar is closed (`grace` is for how many seconds late trades are waited for):
+The rules by which a bar is closed, `grace` being the seconds by which what an exchange sends is out of order:
 
-- A bar of trades is closed when the clock is past its end and the grace: at the next trade of a later bar, or
-  at the next `tick()`, which every read calls. A bar without trades does not exist.
+- A bar is closed once something has come that was made behind its end and the grace, by the exchange's time:
+  a trade of its symbol, of another one on the same connection (see `session`), or a stated `heartbeat`. The
+  clock of this machine closes nothing. A bar without trades does not exist.
 - A bar of klines is closed by a kline that says so, by the first kline of a later bar (an exchange that never
-  says so has then sent all that it had), or by the clock as above. An update that comes after the clock has
-  closed its bar still counts while that bar is the newest and the exchange has not closed it; older updates
-  are dropped. A kline that says `closed` always counts.
-- A closed bar that changes is amended: it is stored again. The last three of each series can be.
-- A bar that was not seen from its start, or in which a `gap` fell, is partial: it is shown until its end and
-  its grace have passed, and then dropped. A kline makes it whole. A bar counts as seen from its start if it
-  starts after the first trade of its symbol, or no earlier than a feed said that it is `connected`.
+  says so has then sent all that it had), or as above. An update that comes after its bar was closed still
+  counts while that bar is the newest and the exchange has not closed it; older updates are dropped. A kline
+  that says `closed` always counts.
+- A closed bar that changes is amended: it is stored again. The last three of each series can be; an older one
+  is asked for again.
+- A bar that was not seen from its start to its end is partial: it is shown until it is closed, then dropped,
+  and in a hole. A kline makes it whole. Symbols that are in no session are seen from their first trade on.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
+from typing import Any
 
 import polars as pl
 
@@ -29,24 +31,24 @@ from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import InvalidInputError, StoreClosedError
-from mdstore.realtime.forming_bars import Bar, BarSeries, Counts, check_kline
-from mdstore.realtime.live_writer import Key, Land, Lander
-from mdstore.realtime.rows import Kline, Trade
+from mdstore.realtime.asked import Asked, timeframe_list
+from mdstore.realtime.bars import Bar
+from mdstore.realtime.feeds import Feed
+from mdstore.realtime.forming_bars import BarSeries, Counts, check_kline
+from mdstore.realtime.live_frames import LiveBar, frame_of, long_frame_of
+from mdstore.realtime.live_writer import Key, Land, Lander, Ledger
+from mdstore.realtime.outlet import Outlet
+from mdstore.realtime.rows import ClosedBar, Hole, Kline, Trade
+from mdstore.realtime.session import Reads, Session
+from mdstore.realtime.subscription import Queue, Subscription
 
 __all__ = ["LiveBar", "LiveCandles"]
 
-LiveBar = tuple[int, float, float, float, float, float, bool]
-"""timestamp (ms), open, high, low, close, volume, closed."""
-
-Schema = dict[str, pl.DataType | type[pl.DataType]]
-SCHEMA: Schema = {
-    "timestamp": pl.Datetime("ms", "UTC"), "open": pl.Float64, "high": pl.Float64, "low": pl.Float64,
-    "close": pl.Float64, "volume": pl.Float64, "closed": pl.Boolean, "partial": pl.Boolean,
-}  # fmt: skip
-LONG_SCHEMA: Schema = {"symbol": pl.Categorical, **SCHEMA}
 NS_PER_SECOND = 1_000_000_000
 NS_PER_MS = 1_000_000
 CLOSE_SECONDS = 60.0
+BUFFER = 10_000
+Route = tuple[Feed, tuple[BarSeries, ...]]
 
 
 class LiveCandles:
@@ -56,7 +58,7 @@ class LiveCandles:
     stores closed bars of the series that were built with `persist=True`; it is called in a thread of its own.
     `join` is called once, by the first `build`, to have trades offered. Any thread may call the methods.
 
-    >>> live = LiveCandles(clock=lambda: 90_000_000_000)
+    >>> live = LiveCandles()
     >>> live.build("1m", from_start=True)
     >>> for second, price in (10, 5.0), (20, 7.0), (70, 6.0):
     ...     live.offer(Trade("KRW-BTC", second * 1000, price, 1.0))
@@ -74,30 +76,30 @@ class LiveCandles:
     ) -> None:
         if not isfinite(grace) or grace < 0:
             raise InvalidInputError(f"grace={grace!r}: give a number of seconds, zero or more")
-        self._clock = clock
-        self._grace = int(grace * NS_PER_SECOND)
-        self._lander = None if land is None else Lander(land, self.tick)
-        self._join = join
-        self._lock = threading.Lock()
-        self._counts = Counts()
-        self._asked = _Asked()
-        self._series: dict[Key, BarSeries] = {}
-        self._routes: dict[str, tuple[BarSeries, ...]] = {}
-        self._connected: dict[str | None, int | None] = {}
-        """Since when (ms) every trade is seen, of a symbol or (None) of all."""
-        self._due = FOREVER
-        self._is_closed = self._is_flushed = False
-
-    @property
-    def clock(self) -> Callable[[], int]:
+        self.clock = clock
         """What tells the time, in nanoseconds since 1970; a replay sets its own."""
-        return self._clock
-
-    @clock.setter
-    def clock(self, clock: Callable[[], int]) -> None:
-        with self._lock:
-            self._clock = clock
-            self._asked.forget_times()  # they were told by the other clock
+        self.on_error: Callable[[Exception], object] | None = None
+        """Is called, in a thread of its own, with what keeps bars from being stored."""
+        self.takers: dict[type, Callable[[Any], object]] = {Trade: self.offer, Kline: self.update}
+        """What takes the rows of sessions, by kind."""
+        self.forget: Callable[[Iterable[str] | None], object] = lambda _: None
+        """Is called with the symbols of a connection that was lost."""
+        self._grace = round(grace * 1000)
+        self._join = join
+        self._lock = threading.RLock()
+        self._counts = Counts()
+        self._asked = Asked()
+        self._out = Outlet()
+        self._lander: Lander | None = None
+        if land is not None:
+            self.land_in(land)
+        self._series: dict[Key, BarSeries] = {}
+        self._by_symbol: dict[str, list[BarSeries]] = {}
+        self._feeds: dict[str, Feed] = {}
+        self._sessions: dict[str, Session] = {}
+        self._rest: tuple[Session, Feed] | None = None
+        self._routes: dict[str, Route] = {}
+        self._is_closed = self._is_flushed = False
 
     def build(
         self,
@@ -114,16 +116,18 @@ class LiveCandles:
 
         Raises `InvalidInputError` (and its kinds), and `StoreClosedError` after `close`.
         """
-        wanted, names = _timeframes(timeframes), symbol_list(symbols)
+        wanted, names = timeframe_list(timeframes), symbol_list(symbols)
         if persist and self._lander is None:
             raise InvalidInputError("persist=True needs a place to store bars: LiveCandles(land=store.write)")
         with self._lock:
             if self._is_closed:
                 raise StoreClosedError("these live candles are closed: build before close()")
-            self._asked.add(wanted, names, (persist, from_start, self.clock() // NS_PER_MS))
+            self._asked.add(wanted, names, (persist, from_start))
             self._routes.clear()
             for series in self._series.values():
                 series.persist, _ = self._asked.terms(series.symbol, series.name)
+            for symbol in self._sessions:
+                self._make(symbol)
             join, self._join = self._join, None
         if join is not None:
             join(self)
@@ -135,27 +139,47 @@ class LiveCandles:
         with self._lock:
             if self._lander is not None:
                 raise InvalidInputError("these live candles are stored elsewhere: each store has its own")
-            self._lander = Lander(land, self.tick)
+            self._lander = self._out.lander = Lander(land, self.tick, self._trouble)
+
+    def session(
+        self, feed: Reads | str, symbols: str | Sequence[str] | None, **options: Any
+    ) -> Session:  # the options and their types are those of Session
+        """Return a session: what knows which bars of symbols were seen whole. See `Session` for the options.
+
+        `feed` reads messages, as `UpbitFeed()` or `BinanceFeed()` do; or it is a name, where rows are pushed.
+        `symbols` None is all that are in no other session; it ends an earlier session of all.
+
+        Raises `InvalidInputError`, also for a symbol that another session has.
+        """
+        return Session(self, feed, symbols, **options)
 
     def offer(self, trade: Trade) -> None:
         """Put a valid trade into the bars that are built of it; quick, and without I/O."""
-        timestamp, price, size = trade.timestamp, trade.price, trade.size
+        symbol, timestamp, price, size, _, key, is_old, _ = trade
         with self._lock:
-            routes = self._routes.get(trade.symbol)
-            if routes is None:
-                routes = self._route(trade.symbol)
+            route = self._routes.get(symbol)
+            if route is None:
+                if self._is_closed:
+                    return
+                route = self._route(symbol, timestamp)
+            feed, routes = route
             for series in routes:
                 bar = series.bar
                 if bar.start <= timestamp < bar.end:
-                    bar.add(timestamp, price, size)
-                    if series.due and self._clock() >= series.due:
-                        series.close_due(self._clock(), keep=1)
+                    bar.add(timestamp, price, size, key)
                 else:
-                    series.place(timestamp, price, size, self._clock())
-                    self._due = min(self._due, series.next_due)
+                    series.place(timestamp, price, size, key)
+            if timestamp > feed.time and not is_old:
+                if timestamp < feed.due and not feed.awaited:
+                    feed.time = timestamp
+                else:
+                    feed.hear(timestamp, symbol)
 
     def update(self, kline: Kline) -> None:
         """Set a bar to an exchange's own word; its series is built of klines only from then on.
+
+        An answer to a request (`snapshot`), and a bar that is `closed`, are candles, and change nothing in
+        what the series is built of. Where klines stop coming, and trades do not, it is built of these again.
 
         Raises `InvalidInputError` that names the field which is wrong; nothing is changed then.
         """
@@ -163,80 +187,109 @@ class LiveCandles:
         with self._lock:
             if self._is_closed:
                 return
-            series = self._get(kline.symbol, timeframe)
-            was_by_klines, series.heard = series.by_klines, self.clock() // NS_PER_MS
-            if series.take(kline) and not was_by_klines:
-                self._routes.pop(kline.symbol, None)
-            self._due = min(self._due, series.next_due)
+            is_first = kline.symbol not in self._feeds
+            series = self._get(kline.symbol, timeframe, kline.timestamp, is_first=is_first)
+            series.take(kline)
+            if not kline.snapshot and kline.timestamp > series.feed.time:
+                series.feed.hear(kline.timestamp, "")  # which proves nothing to other series
 
-    def connected(self, symbols: str | Sequence[str] | None = None) -> None:
-        """Say that from now on every trade is seen (None: of all symbols), for a feed to call when it is up.
+    def heartbeat(self, at: Moment, symbols: str | Sequence[str] | None = None) -> None:
+        """Say that it is a certain time by the exchange's clock, and that its symbols are alive (None: all).
 
-        Without it, a symbol counts as seen from its first trade on, and its first bar is lost. What was open
-        before is partial then: name the symbols where several feeds come and go.
+        For symbols that trade rarely, and at the end of a recording.
         """
-        names, now = symbol_list(symbols), self.clock() // NS_PER_MS
+        moment, names = to_ms(at, "at"), symbol_list(symbols)
         with self._lock:
-            self._connected = {None: now} if names is None else self._connected | dict.fromkeys(names, now)
-            for series in self._series.values():
-                if names is None or series.symbol in names:
-                    series.connect(now)
+            found = [self._feeds[name] for name in names or tuple(self._feeds) if name in self._feeds]
+            for feed in dict.fromkeys(found):
+                feed.hear(moment, None)
 
     def missed(self, trade_of: str, timestamp: int) -> None:
-        """Say that a trade (ms) came too late to be taken: bars that would hold it are not whole."""
+        """Say that a trade (ms) came that was not taken: the bars that would hold it are not whole."""
         with self._lock:
-            for series in self._routes.get(trade_of, ()):
+            for series in self._of(trade_of):
                 series.missed(timestamp)
 
-    def gap(
-        self, symbols: str | Sequence[str] | None = None, *, since: Moment | None = None
-    ) -> list[tuple[str, str, int, int]]:
-        """Say that trades were missed (None: of all symbols), for a feed to call when it lost its connection.
+    def holes(self, symbols: str | Sequence[str] | None = None) -> list[Hole]:
+        """Return which bars were not seen whole, and not fetched since; None: of all symbols.
 
-        `since` is when the last message came, by default the last trade or kline of any of the symbols. What
-        is open and what ended after it is not whole any more; of that, what waits to be stored is withdrawn.
-        Return what is to be fetched elsewhere, also where it was stored already: symbol, timeframe, and the
-        first start and the end in milliseconds, `[start, end)`.
+        A hole that has no end goes on: the feed is down, or has not sent a trade since it came up.
         """
         names = symbol_list(symbols)
-        moment = None if since is None else to_ms(since, "since")
         with self._lock:
-            found = [one for one in self._series.values() if names is None or one.symbol in names]
-            now = self.clock() // NS_PER_MS
-            heard = max((one.last for one in found), default=0) or now
-            lost = min(heard if moment is None else moment, now)
-            self._connected = {} if names is None else self._connected | dict.fromkeys(names, None)
-            holes = []
-            for series in found:
-                series.gap(lost)
-                bar = Timeframe.parse(series.name)
-                start, end = bar.floor(lost), bar.next(now)
-                if self._lander is not None:
-                    self._lander.withdraw((series.symbol, series.name), start)
-                holes.append((series.symbol, series.name, start, end))
-        return sorted(holes)
+            return [
+                Hole(*key, *one)
+                for key, series in sorted(self._series.items())
+                if names is None or series.symbol in names
+                for one in series.unseen_ranges()
+            ]
+
+    def filled(
+        self, symbol: str, timeframe: str, start: int, end: int, rows: Sequence[tuple[Any, ...]] = ()
+    ) -> None:
+        """Say that the bars of `[start, end)` ms were fetched; `rows` are told to those who subscribed."""
+        key = check_symbol(symbol), str(Timeframe.parse(timeframe))
+        with self._lock:
+            if key in self._series:
+                self._series[key].heal(start, end)
+            self._out.filled(key, rows)
+
+    def subscribe(
+        self,
+        timeframe: str,
+        symbols: str | Sequence[str] | None = None,
+        callback: Callable[[ClosedBar], object] | None = None,
+        *,
+        buffer: int = BUFFER,
+    ) -> Subscription[ClosedBar]:
+        """Be given every bar of a timeframe that ends from now on, each once and in the order of its symbol.
+
+        A bar is whole, or `partial`; one that changes later comes again, `amended`. With a `callback`, it is
+        called in a thread of its own; without, the subscription is iterated over, by `for` or `async for`.
+        Which bars there are is up to `build`. Up to `buffer` bars wait; then the oldest go.
+
+        Raises `InvalidInputError` and its kinds, and `StoreClosedError` after `close`.
+        """
+        name, names = Timeframe.parse(timeframe), symbol_list(symbols)
+        if callback is not None and not callable(callback):
+            raise InvalidInputError(f"callback={callback!r} cannot be called")
+        queue = Queue(names, "drop", buffer, 1.0)
+        with self._lock:
+            if self._is_closed:
+                raise StoreClosedError("these live candles are closed: no bar will end any more")
+            self._out.add(name, queue)
+        return Subscription(queue, callback, self._leave)
 
     def tick(self) -> None:
-        """Close every bar whose end and grace have passed."""
-        now = self.clock()
+        """State which bars have passed without a trade; called twice a second where bars are stored."""
         with self._lock:
-            if now < self._due:
-                return
             for series in self._series.values():
-                series.close_due(now)
-            self._due = min((series.next_due for series in self._series.values()), default=FOREVER)
+                series.settle(series.feed.proven)
 
     def bars(self, symbol: str, timeframe: str, *, pending: bool = True) -> list[LiveBar]:
         """Return the live bars of one series, ascending; see `frame`."""
         key = check_symbol(symbol), str(Timeframe.parse(timeframe))
-        self.tick()
         with self._lock:
             return [bar for bar, _ in self._bars(key, pending)]
+
+    def known(self, symbol: str, timeframe: str) -> list[tuple[LiveBar, bool]]:
+        """Return the bars to show beside stored ones, and whether each knows more than a stored one does.
+
+        One that is forming does, if it was seen from its start, and one that is closed but not stored yet.
+        """
+        key = symbol, timeframe
+        with self._lock:
+            found = self._bars(key, pending=True)
+            waiting = {row[0] for row in self._waiting(key)}
+        return [
+            (bar, bar[0] in waiting or not (bar[6] or partial))
+            for bar, partial in found
+            if not (bar[6] and partial)
+        ]
 
     def forming(self, symbol: str, timeframe: str) -> Kline | None:
         """Return the bar that is forming, None where there is none."""
         key = check_symbol(symbol), str(Timeframe.parse(timeframe))
-        self.tick()
         with self._lock:
             series = self._series.get(key)
             return series.forming() if series is not None else None
@@ -247,25 +300,18 @@ class LiveCandles:
         """Return what is live: open bars, and the last closed ones, ascending by (symbol, timestamp).
 
         Columns: timestamp, open, high, low, close, volume, closed, and partial where not all of a bar was
-        seen; `symbol` first for a list or None (all).
-        With `pending`, also older closed bars that wait to be stored. Symbols without live bars give none.
+        seen; `symbol` first for a list or None (all). With `pending`, also older closed bars that wait to be
+        stored. Symbols without live bars give none.
         """
         name = str(Timeframe.parse(timeframe))
         names = symbol_list(symbols)
-        self.tick()
         with self._lock:
             found = {symbol: self._bars((symbol, name), pending) for symbol in names or self._symbols(name)}
-        if isinstance(symbols, str):
-            return _columns(SCHEMA, [(*bar, partial) for bar, partial in found[symbols]])
-        rows = [(symbol, *bar, partial) for symbol, bars in found.items() for bar, partial in bars]
-        return _columns(LONG_SCHEMA, rows)
+        return frame_of(found[symbols]) if isinstance(symbols, str) else long_frame_of(found)
 
     def waiting(self, symbols: Sequence[str], timeframe: str) -> set[tuple[str, int]]:
         """Return the closed bars that are not stored yet, by symbol and start (ms)."""
-        lander = self._lander
-        if lander is None:
-            return set()
-        return {(symbol, row[0]) for symbol in symbols for row in lander.rows((symbol, timeframe))}
+        return {(symbol, row[0]) for symbol in symbols for row in self._waiting((symbol, timeframe))}
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all bars closed so far are stored, at most `timeout` seconds (None: no limit).
@@ -286,16 +332,20 @@ class LiveCandles:
             if self._is_flushed:
                 return
             self._is_closed = True
-            self._asked = _Asked()
+            self._asked = Asked()
             self._routes.clear()
-        if self._lander is not None:
+            queues = self._out.queues()
+        for queue in queues:
+            queue.end()
+        lander = self._lander
+        if lander is not None:
             try:
-                self._lander.flush(timeout)
+                lander.flush(timeout)
             except Exception:
-                self._lander.stop()
+                lander.stop()
                 self._is_flushed = True
                 raise
-            self._lander.stop()
+            lander.stop()
         self._is_flushed = True
 
     def clear(self) -> None:
@@ -305,11 +355,13 @@ class LiveCandles:
         """
         with self._lock:
             self._series.clear()
+            self._by_symbol.clear()
             self._routes.clear()
+            self._feeds.clear()
+            self._sessions.clear()
+            self._rest = None
             self._asked.forget_starts()
-            self._connected.clear()
             self._counts = Counts()
-            self._due = FOREVER
 
     def stats(self) -> dict[str, int | float | str | None]:
         """Return counts of what became of bars, trades and klines, and the last failure to store any."""
@@ -320,107 +372,177 @@ class LiveCandles:
                 "forming": sum(len(one.open) for one in series),
                 **{name: getattr(counts, name) for name in Counts.__slots__},
             }
-        stored = (
-            {"landed": 0, "pending": 0, "land_error": None} if self._lander is None else self._lander.stats()
-        )
-        return {**found, **stored}
+        lander = self._lander
+        return {**found, **(lander.stats() if lander else {"landed": 0, "pending": 0, "land_error": None})}
 
-    def _route(self, symbol: str) -> tuple[BarSeries, ...]:
+    # ---- for sessions
+
+    def enter(self, session: Session, feed: Feed, symbols: Sequence[str] | None) -> None:
+        """Have symbols come by one feed from now on. Raises `InvalidInputError` for one that is taken."""
+        with self._lock:
+            if self._is_closed:
+                raise StoreClosedError("these live candles are closed: no session can begin")
+            if symbols is None:
+                self._enter_rest(session, feed)
+                return
+            for symbol in symbols:
+                other = self._sessions.get(symbol)
+                if other is not None:
+                    raise InvalidInputError(
+                        f"{symbol} comes by another session, of {other.name}: rows of two feeds would be "
+                        "mixed in its bars",
+                        hint=f"close that session first, or keep them apart: prefix='{session.name}:'",
+                    )
+            for symbol in symbols:
+                self._sessions[symbol] = session
+                self._change_feed(symbol, feed)
+                self._make(symbol)
+
+    def leave(self, session: Session, symbols: Sequence[str] | None) -> None:
+        """Have symbols come by themselves again."""
+        with self._lock:
+            if symbols is None:
+                symbols = [name for name in self._feeds if self.session_of(name) is session]
+                self._rest = None if self._rest is not None and self._rest[0] is session else self._rest
+            for symbol in symbols:
+                self._sessions.pop(symbol, None)
+                self._feeds.pop(symbol, None)
+                self._routes.pop(symbol, None)
+
+    @property
+    def grace(self) -> int:
+        """By how many milliseconds what exchanges send is out of order."""
+        return self._grace
+
+    def session_of(self, symbol: str) -> Session | None:
+        """Return the session that a symbol comes by, if there is one."""
+        return self._sessions.get(symbol) or (None if self._rest is None else self._rest[0])
+
+    def ended_holes(self, symbols: Iterable[str] | None) -> list[Hole]:
+        """Return the holes of stored series whose bars have all ended, by the exchange's time."""
+        with self._lock:
+            return [
+                Hole(series.symbol, series.name, start, end)
+                for series in self.series_of(symbols)
+                if series.persist
+                for start, end in series.ended_holes()
+            ]
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """The store that takes bars, if one does."""
+        return None if self._lander is None else self._lander.ledger
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Is held by whoever changes a feed."""
+        return self._lock
+
+    def series_of(self, symbols: Iterable[str] | None) -> list[BarSeries]:
+        """Return the series of symbols (None: of all); the lock is held."""
+        if symbols is None:
+            return list(self._series.values())
+        return [series for symbol in symbols for series in self._of(symbol)]
+
+    # ---- within, with the lock held
+
+    def _change_feed(self, symbol: str, feed: Feed) -> None:
+        """Have what is made of a symbol go on by another feed; what the old one had not proven is lost."""
+        mine = self._of(symbol)
+        for series in mine:
+            series.lose(series.feed.proven)
+            series.feed.series.remove(series)
+            feed.time = max(feed.time, series.feed.time)
+        for series in mine:
+            self._join_feed(series, feed, is_first=False)
+        self._feeds[symbol] = feed
+        self._routes.pop(symbol, None)
+
+    def _enter_rest(self, session: Session, feed: Feed) -> None:
+        """Have all symbols come by one feed that are in no session of their own."""
+        for symbol in [name for name in self._feeds if name not in self._sessions]:
+            self._change_feed(symbol, feed)
+        self._rest = session, feed
+
+    def _make(self, symbol: str) -> None:
+        """Make the series that are built of a symbol, before anything came of it."""
+        now = self.clock() // NS_PER_MS
+        for timeframe in self._asked.timeframes(symbol):
+            self._get(symbol, timeframe, now, is_first=False)
+
+    def _route(self, symbol: str, timestamp: int) -> Route:
         """Find, once, which series are built of the trades of a symbol."""
-        made = (self._get(symbol, timeframe) for timeframe in self._asked.timeframes(symbol))
-        routes = self._routes[symbol] = tuple(series for series in made if not series.by_klines)
-        return routes
+        is_first, asked = symbol not in self._feeds, self._asked.timeframes(symbol)
+        made = tuple(self._get(symbol, timeframe, timestamp, is_first=is_first) for timeframe in asked)
+        feed = self._feed_of(symbol)
+        self._routes[symbol] = feed, made
+        return feed, made
 
-    def _get(self, symbol: str, timeframe: Timeframe) -> BarSeries:
+    def _feed_of(self, symbol: str) -> Feed:
+        """Return what a symbol comes by: without a session, a feed of its own."""
+        feed = self._feeds.get(symbol)
+        if feed is None and self._rest is not None:
+            feed = self._rest[1]
+            self._change_feed(symbol, feed)
+        elif feed is None:
+            feed = Feed(self._grace)
+            self._change_feed(symbol, feed)
+            feed.await_first((symbol,), self.clock() // NS_PER_MS)
+        return feed
+
+    def _get(self, symbol: str, timeframe: Timeframe, moment: int, *, is_first: bool) -> BarSeries:
+        """Return a series; one that is new begins with what comes at a moment (ms).
+
+        `is_first` says that nothing of its symbol has come before.
+        """
+        feed = self._feed_of(symbol)
         key = symbol, str(timeframe)
         series = self._series.get(key)
         if series is None:
-            series = self._series[key] = BarSeries(
-                symbol, timeframe, grace=self._grace, counts=self._counts, out=self._out
-            )
+            series = BarSeries(symbol, timeframe, feed=feed, counts=self._counts, out=self._out)
             series.persist, from_start = self._asked.terms(*key)
-            connected = self._connected.get(symbol, self._connected.get(None))
+            series.unseen(min(moment, feed.time) if feed.time > -FOREVER else moment)
+            self._series[key] = series
+            self._by_symbol.setdefault(symbol, []).append(series)
+            self._join_feed(series, feed, is_first=is_first)
             if from_start:
                 series.whole()
-            elif connected is not None:
-                # Trades from before it was built were not seen by it.
-                series.connect(max(connected, self._asked.since(*key)))
         return series
 
-    def _out(self, series: BarSeries, bar: Bar) -> None:
-        if series.persist and self._lander is not None:
-            self._lander.put((series.symbol, series.name), bar.row())
+    def _join_feed(self, series: BarSeries, feed: Feed, *, is_first: bool) -> None:
+        series.feed = feed
+        feed.join(series, is_first=is_first)
+
+    def _of(self, symbol: str) -> list[BarSeries]:
+        return self._by_symbol.get(symbol, [])
+
+    def _leave(self, queue: Queue) -> None:
+        with self._lock:
+            self._out.remove(queue)
+
+    def _trouble(self, error: Exception) -> None:
+        if self.on_error is not None:
+            self.on_error(error)
+        rest = () if self._rest is None else (self._rest[0],)
+        for session in dict.fromkeys((*self._sessions.values(), *rest)):
+            session.trouble(error)
 
     def _symbols(self, timeframe: str) -> list[str]:
         waiting = () if self._lander is None else self._lander.keys()
         return sorted({symbol for symbol, name in (*self._series, *waiting) if name == timeframe})
 
+    def _waiting(self, key: Key) -> Sequence[tuple[int, float, float, float, float, float]]:
+        return () if self._lander is None else self._lander.rows(key)
+
     def _bars(self, key: Key, pending: bool) -> list[tuple[LiveBar, bool]]:
         """Return bars, and whether each is partial."""
         series = self._series.get(key)
-        waiting = self._lander.rows(key) if pending and self._lander is not None else ()
+        waiting = self._waiting(key) if pending else ()
         bars: dict[int, tuple[LiveBar, bool]] = {row[0]: ((*row, True), False) for row in waiting}
         for bar in () if series is None else (*series.closed, *series.open):
-            bars[bar.start] = ((*bar.row(), bar.closed), bar.partial)
+            bars[bar.start] = _shown(bar)
         return [bars[start] for start in sorted(bars)]
 
 
-Terms = tuple[bool, bool, int]
-"""Whether to store bars, whether to believe that the first is whole, and since when (ms) they are built."""
-
-
-class _Asked:
-    """What `build` was asked for, by timeframe and symbol (None: all)."""
-
-    def __init__(self) -> None:
-        self._terms: dict[Timeframe, dict[str | None, Terms]] = {}
-
-    def add(self, timeframes: list[Timeframe], symbols: tuple[str, ...] | None, asked: Terms) -> None:
-        persist, from_start, now = asked
-        for timeframe in timeframes:
-            terms = self._terms.setdefault(timeframe, {})
-            for symbol in symbols or (None,):
-                before = terms.get(symbol, (False, False, now))
-                terms[symbol] = (persist or before[0], from_start, before[2])
-
-    def timeframes(self, symbol: str) -> list[Timeframe]:
-        return [timeframe for timeframe, terms in self._terms.items() if symbol in terms or None in terms]
-
-    def terms(self, symbol: str, timeframe: str) -> tuple[bool, bool]:
-        """Return whether bars of a series are stored, and whether its first one is whole."""
-        own = self._own(symbol, timeframe)
-        return any(persist for persist, _, _ in own), any(from_start for _, from_start, _ in own)
-
-    def since(self, symbol: str, timeframe: str) -> int:
-        """Return since when (ms) a series is built."""
-        return min((since for _, _, since in self._own(symbol, timeframe)), default=0)
-
-    def forget_starts(self) -> None:
-        for terms in self._terms.values():
-            terms.update({symbol: (persist, False, since) for symbol, (persist, _, since) in terms.items()})
-
-    def forget_times(self) -> None:
-        for terms in self._terms.values():
-            terms.update({symbol: (persist, start, 0) for symbol, (persist, start, _) in terms.items()})
-
-    def _own(self, symbol: str, timeframe: str) -> list[Terms]:
-        terms = self._terms.get(Timeframe.parse(timeframe), {})
-        return [terms[key] for key in (symbol, None) if key in terms]
-
-
-def _timeframes(timeframes: str | Sequence[str]) -> list[Timeframe]:
-    names = (timeframes,) if isinstance(timeframes, str | Timeframe) else tuple(timeframes)
-    if not names:
-        raise InvalidInputError("the list of timeframes is empty: give one such as '1m', or several")
-    return [Timeframe.parse(name) for name in names]
-
-
-def _columns(schema: Schema, rows: Sequence[tuple[object, ...]]) -> pl.DataFrame:
-    """Return rows as a frame; by column, which takes half the time that rows do."""
-    columns = zip(*rows, strict=True) if rows else ((),) * len(schema)
-    return pl.DataFrame(
-        [
-            pl.Series(name, list(values), dtype=kind)
-            for (name, kind), values in zip(schema.items(), columns, strict=True)
-        ]
-    )
+def _shown(bar: Bar) -> tuple[LiveBar, bool]:
+    return (*bar.row(), bar.closed), bar.partial

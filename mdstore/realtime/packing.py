@@ -67,12 +67,12 @@ class TickerPacking:
     """Tickers: the numbers in the order of the schema, then flags."""
 
     schema = TICKER
-    struct = struct.Struct("<qq12dq")
+    struct = struct.Struct("<qq15dq")
     size = struct.size
 
     def pack(self, row: Ticker) -> bytes:
         """Pack a row that was checked."""
-        numbers = [nan if number is None else number for number in row[2:14]]
+        numbers = [nan if number is None else number for number in row[2:17]]
         return self.struct.pack(row.timestamp, row.received, *numbers, SNAPSHOT * row.snapshot)
 
     def unpack(self, symbol: str, packed: bytes) -> Ticker:
@@ -87,8 +87,8 @@ class TickerPacking:
 
     def arrays(self, words: Words, nulls: bool) -> list[pa.Array]:
         """Return words as the columns of the schema."""
-        floats = [words.floats(place, nulls and place > 2) for place in range(2, 14)]  # noqa: PLR2004 - price
-        return [words.times(0, self.schema), *floats, words.snapshots(14), words.times(1, self.schema)]
+        floats = [words.floats(place, nulls and place > 2) for place in range(2, 17)]  # noqa: PLR2004 - price
+        return [words.times(0, self.schema), *floats, words.snapshots(17), words.times(1, self.schema)]
 
 
 class TradePacking:

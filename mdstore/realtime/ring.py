@@ -74,6 +74,11 @@ class Batch:
         times = self.rows.column(0)
         return self.rows.filter(pc.greater(times.cast(pa.int64()), pa.scalar(cut, pa.int64())))
 
+    def top(self) -> int | None:
+        """Return the highest id among the rows, None where they have no ids."""
+        place = self.rows.schema.get_field_index("id")
+        return None if place < 0 else max(memoryview(self.rows.column(place).buffers()[1]).cast("q"))
+
     def holds(self, timestamp: int, key: int) -> bool:
         """Tell whether the trade of that time and id is among the rows."""
         if not self.first <= timestamp <= self.last:
@@ -159,7 +164,9 @@ class Ring:
     assigned without one in between.
     """
 
-    __slots__ = ("counts", "latest", "limit", "newest", "row", "stale_at", "state", "symbol", "tail", "top")
+    __slots__ = (
+        "counts", "gone", "latest", "limit", "newest", "row", "stale_at", "state", "symbol", "tail", "top",
+    )  # fmt: skip
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
@@ -178,6 +185,8 @@ class Ring:
         self.row: tuple[bytes, Any] = NO_ROW
         """That row, if it was at hand, behind the bytes it is of."""
         self.counts = Counts()
+        self.gone = (NEVER, NEVER)
+        """The latest timestamp and the highest id among trades that were let go to keep within a bound."""
 
     def seal(self, packing: Packing, limits: Limits) -> int:
         """Make the tail a batch; return by how many bytes the sealed ones grew, or shrank."""
@@ -220,6 +229,7 @@ class Ring:
         """Let go of the oldest batch; return its bytes."""
         state = self.state
         after = state.without(state.sealed[:1])
+        self._remember(state.sealed[:1])
         self.counts.evicted += state.rows - after.rows
         self._set(after)
         return state.size - after.size
@@ -228,11 +238,23 @@ class Ring:
         """Tell whether the trade of that time and id is there."""
         return self.tail.holds(timestamp, key) or any(b.holds(timestamp, key) for b in self.state.sealed)
 
+    def has_let_go(self, timestamp: int, key: int) -> bool:
+        """Tell whether a trade is as old as those that are not held any more: it came before, by its id."""
+        return timestamp <= self.gone[0] and key <= self.gone[1]
+
     def _become(self, state: State, limits: Limits, head: Head | None = None) -> int:
         before, after = self.state.size, state.within(limits)
+        self._remember(state.sealed[: len(state.sealed) - len(after.sealed)])
         self.counts.evicted += state.rows - after.rows
         self._set(after, head)
         return after.size - before
+
+    def _remember(self, batches: Sequence[Batch]) -> None:
+        """Note which trades are let go: they would be taken for new ones if they came again."""
+        for batch in batches:
+            top = batch.top()
+            if top is not None:
+                self.gone = max(self.gone[0], batch.last), max(self.gone[1], top)
 
     def _set(self, state: State, head: Head | None = None) -> None:
         newest, top, latest = head or (self.newest, self.top, self.latest)

@@ -81,6 +81,15 @@ class Rings:
             self.by_symbol.clear()
             self._sealed_bytes, self._next_sweep, self._gone = 0, NEVER, Counts()
 
+    def forget(self, symbols: Iterable[str]) -> None:
+        """Forget the rows of some symbols; they count as past their TTL."""
+        with self.lock:
+            for symbol in symbols:
+                ring = self.by_symbol.pop(symbol, None)
+                if ring is not None:
+                    self._gone += ring.counts + Counts(expired=ring.rows)
+            self._reckon()
+
     def counted(self) -> tuple[list[Ring], Counts]:
         """Return the rings that have rows, and what became of all rows that came. The lock is held."""
         self.sweep(self.clock[0]())
@@ -161,7 +170,9 @@ class Rings:
         """Tell whether a row is held already."""
         if self.kind.events:
             key = _key(packed)
-            return key != NO_ID and not _is_newer(ring, timestamp, key) and ring.holds(timestamp, key)
+            if key == NO_ID or _is_newer(ring, timestamp, key):
+                return False
+            return ring.holds(timestamp, key) or ring.has_let_go(timestamp, key)
         # All but when it was received.
         return timestamp == ring.newest and packed[2 * WORD :] == ring.latest[2 * WORD :]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-__all__ = ["Depth", "Kline", "Side", "Ticker", "Trade"]
+__all__ = ["ClosedBar", "Depth", "Hole", "Kline", "Notice", "Side", "Ticker", "Trade"]
 
 Side = Literal["buy", "sell"]
 
@@ -38,6 +38,12 @@ class Ticker(NamedTuple):
     bid_size: float | None = None
     ask: float | None = None
     ask_size: float | None = None
+    price_age: float | None = None
+    """By how many seconds the price is older than `timestamp`, where it is; see `latest(max_age=)`."""
+    day_age: float | None = None
+    """By how many seconds what is of the day is older."""
+    best_age: float | None = None
+    """By how many seconds bid and ask are older."""
     snapshot: bool = False
     """Whether it is the state at a (re)connection or an answer to a request, rather than an update."""
     received: int | None = None
@@ -75,7 +81,8 @@ class Trade(NamedTuple):
 class Kline(NamedTuple):
     """An exchange's own word on a bar that is forming, or that has just `closed`.
 
-    `timestamp` is the start of the bar in milliseconds; volume is in the base currency.
+    `timestamp` is the start of the bar in milliseconds; volume is in the base currency. A `snapshot` is an
+    answer to a request: candles of the past, which say nothing of what a live series is made of.
     """
 
     symbol: str
@@ -88,3 +95,39 @@ class Kline(NamedTuple):
     volume: float
     closed: bool
     received: int | None = None
+    snapshot: bool = False
+
+
+class ClosedBar(NamedTuple):
+    """A bar that has ended: whole, or `partial`, and then neither stored nor final.
+
+    One that is `amended` was told before and has changed since, or comes behind later ones.
+    """
+
+    symbol: str
+    timeframe: str
+    timestamp: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    partial: bool = False
+    amended: bool = False
+
+
+class Hole(NamedTuple):
+    """Bars that were not seen whole: `[start, end)` in milliseconds; without an end as long as it goes on."""
+
+    symbol: str
+    timeframe: str
+    start: int
+    end: int | None
+
+
+class Notice(NamedTuple):
+    """What an exchange says that is no market data: that it refuses something."""
+
+    venue: str
+    message: str
+    code: str | None = None

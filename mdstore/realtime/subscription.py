@@ -9,12 +9,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Generic, Literal, Self, TypeVar
 
 __all__ = ["OVERFLOWS", "Overflow", "Queue", "Subscription"]
 
 Overflow = Literal["drop", "latest", "block"]
 OVERFLOWS = ("drop", "latest", "block")
+R = TypeVar("R")
 # Importing Polars makes a signal restart a wait, so that Ctrl-C needs waits that end by themselves.
 WAKE_SECONDS = 0.05
 POLL_SECONDS = 0.0005
@@ -158,7 +159,7 @@ class Queue:
                 waiter[0].call_soon_threadsafe(_finish, waiter[1])
 
 
-class Subscription:
+class Subscription(Generic[R]):
     """Rows that were kept from the moment of subscribing on, as they came; those of a frame symbol by symbol.
 
     Made by `subscribe`. Up to `buffer` rows wait for the consumer; how it goes on from there is its choice:
@@ -172,7 +173,7 @@ class Subscription:
     def __init__(
         self,
         queue: Queue,
-        callback: Callable[[Any], object] | None,
+        callback: Callable[[R], object] | None,
         leave: Callable[[Queue], None],
     ) -> None:
         self.error: BaseException | None = None
@@ -202,18 +203,18 @@ class Subscription:
         """The number of rows that wait for the consumer."""
         return len(self._queue)
 
-    def drain(self) -> list[Any]:
+    def drain(self) -> list[R]:
         """Return what waits, without waiting for more."""
         return self._queue.drain()
 
-    def get(self, timeout: float | None = None) -> Any | None:
+    def get(self, timeout: float | None = None) -> R | None:
         """Return the next row, waiting up to `timeout` seconds; None where there is none, or it has ended."""
         deadline = None if timeout is None else time.monotonic() + timeout
         queue = self._queue
         queue.consumer = threading.get_ident()
         while True:
             closed = queue.is_closed
-            row = queue.take()
+            row: R | None = queue.take()
             if row is not None or closed:
                 return row
             left = WAKE_SECONDS if deadline is None else min(WAKE_SECONDS, deadline - time.monotonic())
@@ -221,11 +222,11 @@ class Subscription:
                 return None
             queue.await_row(left)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[R]:
         while (row := self.get()) is not None:
             yield row
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    async def __aiter__(self) -> AsyncIterator[R]:
         queue = self._queue
         while True:
             closed = queue.is_closed
@@ -280,7 +281,7 @@ class Subscription:
         state = "closed" if self._queue.is_closed else f"{self.waiting:,} waiting"
         return f"<Subscription: {self.received:,} received, {self.dropped:,} dropped, {state}>"
 
-    def _run(self, callback: Callable[[Any], object]) -> None:
+    def _run(self, callback: Callable[[R], object]) -> None:
         try:
             for row in self:
                 if self._is_left:

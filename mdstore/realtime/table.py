@@ -25,7 +25,9 @@ from mdstore.realtime.packing import batch_of
 from mdstore.realtime.ring import TIME, Ring, last_rows
 from mdstore.realtime.rings import Clock, Listener, Rings
 from mdstore.realtime.row_rules import MS_NS, check_row
+from mdstore.realtime.rows import Ticker
 from mdstore.realtime.subscription import OVERFLOWS, Overflow, Queue, Subscription
+from mdstore.realtime.ticker_parts import fresh_part
 
 __all__ = ["Clock", "Listener", "RealtimeTable"]
 
@@ -139,10 +141,16 @@ class RealtimeTable:
         """Forget all rows and counts; subscriptions stay."""
         self._rings.clear()
 
+    def forget(self, symbols: Iterable[str] | None) -> None:
+        """Forget the rows of symbols (None: of all); subscriptions stay."""
+        self._rings.forget(self.symbols if symbols is None else symbols)
+
     # ---- out
 
     def latest(self, symbol: str, *, max_age: float | None = None, on_stale: OnStale = "none") -> Any:
         """Return the newest row of a symbol; None where it is past its TTL, or older than `max_age` seconds.
+
+        Of a ticker it is the price that must not be older; what else is, is None.
 
         `on_stale="raise"` raises `StaleDataError` in place of None. The newest is the row with the latest
         timestamp, of equal ones the last that came.
@@ -153,7 +161,12 @@ class RealtimeTable:
             age = self._ttl_ms if max_age is None else self._age(max_age)
             if TIME.unpack_from(packed)[0] > self._clock[0]() // MS_NS - age:
                 known = ring.row
-                return known[1] if known[0] is packed else self.kind.packing.unpack(symbol, packed)
+                row = known[1] if known[0] is packed else self.kind.packing.unpack(symbol, packed)
+                if max_age is None or row.__class__ is not Ticker:
+                    return row
+                row = fresh_part(row, self._clock[0]() // MS_NS - age)
+                if row is not None:
+                    return row
         if on_stale == "none":
             return None
         raise self._stale(symbol, max_age, on_stale)
@@ -203,7 +216,7 @@ class RealtimeTable:
         overflow: Overflow = "drop",
         buffer: int = BUFFER,
         patience: float = 1.0,
-    ) -> Subscription:
+    ) -> Subscription[Any]:
         """Be given every row that is kept from now on: see `Subscription`.
 
         With a `callback`, it is called with one row after the other in a thread of its own; without, the

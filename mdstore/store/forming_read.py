@@ -11,9 +11,16 @@ from mdstore.candles.file.table_reads import Request
 from mdstore.candles.reads.explanation import Reader
 from mdstore.core.arguments import column_list
 from mdstore.core.long_table import latest_of_each
-from mdstore.realtime.live import LiveCandles
+from mdstore.core.schema import VALUES
+from mdstore.errors import NoSuchSeriesError
+from mdstore.realtime.live import LiveBar, LiveCandles
 
-__all__ = ["with_forming"]
+__all__ = ["appended", "with_forming"]
+
+TIME = pl.Datetime("ms", "UTC")
+CLOSED = pl.Series("closed", [True])
+TAIL = 8
+"""So many stored bars are looked at: more than there are live ones that have closed."""
 
 
 def with_forming(
@@ -42,6 +49,37 @@ def with_forming(
     both = pl.concat([kept, older.join(kept, on=key, how="anti"), newer])
     by_name = [pl.col(name).cast(pl.String) if name == "symbol" else pl.col(name) for name in key]
     return latest_of_each(both.sort(by_name), request.limit).select(wanted)
+
+
+def appended(candles: Reader, live: LiveCandles, request: Request) -> pl.DataFrame | None:
+    """Return what `with_forming` does of one symbol, where all that is live comes behind what is stored.
+
+    A bot asks for that over and over: 0.07 ms in place of 1.7. None where it is not so, or may not be.
+    """
+    assert request.symbols is not None  # noqa: S101 - one symbol; for mypy
+    # Before the stored ones, as above.
+    known = live.known(request.symbols[0], str(request.timeframe))
+    try:
+        stored = candles.read(request).frame()
+    except NoSuchSeriesError:
+        return None
+    if stored.is_empty():
+        return None
+    times = stored["timestamp"].slice(-TAIL).cast(pl.Int64).to_list()
+    fresh = [bar for bar, wins in known if wins or bar[0] not in times]
+    if any(bar[0] <= times[-1] for bar in fresh):
+        return None
+    ended = CLOSED.new_from_index(0, len(stored))
+    both = stored.hstack([ended])
+    rows = [bar for bar in fresh if request.start <= bar[0] < request.end]
+    return both.vstack(_rows(rows)).slice(0 if request.limit is None else -request.limit) if rows else both
+
+
+def _rows(bars: Sequence[LiveBar]) -> pl.DataFrame:
+    times, *values, closed = zip(*bars, strict=True)
+    named = [pl.Series(name, list(column)) for name, column in zip(VALUES, values, strict=True)]
+    stamps = pl.Series("timestamp", list(times)).cast(TIME)
+    return pl.DataFrame([stamps, *named, pl.Series("closed", list(closed))])
 
 
 def _live(live: LiveCandles, request: Request) -> pl.DataFrame:

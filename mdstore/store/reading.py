@@ -115,8 +115,12 @@ class Reading:
         return Made(bars, f"{how}, then filled ({fill})" if how else f"filled ({fill})")
 
     def _with_forming(self, candles: Reader, request: Request, columns: Sequence[str] | None) -> Made:
-        from mdstore.store.forming_read import with_forming
+        from mdstore.store.forming_read import appended, with_forming
 
+        if columns is None and not request.is_long:
+            bars = appended(candles, self._live(), request)
+            if bars is not None:
+                return Made(bars, "with what is live")
         series = self._listing.series().filter(pl.col("timeframe") == str(request.timeframe))
         bars = with_forming(candles, self._live(), series["symbol"].to_list(), request, columns)
         return Made(bars, "with what is live")

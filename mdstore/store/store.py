@@ -45,6 +45,7 @@ from mdstore.realtime.owner import Owner
 from mdstore.store.held import held
 from mdstore.store.holes import Holes
 from mdstore.store.listing import Listing
+from mdstore.store.live_place import LivePlace
 from mdstore.store.maintenance import Maintenance
 from mdstore.store.past import Past
 from mdstore.store.reading import Made, Reading
@@ -153,7 +154,7 @@ class MarketDataStore:
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
         try:
-            self._realtime = Owner(realtime, partial(self.write, source="live"), clock)
+            self._realtime = Owner(realtime, LivePlace(self, self._candles), clock)
         except BaseException:
             self._candles.close()
             raise
@@ -638,6 +639,20 @@ class MarketDataStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def aclose(self) -> None:
+        """Close it as `close` does, in a thread, so that the event loop goes on meanwhile."""
+        import asyncio
+
+        await asyncio.shield(asyncio.to_thread(self.close))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.path, self._options)

@@ -73,6 +73,7 @@ def test_a_stored_correction_is_not_hidden_by_the_bar_that_was_live(store):
     store.live.build("1m", persist=True, from_start=True)
     store.trades.push(("A", minute, 1.0, 1.0, "buy", 1))
     clock.ms += 63_000
+    store.live.heartbeat(clock.ms)
     store.live.flush()
     store.write("A", "1m", [(minute, 1, 9, 1, 2, 77)])
     assert store.candles("A", "1m", include_forming=True)["high"].to_list() == [9.0]
@@ -93,6 +94,6 @@ def test_a_closed_bar_that_is_not_whole_is_not_shown_as_closed(store):
     for at in (10, 70, 130):
         clock.ms = minute + at * 1000
         store.trades.push(("A", clock.ms, 1.0, 1.0, "buy", at))
-    store.live.gap("A", since=minute + 75_000)
+    store.live.missed("A", minute + 75_000)
     frame = store.candles("A", "1m", include_forming=True)
     assert frame["closed"].to_list() == [True, False]

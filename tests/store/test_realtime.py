@@ -80,6 +80,7 @@ def test_a_callback_that_fails_at_close_keeps_no_bar_from_being_stored(tmp_path,
     store.trades.subscribe(fail)
     store.trades.push(trade())
     clock.ms += 70_000
+    store.live.heartbeat(clock.ms)
     threading.Timer(0.05, gate.set).start()
     store.close()
     with mdstore.open(path) as again:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import apsw
 
@@ -21,6 +21,9 @@ from mdstore.core.timeframe import Timeframe
 
 __all__ = ["Known", "Ledger", "Origin"]
 
+STORED = (
+    "SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?"
+)
 FEW = 16
 NONE = (None,) * len(VALUES)  # of no candle
 Row = tuple[object, ...]
@@ -85,6 +88,20 @@ class Ledger:
     def cover(self, keys: Sequence[Key], claim: Claim) -> None:
         """Enter what is said of a range of some series."""
         claims.cover(self._database, keys, claim, self._clock)
+
+    def note(self, said: Iterable[tuple[Key, Claim]], doubted: Iterable[tuple[Key, int, int]]) -> None:
+        """Enter what is said of ranges, and that bars of others are not known, in one transaction.
+
+        What was said of a `doubted` bar is taken back, and it is to be asked for, also where it is stored.
+        """
+        now = int(self._clock() * 1000)
+        with self._database.writing() as con:
+            for key, claim in said:
+                claims.enter(con, key, claim, now, (), of_write=False)
+            for key, start, end in doubted:
+                claims.forget(con, key, start, end)
+                starts = cast("list[tuple[int]]", con.execute(STORED, (*key, start, end)).fetchall())
+                unfinished.mark(con, key, [one for (one,) in starts])
 
     def uncover(self, keys: Sequence[Key], start: int, end: int) -> None:
         """Take back what is said of a range of some series."""

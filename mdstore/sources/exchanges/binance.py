@@ -16,7 +16,7 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.errors import InvalidInputError, TimeframeError
 from mdstore.realtime.order_book import NS_PER_MS, OrderBook
 from mdstore.realtime.rows import Kline, Ticker, Trade
-from mdstore.sources.exchanges.messages import Event, Fields, Raw, decode
+from mdstore.sources.exchanges.messages import Event, Fields, Raw, decode, refusal
 from mdstore.sources.exchanges.registry import Reader
 
 __all__ = ["VENUES", "BinanceFeed", "Market"]
@@ -29,11 +29,14 @@ PERCENT = 100
 # Whole books of 5, 10 or 20 levels. On futures they look like diffs: only the name of the stream tells.
 PARTIAL = re.compile(r"@depth(5|10|20)(@|$)")
 BEST = {"bid": "b", "bid_size": "B", "ask": "a", "ask_size": "A"}
+# What of a ticker each kind of message tells; trades tell the price, too.
+PARTS = {"bookTicker": ("best",), "24hrTicker": ("price", "day", "best")}
+ALL_PARTS = PARTS["24hrTicker"]
 DAY = {"price": "c", "open": "o", "high": "h", "low": "l", "volume_24h": "v", "value_24h": "q"}
 
 
 class BinanceFeed:
-    """Reads Binance's messages; one for each connection, since books and tickers live as long as it does.
+    """Reads Binance's messages; one for each connection, or `reset` between two, as a session does.
 
     Subscribe to `trade` or to `aggTrade` of a symbol, not to both: they are the same trades, with ids of
     their own.
@@ -52,11 +55,13 @@ class BinanceFeed:
         if market not in NAMES:
             raise InvalidInputError(f"market: {market!r} is neither 'spot' nor 'futures'")
         self.market = market
-        self._venue = NAMES[market]
+        self.venue = NAMES[market]
         self._books: dict[str, OrderBook] = {}
         self._resynced: set[str] = set()
         # By symbol: what is known of a Ticker so far.
         self._tickers: dict[str, dict[str, Any]] = {}
+        # By symbol and kind of message: when the latest was made.
+        self._times: dict[str, dict[str, int]] = {}
         self._readers: dict[str, Callable[[Fields, int | None], list[Event]]] = {
             "trade": self._trade, "aggTrade": self._trade, "depthUpdate": self._diff,
             "bookTicker": self._best, "24hrTicker": self._day, "kline": self._kline,
@@ -65,14 +70,14 @@ class BinanceFeed:
     def rows(self, message: Raw, received: int | None = None, *, symbol: str | None = None) -> list[Event]:
         """Return what a message holds; an empty list for no market data, or for what only adds to a book.
 
-        `received` is this machine's time in nanoseconds. `symbol` is that of a REST depth snapshot, which
-        does not say it. A Ticker comes with a bookTicker or a 24hrTicker, once a price is known. A Depth
-        (best 30) comes with each diff, once the book is in sync; the first has `snapshot` set. Times are
-        those of the event (`E`), of trades that of the trade (`T`); spot's bookTicker has none, and
-        `received` stands in. Raises `InvalidInputError` naming the kind and the field, also for a text that
-        is no JSON.
+        What the exchange refuses is a `Notice`. `received` is this machine's time in nanoseconds. `symbol` is
+        that of a REST depth snapshot, which does not say it. A Ticker comes with a bookTicker or a
+        24hrTicker, once a price is known. A Depth (best 30) comes with each diff, once the book is in sync;
+        the first has `snapshot` set. Times are those of the event (`E`), of trades that of the trade (`T`),
+        in milli- or microseconds; spot's bookTicker has none, and `received` stands in. Raises
+        `MessageError` naming the kind and the field, also for a text that is no JSON.
         """
-        data = decode(message, self._venue)
+        data = decode(message, self.venue)
         if isinstance(data, Mapping) and "stream" in data and "data" in data:
             stream = str(data["stream"])
             return self._events(data["data"], received, stream.partition("@")[0].upper() or symbol, stream)
@@ -83,7 +88,12 @@ class BinanceFeed:
 
         Where it is not, the answer was too old for the diffs that wait: `needs_snapshot` still names it.
         """
-        return self._snapshot(self._fields_of(decode(message, self._venue), "depth"), received, symbol)
+        return self._snapshot(self._fields_of(decode(message, self.venue), "depth"), received, symbol)
+
+    def reset(self) -> None:
+        """Forget books and tickers, which live as long as a connection."""
+        for known in (self._books, self._resynced, self._tickers, self._times):
+            known.clear()
 
     def needs_snapshot(self) -> list[str]:
         """Return the symbols whose book waits for a snapshot, in the order their diffs first came."""
@@ -91,8 +101,8 @@ class BinanceFeed:
 
     def _fields_of(self, data: Any, kind: str) -> Fields:
         if not isinstance(data, Mapping):
-            raise InvalidInputError(f"{self._venue} {kind}: {data!r:.80} is no object")
-        return Fields(data, self._venue, kind)
+            raise InvalidInputError(f"{self.venue} {kind}: {data!r:.80} is no object")
+        return Fields(data, self.venue, kind)
 
     def _events(self, data: Any, received: int | None, symbol: str | None, stream: str = "") -> list[Event]:
         if isinstance(data, list):  # such as !ticker@arr
@@ -105,14 +115,14 @@ class BinanceFeed:
             return self._snapshot(self._fields_of(data, "depth"), received, symbol)
         kind = str(data.get("e", "bookTicker" if {"u", "b", "B", "a", "A"} <= data.keys() else ""))
         reader = self._readers.get(kind)
-        return [] if reader is None else reader(self._fields_of(data, kind), received)
+        return refusal(self.venue, data) if reader is None else reader(self._fields_of(data, kind), received)
 
     # --- books ---------------------------------------------------------------------------------------
 
     def _snapshot(self, fields: Fields, received: int | None, symbol: str | None) -> list[Event]:
         symbol = symbol or fields.get("symbol")  # said by coin-margined futures only
         if not symbol:
-            raise InvalidInputError(f"{self._venue} depth: the message does not say its symbol: give symbol=")
+            raise InvalidInputError(f"{self.venue} depth: the message does not say its symbol: give symbol=")
         book = self._book(symbol)
         before = book.last_id
         self._change(
@@ -134,7 +144,7 @@ class BinanceFeed:
         self._change(
             fields, book.apply, fields.whole("U"), fields.whole("u"),
             bids=fields.items("b"), asks=fields.items("a"),
-            previous_id=previous, timestamp=fields.whole("E"),
+            previous_id=previous, timestamp=fields.time("E"),
         )  # fmt: skip
         self._books[symbol] = book
         return [] if book.last_id in (None, before) else self._depth(book, received)
@@ -167,13 +177,13 @@ class BinanceFeed:
         try:
             change(*ids, **levels)
         except InvalidInputError as error:
-            raise InvalidInputError(f"{self._venue} {fields.kind}: {error.message}") from error
+            raise InvalidInputError(f"{self.venue} {fields.kind}: {error.message}") from error
 
     # --- tickers, trades and candles -----------------------------------------------------------------
 
     def _best(self, fields: Fields, received: int | None) -> list[Event]:
         best: dict[str, Any] = {name: fields.amount(key) for name, key in BEST.items()}
-        return self._ticker(fields.text("s"), best, _time(fields, received), received)
+        return self._ticker(fields, best, _time(fields, received), received)
 
     def _day(self, fields: Fields, received: int | None) -> list[Event]:
         day: dict[str, Any] = {name: fields.amount(key) for name, key in DAY.items()}
@@ -181,14 +191,29 @@ class BinanceFeed:
         day["change_rate"] = fields.number("P") / PERCENT
         if fields.get("b") is not None:  # not on futures
             day |= {name: fields.amount(key) for name, key in BEST.items()}
-        return self._ticker(fields.text("s"), day, fields.whole("E"), received)
+        return self._ticker(fields, day, fields.time("E"), received)
 
-    def _ticker(self, symbol: str, news: dict[str, Any], timestamp: int, received: int | None) -> list[Event]:
+    def _ticker(
+        self, fields: Fields, news: dict[str, Any], timestamp: int, received: int | None
+    ) -> list[Event]:
+        """Return what is known of a symbol; nothing where the news is older than others of its kind.
+
+        Kinds have clocks of their own (spot's bookTicker has this machine's, 1.25 s behind the exchange's in
+        a recording): each is late by itself only, and a row is as new as the newest of what it is made of.
+        """
+        symbol = fields.text("s")
+        times = self._times.setdefault(symbol, {})
+        if timestamp < times.get(fields.kind, timestamp):
+            return []
+        times |= dict.fromkeys((fields.kind, *PARTS[fields.kind]), timestamp)
         known = self._tickers.setdefault(symbol, {})
         known |= news
         if "price" not in known:
             return []
-        return [Ticker(symbol=symbol, timestamp=timestamp, received=received, **known)]
+        newest = max(times.values())
+        older = [part for part in ALL_PARTS if times.get(part, newest) < newest]
+        ages: dict[str, Any] = {f"{part}_age": (newest - times[part]) / 1000 for part in older}
+        return [Ticker(symbol=symbol, timestamp=newest, received=received, **known, **ages)]
 
     def _trade(self, fields: Fields, received: int | None) -> list[Event]:
         # Futures' trade stream, which is not documented, also has settlements of the insurance fund and of
@@ -198,7 +223,7 @@ class BinanceFeed:
             return []
         trade = Trade(
             symbol=fields.text("s"),
-            timestamp=fields.whole("T"),
+            timestamp=fields.time("T"),
             price=fields.amount("p"),
             size=fields.amount("q"),
             # m: the buyer was the maker, so the taker sold.
@@ -207,6 +232,8 @@ class BinanceFeed:
             received=received,
         )
         self._tickers.setdefault(trade.symbol, {})["price"] = trade.price
+        times = self._times.setdefault(trade.symbol, {})
+        times["price"] = max(trade.timestamp, times.get("price", 0))
         return [trade]
 
     def _kline(self, fields: Fields, received: int | None) -> list[Event]:
@@ -215,7 +242,7 @@ class BinanceFeed:
             Kline(
                 symbol=fields.text("s"),
                 timeframe=_timeframe(bar),
-                timestamp=bar.whole("t"),
+                timestamp=bar.time("t"),
                 open=bar.amount("o"),
                 high=bar.amount("h"),
                 low=bar.amount("l"),
@@ -234,7 +261,7 @@ def _whole_or_none(fields: Fields, field: str) -> int | None:
 def _time(fields: Fields, received: int | None) -> int:
     """Return the event's time in milliseconds, or when it was received if it has none."""
     if fields.get("E") is not None:
-        return fields.whole("E")
+        return fields.time("E")
     if received is None:
         raise InvalidInputError(f"{fields.venue} {fields.kind}: it has no time of its own: give received=")
     return received // NS_PER_MS

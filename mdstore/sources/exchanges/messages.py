@@ -7,32 +7,34 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mdstore.errors import InvalidInputError
-from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
+from mdstore.errors import MessageError
+from mdstore.realtime.rows import Depth, Kline, Notice, Ticker, Trade
 
-__all__ = ["Event", "Fields", "Raw", "decode"]
+__all__ = ["Event", "Fields", "Raw", "decode", "refusal"]
 
-Event = Ticker | Depth | Trade | Kline
+Event = Ticker | Depth | Trade | Kline | Notice
 Raw = str | bytes | dict[str, Any] | list[Any]
 
 INT64 = 2**63
+# What a time in milliseconds cannot be (the year 5138): exchanges give microseconds to whoever asks for them.
+MICROSECONDS, NANOSECONDS = 10**14, 10**17
 
 
 def decode(message: Raw, venue: str) -> Any:
-    """Return a message parsed, if it is not yet; raise `InvalidInputError` for what is no JSON."""
+    """Return a message parsed, if it is not yet; raise `MessageError` for what is no JSON."""
     if not isinstance(message, str | bytes | bytearray):
         return message
     try:
         return json.loads(message)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise InvalidInputError(f"{venue}: a message is no JSON ({error}): {message!r:.80}") from error
+        raise MessageError(f"{venue}: a message is no JSON ({error}): {message!r:.80}") from error
 
 
 class Fields:
     """The fields of one message.
 
     `names` gives the other names that a field goes by, `within` where in the message the fields lie. Numbers
-    may be texts. Every method raises `InvalidInputError` for a field that is absent, null or wrong; those
+    may be texts. Every method raises `MessageError` for a field that is absent, null or wrong; those
     that end in `_or_none` return None for one that is absent or null.
     """
 
@@ -98,6 +100,13 @@ class Fields:
             raise self.wrong(field, value, "no whole number from 0 that fits 64 bits")
         return value
 
+    def time(self, field: str) -> int:
+        """Return a time in milliseconds, also of one in micro- or nanoseconds."""
+        value = self.whole(field)
+        if value < MICROSECONDS:
+            return value
+        return value // 1_000 if value < NANOSECONDS else value // 1_000_000
+
     def text(self, field: str) -> str:
         """Return a text that is not empty."""
         value = self._required(field)
@@ -130,13 +139,27 @@ class Fields:
         within = f"{self.within}{place}."
         return Fields(value, self.venue, self.kind, names=self.names, within=within)
 
-    def wrong(self, field: str, value: object, why: str) -> InvalidInputError:
+    def wrong(self, field: str, value: object, why: str) -> MessageError:
         """Return the error for a value that cannot be used."""
-        return InvalidInputError(f"{self.venue} {self.kind}: {self.within}{field} = {value!r:.80} is {why}")
+        text = f"{self.venue} {self.kind}: {self.within}{field} = {value!r:.80} is {why}"
+        return MessageError(text, kind=self.kind)
 
     def _required(self, field: str) -> Any:
         value = self.get(field)
         if value is None:
             others = "".join(f" or {name}" for name in self.names.get(field, ()))
-            raise InvalidInputError(f"{self.venue} {self.kind}: {self.within}{field}{others} is missing")
+            text = f"{self.venue} {self.kind}: {self.within}{field}{others} is missing"
+            raise MessageError(text, kind=self.kind)
         return value
+
+
+def refusal(venue: str, data: Mapping[str, Any]) -> list[Event]:
+    """Return what an exchange refuses, where a message says so: by `error`, or a `code` and a `msg`."""
+    error = data.get("error")
+    if error is None and {"code", "msg"} <= data.keys():
+        error = data
+    if isinstance(error, Mapping):
+        code = error.get("name", error.get("code"))
+        said = error.get("message", error.get("msg", code))
+        return [Notice(venue, str(said), None if code is None else str(code))]
+    return [] if error is None else [Notice(venue, str(error))]

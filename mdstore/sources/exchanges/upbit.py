@@ -14,7 +14,7 @@ from mdstore.core.schema import MAX_LEVELS
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import Hint, InvalidInputError, TimeframeError
 from mdstore.realtime.rows import Depth, Kline, Side, Ticker, Trade
-from mdstore.sources.exchanges.messages import Event, Fields, Raw, decode
+from mdstore.sources.exchanges.messages import Event, Fields, Raw, decode, refusal
 from mdstore.sources.exchanges.registry import Reader
 
 __all__ = ["VENUES", "UpbitFeed"]
@@ -46,7 +46,7 @@ SIDES: dict[str, Side] = {"ASK": "sell", "BID": "buy"}
 
 
 class UpbitFeed:
-    """Reads Upbit's messages; one for each connection.
+    """Reads Upbit's messages.
 
     `timeframe` is that of REST candles that do not tell it: all but minutes.
 
@@ -54,6 +54,8 @@ class UpbitFeed:
     ...                  '"sid":1618678262000003,"st":"REALTIME"}')[0][:6]
     ('KRW-BTC', 1618678262000, 75000000.0, 0.1, 'sell', 1618678262000003)
     """
+
+    venue = VENUE
 
     def __init__(self, timeframe: str | None = None) -> None:
         self._timeframe = None if timeframe is None else str(Timeframe.parse(timeframe))
@@ -64,9 +66,9 @@ class UpbitFeed:
     def rows(self, message: Raw, received: int | None = None) -> list[Event]:
         """Return what a message holds, an empty list for one that is no market data.
 
-        `received` is this machine's time in nanoseconds. REST answers are marked as snapshots. Candles are
-        never `closed`: Upbit does not say when a bar is. Raises `InvalidInputError` naming the kind and the
-        field, also for a text that is no JSON.
+        What the exchange refuses is a `Notice`. `received` is this machine's time in nanoseconds. REST
+        answers are marked as snapshots. Candles are never `closed`: Upbit does not say when a bar is. Raises
+        `MessageError` naming the kind and the field, also for a text that is no JSON.
         """
         data = decode(message, VENUE)
         if isinstance(data, list):
@@ -82,7 +84,7 @@ class UpbitFeed:
             kind = next((kind for field, kind in REST_KINDS if field in data), None)
         reader = self._readers.get(str(kind).partition(".")[0])
         if reader is None:
-            return []
+            return refusal(VENUE, data)
         fields = Fields(data, VENUE, str(kind), names=NAMES)
         return [reader(fields, from_rest or fields.get("stream_type") == "SNAPSHOT", received)]
 
@@ -98,6 +100,7 @@ class UpbitFeed:
             volume=fields.amount("candle_acc_trade_volume"),
             closed=False,
             received=received,
+            snapshot=fields.kind == "candle",  # an answer to a request
         )
 
     def _timeframe_of(self, fields: Fields) -> str:

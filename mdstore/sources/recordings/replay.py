@@ -35,14 +35,24 @@ class Rows(Protocol):
         """Take a row."""
 
 
+class Connection(Protocol):
+    """What knows what came by a connection."""
+
+    def subscribed(self) -> object:
+        """Know that from the next trade on all comes."""
+
+    def heard(self, row: Any, /) -> object:
+        """Know of a row that was taken."""
+
+
 class Candles(Protocol):
     """What takes an exchange's candles."""
 
     def update(self, kline: Kline, /) -> object:
         """Take the state of a bar."""
 
-    def connected(self) -> object:
-        """Know that from now on every trade comes."""
+    def session(self, feed: str, symbols: None, /) -> Connection:
+        """Know that all symbols come by one connection."""
 
 
 class Sink(Protocol):
@@ -228,7 +238,8 @@ class _Play:
         if self._clock is None:
             self._first = message.received
             self._clock = self._sink.clock = RecordingClock(message.received)
-            self._sink.live.connected()
+            self._session = self._sink.live.session("recording", None)
+            self._session.subscribed()
         gap = max(0, message.received - self._clock.now)
         slept = pace is not None and pace.wait(gap)
         self._clock.now += gap
@@ -238,8 +249,11 @@ class _Play:
         try:
             events = self._rows(message.text, message.received, message.url)
             for event in events:
-                self._takers[type(event)](event)
-                self._counts[type(event)] += 1
+                taker = self._takers.get(type(event))
+                if taker is not None:  # the exchange may also have said that it refuses something
+                    taker(event)
+                    self._session.heard(event)
+                    self._counts[type(event)] += 1
         except InvalidInputError as error:
             raise FileFormatError(
                 f"{self._names}: message {self._done + 1}, received at {message.received}: {error.message}",

@@ -43,7 +43,7 @@ def test_recorded_klines_close_with_the_bar_that_the_exchange_closed():
 
 
 def test_a_series_of_klines_is_not_built_of_trades_any_more(live, clock):
-    play(live, clock, [trade(1, 50), trade(60, 60)])
+    play(live, clock, [trade(1, 50), trade(60, 60), trade(62, 60)])
     live.offer(trade(1, 50, symbol="B"))
     live.update(kline(1, 2, 3, 1, 2.5, 10))
     play(live, clock, [trade(70, 99), trade(70, 99, symbol="B")])
@@ -56,16 +56,16 @@ def test_a_kline_makes_a_partial_bar_whole(clock):
     live.build("1m")
     play(live, clock, [trade(30, 50)])
     live.update(kline(0, 2, 3, 1, 2.5, 10))
-    clock.at(T0 + MINUTE + GRACE_MS)
+    live.heartbeat(T0 + MINUTE + GRACE_MS)
     assert live.bars(SYMBOL, "1m") == [bar(0, 2, 3, 1, 2.5, 10)]
 
 
 def test_a_bar_of_trades_that_klines_left_half_made_is_dropped(live, clock):
     play(live, clock, [trade(30, 50), trade(61, 51)])
     live.update(kline(0, 2, 3, 1, 2.5, 10, closed=True))
+    live.update(kline(2))
     live.offer(trade(62, 52))
-    clock.at(T0 + 3 * MINUTE)
-    assert live.bars(SYMBOL, "1m") == [bar(0, 2, 3, 1, 2.5, 10)]
+    assert live.bars(SYMBOL, "1m") == [bar(0, 2, 3, 1, 2.5, 10), bar(2, 2, 3, 1, 2.5, 10, closed=False)]
     assert live.stats()["partial"] == 1
 
 
@@ -88,26 +88,30 @@ def test_an_open_kline_of_an_older_or_settled_bar_is_dropped(live):
     assert live.stats()["amended"] == 0
 
 
-def test_an_update_after_the_clock_closed_its_bar_still_counts_while_it_is_the_newest(live, clock):
+def test_an_update_after_time_closed_its_bar_still_counts_while_it_is_the_newest(live, clock):
     live.update(kline(0))
-    clock.at(T0 + MINUTE + GRACE_MS)
+    live.heartbeat(T0 + MINUTE + GRACE_MS)
     assert live.bars(SYMBOL, "1m") == [bar(0, 2, 3, 1, 2.5, 10)]
     live.update(kline(0, 2, 3, 1, 3, 12))
     assert live.bars(SYMBOL, "1m") == [bar(0, 2, 3, 1, 3, 12)]
     assert live.stats()["amended"] == 1
 
 
-def test_a_gap_in_klines_drops_the_open_bar_unless_another_kline_makes_it_whole(live, clock):
-    live.update(kline(0))
-    live.gap()
-    live.update(kline(0, 2, 3, 1, 3, 12))
+def test_a_lost_connection_drops_the_open_bar_unless_another_kline_makes_it_whole(live, clock):
+    live.build("1m")
+    session = live.session("made up", SYMBOL)
+    session.push([kline(0)])
+    session.disconnected()
+    session.push([kline(0, 2, 3, 1, 3, 12)])
     clock.at(T0 + MINUTE)
-    live.update(kline(1))
-    live.gap()
+    session.push([kline(1)])
+    session.disconnected()
     clock.at(T0 + 3 * MINUTE)
-    live.update(kline(3))
+    session.connecting()
+    session.push([kline(3)])
     assert [one[0] for one in live.bars(SYMBOL, "1m")] == [T0, T0 + 3 * MINUTE]
     assert live.stats()["partial"] == 1
+    assert session.hole == [(SYMBOL, "1m", T0 + MINUTE, T0 + 3 * MINUTE)]
 
 
 def test_a_closed_kline_corrects_a_closed_bar_once(landing):

@@ -199,7 +199,8 @@ class Sink:
         self.taken = {"tickers": [], "orderbooks": [], "trades": [], "klines": []}
         for kind in ("tickers", "orderbooks", "trades"):
             setattr(self, kind, SimpleNamespace(push=self._taker(kind)))
-        self.live = SimpleNamespace(update=self._taker("klines"), connected=lambda: None)
+        connection = SimpleNamespace(subscribed=lambda: None, heard=lambda _: None)
+        self.live = SimpleNamespace(update=self._taker("klines"), session=lambda *_: connection)
         self.times = []
 
     def _taker(self, kind):

@@ -1,0 +1,142 @@
+"""Connections, one after the other, with a pause before each that grows while they are in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from mdstore.errors import FeedError
+
+__all__ = ["Attempt", "Attempts"]
+
+LOG = logging.getLogger("mdstore.live")
+LOST = (OSError, EOFError)
+LOOKS = 8
+"""How often within the time of silence it is looked for."""
+SLICE_SECONDS = 0.1
+
+
+class Connects(Protocol):
+    """What is connected: a session."""
+
+    name: str
+    silence: float | None
+    connections: int
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has ended."""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing has come for too long."""
+
+    def connecting(self) -> None:
+        """Know that a connection begins."""
+
+    def disconnected(self) -> object:
+        """Know that it has ended."""
+
+    def trouble(self, error: Exception) -> None:
+        """Tell of an error."""
+
+
+class Attempts:
+    """The attempts of a session; see `Session.attempts`."""
+
+    def __init__(self, session: Connects, on: tuple[type[Exception], ...], first: float, most: float) -> None:
+        self._session = session
+        self._on: tuple[type[Exception], ...] = (*LOST, *on)
+        self._first, self._most = first, most
+        self._pause = 0.0
+        self._known = session.connections
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Attempt:
+        until = time.monotonic() + self._next_pause()
+        while (left := until - time.monotonic()) > 0 and not self._session.is_closed:
+            time.sleep(min(left, SLICE_SECONDS))
+        if self._session.is_closed:
+            raise StopIteration
+        return Attempt(self._session, self._on)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Attempt:
+        await asyncio.sleep(self._next_pause())
+        if self._session.is_closed:
+            raise StopAsyncIteration
+        return Attempt(self._session, self._on)
+
+    def _next_pause(self) -> float:
+        """Return how long to wait now, less a little at random: what was lost together returns apart."""
+        if self._session.connections > self._known:
+            self._known, self._pause = self._session.connections, self._first
+        pause, self._pause = self._pause, min(self._most, max(self._first, 2 * self._pause))
+        return pause * random.uniform(0.75, 1.0)  # noqa: S311 - no secret
+
+
+class Attempt:
+    """One connection: what ends it is noted; a loss of it is not raised."""
+
+    def __init__(self, session: Connects, on: tuple[type[Exception], ...]) -> None:
+        self._session, self._on = session, on
+        self._limit: asyncio.Timeout | None = None
+        self._look: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Self:
+        self._session.connecting()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._session.disconnected()
+        if error is None:
+            LOG.info("%s: the connection was closed", self._session.name)
+            return True
+        if isinstance(error, self._on):
+            LOG.info("%s: the connection was lost: %r", self._session.name, error)
+            self._session.trouble(error)
+            return True
+        return False
+
+    async def __aenter__(self) -> Self:
+        self.__enter__()
+        self._limit = asyncio.timeout(None)
+        await self._limit.__aenter__()
+        self._watch()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        assert self._limit is not None  # noqa: S101 - for mypy
+        if self._look is not None:
+            self._look.cancel()
+        try:
+            await self._limit.__aexit__(kind, error, trace)
+        except TimeoutError as silent:
+            silent_for = FeedError(f"{self._session.name}: nothing came for {self._session.silence:g} s")
+            silent_for.__cause__ = silent
+            self._session.trouble(silent_for)
+            self._session.disconnected()
+            return True
+        return self.__exit__(kind, error, trace)
+
+    def _watch(self) -> None:
+        """Look every now and then whether anything has come; give up what is awaited if not."""
+        if self._session.silence is None or self._limit is None:
+            return
+        loop = asyncio.get_running_loop()
+        if self._session.is_silent:
+            self._limit.reschedule(loop.time())
+        else:
+            self._look = loop.call_later(self._session.silence / LOOKS, self._watch)

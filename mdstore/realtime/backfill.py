@@ -1,0 +1,119 @@
+"""Holes of a session are fetched once their bars have ended: a thread, whatever the session runs in."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from inspect import isawaitable
+from typing import Any, Protocol
+
+from mdstore.errors import StoreClosedError
+from mdstore.realtime.live_writer import Ledger
+from mdstore.realtime.rows import Hole
+
+__all__ = ["Backfill", "Fetch"]
+
+Fetch = Callable[[str, str, int, int], Any | Awaitable[Any]]
+"""Returns the candles of a symbol and timeframe in `[start, end)` ms, in a form that `store.write` takes."""
+
+LOOK_SECONDS = 0.2
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+ROW = 6
+
+
+class Filled(Protocol):
+    """What has holes to be filled: live candles."""
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Where bars are stored, if they are."""
+
+    def ended_holes(self, symbols: Sequence[str] | None) -> list[Hole]:
+        """Return the holes of stored series whose bars have all ended."""
+
+    def filled(self, symbol: str, timeframe: str, start: int, end: int, rows: Sequence[Any]) -> None:
+        """Know that a hole was filled."""
+
+
+class Backfill:
+    """Fetches what was not seen of symbols, and stores it; what fails is tried again, ever later.
+
+    The first `prefix` letters of each symbol are not the exchange's. `trouble` is told what fails.
+    """
+
+    def __init__(
+        self, live: Filled, symbols: Sequence[str] | None, prefix: int, fetch: Fetch,
+        trouble: Callable[[Exception], None],
+    ) -> None:  # fmt: skip
+        self._live, self._symbols, self._prefix = live, symbols, prefix
+        self._fetch, self._trouble = fetch, trouble
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pause, self._not_before = 0.0, 0.0
+
+    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Start the thread; a coroutine function is run in `loop`."""
+        if self._thread is None:
+            self._loop = loop
+            self._thread = threading.Thread(target=self._run, name="mdstore-backfill", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread, after the fetch that is under way."""
+        self._stopping.set()
+        thread = self._thread
+        while thread is not None and thread.is_alive() and thread is not threading.current_thread():
+            thread.join(LOOK_SECONDS)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(LOOK_SECONDS):
+            if time.monotonic() < self._not_before:
+                continue
+            try:
+                for hole in self._live.ended_holes(self._symbols):
+                    if self._stopping.is_set():
+                        return
+                    self._fill(hole)
+                self._pause = 0.0
+            except StoreClosedError:
+                return
+            except Exception as error:  # of a fetch, or of a store that is busy: tried again
+                self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
+                self._not_before = time.monotonic() + self._pause
+                self._trouble(error)
+            except BaseException:  # Ctrl-C, which Polars raises in any thread: see `live_writer`
+                self._pause = 0.0
+
+    def _fill(self, hole: Hole) -> None:
+        ledger = self._live.ledger
+        assert hole.end is not None  # noqa: S101 - `ended_holes` have one; for mypy
+        if ledger is None:
+            return
+        rows = self._result(self._fetch(hole.symbol[self._prefix :], hole.timeframe, hole.start, hole.end))
+        ledger.fill(hole.symbol, hole.timeframe, rows, hole.start, hole.end)
+        plain = isinstance(rows, list) and all(isinstance(row, tuple) and len(row) == ROW for row in rows)
+        self._live.filled(hole.symbol, hole.timeframe, hole.start, hole.end, rows if plain else ())
+
+    def _result(self, answer: Any) -> Any:
+        """Return what a fetch gives, also if it is a coroutine."""
+        if not isawaitable(answer):
+            return answer
+        if self._loop is None:
+            return asyncio.run(_awaited(answer))
+        future: Future[Any] = asyncio.run_coroutine_threadsafe(_awaited(answer), self._loop)
+        while not self._stopping.is_set():
+            try:
+                return future.result(LOOK_SECONDS)
+            except TimeoutError:
+                if future.done():
+                    raise
+        future.cancel()
+        raise StoreClosedError("the session was closed while a hole was fetched; it stays in the hole")
+
+
+async def _awaited(answer: Awaitable[Any]) -> Any:
+    return await answer

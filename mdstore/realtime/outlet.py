@@ -1,0 +1,75 @@
+"""Where bars that have ended go: to be stored, and to whoever subscribed to them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from mdstore.core.timeframe import Timeframe
+from mdstore.realtime.bars import Bar, Row
+from mdstore.realtime.forming_bars import BarSeries
+from mdstore.realtime.live_writer import Key, Lander
+from mdstore.realtime.rows import ClosedBar
+from mdstore.realtime.subscription import Queue
+
+__all__ = ["Outlet"]
+
+LOG = logging.getLogger("mdstore.live")
+
+
+class Outlet:
+    """Takes what series tell of their bars; the lock of the live candles is held."""
+
+    def __init__(self) -> None:
+        self.lander: Lander | None = None
+        self._queues: dict[str, list[Queue]] = {}
+
+    def add(self, timeframe: Timeframe, queue: Queue) -> None:
+        """Tell a queue of the bars of a timeframe from now on."""
+        self._queues.setdefault(str(timeframe), []).append(queue)
+
+    def remove(self, queue: Queue) -> None:
+        """Tell it no more."""
+        for queues in self._queues.values():
+            if queue in queues:
+                queues.remove(queue)
+
+    def queues(self) -> list[Queue]:
+        """Return all who are told."""
+        return [queue for queues in self._queues.values() for queue in queues]
+
+    def whole(self, series: BarSeries, bar: Bar, *, amended: bool) -> None:
+        """Store a bar, and tell of it."""
+        if series.persist and self.lander is not None:
+            self.lander.put((series.symbol, series.name), bar.row())
+        self._tell((series.symbol, series.name), bar.row(), amended=amended)
+
+    def partial(self, series: BarSeries, bar: Bar) -> None:
+        """Tell of a bar that is not whole."""
+        self._tell((series.symbol, series.name), bar.row(), partial=True)
+
+    def wrong(self, series: BarSeries, start: int) -> None:
+        """Have a bar that was stored, or stated to be without a trade, asked for again."""
+        if series.persist and self.lander is not None:
+            self.lander.doubt((series.symbol, series.name), start, series.timeframe.next(start))
+
+    def quiet(self, series: BarSeries, start: int, end: int) -> None:
+        """State that there was no trade."""
+        if series.persist and self.lander is not None:
+            self.lander.state((series.symbol, series.name), start, end)
+
+    def changed(self, series: BarSeries) -> None:
+        """Say what a series is made of from now on."""
+        LOG.warning("%s %s is made of %s from now on", series.symbol, series.name,
+                    "klines" if series.by_klines else "trades")  # fmt: skip
+
+    def filled(self, key: Key, rows: Iterable[Row]) -> None:
+        """Tell of bars that were fetched in place of those that were not seen whole."""
+        for row in rows:
+            self._tell(key, row, amended=True)
+
+    def _tell(self, key: Key, row: Row, *, partial: bool = False, amended: bool = False) -> None:
+        queues = self._queues.get(key[1])
+        if queues:
+            told = ClosedBar._make((*key, *row, partial, amended))
+            self._queues[key[1]] = [queue for queue in queues if queue.offer(told)]
