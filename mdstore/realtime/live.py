@@ -30,7 +30,7 @@ from mdstore.core.candle_rules import check_symbol
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
-from mdstore.errors import InvalidInputError, StoreClosedError
+from mdstore.errors import Hint, InvalidInputError, StoreClosedError
 from mdstore.realtime.asked import Asked, timeframe_list
 from mdstore.realtime.bars import Bar
 from mdstore.realtime.feeds import Feed
@@ -272,8 +272,8 @@ class LiveCandles:
         with self._lock:
             return [bar for bar, _ in self._bars(key, pending)]
 
-    def known(self, symbol: str, timeframe: str) -> list[tuple[LiveBar, bool]]:
-        """Return the bars to show beside stored ones, and whether each knows more than a stored one does.
+    def known(self, symbol: str, timeframe: str) -> list[tuple[LiveBar, bool, bool]]:
+        """Return bars to show beside stored ones, whether each is partial, and knows more than a stored one.
 
         One that is forming does, if it was seen from its start, and one that is closed but not stored yet.
         """
@@ -282,7 +282,7 @@ class LiveCandles:
             found = self._bars(key, pending=True)
             waiting = {row[0] for row in self._waiting(key)}
         return [
-            (bar, bar[0] in waiting or not (bar[6] or partial))
+            (bar, partial, bar[0] in waiting or not (bar[6] or partial))
             for bar, partial in found
             if not (bar[6] and partial)
         ]
@@ -391,7 +391,10 @@ class LiveCandles:
                     raise InvalidInputError(
                         f"{symbol} comes by another session, of {other.name}: rows of two feeds would be "
                         "mixed in its bars",
-                        hint=f"close that session first, or keep them apart: prefix='{session.name}:'",
+                        hint=Hint(
+                            f"close that session first, or keep them apart: prefix='{session.name}:'",
+                            "close that session first",
+                        ),
                     )
             for symbol in symbols:
                 self._sessions[symbol] = session

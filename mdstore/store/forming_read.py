@@ -13,12 +13,13 @@ from mdstore.core.arguments import column_list
 from mdstore.core.long_table import latest_of_each
 from mdstore.core.schema import VALUES
 from mdstore.errors import NoSuchSeriesError
-from mdstore.realtime.live import LiveBar, LiveCandles
+from mdstore.realtime.live import LiveCandles
 
 __all__ = ["appended", "with_forming"]
 
 TIME = pl.Datetime("ms", "UTC")
-CLOSED = pl.Series("closed", [True])
+WHOLE = pl.Series("closed", [True]), pl.Series("partial", [False])
+"""What a stored bar is."""
 TAIL = 8
 """So many stored bars are looked at: more than there are live ones that have closed."""
 
@@ -66,20 +67,21 @@ def appended(candles: Reader, live: LiveCandles, request: Request) -> pl.DataFra
     if stored.is_empty():
         return None
     times = stored["timestamp"].slice(-TAIL).cast(pl.Int64).to_list()
-    fresh = [bar for bar, wins in known if wins or bar[0] not in times]
+    fresh = [(*bar, partial) for bar, partial, wins in known if wins or bar[0] not in times]
     if any(bar[0] <= times[-1] for bar in fresh):
         return None
-    ended = CLOSED.new_from_index(0, len(stored))
-    both = stored.hstack([ended])
+    both = stored.hstack([mark.new_from_index(0, len(stored)) for mark in WHOLE])
     rows = [bar for bar in fresh if request.start <= bar[0] < request.end]
     return both.vstack(_rows(rows)).slice(0 if request.limit is None else -request.limit) if rows else both
 
 
-def _rows(bars: Sequence[LiveBar]) -> pl.DataFrame:
-    times, *values, closed = zip(*bars, strict=True)
+def _rows(bars: Sequence[tuple[int, float, float, float, float, float, bool, bool]]) -> pl.DataFrame:
+    times, *values, closed, partial = zip(*bars, strict=True)
     named = [pl.Series(name, list(column)) for name, column in zip(VALUES, values, strict=True)]
     stamps = pl.Series("timestamp", list(times)).cast(TIME)
-    return pl.DataFrame([stamps, *named, pl.Series("closed", list(closed))])
+    return pl.DataFrame(
+        [stamps, *named, pl.Series("closed", list(closed)), pl.Series("partial", list(partial))]
+    )
 
 
 def _live(live: LiveCandles, request: Request) -> pl.DataFrame:
