@@ -570,3 +570,28 @@ def test_klines_of_a_feed_are_rows_too(live, clock):
     session = live.session("made up", SYMBOL)
     assert session.push(Kline(SYMBOL, "1m", T0, 1.0, 1.0, 1.0, 1.0, 1.0, closed=False)) == 1
     assert live.forming(SYMBOL, "1m").close == 1.0
+
+
+def test_attempts_in_a_plain_loop_note_what_is_lost_and_raise_what_is_not(live, clock):
+    class LostError(Exception):
+        pass
+
+    errors, states = [], []
+    with live.session("made up", SYMBOL, on_error=errors.append) as session:
+        for number, attempt in enumerate(session.attempts(LostError, first=0.001, most=0.002)):
+            with attempt:
+                states.append(session.state)
+                session.push([trade(number)])
+                if number == 0:
+                    raise LostError
+                if number == 1:
+                    raise ConnectionRefusedError
+                if number == 3:
+                    session.close()
+        assert [type(error) for error in errors] == [LostError, ConnectionRefusedError]
+        assert states == ["connecting"] * 4
+    with live.session("made up", SYMBOL) as session:
+        attempt = next(session.attempts())
+        with pytest.raises(ZeroDivisionError), attempt:
+            raise ZeroDivisionError
+    assert session.is_closed
