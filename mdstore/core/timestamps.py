@@ -266,15 +266,18 @@ def _texts(texts: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
 
 def _plain(texts: pl.Series) -> pl.Series:
     """Write times the one way that is parsed: 2025-09-01 00:00:00, a zone as +09:00."""
-    plain = texts.str.replace(r"(\d)T(\d)", "$1 $2").str.replace_all("/", "-", literal=True)
-    return plain.str.replace(r"\s*(?:Z|UTC)$", "").str.replace(r"\s*([+-]\d\d:?\d\d)$", "$1")
+    plain = pl.col(texts.name).str.replace(r"(\d)T(\d)", "$1 $2").str.replace_all("/", "-", literal=True)
+    plain = plain.str.replace(r"\s*(?:Z|UTC)$", "").str.replace(r"\s*([+-]\d\d:?\d\d)$", "$1")
+    return texts.to_frame().select(plain).to_series()  # in one go: each step by itself costs 80 us more
 
 
 def _read(plain: pl.Series) -> pl.Series:
     """Parse texts to Int64 microseconds; dates with dots, MetaTrader's, are looked for among what is left."""
     parsed = _parse_texts(plain)
+    if parsed.null_count() == plain.null_count():
+        return parsed
     left = plain.set(parsed.is_not_null(), None)
-    if left.null_count() == len(left) or not left.str.contains(DOTTED).any():
+    if not left.str.contains(DOTTED).any():
         return parsed
     return parsed.fill_null(_parse_texts(left.str.replace(DOTTED, "$1-$2-$3")))
 

@@ -87,7 +87,7 @@ class Columns:
         self._notes |= self._canonical.notes
         if self._korean:
             made = made.with_columns(_from_korea(made["timestamp"]))
-        return made.hstack(own[len(self._places) :])
+        return made.hstack(own[len(self._places) :]) if len(own) > len(self._places) else made
 
 
 def by_header(names: Sequence[str]) -> dict[str, int]:

@@ -39,9 +39,8 @@ class Part:
     `told_by` says which: "pattern", "file name", "spacing". `spacing` is the most common distance between the
     first rows, whatever else is told; `contradicted` is whether rows so far apart cannot be of the timeframe
     in the file's name. `bytes_read` gives how much of the file on disk has been read, to show
-    progress. `notes` says what else was understood; `ignored` are the columns that were not kept, and
-    `pattern` is one for `symbol_from_filename` that fits the name, where it tells no symbol. These grow with
-    the frames.
+    progress. `notes` says what else was understood; `ignored` are the columns that were not kept; both
+    grow with the frames. `pattern` is one for `symbol_from_filename` that fits the name.
     """
 
     name: str
@@ -53,7 +52,6 @@ class Part:
     told_by: dict[str, str]
     spacing: str | None
     contradicted: bool
-    pattern: str | None
     _source: Source
     _kept: object
 
@@ -61,6 +59,11 @@ class Part:
     def notes(self) -> tuple[str, ...]:
         """What was understood of the file, so far."""
         return tuple(sorted(self._source.notes))
+
+    @property
+    def pattern(self) -> str | None:
+        """A pattern that fits the name and takes its likeliest part for the symbol; None if it has none."""
+        return suggest(self._source.stems[0])
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -134,7 +137,6 @@ def _part(source: Source, raw: Counted, pattern: str | None, unit: Unit | None, 
         told_by,
         spacing,
         told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, unit),
-        suggest(source.stems[0]),
         source,
         kept,
     )
