@@ -22,6 +22,8 @@ ABSENT_PRICE = 2**63 - 1  # theirs
 FIXED_POINT_NOTE = "prices are Databento's fixed point: whole numbers of 0.000000001, scaled"
 CURRENCY = "currency"
 WHOLE_NUMBER = r"^-?\d+$"
+# A column of whole numbers that lacks one becomes floats, as in pandas: 0.01 is 10,000,000 of theirs.
+LEAST_AS_FLOAT = 1e7
 
 
 class Canonical:
@@ -32,7 +34,8 @@ class Canonical:
 
     def __init__(self, names: Sequence[str]) -> None:
         there = set(map(clean, names))
-        self._fixed_point = FIXED_POINT_TIME in there and bool(ITS_NEIGHBOURS & there)
+        databento = FIXED_POINT_TIME in there and bool(ITS_NEIGHBOURS & there)
+        self._fixed_point: bool | None = None if databento else False  # None until prices tell
         self._clock = TimeOfDay()
         self.notes: set[str] = set()
 
@@ -52,8 +55,12 @@ class Canonical:
             del made["symbol"]
         if "timeframe" in made and clean(made["timeframe"].name) == UPBIT_MINUTES:
             made["timeframe"] = _as_text(made["timeframe"]) + "m"
+        prices = {name: made[name] for name in PRICES if name in made}
+        if self._fixed_point is None:
+            self._fixed_point = _are_fixed_point(list(prices.values()))
         if self._fixed_point:
-            made |= {name: self._scaled(made[name]) for name in PRICES if name in made}
+            self.notes.add(FIXED_POINT_NOTE)
+            made |= {name: _scaled(column) for name, column in prices.items()}
         return pl.DataFrame([column.alias(name) for name, column in made.items()])
 
     def _note_zone(self, name: str) -> None:
@@ -61,16 +68,54 @@ class Canonical:
         if zone not in (None, "UTC"):
             self.notes.add(f"times in {name.strip()} were read as of {zone}")
 
-    def _scaled(self, prices: pl.Series) -> pl.Series:
-        if prices.dtype == pl.String:
-            texts = prices.drop_nulls()
-            if not len(texts) or not texts.str.contains(WHOLE_NUMBER).all():
-                return prices
-            prices = prices.cast(pl.Int64, strict=False)
-        if not prices.dtype.is_integer():
-            return prices
-        self.notes.add(FIXED_POINT_NOTE)
-        return divided(prices.set(prices == ABSENT_PRICE, None), FIXED_POINT)
+
+def _are_fixed_point(columns: Sequence[pl.Series]) -> bool | None:
+    """Tell prices in fixed point from decimals by what most of them are; None where there are none.
+
+    Most, not all: one bad cell must not leave the others a thousand million times too high.
+    """
+    fixed = decimal = 0
+    for column in map(_texts, columns):
+        numbers, wholes = column.cast(pl.Float64, strict=False), _wholes(column)
+        if column.dtype.is_float():
+            wholes = wholes.set((wholes.abs() < LEAST_AS_FLOAT).fill_null(value=False), None)
+        fixed += wholes.count()
+        decimal += numbers.filter(numbers.is_finite() & wholes.is_null()).count()
+    return fixed > decimal if fixed + decimal else None
+
+
+def _scaled(prices: pl.Series) -> pl.Series:
+    """Scale the whole numbers; what is no number stays to be named, and a decimal among them is none."""
+    given = _texts(prices)
+    wholes = _wholes(given)
+    made = divided(wholes.set((wholes == ABSENT_PRICE).fill_null(value=False), None), FIXED_POINT)
+    if given.dtype != pl.String:
+        return made
+    words = given.set(given.cast(pl.Float64, strict=False).is_not_null(), None)
+    return made.cast(pl.String).fill_null(words) if words.count() else made
+
+
+def _texts(prices: pl.Series) -> pl.Series:
+    """Return values of any kind as texts, numbers in a column of their type as they are."""
+    if prices.dtype != pl.Object:
+        return prices
+    texts = [_digits(value) for value in prices]
+    return pl.Series(prices.name, texts, dtype=pl.String)
+
+
+def _digits(value: object) -> str | None:
+    if isinstance(value, float) and value.is_integer() and abs(value) >= LEAST_AS_FLOAT:
+        value = int(value)
+    return None if value is None else _name(value) or repr(value)
+
+
+def _wholes(prices: pl.Series) -> pl.Series:
+    """Return the whole numbers among prices, null for the others."""
+    if prices.dtype == pl.String:
+        prices = prices.set(~prices.str.contains(WHOLE_NUMBER).fill_null(value=False), None)
+    elif prices.dtype.is_float():
+        prices = prices.set((prices % 1 != 0).fill_null(value=True), None)
+    return prices.cast(pl.Int64, strict=False)
 
 
 def divided(prices: pl.Series, by: float) -> pl.Series:
@@ -93,7 +138,8 @@ def _zoned(times: pl.Series) -> pl.Series:
 
 def _only_currency(column: pl.Series) -> bool:
     """Tell a column that says what prices are in, the same for all rows, from one of symbols."""
-    return clean(column.name) == CURRENCY and column.n_unique() == 1 and column[0] in FIAT
+    there = column.drop_nulls()
+    return clean(column.name) == CURRENCY and there.n_unique() == 1 and there[0] in FIAT
 
 
 def _as_text(column: pl.Series) -> pl.Series:

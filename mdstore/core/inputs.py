@@ -70,7 +70,7 @@ class Incoming:
         self._data = data
         self._columns = columns
         self._statements = Statements(symbol, timeframe, rename=rename)
-        self._canonical: Canonical | None = None
+        self._canonical: dict[tuple[str, ...], Canonical] = {}  # by the names of the tables
         self._ignored: dict[str, None] = {}
 
     @property
@@ -81,7 +81,7 @@ class Incoming:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was understood, so far."""
-        return () if self._canonical is None else tuple(sorted(self._canonical.notes))
+        return tuple(sorted(set().union(*(canonical.notes for canonical in self._canonical.values()))))
 
     def __iter__(self) -> Iterator[Piece]:
         """Yield the pieces.
@@ -98,8 +98,8 @@ class Incoming:
 
     def _named(self, table: Table) -> pl.DataFrame:
         found = _recognised(table.frame.columns, self._columns)
-        self._canonical = self._canonical or Canonical(table.names)
-        frame = self._canonical.frame({name: table.frame[own] for name, own in found.items()})
+        canonical = self._canonical.setdefault(tuple(table.names), Canonical(table.names))
+        frame = canonical.frame({name: table.frame[own] for name, own in found.items()})
         self._statements.hold(frame, found)
         if "symbol" in self._columns and "symbol" not in frame.columns:
             raise _missing(["symbol"], table.names, self._columns)  # a currency, which is that of prices

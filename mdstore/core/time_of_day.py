@@ -130,11 +130,12 @@ def _repeated(days: pl.Series, dates: pl.Series, times: pl.Series) -> pl.Series:
 
 
 def _dates(dates: pl.Series) -> pl.Series:
-    """Return dates written YYYYMMDD as texts, which is how times take them."""
+    """Return dates written YYYYMMDD as texts, which is how times take them; what is none of them is null."""
     if dates.dtype.is_float() or dates.dtype.is_integer():
         numbers = dates.cast(pl.Int64, strict=False)
-        if len(numbers.drop_nulls()) and numbers.drop_nulls().is_between(EARLIEST_DATE, LATEST_DATE).all():
-            return numbers.cast(pl.String)
+        others = ~numbers.is_between(EARLIEST_DATE, LATEST_DATE)
+        if numbers.count() and 2 * others.sum() <= numbers.count():
+            return numbers.set(others.fill_null(value=False), None).cast(pl.String)
     return dates
 
 

@@ -60,6 +60,7 @@ CASES = [
     Import("several under one name are refused, one after another", {"prices.json": pl.DataFrame(flat(DAYS, CLOSES, Company=TEXTS)).sort("Company").write_json()}, ["-t", "1d", "-s", "X"], refused="symbol column holds several", hint="leave --symbol out", then=["-t", "1d"], then_bars=BY_TEXT),
     Write("CoinMarketCap's name is the number of a currency", {"timeOpen": DAYS[::2], "timeHigh": DAYS[::2], "timeLow": DAYS[::2], **{k: v for k, v in flat(DAYS[::2], [1, 3], name=[2781, 2781]).items() if k != "timestamp"}}, timeframe="1d", bars={("A", "1d"): X}, result={"ignored": ("timeHigh", "timeLow", "name")}),
     Write("a currency of prices is no symbol", flat(DAYS[::2], [1, 3], Currency=["USD", "USD"]), timeframe="1d", bars={("A", "1d"): X}),
+    Write("a currency of prices that lacks a cell is no symbol", flat(DAYS[::2], [1, 3], Currency=["USD", None]), timeframe="1d", bars={("A", "1d"): X}),
     Write("a currency of prices does not name a series", flat(DAYS[::2], [1, 3], Currency=["USD", "USD"]), symbol=None, timeframe="1d", bars={("X", "1d"): X}, refused="no column for symbol", hint="name the columns symbol", then={"data": flat(DAYS[::2], [1, 3], symbol=["X", "X"])}),
     Import("a currency of prices is no symbol, in a file", {"X.csv": csv(flat(DAYS[::2], [1, 3], Currency=["USD", "USD"]))}, ["-t", "1d"], bars={("X", "1d"): X}),
     # The mechanism: whatever the column is called.

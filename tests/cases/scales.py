@@ -61,12 +61,30 @@ YAHOO = "2024-01-02,100,101,99,100.5,50.25,500\n2024-01-03,100.5,101,99,100,50,6
 KRAKEN = "1704153600,100,101,99,100.5,12.5,500\n1704240000,100.5,101,99,100,170.25,600\n1704326400,100,101,99,100,3.5,700\n"
 META = "2024.01.02,09:30,100,101,99,100.5,500\n2024.01.02,09:31,100.5,101,99,100,600\n"
 BINANCE = "1704205800000,100,101,99,100.5,500,1704205859999,1,1,1,1,0\n1704205860000,100.5,101,99,100,600,1704205919999,1,1,1,1,0\n"
+GAPS = {
+    "a text without a number": lambda cells: [str(cells[0]), "n/a"],
+    "an object without a number": lambda cells: [cells[0], "n/a"],
+    "a NaN": lambda cells: pd.Series([cells[0], None]),
+    "a decimal among texts": lambda cells: [str(cells[0]), "100.5"],
+}
+
+
+def one_bad(gap, name):
+    return {**DATABENTO, name: gap(DATABENTO[name])}
+
+
+FIRST_OF_SPY = {("SPY", "1m"): [("2024-01-02T14:30", 100.5, 500, 100, 101, 99)]}
+LATER = flat(["2024-01-02T14:32"], symbol=["SPY"])
 BY_PLACE = "no header: the columns were taken by their place as timestamp, open, high, low, close, volume"
 MINUTES_OF_A = {("A", "1m"): [("2024-01-02T14:30", 100.5, 500), ("2024-01-02T14:31", 100, 600)]}
 CASES = [
     Import("Lean's minutes of a stock, by its folders", BY_ITS_FOLDERS, bars=IN_WINTER, said=[DIVIDED]),
     Import("Lean's minutes of a stock, by their digits", {"20240102_trade.zip": of("20240102", "spy", MINUTES)}, bars=IN_WINTER, said=[DIVIDED]),
     Import("Lean's minutes of a stock in summer", {"20240702_trade.zip": of("20240702", "spy", MINUTES)}, bars={("SPY", "1m"): [("2024-07-02T13:30", 100.5), ("2024-07-02T13:31", 100)]}),
+    *(Import(f"Lean's minutes with a time {bad}", {"20240102_trade.zip": of("20240102", "spy", f"{MINUTES}{bad},1000000,1010000,990000,1005000,500\n")}, ["--on-invalid", "quarantine"], bars=IN_WINTER) for bad in ("soon", "86400000", "1704205800000", "-60000", "20240102")),
+    Import("Lean's hours with a bad time", {"equity/usa/hour/spy.zip": zipped("spy.csv", HOURS + "soon,1000000,1010000,990000,1005000,500\n")}, ["--on-invalid", "quarantine"], bars={("SPY", "1h"): [("2024-01-02T15:00", 100.5)]}),
+    Import("Lean's hours with a time that no clock showed", {"equity/usa/hour/spy.zip": zipped("spy.csv", HOURS + "20240310 02:00,1000000,1010000,990000,1005000,500\n")}, ["--on-invalid", "quarantine"], bars={("SPY", "1h"): [("2024-01-02T15:00", 100.5)]}),
+    Import("Lean's days with a bad time", {"spy.zip": zipped("spy.csv", DAYS + "soon,1000000,1010000,990000,1005000,500\n")}, ["--on-invalid", "quarantine"], bars=OF_DAYS),
     Import("Lean's minutes of an Indian stock", {"equity/india/minute/yesbank/20240102_trade.zip": of("20240102", "yesbank", MINUTES)}, bars={("YESBANK", "1m"): [("2024-01-02T04:00", 100.5), ("2024-01-02T04:01", 100)]}, said=["Asia/Kolkata"]),
     Import("Lean's minutes of a coin, by its folders", {"crypto/coinbase/minute/btcusd/20240102_trade.zip": of("20240102", "btcusd", COIN_MINUTES)}, bars={("BTCUSD", "1m"): [("2024-01-02T09:30", 100.5, 5.5), ("2024-01-02T09:31", 100, 6.25)]}, said=[AS_THEY_STAND]),
     Import("Lean's minutes of a coin, by their digits", {"20240102_trade.zip": of("20240102", "btcusd", COIN_MINUTES)}, bars={("BTCUSD", "1m"): [("2024-01-02T09:30", 100.5), ("2024-01-02T09:31", 100)]}, said=[AS_THEY_STAND]),
@@ -85,6 +103,13 @@ CASES = [
     Write("Databento's fixed point, in pandas", pd.DataFrame(DATABENTO), symbol=None, bars={("SPY", "1m"): [("2024-01-02T14:30", 100.5), ("2024-01-02T14:31", 100)]}),
     Write("Databento's prices as floats", FLOATS, symbol="SPY", bars={("SPY", "1m"): [("2024-01-02T14:30", 100.5), ("2024-01-02T14:31", 100)]}, result={"notes": ()}),
     Write("Databento's absent price is named", {**DATABENTO, "open": [2**63 - 1, 100_500_000_000]}, symbol="SPY", refused="row 0 of SPY 1m: open = None breaks the rule 'open is a number'", hint="on_invalid='quarantine'", then={"on_invalid": "quarantine"}, bars={("SPY", "1m"): [("2024-01-02T14:31", 100)]}),
+    *(Write(f"Databento's fixed point with {what} in {name}", one_bad(gap, name), symbol="SPY", options={"on_invalid": "quarantine"}, bars=FIRST_OF_SPY, result={"notes": (FIXED,), "quarantined": 1}) for what, gap in GAPS.items() for name in ("open", "close")),
+    Write("Databento's fixed point with a NaN, in pandas", pd.DataFrame(one_bad(GAPS["a NaN"], "open")), symbol="SPY", options={"on_invalid": "quarantine"}, bars=FIRST_OF_SPY, result={"notes": (FIXED,)}),
+    Write("Databento's decimals with a whole number among them", {**PRETTY, "open": ["100.000000000", "100500000000"]}, symbol="SPY", options={"on_invalid": "quarantine"}, bars=FIRST_OF_SPY, result={"notes": ()}),
+    Write("Databento's fixed point behind a plain frame", lambda: iter([pl.DataFrame(LATER), pl.DataFrame(DATABENTO)]), symbol="SPY", bars={("SPY", "1m"): [("2024-01-02T14:30", 100.5), ("2024-01-02T14:31", 100), ("2024-01-02T14:32", 1)]}, result={"notes": (FIXED,)}),
+    Write("a plain frame behind Databento's fixed point", lambda: iter([pl.DataFrame(DATABENTO), pl.DataFrame({**LATER, "open": [1], "high": [1], "low": [1], "close": [1]})]), symbol="SPY", bars={("SPY", "1m"): [("2024-01-02T14:30", 100.5), ("2024-01-02T14:31", 100), ("2024-01-02T14:32", 1)]}, result={"notes": (FIXED,)}),
+    Import("Databento's fixed point with a bad cell, in a file", {"xnas.csv": csv(one_bad(GAPS["a text without a number"], "open"))}, ["--on-invalid", "quarantine"], bars=FIRST_OF_SPY, said=[FIXED]),
+    Import("Databento's fixed point behind a bad cell is named", {"xnas.csv": csv(one_bad(GAPS["a text without a number"], "open"))}, refused="row 1 of SPY 1m: open = n/a", hint="--on-invalid", then=["--on-invalid", "drop"], then_bars=FIRST_OF_SPY),
     Import("Databento's fixed point, in a file", {"xnas.csv": csv(DATABENTO)}, bars={("SPY", "1m"): [("2024-01-02T14:30", 100.5), ("2024-01-02T14:31", 100)]}, said=[FIXED, "columns not kept: rtype, publisher_id, instrument_id"]),
     Import("Databento's decimal prices, in a file", {"xnas.csv": csv(PRETTY)}, bars={("SPY", "1m"): [("2024-01-02T14:30", 100.5), ("2024-01-02T14:31", 100)]}, not_said=["fixed point"]),
     Import("Databento's fixed point, in JSON", {"xnas.json": pl.DataFrame(DATABENTO).write_json()}, bars={("SPY", "1m"): [("2024-01-02T14:30", 100.5), ("2024-01-02T14:31", 100)]}, said=[FIXED]),

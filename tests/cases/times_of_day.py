@@ -52,6 +52,7 @@ CASES = [
     written("pandas, an index without a name and times as column", pd.DataFrame(dated(TEXTS, dates=pd.to_datetime(ONE_DAY))).set_index("date").rename_axis(None)),
     written("Arrow, date32 and texts", pa.table(dated(TEXTS, dates=[dt.date(2024, 1, 2)] * 3))),
     written("dates YYYYMMDD as numbers", dated([930, 931, 1600], dates=[20240102] * 3)),
+    Write("a number that is no date spoils no other", dated([930, 931], dates=[20240102, 0]), options={"on_invalid": "quarantine"}, bars={("A", "1m"): BARS["A", "1m"][:1]}, result={"quarantined": 1}),
     written("dates YYYYMMDD as texts", dated([930, 931, 1600], dates=["20240102"] * 3)),
     written("dates with a midnight of their own", dated(TEXTS, dates=["2024-01-02 00:00:00"] * 3)),
     written("trade_date and trade_time", moved(dated(TEXTS), date="trade_date", time="trade_time")),

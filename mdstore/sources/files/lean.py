@@ -75,12 +75,16 @@ class Lean:
                 return column
         else:
             since = column.cast(pl.Int64, strict=False)
-            if (since >= DAY).any():
-                return column
-            times = since + self.midnight
-        local = times.alias("timestamp").cast(pl.Datetime("ms"))
-        made = in_zone(local, self.zone).cast(pl.Datetime("ms", "UTC"))
-        return made.to_physical() if made.null_count() == column.null_count() else column
+            times = since.set((~since.is_between(0, DAY - 1)).fill_null(value=False), None) + self.midnight
+        made = in_zone(times.alias("timestamp").cast(pl.Datetime("ms")), self.zone)
+        return _judged(made.cast(pl.Datetime("ms", "UTC")).to_physical(), column)
+
+
+def _judged(made: pl.Series, column: pl.Series) -> pl.Series:
+    """Return times, and what is none as a text that says so: a bare 86400000 would be read as one."""
+    if made.null_count() == column.null_count():
+        return made
+    return made.cast(pl.String).fill_null(column.cast(pl.String) + " is no time here")
 
 
 class Name(NamedTuple):
