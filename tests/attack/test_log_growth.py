@@ -145,7 +145,7 @@ def test_a_reader_that_pins_the_log_is_told_of_and_costs_no_write(tmp_path, monk
             assert store.maintenance.stats()["wal_pinned_since"] == stats["wal_pinned_since"]
         next(todo)()
         stats = store.maintenance.stats()
-        assert stats["wal_bytes"] == 0
+        assert stats["wal_bytes"] == log_bytes(store) < 1_000_000  # begun anew before the write
         assert stats["wal_pinned_since"] == ""
         assert store._candles._database._writer.pragma("busy_timeout") == 10_000
 

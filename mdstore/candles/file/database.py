@@ -179,9 +179,10 @@ class Database:
             self.refuse_inside("write")
         with self._entered(), self._locked(self._busy_ms), self._translated():
             self._refuse_replaced()
+            # Before it, since Ctrl-C ends the wait: after the commit a stored write would look like a failed one.
+            self.log.shorten(self._connected_writer(), self._busy_ms)
             with self._transaction() as con:
                 yield con
-            self.log.shorten(con, self._busy_ms)
 
     def note(self, work: Callable[[Writer], T], *, wait: bool = False) -> T | None:
         """Do what is worth no sync, and unless `wait` no waiting, in a transaction; None if it could not be.
@@ -198,7 +199,7 @@ class Database:
             return None  # busy, full or not to be written: reads go on without
 
     def _unsynced(self, work: Callable[[Writer], T], *, wait: bool) -> T:
-        con = self._writer = self._writer or self._connect_writer()
+        con = self._connected_writer()
         try:
             con.set_busy_timeout(self._busy_ms if wait else 0)
             with self._transaction(synchronous="NORMAL"):
@@ -208,7 +209,7 @@ class Database:
 
     @contextmanager
     def _transaction(self, synchronous: str = FULL) -> Iterator[Writer]:
-        con = self._writer = self._writer or self._connect_writer()
+        con = self._connected_writer()
         try:
             if con.in_transaction:
                 con.execute("ROLLBACK")  # left by Ctrl-C
@@ -380,6 +381,10 @@ class Database:
     def _set_wal(self, con: apsw.Connection) -> None:
         if con.pragma("journal_mode", "WAL") != "wal":
             raise StoreFileError(f"{self.path}: SQLite cannot keep its log there (a network folder?)")
+
+    def _connected_writer(self) -> Writer:
+        con = self._writer = self._writer or self._connect_writer()
+        return con
 
     def _connect_writer(self) -> Writer:
         con = Writer(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)

@@ -2,7 +2,7 @@
 
 SQLite's own checkpoints wait for nobody. Beside two or more busy readers somebody always reads by an older
 end of the log, so no checkpoint gets to its end and it is never begun anew: 4.7 GB in a minute, once.
-So now and then, by its size, a write waits for readers after its commit: each read is short, and new ones do
+So now and then, by its size, a write waits for readers before it begins: each read is short, and new ones do
 without the log once all of it is in the file. Not for long, since others that write wait meanwhile; a read
 that goes on for longer pins the log, and is told of in `stats`.
 """
@@ -54,9 +54,9 @@ class Log:
         return "" if since is None else datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
 
     def shorten(self, con: apsw.Connection, busy_ms: int) -> None:
-        """Begin the log anew where it is large, after a commit; what is in the way puts it off.
+        """Begin the log anew where it is large, outside a transaction; what is in the way puts it off.
 
-        Never raises an error: the write is done.
+        Never raises an error: it is no reason for a write to fail.
         """
         size = self.bytes
         if size < LOG_BYTES:

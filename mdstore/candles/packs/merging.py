@@ -195,8 +195,7 @@ class Compaction:
             self.trouble = f"the packs in {self._packs.folder} cannot be written: {error}"
         finally:
             if not done:
-                with suppress(OSError):
-                    sealer.discard()
+                sealer.take_back(self._database)
         self._drop_dead({cell.pack for cell in olds})
 
     def _verified(self, run: Sequence[Cell]) -> pa.RecordBatch | None:

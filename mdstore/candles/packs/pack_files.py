@@ -163,6 +163,7 @@ class Packs:
         self._open: dict[str, Pack] = {}
         self.released = False
         """Whether packs have been let go of since somebody set this to False."""
+        self._of_another = False
 
     def open(self, name: str) -> Pack:
         """Return a pack, mapped. Raises `PackLostError`."""
@@ -204,6 +205,8 @@ class Packs:
 
         One that was written less than `young` seconds ago may be another's who is about to publish it.
         """
+        if self._of_another:
+            return 0
         young = ORPHAN_SECONDS if young is None else young
         swept = 0
         for path, status in self._listed():
@@ -215,18 +218,33 @@ class Packs:
         return swept
 
     def set_aside(self) -> None:
-        """Give the folder another name if there are packs in it: the file that points to them is gone."""
-        if self.files():
-            aside = f"{self.folder}{ASIDE}{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
-            with suppress(OSError):  # it stays where it is, and nothing in it is looked for
-                self.folder.rename(aside)
+        """Give the folder another name if there are packs in it: the file that points to them is gone.
+
+        A folder that keeps its name, as a mount point does, has them in a folder of its own inside.
+        """
+        if not self.files():
+            return
+        moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        name = f"{ASIDE}{moment}-{secrets.token_hex(4)}"
+        try:
+            self.folder.rename(f"{self.folder}{name}")
+        except OSError:
+            with suppress(OSError):
+                self._set_aside_inside(self.folder / f"{self.folder.name}{name}")
+            self._of_another = bool(self.files())  # they stay where they are, and are swept by nobody
+
+    def _set_aside_inside(self, folder: Path) -> None:
+        folder.mkdir()
+        for path, _ in list(self._listed()):
+            path.rename(folder / path.name)
 
     def aside(self) -> list[str]:
-        """Return the names of folders that were set aside, oldest first."""
+        """Return the folders that were set aside, beside the store's file, oldest first."""
+        pattern = f"{escape(self.folder.name)}{ASIDE}*"
         with suppress(OSError):
-            return sorted(
-                path.name for path in self.folder.parent.glob(f"{escape(self.folder.name)}{ASIDE}*")
-            )
+            beside, inside = self.folder.parent.glob(pattern), self.folder.glob(pattern)
+            found = sorted((*beside, *inside), key=lambda path: path.name)
+            return [str(path.relative_to(self.folder.parent)) for path in found]
         return []
 
     def copy(self, name: str, to: Packs) -> None:

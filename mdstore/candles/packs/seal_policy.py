@@ -182,8 +182,7 @@ class Upkeep:
             self._cannot_write(error)
         finally:
             if not published:
-                with suppress(OSError):
-                    sealer.discard()
+                sealer.take_back(self._database)
         if published:
             self._compaction.merge()
         return published

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
+from mdstore.candles.file.database import Database
 from mdstore.candles.packs.cells import CELL_ROWS, Cell
 from mdstore.candles.packs.pack_files import Packs, PackWriter, digests_of
 from mdstore.core.schema import CANDLE, VALUES
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import HOUR, Timeframe
+from mdstore.errors import MarketDataError
 
 __all__ = ["BATCH_ROWS", "Sealer", "by_rows", "closed_rows", "hour_of", "positive_zeros"]
 
 # Rows under each other in one record batch: what an answer of many series can take in one piece, and what
 # sealing holds in memory, 48 bytes a row.
 BATCH_ROWS = 1_048_576
+IS_LIVE = "SELECT 1 FROM cells WHERE pack = ? LIMIT 1"
 
 
 class HasRows(Protocol):
@@ -81,6 +85,15 @@ class Sealer:
         """Take the pack back."""
         self._pending, self.cells = [], []
         self._writer.discard()
+
+    def take_back(self, database: Database) -> None:
+        """Take the pack back unless the file points to it: Ctrl-C may come between a commit and the news.
+
+        Where that is not to be known, the pack stays, and is swept when it turns out that nothing does.
+        """
+        with suppress(OSError, MarketDataError):
+            if database.peek(IS_LIVE, (self._writer.name,)) is None:
+                self.discard()
 
     def _flush(self) -> None:
         if not self._pending:

@@ -150,7 +150,7 @@ def write(
                 _report(progress, batch)
             batch.finish(int(clock() * 1000))
     except BaseException:
-        sealer.discard()
+        sealer.take_back(database)
         raise
     return batch.result()
 
@@ -484,15 +484,15 @@ class _BatchSealer:
             for symbol, timeframe, first, last in self._spoiled
         )
 
-    def discard(self) -> None:
-        """Take the pack back."""
-        with contextlib.suppress(OSError):
-            self._sealer.discard()
+    def take_back(self, database: Database) -> None:
+        """Take the pack back unless the file points to it."""
+        self._sealer.take_back(database)
 
     def _give_up(self) -> None:
         # A full disk, or a folder that cannot be written: the rows are in SQLite, and are read from there.
         self._broken = True
-        self.discard()
+        with contextlib.suppress(OSError):
+            self._sealer.discard()
 
 
 def _batch(rows: pl.DataFrame) -> pa.RecordBatch:
