@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from operator import index
 from pathlib import Path
 
-from mdstore.core.candle_rules import OnInvalid, check_symbol
+from mdstore.core.candle_rules import OnInvalid
 from mdstore.core.duplicates import OnConflict
+from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import InvalidInputError

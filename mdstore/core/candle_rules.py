@@ -14,10 +14,11 @@ from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once
 from mdstore.core.excerpts import excerpt
 from mdstore.core.off_grid import AS_DATES, dated, exact_first
 from mdstore.core.schema import VALUES
+from mdstore.core.symbols import LONGEST_SYMBOL, can_name
 from mdstore.core.time_bounds import FIRST_BAR
 from mdstore.core.timeframe import DAY, HOUR, Timeframe, meant
 from mdstore.core.timestamps import Unit, column_to_ms
-from mdstore.errors import Hint, InvalidInputError, ValidationError
+from mdstore.errors import Hint, ValidationError
 
 __all__ = [
     "NO_BAD",
@@ -26,7 +27,6 @@ __all__ = [
     "Group",
     "OnInvalid",
     "check",
-    "check_symbol",
     "first_error",
 ]
 
@@ -35,7 +35,6 @@ OnInvalid = Literal["raise", "quarantine", "drop"]
 Rule = tuple[str, Callable[[pl.DataFrame], pl.Series | None], str]
 """A column, what is true of the rows where it is wrong (None: surely nowhere), and the rule in words."""
 
-LONGEST_SYMBOL = 128
 SET_ASIDE = Hint(
     "on_invalid='quarantine' sets bad rows aside and lands the others",
     "--on-invalid quarantine sets bad rows aside and lands the others",
@@ -107,18 +106,6 @@ class Terms:
     now: int
 
 
-def check_symbol(symbol: object) -> str:
-    """Return `symbol` if it can name a series; raise `InvalidInputError` otherwise."""
-    if not isinstance(symbol, str):
-        raise InvalidInputError(f"a symbol is a text such as 'KRW-BTC', not {symbol!r}")
-    if not _can_name(symbol):
-        raise InvalidInputError(
-            f"{excerpt(symbol)!r} cannot be a symbol: 1 to {LONGEST_SYMBOL} printable characters, no space "
-            "at the ends"
-        )
-    return symbol
-
-
 def check(
     frame: pl.DataFrame, key: tuple[str, Timeframe] | None, terms: Terms, offset: int, given: Given
 ) -> Checked:
@@ -184,10 +171,6 @@ def _hint(rule: str, timeframe: str, most: bool) -> str | Hint:
     if most:
         return f"most rows are off the grid: are they {timeframe} bars?"
     return FLOOR
-
-
-def _can_name(symbol: str) -> bool:
-    return symbol == symbol.strip() and symbol.isprintable() and 0 < len(symbol) <= LONGEST_SYMBOL
 
 
 def _places(judged: pl.DataFrame, broken: pl.DataFrame) -> pl.Series:
@@ -264,7 +247,7 @@ def _canonical(names: pl.Series) -> pl.Series:
 
 
 def _symbol_rules(part: pl.DataFrame) -> tuple[Rule, ...]:
-    wrong = [name for name in part["symbol"].unique() if name is None or not _can_name(name)]
+    wrong = [name for name in part["symbol"].unique() if name is None or not can_name(name)]
     return (("symbol", lambda rows: rows["symbol"].is_in(wrong, nulls_equal=True), "symbol is a name"),)
 
 

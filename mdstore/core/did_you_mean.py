@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 
-__all__ = ["did_you_mean", "symbol_parts"]
+__all__ = ["did_you_mean"]
 
 
 def did_you_mean(
@@ -23,19 +23,9 @@ def did_you_mean(
 
     >>> did_you_mean("Clsoe", ["open", "close"])
     'did you mean close?'
-    >>> did_you_mean("btc/krw", ["KRW-BTC", "KRW-ETH"], alike=symbol_parts)
-    'did you mean KRW-BTC?'
+    >>> did_you_mean("krw-btc", ["KRW-BTC", "KRW-ETH"], shown=repr)
+    "did you mean 'KRW-BTC'?"
     """
     made = {alike(one): one for one in reversed(list(known))}
     near = difflib.get_close_matches(alike(str(name)), made, most, cutoff)
     return f"did you mean {' or '.join(shown(made[one]) for one in near)}?" if near else None
-
-
-def symbol_parts(symbol: str) -> str:
-    """Reduce a symbol to what people agree on: BTC/KRW, krw_btc and KRW-BTC have the same parts.
-
-    >>> symbol_parts("krw_btc")
-    'BTC KRW'
-    """
-    parts = "".join(c if c.isalnum() else " " for c in symbol.upper()).split()
-    return " ".join(sorted(parts))

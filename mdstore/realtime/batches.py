@@ -13,9 +13,9 @@ from typing import Any, Literal
 import polars as pl
 import pyarrow as pa
 
-from mdstore.core.candle_rules import check_symbol
 from mdstore.core.polars_forks import refuse_broken_polars
 from mdstore.core.schema import SIDES
+from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FIRST_LIVE
 from mdstore.core.timestamps import column_to_ms
 from mdstore.errors import InvalidInputError

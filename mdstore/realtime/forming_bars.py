@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
 
-from mdstore.core.candle_rules import check_symbol
+from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FIRST_LIVE, FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import InvalidInputError

@@ -26,7 +26,7 @@ from typing import Any
 import polars as pl
 
 from mdstore.core.arguments import symbol_list
-from mdstore.core.candle_rules import check_symbol
+from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms

@@ -13,8 +13,8 @@ from numbers import Integral, Real
 from operator import gt, lt
 from typing import Any
 
-from mdstore.core.candle_rules import check_symbol
 from mdstore.core.schema import MAX_LEVELS
+from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FIRST_LIVE
 from mdstore.core.timestamps import to_ms
 from mdstore.errors import InvalidInputError, ValidationError

@@ -13,10 +13,10 @@ from typing import Any, Literal
 import polars as pl
 import pyarrow as pa
 
-from mdstore.core.candle_rules import check_symbol
-from mdstore.core.did_you_mean import did_you_mean, symbol_parts
+from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.long_table import Long, as_frame
 from mdstore.core.polars_forks import refuse_broken_polars
+from mdstore.core.symbols import check_symbol, symbol_parts
 from mdstore.errors import InvalidInputError, StaleDataError, StoreClosedError
 from mdstore.realtime.batches import frame_of, groups_of
 from mdstore.realtime.fast_push import trade_lane

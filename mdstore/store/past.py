@@ -11,8 +11,8 @@ import polars as pl
 
 from mdstore.candles.repository import CandleRepository
 from mdstore.core.arguments import time_range
-from mdstore.core.candle_rules import check_symbol
 from mdstore.core.polars_forks import refuse_broken_polars
+from mdstore.core.symbols import check_symbol
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
 from mdstore.store.listing import Listing

@@ -32,12 +32,13 @@ from mdstore.core.arguments import (
     symbol_list,
     time_range,
 )  # fmt: skip
-from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms, check, check_symbol
+from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms, check
 from mdstore.core.duplicates import OnConflict
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.inputs import Incoming, Piece
 from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
 from mdstore.core.schema import CANDLE_COLUMNS
+from mdstore.core.symbols import check_symbol
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, Unit
 from mdstore.errors import Hint, InvalidInputError, QueryError

@@ -8,7 +8,8 @@ from typing import Any
 import apsw
 
 from mdstore.candles.file import digests
-from mdstore.core.did_you_mean import did_you_mean, symbol_parts
+from mdstore.core.did_you_mean import did_you_mean
+from mdstore.core.symbols import symbol_parts
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import Hint, NoSuchSeriesError
 

@@ -34,8 +34,12 @@ from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import DamagedDataError, ScannerError, StoreFileError, TimestampError
 
-__all__ = ["Hand", "Loose", "Upkeep", "loose_of"]
+__all__ = ["SEAL_BATCH", "SEAL_LEAST", "SEAL_ROWS", "Hand", "Loose", "Upkeep", "loose_of"]
 
+# From so many new rows on, a write puts them into a pack as well; fewer wait in the table for a read.
+SEAL_ROWS = 2_000
+SEAL_LEAST = 32  # of one series in one chunk; a bar or two of many series are a feed, which is left to reads
+SEAL_BATCH = 262_144  # rows held for it at a time
 T = TypeVar("T")
 
 # Where the scanner overtakes APSW (bench/roads.py): it costs a millisecond to ask and 0.22 us a row where

@@ -22,17 +22,19 @@ from mdstore.candles.ledger.revisions import Values
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.pack_files import Packs
+from mdstore.candles.packs.seal_policy import SEAL_BATCH, SEAL_LEAST, SEAL_ROWS
 from mdstore.candles.packs.sealing import Sealer, closed_rows, positive_zeros
 from mdstore.candles.writes.bar_changes import Changes
-from mdstore.core.candle_rules import NO_BAD, Checked, Group, OnInvalid, check_symbol, first_error
+from mdstore.core.candle_rules import NO_BAD, Checked, Group, OnInvalid, first_error
 from mdstore.core.duplicates import Conflict, OnConflict, conflict_error
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
+from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
 
-__all__ = ["Policy", "Progress", "WriteResult", "write"]
+__all__ = ["SEAL_ROWS", "Policy", "Progress", "WriteResult", "write"]
 
 Progress = Callable[[int], None]
 
@@ -107,10 +109,6 @@ class Policy:
     keep: Mapping[tuple[str, str], Sequence[tuple[int, int]]] = field(default_factory=dict)
 
 
-# From so many new rows on, a write puts them into a pack as well; fewer wait in the table for a read.
-SEAL_ROWS = 2_000
-SEAL_LEAST = 32  # of one series in one chunk; a bar or two of many series are a feed, which is left to reads
-SEAL_BATCH = 262_144  # rows held for it at a time
 WATCH_ROWS = 4  # so few are watched, which costs less than to ask where their series ends
 WATCH_MORE = 64  # so many new ones behind known ones are, which costs less than statements of their own
 NOTHING = Checked([], NO_BAD, 0, 0)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdstore.core.did_you_mean import did_you_mean, symbol_parts
+from mdstore.core.did_you_mean import did_you_mean
+from mdstore.core.symbols import symbol_parts
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import InvalidInputError, NoSuchSeriesError, TimeframeError
 

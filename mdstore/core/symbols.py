@@ -1,0 +1,37 @@
+"""What can name a symbol, and which symbols are alike."""
+
+from __future__ import annotations
+
+from mdstore.core.excerpts import excerpt
+from mdstore.errors import InvalidInputError
+
+__all__ = ["LONGEST_SYMBOL", "can_name", "check_symbol", "symbol_parts"]
+
+LONGEST_SYMBOL = 128
+
+
+def check_symbol(symbol: object) -> str:
+    """Return `symbol` if it can name a series; raise `InvalidInputError` otherwise."""
+    if not isinstance(symbol, str):
+        raise InvalidInputError(f"a symbol is a text such as 'KRW-BTC', not {symbol!r}")
+    if not can_name(symbol):
+        raise InvalidInputError(
+            f"{excerpt(symbol)!r} cannot be a symbol: 1 to {LONGEST_SYMBOL} printable characters, no space "
+            "at the ends"
+        )
+    return symbol
+
+
+def can_name(symbol: str) -> bool:
+    """Tell whether a text can name a symbol."""
+    return symbol == symbol.strip() and symbol.isprintable() and 0 < len(symbol) <= LONGEST_SYMBOL
+
+
+def symbol_parts(symbol: str) -> str:
+    """Reduce a symbol to what people agree on: BTC/KRW, krw_btc and KRW-BTC have the same parts.
+
+    >>> symbol_parts("krw_btc")
+    'BTC KRW'
+    """
+    parts = "".join(c if c.isalnum() else " " for c in symbol.upper()).split()
+    return " ".join(sorted(parts))
