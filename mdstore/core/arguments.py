@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import index
 from pathlib import Path
 
 from mdstore.core.candle_rules import OnInvalid
 from mdstore.core.duplicates import OnConflict
+from mdstore.core.excerpts import excerpt
 from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import InvalidInputError
 
 __all__ = [
-    "DEFAULT_FILE", "bar_limit", "byte_count", "column_list", "conflict_rule", "file_path", "invalid_rule",
-    "positive_seconds",
+    "DEFAULT_FILE", "Kept", "bar_limit", "byte_count", "column_list", "conflict_rule", "file_path",
+    "invalid_rule", "kept_ranges", "positive_seconds",
     "source_name", "symbol_list", "time_range",
 ]  # fmt: skip
 
 DEFAULT_FILE = "market_data.sqlite3"
 LONGEST_SOURCE = 500
 YEAR = 366 * 86_400
+PAIR = 2
 ON_INVALID = ("raise", "quarantine", "drop")
 ON_CONFLICT = ("raise", "last")
 
@@ -46,6 +49,37 @@ def time_range(start: Moment | None, end: Moment | None) -> tuple[int, int]:
     first = -FOREVER if start is None else to_ms(start, "start")
     last = FOREVER if end is None else to_ms(end, "end")
     return first, last
+
+
+class Kept(dict[tuple[str, str], list[tuple[int, int]]]):
+    """Ranges (ms, half-open) of series that a write does not change, as `kept_ranges` returns them.
+
+    An import adds to its own with every file: thousands of series are not to be parsed again for each.
+    """
+
+
+def kept_ranges(keep: object) -> Kept:
+    """Return ranges by series; None stands for none."""
+    if keep is None or isinstance(keep, Kept):
+        return keep or Kept()
+    if not isinstance(keep, Mapping):
+        raise _no_ranges(keep)
+    found = Kept()
+    for key, ranges in keep.items():
+        if not (isinstance(key, tuple) and len(key) == PAIR and isinstance(ranges, list | tuple)):
+            raise _no_ranges({key: ranges})
+        if not all(isinstance(pair, list | tuple) and len(pair) == PAIR for pair in ranges):
+            raise _no_ranges({key: ranges})
+        series = (check_symbol(key[0]), str(Timeframe.parse(key[1])))
+        found.setdefault(series, []).extend(time_range(*pair) for pair in ranges)
+    return found
+
+
+def _no_ranges(keep: object) -> InvalidInputError:
+    return InvalidInputError(
+        f"keep={excerpt(repr(keep))} holds no ranges of series",
+        hint="keep is a dict such as {('KRW-BTC', '1h'): [(start, end)]}, an end that is None is open",
+    )
 
 
 def symbol_list(symbols: str | Sequence[str] | None) -> tuple[str, ...] | None:

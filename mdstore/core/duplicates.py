@@ -27,6 +27,10 @@ MOST_COLUMNS = 5
 LAST = Hint(
     "on_conflict='last' takes the last row of each bar", "--on-conflict last takes the last row of each bar"
 )
+KEPT = Hint(
+    "leave this range out of keep= where the stored bar may change",
+    "--on-conflict last takes the later bar",
+)
 AT_MIDNIGHT = "both are at midnight: name a column of times of day time, beside a date"
 # Columns that differ from row to row in any table, and so tell nothing apart.
 TELLS_NOTHING = ("", "unnamed: 0", "index", "id", "row", "num")
@@ -137,6 +141,8 @@ def _apart(conflict: Conflict, ignored: tuple[str, ...]) -> str:
 
 
 def _hint(conflict: Conflict) -> Hint:
+    if conflict.stored:
+        return KEPT
     if conflict.timestamp % DAY == 0 and Timeframe.parse(conflict.timeframe).shortest_ms < DAY:
         return Hint(f"{AT_MIDNIGHT}; {LAST.python}", f"{AT_MIDNIGHT}; {LAST.cli}")
     if not conflict.differ:

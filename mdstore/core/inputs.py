@@ -6,7 +6,7 @@ Values are not looked at here; `candle_rules` does that.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ import pyarrow as pa
 from mdstore.core.canonical import Canonical
 from mdstore.core.column_names import TIME_OF_DAY, clean, recognise, unused
 from mdstore.core.excerpts import listed
-from mdstore.core.statements import MARKS, Statements, refuse_made
+from mdstore.core.statements import Statements, marks_in, refuse_made
 from mdstore.errors import Hint, InvalidInputError
 
 __all__ = ["CHUNK", "Incoming", "Piece"]
@@ -103,13 +103,8 @@ class Incoming:
         self._statements.hold(frame, found)
         if "symbol" in self._columns and "symbol" not in frame.columns:
             raise _missing(["symbol"], table.names, self._columns)  # a currency, which is that of prices
-        self._ignored |= dict.fromkeys(unused(table.names, (*found.values(), *MARKS)))
+        self._ignored |= dict.fromkeys(unused(table.names, (*found.values(), *marks_in(table.names))))
         return pl.DataFrame([frame[name] for name in self._columns])
-
-
-def _marks(names: Container[str]) -> list[str]:
-    """Return which columns say of bars that they are none to be stored."""
-    return [name for name in MARKS if name in names]
 
 
 def _recognised(names: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
@@ -183,7 +178,9 @@ def _from_pandas(data: Any, wanted: Sequence[str]) -> Table:
     columns = {name: data.iloc[:, place] for place, name in enumerate(names)}
     index = _index_columns(data, names)
     columns |= {name: data.index.get_level_values(level) for name, level in index.items()}
-    used = {name: columns[name] for name in (*_recognised(list(columns), wanted).values(), *_marks(columns))}
+    used = {
+        name: columns[name] for name in (*_recognised(list(columns), wanted).values(), *marks_in(columns))
+    }
     frame = pl.DataFrame([_column(name, values) for name, values in used.items()])
     return Table(frame, names, lambda at: dict(zip(names, data.iloc[at], strict=True)))
 
@@ -226,7 +223,7 @@ def _stream(data: Any) -> pa.RecordBatchReader:
 def _frame(table: pa.Table, columns: Sequence[str]) -> Table:
     _refuse_twice(table.column_names)
     names = table.column_names
-    used = table.select([*_recognised(names, columns).values(), *_marks(names)])
+    used = table.select([*_recognised(names, columns).values(), *marks_in(names)])
     try:
         frame = pl.from_arrow(used)
     except (pl.exceptions.PolarsError, pa.ArrowException, pl.exceptions.PanicException) as error:
@@ -273,7 +270,7 @@ def _from_dicts(rows: list[Any], offset: int) -> Table:
         if not isinstance(row, Mapping):
             raise InvalidInputError(f"row {number} is a {type(row).__name__}, the rows before it are dicts")
     there = [str(name) for name in rows[0]]
-    names = (*recognise(there).values(), *_marks(rows[0]))
+    names = (*recognise(there).values(), *marks_in(there))
     frame = pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
     return Table(frame, there, rows.__getitem__)
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
+from mdstore.core.column_names import clean
 from mdstore.core.excerpts import excerpt
 from mdstore.core.timeframe import meant
 from mdstore.errors import Hint, InvalidInputError
 
-__all__ = ["CLOSED", "FILLED", "MARKS", "Statements", "refuse_made"]
+__all__ = ["Statements", "made_bars", "marks_in", "refuse_made"]
 
-CLOSED, FILLED = "closed", "filled"
-MARKS = (CLOSED, FILLED)
-"""Columns that say of bars that they are none to be stored."""
+# Columns that say of bars that they are none to be stored, where they say so, and what these bars do.
+MARKS = {
+    "closed": (False, "have not ended"),
+    "filled": (True, "fill holes"),
+    "partial": (True, "were not seen from start to end"),
+}
+WORDS = {False: ("false", "f", "no", "n", "0", "0.0"), True: ("true", "t", "yes", "y", "1", "1.0")}
 MOST_NAMES = 3
 
 
@@ -69,18 +74,47 @@ class Statements:
                 f"the data says {other!r} in its column {name}, and symbol={symbol!r}",
                 hint=Hint(
                     f"write it as {other!r}, or say rename=True where {symbol!r} is another name of the same",
-                    "leave --symbol out: the column says it",
+                    f"leave --symbol out, or say --rename where {symbol!r} is another name of the same",
                 ),
             )
+
+
+def marks_in(names: Iterable[str]) -> list[str]:
+    """Return which columns say of bars whether they are to be stored."""
+    return [name for name in names if clean(name) in MARKS]
 
 
 def refuse_made(frame: pl.DataFrame) -> None:
-    """Refuse bars that say of themselves that they have not ended, or that they fill a hole."""
-    for name, made, which in ((CLOSED, False, "have not ended"), (FILLED, True, "fill holes")):
-        if name in frame.columns and frame[name].dtype == pl.Boolean and (frame[name] == made).any():
-            raise InvalidInputError(
-                f"{(frame[name] == made).sum()} of the rows are bars that {which} ({name} is {made})",
-                hint=Hint(
-                    f"write frame.filter({'~' if made else ''}pl.col('{name}'))", "leave these rows out"
-                ),
-            )
+    """Raise `InvalidInputError` for bars that say of themselves that they are none to be stored."""
+    made = made_bars(frame)
+    if made is not None:
+        raise InvalidInputError(made[0], hint=Hint(f"write frame.filter({made[1]})", "leave these rows out"))
+
+
+def made_bars(frame: pl.DataFrame) -> tuple[str, str] | None:
+    """Return what rows say of themselves, and the Polars expression of those without; None if all are whole.
+
+    Files and other tools write such columns as texts or as 0 and 1.
+    """
+    for name in marks_in(frame.columns):
+        made, which = MARKS[clean(name)]
+        there = _said(frame[name], made)
+        if there.any():
+            values = frame[name].filter(there).unique().to_list() if frame[name].dtype != pl.Object else []
+            rest = f"{'~' if made else ''}pl.col({name!r})"
+            if frame[name].dtype != pl.Boolean:
+                rest = f"~pl.col({name!r}).is_in({values})"
+            return f"{there.sum()} of the rows are bars that {which} ({name} is {made})", rest
+    return None
+
+
+def _said(column: pl.Series, made: bool) -> pl.Series:
+    """Tell where a column says so; numbers say something only where all are 0 or 1."""
+    if column.dtype == pl.Boolean:
+        return (column == made).fill_null(value=False)
+    if column.dtype.is_numeric():
+        numbers = column.cast(pl.Float64)
+        known = numbers.drop_nulls().drop_nans().is_in([0.0, 1.0]).all()
+        return (numbers == float(made)).fill_null(value=False) & known
+    texts = [None if value is None else str(value).strip().lower() for value in column]
+    return pl.Series(texts, dtype=pl.String).is_in(WORDS[made]).fill_null(value=False)

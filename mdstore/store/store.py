@@ -28,6 +28,7 @@ from mdstore.core.arguments import (
     conflict_rule,
     file_path,
     invalid_rule,
+    kept_ranges,
     positive_seconds,
     symbol_list,
     time_range,
@@ -704,7 +705,7 @@ class MarketDataStore:
 
 
 def _policy(on_invalid: OnInvalid, on_conflict: OnConflict, keep: Keep | None) -> Policy:
-    return Policy(invalid_rule(on_invalid), conflict_rule(on_conflict), keep or {})
+    return Policy(invalid_rule(on_invalid), conflict_rule(on_conflict), kept_ranges(keep))
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

@@ -4,9 +4,11 @@ import pandas as pd
 import polars as pl
 
 from tests.cases.case import Import, Write, csv, flat
+from tests.cases.scales import zipped
 
 TIMES = ["2024-01-02T00:00", "2024-01-02T00:05"]
 BARS = [("2024-01-02T00:00", 1), ("2024-01-02T00:05", 2)]
+LATE = "2024-01-02T00:10"
 A5, A1 = {("A", "5m"): BARS}, {("A", "1m"): BARS}
 UPBIT = [
     {"market": "KRW-BTC", "candle_date_time_utc": f"{time}:00", "opening_price": close, "high_price": close, "low_price": close,
@@ -47,9 +49,25 @@ CASES = [
     Write("a code of another", flat(TIMES, code=[5930, 5930]), bars={("5930", "1m"): BARS}, refused="the data says '5930' in its column code", hint="write it as '5930'", then={"symbol": "5930"}),
     Write("a symbol of another in a later chunk", lambda: iter([pl.DataFrame(flat(TIMES[:1], symbol=["A"])), pl.DataFrame(flat(TIMES[1:], [2], symbol=["B"]))]), bars={("A", "1m"): BARS[:1], ("B", "1m"): BARS[1:]}, refused="2 symbols", hint="write_many", then={"symbol": None}),
     Write("another name for several is no name", flat(TIMES, symbol=["B", "C"]), options={"rename": True}, bars={("B", "1m"): BARS[:1], ("C", "1m"): BARS[1:]}, refused="2 symbols", hint="write_many"),
+    *(
+        Write(f"keep={keep!r}", flat(TIMES), options={"keep": keep}, refused=f"keep=.*{text}|{text}", hint="keep is a dict|as|give|start", then={"keep": {("A", "60m"): [("2024-01-02", None)]}}, bars=A1)
+        for keep, text in (({("A", "1m"): 5}, "holds no ranges"), ([1], "holds no ranges"), ({"A": [(0, 1)]}, "holds no ranges"), ({("A", "1m"): [5]}, "holds no ranges"))
+    ),
+    Write("a range that is kept, its timeframe otherwise written", flat(TIMES), options={"keep": {("A", "60s"): [(None, None)]}}, bars=A1),
     Write("a symbol that agrees", flat(TIMES, symbol=["A", "A"]), bars=A1),
     Write("a symbol that is not everywhere", flat(TIMES, symbol=["A", None]), bars=A1),
-    Import("-s names a file's one symbol otherwise", {"x.csv": csv(flat(TIMES, symbol=["B", "B"]))}, ["-s", "A", "-t", "1m"], bars=A1),
+    Import("-s names a file's one symbol otherwise", {"x.csv": csv(flat(TIMES, symbol=["B", "B"]))}, ["-s", "A", "-t", "1m"], refused="its symbol column says 'B', not 'A'", hint="leave --symbol out, or say --rename", then=["-s", "A", "-t", "1m", "--rename"], then_bars=A1),
+    Import("-s names a zipped file's one symbol otherwise", {"x.zip": zipped("x.csv", csv(flat(TIMES, symbol=["B", "B"])))}, ["-s", "A", "-t", "1m"], refused="its symbol column says 'B', not 'A'", hint="leave --symbol out, or say --rename", then=["-t", "1m"], then_bars={("B", "1m"): BARS}),
+    Import("-s that the column agrees with", {"x.csv": csv(flat(TIMES, symbol=["A", "A"]))}, ["-s", "A", "-t", "1m"], bars=A1),
+    Import(
+        "a later file holds other bars of a series than the file before it",
+        {"z.csv": csv(flat([LATE], [5], symbol=["A"]))},
+        ["-t", "1m"],
+        bars={("A", "1m"): [(LATE, 5)]},
+        then=["-t", "1m"],
+        then_files={"a.csv": csv(flat([*TIMES, LATE], symbol=["A", "A", "B"])), "z.csv": csv(flat([LATE], [6], symbol=["A"]))},
+        then_bars={("A", "1m"): [*BARS, (LATE, 6)], ("B", "1m"): [(LATE, 3)]},
+    ),
     Import("-t does not overrule a column", {"A.csv": csv(flat(TIMES, timeframe=["5m", "5m"]))}, ["-t", "1m"], refused="its timeframe column says 5m, not 1m", hint="leave --timeframe out", then=[], then_bars=A5),
     Import("-t that a column says otherwise written", {"A.csv": csv(flat(TIMES, timeframe=["M5", "M5"]))}, ["-t", "5m"], bars=A5),
     Import("a column of other tools' timeframes", {"A.csv": csv(flat(TIMES, timeframe=["M5", "M5"]))}, bars=A5),

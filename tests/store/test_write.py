@@ -428,7 +428,7 @@ def test_candles_of_several_symbols_do_not_land_in_one_series(store):
             [row(), row(timestamp=START + 2 * 60 * MINUTE), row(timestamp=START + MINUTE)],
             "align='floor'",
         ),
-        ("1d", [row(timestamp="2025-09-01T00:00+09:00")], "give dates"),
+        ("1d", [row(timestamp="2025-09-01T09:30+09:00")], "give dates"),
         ("1m", [row(timestamp="01/02/2025 10:00"), row(timestamp="01/03/2025 10:00")], "year first"),
     ],
 )
@@ -488,3 +488,16 @@ def test_pandas_as_it_comes(store):
 def test_bytes_are_no_price(store):
     with pytest.raises(ValidationError, match="open is a number"):
         store.write("A", "1m", walk(3).with_columns(open=pl.lit(b"1")))
+
+
+def test_a_kept_bar_is_not_changed_and_the_hint_says_how_it_may(store):
+    bar = ("2024-01-02T10:00", 1, 1, 1, 1, 1)
+    store.write("F", "1h", [bar])
+    other = [(bar[0], 2, 2, 2, 2, 2)]
+    keep = {("F", "60m"): [("2024-01-02", None)]}
+    with pytest.raises(mdstore.ConflictError, match="is stored with other values") as caught:
+        store.write("F", "1h", other, keep=keep)
+    assert caught.value.stored
+    assert "leave this range out of keep=" in caught.value.hint.python
+    assert "on_conflict" not in caught.value.hint.python
+    assert store.write("F", "1h", other, keep={("F", "60m"): [("2024-01-03", None)]}).updated == 1

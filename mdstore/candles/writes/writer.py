@@ -73,7 +73,7 @@ class WriteResult:
     broke a rule. `first` and `last` are the bars' starts (aware, UTC) of the rows that passed, or None.
     `ignored` are the columns of the data that were not kept, `notes` what was understood of it. `withheld`
     are rows that `align="floor"` moved to the start of a bar where another row stood, in the data or stored:
-    half a bar does not bury a whole one.
+    half a bar does not bury a whole one. `reach` is the first and the last bar (ms) of each series.
     """
 
     inserted: int = 0
@@ -88,6 +88,7 @@ class WriteResult:
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     withheld: int = 0
+    reach: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def rows(self) -> int:
@@ -291,16 +292,20 @@ class _Batch:
         """Return the counts so far."""
         counts = dict(self._counts)
         bad = counts.pop("bad")
-        firsts = [seen.first for seen in self._seen.values() if seen.first is not None]
-        lasts = [seen.last for seen in self._seen.values() if seen.last is not None]
+        reach = {
+            key: (seen.first, seen.last)
+            for key, seen in self._seen.items()
+            if seen.first is not None and seen.last is not None
+        }
         return WriteResult(
             **counts,
             quarantined=bad if self._keep_bad else 0,
             dropped=0 if self._keep_bad else bad,
-            first=ms_to_datetime(min(firsts)) if firsts else None,
-            last=ms_to_datetime(max(lasts)) if lasts else None,
+            first=ms_to_datetime(min(first for first, _ in reach.values())) if reach else None,
+            last=ms_to_datetime(max(last for _, last in reach.values())) if reach else None,
             ignored=self._ignored,
             notes=self._notes,
+            reach=reach,
         )
 
     def _land_group(self, group: Group) -> None:

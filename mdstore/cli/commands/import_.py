@@ -73,6 +73,10 @@ def import_(
             help="What a file lacks between its first and last bar is not to be had: no update asks.",
         ),
     ] = False,
+    rename: Annotated[
+        bool,
+        typer.Option("--rename", help="--symbol is another name of the one in a file's column of symbols."),
+    ] = False,
     wait: WaitOption = 10.0,
     file: FileOption = None,
     json: JsonOption = False,
@@ -104,7 +108,7 @@ def import_(
     files = files_in(paths)
     options = Options(
         symbol, timeframe, symbol_from_filename, unit, align, on_invalid,
-        complete=complete, on_conflict=on_conflict,
+        complete=complete, on_conflict=on_conflict, rename=rename,
     )  # fmt: skip
     with created(store_file(ctx, file), wait=wait) as store:
         run = import_files(store, files, options, ImportProgress(to_stderr(), files))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ import polars as pl
 from mdstore.cli.shared.interrupt import Interrupts
 from mdstore.cli.shared.progress import ImportProgress
 from mdstore.cli.shared.texts import count
+from mdstore.core.arguments import Kept
 from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import VALUES
 from mdstore.core.timeframe import Timeframe, meant
@@ -47,6 +46,7 @@ class Options:
 
     `source` is noted as the origin of the bars, in place of the file's path. `complete` says that the bars
     which a file lacks between its first and its last cannot be had, so that no update asks for them.
+    `rename` says that `symbol` is another name of the one in a file's column.
     """
 
     symbol: str | None = None
@@ -58,6 +58,7 @@ class Options:
     source: str | None = None
     complete: bool = False
     on_conflict: Any = "raise"
+    rename: bool = False
 
 
 @dataclass(slots=True)
@@ -77,12 +78,9 @@ class Landed:
     ignored: tuple[str, ...] = ()
 
     def reach(self) -> Iterator[tuple[tuple[str, str], tuple[int, int]]]:
-        """Yield the series of the file, each with the range (ms, half-open) of all its bars."""
-        if self.result.first is None or self.result.last is None:
-            return
-        start, end = (int(time.timestamp() * 1000) for time in (self.result.first, self.result.last))
-        for key in itertools.product(self.symbols, self.timeframes):
-            yield key, (start, end + 1)
+        """Yield the series of the file, each with the range (ms, half-open) of its bars."""
+        for key, (first, last) in self.result.reach.items():
+            yield key, (first, last + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ class Import:
     stopped_by: Exception | None = None
     seconds: float = 0.0
     notes: Sequence[str] = ()
-    ranges: dict[tuple[str, str], list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+    ranges: Kept = field(default_factory=Kept)
     """Of each series the ranges (ms, half-open) that files of this run have bars in."""
 
     @property
@@ -122,7 +120,7 @@ class Import:
         """Take note of a file that landed."""
         self.landed.append(landed)
         for key, reach in landed.reach():
-            self.ranges[key].append(reach)
+            self.ranges.setdefault(key, []).append(reach)
 
     def file_of(self, key: tuple[str, str], timestamp: int) -> Path | None:
         """Return the latest file that has bars of a series around a time (ms)."""
@@ -192,7 +190,7 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
         progress.rows(rows)
         check()
 
-    keep = run.ranges if options.on_conflict == "raise" else {}
+    keep = run.ranges if options.on_conflict == "raise" else None
     rules: dict[str, Any] = {
         "unit": options.unit, "align": options.align, "on_invalid": options.on_invalid,
         "on_conflict": options.on_conflict, "keep": keep, "progress": on_rows,
@@ -226,8 +224,8 @@ def _land(
         symbol, timeframe = series
         assert symbol is not None  # noqa: S101 - for mypy
         assert timeframe is not None  # noqa: S101
-        # Where the file has a column of symbols, too, it was said that this is another name of its one.
-        return landing, store.write(symbol, timeframe, landing.frames(first), rename=True, **rules)
+        frames = landing.frames(first)
+        return landing, store.write(symbol, timeframe, frames, rename=options.rename, **rules)
 
 
 def _disagreement(run: Import, file: Path, error: ConflictError) -> ConflictError:
@@ -377,6 +375,11 @@ class _Landing:
                 f"{part.name}: its {name} column holds several ({listed}...), they cannot all become "
                 f"{value!r}",
                 hint=f"leave --{name} out",
+            )
+        if name == "symbol" and overruled - {value} and not self._options.rename:
+            raise FileFormatError(
+                f"{part.name}: its symbol column says {excerpt(min(overruled), 40)!r}, not {value!r}",
+                hint=f"leave --symbol out, or say --rename where {value!r} is another name of the same",
             )
         if name == "timeframe" and any(meant(text) != value for text in overruled):
             raise FileFormatError(

@@ -13,6 +13,7 @@ from mdstore.core.canonical import Canonical
 from mdstore.core.column_names import INDEX_NAMES, clean, recognise, unused
 from mdstore.core.excerpts import LONGEST_NAME, MOST, excerpt
 from mdstore.core.schema import CANDLE_COLUMNS
+from mdstore.core.statements import made_bars, marks_in
 from mdstore.errors import FileFormatError, Hint
 from mdstore.sources.files.opening import Source
 
@@ -37,7 +38,8 @@ LEAST_ADJUSTED, MOST_ADJUSTED = 0.1, 1.05
 # Upbit's: the start of the bar in Korean time, which has been UTC+9 without summer time since 1988.
 KOREAN, ITS_UTC = "candle_date_time_kst", "candle_date_time_utc"
 KOREA = "+09:00"
-FILLED = "filled"
+LEAVE_OUT = "leave these rows out of the file"
+UNFILLED = Hint(f"read without fill=, or {LEAVE_OUT}", f"export without --fill, or {LEAVE_OUT}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,47 +67,53 @@ class Columns:
         self._korean = in_korean_time(names)
         self._canonical = Canonical(names)
         self._notes = source.notes
-        source.ignored |= dict.fromkeys(unused(names, [names[place] for place in places.values()]))
+        self._file = source.name
+        marks = marks_in(names)
+        kept = [names[place] for place in places.values()]
+        source.ignored |= dict.fromkeys(unused(names, [*kept, *marks]))
         others = [
             place
             for place, name in enumerate(names)
             if source.whole and name in source.ignored and clean(name) not in places
         ]
-        self.wanted = [*places.values(), *others]
+        self._others = len(others)
+        self.wanted = [*places.values(), *(names.index(name) for name in marks), *others]
 
     def at(self, name: str) -> int:
         """Return where among those wanted a canonical column is."""
         return list(self._places).index(name)
 
     def frame(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the columns that were wanted as a candle's, others behind them under their own names."""
+        """Return the columns that were wanted as a candle's, others behind them under their own names.
+
+        Raises `FileFormatError` for bars that say of themselves that they are none to be stored.
+        """
         own = [
             column.alias(self._names[at])
             for at, column in zip(self.wanted, frame.iter_columns(), strict=True)
         ]
+        behind = len(own) - self._others
+        self._refuse_made(own[len(self._places) : behind])
         made = self._canonical.frame(dict(zip(self._places, own, strict=False)))
         self._notes |= self._canonical.notes
         if self._korean:
             made = made.with_columns(_from_korea(made["timestamp"]))
-        return made.hstack(own[len(self._places) :]) if len(own) > len(self._places) else made
+        return made.hstack(own[behind:]) if len(own) > behind else made
+
+    def _refuse_made(self, marks: Sequence[pl.Series]) -> None:
+        made = made_bars(pl.DataFrame(marks)) if marks else None
+        if made is not None:
+            hint = UNFILLED if "fill holes" in made[0] else LEAVE_OUT
+            raise FileFormatError(f"{self._file}: {made[0]}", hint=hint)
 
 
 def by_header(names: Sequence[str]) -> dict[str, int]:
     """Map the canonical columns found in a header to their places.
 
-    `time of day` is the place of a second column that completes a date. Raises `FileFormatError` for bars
-    that were made up to fill holes.
+    `time of day` is the place of a second column that completes a date.
     """
     cleaned = list(map(clean, names))
     found = {canonical: cleaned.index(clean(name)) for canonical, name in recognise(names).items()}
-    if FILLED in cleaned and "open" in found:
-        raise FileFormatError(
-            f"a column {FILLED!r} says which bars fill holes: they are not to be stored",
-            hint=Hint(
-                "read without fill=, or leave these rows and the column out",
-                "export without --fill, or leave these rows and the column out",
-            ),
-        )
     if in_korean_time(names):
         # Also before a `timestamp` beside it, which is the time of the last tick.
         found["timestamp"] = cleaned.index(KOREAN)
