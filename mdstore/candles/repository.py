@@ -18,7 +18,7 @@ import pyarrow as pa
 from mdstore.cache.memory import MemoryTier
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
-from mdstore.candles.file.paths import packs_folder, resolved
+from mdstore.candles.file.paths import packs_folder
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
 from mdstore.candles.file.table_reads import Request
@@ -284,8 +284,8 @@ class CandleRepository:
         """Copy the file to `target` while it is in use, with its packs or without."""
         from mdstore.candles.recovery import backup
 
-        both = (self._packs, Packs(packs_folder(resolved(target)))) if packs else None
-        backup.backup(self._database, target, overwrite=overwrite, progress=progress, packs=both)
+        chosen = self._packs if packs else None
+        backup.backup(self._database, target, overwrite=overwrite, progress=progress, packs=chosen)
 
     def check(self) -> list[str]:
         """Return what is wrong with the file or the packs, in words."""

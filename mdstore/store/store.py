@@ -509,8 +509,9 @@ class MarketDataStore:
         symbol, timeframe and timestamp in the query's WHERE bound what is read of a large file.
 
         One statement that reads, of the tables here and functions that only read their arguments: no files,
-        no settings. `timeout` is how many seconds it may take. Types that no frame has are refused (UHUGEINT,
-        BIT), as are whole numbers of more than 38 digits: cast them.
+        no settings. Types that no frame has are refused (UHUGEINT, BIT), as are whole numbers of more than
+        38 digits: cast them. `timeout` is how many seconds it may take. What it needs is put into packs, a
+        million rows at a time, and read, a timeframe at a time: such a piece is not broken off.
 
         Raises `QueryError` for SQL that is wrong or would do more, `QueryTimeoutError` beyond `timeout`.
 
@@ -536,13 +537,16 @@ class MarketDataStore:
         as_of: Moment | None = None,
         include_forming: bool = False,
         sql: str | None = None,
+        timeout: float | None = None,
     ) -> Explanation:
         """Run a read, and say which road it took, why, how many rows it gave and how long it took.
 
-        Takes the arguments of `candles`, or `sql=` and a query.
+        Takes the arguments of `candles`, or `sql=` and a query; `timeout` goes with a query, as in `sql`.
         """
         if sql is not None:
-            return self._sql(sql)[1]
+            return self._sql(sql, timeout)[1]
+        if timeout is not None:
+            raise InvalidInputError("timeout= bounds a query: it goes with sql=")
         if timeframe is None:
             raise InvalidInputError("explain needs a timeframe (and symbols), or sql=")
 

@@ -19,6 +19,32 @@ def test_backup_and_check(filled, tmp_path):
     assert "error:" in filled("-f", "broken.sqlite3", "check", code=1).stderr
 
 
+def test_a_backup_takes_the_packs_along_when_it_is_told_to(filled, tmp_path):
+    filled("warm")
+    filled("backup", "plain.sqlite3")
+    assert not (tmp_path / "plain.sqlite3-packs").exists()
+    assert "copy.sqlite3 written" in filled("backup", "copy.sqlite3", "--packs").stdout
+    assert json.loads(filled("-f", "copy.sqlite3", "stats", "--json").stdout)["packs"] == 1
+    assert "is sound" in filled("-f", "copy.sqlite3", "check").stdout
+
+
+def test_stats_tell_since_when_a_read_pins_the_log(filled, monkeypatch):
+    from mdstore.candles.file.log import Log
+
+    assert "kept it from being shortened" not in filled("stats").stdout
+    monkeypatch.setattr(Log, "pinned_since", "2026-01-02T03:04:05+00:00")
+    assert "kept it from being shortened since 2026-01-02T03:04:05+00:00" in filled("stats").stdout
+
+
+def test_a_backup_shows_its_progress(filled, monkeypatch):
+    from mdstore.cli.shared.progress import WorkProgress
+
+    seen = []
+    monkeypatch.setattr(WorkProgress, "__call__", lambda _, done, total: seen.append((done, total)))
+    filled("backup", "copy.sqlite3")
+    assert seen[-1][0] == seen[-1][1] > 0
+
+
 def test_warm_compact_and_stats_look_after_the_packs(filled, tmp_path):
     stats = json.loads(filled("stats", "--json").stdout)
     assert (stats["rows"], stats["packs"], stats["loose_rows"]) == (524, 0, 524)

@@ -179,7 +179,7 @@ class Database:
             self.refuse_inside("write")
         with self._entered(), self._locked(self._busy_ms), self._translated():
             self._refuse_replaced()
-            # Before it: Ctrl-C ends the wait, and after the commit a stored write would look as if it failed.
+            # First, since Ctrl-C ends the wait: after the commit a stored write would look like a failed one.
             self.log.shorten(self._connected_writer(), self._busy_ms)
             with self._transaction() as con:
                 yield con

@@ -312,7 +312,7 @@ class Columnar:
         pieces = list(self._pieces(proof, one, window, packs))
         view = SeriesView(series.symbol, series.timeframe, series.revision, series.last, pieces)
         if whole and view.rows != series.rows:
-            raise _MismatchError("the catalogue does not agree with the candles; see `mdstore check`")
+            raise _MismatchError("the catalogue does not agree with the candles; a check says where")
         return view
 
     def _pieces(

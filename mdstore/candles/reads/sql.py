@@ -90,7 +90,7 @@ class Queries:
         connection = self._connected()
         try:
             asked = sql_parse.looked_at(connection, query, known)
-            given = self._register(connection, asked)
+            given = self._register(connection, asked, deadline)
             for name in asked.tables.intersection(others):
                 connection.register(name, others[name]())
             table = answered(connection, query, deadline)
@@ -124,26 +124,28 @@ class Queries:
                 self._engine = Engine.started(self._memory_bytes)
             return self._engine.query()
 
-    def _register(self, connection: duckdb.DuckDBPyConnection, asked: sql_parse.Asked) -> str:
+    def _register(
+        self, connection: duckdb.DuckDBPyConnection, asked: sql_parse.Asked, deadline: Deadline
+    ) -> str:
         """Give DuckDB the tables that the query names; return the bounds in words."""
         bounds = _Bounds.of(asked.wanted) if "candles" in asked.tables else None
         for _ in range(ATTEMPTS):
             with self._database.reading() as con:
                 try:
-                    tables, loose = self._gathered(con, bounds)
+                    tables, loose = self._gathered(con, bounds, deadline)
                 except PackLostError as lost:
                     self._columnar.lose(lost)
                     continue
                 if not loose:
                     return _register(connection, con, asked.tables, tables)
-            if not self._upkeep.seal(loose):
+            if not self._upkeep.seal(loose, lambda *_: deadline.check()):
                 break
         with self._database.reading() as con:
-            tables, _ = self._gathered(con, bounds, straight=True)
+            tables, _ = self._gathered(con, bounds, deadline, straight=True)
             return _register(connection, con, asked.tables, tables)
 
     def _gathered(
-        self, con: apsw.Connection, bounds: _Bounds | None, *, straight: bool = False
+        self, con: apsw.Connection, bounds: _Bounds | None, deadline: Deadline, *, straight: bool = False
     ) -> tuple[dict[str, pa.Table], list[Loose]]:
         """Return the candles within the bounds by timeframe; or what of them must be sealed first."""
         tables: dict[str, pa.Table] = {}
@@ -153,6 +155,7 @@ class Queries:
             if bounds is not None and bounds.admits(series):
                 chosen.setdefault(series.timeframe, []).append(series)
         for name, listed in chosen.items():
+            deadline.check()
             assert bounds is not None  # noqa: S101 - for mypy
             found = self._columnar.gather(con, listed, name, bounds.start, bounds.end, straight=straight)
             if isinstance(found, pa.Table):

@@ -43,6 +43,10 @@ class Deadline:
         """Begin to count."""
         return cls(None if timeout is None else time.monotonic() + timeout, timeout)
 
+    def check(self) -> None:
+        """Raise `QueryTimeoutError` where it is over."""
+        self.wait()
+
     def wait(self) -> float:
         """Return how long to sleep before looking again. Raises `QueryTimeoutError` where it is over."""
         if self.at is None:

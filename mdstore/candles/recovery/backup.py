@@ -11,7 +11,7 @@ import apsw
 
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
-from mdstore.candles.file.paths import os_errors, refuse_target, resolved
+from mdstore.candles.file.paths import os_errors, packs_folder, refuse_target, resolved
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.recovery.workplace import sweep, workplace
@@ -20,8 +20,12 @@ from mdstore.errors import Hint, MarketDataError, StoreFileError
 __all__ = ["backup"]
 
 PAGES_PER_STEP = 4_096
-COPY = "copy.sqlite3"
+COPY, PACKS = "copy.sqlite3", "packs"
 REPLACE = Hint("overwrite=True replaces it", "--force replaces it")
+CHECK = Hint(
+    "store.maintenance.check() says whether the store is sound",
+    "`mdstore check` says whether the store is sound",
+)
 
 
 def backup(
@@ -30,11 +34,11 @@ def backup(
     *,
     overwrite: bool,
     progress: Callable[[int, int], None] | None,
-    packs: tuple[Packs, Packs] | None = None,
+    packs: Packs | None = None,
 ) -> None:
     """Copy the store to `target`, all of one moment, while others read and write.
 
-    The digests are in the file. Of `packs`, ours and the copy's, those that the copy points to go with it.
+    The digests are in the file. Of `packs` those that the copy points to go with it, once it has its name.
     Made in a hidden folder beside it, checked, synced, then renamed: `target` is whole or absent. `progress`
     is called with pages done and pages in all.
     """
@@ -45,12 +49,13 @@ def backup(
     sweep(target.parent)
     try:
         with workplace(target.parent) as place:
-            _copy(database, place / COPY, progress)
-            _refuse_in_use(target)
+            _copy(database, place / COPY, target, progress)
             if packs is not None:
-                _copy_packs(place / COPY, *packs)
+                _copy_packs(place / COPY, packs, Packs(place / PACKS))
+            _refuse_in_use(target)
             (place / COPY).replace(target)
             _sync_folder(target.parent)
+            _publish_packs(place / PACKS, target)
     except OSError as error:
         if isinstance(error, MarketDataError):
             raise
@@ -87,20 +92,20 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _copy(database: Database, partial: Path, progress: Callable[[int, int], None] | None) -> None:
+def _copy(
+    database: Database, partial: Path, target: Path, progress: Callable[[int, int], None] | None
+) -> None:
     # Inside a read transaction the pages cannot change between steps, so a busy writer never restarts it.
     with database.reading() as source:
         catalogue.revision(source)  # the snapshot begins with the first read
-        copy = _create(partial)
+        copy = _create(partial, target)
         try:
             _copy_pages(source, copy, progress)
             copy.pragma("journal_mode", "DELETE")
             if copy.pragma("quick_check") != "ok":
-                raise StoreFileError(
-                    f"{partial}: the copy is damaged; look at the store with `mdstore check`"
-                )
+                raise StoreFileError(f"{target}: the copy came out damaged and was not kept", hint=CHECK)
         except apsw.FullError as error:
-            raise StoreFileError(f"{partial.parent}: the disk is full; no copy was made") from error
+            raise StoreFileError(f"{target}: the disk is full; no copy was made") from error
         finally:
             copy.close(True)  # all is on disk, or has failed already
 
@@ -131,8 +136,22 @@ def _copy_packs(partial: Path, ours: Packs, theirs: Packs) -> None:
             ours.copy(name, theirs)
 
 
-def _create(partial: Path) -> apsw.Connection:
+def _publish_packs(made: Path, target: Path) -> None:
+    """Put packs where the copy looks for them; packs of the store that it has replaced may lie there."""
+    folder = packs_folder(target)
+    try:
+        for pack in list(made.iterdir()) if made.exists() else ():
+            folder.mkdir(exist_ok=True)
+            pack.replace(folder / pack.name)
+    except OSError as error:
+        raise StoreFileError(
+            f"{target} is written and whole, but its packs could not be put into {folder}: "
+            f"{error.strerror or error}; what is read of it is put into packs anew"
+        ) from error
+
+
+def _create(partial: Path, target: Path) -> apsw.Connection:
     try:
         return apsw.Connection(os.fspath(partial))
     except apsw.CantOpenError as error:
-        raise StoreFileError(f"{partial.parent}: no file can be written there") from error
+        raise StoreFileError(f"{target.parent}: no file can be written there") from error

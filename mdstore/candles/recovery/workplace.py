@@ -12,6 +12,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ __all__ = ["sweep", "workplace"]
 
 PREFIX = ".mdstore-copy-"
 LOCK = "lock"
+SET_UP_SECONDS = 60.0
+"""How long a process may take from the folder to its first file; one that was killed there left it."""
 
 
 @contextmanager
@@ -48,10 +51,16 @@ def sweep(folder: Path) -> None:
 
 
 def _sweep(place: Path) -> None:
-    descriptor = os.open(place / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    is_old = time.time() - place.stat().st_mtime >= SET_UP_SECONDS
+    try:
+        descriptor = os.open(place / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        if is_old:
+            place.rmdir()  # unless there is anything in it
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError while its owner lives
-        if len(os.listdir(place)) > 1:  # else it is being set up, and not locked yet
+        if is_old or len(os.listdir(place)) > 1:  # else it is being set up, and not locked yet
             shutil.rmtree(place, ignore_errors=True)
     finally:
         os.close(descriptor)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mdstore.cli.shared.console import to_stdout
+from mdstore.cli.shared.console import to_stderr, to_stdout
 from mdstore.cli.shared.options import FileOption
 from mdstore.cli.shared.store import store_file, stored
 
@@ -18,11 +18,15 @@ def backup(
     ctx: typer.Context,
     target: Annotated[Path, typer.Argument(help="The copy to make.")],
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    packs: Annotated[
+        bool, typer.Option("--packs", help="Copy the packs, too: larger, and quick from the start.")
+    ] = False,
     file: FileOption = None,
 ) -> None:
     """Copy the store while it is in use, whole or not at all."""
+    from mdstore.cli.shared.progress import WorkProgress
     from mdstore.cli.shared.texts import size_text
 
-    with stored(store_file(ctx, file)) as store:
-        made = store.maintenance.backup(target, overwrite=force)
+    with stored(store_file(ctx, file)) as store, WorkProgress(to_stderr(), "copying", "pages") as progress:
+        made = store.maintenance.backup(target, overwrite=force, packs=packs, progress=progress)
     to_stdout().print(f"{target} written, {size_text(made.stat().st_size)}", highlight=False)

@@ -30,7 +30,9 @@ def print_stats(store: MarketDataStore, out: Console, *, json: bool) -> None:
     out.print(
         f"{'candles':<12}{stats['rows']:>10,}  {sealed}, {stats['loose_rows']:,} loose", highlight=False
     )
-    out.print(f"{'its log':<12}{size_text(float(stats['wal_bytes'])):>10}", highlight=False)
+    since = stats["wal_pinned_since"]
+    pinned = f"  a long read has kept it from being shortened since {since}" if since else ""
+    out.print(f"{'its log':<12}{size_text(float(stats['wal_bytes'])):>10}{pinned}", highlight=False)
     if stats["packs_set_aside"]:
         out.print(f"set aside   {stats['packs_set_aside']}", highlight=False, markup=False)
     if stats["pack_trouble"]:
