@@ -14,7 +14,7 @@ from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
-from mdstore.errors import InvalidInputError
+from mdstore.errors import Hint, InvalidInputError
 
 __all__ = [
     "DEFAULT_FILE", "Kept", "bar_limit", "byte_count", "column_list", "conflict_rule", "file_path",
@@ -78,7 +78,10 @@ def kept_ranges(keep: object) -> Kept:
 def _no_ranges(keep: object) -> InvalidInputError:
     return InvalidInputError(
         f"keep={excerpt(repr(keep))} holds no ranges of series",
-        hint="keep is a dict such as {('KRW-BTC', '1h'): [(start, end)]}, an end that is None is open",
+        hint=Hint(
+            "keep is a dict such as {('KRW-BTC', '1h'): [(start, end)]}, an end that is None is open",
+            "give ranges of series",
+        ),
     )
 
 
