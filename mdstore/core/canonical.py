@@ -145,7 +145,10 @@ def _only_currency(column: pl.Series) -> bool:
 def _as_text(column: pl.Series) -> pl.Series:
     """Return names as texts, whole numbers too: 5930 is a stock. What names nothing stays as it is."""
     if column.dtype == pl.Object:
-        return pl.Series(column.name, list(map(_name, column)), dtype=pl.String)
+        names = [_name(value) for value in column]
+        if any(name is None and isinstance(value, str) for name, value in zip(names, column, strict=True)):
+            return column  # half a character: the row is named as it came
+        return pl.Series(column.name, names, dtype=pl.String)
     if column.dtype.is_float() and (column.drop_nulls() % 1 == 0).all():
         column = column.cast(pl.Int64, strict=False)
     return column.cast(pl.String) if column.dtype.is_integer() else column

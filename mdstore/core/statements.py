@@ -11,7 +11,7 @@ from mdstore.core.excerpts import excerpt
 from mdstore.core.timeframe import meant
 from mdstore.errors import Hint, InvalidInputError
 
-__all__ = ["Statements", "made_bars", "marks_in", "refuse_made"]
+__all__ = ["Statements", "made_bars", "marks_in", "refuse_made", "texts_in"]
 
 # Columns that say of bars that they are none to be stored, where they say so, and what these bars do.
 MARKS = {
@@ -21,6 +21,14 @@ MARKS = {
 }
 WORDS = {False: ("false", "f", "no", "n", "0", "0.0"), True: ("true", "t", "yes", "y", "1", "1.0")}
 MOST_NAMES = 3
+
+
+def texts_in(column: pl.Series) -> set[str]:
+    """Return the different texts of a column; of one that holds anything else, those among it."""
+    if column.dtype == pl.Object:
+        return {value for value in column if isinstance(value, str)}
+    texts = column.dtype in (pl.String, pl.Categorical, pl.Enum)
+    return set(column.cast(pl.String).drop_nulls().unique()) if texts else set()
 
 
 class Statements:
@@ -57,9 +65,7 @@ class Statements:
             )
 
     def _hold_symbol(self, column: pl.Series, name: str, symbol: str) -> None:
-        if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
-            return
-        self._symbols.update(column.cast(pl.String).drop_nulls().unique())
+        self._symbols |= texts_in(column)
         if len(self._symbols) > 1:
             some = excerpt(", ".join(sorted(self._symbols)[:MOST_NAMES]))
             raise InvalidInputError(

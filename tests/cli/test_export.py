@@ -53,7 +53,7 @@ def test_show_and_export_put_bars_together(filled, tmp_path):
     assert "closed" in filled("show", "KRW-BTC", "5h", "--from", "1h", "--no-chart").stdout
     assert "with --from '1h'" in filled("show", "KRW-BTC", "2h", code=1).stderr
     filled("export", "days.csv", "-t", "1d", "--from", "1h", "--tz", "Asia/Seoul")
-    assert "2025-08-31 15:00" in (tmp_path / "days.csv").read_text().replace("T", " ")
+    assert ",2025-09-01T00:00:00+09:00," in (tmp_path / "days.csv").read_text()
     assert "say which, such as 1h" in filled("show", "KRW-BTC", "--from", "1m", code=1).stderr
     assert (
         "tz is for derived bars. Hint: name the stored timeframe, e.g. --from 1m"

@@ -16,6 +16,7 @@ from mdstore.cli.shared.texts import count
 from mdstore.core.arguments import Kept
 from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import VALUES
+from mdstore.core.statements import texts_in
 from mdstore.core.timeframe import Timeframe, meant
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import ConflictError, FileFormatError, MarketDataError, StoreFileError
@@ -362,7 +363,7 @@ class _Landing:
 
     def _watch(self, part: Part, name: str, value: str | None, column: pl.Series) -> None:
         """Note what a column holds. Refuse several series under one name: they would overwrite each other."""
-        there = set(column.cast(pl.String).drop_nulls().unique().to_list())
+        there = texts_in(column)
         if value is None:
             seen = self.symbols if name == "symbol" else self.timeframes
             seen.update(there if name == "symbol" else {meant(text) or text for text in there})
