@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 from mdstore.candles.file import bar_digests, digests
-from mdstore.candles.packs import columns, first_digests, sealing
+from mdstore.candles.packs import columns, sealing
 from mdstore.candles.packs import merging as compaction
 from mdstore.candles.packs import pack_files as packs
 from mdstore.candles.packs import seal_policy as upkeep
@@ -17,7 +17,7 @@ SIZES = (
     (compaction, "MERGE", 3), (compaction, "AUTOMATIC_ROWS", 60),
     (packs, "BLOCK", 8), (packs, "ORPHAN_SECONDS", 0.0),
     (columnar, "LOOSE_ROWS", 10), (columnar, "TAIL_ROWS", 6), (columnar, "STRAIGHT_ROWS", 5),
-    (digests, "BUCKET_BARS", 8), (bar_digests, "FEW", 3), (first_digests, "PIECE_BUCKETS", 2),
+    (digests, "BUCKET_BARS", 8), (bar_digests, "FEW", 3), (bar_digests, "PIECE_BUCKETS", 2),
     (columnar, "FEW", 1), (columns, "GATHER_ROWS", 30),
 )  # fmt: skip
 

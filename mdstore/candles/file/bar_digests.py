@@ -22,16 +22,19 @@ from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hashes_of_bars, s
 from mdstore.candles.file.table_reads import PIECE, Request, read_range
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, VALUES
+from mdstore.core.time_bounds import FOREVER
 
 __all__ = [
-    "FEW", "Proof", "Sums", "bars_of", "batch_of", "between", "expected", "in_order", "ranges_of",
-    "read_proven", "read_proven_rows", "sum_of_bars", "sums_of", "sums_of_bars", "sums_of_frame", "times_of",
-    "wrong_buckets",
+    "FEW", "Proof", "Sums", "bars_of", "batch_of", "between", "expected", "in_order",
+    "piece_end", "ranges_of", "read_proven", "read_proven_rows", "sum_of_bars", "sums_of", "sums_of_bars",
+    "sums_of_frame", "times_of", "wrong_buckets",
 ]  # fmt: skip
 
 FEW: Final = 64  # so few are hashed one by one
+PIECE_BUCKETS: Final = 512  # 65,536 bars: 3 MB, and 30 ms in which others cannot write
 FEW_BUCKETS: Final = 10  # so few are summed one by one
 ZERO: Final = pl.Series([0.0])  # what is added to it is no negative zero, which SQLite does not keep
+NEXT = "SELECT min(timestamp) FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ?"
 Sums = dict[int, int]
 """The sum over each bucket, by its number: the time of its bars (ms) over the span of a bucket."""
 
@@ -277,3 +280,9 @@ def between(bars: pa.RecordBatch, start: int, end: int) -> pa.RecordBatch:
     times = times_of(bars)
     low = bisect_left(times, start)
     return bars.slice(low, max(low, bisect_left(times, end)) - low)
+
+
+def piece_end(con: apsw.Connection, key: Key, at: int) -> int:
+    """Return where the piece of a series from `at` on ends: with a bucket, or at `FOREVER` behind all."""
+    first, span = con.execute(NEXT, (*key, at)).get, span_of(key[1])
+    return FOREVER if first is None else floor(first, span) + PIECE_BUCKETS * span

@@ -6,14 +6,13 @@ A piece at a time, each in a transaction of its own: it may be interrupted, and 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import apsw
 
-from mdstore.candles.file.bar_digests import expected, ranges_of, sums_of, wrong_buckets
+from mdstore.candles.file.bar_digests import expected, piece_end, ranges_of, sums_of, wrong_buckets
 from mdstore.candles.file.carried import PUT
 from mdstore.candles.file.database import Database
-from mdstore.candles.file.digests import Key, damaged, floor, span_of
+from mdstore.candles.file.digests import Key, damaged, span_of
 from mdstore.candles.file.table_reads import read_range
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
@@ -23,10 +22,8 @@ from mdstore.errors import DamagedDataError
 
 __all__ = ["complete", "prove_cells"]
 
-PIECE_BUCKETS: Final = 512  # 65,536 bars: 30 ms in which others cannot write
 PENDING = "SELECT symbol, timeframe FROM digests WHERE whole = 0 ORDER BY timeframe, symbol"
 IS_WHOLE = "SELECT whole FROM digests WHERE timeframe = ? AND symbol = ?"
-NEXT = "SELECT min(timestamp) FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ?"
 # The last bucket has its sum in the row of the series, see `digests`.
 LAST = """
 SELECT bucket, candles FROM bucket_digests WHERE timeframe = ? AND symbol = ? AND candles IS NOT NULL
@@ -84,17 +81,16 @@ def _pieces(database: Database, key: Key) -> Iterator[None]:
     at, span = -FOREVER, span_of(key[1])
     while True:
         with database.writing() as con:
-            first = con.execute(NEXT, (*key, at)).get
             if con.execute(IS_WHOLE, (key[1], key[0])).get:
                 return  # somebody else was here
-            high = FOREVER if first is None else floor(first, span) + PIECE_BUCKETS * span
+            high = piece_end(con, key, at)
             found = sums_of(read_range(con, *key, at, high), span)
             known, _ = expected(con, key, at // span, high // span)
             wrong = wrong_buckets(found, known, whole=False)
             if wrong:
                 raise damaged(con, "candles", key, *ranges_of(wrong, span)[0])
             con.executemany(PUT, ((*key, one, found[one]) for one in found if one not in known))
-            if first is None:
+            if high == FOREVER:
                 _settle(con, key)
                 return
         yield

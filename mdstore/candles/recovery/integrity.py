@@ -14,7 +14,15 @@ from typing import Final
 import apsw
 
 from mdstore.candles.file import catalogue
-from mdstore.candles.file.bar_digests import Sums, expected, in_order, ranges_of, sums_of, wrong_buckets
+from mdstore.candles.file.bar_digests import (
+    Sums,
+    expected,
+    in_order,
+    piece_end,
+    ranges_of,
+    sums_of,
+    wrong_buckets,
+)
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.digests import (
     KINDS,
@@ -50,10 +58,8 @@ SELECT symbol, timeframe, start FROM (
 """
 TABLES = {"coverage": "coverage", "arrivals": arrivals.ARRIVALS}
 UNDER_DIGESTS = "SELECT symbol, timeframe FROM digests WHERE symbol != '' ORDER BY symbol, timeframe"
-NEXT = "SELECT min(timestamp) FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ?"
 REVISED = "SELECT symbol, timeframe, bucket, revisions FROM bucket_digests WHERE revisions != 0"
 MOST_FINDINGS: Final = 100
-PIECE_BUCKETS: Final = 512  # 65,536 bars, 3 MB
 WRONG: Final = (
     "{what}: {name} not what was written; the file is damaged there, or another program has changed it"
 )
@@ -149,8 +155,7 @@ def _candle_findings(con: apsw.Connection) -> Iterator[str]:
 def _wrong_in(con: apsw.Connection, key: Key) -> Iterator[int]:
     at, span = -FOREVER, span_of(key[1])
     while at < FOREVER:
-        first = con.execute(NEXT, (*key, at)).get
-        high = FOREVER if first is None else (first // span + PIECE_BUCKETS) * span
+        high = piece_end(con, key, at)
         rows = read_range(con, *key, at, high)
         sums = sums_of(rows, span)
         yield from wrong_buckets(sums, *expected(con, key, at // span, -(-high // span)))
