@@ -24,7 +24,7 @@ from mdstore.realtime.feeds import Feed
 from mdstore.realtime.forming_bars import BarSeries
 from mdstore.realtime.live_writer import Ledger
 from mdstore.realtime.row_rules import MS_NS
-from mdstore.realtime.rows import Depth, Hole, Notice, Ticker, Trade
+from mdstore.realtime.rows import Depth, Hole, Notice, Trade
 
 __all__ = ["Reads", "Session", "State"]
 
@@ -172,8 +172,11 @@ class Session:
                 self._feed.hear(to_ms(at, "at"), None)
 
     def heard(self, row: Any) -> None:
-        """Take note of a ticker or an order book that was taken: what time it is by the exchange's clock."""
-        if isinstance(row, Ticker | Depth) and row.timestamp > self._feed.time and _is_of_exchange(row):
+        """Take note of an order book that was taken: it tells what time it is by the exchange's clock.
+
+        Tickers do not: spot's of Binance are put together of the exchange's times and this machine's.
+        """
+        if type(row) is Depth and row.timestamp > self._feed.time and _is_of_exchange(row):
             with self._live.lock:
                 self._feed.hear(row.timestamp, "")
 
@@ -398,6 +401,6 @@ def _is_parsed(data: object) -> bool:
     return isinstance(data, list) and bool(data) and isinstance(data[0], dict | list)
 
 
-def _is_of_exchange(row: Ticker | Depth) -> bool:
+def _is_of_exchange(row: Depth) -> bool:
     """Tell whether a row has a time of the exchange: where that has none, feeds give the local one."""
     return not row.snapshot and (row.received is None or row.timestamp != row.received // MS_NS)

@@ -31,7 +31,6 @@ PARTIAL = re.compile(r"@depth(5|10|20)(@|$)")
 BEST = {"bid": "b", "bid_size": "B", "ask": "a", "ask_size": "A"}
 # What of a ticker each kind of message tells; trades tell the price, too.
 PARTS = {"bookTicker": ("best",), "24hrTicker": ("price", "day", "best")}
-ALL_PARTS = PARTS["24hrTicker"]
 DAY = {"price": "c", "open": "o", "high": "h", "low": "l", "volume_24h": "v", "value_24h": "q"}
 
 
@@ -62,6 +61,8 @@ class BinanceFeed:
         self._tickers: dict[str, dict[str, Any]] = {}
         # By symbol and kind of message: when the latest was made.
         self._times: dict[str, dict[str, int]] = {}
+        # By symbol and part of a Ticker: when it was seen, by one clock (ms).
+        self._seen: dict[str, dict[str, int]] = {}
         self._readers: dict[str, Callable[[Fields, int | None], list[Event]]] = {
             "trade": self._trade, "aggTrade": self._trade, "depthUpdate": self._diff,
             "bookTicker": self._best, "24hrTicker": self._day, "kline": self._kline,
@@ -92,7 +93,7 @@ class BinanceFeed:
 
     def reset(self) -> None:
         """Forget books and tickers, which live as long as a connection."""
-        for known in (self._books, self._resynced, self._tickers, self._times):
+        for known in (self._books, self._resynced, self._tickers, self._times, self._seen):
             known.clear()
 
     def needs_snapshot(self) -> list[str]:
@@ -205,14 +206,17 @@ class BinanceFeed:
         times = self._times.setdefault(symbol, {})
         if timestamp < times.get(fields.kind, timestamp):
             return []
-        times |= dict.fromkeys((fields.kind, *PARTS[fields.kind]), timestamp)
+        times[fields.kind] = timestamp
         known = self._tickers.setdefault(symbol, {})
         known |= news
+        seen, now = self._seen.setdefault(symbol, {}), _moment(timestamp, received)
+        seen |= dict.fromkeys(PARTS[fields.kind], now)
         if "price" not in known:
             return []
         newest = max(times.values())
-        older = [part for part in ALL_PARTS if times.get(part, newest) < newest]
-        ages: dict[str, Any] = {f"{part}_age": (newest - times[part]) / 1000 for part in older}
+        ages: dict[str, Any] = {
+            f"{part}_age": (now - then) / 1000 for part, then in seen.items() if then < now
+        }
         return [Ticker(symbol=symbol, timestamp=newest, received=received, **known, **ages)]
 
     def _trade(self, fields: Fields, received: int | None) -> list[Event]:
@@ -233,7 +237,8 @@ class BinanceFeed:
         )
         self._tickers.setdefault(trade.symbol, {})["price"] = trade.price
         times = self._times.setdefault(trade.symbol, {})
-        times["price"] = max(trade.timestamp, times.get("price", 0))
+        times["trade"] = max(trade.timestamp, times.get("trade", 0))
+        self._seen.setdefault(trade.symbol, {})["price"] = _moment(trade.timestamp, received)
         return [trade]
 
     def _kline(self, fields: Fields, received: int | None) -> list[Event]:
@@ -265,6 +270,11 @@ def _time(fields: Fields, received: int | None) -> int:
     if received is None:
         raise InvalidInputError(f"{fields.venue} {fields.kind}: it has no time of its own: give received=")
     return received // NS_PER_MS
+
+
+def _moment(timestamp: int, received: int | None) -> int:
+    """Return when something was seen (ms): by this machine's clock, which is one for all, if it is told."""
+    return timestamp if received is None else received // NS_PER_MS
 
 
 def _timeframe(bar: Fields) -> str:
