@@ -98,5 +98,6 @@ def _repeated(names: pl.Series, ends: Sequence[int], sizes: Sequence[int]) -> pl
                 parts.append(names.slice(at, 1).new_from_index(0, high - start))
                 start = high
             at += ends[at] <= start
-        chunks.append(parts[0] if len(parts) == 1 else pl.concat(parts, rechunk=True))
+        if parts:  # a batch may be empty, as where all rows of a piece are of another time
+            chunks.append(parts[0] if len(parts) == 1 else pl.concat(parts, rechunk=True))
     return pl.concat(chunks, rechunk=False) if chunks else names.clear()
