@@ -9,6 +9,7 @@ import pyarrow as pa
 import mdstore
 from bench import candles
 from bench.measure import verify
+from mdstore.candles.file import catalogue
 from mdstore.candles.file import table_reads as reader
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.packs.seal_policy import Loose
@@ -33,11 +34,13 @@ def by_apsw(store: mdstore.MarketDataStore, pieces: Sequence[Loose]) -> pa.Table
 
 
 def by_scanner(store: mdstore.MarketDataStore, pieces: Sequence[Loose]) -> pa.Table:
-    """Read stretches by the scanner process: a column with the number of each row's stretch comes first."""
+    """Read stretches by the scanner process, as `Upkeep` does where they are many rows: proven, then cut."""
     upkeep = store._candles._upkeep
     answer = upkeep._scanned(pieces)
     verify(answer is not None, f"the scanner answers {upkeep.scanner_trouble}")
-    return answer
+    with store._candles._database.reading() as con:
+        known = {(one.symbol, one.timeframe): one.revision for one in catalogue.all_series(con)}
+    return pa.Table.from_batches([rows for _, rows in upkeep._proven_of(answer, pieces, known)])
 
 
 def latest(store: mdstore.MarketDataStore, name: str, count: int) -> pa.Table:
