@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import mdstore
+from tests.support.paths import ROOT
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("mdstore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -58,3 +59,24 @@ def python(tmp_path):
         return done
 
     return run
+
+
+# Folders and modules whose every test is for the whole suite: they start processes, open many files, or play
+# many histories. (Single tests carry the marker themselves.)
+SLOW = (
+    "attack",
+    "cli",
+    "notebooks",
+    "test_whole_bars",
+    "test_recorded_streams",
+    "test_calendars",
+    "test_damage",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what the quick subset leaves out."""
+    for item in items:
+        parts = {*item.path.parts[len(ROOT.parts) :], item.path.stem}
+        if parts.intersection(SLOW) or ("cases" in parts and item.name.startswith("test_import")):
+            item.add_marker(pytest.mark.slow)
