@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Literal
 
@@ -12,6 +12,7 @@ import polars as pl
 
 from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once
 from mdstore.core.excerpts import excerpt
+from mdstore.core.numbers import Numbers
 from mdstore.core.off_grid import AS_DATES, dated, exact_first
 from mdstore.core.schema import VALUES
 from mdstore.core.symbols import LONGEST_SYMBOL, can_name
@@ -42,6 +43,10 @@ SET_ASIDE = Hint(
 FLOOR = Hint(
     f"{SET_ASIDE.python}; align='floor' moves times to the start of their bar",
     f"{SET_ASIDE.cli}; --align floor moves times to the start of their bar",
+)
+NO_VOLUME = Hint(
+    f"volume='none' where there is none; {SET_ASIDE.python}",
+    f"--volume none where there is none; {SET_ASIDE.cli}",
 )
 LONGEST_KEPT = 1_000  # characters of a value of a bad row
 SHAPE: tuple[Rule, ...] = (
@@ -99,11 +104,12 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a call asked for: the unit of its times, whether to snap, and what the time is now (ms)."""
+    """What a call asked for: the unit of its times, whether to snap, the time now (ms), its numbers."""
 
     unit: Unit | None
     align: Align | None
     now: int
+    numbers: Numbers = field(default_factory=Numbers)
 
 
 def check(
@@ -114,7 +120,7 @@ def check(
     `offset` is the number of its first row in the call, `given` gives a row of the chunk as it came. Raises
     `TimestampError` where the times cannot be read at all; rows that break a rule come back in `bad`.
     """
-    read = _typed(frame, terms.unit)
+    read = _typed(frame, terms)
     if key is None:
         return _check_long(frame, read, terms, offset, given)
     typed = dated(read, frame["timestamp"], key[1])
@@ -164,6 +170,8 @@ def _hint(rule: str, timeframe: str, most: bool) -> str | Hint:
     """Say what to do; `most` is whether most rows of the chunk are bad."""
     if rule == "timestamp is a time":
         return "texts must be year first, as 2025-09-01 00:00" if most else SET_ASIDE
+    if rule == "volume is a number" and most:
+        return NO_VOLUME
     if "starts a" not in rule:
         return SET_ASIDE
     if timeframe[-1] in "dwM":
@@ -325,11 +333,11 @@ def _broken(bad: pl.DataFrame, rules: list[Rule]) -> pl.DataFrame:
     )
 
 
-def _typed(frame: pl.DataFrame, unit: Unit | None) -> pl.DataFrame:
+def _typed(frame: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """Cast to the stored types; what cannot be cast becomes null and is judged so."""
-    stamps, whole = column_to_ms(frame["timestamp"], unit)
+    stamps, whole = column_to_ms(frame["timestamp"], terms.unit)
     names = [_texts(frame[name]) for name in ("symbol", "timeframe") if name in frame.columns]
-    values = [_floats(frame[name]).alias(name) for name in VALUES]
+    values = terms.numbers.read([frame[name] for name in VALUES])
     return pl.DataFrame([*names, stamps.alias("timestamp"), whole.alias("whole"), *values])
 
 
@@ -345,22 +353,6 @@ def _texts(column: pl.Series) -> pl.Series:
 def _is_whole(text: str) -> bool:
     """Tell whether a text holds whole characters only: no UTF-8 holds half of one."""
     return text.encode(errors="ignore").decode() == text
-
-
-def _floats(column: pl.Series) -> pl.Series:
-    if column.dtype == pl.Object:
-        return pl.Series(column.name, [_float(value) for value in column], dtype=pl.Float64)
-    if column.dtype in (pl.Boolean, pl.Binary) or column.dtype.is_temporal() or column.dtype.is_nested():
-        return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
-    text = column.dtype in (pl.Categorical, pl.Enum)
-    return (column.cast(pl.String) if text else column).cast(pl.Float64, strict=False)
-
-
-def _float(value: object) -> float | None:
-    try:
-        return None if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def _report(

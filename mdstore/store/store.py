@@ -34,9 +34,11 @@ from mdstore.core.arguments import (
     time_range,
 )  # fmt: skip
 from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms, check
+from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.duplicates import OnConflict
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.inputs import Incoming, Piece
+from mdstore.core.numbers import Decimal, Numbers
 from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.symbols import check_symbol
@@ -244,6 +246,9 @@ class MarketDataStore:
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
         rename: bool = False,
+        columns: Columns | None = None,
+        volume: Volume | None = None,
+        decimal: Decimal | None = None,
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
@@ -262,6 +267,12 @@ class MarketDataStore:
         `ConflictError`, or the last wins with `on_conflict="last"`. Rows that say of themselves that they
         are of another timeframe, or of another symbol, are refused; `rename=True` says that their one symbol
         is another name of `symbol`.
+
+        Where names do not say it, `columns={"time": "일자", "open": "시가"}` does: which column is the time,
+        the symbol, a price or the volume; of tuples a list of all by their place.
+        `volume="none"` is for instruments without one (indices, currencies): it is stored as 0, which
+        `WriteResult.notes` says. Numbers may be texts as people write them (`1,010.5`, `$10.90`, `41.15K`);
+        `decimal=","` or `"."` says what begins the decimals where no number tells (`1,234` all through).
 
         `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`).
         `align="floor"` moves times to the start of their bar, which otherwise must be exact. A row that
@@ -284,8 +295,12 @@ class MarketDataStore:
         key = (check_symbol(symbol), Timeframe.parse(timeframe))
         claim = claim_of(source, covers, absent, (key[0], str(key[1])))
         policy = _policy(on_invalid, on_conflict, keep)
-        data = Incoming(data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename)
-        return self._candles.write(self._checked(data, data, key, unit, align), claim, policy, progress)
+        choice, terms = Choice.of(columns, volume), self._terms(unit, align, decimal)
+        data = Incoming(
+            data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, choice=choice
+        )
+        checked = self._checked(data, data, key, terms)
+        return self._candles.write(checked, claim, policy, progress)
 
     def write_many(
         self,
@@ -296,6 +311,9 @@ class MarketDataStore:
         align: Align | None = None,
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
+        columns: Columns | None = None,
+        volume: Volume | None = None,
+        decimal: Decimal | None = None,
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
@@ -311,14 +329,17 @@ class MarketDataStore:
         """
         claim = claim_of(source, covers, absent)
         policy = _policy(on_invalid, on_conflict, keep)
+        choice, terms = Choice.of(columns, volume), self._terms(unit, align, decimal)
         if timeframe is None:
-            data = Incoming(data, ("symbol", "timeframe", *CANDLE_COLUMNS))
-            return self._candles.write(self._checked(data, data, None, unit, align), claim, policy, progress)
+            data = Incoming(data, ("symbol", "timeframe", *CANDLE_COLUMNS), choice=choice)
+            checked = self._checked(data, data, None, terms)
+            return self._candles.write(checked, claim, policy, progress)
         bar = str(Timeframe.parse(timeframe))
-        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar)
+        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, choice=choice)
         name = pl.lit(bar).alias("timeframe")
         long = (Piece(piece.frame.with_columns(name), piece.row) for piece in data)
-        return self._candles.write(self._checked(data, long, None, unit, align), claim, policy, progress)
+        checked = self._checked(data, long, None, terms)
+        return self._candles.write(checked, claim, policy, progress)
 
     def candles(
         self,
@@ -666,21 +687,23 @@ class MarketDataStore:
     def __repr__(self) -> str:
         return f"MarketDataStore({str(self.path)!r})"
 
+    def _terms(self, unit: Unit | None, align: Align | None, decimal: Decimal | None) -> Terms:
+        if align not in (None, "floor"):
+            raise InvalidInputError(f"align={align!r} is neither None nor 'floor'")
+        return Terms(unit, align, self._now(), Numbers(decimal))
+
     def _checked(
         self,
         data: Incoming,
         pieces: Iterable[Piece],
         key: tuple[str, Timeframe] | None,
-        unit: Unit | None,
-        align: Align | None,
+        terms: Terms,
     ) -> Iterator[Checked]:
-        if align not in (None, "floor"):
-            raise InvalidInputError(f"align={align!r} is neither None nor 'floor'")
         refuse_broken_polars()
-        terms, offset = Terms(unit, align, self._now()), 0
+        offset = 0
         for piece in pieces:
             checked = check(piece.frame, key, terms, offset, piece.row)
-            notes = (*data.notes, *checked.notes)
+            notes = (*data.notes, *checked.notes, *sorted(terms.numbers.notes))
             yield replace(checked, ignored=data.ignored, notes=notes) if data.ignored or notes else checked
             offset += len(piece.frame)
 

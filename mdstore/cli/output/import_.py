@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,19 +15,20 @@ from mdstore.cli.shared.interrupt import Interrupts
 from mdstore.cli.shared.progress import ImportProgress
 from mdstore.cli.shared.texts import count
 from mdstore.core.arguments import Kept
+from mdstore.core.column_names import Columns
 from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import VALUES
 from mdstore.core.statements import texts_in
 from mdstore.core.timeframe import Timeframe, meant
 from mdstore.core.timestamps import ms_to_datetime
-from mdstore.errors import ConflictError, FileFormatError, MarketDataError, StoreFileError
+from mdstore.errors import ConflictError, FileFormatError, InvalidInputError, MarketDataError, StoreFileError
 from mdstore.sources.files import Part, candle_files, other_files, read
 
 if TYPE_CHECKING:
     from mdstore.candles.writes.writer import WriteResult
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["Failure", "Import", "Landed", "Options", "files_in", "import_files", "skipped_in"]
+__all__ = ["Failure", "Import", "Landed", "Options", "columns_in", "files_in", "import_files", "skipped_in"]
 
 # Errors of the store itself end the import: the next file would fail in the same way.
 FATAL = StoreFileError
@@ -47,7 +49,8 @@ class Options:
 
     `source` is noted as the origin of the bars, in place of the file's path. `complete` says that the bars
     which a file lacks between its first and its last cannot be had, so that no update asks for them.
-    `rename` says that `symbol` is another name of the one in a file's column.
+    `rename` says that `symbol` is another name of the one in a file's column. `columns`, `volume`, `decimal`
+    and `encoding` are as in `store.write` and `sources.files.read`.
     """
 
     symbol: str | None = None
@@ -60,6 +63,10 @@ class Options:
     complete: bool = False
     on_conflict: Any = "raise"
     rename: bool = False
+    columns: Columns | None = None
+    volume: Any = None
+    decimal: Any = None
+    encoding: str | None = None
 
 
 @dataclass(slots=True)
@@ -135,6 +142,27 @@ class Import:
         return sum(getattr(landed.result, name) for landed in self.landed)
 
 
+def columns_in(texts: Sequence[str] | None) -> Columns | None:
+    """Read what `--columns` says: `time=NAME,open=NAME`, or names by their place. Quotes hold a comma.
+
+    >>> columns_in(["time=일자,open=시가", '"close=last, adjusted"'])
+    {'time': '일자', 'open': '시가', 'close': 'last, adjusted'}
+    >>> columns_in(["time,open,close,high,low,volume"])
+    ['time', 'open', 'close', 'high', 'low', 'volume']
+    """
+    if not texts:
+        return None
+    parts = [part.strip() for row in csv.reader(texts) for part in row]
+    if not any("=" in part for part in parts):
+        return parts
+    pairs = [part.partition("=") for part in parts]
+    if not all(name and equals for _, equals, name in pairs):
+        raise InvalidInputError(
+            f"--columns {','.join(parts)}: give time=NAME,open=NAME, or the names of all by their place"
+        )
+    return {meaning.strip(): name for meaning, _, name in pairs}
+
+
 def files_in(paths: Sequence[Path]) -> list[Path]:
     """Return the files to import, each once; raise for a path that is not there or a folder without any."""
     found: dict[Path, None] = {}
@@ -194,7 +222,7 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
     keep = run.ranges if options.on_conflict == "raise" else None
     rules: dict[str, Any] = {
         "unit": options.unit, "align": options.align, "on_invalid": options.on_invalid,
-        "on_conflict": options.on_conflict, "keep": keep, "progress": on_rows,
+        "on_conflict": options.on_conflict, "keep": keep, "progress": on_rows, "decimal": options.decimal,
         "source": options.source or _source(file), "covers": "data" if options.complete else None,
     }  # fmt: skip
     try:
@@ -216,8 +244,11 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
 def _land(
     store: MarketDataStore, file: Path, options: Options, landing: _Landing, rules: dict[str, Any]
 ) -> tuple[_Landing, WriteResult]:
-    pattern = options.symbol_from_filename
-    with closing(read(file, symbol_from_filename=pattern, unit=options.unit, whole=landing.whole)) as parts:
+    parts = read(
+        file, symbol_from_filename=options.symbol_from_filename, unit=options.unit, whole=landing.whole,
+        columns=options.columns, volume=options.volume, encoding=options.encoding,
+    )  # fmt: skip
+    with closing(parts):
         first = next(parts)
         series = landing.series(first)
         if file.suffix.lower() == ".zip" or None in series:
