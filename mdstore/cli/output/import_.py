@@ -22,7 +22,7 @@ from mdstore.core.statements import texts_in
 from mdstore.core.timeframe import Timeframe, meant
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import ConflictError, FileFormatError, InvalidInputError, MarketDataError, StoreFileError
-from mdstore.sources.files import Part, candle_files, other_files, read
+from mdstore.sources.files import Part, candle_files, guess, other_files, read, stem
 
 if TYPE_CHECKING:
     from mdstore.candles.writes.writer import WriteResult
@@ -33,6 +33,7 @@ __all__ = ["Failure", "Import", "Landed", "Options", "columns_in", "files_in", "
 # Errors of the store itself end the import: the next file would fail in the same way.
 FATAL = StoreFileError
 MOST_NAMES = 3
+GIVE_SYMBOL = "--symbol KRW-BTC"
 # The most characters that the name of a source may have.
 LONGEST_SOURCE = 500
 YEAR_FIRST = (
@@ -249,7 +250,7 @@ def _land(
         columns=options.columns, volume=options.volume, encoding=options.encoding,
     )  # fmt: skip
     with closing(parts):
-        first = next(parts)
+        first = _first(parts, file, options)
         series = landing.series(first)
         if file.suffix.lower() == ".zip" or None in series:
             return landing, store.write_many(landing.long(first, parts), **rules)
@@ -258,6 +259,18 @@ def _land(
         assert timeframe is not None  # noqa: S101
         frames = landing.frames(first)
         return landing, store.write(symbol, timeframe, frames, rename=options.rename, **rules)
+
+
+def _first(parts: Iterator[Part], file: Path, options: Options) -> Part:
+    """Return a file's first part; an error says at once all that must be added, not one thing a run."""
+    try:
+        return next(parts)
+    except FileFormatError as error:
+        told = options.symbol or options.symbol_from_filename or guess(stem(file.name)).symbol
+        if error.found is None or error.hint is None or told or "symbol" in error.found:
+            raise
+        hint = f"{error.hint.cli}; and give {GIVE_SYMBOL}, which neither a column nor the file's name says"
+        raise FileFormatError(error.message, hint=hint, found=error.found) from error
 
 
 def _disagreement(run: Import, file: Path, error: ConflictError) -> ConflictError:
@@ -331,7 +344,7 @@ class _Landing:
         if symbol is None and "symbol" not in part.columns:
             raise FileFormatError(
                 f"{part.name}: which symbol? Neither a column nor the file's name says",
-                hint="give --symbol KRW-BTC"
+                hint=f"give {GIVE_SYMBOL}"
                 + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else ""),
             )
         if timeframe is None and "timeframe" not in part.columns:

@@ -115,7 +115,9 @@ def _missing(found: Found, names: Sequence[str], source: Source) -> FileFormatEr
     more = f" and {len(names) - MOST:,} more" if len(names) > MOST else ""
     error = missing(found, names)
     lacking = error.message.partition(":")[0]
-    return FileFormatError(f"{source.name}: {lacking}; found {shown}{more}", hint=error.hint)
+    return FileFormatError(
+        f"{source.name}: {lacking}; found {shown}{more}", hint=error.hint, found=frozenset(found.there)
+    )
 
 
 def by_place(rows: Sequence[Sequence[str]], source: Source) -> list[str] | None:
