@@ -53,6 +53,12 @@ FOLLOWS = 1.5
 LEAST_ROWS = 3
 LEAST_ADJUSTED, MOST_ADJUSTED = 0.1, 1.05
 HALF = 0.5
+ABOVE = Hint(
+    "put a line above that names the columns, as date,open,high,low,close,volume,trades, or name them so, "
+    "as columns=['time', 'open', 'high', 'low', 'close', 'volume', 'trades']",
+    "put a line above that names the columns, as date,open,high,low,close,volume,trades, or name them so, "
+    "as --columns time,open,high,low,close,volume,trades",
+)
 NO_VOLUME = Hint("volume='none' where there is no volume", "--volume none where there is no volume")
 Rows = Sequence[Sequence[str]]
 
@@ -154,7 +160,7 @@ def _of_seven(fitting: Sequence[Order], rows: Rows) -> list[Order]:
         return [order for order in fitting if order not in adjusted]
     raise InvalidInputError(
         f"no header, and seven columns: {excerpt(rows[0][5])} may be an adjusted close or a volume",
-        hint="put a line above that names the columns, as date,open,high,low,close,volume,trades",
+        hint=ABOVE,
     )
 
 

@@ -63,11 +63,11 @@ class Wanted:
     columns: tuple[str, ...]
     choice: Choice
 
-    def found(self, names: Sequence[str]) -> Found:
-        """Tell which columns are which; refuse data that lacks one."""
+    def found(self, names: Sequence[str], own: Sequence[str] | None = None) -> Found:
+        """Tell which columns are which; refuse data that lacks one, in words of its `own` names."""
         found = find(names, self.choice)
         if not found.there >= set(self.columns):
-            raise missing(found, names, self.columns)
+            raise missing(found, names if own is None else own, self.columns)
         return found
 
 
@@ -186,7 +186,7 @@ def _from_pandas(data: Any, wanted: Wanted) -> Table:
     columns = {name: data.iloc[:, place] for place, name in enumerate(names)}
     index = _index_columns(data, names, wanted.choice)
     columns |= {name: data.index.get_level_values(level) for name, level in index.items()}
-    found = wanted.found([*index, *names])
+    found = wanted.found([*index, *names], names)
     frame = pl.DataFrame([_column(name, columns[name]) for name in (*found.names, *marks_in(columns))])
     return Table(frame, found, names, lambda at: dict(zip(names, data.iloc[at], strict=True)))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mdstore.core.column_names.recognition import clean, key
-from mdstore.core.excerpts import listed
+from mdstore.core.excerpts import excerpt, listed
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.errors import Hint, InvalidInputError
 
@@ -24,6 +24,9 @@ MEANINGS = {
     "timestamp": "timestamp", "time": "timestamp", "date": "timestamp", "symbol": "symbol",
     "timeframe": "timeframe", **{name: name for name in CANDLE_COLUMNS[1:]},
 }  # fmt: skip
+
+
+GIVE = Hint("give them as columns={'time': 'its name'}", "give them as --columns 'time=its name'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,9 @@ class Choice:
         if isinstance(columns, Mapping):
             return cls(_named(columns), volume=volume)
         if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
-            raise InvalidInputError(f"columns={columns!r} is neither a dict nor a list of names")
+            raise InvalidInputError(
+                f"{excerpt(columns)!r} is neither a dict nor a list of names of columns", hint=GIVE
+            )
         return cls({}, tuple(columns), volume)
 
     @property
@@ -66,7 +71,10 @@ class Choice:
                 name for name in names if clean(name) == clean(wanted) or key(name) == key(wanted)
             ]
             if not matches:
-                raise InvalidInputError(f"there is no column {wanted!r}: the data has {listed(names)}")
+                raise InvalidInputError(
+                    f"there is no column {excerpt(wanted)!r}: the data has {listed(names)}",
+                    hint="give the name of one of them",
+                )
             found[canonical] = matches[0]
         return found
 
@@ -76,8 +84,8 @@ def _named(columns: Mapping[str, str]) -> dict[str, str]:
     for meaning, name in columns.items():
         if meaning not in MEANINGS or not isinstance(name, str):
             raise InvalidInputError(
-                f"columns={dict(columns)!r}: {meaning!r} is nothing that a column of candles is; "
-                f"known are {', '.join(MEANINGS)}"
+                f"{excerpt(meaning)!r} is nothing that a column of candles is",
+                hint=f"known are {', '.join(MEANINGS)}",
             )
         of_day = meaning == "time" and "date" in columns
         found["time of day" if of_day else MEANINGS[meaning]] = name

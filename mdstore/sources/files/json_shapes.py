@@ -173,10 +173,7 @@ def _arrays(document: Any, _: Choice) -> Rows | None:
 
 def _object(document: Any, choice: Choice) -> Rows | None:
     if isinstance(document, Mapping) and _are_candles(list(document), choice):
-        scalars = not any(
-            isinstance(document[name], list | Mapping) for name in recognise(map(str, document)).values()
-        )
-        return [document] if scalars else None
+        return None if _holds_lists(document) else [document]
     return None
 
 
@@ -240,13 +237,18 @@ def _keyed(document: Any, choice: Choice) -> Rows | None:
     key, first = next(iter(document.items()))
     if isinstance(first, list) and TIME.match(key) and len(first) >= LEAST_WIDTH - 1 and _flat(first):
         return [[key, *row] for key, row in document.items()]
-    if not isinstance(first, Mapping) or not _are_candles(list(first), choice):
+    if not isinstance(first, Mapping) or not _are_candles(list(first), choice) or _holds_lists(first):
         return None
     if "timestamp" in recognise(map(str, first)) or "timestamp" in choice.named:
         if _instrument(key):
             return [{"symbol": key, **row} for key, row in document.items()]
         return list(document.values())
     return [{"timestamp": key, **row} for key, row in document.items()] if TIME.match(key) else None
+
+
+def _holds_lists(row: Mapping[str, Any]) -> bool:
+    """Tell columns from a row: what else a row has may be a list."""
+    return any(isinstance(row[name], list | Mapping) for name in recognise(row).values())
 
 
 def _flat(row: Sequence[Any]) -> bool:
@@ -293,7 +295,7 @@ SHAPES = (
     Shape("rows by their time: Alpha Vantage, pandas, orient='index'", _keyed, '{"Meta Data": {"2. Symbol": "A"}, "Time Series (Daily)": {"2024-01-02": {"1. open": "10", "2. high": "14", "3. low": "9", "4. close": "12", "5. volume": "5"}}}'),
     Shape("one row", _object, '{"date": "2024-01-02", "open": 10, "high": 14, "low": 9, "close": 12, "volume": 5}'),
     Shape("rows as arrays: Binance", _arrays, "[[1704153600000, 10, 14, 9, 12, 5]]"),
-    Shape("Bybit", _arrays, '{"retCode": 0, "result": {"category": "spot", "symbol": "A", "list": [["1704153600000", "10", "14", "9", "12", "5", "60"]]}}'),
+    Shape("Bybit", _arrays, '{"retCode": 0, "result": {"category": "spot", "symbol": "A", "list": [["1704240000000", "12", "13", "8", "9", "7", "65"], ["1704153600000", "10", "14", "9", "12", "5", "60"]]}}'),
     Shape("Kraken", _arrays, '{"error": [], "result": {"A": [[1704153600, "10", "14", "9", "12", "11", "5", 3]], "last": 1704153600}}'),
     Shape("Polygon", _objects, '{"ticker": "A", "status": "OK", "results": [{"v": 5, "vw": 11, "o": 10, "c": 12, "h": 14, "l": 9, "t": 1704153600000, "n": 3}]}'),
     Shape("Twelve Data", _objects, '{"meta": {"symbol": "A", "interval": "1day"}, "values": [{"datetime": "2024-01-02", "open": "10", "high": "14", "low": "9", "close": "12", "volume": "5"}], "status": "ok"}'),

@@ -17,7 +17,7 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")
 # Those that are looked for where a text is not UTF-8, and whose they are.
 ENCODINGS = {
     "cp949": "Korean", "cp932": "Japanese", "gb18030": "Chinese", "big5": "Chinese, traditional",
-    "cp1251": "Russian", "cp1250": "Polish, Czech", "cp1254": "Turkish", "cp1252": "Western Europe",
+    "cp1251": "Russian", "cp1252": "Western Europe", "cp1250": "Polish, Czech", "cp1254": "Turkish",
 }  # fmt: skip
 SOME = "cp949 (Korean), cp932 (Japanese), gb18030 (Chinese), cp1251 (Russian) or latin1"
 HINT = Hint(f"say which it is, as encoding='cp949': {SOME}", f"say which it is, as --encoding cp949: {SOME}")
