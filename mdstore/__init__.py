@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
     from mdstore.sources.exchanges.binance import BinanceFeed
     from mdstore.sources.exchanges.upbit import UpbitFeed
+    from mdstore.sources.recordings.recorder import Recorder
     from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
 
     __version__: str
@@ -63,6 +64,7 @@ _HOMES = {
     ),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),
     "mdstore.sources.exchanges.upbit": ("UpbitFeed",),
+    "mdstore.sources.recordings.recorder": ("Recorder",),
     "mdstore.analysis.fingerprints": ("fingerprint",),
     "mdstore.realtime.order_book": ("OrderBook",),
     "mdstore.realtime.cache": ("RealtimeDataCache",),
@@ -95,6 +97,7 @@ __all__ = [
     "QueryError",
     "QueryTimeoutError",
     "RealtimeDataCache",
+    "Recorder",
     "ScannerError",
     "Screen",
     "StaleDataError",

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from mdstore.analysis.screen import Question, Screen
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.live import LiveCandles
+    from mdstore.realtime.rows import Depth, Ticker, Trade
     from mdstore.realtime.table import RealtimeTable
     from mdstore.sources.recordings.replay import Replayed
 
@@ -182,17 +183,17 @@ class MarketDataStore:
         return self._realtime.cache
 
     @property
-    def tickers(self) -> RealtimeTable:
+    def tickers(self) -> RealtimeTable[Ticker]:
         """What symbols trade at: `push`, `latest`, `window`, `snapshot`, `subscribe`, `stats`."""
         return self._realtime.cache.tickers
 
     @property
-    def orderbooks(self) -> RealtimeTable:
+    def orderbooks(self) -> RealtimeTable[Depth]:
         """Order books, up to 30 levels a side; as `tickers`."""
         return self._realtime.cache.orderbooks
 
     @property
-    def trades(self) -> RealtimeTable:
+    def trades(self) -> RealtimeTable[Trade]:
         """Trades; as `tickers`."""
         return self._realtime.cache.trades
 
