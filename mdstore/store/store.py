@@ -74,6 +74,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     path: str | os.PathLike[str] = DEFAULT_FILE,
     *,
     create: bool = True,
+    read_only: bool = False,
     busy_timeout: float = 10.0,
     memory_bytes: int | None = MEMORY_BYTES,
     pack_bytes: int | None = None,
@@ -86,6 +87,11 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     that of another thread or process. Threads may share the store; so may processes, each with its own `open`
     (a store that is pickled opens its file again).
 
+    `read_only=True` changes nothing, and makes nothing beside the file: packs are used where they are, and
+    memory where not. So a store is opened, too, whose file or folder this process may not write to. What
+    would write raises `ReadOnlyError`; so does a file of an older schema version, which would have to be
+    brought to this one first. `store.read_only` says whether it is so.
+
     `memory_bytes` bounds what is kept assembled in memory between reads, 0 keeps nothing; pages of mapped
     packs belong to the system and are not among them. `pack_bytes` bounds the folder of the packs beside the
     file, which hold sealed candles a second time, 48 bytes each: beyond it those that were not read for
@@ -96,7 +102,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     `realtime` holds the tickers, order books and trades where the defaults of `RealtimeDataCache` do not fit.
     The store closes it.
 
-    Raises `StoreFileError`, `NewerSchemaError`, `StoreBusyError` or `LiveFileError`.
+    Raises `StoreFileError`, `NewerSchemaError`, `ReadOnlyError`, `StoreBusyError` or `LiveFileError`.
 
     >>> with mdstore.open(folder / "market_data.sqlite3") as store:
     ...     store.write("KRW-BTC", "1m", [("2025-09-01T00:00", 1, 2, 1, 2, 0.5)]).inserted
@@ -105,6 +111,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     return MarketDataStore(
         path,
         create=create,
+        read_only=read_only,
         busy_timeout=busy_timeout,
         memory_bytes=memory_bytes,
         pack_bytes=pack_bytes,
@@ -125,6 +132,7 @@ class MarketDataStore:
         path: str | os.PathLike[str],
         *,
         create: bool = True,
+        read_only: bool = False,
         busy_timeout: float = 10.0,
         memory_bytes: int | None = MEMORY_BYTES,
         pack_bytes: int | None = None,
@@ -133,7 +141,7 @@ class MarketDataStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = {
-            "create": create, "busy_timeout": busy_timeout,
+            "create": create, "read_only": read_only, "busy_timeout": busy_timeout,
             "memory_bytes": memory_bytes, "pack_bytes": pack_bytes, "sql_memory_bytes": sql_memory_bytes,
         }  # fmt: skip
         self._clock = clock
@@ -141,6 +149,7 @@ class MarketDataStore:
         self._candles = CandleRepository(
             file_path(path),
             create=create,
+            read_only=read_only,
             busy_timeout=busy_timeout,
             memory_bytes=byte_count(memory_bytes, "memory_bytes"),
             pack_bytes=None if pack_bytes is None else byte_count(pack_bytes, "pack_bytes"),
@@ -166,6 +175,11 @@ class MarketDataStore:
     def path(self) -> Path:
         """The store's file, as an absolute path."""
         return self._candles.path
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the file is only read: as asked for, or since it cannot be written."""
+        return self._candles.read_only is not None
 
     @property
     def packs_path(self) -> Path:
