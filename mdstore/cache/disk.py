@@ -85,26 +85,16 @@ class DiskCache:
     def put(self, key: Key, value: Any, ttl: float | None = None) -> None:
         """Keep it, for `ttl` seconds or as long as the policy says."""
         check_ttl(ttl)
-        form = form_of(value)
+        form_of(value)
         if self._is_closed:
             return
         name, end = name_of(key), self._policies.end(key, rows_of(value), ttl, self._clocks)
-        ends = None if end.wall == math.inf else int(end.wall)
-        pieces = parts(key, value, form, made=self._clocks.now(), ends=ends)
-        size = 0 if pieces is None else sum(len(piece) for piece in pieces)
-        if pieces is None:
-            self._count_failed()
-        if (
-            pieces is None
-            or size > self._limit
-            or self._clocks.is_over(end)
-            or not self._written(name, pieces, ends)
-        ):
-            self._remove(name)
-        else:
+        if not self._clocks.is_over(end) and self._written(name, key, value, end):
             with self._lock:
                 self._keys[name] = key
                 self._lost.discard(name)
+        else:  # what was there before is no longer the answer
+            self._remove(name)
         self._look(again=True)
 
     def invalidate(
@@ -184,9 +174,19 @@ class DiskCache:
                 self._keys[name] = key
         return key.touches(part)
 
-    def _written(self, name: str, pieces: list[Any], ends: int | None) -> bool:
+    def _written(self, name: str, key: Key, value: Any, end: End) -> bool:
+        ends = None if end.wall == math.inf else int(end.wall)
+        made = parts(key, value, made=self._clocks.now(), ends=ends)
+        if made is None:
+            self._count_failed()
+            return False
+        digest, pieces = made
+        if sum(map(len, pieces)) > self._limit:
+            return False
         left = self._tried(lambda: self._folder.write(name, pieces, ends), None)
         self._note(left or NONE)
+        with self._lock:
+            self._ends[name] = (digest, end)
         return left is not None
 
     def _remove(self, name: str) -> bool:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import xxhash
 
 from mdstore.cache.data_cache import Key
-from mdstore.cache.frames import packed, unpacked
+from mdstore.cache.frames import form_of, packed, unpacked
 from mdstore.errors import InvalidInputError
 
 __all__ = ["DamagedFileError", "Stored", "key_in", "name_of", "parts", "stored"]
@@ -57,21 +57,22 @@ def name_of(key: Key) -> str:
     return xxhash.xxh3_128_hexdigest(key.query.encode())
 
 
-def parts(key: Key, value: Any, form: str, *, made: int, ends: int | None) -> list[Any] | None:
-    """Return the bytes of a file, in pieces; None if the table has no Arrow form."""
+def parts(key: Key, value: Any, *, made: int, ends: int | None) -> tuple[bytes, list[Any]] | None:
+    """Return the digest and the bytes of a file, in pieces; None if the table has no Arrow form."""
     table = packed(value)
     if table is None:
         return None
     said = {
-        "query": key.query, "version": key.version, "form": form, "made": made, "ends": ends,
+        "query": key.query, "version": key.version, "form": form_of(value), "made": made, "ends": ends,
         "symbols": key.symbols, "timeframe": key.timeframe, "start": key.start, "end": key.end,
     }  # fmt: skip
     head = json.dumps(said).encode()
     head += b" " * (-(HEAD + len(head)) % ALIGNED)
     body = len(head).to_bytes(LENGTH_BYTES, "little") + head
-    digest = xxhash.xxh3_128(body)
-    digest.update(table)
-    return [MAGIC + digest.digest() + body, table]
+    proof = xxhash.xxh3_128(body)
+    proof.update(table)
+    digest = proof.digest()
+    return digest, [MAGIC + digest + body, table]
 
 
 def stored(data: bytes) -> Stored:
