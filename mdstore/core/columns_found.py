@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import lru_cache
 
 import polars as pl
@@ -17,10 +16,6 @@ from mdstore.errors import Hint, InvalidInputError
 
 __all__ = ["Found", "find", "missing"]
 
-# Upbit's: the start of the bar in Korean time, which has been UTC+9 without summer time since 1988.
-KOREAN, ITS_UTC = "candle_date_time_kst", "candle_date_time_utc"
-KOREA = "+09:00"
-KOREAN_NOTE = f"{KOREAN} was read as Korean time, UTC+9"
 UNNAMED_NOTE = "the first column has no name and was taken as the time"
 # Words in the name of a column that may be the volume.
 LIKE_VOLUME = (
@@ -52,7 +47,6 @@ class Found:
     choice: Choice
     tickers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    korean: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -93,8 +87,6 @@ class Found:
 
     def _made(self, made: pl.DataFrame, canonical: Canonical) -> pl.DataFrame:
         canonical.notes.update(self.notes)
-        if self.korean:
-            made = made.with_columns(_from_korea(made["timestamp"]))
         if self.choice.volume is None:
             return made
         canonical.notes.add(ABSENT)
@@ -127,19 +119,13 @@ def _found(names: Sequence[str], choice: Choice) -> Found:
     if "volume" in chosen:
         columns.pop("tick volume", None)
     notes: tuple[str, ...] = ()
-    korean = "timestamp" not in chosen and _is_korean(names)
-    if korean:
-        # Also before a `timestamp` beside it, which is the time of the last tick.
-        columns["timestamp"] = next(name for name in names if clean(name) == KOREAN)
-        columns.pop("time of day", None)
-        notes = (KOREAN_NOTE,)
-    elif "timestamp" not in columns and (index := _unnamed(names)) is not None:
+    if "timestamp" not in columns and (index := _unnamed(names)) is not None:
         columns["timestamp"], notes = index, (UNNAMED_NOTE,)
     tickers = {} if columns.keys() >= set(PRICES) else by_ticker(others)
     if tickers:
         shared = ("timestamp", "time of day", "timeframe")
         columns = {name: own for name, own in columns.items() if name in shared}
-    return Found(columns, choice, tickers, notes, korean)
+    return Found(columns, choice, tickers, notes)
 
 
 def missing(
@@ -173,27 +159,11 @@ def _which(name: str, likely: Sequence[str]) -> Hint:
     return Hint(f"where that is the {name}, {python}", f"where that is the {name}, {cli}")
 
 
-def _is_korean(names: Sequence[str]) -> bool:
-    """Tell whether the only start of the bars in a table is in Korean time."""
-    cleaned = list(map(clean, names))
-    return KOREAN in cleaned and ITS_UTC not in cleaned
-
-
 def _unnamed(names: Sequence[str]) -> str | None:
     """Return the column of an index that was saved without a name: the first, or pandas' at the end."""
     if names and clean(names[0]) in INDEX_NAMES:
         return names[0]
     return next((name for name in names if clean(name).startswith("__index_level_")), None)
-
-
-def _from_korea(times: pl.Series) -> pl.Series:
-    """Give zone-less times in Korea their zone; what is no time stays for the store to judge."""
-    if times.dtype == pl.String:
-        whole = times.str.replace(r"^(\d{4}[-/]?\d\d[-/]?\d\d)$", "$1 00:00")
-        return whole.str.replace(r"(:\d\d(?:\.\d+)?)$", f"${{1}}{KOREA}")
-    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is None:
-        return times - timedelta(hours=9)
-    return times
 
 
 def _is_empty(column: pl.Series) -> pl.Series:

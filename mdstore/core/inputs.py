@@ -19,6 +19,7 @@ from mdstore.core.column_names import TIME_OF_DAY, Choice, by_ticker, clean, rec
 from mdstore.core.column_orders import ordered
 from mdstore.core.columns_found import Found, find, missing
 from mdstore.core.statements import Statements, marks_in, refuse_made
+from mdstore.core.time_style import TimeStyle
 from mdstore.errors import Hint, InvalidInputError
 
 __all__ = ["CHUNK", "Incoming", "Piece"]
@@ -74,8 +75,9 @@ class Wanted:
 class Incoming:
     """The pieces of some data, each of at most `CHUNK` rows that hold exactly `columns`.
 
-    `symbol` and `timeframe` are what the call names where the columns do not, `choice` what it says of them.
-    `ignored` are the columns that were not kept, `notes` what was understood; both grow with the pieces.
+    `symbol` and `timeframe` are what the call names where the columns do not, `choice` what it says of them,
+    `style` what it says of times. `ignored` are the columns that were not kept, `notes` what was understood;
+    both grow with the pieces.
     """
 
     def __init__(
@@ -87,8 +89,10 @@ class Incoming:
         timeframe: str | None = None,
         rename: bool = False,
         choice: Choice | None = None,
+        style: TimeStyle | None = None,
     ) -> None:
         self._data = data
+        self._style = style
         self._wanted = Wanted(tuple(columns), choice or Choice({}))
         self._statements = Statements(symbol, timeframe, rename=rename)
         self._canonical: dict[tuple[str, ...], Canonical] = {}  # by the names of the tables
@@ -121,7 +125,7 @@ class Incoming:
 
     def _named(self, table: Table) -> pl.DataFrame:
         found, columns = table.found, self._wanted.columns
-        canonical = self._canonical.setdefault(tuple(table.names), Canonical(table.names))
+        canonical = self._canonical.setdefault(tuple(table.names), Canonical(table.names, self._style))
         there = dict(zip(table.frame.columns, table.frame.iter_columns(), strict=True))
         frame = found.frame(there, canonical)
         self._statements.hold(frame, found.own)

@@ -20,7 +20,7 @@ ENGLISH = Table(
         ),
         "timeframe": ("timeframe", "interval", "resolution"),
         "timestamp": (
-            "candle_date_time_utc", "timestamp_utc", "datetime_utc", "date_utc", "time_utc", "open_time",
+            "candle_date_time_utc", "candle_date_time_kst", "timestamp_utc", "datetime_utc", "date_utc", "time_utc", "open_time",
             "open_time_utc", "time_open", "kline_open_time", "window_start", "time_period_start",
             "bar_start", "start_time", "start_timestamp", "start_date", "period_start", "timestamp",
             "datetime", "date_time", "date", "trade_date", "trading_date", "trading_day", "business_date",

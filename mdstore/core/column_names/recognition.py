@@ -12,8 +12,8 @@ from mdstore.core.column_names.quotes import base_volume, without_currency
 from mdstore.core.column_names.table import Table
 
 __all__ = [
-    "COLUMN_ALIASES", "INDEX_NAMES", "TIME_OF_DAY", "UPBIT_MINUTES", "ZONES", "clean", "key", "recognise",
-    "unused", "zone_in",
+    "COLUMN_ALIASES", "INDEX_NAMES", "KOREAN", "TIME_OF_DAY", "UPBIT_MINUTES", "ZONES", "clean", "key",
+    "recognise", "unused", "zone_in",
 ]  # fmt: skip
 
 TIME_OF_DAY = (
@@ -30,6 +30,8 @@ ZONES = {
     "pt": "America/Los_Angeles", "new york": "America/New_York", "kst": "Asia/Seoul", "jst": "Asia/Tokyo",
     "hkt": "Asia/Hong_Kong", "msk": "Europe/Moscow",
 }  # fmt: skip
+# Upbit's: the start of the bar in Korean time. Where its UTC stands beside it, that is taken.
+KOREAN = "candle_date_time_kst"
 # The names an index gets that was saved without one.
 INDEX_NAMES = ("", "unnamed: 0", "__index_level_0__", "index", "level_0")
 # Upbit's minute candles say their length as a number of minutes; elsewhere a `unit` is anything.
@@ -139,9 +141,13 @@ def unused(columns: Sequence[str], used: Sequence[str]) -> list[str]:
 def zone_in(name: str) -> str | None:
     """Return the zone that a header names in brackets; the bracket's own text where that is no zone we know.
 
+    Upbit's column of Korean times has a name of its own.
+
     >>> zone_in("Time (ET)"), zone_in("time"), zone_in("Time (Europe/Paris)"), zone_in("Time (EST)")
     ('America/New_York', None, 'Europe/Paris', 'est')
     """
+    if clean(name) == KOREAN:
+        return ZONES["kst"]
     bracket = _in_brackets(name.strip())
     if bracket is None or TYPED.search(name.lower()):
         return None

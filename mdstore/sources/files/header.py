@@ -36,7 +36,7 @@ class Columns:
     def __init__(self, names: Sequence[str], found: Found, source: Source) -> None:
         self._names = names
         self._found = found
-        self._canonical = Canonical(names)
+        self._canonical = Canonical(names, source.style)
         self._notes = source.notes
         self._file = source.name
         marks = marks_in(names)
