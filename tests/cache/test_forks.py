@@ -51,3 +51,35 @@ SCRIPT = """
 @pytest.mark.parametrize("kind", CACHES)
 def test_children_forked_at_any_moment_go_on(python, kind):
     assert python(SCRIPT, kind, env={"PYTHONPATH": str(ROOT)}) == "{0} True"
+
+
+def test_where_polars_would_hang_it_is_refused_and_arrow_goes_on(python):
+    assert (
+        python(
+            """
+        import os
+        import polars as pl, pyarrow as pa
+        import mdstore
+        from mdstore.cache import DiskCache, Key, SessionTTL
+
+        cache = DiskCache("cache", 1_000_000, {"sql": SessionTTL(10, 20, "XTKS")})
+        frame = pl.DataFrame({"x": range(100_000)}).sort("x", descending=True)
+        cache.put(Key("sql", detail="polars"), frame.head(10), ttl=100)
+        table = pa.table({"x": [1]})
+        child = os.fork()
+        if not child:
+            cache.put(Key("sql", detail="arrow"), table)
+            right = cache.get(Key("sql", detail="arrow")).equals(table)
+            for work in (lambda: cache.get(Key("sql", detail="polars")),
+                         lambda: cache.put(Key("sql", detail="more"), frame)):
+                try:
+                    work()
+                    right = False
+                except mdstore.ForkedError:
+                    pass
+            os._exit(not right)
+        print(os.waitpid(child, 0)[1])
+        """
+        )
+        == "0"
+    )
