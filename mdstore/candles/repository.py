@@ -43,6 +43,7 @@ from mdstore.errors import NoSuchSeriesError
 
 if TYPE_CHECKING:
     from mdstore.candles.reads.sql import Queries
+    from mdstore.candles.reads.sql_given import Params
 
 __all__ = ["CandleRepository"]
 
@@ -201,6 +202,8 @@ class CandleRepository:
         query: str,
         others: Mapping[str, Callable[[], pa.Table]] | None = None,
         timeout: float | None = None,
+        params: Params | None = None,
+        own: Mapping[str, object] | None = None,
     ) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series, quarantine and other tables."""
         from mdstore.candles.reads.sql import Queries
@@ -210,7 +213,7 @@ class CandleRepository:
             self._database, self._columnar, self._upkeep, self._sql_memory_bytes
         )
         clock, scanned = time.perf_counter(), self._upkeep.scanned
-        table, reason = self._queries.run(query, others or {}, timeout)
+        table, reason = self._queries.run(query, others or {}, timeout, params, own)
         tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
         return table, Explanation(tiers, table.num_rows, _since(clock), reason, query)
 
