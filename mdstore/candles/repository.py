@@ -34,7 +34,7 @@ from mdstore.candles.reads.explanation import Explanation, Reader, Traced
 from mdstore.candles.reads.holes_between import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
-from mdstore.candles.writes import delete, writer
+from mdstore.candles.writes import delete, rename, writer
 from mdstore.candles.writes.writer import Policy, WriteResult
 from mdstore.core.candle_rules import Checked
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
@@ -242,6 +242,14 @@ class CandleRepository:
             if not keys:
                 raise self._no_series(con, symbol, timeframe)
         return delete.delete(self._database, keys, start, end, self._clock)
+
+    def rename(self, old: str, new: str) -> list[str]:
+        """Give a symbol another name, in all its timeframes, and return these."""
+        self.refuse_to_write()
+        found = rename.rename(self._database, old, new, self._clock)
+        if not found:
+            raise self.no_series(old, None)
+        return found
 
     def warm(self, progress: Progress | None, *, rebuild: bool) -> int:
         """Seal every loose stretch, and return the rows that took; with `rebuild`, of everything anew."""

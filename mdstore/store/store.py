@@ -659,6 +659,25 @@ class MarketDataStore:
         bar = None if timeframe is None else Timeframe.parse(timeframe)
         return self._candles.delete(check_symbol(symbol), bar, *time_range(start, end))
 
+    def rename(self, old: str, new: str) -> list[str]:
+        """Give a symbol another name, in one transaction, and return its timeframes.
+
+        Its candles in all timeframes go along, and all that is known of them: why bars are not there, where
+        they came from, what they were before; a calendar that was set for it alone, too. Nothing is joined
+        with what is stored or known under the new name: that is refused. Rows in quarantine stay as given.
+
+        Raises `NoSuchSeriesError`, `InvalidInputError`.
+
+        >>> with mdstore.open(folder / "market_data.sqlite3") as store:
+        ...     store.write("BTC_KRW", "1m", [("2025-09-01", 1, 2, 1, 2, 5)]).inserted
+        ...     store.rename("BTC_KRW", "KRW-BTC")
+        1
+        ['1m']
+        """
+        if old == new:
+            raise InvalidInputError(f"{old!r} is its name already")
+        return self._candles.rename(check_symbol(old), check_symbol(new))
+
     def close(self) -> None:
         """Close the file and end the scanner process; what was written is safe already.
 
