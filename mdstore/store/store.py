@@ -45,6 +45,7 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, Unit
 from mdstore.errors import Hint, InvalidInputError, QueryError
 from mdstore.realtime.owner import Owner
+from mdstore.store.contents import Contents
 from mdstore.store.held import held
 from mdstore.store.holes import Holes
 from mdstore.store.listing import Listing
@@ -130,6 +131,8 @@ class MarketDataStore:
 
     Times in are datetimes (aware, or naive = UTC), dates, ISO 8601 texts or numbers (see `timestamps`); times
     out are `Datetime("ms", "UTC")`, the start of the bar. Ranges are half-open, `[start, end)`.
+
+    It is a collection of its series: `len(store)`, `("KRW-BTC", "1m") in store`, `for symbol, bar in store`.
     """
 
     def __init__(
@@ -170,6 +173,7 @@ class MarketDataStore:
         self._reading = Reading(self._listing, lambda: self.live, self._now)
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
+        self._contents = Contents(self._candles, self._listing)
         try:
             self._realtime = Owner(realtime, LivePlace(self, self._candles), clock)
         except BaseException:
@@ -713,6 +717,12 @@ class MarketDataStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    __len__ = held("_contents", Contents.__len__)
+    __bool__ = held("_contents", Contents.__bool__)
+    __iter__ = held("_contents", Contents.__iter__)
+    __contains__ = held("_contents", Contents.__contains__)
+    _repr_html_ = held("_contents", Contents._repr_html_)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.path, self._options)
