@@ -34,17 +34,20 @@ from mdstore.core.arguments import (
     symbol_list,
     time_range,
 )  # fmt: skip
-from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms, check
+from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms
 from mdstore.core.duplicates import OnConflict
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.inputs import Incoming, Piece
 from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
+from mdstore.core.rounding import Tolerance
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.symbols import check_symbol
+from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.core.timeframe import Timeframe
-from mdstore.core.timestamps import Moment, Unit
+from mdstore.core.timestamps import Moment
 from mdstore.errors import Hint, InvalidInputError, QueryError
 from mdstore.realtime.owner import Owner
+from mdstore.store.checking import checked_pieces, terms_of
 from mdstore.store.contents import Contents
 from mdstore.store.held import held
 from mdstore.store.holes import Holes
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from mdstore.analysis.screen import Question, Screen
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.live import LiveCandles
+    from mdstore.realtime.rows import Depth, Ticker, Trade
     from mdstore.realtime.table import RealtimeTable
     from mdstore.sources.recordings.replay import Replayed
 
@@ -206,17 +210,17 @@ class MarketDataStore:
         return self._realtime.cache
 
     @property
-    def tickers(self) -> RealtimeTable:
+    def tickers(self) -> RealtimeTable[Ticker]:
         """What symbols trade at: `push`, `latest`, `window`, `snapshot`, `subscribe`, `stats`."""
         return self._realtime.cache.tickers
 
     @property
-    def orderbooks(self) -> RealtimeTable:
+    def orderbooks(self) -> RealtimeTable[Depth]:
         """Order books, up to 30 levels a side; as `tickers`."""
         return self._realtime.cache.orderbooks
 
     @property
-    def trades(self) -> RealtimeTable:
+    def trades(self) -> RealtimeTable[Trade]:
         """Trades; as `tickers`."""
         return self._realtime.cache.trades
 
@@ -264,7 +268,10 @@ class MarketDataStore:
         data: object,
         *,
         unit: Unit | None = None,
+        date_format: str | None = None,
+        tz: str | None = None,
         align: Align | None = None,
+        tolerance: Tolerance | None = None,
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
         rename: bool = False,
@@ -287,7 +294,11 @@ class MarketDataStore:
         are of another timeframe, or of another symbol, are refused; `rename=True` says that their one symbol
         is another name of `symbol`.
 
-        `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`).
+        Times are read in the spellings of `time_spellings`, day and month in the order that the column shows.
+        `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`);
+        `date_format` (as "%d/%m/%Y") says how dates are written, with or without their time of day; `tz` (as
+        "Asia/Seoul") is the zone of times that bear none, UTC when absent. A time that its clocks show twice
+        or never, in the hour of their change, is a bad row.
         `align="floor"` moves times to the start of their bar, which otherwise must be exact. A row that
         breaks a rule raises `ValidationError`; with `on_invalid="quarantine"` it is set aside with the reason
         and the others are stored, with `"drop"` it is only counted. `progress` is called with the number of
@@ -300,6 +311,9 @@ class MarketDataStore:
         there already stays. Let `end` stay behind where a source publishes late: an answer without a bar is
         an answer. `covers="data"` says so of the range from the first row to the last, as of a whole file.
 
+        `tolerance="ulp"` widens high or low by at most 4 units in the last place where open or close misses
+        it by rounding, as in adjusted prices; `WriteResult.widened` counts such rows.
+
         `keep` names ranges, by (symbol, timeframe), whose stored bars may not change: `ConflictError` where
         `data` has other values for one, as where files of one import disagree.
 
@@ -308,8 +322,11 @@ class MarketDataStore:
         key = (check_symbol(symbol), Timeframe.parse(timeframe))
         claim = claim_of(source, covers, absent, (key[0], str(key[1])))
         policy = _policy(on_invalid, on_conflict, keep)
-        data = Incoming(data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename)
-        return self._candles.write(self._checked(data, data, key, unit, align), claim, policy, progress)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, self._now())
+        data = Incoming(
+            data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, style=terms.style
+        )
+        return self._candles.write(self._checked(data, data, key, terms), claim, policy, progress)
 
     def write_many(
         self,
@@ -317,7 +334,10 @@ class MarketDataStore:
         *,
         timeframe: str | Timeframe | None = None,
         unit: Unit | None = None,
+        date_format: str | None = None,
+        tz: str | None = None,
         align: Align | None = None,
+        tolerance: Tolerance | None = None,
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
         source: str | None = None,
@@ -335,14 +355,15 @@ class MarketDataStore:
         """
         claim = claim_of(source, covers, absent)
         policy = _policy(on_invalid, on_conflict, keep)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, self._now())
         if timeframe is None:
-            data = Incoming(data, ("symbol", "timeframe", *CANDLE_COLUMNS))
-            return self._candles.write(self._checked(data, data, None, unit, align), claim, policy, progress)
+            data = Incoming(data, ("symbol", "timeframe", *CANDLE_COLUMNS), style=terms.style)
+            return self._candles.write(self._checked(data, data, None, terms), claim, policy, progress)
         bar = str(Timeframe.parse(timeframe))
-        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar)
+        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, style=terms.style)
         name = pl.lit(bar).alias("timeframe")
         long = (Piece(piece.frame.with_columns(name), piece.row) for piece in data)
-        return self._candles.write(self._checked(data, long, None, unit, align), claim, policy, progress)
+        return self._candles.write(self._checked(data, long, None, terms), claim, policy, progress)
 
     def candles(
         self,
@@ -735,18 +756,12 @@ class MarketDataStore:
         data: Incoming,
         pieces: Iterable[Piece],
         key: tuple[str, Timeframe] | None,
-        unit: Unit | None,
-        align: Align | None,
+        terms: Terms,
     ) -> Iterator[Checked]:
-        if align not in (None, "floor"):
-            raise InvalidInputError(f"align={align!r} is neither None nor 'floor'")
         refuse_broken_polars()
-        terms, offset = Terms(unit, align, self._now()), 0
-        for piece in pieces:
-            checked = check(piece.frame, key, terms, offset, piece.row)
+        for checked in checked_pieces(pieces, key, terms):
             notes = (*data.notes, *checked.notes)
             yield replace(checked, ignored=data.ignored, notes=notes) if data.ignored or notes else checked
-            offset += len(piece.frame)
 
     def _read(
         self, symbols: str | Sequence[str] | None, timeframe: str | Timeframe, **asked: Any

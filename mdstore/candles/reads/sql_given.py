@@ -75,7 +75,7 @@ def _value(value: object, place: str) -> object:
     if not isinstance(kept, VALUES):
         raise InvalidInputError(
             f"params=: {place} is a {type(value).__name__}",
-            hint="give None, a number, a text, a time, or a list of these",
+            hint="give a number, a text, a time, nothing at all, or a list of these",
         )
     return kept
 
