@@ -80,7 +80,7 @@ def read_spelled(texts: pl.Series, style: TimeStyle, of: int = 0) -> Read:
 
 
 def read_clocks(clocks: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Return times of day as milliseconds since midnight (null for a text that is none), which are whole."""
+    """Return times of day as milliseconds since midnight (null for other texts), and which are whole."""
     return _first_fit(clocks.str.replace(",", ".", literal=True), CLOCKS)
 
 

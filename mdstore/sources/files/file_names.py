@@ -95,8 +95,8 @@ def guess(stem: str) -> Named:
     (Named(symbol='AAPL', timeframe=None), Named(symbol=None, timeframe=None))
     >>> guess("BINANCE_BTCUSDT, 1D"), guess("intraday_5min_IBM")
     (Named(symbol='BTCUSDT', timeframe='1d'), Named(symbol='IBM', timeframe='5m'))
-    >>> guess("XBTUSD_1"), guess("005930"), guess("^GSPC")
-    (Named(symbol='XBTUSD', timeframe='1m'), Named(symbol='005930', timeframe=None), Named(symbol='^GSPC', timeframe=None))
+    >>> guess("XBTUSD_1"), guess("005930")
+    (Named(symbol='XBTUSD', timeframe='1m'), Named(symbol='005930', timeframe=None))
     """
     for of_tool in (_of_trading_view, _of_meta_trader, _of_kraken):
         if (named := of_tool(stem)) is not None:
