@@ -11,7 +11,7 @@ from mdstore.core.rounding import Tolerance
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import column_to_ms
-from mdstore.errors import InvalidInputError, TimestampError
+from mdstore.errors import Hint, InvalidInputError, TimestampError
 
 __all__ = ["checked_pieces", "terms_of"]
 
@@ -23,7 +23,10 @@ def terms_of(
     if align not in (None, "floor"):
         raise InvalidInputError(f"align={align!r} is neither None nor 'floor'")
     if tolerance not in (None, "ulp"):
-        raise InvalidInputError(f"tolerance={tolerance!r} is neither None nor 'ulp'")
+        raise InvalidInputError(
+            f"tolerance={tolerance!r} is neither None nor 'ulp'",
+            hint=Hint("tolerance='ulp' widens high or low by rounding", "--tolerance ulp widens high or low"),
+        )
     return Terms(style, align, now, tolerance, Numbers(decimal))
 
 
