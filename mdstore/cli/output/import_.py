@@ -306,7 +306,8 @@ class _Landing:
             raise FileFormatError(
                 f"{part.name}: which symbol? Neither a column nor the file's name says",
                 hint="give --symbol KRW-BTC"
-                + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else ""),
+                + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else "")
+                + (f". Of the times: {part.besides.cli}" if part.besides and not self._options.align else ""),
             )
         if timeframe is None and "timeframe" not in part.columns:
             raise part.trouble or FileFormatError(

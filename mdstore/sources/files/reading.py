@@ -13,14 +13,14 @@ import polars as pl
 
 from mdstore.core.excerpts import excerpt
 from mdstore.core.time_style import TimeStyle, Unit
-from mdstore.errors import FileFormatError, MarketDataError, TimestampError
+from mdstore.errors import FileFormatError, Hint, MarketDataError, TimestampError
 from mdstore.sources.files.csv import read_text
 from mdstore.sources.files.file_names import Named, from_pattern, guess, suggest
 from mdstore.sources.files.formats import FORMATS
 from mdstore.sources.files.json import read_json, read_ndjson
 from mdstore.sources.files.opening import Counted, Source, check_suffix, open_sources
 from mdstore.sources.files.parquet_arrow import read_arrow, read_parquet
-from mdstore.sources.files.spacing import contradicts, spacing_of
+from mdstore.sources.files.spacing import besides, contradicts, spacing_of
 
 __all__ = ["Part", "read"]
 
@@ -38,8 +38,8 @@ class Part:
     typed in the file (texts in CSV), and `symbol` and `timeframe` where the file has them as columns.
     `symbol` and `timeframe` are what else the file tells, None where it tells nothing or a column does;
     `told_by` says which: "pattern", "file name", "spacing". `spacing` is the most common distance between the
-    first rows, whatever else is told, `trouble` why that does not tell the timeframe; `contradicted` is
-    whether rows so far apart cannot be of the timeframe in the file's name. `bytes_read` gives how much of
+    first rows, whatever else is told, `trouble` why that does not tell the timeframe, `besides` what
+    must be said of the times to have them stored; `contradicted` is whether rows so far apart cannot be of the timeframe in the file's name. `bytes_read` gives how much of
     the file on disk has been read, to show progress. `notes` says what else was understood; `ignored` are
     the columns that were not kept; both grow with the frames. `pattern` is one for `symbol_from_filename`
     that fits the name.
@@ -54,6 +54,7 @@ class Part:
     told_by: dict[str, str]
     spacing: str | None
     trouble: TimestampError | None
+    besides: Hint | None
     contradicted: bool
     _source: Source
     _kept: object
@@ -144,6 +145,7 @@ def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Pa
         told_by,
         spacing,
         apart.trouble,
+        besides(first, timeframe, apart, source.style),
         told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, source.style),
         source,
         kept,
