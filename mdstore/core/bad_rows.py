@@ -12,7 +12,7 @@ from mdstore.core.timeframe import DAY, WEEK, meant
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import Hint, ValidationError
 
-__all__ = ["AS_WRITTEN", "IN_FUTURE", "NO_TIME", "STARTS", "TWICE", "first_error"]
+__all__ = ["AS_WRITTEN", "IN_FUTURE", "NO_TIME", "STARTS", "TWICE", "first_error", "of_days"]
 
 NO_TIME = "timestamp is a time"
 TWICE = "timestamp is a time that the clocks of its zone show once"
@@ -23,10 +23,11 @@ SET_ASIDE = Hint(
     "on_invalid='quarantine' sets bad rows aside and lands the others",
     "--on-invalid quarantine sets bad rows aside and lands the others",
 )
-FLOOR = Hint(
-    f"{SET_ASIDE.python}; align='floor' moves times to the start of their bar",
-    f"{SET_ASIDE.cli}; --align floor moves times to the start of their bar",
+TO_START = Hint(
+    "align='floor' moves times to the start of their bar",
+    "--align floor moves times to the start of their bar",
 )
+FLOOR = Hint(f"{SET_ASIDE.python}; {TO_START.python}", f"{SET_ASIDE.cli}; {TO_START.cli}")
 AS_WRITTEN = Hint(
     "write times as 2025-09-01 00:00, or say how they are written, as date_format='%d/%m/%Y %H:%M'",
     "write times as 2025-09-01 00:00, or say how they are written, as --date-format '%d/%m/%Y %H:%M'",
@@ -79,9 +80,10 @@ def _hint(row: dict[str, Any], *, most: bool) -> str | Hint:
     if not rule.startswith(STARTS):
         return _of_values(row, most=most)
     if timeframe[-1] in "dwM":
-        return _of_days(timeframe, row["time"])
+        return of_days(timeframe, row["time"])
     if most:
-        return f"most rows are off the grid: are they {timeframe} bars?"
+        off = f"most rows are off the grid: are they {timeframe} bars?"
+        return Hint(f"{off} {TO_START.python}", f"{off} {TO_START.cli}")
     return FLOOR
 
 
@@ -93,7 +95,7 @@ def _of_values(row: dict[str, Any], *, most: bool) -> Hint:
     return BY_ROUNDING if by_rounding else SET_ASIDE
 
 
-def _of_days(timeframe: str, time: int) -> Hint:
+def of_days(timeframe: str, time: int) -> Hint:
     """Say what to do about bars of days, weeks or months that begin elsewhere than ours."""
     if time % DAY or timeframe.endswith("d"):
         first = f"{timeframe} bars bear their first date, at 00:00 UTC: give dates, not local midnights; "
