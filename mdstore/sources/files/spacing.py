@@ -59,7 +59,7 @@ def spacing_of(frame: pl.DataFrame, style: TimeStyle) -> Spacing:
 
 
 def besides(frame: pl.DataFrame, timeframe: str | None, apart: Spacing, style: TimeStyle) -> Hint | None:
-    """Return what will have to be said of the times, too, where the symbol is asked for: one hint is enough."""
+    """Return what must be said of the times, too, where the symbol is asked for: one hint is enough."""
     if apart.trouble is not None and (timeframe is None or apart.bar is None):
         return apart.trouble.hint
     if timeframe is None or (bar := Timeframe.parse(timeframe)).shortest_ms < DAY:
