@@ -44,10 +44,9 @@ class Part:
     `told_by` says which: "pattern", "file name", "spacing". `spacing` is the most common distance between the
     first rows, whatever else is told, `trouble` why that does not tell the timeframe, `besides` what must be
     said of the times to have them stored; `contradicted` is whether rows so far apart cannot be of the
-    timeframe in the file's name. `bytes_read` gives how much of
-    the file on disk has been read, to show progress. `notes` says what else was understood; `ignored` are
-    the columns that were not kept; both grow with the frames. `pattern` is one for `symbol_from_filename`
-    that fits the name.
+    timeframe in the file's name. `bytes_read` gives how much of the file on disk has been read, to show
+    progress. `notes` says what else was understood; `ignored` are the columns that were not kept; both grow
+    with the frames. `pattern` is one for `symbol_from_filename` that fits the name.
     """
 
     name: str
