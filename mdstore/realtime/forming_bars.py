@@ -393,7 +393,7 @@ class BarSeries:
 
 
 def in_milliseconds(kline: Kline) -> Kline:
-    """Return a kline whose time is in milliseconds, also one in micro- or nanoseconds, as Binance has them."""
+    """Return a kline with its time in milliseconds, also of one in micro- or nanoseconds, as Binance's."""
     at = kline.timestamp
     if not isinstance(at, int) or not FINER_THAN_MS <= at <= LARGEST:
         return kline

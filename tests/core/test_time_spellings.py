@@ -18,8 +18,8 @@ THE_25TH = 1_706_140_800_000  # 2024-01-25
 EXAMPLES = [pytest.param(text, id=text) for spelling in DATES for text in spelling.examples]
 OF_CLOCKS = [pytest.param(text, id=text) for spelling in CLOCKS for text in spelling.examples]
 ZONES = {
-    "": 0, "Z": 0, " UTC": 0, " GMT": 0, "+09:00": 9, " +0900": 9, "+09": 9, " GMT+0900": 9, " UTC+9": 9, "-05:00": -5,
-    " GMT-0500": -5, " Asia/Seoul": 9, " US/Eastern": -5, " America/New_York": -5, " KST": 9, " JST": 9,
+    "": 0, "Z": 0, " UTC": 0, " GMT": 0, "+09:00": 9, " +0900": 9, "+09": 9, " GMT+0900": 9, " UTC+9": 9,
+    "-05:00": -5, " GMT-0500": -5, " Asia/Seoul": 9, " US/Eastern": -5, " America/New_York": -5, " KST": 9, " JST": 9,
     " GMT+0900 (Korean Standard Time)": 9,
 }  # fmt: skip
 
@@ -44,8 +44,9 @@ def test_each_example_of_a_clock_is_nine_in_the_morning(text):
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_any_zone_stands_behind_any_clock(zone):
+    glued = zone[:1].isalpha()  # nobody writes 9:00 AMZ
     for date in ("2024-01-25", "20240125", "25.01.2024", "25-Jan-2024", "1/25/24"):
-        for clock in ("09:00", "09:00:00", "9:00:00.000", "9:00 AM"):
+        for clock in ("09:00", "09:00:00", "9:00:00.000", *(() if glued else ("9:00 AM",))):
             assert read(f"{date} {clock}{zone}") == [THE_25TH + NINE - ZONES[zone] * 3_600_000]
 
 
@@ -64,9 +65,13 @@ def test_afternoons_noons_and_midnights():
     assert read_clocks(pl.Series(["24:01", "9:60", "09:00:60", "9", "noon"]))[0].to_list() == [None] * 5
 
 
-@pytest.mark.parametrize(
-    "text", ["2024-02-30", "30.02.2024", "2024-13-01", "13/13/2024", "0/1/2024", "25-Foo-2024", "Jan 2024", "99999999", "25/01/024"]
+NONE = (
+    "2024-02-30", "30.02.2024", "2024-13-01", "13/13/2024", "0/1/2024", "25-Foo-2024", "Jan 2024", "99999999",
+    "25/01/024",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NONE)
 def test_what_is_no_date_is_none(text):
     assert read(text) == [None]
 
@@ -93,12 +98,15 @@ def test_finer_than_a_millisecond_is_marked():
 # ---- laws
 
 DATES_OF = (
-    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%d%b%Y", "%Y-%b-%d", "%a, %d %b %Y",
-    "%Y년 %m월 %d일", "%Y年%m月%d日",
+    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y", "%d%b%Y", "%Y-%b-%d",
+    "%a, %d %b %Y", "%Y년 %m월 %d일", "%Y年%m月%d日",
 )  # fmt: skip
 IN_DOUBT = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m-%d-%Y")
 CLOCKS_OF = ("%H:%M:%S", "%H:%M:%S.%f", "%I:%M:%S %p", "%I:%M:%S%p")
-WHOLE = ("%Y%m%d %H%M%S", "%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S", "%Y%m%d %H:%M:%S", "%a %b %d %H:%M:%S %Y")  # fmt: skip
+WHOLE = (
+    "%Y%m%d %H%M%S", "%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S", "%Y%m%d %H:%M:%S",
+    "%a %b %d %H:%M:%S %Y",
+)  # fmt: skip
 OFFSETS = {"": 0, "Z": 0, " UTC": 0, "+09:00": 9, "-0500": -5, " GMT+0900": 9, " KST": 9}
 MOMENTS = st.datetimes(dt.datetime(1980, 1, 1), dt.datetime(2060, 1, 1)).map(
     lambda at: at.replace(microsecond=0)
