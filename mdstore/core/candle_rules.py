@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import isfinite
+from functools import lru_cache, partial
+from math import isfinite, nan
 from typing import Literal
 
 import polars as pl
 
-from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once
+from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once, values_in
 from mdstore.core.excerpts import excerpt
 from mdstore.core.off_grid import AS_DATES, dated, exact_first
-from mdstore.core.schema import VALUES
+from mdstore.core.schema import CANDLE_COLUMNS, VALUES
 from mdstore.core.symbols import LONGEST_SYMBOL, can_name
 from mdstore.core.time_bounds import FIRST_BAR
 from mdstore.core.timeframe import DAY, HOUR, Timeframe, meant
@@ -43,6 +44,10 @@ FLOOR = Hint(
     f"{SET_ASIDE.python}; align='floor' moves times to the start of their bar",
     f"{SET_ASIDE.cli}; --align floor moves times to the start of their bar",
 )
+OF_ROWS = frozenset({"symbol", "timeframe", *CANDLE_COLUMNS})
+"""The columns of rows that are no declared ones."""
+JUDGED = frozenset({"row", "timeframe", "whole"})
+"""Those that typed rows have until they are judged."""
 LONGEST_KEPT = 1_000  # characters of a value of a bad row
 SHAPE: tuple[Rule, ...] = (
     ("low", lambda rows: rows["low"] > rows["open"], "low <= open"),
@@ -118,7 +123,7 @@ def check(
     if key is None:
         return _check_long(frame, read, terms, offset, given)
     typed = dated(read, frame["timestamp"], key[1])
-    good, broken = _judge(typed, _rules(key[1], terms), key[1], terms)
+    good, broken = _judge(typed, _rules(key[1], terms, extras_in(frame)), key[1], terms)
     stays = exact_first(good, ["timestamp"]) if "moved" in good.columns else None
     kept = good if stays is None else good.filter(stays)
     sole = each_once(kept, ["timestamp"])
@@ -195,10 +200,11 @@ def _conflict(  # noqa: PLR0917 - one idea
         key[0] or earlier["symbol"],
         str(key[1]),
         earlier["timestamp"],
-        tuple(earlier[name] for name in VALUES),
-        tuple(later[name] for name in VALUES),
+        tuple(earlier[name] for name in values_in(good)),
+        tuple(later[name] for name in values_in(good)),
         (offset + one, offset + other),
         differing(given, (one, other)),
+        names=values_in(good),
     )
 
 
@@ -216,7 +222,7 @@ def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: 
             continue
         bar = Timeframe.parse(str(name))
         part = dated(read, frame["timestamp"].gather(read["row"]), bar)
-        rules = (*_symbol_rules(part), *_rules(bar, terms))
+        rules = (*_symbol_rules(part), *_rules(bar, terms, extras_in(frame)))
         notes = notes if part is read else (AS_DATES,)
         good, wrong = _judge(part, rules, bar, terms)
         broken.append(wrong)
@@ -259,7 +265,7 @@ def _infinite(name: str) -> Rule:
     # A sum is finite only where every value is; a sum that is too large is looked at value by value.
     return (
         name,
-        lambda rows: None if isfinite(rows[name].sum()) else ~rows[name].is_finite(),
+        lambda rows: None if isfinite(rows[name].sum()) else ~rows[name].is_finite().fill_null(value=True),
         f"{name} is finite",
     )
 
@@ -271,7 +277,18 @@ def _nulls(column: pl.Series) -> pl.Series | None:
 VALUE_RULES = (*map(_missing, VALUES), *map(_infinite, VALUES), *SHAPE)
 
 
-def _rules(bar: Timeframe, terms: Terms) -> tuple[Rule, ...]:
+@lru_cache
+def _extra_rules(extras: tuple[str, ...]) -> tuple[Rule, ...]:
+    """Return the rules for values of declared columns: a bar may lack one, but what is there is a number."""
+    numbers = ((name, partial(_is_nan, name), f"{name} is a number") for name in extras)
+    return (*numbers, *map(_infinite, extras))
+
+
+def _is_nan(name: str, rows: pl.DataFrame) -> pl.Series:
+    return rows[name].is_nan().fill_null(value=False)
+
+
+def _rules(bar: Timeframe, terms: Terms, extras: tuple[str, ...] = ()) -> tuple[Rule, ...]:
     """Return all the rules for a candle of `bar`, in the order in which a row is judged."""
     # A bar that starts later than now is a mistake, mostly local time taken for UTC. The hour is for clocks
     # that disagree; bars of a day and longer bear a date, which east of here may be tomorrow's.
@@ -284,7 +301,7 @@ def _rules(bar: Timeframe, terms: Terms) -> tuple[Rule, ...]:
     )
     if terms.align is None:
         time_rules += (("timestamp", lambda rows: _off_grid(rows, bar), f"timestamp starts a {bar} bar"),)
-    return (*time_rules, *VALUE_RULES)
+    return (*time_rules, *VALUE_RULES, *_extra_rules(extras)) if extras else (*time_rules, *VALUE_RULES)
 
 
 def _off_grid(rows: pl.DataFrame, bar: Timeframe) -> pl.Series:
@@ -301,7 +318,7 @@ def _judge(
     whole = not any(mask.any() for mask in wrong)
     broken = NONE_BROKEN if whole else _first_broken(frame, wrong, rules)
     passed = frame if whole else frame.filter(~pl.any_horizontal(*wrong).fill_null(value=False))
-    good = pl.DataFrame([c for c in passed.iter_columns() if c.name in ("symbol", "timestamp", *VALUES)])
+    good = pl.DataFrame([c for c in passed.iter_columns() if c.name not in JUDGED])
     if terms.align == "floor":
         starts = passed.select(bar.floor_expr(pl.col("timestamp"))).to_series()
         moved = (starts != passed["timestamp"]) | ~passed["whole"]
@@ -330,6 +347,7 @@ def _typed(frame: pl.DataFrame, unit: Unit | None) -> pl.DataFrame:
     stamps, whole = column_to_ms(frame["timestamp"], unit)
     names = [_texts(frame[name]) for name in ("symbol", "timeframe") if name in frame.columns]
     values = [_floats(frame[name]).alias(name) for name in VALUES]
+    values += [_extra_floats(frame[name]) for name in extras_in(frame)]
     return pl.DataFrame([*names, stamps.alias("timestamp"), whole.alias("whole"), *values])
 
 
@@ -354,6 +372,26 @@ def _floats(column: pl.Series) -> pl.Series:
         return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
     text = column.dtype in (pl.Categorical, pl.Enum)
     return (column.cast(pl.String) if text else column).cast(pl.Float64, strict=False)
+
+
+def extras_in(frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return the declared columns of rows that are to be checked."""
+    return tuple(name for name in frame.columns if name not in OF_ROWS)
+
+
+def _extra_floats(column: pl.Series) -> pl.Series:
+    """Return values of a declared column, null where there is none, and NaN for what is no number."""
+    numbers = _floats(column)
+    empty = pl.Series([_is_empty(value) for value in column]) if numbers.null_count() else None
+    return (
+        numbers.alias(column.name)
+        if empty is None
+        else (numbers.set(numbers.is_null() & ~empty, nan).alias(column.name))
+    )
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _float(value: object) -> float | None:

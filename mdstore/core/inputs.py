@@ -17,6 +17,7 @@ import pyarrow as pa
 from mdstore.core.canonical import Canonical
 from mdstore.core.column_names import TIME_OF_DAY, clean, recognise, unused
 from mdstore.core.excerpts import listed
+from mdstore.core.extra_columns import Extra, found_in
 from mdstore.core.statements import Statements, marks_in, refuse_made
 from mdstore.errors import Hint, InvalidInputError
 
@@ -30,6 +31,8 @@ ACCEPTED = (
     "a Polars, pandas or Arrow table, a dict of columns, a row or rows as dicts or as tuples "
     "(timestamp, open, high, low, close, volume), or an iterable of these"
 )
+More = Callable[[Sequence[str]], Mapping[str, str]]
+"""Maps declared columns to the names that they have among those of a table."""
 Row = Callable[[int], Mapping[str, object]]
 """Gives a row of a table as it came, by its number; only messages want it."""
 
@@ -54,8 +57,9 @@ class Table:
 class Incoming:
     """The pieces of some data, each of at most `CHUNK` rows that hold exactly `columns`.
 
-    `symbol` and `timeframe` are what the call names where the columns do not. `ignored` are the columns that
-    were not kept, `notes` what was understood; both grow with the pieces.
+    `symbol` and `timeframe` are what the call names where the columns do not. `extras` gives the columns that
+    are declared: those that the data has come after `columns`, under their names. `ignored` are the columns
+    that were not kept, `notes` what was understood; both grow with the pieces.
     """
 
     def __init__(
@@ -66,8 +70,11 @@ class Incoming:
         symbol: str | None = None,
         timeframe: str | None = None,
         rename: bool = False,
+        extras: Callable[[], Sequence[Extra]] = tuple,
     ) -> None:
         self._data = data
+        self._extras = extras
+        self._declared: Sequence[Extra] | None = None  # until there is a column that may be one
         self._columns = columns
         self._statements = Statements(symbol, timeframe, rename=rename)
         self._canonical: dict[tuple[str, ...], Canonical] = {}  # by the names of the tables
@@ -89,7 +96,7 @@ class Incoming:
         Raises `InvalidInputError` for data that is no table, lacks a column, or says of itself that it is of
         another symbol or timeframe than the call.
         """
-        for table in _tables(self._data, self._columns):
+        for table in _tables(self._data, self._columns, self._more):
             refuse_made(table.frame)
             named = self._named(table)
             for offset in range(0, max(len(named), 1), CHUNK):
@@ -98,13 +105,26 @@ class Incoming:
 
     def _named(self, table: Table) -> pl.DataFrame:
         found = _recognised(table.frame.columns, self._columns)
+        others = unused(table.names, (*found.values(), *marks_in(table.names)))
+        more = self._chosen(others) if others else {}
         canonical = self._canonical.setdefault(tuple(table.names), Canonical(table.names))
         frame = canonical.frame({name: table.frame[own] for name, own in found.items()})
         self._statements.hold(frame, found)
         if "symbol" in self._columns and "symbol" not in frame.columns:
             raise _missing(["symbol"], table.names, self._columns)  # a currency, which is that of prices
-        self._ignored |= dict.fromkeys(unused(table.names, (*found.values(), *marks_in(table.names))))
-        return pl.DataFrame([frame[name] for name in self._columns])
+        self._ignored |= dict.fromkeys(name for name in others if name not in more.values())
+        extras = [table.frame[own].alias(name) for name, own in more.items()]
+        return pl.DataFrame([*(frame[name] for name in self._columns), *extras])
+
+    def _more(self, names: Sequence[str]) -> dict[str, str]:
+        """Map the declared columns that a table has to the names they have there."""
+        others = unused(names, (*recognise(names).values(), *marks_in(names)))
+        return self._chosen(others) if others else {}
+
+    def _chosen(self, others: Sequence[str]) -> dict[str, str]:
+        if self._declared is None:
+            self._declared = self._extras()
+        return found_in(others, self._declared)
 
 
 def _recognised(names: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
@@ -123,25 +143,26 @@ def _missing(missing: Sequence[str], names: Sequence[str], columns: Sequence[str
     )
 
 
-def _tables(data: object, columns: Sequence[str]) -> Iterator[Table]:
+def _tables(data: object, columns: Sequence[str], more: More) -> Iterator[Table]:
     """Yield `data` as tables."""
     if isinstance(data, pl.DataFrame):
         yield _of_frame(data)
     elif isinstance(data, pl.LazyFrame):
         yield from map(_of_frame, data.collect_batches(chunk_size=CHUNK))
     elif any(kind.__module__.partition(".")[0] == "pandas" for kind in type(data).__mro__):
-        yield _from_pandas(data, columns)
+        yield _from_pandas(data, columns, more)
     elif isinstance(data, pa.RecordBatch) or hasattr(data, "__arrow_c_stream__"):
-        yield from _from_arrow(data, columns)
+        yield from _from_arrow(data, columns, more)
     elif _is_row(data):
-        yield from _from_items([data], columns)
+        yield from _from_items([data], columns, more)
     elif isinstance(data, Mapping):
         yield _of_frame(_from_columns(data))
     elif type(data).__module__ == "numpy" and hasattr(data, "dtype"):
         names = data.dtype.names
-        yield from _tables({name: data[name] for name in names} if names else data.tolist(), columns)  # type: ignore[index,attr-defined]
+        rows = {name: data[name] for name in names} if names else data.tolist()  # type: ignore[index,attr-defined]
+        yield from _tables(rows, columns, more)
     elif isinstance(data, Iterable) and not isinstance(data, str | bytes):
-        yield from _from_items(data, columns)
+        yield from _from_items(data, columns, more)
     else:
         raise InvalidInputError(f"cannot take {type(data).__name__} as candles: give {ACCEPTED}")
 
@@ -161,7 +182,7 @@ def _is_scalar(value: object) -> bool:
     return isinstance(value, str | bytes) or not isinstance(value, Iterable)
 
 
-def _from_pandas(data: Any, wanted: Sequence[str]) -> Table:
+def _from_pandas(data: Any, wanted: Sequence[str], more: More) -> Table:
     """Take a pandas frame; an index that holds the time becomes a column, any other is dropped."""
     if not hasattr(data, "columns"):
         raise InvalidInputError(f"a pandas {type(data).__name__} is no table of candles: give {ACCEPTED}")
@@ -178,10 +199,12 @@ def _from_pandas(data: Any, wanted: Sequence[str]) -> Table:
     columns = {name: data.iloc[:, place] for place, name in enumerate(names)}
     index = _index_columns(data, names)
     columns |= {name: data.index.get_level_values(level) for name, level in index.items()}
-    used = {
-        name: columns[name] for name in (*_recognised(list(columns), wanted).values(), *marks_in(columns))
-    }
+    recognised, extras = _recognised(list(columns), wanted), more(list(columns))
+    used = {name: columns[name] for name in (*recognised.values(), *marks_in(columns), *extras.values())}
     frame = pl.DataFrame([_column(name, values) for name, values in used.items()])
+    # NaN is pandas' word for none, of which a candle has no use; a declared column has.
+    floats = [name for name in extras.values() if frame.schema[name].is_float()]
+    frame = frame.with_columns(frame[name].fill_nan(None) for name in floats) if floats else frame
     return Table(frame, names, lambda at: dict(zip(names, data.iloc[at], strict=True)))
 
 
@@ -197,7 +220,7 @@ def _index_columns(data: Any, names: Sequence[str]) -> dict[str, int]:
     return {unnamed if name is None else str(name): level for level, name in enumerate(data.index.names)}
 
 
-def _from_arrow(data: Any, columns: Sequence[str]) -> Iterator[Table]:
+def _from_arrow(data: Any, columns: Sequence[str], more: More) -> Iterator[Table]:
     """Read an Arrow stream; small batches are put together, since every piece has a fixed cost."""
     batch = isinstance(data, pa.RecordBatch)
     reader = pa.RecordBatchReader.from_batches(data.schema, [data]) if batch else _stream(data)
@@ -207,10 +230,10 @@ def _from_arrow(data: Any, columns: Sequence[str]) -> Iterator[Table]:
         held.append(part)
         rows += part.num_rows
         if rows >= CHUNK:
-            yield _frame(pa.Table.from_batches(held), columns)
+            yield _frame(pa.Table.from_batches(held), columns, more)
             held, rows = [], 0
     if held:
-        yield _frame(pa.Table.from_batches(held), columns)
+        yield _frame(pa.Table.from_batches(held), columns, more)
 
 
 def _stream(data: Any) -> pa.RecordBatchReader:
@@ -220,10 +243,10 @@ def _stream(data: Any) -> pa.RecordBatchReader:
         raise InvalidInputError(f"cannot take {type(data).__name__} as candles: {error}") from error
 
 
-def _frame(table: pa.Table, columns: Sequence[str]) -> Table:
+def _frame(table: pa.Table, columns: Sequence[str], more: More) -> Table:
     _refuse_twice(table.column_names)
     names = table.column_names
-    used = table.select([*_recognised(names, columns).values(), *marks_in(names)])
+    used = table.select([*_recognised(names, columns).values(), *marks_in(names), *more(names).values()])
     try:
         frame = pl.from_arrow(used)
     except (pl.exceptions.PolarsError, pa.ArrowException, pl.exceptions.PanicException) as error:
@@ -246,7 +269,7 @@ def _from_columns(data: Mapping[Any, Any]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _from_items(data: Iterable[Any], columns: Sequence[str]) -> Iterator[Table]:
+def _from_items(data: Iterable[Any], columns: Sequence[str], more: More) -> Iterator[Table]:
     """Take rows (dicts or tuples) or whole tables, told apart by the first item."""
     items = iter(data)
     first = next(items, _END)
@@ -255,22 +278,22 @@ def _from_items(data: Iterable[Any], columns: Sequence[str]) -> Iterator[Table]:
     items = itertools.chain([first], items)
     if not _is_row(first):
         for item in items:
-            yield from _tables(item, columns)
+            yield from _tables(item, columns, more)
         return
     named = isinstance(first, Mapping) or hasattr(first, "_fields")
     offset = 0
     while rows := list(itertools.islice(items, CHUNK)):
-        yield _from_dicts(rows, offset) if named else _from_tuples(rows, columns, offset)
+        yield _from_dicts(rows, offset, more) if named else _from_tuples(rows, columns, offset)
         offset += len(rows)
 
 
-def _from_dicts(rows: list[Any], offset: int) -> Table:
+def _from_dicts(rows: list[Any], offset: int, more: More) -> Table:
     rows = [row._asdict() if hasattr(row, "_fields") else row for row in rows]  # named tuples by their names
     for number, row in enumerate(rows, offset):
         if not isinstance(row, Mapping):
             raise InvalidInputError(f"row {number} is a {type(row).__name__}, the rows before it are dicts")
     there = [str(name) for name in rows[0]]
-    names = (*recognise(there).values(), *marks_in(there))
+    names = (*recognise(there).values(), *marks_in(there), *more(there).values())
     frame = pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
     return Table(frame, there, rows.__getitem__)
 

@@ -5,11 +5,13 @@ The Arrow schemas here are the contract every reader and writer keeps.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pyarrow as pa
 
 __all__ = [
     "CANDLE", "CANDLE_COLUMNS", "LONG_CANDLE", "MAX_LEVELS", "ORDERBOOK",
-    "PRICES", "QUARANTINE", "SIDES", "TICKER", "TRADE", "VALUES",
+    "PRICES", "QUARANTINE", "SIDES", "TICKER", "TRADE", "VALUES", "wide_candle",
 ]  # fmt: skip
 
 PRICES = ("open", "high", "low", "close")
@@ -21,6 +23,17 @@ TIMESTAMP = pa.timestamp("ms", "UTC")
 
 CANDLE = pa.schema([("timestamp", TIMESTAMP), *((name, pa.float64()) for name in VALUES)])
 """One series: start of the bar, prices in the quote currency, volume in the base currency or in shares."""
+
+
+@lru_cache
+def wide_candle(extras: int) -> pa.Schema:
+    """Return the schema of one series with so many declared columns, by their number in that series.
+
+    A value that a bar lacks is NaN in them: packs hold no validity bits, and no NaN is stored.
+    """
+    more = [pa.field(f"extra {number}", pa.float64()) for number in range(1, extras + 1)]
+    return pa.schema([*CANDLE, *more]) if extras else CANDLE
+
 
 SYMBOL = pa.dictionary(pa.int32(), pa.string())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from mdstore.candles.file import catalogue
+from mdstore.candles.file import catalogue, declared_columns
 from mdstore.candles.file.database import Database
 from mdstore.candles.ledger import arrivals, claims, revisions, unfinished
 from mdstore.candles.packs import cells
@@ -29,7 +29,8 @@ def delete(
             con.carried.remove((symbol, timeframe), start, end)
             with con.telling(None):
                 con.execute(DELETE, (symbol, timeframe, start, end))
-            deleted = con.changes()
+                deleted = con.changes()
+                declared_columns.forget_values(con, (symbol, timeframe), start, end)
             if deleted:
                 for cell in cells.covering(con, symbol, timeframe, start, end - 1):
                     cells.forget(con, cell)

@@ -15,7 +15,6 @@ from mdstore.cli.shared.progress import ImportProgress
 from mdstore.cli.shared.texts import count
 from mdstore.core.arguments import Kept
 from mdstore.core.excerpts import excerpt
-from mdstore.core.schema import VALUES
 from mdstore.core.statements import texts_in
 from mdstore.core.timeframe import Timeframe, meant
 from mdstore.core.timestamps import ms_to_datetime
@@ -231,7 +230,7 @@ def _land(
 
 def _disagreement(run: Import, file: Path, error: ConflictError) -> ConflictError:
     """Return the error of a file whose bars are others than those of a file before it."""
-    pairs = zip(VALUES, error.earlier, error.later, strict=True)
+    pairs = zip(error.names, error.earlier, error.later, strict=True)
     name, before, here = next(pair for pair in pairs if pair[1] != pair[2])
     when = ms_to_datetime(error.timestamp).isoformat().replace("+00:00", "Z")
     other = run.file_of((error.symbol, error.timeframe), error.timestamp)
@@ -244,6 +243,7 @@ def _disagreement(run: Import, file: Path, error: ConflictError) -> ConflictErro
         timestamp=error.timestamp,
         earlier=error.earlier,
         later=error.later,
+        names=error.names,
         stored=True,
     )
 
