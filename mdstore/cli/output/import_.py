@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from mdstore.cli.shared.declared import declared_in
 from mdstore.cli.shared.interrupt import Interrupts
 from mdstore.cli.shared.progress import ImportProgress
 from mdstore.cli.shared.texts import count
@@ -216,7 +217,10 @@ def _land(
     store: MarketDataStore, file: Path, options: Options, landing: _Landing, rules: dict[str, Any]
 ) -> tuple[_Landing, WriteResult]:
     pattern = options.symbol_from_filename
-    with closing(read(file, symbol_from_filename=pattern, unit=options.unit, whole=landing.whole)) as parts:
+    opened = read(
+        file, symbol_from_filename=pattern, unit=options.unit, whole=landing.whole, extras=declared_in(store)
+    )
+    with closing(opened) as parts:
         first = next(parts)
         series = landing.series(first)
         if file.suffix.lower() == ".zip" or None in series:

@@ -12,6 +12,7 @@ import polars as pl
 from mdstore.core.canonical import Canonical
 from mdstore.core.column_names import INDEX_NAMES, clean, recognise, unused
 from mdstore.core.excerpts import LONGEST_NAME, MOST, excerpt
+from mdstore.core.extra_columns import found_in
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.statements import made_bars, marks_in
 from mdstore.errors import FileFormatError, Hint
@@ -70,12 +71,15 @@ class Columns:
         self._file = source.name
         marks = marks_in(names)
         kept = [names[place] for place in places.values()]
-        source.ignored |= dict.fromkeys(unused(names, [*kept, *marks]))
+        others_there = unused(names, [*kept, *marks])
+        extras = list(found_in(others_there, source.extras).values())
+        source.ignored |= dict.fromkeys(name for name in others_there if name not in extras)
         others = [
             place
             for place, name in enumerate(names)
             if source.whole and name in source.ignored and clean(name) not in places
         ]
+        others += [names.index(name) for name in extras]
         self._others = len(others)
         self.wanted = [*places.values(), *(names.index(name) for name in marks), *others]
 

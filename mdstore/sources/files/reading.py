@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from mdstore.core.excerpts import excerpt
+from mdstore.core.extra_columns import Extra
 from mdstore.core.timestamps import Unit
 from mdstore.errors import FileFormatError, MarketDataError, TimestampError
 from mdstore.sources.files.csv import read_text
@@ -77,13 +78,15 @@ def read(
     symbol_from_filename: str | None = None,
     unit: Unit | None = None,
     whole: bool = False,
+    extras: Sequence[Extra] = (),
 ) -> Generator[Part, None, None]:
     """Yield what a file holds: one part, or one for each data file in a zip.
 
     A part must be used before the next is asked for. `symbol_from_filename` is a pattern such as
     `{symbol}-{timeframe}` for names without their suffixes; `unit` is that of whole-number times, "s", "ms",
     "us" or "ns", needed to tell a timeframe by spacing where the size of the numbers does not tell it.
-    `whole` gives the other columns as well, under their own names.
+    `whole` gives the other columns as well, under their own names; `extras` are the declared columns that are
+    given so in any case.
     Raises `FileFormatError` for a file that holds no candles, `OSError` for one that cannot be opened.
 
     >>> file = folder / "KRW-BTC-1m.csv"
@@ -94,16 +97,17 @@ def read(
     """
     # A part keeps what it is read from: whoever drops the parts for one of them has not closed its file.
     kept: list[object] = []
-    parts = _parts(Path(path), symbol_from_filename, unit, whole, kept)
+    parts = _parts(Path(path), symbol_from_filename, unit, whole, extras, kept)
     kept.append(parts)
     return parts
 
 
-def _parts(
+def _parts(  # noqa: PLR0917 - what a file is read by
     path: Path,
     pattern: str | None,
     unit: Unit | None,
     whole: bool,
+    extras: Sequence[Extra],
     kept: object,
 ) -> Generator[Part, None, None]:
     check_suffix(path)
@@ -111,6 +115,7 @@ def _parts(
     try:
         with _damage_named(path.name):
             for source in open_sources(path, raw, whole=whole):
+                source.extras = extras
                 yield _part(source, raw, pattern, unit, kept)
     except BaseException:
         raw.close()  # after the last part the file is closed with that part
