@@ -203,7 +203,7 @@ def _conflict(  # noqa: PLR0917 - one idea
         tuple(earlier[name] for name in values_in(good)),
         tuple(later[name] for name in values_in(good)),
         (offset + one, offset + other),
-        differing(given, (one, other)),
+        differing(given, (one, other), values_in(good)[len(VALUES) :]),
         names=values_in(good),
     )
 

@@ -6,7 +6,7 @@ like bars that come again, and the last of each day would bury the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ import polars as pl
 
 from mdstore.core.column_names import clean, recognise
 from mdstore.core.excerpts import excerpt
+from mdstore.core.extra_columns import Extra, found_in
 from mdstore.core.schema import CANDLE_COLUMNS, VALUES
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
@@ -96,11 +97,15 @@ def values_in(rows: pl.DataFrame) -> tuple[str, ...]:
     return (*VALUES, *(name for name in rows.columns if name not in BESIDE))
 
 
-def differing(given: Given, rows: tuple[int, int]) -> tuple[str, ...]:
-    """Return the columns, other than a candle's values, in which two rows differ as they were given."""
+def differing(given: Given, rows: tuple[int, int], extras: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns, other than values, in which two rows differ as they were given.
+
+    `extras` are the declared columns that they have.
+    """
     one, other = map(given, rows)
     found = recognise(map(str, one))
     known = {found.get(name) for name in (*CANDLE_COLUMNS, "time of day")}
+    known.update(found_in(list(map(str, one)), [Extra(name, "sum") for name in extras]).values())
     return tuple(
         str(name)
         for name in one

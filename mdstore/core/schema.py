@@ -11,7 +11,8 @@ import pyarrow as pa
 
 __all__ = [
     "CANDLE", "CANDLE_COLUMNS", "LONG_CANDLE", "MAX_LEVELS", "ORDERBOOK",
-    "PRICES", "QUARANTINE", "SIDES", "TICKER", "TRADE", "VALUES", "wide_candle",
+    "PRICES", "QUARANTINE", "SIDES", "TICKER", "TRADE", "VALUES", "named_candle",
+    "wide_candle",
 ]  # fmt: skip
 
 PRICES = ("open", "high", "low", "close")
@@ -33,6 +34,12 @@ def wide_candle(extras: int) -> pa.Schema:
     """
     more = [pa.field(f"extra {number}", pa.float64()) for number in range(1, extras + 1)]
     return pa.schema([*CANDLE, *more]) if extras else CANDLE
+
+
+@lru_cache
+def named_candle(extras: tuple[str, ...]) -> pa.Schema:
+    """Return the schema of one series with declared columns of these names."""
+    return pa.schema([*CANDLE, *(pa.field(name, pa.float64()) for name in extras)]) if extras else CANDLE
 
 
 SYMBOL = pa.dictionary(pa.int32(), pa.string())

@@ -18,7 +18,7 @@ from mdstore import DamagedDataError, InvalidInputError
 from mdstore.candles.file import migrations
 from mdstore.candles.file.bar_digests import sums_of, sums_of_bars, sums_of_frame
 from mdstore.candles.file.digests import BUCKET_BARS
-from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hash_of_extra, hashes_of_bars
+from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hash_of_extra, hash_of_wide_bar, hashes_of_bars
 from mdstore.candles.file.wide_rows import positive_zeros, wide
 from mdstore.candles.packs.cells import all_cells
 from mdstore.candles.packs.pack_files import extras_in
@@ -80,18 +80,34 @@ def test_columns_rows_and_frames_have_the_same_hashes(given):
     )
     batch = positive_zeros(_batch(frame))
     hashes = [value & MASK for value in hashes_of_bars(batch.columns)]
-    assert hashes == [hash_of_bar(row) for row in frame.iter_rows()]
-    assert sums_of_frame(frame, SPAN) == sums_of(batch, SPAN) == sums_of_bars(frame.iter_rows(), SPAN)
+    assert hashes == [hash_of_wide_bar(row) for row in frame.iter_rows()]
+    assert (
+        sums_of_frame(frame, SPAN)
+        == sums_of(batch, SPAN)
+        == sums_of_bars(frame.iter_rows(), SPAN, extras=True)
+    )
 
 
 @given(doubles, doubles)
 def test_what_a_bar_lacks_adds_nothing_and_what_it_has_does(one, other):
     bar = (START, 1.0, 2.0, 0.5, 1.5, 3.0)
-    assert hash_of_bar((*bar, None, None)) == hash_of_bar((*bar, None)) == hash_of_bar(bar)
-    assert hash_of_bar((*bar, one)) != hash_of_bar(bar)
-    assert hash_of_bar((*bar, one, None)) != hash_of_bar((*bar, None, one))
+    assert hash_of_wide_bar((*bar, None, None)) == hash_of_wide_bar((*bar, None)) == hash_of_bar(bar)
+    assert hash_of_wide_bar((*bar, one)) != hash_of_bar(bar)
+    assert hash_of_wide_bar((*bar, one, None)) != hash_of_wide_bar((*bar, None, one))
     if one + 0.0 != other + 0.0:
-        assert hash_of_bar((*bar, one, other)) != hash_of_bar((*bar, other, one))
+        assert hash_of_wide_bar((*bar, one, other)) != hash_of_wide_bar((*bar, other, one))
+
+
+def test_two_signs_are_not_taken_for_none():
+    bar = (START, 1.0, 2.0, 0.5, 1.5, 3.0)
+    for value in (1.0, 0.1, 5e-324, 1e300):
+        sums = {
+            hash_of_wide_bar((*bar, one, other)) + hash_of_wide_bar((START + MINUTE, *bar[1:], third)) & MASK
+            for one in (value, -value)
+            for other in (value, -value)
+            for third in (value, -value)
+        }
+        assert len(sums) == 8
 
 
 def test_a_hash_is_what_it_was_in_the_files_that_there_are():
@@ -99,8 +115,8 @@ def test_a_hash_is_what_it_was_in_the_files_that_there_are():
     assert hash_of_extra(START, 0.5, 15, 7) == KNOWN_OF_A_REVISION
 
 
-KNOWN = 404_408_356_014_670_192
-KNOWN_OF_A_REVISION = 1_444_002_216_914_145_930
+KNOWN = 753_746_280_121_126_351
+KNOWN_OF_A_REVISION = 2_790_654_678_186_518_430
 
 
 # --- packs

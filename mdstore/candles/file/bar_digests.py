@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.digests import BUCKET_BARS, Key, ceiling, damaged, floor, span_of
-from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hashes_of_bars, sums_between
+from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hash_of_wide_bar, hashes_of_bars, sums_between
 from mdstore.candles.file.table_reads import PIECE, Request, read_range
-from mdstore.candles.file.wide_rows import table_of
+from mdstore.candles.file.wide_rows import WIDTH, table_of
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, VALUES
 from mdstore.core.time_bounds import FOREVER
@@ -208,7 +208,7 @@ def ranges_of(buckets: Iterable[int], span: int) -> list[tuple[int, int]]:
 def sums_of(bars: pa.RecordBatch, span: int, seed: int = 0) -> Sums:
     """Return the sum over each bucket of one series' candles, each hashed with a number."""
     if bars.num_rows <= FEW:
-        return sums_of_bars(bars_of(bars), span, seed)
+        return sums_of_bars(bars_of(bars), span, seed, extras=bars.num_columns > WIDTH)
     many = bars.num_rows > FEW_BUCKETS * BUCKET_BARS
     return _cut(sums_between(hashes_of_bars(bars.columns, seed), many=many), times_of(bars), span, 0)
 
@@ -216,10 +216,10 @@ def sums_of(bars: pa.RecordBatch, span: int, seed: int = 0) -> Sums:
 def sums_of_frame(rows: pl.DataFrame, span: int) -> Sums:
     """Return the sum over each bucket of candles that are about to be written, as SQLite will give them."""
     if len(rows) <= FEW:
-        return sums_of_bars(rows.iter_rows(), span)
+        return sums_of_bars(rows.iter_rows(), span, extras=rows.width > WIDTH)
     zeros = ZERO.new_from_index(0, len(rows))  # of one zero Polars knows that it changes nothing
     values = [rows["timestamp"], *(rows[name] + zeros for name in VALUES)]
-    values += [rows[name].fill_null(nan) + zeros for name in rows.columns[len(CANDLE) :]]
+    values += [rows[name].fill_null(nan) + zeros for name in rows.columns[WIDTH:]]
     arrays = [one.to_arrow() if one.n_chunks() == 1 else one.rechunk().to_arrow() for one in values]
     many = len(rows) > FEW_BUCKETS * BUCKET_BARS
     return _cut(sums_between(hashes_of_bars(arrays), many=many), values_of(arrays[0]), span, 0)
@@ -238,12 +238,13 @@ def batch_of(bars: Sequence[Sequence[float]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=CANDLE)
 
 
-def sums_of_bars(bars: Iterable[Sequence[float]], span: int, seed: int = 0) -> Sums:
-    """Return the sum over each bucket of a few candles, given as rows."""
+def sums_of_bars(bars: Iterable[Sequence[float]], span: int, seed: int = 0, *, extras: bool = False) -> Sums:
+    """Return the sum over each bucket of a few candles, given as rows, which may have `extras`."""
     found: Sums = {}
+    hash_of = hash_of_wide_bar if extras else hash_of_bar
     for bar in bars:
         bucket = int(bar[0]) // span
-        found[bucket] = found.get(bucket, 0) + hash_of_bar(bar, seed) & MASK
+        found[bucket] = found.get(bucket, 0) + hash_of(bar, seed) & MASK
     return found
 
 
@@ -255,9 +256,8 @@ def sum_of_bars(bars: pa.RecordBatch) -> int:
 def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
     """Return the sums of many claims, which are hashed together."""
     batches = [claim.rows for claim in claims]
-    if sum(batch.num_rows for batch in batches) <= FEW:
-        return [sums_of_bars(bars_of(one.rows), span_of(one.key[1])) for one in claims]
-    if len({batch.num_columns for batch in batches}) > 1:
+    few = sum(batch.num_rows for batch in batches) <= FEW
+    if few or len({batch.num_columns for batch in batches}) > 1:
         return [sums_of(one.rows, span_of(one.key[1])) for one in claims]
     whole = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
     many = len(claims) > FEW_BUCKETS or whole.num_rows > FEW_BUCKETS * BUCKET_BARS

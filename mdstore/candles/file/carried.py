@@ -114,12 +114,13 @@ class Carried:
             place = (*key, bucket)
             self._revisions[place] = self._revisions.get(place, 0) + value
 
-    def remove(self, key: Key, start: int, end: int) -> None:
+    def remove(self, key: Key, start: int, end: int, extras: tuple[str, ...]) -> None:
         """Take note that the candles of a series in `[start, end)` are about to be deleted.
 
+        `extras` are all the declared columns that it has values of.
         What is deleted of a bucket is subtracted; a bucket that is left empty has no digest, whatever it had.
         """
-        span, extras = span_of(key[1]), names_of(self._con, key)
+        span = span_of(key[1])
         low, high = ceiling(start, span), floor(end, span)
         edges = ((start, min(low, end)), (max(high, start), end)) if low <= high else ((start, end),)
         for first, last in edges:

@@ -74,7 +74,7 @@ class Series:
     @property
     def names(self) -> tuple[str, ...]:
         """The declared columns that it has values of, in their order."""
-        return tuple(self.extras.split())
+        return tuple(self.extras.split()) if self.extras else ()
 
 
 def find(con: apsw.Connection, symbol: str, timeframe: str) -> Series | None:

@@ -21,11 +21,15 @@ from mdstore.core.extra_columns import MOST_EXTRAS, NAME, Extra
 from mdstore.errors import Hint, InvalidInputError
 
 __all__ = [
-    "KEY_COLUMNS", "all_declared", "declare", "forget_values", "held_by_series", "hold", "names_of",
+    "KEY_COLUMNS", "STATE", "all_declared", "declare", "forget_values", "held_by_series", "hold", "names_of",
     "table_names", "undeclare", "upsert", "values_at",
 ]  # fmt: skip
 
 ALL = "SELECT * FROM declared ORDER BY rowid"
+STATE = """
+SELECT (SELECT count(*) FROM declared), (SELECT declared FROM digests WHERE timeframe = '' AND symbol = '')
+"""
+"""How many columns are declared, and their digest: of none both are 0, or null."""
 PUT = """
 INSERT INTO declared VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET resample = excluded.resample, source = excluded.source, symbols = excluded.symbols,

@@ -29,8 +29,8 @@ import pyarrow as pa
 import xxhash
 
 __all__ = [
-    "MASK", "Row", "hash_of_bar", "hash_of_extra", "hash_of_row", "hashes_of_bars", "sum_of_rows",
-    "sums_between",
+    "MASK", "Row", "hash_of_bar", "hash_of_extra", "hash_of_row", "hash_of_wide_bar", "hashes_of_bars",
+    "sum_of_rows", "sums_between",
 ]  # fmt: skip
 
 Row = Sequence[int | float | str | bytes | None]
@@ -68,13 +68,7 @@ def sum_of_rows(rows: Iterable[Row]) -> int:
 
 
 def hash_of_bar(bar: Sequence[float], seed: int = 0) -> int:
-    """Return the hash of one candle, and of a number: timestamp, open, high, low, close, volume.
-
-    Values of declared columns may follow, NaN or None where there is none.
-    """
-    if len(bar) > WIDTH:
-        more = (hash_of_extra(bar[0], one, place) for place, one in enumerate(bar[WIDTH:]))
-        return hash_of_bar(bar[:WIDTH], seed) + sum(more) & MASK
+    """Return the hash of one candle, and of a number: timestamp, open, high, low, close, volume."""
     # Plus zero: SQLite keeps no negative zero, and says 1 where it was given 1.0. In one piece: 0.8 us.
     time, *values = bar
     first, second, third, fourth, fifth, sixth = _words(_pack(time, *[value + 0.0 for value in values]))
@@ -87,6 +81,12 @@ def hash_of_bar(bar: Sequence[float], seed: int = 0) -> int:
     return (value ^ value >> HALF) & MASK
 
 
+def hash_of_wide_bar(bar: Sequence[float], seed: int = 0) -> int:
+    """Return the same where values of declared columns follow, NaN or None where there is none."""
+    more = (hash_of_extra(bar[0], one, place) for place, one in enumerate(bar[WIDTH:]))
+    return hash_of_bar(bar[:WIDTH], seed) + sum(more) & MASK
+
+
 def hash_of_extra(time: float, value: float | None, place: int, seed: int = 0) -> int:
     """Return the hash of a value of the declared column `place` of a series, and of a number; 0 for none."""
     if value is None or isnan(value):
@@ -94,6 +94,9 @@ def hash_of_extra(time: float, value: float | None, place: int, seed: int = 0) -
     first, second = _words_extra(_pack_extra(int(time), value + 0.0))
     made: int = (first ^ seed ^ _seed_of_place(place)) * F1 & WORD
     made = (made ^ made >> HALF ^ second) * F2 & WORD
+    # Once more: a changed sign, which is a top bit, would change the hash by 2^31 up or down, and two of them
+    # in a bucket not at all.
+    made = (made ^ made >> HALF) * F3 & WORD
     return (made ^ made >> HALF) & MASK
 
 
@@ -117,7 +120,8 @@ def hashes_of_bars(columns: Sequence[pa.Array], seed: int = 0) -> pl.Series:
 def _hashes_of_extras(times: pa.Array, values: pa.Array, place: int) -> pl.Series:
     import pyarrow.compute as pc  # noqa: PLC0415 - 20 ms that a process which only reads candles need not wait for
 
-    made = _hashes_along((times, values), _seed_of_place(place))
+    made = _hashes_along((times, values), _seed_of_place(place)) * FACTOR_SERIES[2]
+    made = made ^ _upper_half(made)
     there = pc.invert(pc.is_nan(values))
     return made if pc.all(there).as_py() else made * pl.Series(there.cast(AS_WORDS))
 

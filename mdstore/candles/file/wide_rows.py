@@ -14,7 +14,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from mdstore.core.schema import CANDLE, wide_candle
+from mdstore.core.schema import CANDLE, named_candle, wide_candle
 
 __all__ = ["WIDTH", "named", "positive_zeros", "table_of", "union", "wide", "with_nulls", "with_others"]
 
@@ -69,8 +69,7 @@ def with_nulls(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
     if not names:
         return table
     columns = [pa.chunked_array(map(_with_nulls, one.chunks), NUMBER) for one in table.columns[WIDTH:]]
-    schema = pa.schema([*CANDLE, *(pa.field(name, NUMBER) for name in names)])
-    return pa.Table.from_arrays([*table.columns[:WIDTH], *columns], schema=schema)
+    return pa.Table.from_arrays([*table.columns[:WIDTH], *columns], schema=named_candle(names))
 
 
 def with_others(table: pa.Table, wanted: Sequence[str]) -> pa.Table:

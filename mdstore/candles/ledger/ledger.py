@@ -132,6 +132,9 @@ class Ledger:
 
     def declared(self) -> list[Extra]:
         """Return the columns that are declared, the oldest first."""
+        row = self._database.peek(declared_columns.STATE)
+        if row is not None and not any(row):
+            return []
         with self._database.reading() as con:
             return declared_columns.all_declared(con)
 

@@ -10,6 +10,7 @@ from mdstore.candles.file import digests
 from mdstore.candles.file.bar_digests import FEW, batch_of, sums_of, sums_of_bars
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.declared_columns import table_names
+from mdstore.errors import DamagedDataError
 
 __all__ = [
     "Values",
@@ -107,29 +108,36 @@ def rows(con: apsw.Connection, key: tuple[str, str], start: int, end: int) -> di
 
     Raises `DamagedDataError`.
     """
-    return _both(con, key, start, end)[0]
+    low, high, found = _read(con, ROWS, key, start, end)
+    try:
+        digests.prove_revisions(con, key, found, low, high)
+    except DamagedDataError:  # under one digest with those of declared columns, which most series have not
+        digests.prove_revisions(con, key, found, low, high, _read(con, ROWS_OF_EXTRAS, key, start, end)[2])
+    return found
 
 
 def rows_of_extras(con: apsw.Connection, key: tuple[str, str], start: int, end: int) -> digests.Rows:
     """Return the same of declared columns, in the order of their table. Raises `DamagedDataError`."""
-    return _both(con, key, start, end)[1]
+    low, high, found = _read(con, ROWS_OF_EXTRAS, key, start, end)
+    if found:
+        digests.prove_revisions(con, key, _read(con, ROWS, key, start, end)[2], low, high, found)
+    else:
+        rows(con, key, start, end)
+    return found
 
 
-def _both(
-    con: apsw.Connection, key: tuple[str, str], start: int, end: int
-) -> tuple[digests.Rows, digests.Rows]:
-    """Return the rows of both tables, which are under one digest."""
+def _read(
+    con: apsw.Connection, sql: str, key: tuple[str, str], start: int, end: int
+) -> tuple[int, int, digests.Rows]:
+    """Return the bounds of the buckets that a range reaches into, and the rows of a table in them."""
     symbol, timeframe = key
     span = digests.span_of(timeframe)
     low, high = digests.floor(start, span), digests.ceiling(end, span)
-    found = con.execute(ROWS, (timeframe, symbol, low, high)).fetchall()
-    extras = con.execute(ROWS_OF_EXTRAS, (timeframe, symbol, low, high)).fetchall()
-    digests.prove_revisions(con, key, found, low, high, extras)
-    return found, extras
+    return low, high, con.execute(sql, (timeframe, symbol, low, high)).fetchall()
 
 
-def forget(con: apsw.Connection, key: tuple[str, str], start: int, end: int) -> None:
-    """Forget what bars that are deleted were."""
+def forget(con: apsw.Connection, key: tuple[str, str], start: int, end: int, *, extras: bool) -> None:
+    """Forget what bars that are deleted were; `extras` is whether they may have had values beside them."""
     symbol, timeframe = key
-    for table in digests.REVISION_TABLES:
+    for table in digests.REVISION_TABLES if extras else digests.REVISION_TABLES[:1]:
         con.execute(FORGET.format(table=table), (timeframe, symbol, start, end))

@@ -13,7 +13,7 @@ from mdstore.candles.file.table_reads import Request
 from mdstore.candles.ledger import arrivals, revisions
 from mdstore.candles.reads.answer import Answer, picked
 from mdstore.core.long_table import Long
-from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.core.schema import CANDLE_COLUMNS, named_candle
 from mdstore.core.time_bounds import FOREVER
 
 __all__ = ["undone"]
@@ -31,16 +31,18 @@ def undone(database: Database, answer: Answer, request: Request, at: int) -> Ans
     are wanted; limit and columns are applied here. It was read before this: what has changed since is undone,
     too.
     """
-    values = picked(answer.values(), (*CANDLE_COLUMNS, *request.extras))
+    columns = (*CANDLE_COLUMNS, *request.extras)
+    values = answer.values()
+    values = values if tuple(values.columns) == columns else picked(values, columns)
     with database.reading() as con:
         parts = [
             _undo(con, values.slice(low, high - low), symbol, request, at)
             for symbol, (low, high) in zip(answer.symbols, pairwise((0, *answer.ends)), strict=True)
         ]
     made = pl.concat(parts, rechunk=True)
-    more = [pa.field(name, pa.float64()) for name in request.extras]
-    columns = [made[name].to_arrow() for name in (*CANDLE_COLUMNS, *request.extras)]
-    table = pa.Table.from_arrays(columns, schema=pa.schema([*CANDLE, *more]))
+    table = pa.Table.from_arrays(
+        [made[name].to_arrow() for name in columns], schema=named_candle(request.extras)
+    )
     rows = Long(table, answer.symbols, list(accumulate(map(len, parts))))
     lasts = [part["timestamp"].to_physical()[-1] if len(part) else -FOREVER for part in parts]
     return Answer(rows, 0, len(made), request.columns, ("sqlite",), (), WHY, "", lasts)

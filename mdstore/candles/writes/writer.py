@@ -354,7 +354,8 @@ class _Batch:
         seen.given = tuple(n for n in rows.columns[COLUMNS:] if n in self._kept and self._kept[n].is_of(*key))
         if not seen.given:
             return rows[list(CANDLE_COLUMNS)]
-        held = seen.extras or declared_columns.names_of(self._con, key)
+        stored = catalogue.find(self._con, *key)
+        held = seen.extras or (stored.names if stored is not None else ())
         seen.extras = tuple(dict.fromkeys((*held, *seen.given)))
         none = pl.Series([None], dtype=pl.Float64).new_from_index(0, len(rows))
         more = [rows[name] if name in seen.given else none.alias(name) for name in seen.extras]
