@@ -32,7 +32,7 @@ NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # Names that mean something else in the frames that a store gives, or in the tables that it keeps them in.
 TAKEN: Final = frozenset({
     *CANDLE_COLUMNS, "symbol", "timeframe", "closed", "bars", "of", "filled", "partial", "revision", "source",
-    "changed_at", "row", "whole", "moved", "bar", "place", "rowid",
+    "changed_at", "row", "whole", "moved", "unclear", "bar", "place", "rowid",
 })  # fmt: skip
 AFTER: Final = "new_"  # what begins the name of a value after a change, in the list of revisions
 

@@ -19,6 +19,7 @@ from mdstore.core.column_names import TIME_OF_DAY, clean, recognise, unused
 from mdstore.core.excerpts import listed
 from mdstore.core.extra_columns import Extra, found_in
 from mdstore.core.statements import Statements, marks_in, refuse_made
+from mdstore.core.time_style import TimeStyle
 from mdstore.errors import Hint, InvalidInputError
 
 __all__ = ["CHUNK", "Incoming", "Piece"]
@@ -57,9 +58,10 @@ class Table:
 class Incoming:
     """The pieces of some data, each of at most `CHUNK` rows that hold exactly `columns`.
 
-    `symbol` and `timeframe` are what the call names where the columns do not. `extras` gives the columns that
-    are declared: those that the data has come after `columns`, under their names. `ignored` are the columns
-    that were not kept, `notes` what was understood; both grow with the pieces.
+    `symbol` and `timeframe` are what the call names where the columns do not, `style` is what it says of
+    times. `extras` gives the columns that are declared: those that the data has come after `columns`, under
+    their names. `ignored` are the columns that were not kept, `notes` what was understood; both grow with the
+    pieces.
     """
 
     def __init__(
@@ -70,9 +72,11 @@ class Incoming:
         symbol: str | None = None,
         timeframe: str | None = None,
         rename: bool = False,
+        style: TimeStyle | None = None,
         extras: Callable[[], Sequence[Extra]] = tuple,
     ) -> None:
         self._data = data
+        self._style = style
         self._extras = extras
         self._declared: Sequence[Extra] | None = None  # until there is a column that may be one
         self._columns = columns
@@ -107,7 +111,7 @@ class Incoming:
         found = _recognised(table.frame.columns, self._columns)
         others = unused(table.names, (*found.values(), *marks_in(table.names)))
         more = self._chosen(others) if others else {}
-        canonical = self._canonical.setdefault(tuple(table.names), Canonical(table.names))
+        canonical = self._canonical.setdefault(tuple(table.names), Canonical(table.names, self._style))
         frame = canonical.frame({name: table.frame[own] for name, own in found.items()})
         self._statements.hold(frame, found)
         if "symbol" in self._columns and "symbol" not in frame.columns:

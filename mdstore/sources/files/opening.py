@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from mdstore.core.extra_columns import Extra
+from mdstore.core.time_style import TimeStyle
 from mdstore.errors import FileFormatError
 from mdstore.sources.files.formats import FORMATS, READABLE, WALKED
 
@@ -76,7 +77,8 @@ class Source:
     `name` is what messages call it, `stems` are the names it goes by without their suffixes, nearest first;
     `path` is the file's. `whole` asks for the columns that are no candle's as well, which `ignored` names;
     `extras` are the declared columns, which are kept in any case. `notes` is for what a reader finds worth
-    saying, `symbol` and `timeframe` for what names and rows tell it together.
+    saying, `symbol` and `timeframe` for what names and rows tell it together. `style` is how its times are
+    written.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Source:
     ignored: dict[str, None] = field(default_factory=dict)
     symbol: str | None = None
     timeframe: str | None = None
+    style: TimeStyle = field(default_factory=TimeStyle)
     extras: Sequence[Extra] = ()
 
 
