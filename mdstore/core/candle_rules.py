@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from math import isfinite, nan
 from typing import Literal
@@ -14,6 +14,7 @@ import polars as pl
 from mdstore.core.bad_rows import IN_FUTURE, NO_TIME, STARTS, TWICE
 from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once, values_in
 from mdstore.core.excerpts import excerpt
+from mdstore.core.numbers import DASHES, Numbers
 from mdstore.core.off_grid import AS_DATES, dated, exact_first
 from mdstore.core.rounding import WIDENED, Tolerance, widen
 from mdstore.core.schema import CANDLE_COLUMNS, VALUES
@@ -38,6 +39,8 @@ Rule = tuple[str, Callable[[pl.DataFrame], pl.Series | None], str]
 
 OF_ROWS = frozenset({"symbol", "timeframe", *CANDLE_COLUMNS})
 """The columns of rows that are no declared ones."""
+NOTHING = ("", *DASHES)
+"""What a text says of a value of a declared column that is not there."""
 JUDGED = frozenset({"row", "timeframe", "whole", "unclear"})
 """Those that typed rows have until they are judged."""
 LONGEST_KEPT = 1_000  # characters of a value of a bad row
@@ -98,12 +101,16 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a call asked for: how times are written, whether to snap, the time now (ms), what may be off."""
+    """What a call asked for: how times are written, whether to snap, the time now (ms), what may be off.
+
+    `numbers` reads prices and volumes.
+    """
 
     style: TimeStyle
     align: Align | None
     now: int
     tolerance: Tolerance | None = None
+    numbers: Numbers = field(default_factory=Numbers)
 
 
 def check(
@@ -120,7 +127,8 @@ def check(
         if key is None
         else _check_one(frame, read, key, terms, offset, given)
     )
-    return replace(checked, widened=widened, notes=(*checked.notes, WIDENED)) if widened else checked
+    notes = (*checked.notes, *sorted(terms.numbers.notes), *([WIDENED] if widened else ()))
+    return replace(checked, widened=widened, notes=notes) if notes != checked.notes else checked
 
 
 def _check_one(  # noqa: PLR0917 - one idea
@@ -329,8 +337,10 @@ def _typed(frame: pl.DataFrame, terms: Terms) -> tuple[pl.DataFrame, int]:
     times = frame["timestamp"]
     stamps, whole = column_to_ms(times, terms.style)
     names = [_texts(frame[name]) for name in ("symbol", "timeframe") if name in frame.columns]
-    values = [_floats(frame[name]).alias(name) for name in VALUES]
-    values += [_extra_floats(frame[name]) for name in extras_in(frame)]
+    extras = extras_in(frame)
+    values = terms.numbers.read([frame[name] for name in (*VALUES, *extras)])
+    for place, name in enumerate(extras, len(VALUES)):
+        values[place] = _marked(values[place], frame[name])
     twice = unclear(times, terms.style) if stamps.null_count() > times.null_count() else None
     marks = [] if twice is None else [twice.alias("unclear")]
     rows = pl.DataFrame([*names, stamps.alias("timestamp"), whole.alias("whole"), *marks, *values])
@@ -351,40 +361,21 @@ def _is_whole(text: str) -> bool:
     return text.encode(errors="ignore").decode() == text
 
 
-def _floats(column: pl.Series) -> pl.Series:
-    if column.dtype == pl.Object:
-        return pl.Series(column.name, [_float(value) for value in column], dtype=pl.Float64)
-    if column.dtype in (pl.Boolean, pl.Binary) or column.dtype.is_temporal() or column.dtype.is_nested():
-        return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
-    text = column.dtype in (pl.Categorical, pl.Enum)
-    return (column.cast(pl.String) if text else column).cast(pl.Float64, strict=False)
-
-
 def extras_in(frame: pl.DataFrame) -> tuple[str, ...]:
     """Return the declared columns of rows that are to be checked."""
     return tuple(name for name in frame.columns if name not in OF_ROWS)
 
 
-def _extra_floats(column: pl.Series) -> pl.Series:
+def _marked(numbers: pl.Series, given: pl.Series) -> pl.Series:
     """Return values of a declared column, null where there is none, and NaN for what is no number."""
-    numbers = _floats(column)
-    empty = pl.Series([_is_empty(value) for value in column]) if numbers.null_count() else None
-    return (
-        numbers.alias(column.name)
-        if empty is None
-        else (numbers.set(numbers.is_null() & ~empty, nan).alias(column.name))
-    )
+    if numbers.null_count() == given.null_count() and given.dtype != pl.Object:
+        return numbers
+    empty = pl.Series([_is_empty(value) for value in given], dtype=pl.Boolean)
+    return numbers.set(numbers.is_null() & ~empty, nan)
 
 
 def _is_empty(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def _float(value: object) -> float | None:
-    try:
-        return None if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return None
+    return value is None or (isinstance(value, str) and value.strip() in NOTHING)
 
 
 def _report(

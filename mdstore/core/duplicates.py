@@ -14,7 +14,7 @@ import polars as pl
 
 from mdstore.core.column_names import clean, recognise
 from mdstore.core.excerpts import excerpt
-from mdstore.core.extra_columns import Extra, found_in
+from mdstore.core.extra_columns import Extra, extras_among
 from mdstore.core.schema import CANDLE_COLUMNS, VALUES
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
@@ -105,7 +105,7 @@ def differing(given: Given, rows: tuple[int, int], extras: Sequence[str]) -> tup
     one, other = map(given, rows)
     found = recognise(map(str, one))
     known = {found.get(name) for name in (*CANDLE_COLUMNS, "time of day")}
-    known.update(found_in(list(map(str, one)), [Extra(name, "sum") for name in extras]).values())
+    known.update(extras_among(list(map(str, one)), [Extra(name, "sum") for name in extras]).values())
     return tuple(
         str(name)
         for name in one

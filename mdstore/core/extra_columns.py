@@ -18,7 +18,7 @@ from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import Hint, InvalidInputError
 
-__all__ = ["EXTRA_ALIASES", "MOST_EXTRAS", "Extra", "Rule", "check_extra", "found_in"]
+__all__ = ["EXTRA_ALIASES", "MOST_EXTRAS", "Extra", "Rule", "check_extra", "extras_among"]
 
 Rule = Literal["sum", "last", "first", "max", "min", "mean", "volume_weighted"]
 """How a longer bar has the column: of those of its bars that have a value.
@@ -120,10 +120,10 @@ def _texts(given: object, what: str) -> tuple[str, ...]:
     return tuple(map(str, texts))
 
 
-def found_in(names: Sequence[str], extras: Sequence[Extra]) -> dict[str, str]:
+def extras_among(names: Sequence[str], extras: Sequence[Extra]) -> dict[str, str]:
     """Map declared columns to the names that they have among those of a table which mean nothing else.
 
-    >>> found_in(["candle_acc_trade_price", "unit"], [Extra("value", "sum")])
+    >>> extras_among(["candle_acc_trade_price", "unit"], [Extra("value", "sum")])
     {'value': 'candle_acc_trade_price'}
     """
     there = {clean(name): name for name in reversed(names)}

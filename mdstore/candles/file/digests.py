@@ -44,6 +44,7 @@ __all__ = [
     "HASHES",
     "KINDS",
     "NAMES",
+    "OF_THE_STORE",
     "PRICES",
     "REVISION",
     "REVISION_TABLES",
