@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ import polars as pl
 
 from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.excerpts import excerpt
+from mdstore.core.extra_columns import Extra
 from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.errors import FileFormatError, MarketDataError, TimestampError
 from mdstore.sources.files.csv import read_text
@@ -88,6 +89,7 @@ def read(
     columns: Columns | None = None,
     volume: Volume | None = None,
     encoding: str | None = None,
+    extras: Sequence[Extra] = (),
 ) -> Generator[Part, None, None]:
     """Yield what a file holds: one part, or one for each data file in a zip.
 
@@ -95,7 +97,8 @@ def read(
     `{symbol}-{timeframe}` for names without their suffixes; `unit` is that of whole-number times, "s", "ms",
     "us" or "ns", needed to tell a timeframe by spacing where the size of the numbers does not tell it, and
     `date_format` how dates are written, as "%d/%m/%Y".
-    `whole` gives the other columns as well, under their own names. `columns` says which columns are which
+    `whole` gives the other columns as well, under their own names; `extras` are the declared columns, which
+    are given so in any case. `columns` says which columns are which
     (`{"time": "일자"}`, or a list of all by their place), `volume="none"` that there is none, which gives
     zeros; `encoding` is that of a text that is not UTF-8.
     Raises `FileFormatError` for a file that holds no candles, `OSError` for one that cannot be opened.
@@ -108,7 +111,7 @@ def read(
     """
     # A part keeps what it is read from: whoever drops the parts for one of them has not closed its file.
     kept: list[object] = []
-    asked = Asked(whole, Choice.of(columns, volume), known_encoding(encoding))
+    asked = Asked(whole, Choice.of(columns, volume), known_encoding(encoding), extras)
     style = partial(TimeStyle, unit, date_format)
     parts = _parts(Path(path), symbol_from_filename, style, asked, kept)
     kept.append(parts)
