@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         NoSuchSeriesError,
         QueryError,
         QueryTimeoutError,
+        ReadOnlyError,
         ScannerError,
         StaleDataError,
         StoreBusyError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
     from mdstore.sources.exchanges.binance import BinanceFeed
     from mdstore.sources.exchanges.upbit import UpbitFeed
+    from mdstore.sources.recordings.recorder import Recorder
     from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
 
     __version__: str
@@ -59,12 +61,13 @@ _HOMES = {
     "mdstore.errors": (
         "ConflictError", "DamagedDataError", "FeedError", "FileFormatError", "ForkedError",
         "InvalidInputError", "LiveFileError", "MarketDataError", "MessageError", "NewerSchemaError",
-        "NoSuchSeriesError", "QueryError", "QueryTimeoutError", "ScannerError", "StaleDataError",
-        "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError",
-        "ValidationError",
+        "NoSuchSeriesError", "QueryError", "QueryTimeoutError", "ReadOnlyError", "ScannerError",
+        "StaleDataError", "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError",
+        "TimestampError", "ValidationError",
     ),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),
     "mdstore.sources.exchanges.upbit": ("UpbitFeed",),
+    "mdstore.sources.recordings.recorder": ("Recorder",),
     "mdstore.analysis.fingerprints": ("fingerprint",),
     "mdstore.realtime.order_book": ("OrderBook",),
     "mdstore.realtime.cache": ("RealtimeDataCache",),
@@ -97,7 +100,9 @@ __all__ = [
     "OrderBook",
     "QueryError",
     "QueryTimeoutError",
+    "ReadOnlyError",
     "RealtimeDataCache",
+    "Recorder",
     "ScannerError",
     "Screen",
     "StaleDataError",

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import polars as pl
 import pyarrow as pa
@@ -26,6 +26,7 @@ from mdstore.core.arguments import (
     DEFAULT_FILE,
     byte_count,
     conflict_rule,
+    default_file,
     file_path,
     invalid_rule,
     kept_ranges,
@@ -33,17 +34,23 @@ from mdstore.core.arguments import (
     symbol_list,
     time_range,
 )  # fmt: skip
-from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms, check
+from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms
+from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.duplicates import OnConflict
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.inputs import Incoming, Piece
+from mdstore.core.numbers import Decimal
 from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
+from mdstore.core.rounding import Tolerance
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.symbols import check_symbol
+from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.core.timeframe import Timeframe
-from mdstore.core.timestamps import Moment, Unit
+from mdstore.core.timestamps import Moment
 from mdstore.errors import Hint, InvalidInputError, QueryError
 from mdstore.realtime.owner import Owner
+from mdstore.store.checking import checked_pieces, terms_of
+from mdstore.store.contents import Contents
 from mdstore.store.held import held
 from mdstore.store.holes import Holes
 from mdstore.store.listing import Listing
@@ -57,11 +64,14 @@ if TYPE_CHECKING:
     from mdstore.analysis.screen import Question, Screen
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.live import LiveCandles
+    from mdstore.realtime.rows import Depth, Ticker, Trade
     from mdstore.realtime.table import RealtimeTable
     from mdstore.sources.recordings.replay import Replayed
 
 __all__ = ["DEFAULT_FILE", "MarketDataStore", "open"]
 
+UNNAMED: Final = Path()
+"""Stands for the path that was not given; None is one that somebody has given by mistake."""
 MEMORY_BYTES = 256 * 1024 * 1024
 SQL_MEMORY_LEAST = 32 * 1024 * 1024
 Keep = Mapping[tuple[str, str], Sequence[tuple[int, int]]]
@@ -70,9 +80,10 @@ REALTIME = ("tickers", "orderbooks", "trades")
 
 
 def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
-    path: str | os.PathLike[str] = DEFAULT_FILE,
+    path: str | os.PathLike[str] = UNNAMED,
     *,
     create: bool = True,
+    read_only: bool = False,
     busy_timeout: float = 10.0,
     memory_bytes: int | None = MEMORY_BYTES,
     pack_bytes: int | None = None,
@@ -81,9 +92,17 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
 ) -> MarketDataStore:
     """Open a store's file; create, migrate or recover it as needed.
 
+    Without a path it is that of the environment variable MDSTORE_FILE, as on the command line, else
+    `market_data.sqlite3` in the working folder.
+
     `create=False` refuses a path where there is no file yet. A write waits up to `busy_timeout` seconds for
     that of another thread or process. Threads may share the store; so may processes, each with its own `open`
     (a store that is pickled opens its file again).
+
+    `read_only=True` changes nothing, and makes nothing beside the file: packs are used where they are, and
+    memory where not. So a store is opened, too, whose file or folder this process may not write to. What
+    would write raises `ReadOnlyError`; so does a file of an older schema version, which would have to be
+    brought to this one first. `store.read_only` says whether it is so.
 
     `memory_bytes` bounds what is kept assembled in memory between reads, 0 keeps nothing; pages of mapped
     packs belong to the system and are not among them. `pack_bytes` bounds the folder of the packs beside the
@@ -95,15 +114,16 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     `realtime` holds the tickers, order books and trades where the defaults of `RealtimeDataCache` do not fit.
     The store closes it.
 
-    Raises `StoreFileError`, `NewerSchemaError`, `StoreBusyError` or `LiveFileError`.
+    Raises `StoreFileError`, `NewerSchemaError`, `ReadOnlyError`, `StoreBusyError` or `LiveFileError`.
 
     >>> with mdstore.open(folder / "market_data.sqlite3") as store:
     ...     store.write("KRW-BTC", "1m", [("2025-09-01T00:00", 1, 2, 1, 2, 0.5)]).inserted
     1
     """
     return MarketDataStore(
-        path,
+        default_file() if path is UNNAMED else path,
         create=create,
+        read_only=read_only,
         busy_timeout=busy_timeout,
         memory_bytes=memory_bytes,
         pack_bytes=pack_bytes,
@@ -117,6 +137,8 @@ class MarketDataStore:
 
     Times in are datetimes (aware, or naive = UTC), dates, ISO 8601 texts or numbers (see `timestamps`); times
     out are `Datetime("ms", "UTC")`, the start of the bar. Ranges are half-open, `[start, end)`.
+
+    It is a collection of its series: `len(store)`, `("KRW-BTC", "1m") in store`, `for symbol, bar in store`.
     """
 
     def __init__(
@@ -124,6 +146,7 @@ class MarketDataStore:
         path: str | os.PathLike[str],
         *,
         create: bool = True,
+        read_only: bool = False,
         busy_timeout: float = 10.0,
         memory_bytes: int | None = MEMORY_BYTES,
         pack_bytes: int | None = None,
@@ -132,7 +155,7 @@ class MarketDataStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = {
-            "create": create, "busy_timeout": busy_timeout,
+            "create": create, "read_only": read_only, "busy_timeout": busy_timeout,
             "memory_bytes": memory_bytes, "pack_bytes": pack_bytes, "sql_memory_bytes": sql_memory_bytes,
         }  # fmt: skip
         self._clock = clock
@@ -140,6 +163,7 @@ class MarketDataStore:
         self._candles = CandleRepository(
             file_path(path),
             create=create,
+            read_only=read_only,
             busy_timeout=busy_timeout,
             memory_bytes=byte_count(memory_bytes, "memory_bytes"),
             pack_bytes=None if pack_bytes is None else byte_count(pack_bytes, "pack_bytes"),
@@ -155,6 +179,7 @@ class MarketDataStore:
         self._reading = Reading(self._listing, lambda: self.live, self._now)
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
+        self._contents = Contents(self._candles, self._listing)
         try:
             self._realtime = Owner(realtime, LivePlace(self, self._candles), clock)
         except BaseException:
@@ -165,6 +190,11 @@ class MarketDataStore:
     def path(self) -> Path:
         """The store's file, as an absolute path."""
         return self._candles.path
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the file is only read: as asked for, or since it cannot be written."""
+        return self._candles.read_only is not None
 
     @property
     def packs_path(self) -> Path:
@@ -182,17 +212,17 @@ class MarketDataStore:
         return self._realtime.cache
 
     @property
-    def tickers(self) -> RealtimeTable:
+    def tickers(self) -> RealtimeTable[Ticker]:
         """What symbols trade at: `push`, `latest`, `window`, `snapshot`, `subscribe`, `stats`."""
         return self._realtime.cache.tickers
 
     @property
-    def orderbooks(self) -> RealtimeTable:
+    def orderbooks(self) -> RealtimeTable[Depth]:
         """Order books, up to 30 levels a side; as `tickers`."""
         return self._realtime.cache.orderbooks
 
     @property
-    def trades(self) -> RealtimeTable:
+    def trades(self) -> RealtimeTable[Trade]:
         """Trades; as `tickers`."""
         return self._realtime.cache.trades
 
@@ -240,10 +270,16 @@ class MarketDataStore:
         data: object,
         *,
         unit: Unit | None = None,
+        date_format: str | None = None,
+        tz: str | None = None,
         align: Align | None = None,
+        tolerance: Tolerance | None = None,
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
         rename: bool = False,
+        columns: Columns | None = None,
+        volume: Volume | None = None,
+        decimal: Decimal | None = None,
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
@@ -263,7 +299,17 @@ class MarketDataStore:
         are of another timeframe, or of another symbol, are refused; `rename=True` says that their one symbol
         is another name of `symbol`.
 
-        `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`).
+        Where names do not say it, `columns={"time": "일자", "open": "시가"}` does: which column is the time,
+        the symbol, a price or the volume; of tuples a list of all by their place.
+        `volume="none"` is for instruments without one (indices, currencies): it is stored as 0, which
+        `WriteResult.notes` says. Numbers may be texts as people write them (`1,010.5`, `$10.90`, `41.15K`);
+        `decimal=","` or `"."` says what begins the decimals where no number tells (`1,234` all through).
+
+        Times are read in the spellings of `time_spellings`, day and month in the order that the column shows.
+        `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`);
+        `date_format` (as "%d/%m/%Y") says how dates are written, with or without their time of day; `tz` (as
+        "Asia/Seoul") is the zone of times that bear none, UTC when absent. A time that its clocks show twice
+        or never, in the hour of their change, is a bad row.
         `align="floor"` moves times to the start of their bar, which otherwise must be exact. A row that
         breaks a rule raises `ValidationError`; with `on_invalid="quarantine"` it is set aside with the reason
         and the others are stored, with `"drop"` it is only counted. `progress` is called with the number of
@@ -276,6 +322,9 @@ class MarketDataStore:
         there already stays. Let `end` stay behind where a source publishes late: an answer without a bar is
         an answer. `covers="data"` says so of the range from the first row to the last, as of a whole file.
 
+        `tolerance="ulp"` widens high or low by at most 4 units in the last place where open or close misses
+        it by rounding, as in adjusted prices; `WriteResult.widened` counts such rows.
+
         `keep` names ranges, by (symbol, timeframe), whose stored bars may not change: `ConflictError` where
         `data` has other values for one, as where files of one import disagree.
 
@@ -284,8 +333,13 @@ class MarketDataStore:
         key = (check_symbol(symbol), Timeframe.parse(timeframe))
         claim = claim_of(source, covers, absent, (key[0], str(key[1])))
         policy = _policy(on_invalid, on_conflict, keep)
-        data = Incoming(data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename)
-        return self._candles.write(self._checked(data, data, key, unit, align), claim, policy, progress)
+        choice = Choice.of(columns, volume)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
+        data = Incoming(
+            data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, choice=choice,
+            style=terms.style,
+        )  # fmt: skip
+        return self._candles.write(self._checked(data, data, key, terms), claim, policy, progress)
 
     def write_many(
         self,
@@ -293,9 +347,15 @@ class MarketDataStore:
         *,
         timeframe: str | Timeframe | None = None,
         unit: Unit | None = None,
+        date_format: str | None = None,
+        tz: str | None = None,
         align: Align | None = None,
+        tolerance: Tolerance | None = None,
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
+        columns: Columns | None = None,
+        volume: Volume | None = None,
+        decimal: Decimal | None = None,
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
@@ -311,14 +371,17 @@ class MarketDataStore:
         """
         claim = claim_of(source, covers, absent)
         policy = _policy(on_invalid, on_conflict, keep)
+        choice = Choice.of(columns, volume)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
         if timeframe is None:
-            data = Incoming(data, ("symbol", "timeframe", *CANDLE_COLUMNS))
-            return self._candles.write(self._checked(data, data, None, unit, align), claim, policy, progress)
+            wanted = ("symbol", "timeframe", *CANDLE_COLUMNS)
+            data = Incoming(data, wanted, choice=choice, style=terms.style)
+            return self._candles.write(self._checked(data, data, None, terms), claim, policy, progress)
         bar = str(Timeframe.parse(timeframe))
-        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar)
+        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, choice=choice, style=terms.style)
         name = pl.lit(bar).alias("timeframe")
         long = (Piece(piece.frame.with_columns(name), piece.row) for piece in data)
-        return self._candles.write(self._checked(data, long, None, unit, align), claim, policy, progress)
+        return self._candles.write(self._checked(data, long, None, terms), claim, policy, progress)
 
     def candles(
         self,
@@ -501,26 +564,41 @@ class MarketDataStore:
         ).drop("closed", "bars", "of")
         return screen(made, symbol_ends(made), what, progress=progress)
 
-    def sql(self, query: str, *, timeout: float | None = None) -> pl.DataFrame:
+    def sql(
+        self,
+        query: str,
+        *,
+        params: Sequence[object] | Mapping[str, object] | None = None,
+        tables: Mapping[str, object] | None = None,
+        timeout: float | None = None,
+    ) -> pl.DataFrame:
         """Return the result of a DuckDB query that reads `candles`, `series` and `quarantine`.
 
         `tickers`, `orderbooks` and `trades` are tables, too, of what is live. Times in the tables and in the
         result are UTC. The tables of the file are of one snapshot. Conditions on
         symbol, timeframe and timestamp in the query's WHERE bound what is read of a large file.
 
-        One statement that reads, of the tables here and functions that only read their arguments: no files,
-        no settings. Types that no frame has are refused (UHUGEINT, BIT), as are whole numbers of more than
-        38 digits: cast them. `timeout` is how many seconds it may take. What it needs is put into packs, a
-        million rows at a time, and read, a timeframe at a time: such a piece is not broken off.
+        `params` are values for `?` in the query (a list) or for `$name` (a dict): what users type belongs
+        there and not into the text. `tables` are tables of your own by name: a Polars or pandas frame, an
+        Arrow table, a dict of columns.
 
-        Raises `QueryError` for SQL that is wrong or would do more, `QueryTimeoutError` beyond `timeout`.
+        One statement that reads (also EXPLAIN, DESCRIBE, SUMMARIZE and SHOW TABLES), of the tables here and
+        functions that only read their arguments: no files, no settings. Types that no frame has are refused
+        (UHUGEINT, BIT), as are whole numbers of more than 38 digits: cast them. `timeout` is how many seconds
+        it may take. What it needs is put into packs, a million rows at a time, and read, a timeframe at a
+        time: such a piece is not broken off.
+
+        Raises `QueryError` for SQL that is wrong or would do more, `QueryTimeoutError` beyond `timeout`,
+        `InvalidInputError` for parameters and tables that cannot be used.
 
         >>> with mdstore.open(folder / "market_data.sqlite3") as store:
-        ...     store.sql("SELECT count(*) AS bars FROM candles", timeout=10)["bars"].to_list()
-        [0]
+        ...     query = "SELECT m.weight * ? AS twice FROM mine m LEFT JOIN candles c USING (symbol)"
+        ...     mine = {"symbol": ["KRW-BTC"], "weight": [0.25]}
+        ...     store.sql(query, params=[2], tables={"mine": mine}, timeout=10)["twice"].to_list()
+        [0.5]
         """
         refuse_broken_polars()
-        return _frame(self._sql(query, timeout)[0])
+        return _frame(self._sql(query, timeout, params, tables)[0])
 
     def explain(
         self,
@@ -624,6 +702,25 @@ class MarketDataStore:
         bar = None if timeframe is None else Timeframe.parse(timeframe)
         return self._candles.delete(check_symbol(symbol), bar, *time_range(start, end))
 
+    def rename(self, old: str, new: str) -> list[str]:
+        """Give a symbol another name, in one transaction, and return its timeframes.
+
+        Its candles in all timeframes go along, and all that is known of them: why bars are not there, where
+        they came from, what they were before; a calendar that was set for it alone, too. Nothing is joined
+        with what is stored or known under the new name: that is refused. Rows in quarantine stay as given.
+
+        Raises `NoSuchSeriesError`, `InvalidInputError`.
+
+        >>> with mdstore.open(folder / "market_data.sqlite3") as store:
+        ...     store.write("BTC_KRW", "1m", [("2025-09-01", 1, 2, 1, 2, 5)]).inserted
+        ...     store.rename("BTC_KRW", "KRW-BTC")
+        1
+        ['1m']
+        """
+        if old == new:
+            raise InvalidInputError(f"{old!r} is its name already")
+        return self._candles.rename(check_symbol(old), check_symbol(new))
+
     def close(self) -> None:
         """Close the file and end the scanner process; what was written is safe already.
 
@@ -660,6 +757,12 @@ class MarketDataStore:
     ) -> None:
         await self.aclose()
 
+    __len__ = held("_contents", Contents.__len__)
+    __bool__ = held("_contents", Contents.__bool__)
+    __iter__ = held("_contents", Contents.__iter__)
+    __contains__ = held("_contents", Contents.__contains__)
+    _repr_html_ = held("_contents", Contents._repr_html_)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.path, self._options)
 
@@ -671,18 +774,12 @@ class MarketDataStore:
         data: Incoming,
         pieces: Iterable[Piece],
         key: tuple[str, Timeframe] | None,
-        unit: Unit | None,
-        align: Align | None,
+        terms: Terms,
     ) -> Iterator[Checked]:
-        if align not in (None, "floor"):
-            raise InvalidInputError(f"align={align!r} is neither None nor 'floor'")
         refuse_broken_polars()
-        terms, offset = Terms(unit, align, self._now()), 0
-        for piece in pieces:
-            checked = check(piece.frame, key, terms, offset, piece.row)
+        for checked in checked_pieces(pieces, key, terms):
             notes = (*data.notes, *checked.notes)
             yield replace(checked, ignored=data.ignored, notes=notes) if data.ignored or notes else checked
-            offset += len(piece.frame)
 
     def _read(
         self, symbols: str | Sequence[str] | None, timeframe: str | Timeframe, **asked: Any
@@ -692,7 +789,13 @@ class MarketDataStore:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _sql(self, query: str, timeout: float | None = None) -> tuple[pa.Table, Explanation]:
+    def _sql(
+        self,
+        query: str,
+        timeout: float | None = None,
+        params: Sequence[object] | Mapping[str, object] | None = None,
+        tables: Mapping[str, object] | None = None,
+    ) -> tuple[pa.Table, Explanation]:
         if not isinstance(query, str):
             raise QueryError(f"a query is a text, not {query!r}")
         try:
@@ -701,7 +804,7 @@ class MarketDataStore:
             raise QueryError(f"the query holds what is no character: {error}") from error
         live = {name: partial(self._realtime_rows, name) for name in REALTIME}
         return self._candles.sql(
-            query, live, None if timeout is None else positive_seconds(timeout, "timeout")
+            query, live, None if timeout is None else positive_seconds(timeout, "timeout"), params, tables
         )
 
     def _realtime_rows(self, table: str) -> pa.Table:

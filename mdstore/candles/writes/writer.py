@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
 import polars as pl
@@ -25,8 +25,10 @@ from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.packs.seal_policy import SEAL_BATCH, SEAL_LEAST, SEAL_ROWS
 from mdstore.candles.packs.sealing import Sealer, closed_rows, positive_zeros
 from mdstore.candles.writes.bar_changes import Changes
-from mdstore.core.candle_rules import NO_BAD, Checked, Group, OnInvalid, first_error
+from mdstore.core.bad_rows import first_error
+from mdstore.core.candle_rules import NO_BAD, Checked, Group, OnInvalid
 from mdstore.core.duplicates import Conflict, OnConflict, conflict_error
+from mdstore.core.html import facts_html
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
 from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FOREVER
@@ -73,7 +75,9 @@ class WriteResult:
     broke a rule. `first` and `last` are the bars' starts (aware, UTC) of the rows that passed, or None.
     `ignored` are the columns of the data that were not kept, `notes` what was understood of it. `withheld`
     are rows that `align="floor"` moved to the start of a bar where another row stood, in the data or stored:
-    half a bar does not bury a whole one. `reach` is the first and the last bar (ms) of each series.
+    half a bar does not bury a whole one. `widened` are rows whose high or low was moved by at most 4 ulp to
+    hold open and close, with `tolerance="ulp"`; they are in one of the other counts, too. `reach` is the
+    first and the last bar (ms) of each series.
     """
 
     inserted: int = 0
@@ -88,6 +92,7 @@ class WriteResult:
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     withheld: int = 0
+    widened: int = 0
     reach: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -96,6 +101,12 @@ class WriteResult:
         kept = self.inserted + self.updated + self.unchanged
         again = self.duplicates + self.conflicts + self.withheld
         return kept + again + self.quarantined + self.dropped
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the counts that are not zero, and what was understood."""
+        return facts_html(
+            "WriteResult", {one.name: getattr(self, one.name) for one in fields(self) if one.repr}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +167,7 @@ def write(
 
 def _refuse(chunk: Checked, policy: Policy) -> None:
     if policy.on_invalid == "raise" and len(chunk.bad):
-        raise first_error(chunk)
+        raise first_error(chunk.bad, chunk.rows)
     if policy.on_conflict == "raise" and chunk.conflict is not None:
         raise conflict_error(chunk.conflict, chunk.conflicts)
 
@@ -201,7 +212,7 @@ class _Batch:
         self._notes: tuple[str, ...] = ()
         self._counts = {
             "inserted": 0, "updated": 0, "unchanged": 0, "duplicates": 0, "conflicts": 0, "withheld": 0,
-            "bad": 0,
+            "widened": 0, "bad": 0,
         }  # fmt: skip
 
     def land(self, chunk: Checked) -> None:
@@ -213,6 +224,7 @@ class _Batch:
         self._counts["duplicates"] += chunk.duplicates
         self._counts["conflicts"] += chunk.conflicts
         self._counts["withheld"] += chunk.withheld
+        self._counts["widened"] += chunk.widened
         self._counts["bad"] += len(chunk.bad)
         if self._keep_bad and len(chunk.bad):
             self._quarantine(chunk.bad)

@@ -28,6 +28,12 @@ class Align(StrEnum):
     FLOOR = "floor"
 
 
+class Tolerance(StrEnum):
+    """What may be off by rounding."""
+
+    ULP = "ulp"
+
+
 class OnInvalid(StrEnum):
     """What to do with rows that break a rule."""
 
@@ -38,6 +44,18 @@ class OnConflict(StrEnum):
     """What to do with a bar that comes twice with different values."""
 
     RAISE, LAST = "raise", "last"
+
+
+class Volume(StrEnum):
+    """What to do where there is no volume."""
+
+    NONE = "none"
+
+
+class Decimal(StrEnum):
+    """What begins the decimals of numbers."""
+
+    POINT, COMMA = ".", ","
 
 
 def import_(
@@ -58,7 +76,17 @@ def import_(
         ),
     ] = None,
     unit: Annotated[Unit | None, typer.Option(help="The unit of numeric times, else by their size.")] = None,
+    date_format: Annotated[
+        str | None, typer.Option(help="How dates are written, as '%d/%m/%Y' or '%d/%m/%Y %H:%M'.")
+    ] = None,
+    tz: Annotated[
+        str | None, typer.Option(help="The zone of times that bear none, as Asia/Seoul; else UTC.")
+    ] = None,
     align: Annotated[Align | None, typer.Option(help="floor: move times to the start of their bar.")] = None,
+    tolerance: Annotated[
+        Tolerance | None,
+        typer.Option(help="ulp: widen high or low where open or close misses it by rounding, 4 ulp at most."),
+    ] = None,
     on_invalid: Annotated[
         OnInvalid, typer.Option(help="Rows that break a rule: refuse the file, set them aside, or skip them.")
     ] = OnInvalid.RAISE,
@@ -77,11 +105,28 @@ def import_(
         bool,
         typer.Option("--rename", help="--symbol is another name of the one in a file's column of symbols."),
     ] = False,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="time=NAME,...",
+            help="Which column is which: time, date, symbol, timeframe, open, high, low, close, volume. "
+            "Without a header the names of all by their place: time,open,high,low,close,volume.",
+        ),
+    ] = None,
+    volume: Annotated[
+        Volume | None, typer.Option(help="none: there is no volume (indices, currencies), store 0.")
+    ] = None,
+    decimal: Annotated[
+        Decimal | None, typer.Option(help="What begins the decimals, where no number tells.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a text that is not UTF-8: cp949, shift_jis, latin1, ...")
+    ] = None,
     wait: WaitOption = 10.0,
     file: FileOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Store the candles of files: CSV, TSV, JSON, Parquet, Feather, Arrow, also .gz and .zip.
+    """Store the candles of files: CSV, TSV, JSON, Parquet, Feather, Arrow, Excel, also .gz and .zip.
 
     Columns, times, symbol and timeframe are recognised; the summary says
     how. Each file lands whole or not at all; a bad one is reported and the
@@ -94,8 +139,10 @@ def import_(
       mdstore import prices/ --symbol-from-filename '{symbol}_data' --timeframe 1d
 
       mdstore import dirty.csv -s AOS -t 1d --on-invalid quarantine
+
+      mdstore import 005930.csv --columns 'time=day,close=last price'
     """
-    from mdstore.cli.output.import_ import Options, files_in, import_files, skipped_in
+    from mdstore.cli.output.import_ import Options, columns_in, files_in, import_files, skipped_in
     from mdstore.cli.output.import_summary import as_json, print_summary
     from mdstore.cli.shared.json_text import json_text
     from mdstore.cli.shared.progress import ImportProgress
@@ -108,7 +155,8 @@ def import_(
     files = files_in(paths)
     options = Options(
         symbol, timeframe, symbol_from_filename, unit, align, on_invalid,
-        complete=complete, on_conflict=on_conflict, rename=rename,
+        complete=complete, on_conflict=on_conflict, rename=rename, date_format=date_format, tz=tz,
+        tolerance=tolerance, columns=columns_in(columns), volume=volume, decimal=decimal, encoding=encoding,
     )  # fmt: skip
     with created(store_file(ctx, file), wait=wait) as store:
         run = import_files(store, files, options, ImportProgress(to_stderr(), files))
