@@ -11,6 +11,7 @@ import typer
 from mdstore.cli.shared.console import to_stderr, to_stdout
 from mdstore.cli.shared.errors import ERROR, INTERRUPTED
 from mdstore.cli.shared.options import FileOption, JsonOption, WaitOption
+from mdstore.cli.shared.pipes import PIPE, SOURCE, PipeFormat, spooled
 from mdstore.cli.shared.store import created, store_file
 
 __all__ = ["import_"]
@@ -52,7 +53,7 @@ def import_(
     paths: Annotated[
         list[Path],
         # A file that cannot be read is one bad file among others, not a usage error.
-        typer.Argument(help="Files, and folders with all below them.", readable=False),
+        typer.Argument(help="Files, and folders with all below them; - is standard input.", readable=False),
     ],
     symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="The symbol of every file.")] = None,
     timeframe: Annotated[str | None, typer.Option("--timeframe", "-t", help="Such as 1m, 4h or 1d.")] = None,
@@ -93,6 +94,9 @@ def import_(
         bool,
         typer.Option("--rename", help="--symbol is another name of the one in a file's column of symbols."),
     ] = False,
+    form: Annotated[
+        PipeFormat | None, typer.Option("--format", help="The format of standard input; csv if left out.")
+    ] = None,
     wait: WaitOption = 10.0,
     file: FileOption = None,
     json: JsonOption = False,
@@ -110,6 +114,8 @@ def import_(
       mdstore import prices/ --symbol-from-filename '{symbol}_data' --timeframe 1d
 
       mdstore import dirty.csv -s AOS -t 1d --on-invalid quarantine
+
+      curl https://... | mdstore import - --format json -s KRW-BTC -t 1m
     """
     from mdstore.cli.output.import_ import Options, files_in, import_files, skipped_in
     from mdstore.cli.output.import_summary import as_json, print_summary

@@ -11,6 +11,7 @@ from mdstore.cli.shared.json_text import json_text, records
 from mdstore.cli.shared.table import print_frame, room
 from mdstore.cli.shared.texts import is_intraday, moment
 from mdstore.cli.shared.which_series import target_of
+from mdstore.core.zones import check_zone
 from mdstore.reports.text_chart import chart, columns_for
 
 if TYPE_CHECKING:
@@ -45,9 +46,14 @@ def print_bars(
     width = room(out) or WIDTH_IN_A_PIPE
     charted = height is not None and not json
     limit = None if charted and start is not None else max(rows, columns_for(width) if charted else 0)
+    if tz is not None:
+        check_zone(tz)
     frame = store.candles(
-        symbol, bar, start=start, end=end, limit=limit, derive_from=source, tz=tz, as_of=as_of, fill=fill
-    )
+        symbol, bar, start=start, end=end, limit=limit, as_of=as_of, fill=fill,
+        derive_from=source, tz=tz if source else None,
+    )  # fmt: skip
+    if tz is not None:
+        frame = frame.with_columns(pl.col("timestamp").dt.convert_time_zone(tz))
     if json:
         print(json_text(records(frame.tail(rows))))
         return
@@ -71,6 +77,8 @@ def print_bars(
     if "filled" in shown.columns:
         shown = _marked(shown)
     print_frame(out, shown, spare=SPARE, intraday=is_intraday(bar) or tz is not None)
+    if tz is not None:
+        out.print(f"times of {tz}", style="dim", highlight=False, markup=False)
 
 
 def _marked(bars: pl.DataFrame) -> pl.DataFrame:
