@@ -35,9 +35,11 @@ from mdstore.core.arguments import (
     time_range,
 )  # fmt: skip
 from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms
+from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.duplicates import OnConflict
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.inputs import Incoming, Piece
+from mdstore.core.numbers import Decimal
 from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
 from mdstore.core.rounding import Tolerance
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -275,6 +277,9 @@ class MarketDataStore:
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
         rename: bool = False,
+        columns: Columns | None = None,
+        volume: Volume | None = None,
+        decimal: Decimal | None = None,
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
@@ -293,6 +298,12 @@ class MarketDataStore:
         `ConflictError`, or the last wins with `on_conflict="last"`. Rows that say of themselves that they
         are of another timeframe, or of another symbol, are refused; `rename=True` says that their one symbol
         is another name of `symbol`.
+
+        Where names do not say it, `columns={"time": "일자", "open": "시가"}` does: which column is the time,
+        the symbol, a price or the volume; of tuples a list of all by their place.
+        `volume="none"` is for instruments without one (indices, currencies): it is stored as 0, which
+        `WriteResult.notes` says. Numbers may be texts as people write them (`1,010.5`, `$10.90`, `41.15K`);
+        `decimal=","` or `"."` says what begins the decimals where no number tells (`1,234` all through).
 
         Times are read in the spellings of `time_spellings`, day and month in the order that the column shows.
         `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`);
@@ -322,10 +333,12 @@ class MarketDataStore:
         key = (check_symbol(symbol), Timeframe.parse(timeframe))
         claim = claim_of(source, covers, absent, (key[0], str(key[1])))
         policy = _policy(on_invalid, on_conflict, keep)
-        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, self._now())
+        choice = Choice.of(columns, volume)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
         data = Incoming(
-            data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, style=terms.style
-        )
+            data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, choice=choice,
+            style=terms.style,
+        )  # fmt: skip
         return self._candles.write(self._checked(data, data, key, terms), claim, policy, progress)
 
     def write_many(
@@ -340,6 +353,9 @@ class MarketDataStore:
         tolerance: Tolerance | None = None,
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
+        columns: Columns | None = None,
+        volume: Volume | None = None,
+        decimal: Decimal | None = None,
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
@@ -355,12 +371,14 @@ class MarketDataStore:
         """
         claim = claim_of(source, covers, absent)
         policy = _policy(on_invalid, on_conflict, keep)
-        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, self._now())
+        choice = Choice.of(columns, volume)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
         if timeframe is None:
-            data = Incoming(data, ("symbol", "timeframe", *CANDLE_COLUMNS), style=terms.style)
+            wanted = ("symbol", "timeframe", *CANDLE_COLUMNS)
+            data = Incoming(data, wanted, choice=choice, style=terms.style)
             return self._candles.write(self._checked(data, data, None, terms), claim, policy, progress)
         bar = str(Timeframe.parse(timeframe))
-        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, style=terms.style)
+        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, choice=choice, style=terms.style)
         name = pl.lit(bar).alias("timeframe")
         long = (Piece(piece.frame.with_columns(name), piece.row) for piece in data)
         return self._candles.write(self._checked(data, long, None, terms), claim, policy, progress)

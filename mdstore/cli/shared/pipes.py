@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
-__all__ = ["PIPE", "PipeFormat", "is_pipe", "spooled"]
+__all__ = ["PIPE", "SOURCE", "PipeFormat", "spooled"]
 
 PIPE = Path("-")
 SOURCE = "standard input"
@@ -19,17 +19,13 @@ SOURCE = "standard input"
 class PipeFormat(StrEnum):
     """Formats of what comes or goes through a pipe."""
 
-    CSV, TSV, JSON, NDJSON, PARQUET, FEATHER, ARROW = "csv", "tsv", "json", "ndjson", "parquet", "feather", "arrow"
-
-
-def is_pipe(path: Path) -> bool:
-    """Tell whether standard input or output is meant."""
-    return path == PIPE
+    CSV, TSV, JSON, NDJSON = "csv", "tsv", "json", "ndjson"
+    PARQUET, FEATHER, ARROW = "parquet", "feather", "arrow"
 
 
 @contextmanager
 def spooled(form: PipeFormat) -> Iterator[Path]:
-    """Yield a file with what standard input holds: formats with an index at their end cannot be read as they come.
+    """Yield a file with what standard input holds: formats with their index at the end need all of it.
 
     It is in a temporary folder, of a name that tells no symbol, and is gone afterwards.
     """

@@ -11,23 +11,31 @@ from pathlib import Path
 
 import polars as pl
 
+from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.excerpts import excerpt
 from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.errors import FileFormatError, MarketDataError, TimestampError
 from mdstore.sources.files.csv import read_text
+from mdstore.sources.files.excel import read_excel
 from mdstore.sources.files.file_names import Named, from_pattern, guess, suggest
 from mdstore.sources.files.formats import FORMATS
 from mdstore.sources.files.json import read_json, read_ndjson
-from mdstore.sources.files.opening import Counted, Source, check_suffix, open_sources
+from mdstore.sources.files.opening import Asked, Counted, Source, check_suffix, open_sources
 from mdstore.sources.files.parquet_arrow import read_arrow, read_parquet
 from mdstore.sources.files.spacing import contradicts, spacing_of
+from mdstore.sources.files.text_encodings import known_encoding
 
-__all__ = ["Part", "read"]
+__all__ = ["NoRowsError", "Part", "read"]
 
 LONGEST_REASON = 300
 READERS: dict[str, Callable[[Source], Iterator[pl.DataFrame]]] = {
     "csv": read_text, "json": read_json, "ndjson": read_ndjson, "parquet": read_parquet, "arrow": read_arrow,
+    "excel": read_excel,
 }  # fmt: skip
+
+
+class NoRowsError(FileFormatError):
+    """A file that names its columns and has no rows: nothing is wrong with it, and there is nothing in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,9 @@ def read(
     unit: Unit | None = None,
     date_format: str | None = None,
     whole: bool = False,
+    columns: Columns | None = None,
+    volume: Volume | None = None,
+    encoding: str | None = None,
 ) -> Generator[Part, None, None]:
     """Yield what a file holds: one part, or one for each data file in a zip.
 
@@ -88,7 +99,9 @@ def read(
     `{symbol}-{timeframe}` for names without their suffixes; `unit` is that of whole-number times, "s", "ms",
     "us" or "ns", needed to tell a timeframe by spacing where the size of the numbers does not tell it, and
     `date_format` how dates are written, as "%d/%m/%Y".
-    `whole` gives the other columns as well, under their own names.
+    `whole` gives the other columns as well, under their own names. `columns` says which columns are which
+    (`{"time": "일자"}`, or a list of all by their place), `volume="none"` that there is none, which gives
+    zeros; `encoding` is that of a text that is not UTF-8.
     Raises `FileFormatError` for a file that holds no candles, `OSError` for one that cannot be opened.
 
     >>> file = folder / "KRW-BTC-1m.csv"
@@ -99,7 +112,9 @@ def read(
     """
     # A part keeps what it is read from: whoever drops the parts for one of them has not closed its file.
     kept: list[object] = []
-    parts = _parts(Path(path), symbol_from_filename, partial(TimeStyle, unit, date_format), whole, kept)
+    asked = Asked(whole, Choice.of(columns, volume), known_encoding(encoding))
+    style = partial(TimeStyle, unit, date_format)
+    parts = _parts(Path(path), symbol_from_filename, style, asked, kept)
     kept.append(parts)
     return parts
 
@@ -108,26 +123,41 @@ def _parts(
     path: Path,
     pattern: str | None,
     style: Callable[[], TimeStyle],
-    whole: bool,
+    asked: Asked,
     kept: object,
 ) -> Generator[Part, None, None]:
     check_suffix(path)
     raw = Counted(path.open("rb", buffering=0))
     try:
         with _damage_named(path.name):
-            for source in open_sources(path, raw, whole=whole):
+            without: NoRowsError | None = None
+            found = False
+            for source in open_sources(path, raw, asked):
                 source.style = style()
-                yield _part(source, raw, pattern, kept)
+                try:
+                    part = _part(source, raw, pattern, kept)
+                except NoRowsError as error:
+                    without = error  # of a zip the others count
+                    continue
+                found = True
+                yield part
+            if not found:
+                _refuse(without)
     except BaseException:
         raw.close()  # after the last part the file is closed with that part
         raise
+
+
+def _refuse(without: NoRowsError | None) -> None:
+    if without is not None:
+        raise without
 
 
 def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Part:
     frames = _named_frames(source)
     first = next(frames, None)
     if first is None or first.is_empty():
-        raise FileFormatError(f"{source.name}: there are columns of candles and no rows")
+        raise NoRowsError(f"{source.name}: there are columns of candles and no rows")
     told, told_by = _told(source, pattern, first.columns)
     needed = told.timeframe is None and "timeframe" not in first.columns
     apart, timeframe = spacing_of(first, source.style), told.timeframe
