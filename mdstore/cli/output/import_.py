@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from mdstore.candles.writes.writer import WriteResult
 from mdstore.cli.shared.declared import declared_in
 from mdstore.cli.shared.interrupt import Interrupts
 from mdstore.cli.shared.progress import ImportProgress
@@ -23,10 +24,9 @@ from mdstore.core.statements import texts_in
 from mdstore.core.timeframe import Timeframe, meant
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import ConflictError, FileFormatError, InvalidInputError, MarketDataError, StoreFileError
-from mdstore.sources.files import Part, candle_files, guess, other_files, read, stem
+from mdstore.sources.files import NoRowsError, Part, candle_files, guess, other_files, read, stem
 
 if TYPE_CHECKING:
-    from mdstore.candles.writes.writer import WriteResult
     from mdstore.store.store import MarketDataStore
 
 __all__ = ["Failure", "Import", "Landed", "Options", "columns_in", "files_in", "import_files", "skipped_in"]
@@ -230,6 +230,8 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
     }  # fmt: skip
     try:
         landing, result = _land(store, file, options, _Landing(options, progress), rules)
+    except NoRowsError:
+        return Landed(file, WriteResult(), notes={f"{file.name}: a header and no rows"})
     except ConflictError as error:
         if error.stored:
             raise _disagreement(run, file, error) from error

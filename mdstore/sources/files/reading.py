@@ -26,13 +26,17 @@ from mdstore.sources.files.parquet_arrow import read_arrow, read_parquet
 from mdstore.sources.files.spacing import contradicts, spacing_of
 from mdstore.sources.files.text_encodings import known_encoding
 
-__all__ = ["Part", "read"]
+__all__ = ["NoRowsError", "Part", "read"]
 
 LONGEST_REASON = 300
 READERS: dict[str, Callable[[Source], Iterator[pl.DataFrame]]] = {
     "csv": read_text, "json": read_json, "ndjson": read_ndjson, "parquet": read_parquet, "arrow": read_arrow,
     "excel": read_excel,
 }  # fmt: skip
+
+
+class NoRowsError(FileFormatError):
+    """A file that names its columns and has no rows: nothing is wrong with it, and there is nothing in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,19 +133,34 @@ def _parts(
     raw = Counted(path.open("rb", buffering=0))
     try:
         with _damage_named(path.name):
+            without: NoRowsError | None = None
+            found = False
             for source in open_sources(path, raw, asked):
                 source.style = style()
-                yield _part(source, raw, pattern, kept)
+                try:
+                    part = _part(source, raw, pattern, kept)
+                except NoRowsError as error:
+                    without = error  # of a zip the others count
+                    continue
+                found = True
+                yield part
+            if not found:
+                _refuse(without)
     except BaseException:
         raw.close()  # after the last part the file is closed with that part
         raise
+
+
+def _refuse(without: NoRowsError | None) -> None:
+    if without is not None:
+        raise without
 
 
 def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Part:
     frames = _named_frames(source)
     first = next(frames, None)
     if first is None or first.is_empty():
-        raise FileFormatError(f"{source.name}: there are columns of candles and no rows")
+        raise NoRowsError(f"{source.name}: there are columns of candles and no rows")
     told, told_by = _told(source, pattern, first.columns)
     needed = told.timeframe is None and "timeframe" not in first.columns
     apart, timeframe = spacing_of(first, source.style), told.timeframe
