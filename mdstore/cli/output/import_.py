@@ -351,7 +351,8 @@ class _Landing:
             raise FileFormatError(
                 f"{part.name}: which symbol? Neither a column nor the file's name says",
                 hint=f"give {GIVE_SYMBOL}"
-                + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else ""),
+                + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else "")
+                + "".join(f"; and {more}" for more in self._more(part)),
             )
         if timeframe is None and "timeframe" not in part.columns:
             raise part.trouble or FileFormatError(
@@ -360,6 +361,15 @@ class _Landing:
                 hint="give --timeframe 1d",
             )
         return symbol, timeframe
+
+    def _more(self, part: Part) -> Iterator[str]:
+        """Yield what else must be said of a part whose symbol nothing tells, to say it in one hint."""
+        if part.contradicted and not self._options.timeframe:
+            yield f"-t {part.spacing}, since its rows are that far apart, whatever its name says"
+        elif part.trouble is not None and part.trouble.hint is not None and not self._options.timeframe:
+            yield part.trouble.hint.cli
+        elif part.off_grid and not self._options.align:
+            yield "--align floor, which moves its rows to the start of their bar"
 
     def frames(self, part: Part) -> Iterator[pl.DataFrame]:
         """Yield a part's frames; refuse to put several series under one name."""
