@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ import polars as pl
 
 from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.excerpts import excerpt
+from mdstore.core.extra_columns import Extra
 from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.errors import FileFormatError, Hint, MarketDataError, TimestampError
 from mdstore.sources.files.csv import read_text
@@ -25,13 +26,17 @@ from mdstore.sources.files.parquet_arrow import read_arrow, read_parquet
 from mdstore.sources.files.spacing import besides, contradicts, spacing_of
 from mdstore.sources.files.text_encodings import known_encoding
 
-__all__ = ["Part", "read"]
+__all__ = ["NoRowsError", "Part", "read"]
 
 LONGEST_REASON = 300
 READERS: dict[str, Callable[[Source], Iterator[pl.DataFrame]]] = {
     "csv": read_text, "json": read_json, "ndjson": read_ndjson, "parquet": read_parquet, "arrow": read_arrow,
     "excel": read_excel,
 }  # fmt: skip
+
+
+class NoRowsError(FileFormatError):
+    """A file that names its columns and has no rows: nothing is wrong with it, and there is nothing in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,7 @@ def read(
     columns: Columns | None = None,
     volume: Volume | None = None,
     encoding: str | None = None,
+    extras: Sequence[Extra] = (),
 ) -> Generator[Part, None, None]:
     """Yield what a file holds: one part, or one for each data file in a zip.
 
@@ -96,7 +102,8 @@ def read(
     `{symbol}-{timeframe}` for names without their suffixes; `unit` is that of whole-number times, "s", "ms",
     "us" or "ns", needed to tell a timeframe by spacing where the size of the numbers does not tell it, and
     `date_format` how dates are written, as "%d/%m/%Y".
-    `whole` gives the other columns as well, under their own names. `columns` says which columns are which
+    `whole` gives the other columns as well, under their own names; `extras` are the declared columns, which
+    are given so in any case. `columns` says which columns are which
     (`{"time": "일자"}`, or a list of all by their place), `volume="none"` that there is none, which gives
     zeros; `encoding` is that of a text that is not UTF-8.
     Raises `FileFormatError` for a file that holds no candles, `OSError` for one that cannot be opened.
@@ -109,7 +116,7 @@ def read(
     """
     # A part keeps what it is read from: whoever drops the parts for one of them has not closed its file.
     kept: list[object] = []
-    asked = Asked(whole, Choice.of(columns, volume), known_encoding(encoding))
+    asked = Asked(whole, Choice.of(columns, volume), known_encoding(encoding), extras)
     style = partial(TimeStyle, unit, date_format)
     parts = _parts(Path(path), symbol_from_filename, style, asked, kept)
     kept.append(parts)
@@ -127,19 +134,34 @@ def _parts(
     raw = Counted(path.open("rb", buffering=0))
     try:
         with _damage_named(path.name):
+            without: NoRowsError | None = None
+            found = False
             for source in open_sources(path, raw, asked):
                 source.style = style()
-                yield _part(source, raw, pattern, kept)
+                try:
+                    part = _part(source, raw, pattern, kept)
+                except NoRowsError as error:
+                    without = error  # of a zip the others count
+                    continue
+                found = True
+                yield part
+            if not found:
+                _refuse(without)
     except BaseException:
         raw.close()  # after the last part the file is closed with that part
         raise
+
+
+def _refuse(without: NoRowsError | None) -> None:
+    if without is not None:
+        raise without
 
 
 def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Part:
     frames = _named_frames(source)
     first = next(frames, None)
     if first is None or first.is_empty():
-        raise FileFormatError(f"{source.name}: there are columns of candles and no rows")
+        raise NoRowsError(f"{source.name}: there are columns of candles and no rows")
     told, told_by = _told(source, pattern, first.columns)
     needed = told.timeframe is None and "timeframe" not in first.columns
     apart, timeframe = spacing_of(first, source.style), told.timeframe
