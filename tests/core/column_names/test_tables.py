@@ -62,6 +62,6 @@ def test_a_choice_of_any_names_is_taken_or_refused(columns):
         assert choice.chosen(list(columns.values())) == choice.named
         return
     with pytest.raises(
-        InvalidInputError, match="is nothing that a column of candles is|two columns are said"
+        InvalidInputError, match=r"is nothing that a column of candles is|two columns are said"
     ):
         Choice.of(columns)
