@@ -19,6 +19,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     ├── StoreFileError (OSError)             the file cannot be opened, is damaged or is no store
     │   ├── DamagedDataError                 what is stored is not what was written; nothing is served
     │   ├── NewerSchemaError                 written by a newer mdstore; left untouched
+    │   ├── ReadOnlyError (PermissionError)  it is open for reading only; says why
     │   └── StoreBusyError (TimeoutError)    another thread or process kept the write lock
     ├── LiveFileError (PermissionError)      a second opener of a live store file, refused
     ├── FeedError (ConnectionError)          an exchange refused something, or fell silent
@@ -45,6 +46,7 @@ __all__ = [
     "NoSuchSeriesError",
     "QueryError",
     "QueryTimeoutError",
+    "ReadOnlyError",
     "ScannerError",
     "StaleDataError",
     "StoreBusyError",
@@ -144,7 +146,8 @@ class ConflictError(InvalidInputError):
     """A bar that comes twice with different values, in one call or in two files of one import.
 
     `symbol`, `timeframe` and `timestamp` (ms since 1970, UTC) name one such bar, `earlier` and `later` are
-    its five values; `columns` are the other columns in which the two rows differ, as far as they are known.
+    its values, of the columns `names`: the five of a candle, and declared ones where the data has such.
+    `columns` are the other columns in which the two rows differ, as far as they are known.
     `stored` is whether the earlier values were stored before the call, which was told to keep them.
     """
 
@@ -155,8 +158,9 @@ class ConflictError(InvalidInputError):
         symbol: str,
         timeframe: str,
         timestamp: int,
-        earlier: tuple[float, ...],
-        later: tuple[float, ...],
+        earlier: tuple[float | None, ...],
+        later: tuple[float | None, ...],
+        names: tuple[str, ...] = ("open", "high", "low", "close", "volume"),
         columns: tuple[str, ...] = (),
         stored: bool = False,
         hint: str | Hint | None = None,
@@ -167,6 +171,7 @@ class ConflictError(InvalidInputError):
         self.timestamp = timestamp
         self.earlier = earlier
         self.later = later
+        self.names = names
         self.columns = columns
         self.stored = stored
 
@@ -240,6 +245,10 @@ class NewerSchemaError(StoreFileError):
     """The file was written by a newer mdstore; it was left untouched."""
 
 
+class ReadOnlyError(StoreFileError, PermissionError):
+    """The store is open for reading only, and this would write to it; or needs a write before it is read."""
+
+
 class StoreBusyError(StoreFileError, TimeoutError):
     """Another process or thread kept the write lock longer than the busy timeout."""
 
@@ -262,4 +271,13 @@ class FeedError(MarketDataError, ConnectionError):
 
 
 class FileFormatError(MarketDataError, ValueError):
-    """A data file that cannot be read as candles; the message names the file and what was missing."""
+    """A data file that cannot be read as candles; the message names the file and what was missing.
+
+    `found` are the columns of a candle that a table has, where it lacks others; None for any other trouble.
+    """
+
+    def __init__(
+        self, message: str = "", *, hint: str | Hint | None = None, found: frozenset[str] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.found = found

@@ -26,7 +26,7 @@ from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.ledger import Ledger
 from mdstore.candles.packs import cells, first_digests
 from mdstore.candles.packs.merging import Compaction, Progress
-from mdstore.candles.packs.pack_files import PackLostError, Packs
+from mdstore.candles.packs.pack_files import PackLostError, Packs, row_bytes
 from mdstore.candles.packs.seal_policy import Upkeep
 from mdstore.candles.reads import as_of
 from mdstore.candles.reads.answer import Answer
@@ -34,21 +34,21 @@ from mdstore.candles.reads.explanation import Explanation, Reader, Traced
 from mdstore.candles.reads.holes_between import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
-from mdstore.candles.writes import delete, writer
+from mdstore.candles.writes import delete, rename, writer
 from mdstore.candles.writes.writer import Policy, WriteResult
 from mdstore.core.candle_rules import Checked
-from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
 
 if TYPE_CHECKING:
     from mdstore.candles.reads.sql import Queries
+    from mdstore.candles.reads.sql_given import Params
 
 __all__ = ["CandleRepository"]
 
 LONG = ("symbol", *CANDLE_COLUMNS)
 ATTEMPTS = 4
-ROW_BYTES = 8 * len(CANDLE)
 
 
 class CandleRepository:
@@ -61,11 +61,12 @@ class CandleRepository:
         create: bool,
         busy_timeout: float,
         memory_bytes: int,
+        read_only: bool = False,
         pack_bytes: int | None = None,
         sql_memory_bytes: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._database = Database(path, create=create, busy_timeout=busy_timeout)
+        self._database = Database(path, create=create, busy_timeout=busy_timeout, read_only=read_only)
         file = self._database.path
         self._packs = Packs(packs_folder(file))
         if self._database.is_new:
@@ -87,8 +88,18 @@ class CandleRepository:
         self._proven_series: set[tuple[object, ...]] = set()
         self._clock = clock
         self._pid = os.getpid()
-        self._compaction.sweep()
-        workplace.sweep(file.parent)
+        if self._database.read_only is None:
+            self._compaction.sweep()
+            workplace.sweep(file.parent)
+
+    @property
+    def read_only(self) -> str | None:
+        """Why the file is only read, in words; None where it may be written."""
+        return self._database.read_only
+
+    def refuse_to_write(self) -> None:
+        """Raise `ReadOnlyError` where the file is only read."""
+        self._database.refuse_to_write()
 
     @property
     def path(self) -> Path:
@@ -120,6 +131,7 @@ class CandleRepository:
         progress: Callable[[int], None] | None,
     ) -> WriteResult:
         """Land checked chunks, and what is said of them, in one transaction."""
+        self.refuse_to_write()  # before anything is taken of the data
         result = writer.write(
             self._database,
             self._packs,
@@ -144,7 +156,7 @@ class CandleRepository:
         at = request.as_of
         if at is None or at >= answer.revision:
             return answer  # never by the clock: once set back, it calls what is past "not yet"
-        columns = LONG if request.is_long else CANDLE_COLUMNS
+        columns = (*(LONG if request.is_long else CANDLE_COLUMNS), *request.extras)
         for _ in range(ATTEMPTS):  # what is deleted in between could not be undone
             revision = self.revision()
             whole = self._columnar.read(replace(request, limit=None, columns=columns))
@@ -189,6 +201,8 @@ class CandleRepository:
         query: str,
         others: Mapping[str, Callable[[], pa.Table]] | None = None,
         timeout: float | None = None,
+        params: Params | None = None,
+        own: Mapping[str, object] | None = None,
     ) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series, quarantine and other tables."""
         from mdstore.candles.reads.sql import Queries
@@ -198,7 +212,7 @@ class CandleRepository:
             self._database, self._columnar, self._upkeep, self._sql_memory_bytes
         )
         clock, scanned = time.perf_counter(), self._upkeep.scanned
-        table, reason = self._queries.run(query, others or {}, timeout)
+        table, reason = self._queries.run(query, others or {}, timeout, params, own)
         tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
         return table, Explanation(tiers, table.num_rows, _since(clock), reason, query)
 
@@ -217,6 +231,7 @@ class CandleRepository:
 
     def delete(self, symbol: str, timeframe: Timeframe | None, start: int, end: int) -> int:
         """Delete candles of a symbol, in one timeframe or all; return how many."""
+        self.refuse_to_write()
         with self._database.reading() as con:
             keys = [
                 (s.symbol, s.timeframe)
@@ -227,9 +242,18 @@ class CandleRepository:
                 raise self._no_series(con, symbol, timeframe)
         return delete.delete(self._database, keys, start, end, self._clock)
 
+    def rename(self, old: str, new: str) -> list[str]:
+        """Give a symbol another name, in all its timeframes, and return these."""
+        self.refuse_to_write()
+        found = rename.rename(self._database, old, new, self._clock)
+        if not found:
+            raise self.no_series(old, None)
+        return found
+
     def warm(self, progress: Progress | None, *, rebuild: bool) -> int:
         """Seal every loose stretch, and return the rows that took; with `rebuild`, of everything anew."""
         self._mind_forks()
+        self.refuse_to_write()
         if rebuild:
             self._upkeep.forget_all()
             self._memory.clear()
@@ -241,6 +265,7 @@ class CandleRepository:
 
     def compact(self, progress: Progress | None) -> int:
         """Lay all cells in order, in few packs; return the bytes that saved."""
+        self.refuse_to_write()
         return self._compaction.compact(progress)
 
     def stats(self) -> dict[str, int | float | str]:
@@ -252,6 +277,7 @@ class CandleRepository:
             pages = con.pragma("page_count") * con.pragma("page_size")
         files = self._packs.files()
         sealed = sum(cell.rows for cell in found)
+        held = sum(cell.rows * row_bytes(cell.pack) for cell in found)
         return {
             "rows": rows,
             "sqlite_bytes": pages,
@@ -262,7 +288,7 @@ class CandleRepository:
             "loose_rows": rows - sealed,
             "packs": len(files),
             "pack_bytes": sum(files.values()),
-            "dead_pack_bytes": max(0, sum(files.values()) - sealed * ROW_BYTES),
+            "dead_pack_bytes": max(0, sum(files.values()) - held),
             "packs_set_aside": ", ".join(self._packs.aside()),
             "pack_trouble": self._upkeep.trouble or self._compaction.trouble or self._upkeep.scanner_trouble,
             **{f"memory_{name}": value for name, value in self._memory.stats().items()},

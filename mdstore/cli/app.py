@@ -14,11 +14,13 @@ from mdstore.cli.commands.calendar import calendar
 from mdstore.cli.commands.check import check
 from mdstore.cli.commands.compact import compact
 from mdstore.cli.commands.cover import cover
+from mdstore.cli.commands.declare import declare
 from mdstore.cli.commands.delete import delete
 from mdstore.cli.commands.demo import demo
 from mdstore.cli.commands.export import export
 from mdstore.cli.commands.gaps import gaps
 from mdstore.cli.commands.import_ import import_
+from mdstore.cli.commands.rename import rename
 from mdstore.cli.commands.replay import replay
 from mdstore.cli.commands.revisions import revisions
 from mdstore.cli.commands.screen import screen
@@ -29,6 +31,7 @@ from mdstore.cli.commands.stats import stats
 from mdstore.cli.commands.verify import verify
 from mdstore.cli.commands.warm import warm
 from mdstore.cli.shared.errors import CommandGroup
+from mdstore.cli.shared.store import READ_ONLY
 
 __all__ = ["COMMANDS", "app"]
 
@@ -41,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "screen": screen,
     "series": series,
     "delete": delete,
+    "rename": rename,
     "warm": warm,
     "compact": compact,
     "stats": stats,
@@ -50,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cover": cover,
     "verify": verify,
     "calendar": calendar,
+    "declare": declare,
     "revisions": revisions,
     "replay": replay,
 }
@@ -72,6 +77,11 @@ def show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def only_read(wanted: bool) -> None:
+    """Have the store opened for reading only, if that is wanted."""
+    READ_ONLY.set(wanted)
+
+
 @app.callback()
 def root(
     file: Annotated[
@@ -84,6 +94,10 @@ def root(
             show_default=False,
         ),
     ] = None,
+    read_only: Annotated[
+        bool,
+        typer.Option("--read-only", help="Change nothing, make nothing beside the file.", callback=only_read),
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=show_version)
     ] = False,

@@ -12,7 +12,7 @@ from mdstore.core.timeframe import DAY, WEEK, meant
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import Hint, ValidationError
 
-__all__ = ["AS_WRITTEN", "IN_FUTURE", "NO_TIME", "STARTS", "TWICE", "first_error", "of_days"]
+__all__ = ["AS_WRITTEN", "IN_FUTURE", "NO_TIME", "STARTS", "TWICE", "first_error"]
 
 NO_TIME = "timestamp is a time"
 TWICE = "timestamp is a time that the clocks of its zone show once"
@@ -46,6 +46,10 @@ BY_ROUNDING = Hint(
     f"it misses by rounding, which --tolerance ulp mends (by {MOST_ULPS} units in the last place at most); "
     f"{SET_ASIDE.cli}",
 )
+NO_VOLUME = Hint(
+    f"volume='none' where there is none; {SET_ASIDE.python}",
+    f"--volume none where there is none; {SET_ASIDE.cli}",
+)
 BY_RULE = {NO_TIME: SET_ASIDE, TWICE: WITH_OFFSET, IN_FUTURE: OF_A_ZONE}
 DAYS = "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"
 
@@ -74,20 +78,24 @@ def _hint(row: dict[str, Any], *, most: bool) -> str | Hint:
     if rule in BY_RULE:
         return BY_RULE[rule]
     if not rule.startswith(STARTS):
-        return (
-            BY_ROUNDING
-            if row["column"] in ("low", "high") and misses_by_rounding(row["record"])
-            else SET_ASIDE
-        )
+        return _of_values(row, most=most)
     if timeframe[-1] in "dwM":
-        return of_days(timeframe, row["time"])
+        return _of_days(timeframe, row["time"])
     if most:
         off = f"most rows are off the grid: are they {timeframe} bars?"
         return Hint(f"{off} {TO_START.python}", f"{off} {TO_START.cli}")
     return FLOOR
 
 
-def of_days(timeframe: str, time: int) -> Hint:
+def _of_values(row: dict[str, Any], *, most: bool) -> Hint:
+    """Say what to do about a price or a volume."""
+    if row["column"] == "volume" and row["value"] == "None" and most:
+        return NO_VOLUME
+    by_rounding = row["column"] in ("low", "high") and misses_by_rounding(row["record"])
+    return BY_ROUNDING if by_rounding else SET_ASIDE
+
+
+def _of_days(timeframe: str, time: int) -> Hint:
     """Say what to do about bars of days, weeks or months that begin elsewhere than ours."""
     if time % DAY or timeframe.endswith("d"):
         first = f"{timeframe} bars bear their first date, at 00:00 UTC: give dates, not local midnights; "

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from mdstore.core.candle_rules import Align, Checked, Terms, check
 from mdstore.core.inputs import Piece
+from mdstore.core.numbers import Decimal, Numbers
 from mdstore.core.rounding import Tolerance
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import Timeframe
@@ -15,7 +16,9 @@ from mdstore.errors import Hint, InvalidInputError, TimestampError
 __all__ = ["checked_pieces", "terms_of"]
 
 
-def terms_of(style: TimeStyle, align: Align | None, tolerance: Tolerance | None, now: int) -> Terms:
+def terms_of(
+    style: TimeStyle, align: Align | None, tolerance: Tolerance | None, decimal: Decimal | None, now: int
+) -> Terms:
     """Return what a call asks of its rows; raise `InvalidInputError` for what it cannot ask."""
     if align not in (None, "floor"):
         raise InvalidInputError(f"align={align!r} is neither None nor 'floor'")
@@ -24,7 +27,7 @@ def terms_of(style: TimeStyle, align: Align | None, tolerance: Tolerance | None,
             f"tolerance={tolerance!r} is neither None nor 'ulp'",
             hint=Hint("tolerance='ulp' widens high or low by rounding", "--tolerance ulp widens high or low"),
         )
-    return Terms(style, align, now, tolerance)
+    return Terms(style, align, now, tolerance, Numbers(decimal))
 
 
 def checked_pieces(

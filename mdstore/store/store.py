@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import polars as pl
 import pyarrow as pa
@@ -26,6 +26,7 @@ from mdstore.core.arguments import (
     DEFAULT_FILE,
     byte_count,
     conflict_rule,
+    default_file,
     file_path,
     invalid_rule,
     kept_ranges,
@@ -34,9 +35,11 @@ from mdstore.core.arguments import (
     time_range,
 )  # fmt: skip
 from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms
+from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.duplicates import OnConflict
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.inputs import Incoming, Piece
+from mdstore.core.numbers import Decimal
 from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
 from mdstore.core.rounding import Tolerance
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -47,6 +50,8 @@ from mdstore.core.timestamps import Moment
 from mdstore.errors import Hint, InvalidInputError, QueryError
 from mdstore.realtime.owner import Owner
 from mdstore.store.checking import checked_pieces, terms_of
+from mdstore.store.contents import Contents
+from mdstore.store.declared import Declared
 from mdstore.store.held import held
 from mdstore.store.holes import Holes
 from mdstore.store.listing import Listing
@@ -54,17 +59,20 @@ from mdstore.store.live_place import LivePlace
 from mdstore.store.maintenance import Maintenance
 from mdstore.store.past import Past
 from mdstore.store.reading import Made, Reading
-from mdstore.store.requests import Covers, claim_of, request_of
+from mdstore.store.requests import LONG, Covers, claim_of, request_of
 
 if TYPE_CHECKING:
     from mdstore.analysis.screen import Question, Screen
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.live import LiveCandles
+    from mdstore.realtime.rows import Depth, Ticker, Trade
     from mdstore.realtime.table import RealtimeTable
     from mdstore.sources.recordings.replay import Replayed
 
 __all__ = ["DEFAULT_FILE", "MarketDataStore", "open"]
 
+UNNAMED: Final = Path()
+"""Stands for the path that was not given; None is one that somebody has given by mistake."""
 MEMORY_BYTES = 256 * 1024 * 1024
 SQL_MEMORY_LEAST = 32 * 1024 * 1024
 Keep = Mapping[tuple[str, str], Sequence[tuple[int, int]]]
@@ -73,9 +81,10 @@ REALTIME = ("tickers", "orderbooks", "trades")
 
 
 def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
-    path: str | os.PathLike[str] = DEFAULT_FILE,
+    path: str | os.PathLike[str] = UNNAMED,
     *,
     create: bool = True,
+    read_only: bool = False,
     busy_timeout: float = 10.0,
     memory_bytes: int | None = MEMORY_BYTES,
     pack_bytes: int | None = None,
@@ -84,9 +93,17 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
 ) -> MarketDataStore:
     """Open a store's file; create, migrate or recover it as needed.
 
+    Without a path it is that of the environment variable MDSTORE_FILE, as on the command line, else
+    `market_data.sqlite3` in the working folder.
+
     `create=False` refuses a path where there is no file yet. A write waits up to `busy_timeout` seconds for
     that of another thread or process. Threads may share the store; so may processes, each with its own `open`
     (a store that is pickled opens its file again).
+
+    `read_only=True` changes nothing, and makes nothing beside the file: packs are used where they are, and
+    memory where not. So a store is opened, too, whose file or folder this process may not write to. What
+    would write raises `ReadOnlyError`; so does a file of an older schema version, which would have to be
+    brought to this one first. `store.read_only` says whether it is so.
 
     `memory_bytes` bounds what is kept assembled in memory between reads, 0 keeps nothing; pages of mapped
     packs belong to the system and are not among them. `pack_bytes` bounds the folder of the packs beside the
@@ -98,15 +115,16 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     `realtime` holds the tickers, order books and trades where the defaults of `RealtimeDataCache` do not fit.
     The store closes it.
 
-    Raises `StoreFileError`, `NewerSchemaError`, `StoreBusyError` or `LiveFileError`.
+    Raises `StoreFileError`, `NewerSchemaError`, `ReadOnlyError`, `StoreBusyError` or `LiveFileError`.
 
     >>> with mdstore.open(folder / "market_data.sqlite3") as store:
     ...     store.write("KRW-BTC", "1m", [("2025-09-01T00:00", 1, 2, 1, 2, 0.5)]).inserted
     1
     """
     return MarketDataStore(
-        path,
+        default_file() if path is UNNAMED else path,
         create=create,
+        read_only=read_only,
         busy_timeout=busy_timeout,
         memory_bytes=memory_bytes,
         pack_bytes=pack_bytes,
@@ -120,6 +138,8 @@ class MarketDataStore:
 
     Times in are datetimes (aware, or naive = UTC), dates, ISO 8601 texts or numbers (see `timestamps`); times
     out are `Datetime("ms", "UTC")`, the start of the bar. Ranges are half-open, `[start, end)`.
+
+    It is a collection of its series: `len(store)`, `("KRW-BTC", "1m") in store`, `for symbol, bar in store`.
     """
 
     def __init__(
@@ -127,6 +147,7 @@ class MarketDataStore:
         path: str | os.PathLike[str],
         *,
         create: bool = True,
+        read_only: bool = False,
         busy_timeout: float = 10.0,
         memory_bytes: int | None = MEMORY_BYTES,
         pack_bytes: int | None = None,
@@ -135,7 +156,7 @@ class MarketDataStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = {
-            "create": create, "busy_timeout": busy_timeout,
+            "create": create, "read_only": read_only, "busy_timeout": busy_timeout,
             "memory_bytes": memory_bytes, "pack_bytes": pack_bytes, "sql_memory_bytes": sql_memory_bytes,
         }  # fmt: skip
         self._clock = clock
@@ -143,6 +164,7 @@ class MarketDataStore:
         self._candles = CandleRepository(
             file_path(path),
             create=create,
+            read_only=read_only,
             busy_timeout=busy_timeout,
             memory_bytes=byte_count(memory_bytes, "memory_bytes"),
             pack_bytes=None if pack_bytes is None else byte_count(pack_bytes, "pack_bytes"),
@@ -155,9 +177,11 @@ class MarketDataStore:
         )
         self._listing = Listing(self._candles)
         self._maintenance = Maintenance(self._candles)
+        self._declared = Declared(self._candles.ledger, self._listing)
         self._reading = Reading(self._listing, lambda: self.live, self._now)
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
+        self._contents = Contents(self._candles, self._listing)
         try:
             self._realtime = Owner(realtime, LivePlace(self, self._candles), clock)
         except BaseException:
@@ -168,6 +192,11 @@ class MarketDataStore:
     def path(self) -> Path:
         """The store's file, as an absolute path."""
         return self._candles.path
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the file is only read: as asked for, or since it cannot be written."""
+        return self._candles.read_only is not None
 
     @property
     def packs_path(self) -> Path:
@@ -185,17 +214,17 @@ class MarketDataStore:
         return self._realtime.cache
 
     @property
-    def tickers(self) -> RealtimeTable:
+    def tickers(self) -> RealtimeTable[Ticker]:
         """What symbols trade at: `push`, `latest`, `window`, `snapshot`, `subscribe`, `stats`."""
         return self._realtime.cache.tickers
 
     @property
-    def orderbooks(self) -> RealtimeTable:
+    def orderbooks(self) -> RealtimeTable[Depth]:
         """Order books, up to 30 levels a side; as `tickers`."""
         return self._realtime.cache.orderbooks
 
     @property
-    def trades(self) -> RealtimeTable:
+    def trades(self) -> RealtimeTable[Trade]:
         """Trades; as `tickers`."""
         return self._realtime.cache.trades
 
@@ -250,6 +279,9 @@ class MarketDataStore:
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
         rename: bool = False,
+        columns: Columns | None = None,
+        volume: Volume | None = None,
+        decimal: Decimal | None = None,
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
@@ -268,6 +300,12 @@ class MarketDataStore:
         `ConflictError`, or the last wins with `on_conflict="last"`. Rows that say of themselves that they
         are of another timeframe, or of another symbol, are refused; `rename=True` says that their one symbol
         is another name of `symbol`.
+
+        Where names do not say it, `columns={"time": "일자", "open": "시가"}` does: which column is the time,
+        the symbol, a price or the volume; of tuples a list of all by their place.
+        `volume="none"` is for instruments without one (indices, currencies): it is stored as 0, which
+        `WriteResult.notes` says. Numbers may be texts as people write them (`1,010.5`, `$10.90`, `41.15K`);
+        `decimal=","` or `"."` says what begins the decimals where no number tells (`1,234` all through).
 
         Times are read in the spellings of `time_spellings`, day and month in the order that the column shows.
         `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`);
@@ -297,10 +335,12 @@ class MarketDataStore:
         key = (check_symbol(symbol), Timeframe.parse(timeframe))
         claim = claim_of(source, covers, absent, (key[0], str(key[1])))
         policy = _policy(on_invalid, on_conflict, keep)
-        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, self._now())
+        choice = Choice.of(columns, volume)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
         data = Incoming(
-            data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, style=terms.style
-        )
+            data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, choice=choice,
+            style=terms.style, extras=self._declared.of(key[0], str(key[1])),
+        )  # fmt: skip
         return self._candles.write(self._checked(data, data, key, terms), claim, policy, progress)
 
     def write_many(
@@ -315,6 +355,9 @@ class MarketDataStore:
         tolerance: Tolerance | None = None,
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
+        columns: Columns | None = None,
+        volume: Volume | None = None,
+        decimal: Decimal | None = None,
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
@@ -330,12 +373,17 @@ class MarketDataStore:
         """
         claim = claim_of(source, covers, absent)
         policy = _policy(on_invalid, on_conflict, keep)
-        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, self._now())
+        choice = Choice.of(columns, volume)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
         if timeframe is None:
-            data = Incoming(data, ("symbol", "timeframe", *CANDLE_COLUMNS), style=terms.style)
+            wanted = ("symbol", "timeframe", *CANDLE_COLUMNS)
+            data = Incoming(data, wanted, choice=choice, style=terms.style, extras=self._declared.all)
             return self._candles.write(self._checked(data, data, None, terms), claim, policy, progress)
         bar = str(Timeframe.parse(timeframe))
-        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, style=terms.style)
+        data = Incoming(
+            data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, choice=choice, style=terms.style,
+            extras=self._declared.all,
+        )  # fmt: skip
         name = pl.lit(bar).alias("timeframe")
         long = (Piece(piece.frame.with_columns(name), piece.row) for piece in data)
         return self._candles.write(self._checked(data, long, None, terms), claim, policy, progress)
@@ -459,8 +507,9 @@ class MarketDataStore:
     ) -> pl.LazyFrame:
         """Return candles as a LazyFrame; arguments and order as in `candles`.
 
-        It is of the moment of this call, however often and wherever in a query it is used. Columns, slices
-        and conditions on symbol and timestamp decide which cells are touched. Bars that are made
+        It is of the moment of this call, however often and wherever in a query it is used. Declared columns
+        are among its columns (of stored bars), as only those that are used are read. Columns, slices and
+        conditions on symbol and timestamp decide which cells are touched. Bars that are made
         (`derive_from`, `fill`, `include_forming`) are made now, and only what follows is lazy.
 
         Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
@@ -468,6 +517,8 @@ class MarketDataStore:
         from mdstore.store.lazy_read import lazy_frame
 
         refuse_broken_polars()
+        if columns is None and derive_from is None and fill is None and not include_forming:
+            columns = self._declared.beside(symbols)
         read = partial(
             self._read, symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
             derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
@@ -502,7 +553,8 @@ class MarketDataStore:
         or dict of these, or a Python function of a symbol's frame. The answer has one row a symbol in
         `.rows`; an expression with a value for each bar is taken at the latest. Symbols it fails for are in
         `.failed`, with the reason. `derive_from` and `tz` put the bars together first, as in `candles`.
-        `progress` is called with symbols done and symbols in all.
+        Declared columns are there under their names. `progress` is called with symbols done and symbols in
+        all.
 
         Raises `NoSuchSeriesError`, `InvalidInputError`, and `QueryError` for an expression that fits no
         symbol.
@@ -511,36 +563,58 @@ class MarketDataStore:
 
         refuse_broken_polars()
         given = [symbols] if isinstance(symbols, str) else symbols
+        columns = self._declared.beside(None)
         if derive_from is None and tz is None:
-            answer = self._candles.read(request_of(given, timeframe, start=start, end=end, limit=bars))
+            answer = self._candles.read(
+                request_of(
+                    given, timeframe, start=start, end=end, limit=bars, columns=columns,
+                    extras=self._declared.all,
+                )
+            )  # fmt: skip
             return screen(answer.frame(), answer.ends, what, progress=progress)
         from mdstore.analysis.resample import symbol_ends
 
         made = self.candles(
-            given, timeframe, start=start, end=end, limit=bars, derive_from=derive_from, tz=tz
-        ).drop("closed", "bars", "of")
+            given, timeframe, start=start, end=end, limit=bars, derive_from=derive_from, tz=tz,
+            columns=columns or LONG,
+        )  # fmt: skip
         return screen(made, symbol_ends(made), what, progress=progress)
 
-    def sql(self, query: str, *, timeout: float | None = None) -> pl.DataFrame:
+    def sql(
+        self,
+        query: str,
+        *,
+        params: Sequence[object] | Mapping[str, object] | None = None,
+        tables: Mapping[str, object] | None = None,
+        timeout: float | None = None,
+    ) -> pl.DataFrame:
         """Return the result of a DuckDB query that reads `candles`, `series` and `quarantine`.
 
         `tickers`, `orderbooks` and `trades` are tables, too, of what is live. Times in the tables and in the
         result are UTC. The tables of the file are of one snapshot. Conditions on
         symbol, timeframe and timestamp in the query's WHERE bound what is read of a large file.
 
-        One statement that reads, of the tables here and functions that only read their arguments: no files,
-        no settings. Types that no frame has are refused (UHUGEINT, BIT), as are whole numbers of more than
-        38 digits: cast them. `timeout` is how many seconds it may take. What it needs is put into packs, a
-        million rows at a time, and read, a timeframe at a time: such a piece is not broken off.
+        `params` are values for `?` in the query (a list) or for `$name` (a dict): what users type belongs
+        there and not into the text. `tables` are tables of your own by name: a Polars or pandas frame, an
+        Arrow table, a dict of columns.
 
-        Raises `QueryError` for SQL that is wrong or would do more, `QueryTimeoutError` beyond `timeout`.
+        One statement that reads (also EXPLAIN, DESCRIBE, SUMMARIZE and SHOW TABLES), of the tables here and
+        functions that only read their arguments: no files, no settings. Types that no frame has are refused
+        (UHUGEINT, BIT), as are whole numbers of more than 38 digits: cast them. `timeout` is how many seconds
+        it may take. What it needs is put into packs, a million rows at a time, and read, a timeframe at a
+        time: such a piece is not broken off.
+
+        Raises `QueryError` for SQL that is wrong or would do more, `QueryTimeoutError` beyond `timeout`,
+        `InvalidInputError` for parameters and tables that cannot be used.
 
         >>> with mdstore.open(folder / "market_data.sqlite3") as store:
-        ...     store.sql("SELECT count(*) AS bars FROM candles", timeout=10)["bars"].to_list()
-        [0]
+        ...     query = "SELECT m.weight * ? AS twice FROM mine m LEFT JOIN candles c USING (symbol)"
+        ...     mine = {"symbol": ["KRW-BTC"], "weight": [0.25]}
+        ...     store.sql(query, params=[2], tables={"mine": mine}, timeout=10)["twice"].to_list()
+        [0.5]
         """
         refuse_broken_polars()
-        return _frame(self._sql(query, timeout)[0])
+        return _frame(self._sql(query, timeout, params, tables)[0])
 
     def explain(
         self,
@@ -600,6 +674,9 @@ class MarketDataStore:
     uncover = held("_holes", Holes.uncover)
     set_calendar = held("_holes", Holes.set_calendar)
     calendars = held("_holes", Holes.calendars)
+    declare = held("_declared", Declared.declare)
+    undeclare = held("_declared", Declared.undeclare)
+    declared = held("_declared", Declared.declared)
     provenance = held("_past", Past.provenance)
     revisions = held("_past", Past.revisions)
     fingerprint = held("_past", Past.fingerprint)
@@ -644,6 +721,25 @@ class MarketDataStore:
         bar = None if timeframe is None else Timeframe.parse(timeframe)
         return self._candles.delete(check_symbol(symbol), bar, *time_range(start, end))
 
+    def rename(self, old: str, new: str) -> list[str]:
+        """Give a symbol another name, in one transaction, and return its timeframes.
+
+        Its candles in all timeframes go along, and all that is known of them: why bars are not there, where
+        they came from, what they were before; a calendar that was set for it alone, too. Nothing is joined
+        with what is stored or known under the new name: that is refused. Rows in quarantine stay as given.
+
+        Raises `NoSuchSeriesError`, `InvalidInputError`.
+
+        >>> with mdstore.open(folder / "market_data.sqlite3") as store:
+        ...     store.write("BTC_KRW", "1m", [("2025-09-01", 1, 2, 1, 2, 5)]).inserted
+        ...     store.rename("BTC_KRW", "KRW-BTC")
+        1
+        ['1m']
+        """
+        if old == new:
+            raise InvalidInputError(f"{old!r} is its name already")
+        return self._candles.rename(check_symbol(old), check_symbol(new))
+
     def close(self) -> None:
         """Close the file and end the scanner process; what was written is safe already.
 
@@ -680,6 +776,12 @@ class MarketDataStore:
     ) -> None:
         await self.aclose()
 
+    __len__ = held("_contents", Contents.__len__)
+    __bool__ = held("_contents", Contents.__bool__)
+    __iter__ = held("_contents", Contents.__iter__)
+    __contains__ = held("_contents", Contents.__contains__)
+    _repr_html_ = held("_contents", Contents._repr_html_)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.path, self._options)
 
@@ -706,7 +808,13 @@ class MarketDataStore:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _sql(self, query: str, timeout: float | None = None) -> tuple[pa.Table, Explanation]:
+    def _sql(
+        self,
+        query: str,
+        timeout: float | None = None,
+        params: Sequence[object] | Mapping[str, object] | None = None,
+        tables: Mapping[str, object] | None = None,
+    ) -> tuple[pa.Table, Explanation]:
         if not isinstance(query, str):
             raise QueryError(f"a query is a text, not {query!r}")
         try:
@@ -715,7 +823,7 @@ class MarketDataStore:
             raise QueryError(f"the query holds what is no character: {error}") from error
         live = {name: partial(self._realtime_rows, name) for name in REALTIME}
         return self._candles.sql(
-            query, live, None if timeout is None else positive_seconds(timeout, "timeout")
+            query, live, None if timeout is None else positive_seconds(timeout, "timeout"), params, tables
         )
 
     def _realtime_rows(self, table: str) -> pa.Table:

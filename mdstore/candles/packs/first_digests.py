@@ -12,11 +12,12 @@ import apsw
 from mdstore.candles.file.bar_digests import expected, piece_end, ranges_of, sums_of, wrong_buckets
 from mdstore.candles.file.carried import PUT
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.declared_columns import names_of
 from mdstore.candles.file.digests import Key, damaged, span_of
 from mdstore.candles.file.table_reads import read_range
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
-from mdstore.candles.packs.pack_files import digests_of
+from mdstore.candles.packs.pack_files import digests_of, extras_in
 from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import DamagedDataError
 
@@ -38,7 +39,8 @@ MOVED = "UPDATE bucket_digests SET candles = NULL WHERE timeframe = ? AND symbol
 def complete(database: Database) -> list[DamagedDataError]:
     """Put every candle that is under none under a digest; return what did not fit those that there are.
 
-    A series with damage stays as it was, so that nothing damaged is taken for right.
+    A series with damage stays as it was, so that nothing damaged is taken for right. Of a file that is only
+    read nothing is put under one; what does not fit is found all the same.
     """
     with database.reading() as con:
         pending = [(str(symbol), str(name)) for symbol, name in con.execute(PENDING)]
@@ -59,7 +61,10 @@ def prove_cells(con: apsw.Connection, given: list[Cell]) -> None:
     pending = set(con.execute(PENDING)) if given else set()
     for cell in given:
         key = (cell.symbol, cell.timeframe)
-        if key in pending and digests_of(read_range(con, *key, cell.start, cell.end)) != cell.digests:
+        if key not in pending:
+            continue
+        rows = read_range(con, *key, cell.start, cell.end, names_of(con, key)[: extras_in(cell.pack)])
+        if digests_of(rows) != cell.digests:
             raise damaged(con, "candles", key, cell.start, cell.end)
 
 
@@ -79,19 +84,22 @@ def _settle(con: apsw.Connection, key: Key) -> None:
 
 def _pieces(database: Database, key: Key) -> Iterator[None]:
     at, span = -FOREVER, span_of(key[1])
+    is_written = database.read_only is None
     while True:
-        with database.writing() as con:
+        with database.writing() if is_written else database.reading() as con:
             if con.execute(IS_WHOLE, (key[1], key[0])).get:
                 return  # somebody else was here
             high = piece_end(con, key, at)
-            found = sums_of(read_range(con, *key, at, high), span)
+            found = sums_of(read_range(con, *key, at, high, names_of(con, key)), span)
             known, _ = expected(con, key, at // span, high // span)
             wrong = wrong_buckets(found, known, whole=False)
             if wrong:
                 raise damaged(con, "candles", key, *ranges_of(wrong, span)[0])
-            con.executemany(PUT, ((*key, one, found[one]) for one in found if one not in known))
+            if is_written:
+                con.executemany(PUT, ((*key, one, found[one]) for one in found if one not in known))
             if high == FOREVER:
-                _settle(con, key)
+                if is_written:
+                    _settle(con, key)
                 return
         yield
         at = high
