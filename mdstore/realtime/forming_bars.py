@@ -15,7 +15,9 @@ from typing import Protocol
 
 from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FIRST_LIVE, FOREVER
+from mdstore.core.time_numbers import LARGEST
 from mdstore.core.timeframe import Timeframe
+from mdstore.core.timestamps import to_ms
 from mdstore.errors import InvalidInputError
 from mdstore.realtime.bars import NO_BAR, Bar, Row
 from mdstore.realtime.feeds import Feed
@@ -23,12 +25,13 @@ from mdstore.realtime.ranges import Range, Ranges
 from mdstore.realtime.row_rules import FUTURE_MS
 from mdstore.realtime.rows import Kline
 
-__all__ = ["KEPT", "NO_BAR", "Bar", "BarSeries", "Counts", "Out", "Row", "check_kline"]
+__all__ = ["KEPT", "NO_BAR", "Bar", "BarSeries", "Counts", "Out", "Row", "check_kline", "in_milliseconds"]
 
 KEPT = 3
 NS_PER_MS = 1_000_000
 # Klines come at least every two seconds while there are trades: a bar without any for so long (ms) has none.
 KLINE_PATIENCE = 10_000
+FINER_THAN_MS = 10**14  # where microseconds begin
 NUMBERS = ("open", "high", "low", "close", "volume")
 SHAPE: tuple[tuple[str, Callable[[Kline], bool], str], ...] = (
     ("low", lambda bar: bar.low <= bar.open, "low <= open"),
@@ -387,6 +390,14 @@ class BarSeries:
 
     def _find(self, start: int) -> Bar | None:
         return _holding(self.open, start) or _holding(self.closed, start)
+
+
+def in_milliseconds(kline: Kline) -> Kline:
+    """Return a kline with its time in milliseconds, also of one in micro- or nanoseconds, as Binance's."""
+    at = kline.timestamp
+    if not isinstance(at, int) or not FINER_THAN_MS <= at <= LARGEST:
+        return kline
+    return kline._replace(timestamp=to_ms(at))
 
 
 def check_kline(kline: Kline, now: int) -> Timeframe:
