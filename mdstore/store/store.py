@@ -58,7 +58,7 @@ from mdstore.store.live_place import LivePlace
 from mdstore.store.maintenance import Maintenance
 from mdstore.store.past import Past
 from mdstore.store.reading import Made, Reading
-from mdstore.store.requests import Covers, claim_of, request_of
+from mdstore.store.requests import Covers, claim_of, request_of, told
 
 if TYPE_CHECKING:
     from mdstore.analysis.screen import Question, Screen
@@ -320,7 +320,9 @@ class MarketDataStore:
         not be asked for again. Why they are absent is not guessed: `absent="no_trade"` (or another reason,
         see `gaps`) says so, unless a reason is known. Only bars that have ended are covered; what is stored
         there already stays. Let `end` stay behind where a source publishes late: an answer without a bar is
-        an answer. `covers="data"` says so of the range from the first row to the last, as of a whole file.
+        an answer. `covers="data"` says so of the range from the first row to the last, as of a whole file. A
+        page that came back full, such as 200 of 200, with a wider `covers` is warned of (`UserWarning`, and
+        `WriteResult.warnings`): what it lacks was perhaps not fetched.
 
         `tolerance="ulp"` widens high or low by at most 4 units in the last place where open or close misses
         it by rounding, as in adjusted prices; `WriteResult.widened` counts such rows.
@@ -339,7 +341,7 @@ class MarketDataStore:
             data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, choice=choice,
             style=terms.style,
         )  # fmt: skip
-        return self._candles.write(self._checked(data, data, key, terms), claim, policy, progress)
+        return told(self._candles.write(self._checked(data, data, key, terms), claim, policy, progress))
 
     def write_many(
         self,
@@ -376,12 +378,12 @@ class MarketDataStore:
         if timeframe is None:
             wanted = ("symbol", "timeframe", *CANDLE_COLUMNS)
             data = Incoming(data, wanted, choice=choice, style=terms.style)
-            return self._candles.write(self._checked(data, data, None, terms), claim, policy, progress)
+            return told(self._candles.write(self._checked(data, data, None, terms), claim, policy, progress))
         bar = str(Timeframe.parse(timeframe))
         data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, choice=choice, style=terms.style)
         name = pl.lit(bar).alias("timeframe")
         long = (Piece(piece.frame.with_columns(name), piece.row) for piece in data)
-        return self._candles.write(self._checked(data, long, None, terms), claim, policy, progress)
+        return told(self._candles.write(self._checked(data, long, None, terms), claim, policy, progress))
 
     def candles(
         self,
