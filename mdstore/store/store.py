@@ -413,7 +413,8 @@ class MarketDataStore:
         the zone in which days, weeks and months are cut.
 
         `include_forming` adds what is in `live`: bars that are forming, and closed ones that are not stored
-        yet, with columns `closed` and `partial` (live, and not seen from its start) at the end.
+        yet, with columns `closed` and `partial` (live, and not seen from its start) at the end. With
+        `derive_from` they are made of both: the hour, or the day of a zone, so far.
 
         `fill` makes the grid regular: bars that are not stored are added as `"flat"` ones at the last close,
         without volume, or as `"null"`, with a column `filled` at the end; bars of closed sessions are not
@@ -442,6 +443,8 @@ class MarketDataStore:
         end: Moment | None = None,
         limit: int | None = None,
         columns: Sequence[str] | None = None,
+        as_of: Moment | None = None,
+        include_forming: bool = False,
     ) -> pl.DataFrame:
         """Return bars of `timeframe` made of the stored ones of `source`, which it must be a multiple of.
 
@@ -456,11 +459,15 @@ class MarketDataStore:
         "after_delisting", "session_closed"; see `gaps`). A first day of four hours is closed, 4 of 24. Bars
         outside of the sessions count in `bars` only.
 
+        `as_of` makes them of the bars as they were known then, `include_forming` of those that are forming,
+        too, as in `candles`: the day so far.
+
         Raises `TimeframeError` for bars that cannot be made of the source, `NoSuchSeriesError`.
         """
         return self.candles(
-            symbols, timeframe, start=start, end=end, limit=limit, columns=columns, derive_from=source, tz=tz
-        )
+            symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
+            derive_from=source, tz=tz, as_of=as_of, include_forming=include_forming,
+        )  # fmt: skip
 
     def arrow(
         self,
@@ -539,6 +546,7 @@ class MarketDataStore:
         end: Moment | None = None,
         derive_from: str | Timeframe | None = None,
         tz: str | None = None,
+        as_of: Moment | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Screen:
         """Evaluate expressions, or a function, over each symbol's latest `bars` (or a range, or all).
@@ -546,7 +554,8 @@ class MarketDataStore:
         `what` is a Polars expression, a text such as `"close > sma(close, 20)"` (see `expressions`), a list
         or dict of these, or a Python function of a symbol's frame. The answer has one row a symbol in
         `.rows`; an expression with a value for each bar is taken at the latest. Symbols it fails for are in
-        `.failed`, with the reason. `derive_from` and `tz` put the bars together first, as in `candles`.
+        `.failed`, with the reason. `derive_from` and `tz` put the bars together first, as in `candles`;
+        `as_of` asks of the bars as they were known then.
         `progress` is called with symbols done and symbols in all.
 
         Raises `NoSuchSeriesError`, `InvalidInputError`, and `QueryError` for an expression that fits no
@@ -557,12 +566,13 @@ class MarketDataStore:
         refuse_broken_polars()
         given = [symbols] if isinstance(symbols, str) else symbols
         if derive_from is None and tz is None:
-            answer = self._candles.read(request_of(given, timeframe, start=start, end=end, limit=bars))
+            request = request_of(given, timeframe, start=start, end=end, limit=bars, as_of=as_of)
+            answer = self._candles.read(request)
             return screen(answer.frame(), answer.ends, what, progress=progress)
         from mdstore.analysis.resample import symbol_ends
 
         made = self.candles(
-            given, timeframe, start=start, end=end, limit=bars, derive_from=derive_from, tz=tz
+            given, timeframe, start=start, end=end, limit=bars, derive_from=derive_from, tz=tz, as_of=as_of
         ).drop("closed", "bars", "of")
         return screen(made, symbol_ends(made), what, progress=progress)
 
