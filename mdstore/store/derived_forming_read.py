@@ -12,7 +12,6 @@ from mdstore.candles.file.table_reads import Request
 from mdstore.candles.reads.explanation import Reader
 from mdstore.core.arguments import column_list
 from mdstore.core.long_table import latest_of_each
-from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.realtime.live import LiveCandles
@@ -37,14 +36,13 @@ def derived_with_forming(  # noqa: PLR0917 - what is read, of what, and how it i
     derived bars, and `partial`: a live bar in it was not seen from its start. A bar is `closed` when the last
     source bar in it is over.
     """
-    symbol = ("symbol",) if request.is_long else ()
-    known = (*symbol, *CANDLE_COLUMNS, *MADE, "partial")
+    known = (*request.columns, *MADE, "partial")
     wanted = known if columns is None else column_list(columns, known)
     frame = with_forming(candles, live, tuple(lasts), of_source(request, source, tz), None)
     ends = symbol_ends(frame)
     symbols = _symbols(frame, request)
     bars = Bars(
-        frame.select(*symbol, *CANDLE_COLUMNS), symbols, ends,
+        frame.select(request.columns), symbols, ends,
         [max(lasts.get(one, -FOREVER), last) for one, last in zip(symbols, _over(frame, ends), strict=True)],
     )  # fmt: skip
     made = put_together(candles, bars, request, source, tz, of=True)

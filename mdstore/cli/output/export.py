@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mdstore.candles.file.paths import refuse_target
+from mdstore.cli.shared.declared import all_columns, without_empty
 from mdstore.cli.shared.pipes import PipeFormat
 from mdstore.cli.shared.which_series import target_of
 from mdstore.errors import FileFormatError
@@ -43,9 +44,12 @@ def export_candles(
         if target.exists() and not force:
             raise FileFormatError(f"{target} is there already", hint="--force replaces it")
     bar = target_of(store, symbols or (), timeframe, source)
+    columns = all_columns(store, derived=source is not None, filled=fill is not None)
     frame = store.candles(
-        symbols or None, bar, start=start, end=end, derive_from=source, tz=tz, as_of=as_of, fill=fill
-    )
+        symbols or None, bar, start=start, end=end, derive_from=source, tz=tz, as_of=as_of, fill=fill,
+        columns=columns,
+    )  # fmt: skip
+    frame = frame if columns is None else without_empty(store, frame)
     if tz is not None:  # days of a zone are at its midnight, and must say of which: they come back as dates
         frame = frame.with_columns(pl.col("timestamp").dt.convert_time_zone(tz))
     # As texts: programs that read Parquet or Feather do not all know categories.

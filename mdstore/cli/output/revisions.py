@@ -12,7 +12,7 @@ from mdstore.cli.shared.json_text import json_text, records
 from mdstore.cli.shared.table import Column, print_grid, room
 from mdstore.cli.shared.texts import count, is_intraday, moment, number_texts
 from mdstore.cli.shared.which_series import refuse_unknown
-from mdstore.core.schema import VALUES
+from mdstore.core.extra_columns import AFTER
 
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
@@ -79,11 +79,18 @@ def _lines(row: dict[str, Any]) -> Iterator[dict[str, str]]:
         "changed_at": f"{row['changed_at']:%Y-%m-%d %H:%M:%S}",
         "source": row["source"] or "not said",
     }
-    for name in VALUES:
-        before, after = row[name], row[f"new_{name}"]
+    for name in (name.removeprefix(AFTER) for name in row if name.startswith(AFTER)):
+        before, after = row[name], row[f"{AFTER}{name}"]
         if before != after:
-            texts = number_texts([before, after])
-            # They differ only in digits that tables round away: written in full.
-            texts = [repr(before), repr(after)] if texts[0] == texts[1] else texts
+            texts = _texts(before, after)
             yield {**shared, "value": name, "before": texts[0], "after": texts[1]}
             shared = {}
+
+
+def _texts(before: float | None, after: float | None) -> list[str]:
+    """Write two values; one of a declared column may not be there."""
+    if before is None or after is None:
+        return ["none" if one is None else number_texts([one])[0] for one in (before, after)]
+    texts = number_texts([before, after])
+    # They differ only in digits that tables round away: written in full.
+    return [repr(before), repr(after)] if texts[0] == texts[1] else texts

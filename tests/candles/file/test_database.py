@@ -35,7 +35,13 @@ def test_any_sqlite_tool_reads_the_file_as_specified(path):
     assert connection.execute("SELECT count(*) FROM candles").fetchone() == (10,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
-    assert connection.execute("SELECT version FROM schema_version").fetchall() == [(1,), (2,), (3,), (4,)]
+    assert connection.execute("SELECT version FROM schema_version").fetchall() == [
+        (1,),
+        (2,),
+        (3,),
+        (4,),
+        (5,),
+    ]
     connection.close()
 
 

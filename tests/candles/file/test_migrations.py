@@ -58,13 +58,14 @@ def test_a_newer_file_is_refused_and_left_untouched(path):
 def test_a_step_runs_once_in_one_transaction_and_a_failing_one_leaves_the_version_before(path):
     filled(path)
     con = apsw.Connection(os.fspath(path))
-    added = Migration(5, "a note on each series", "ALTER TABLE series ADD COLUMN note TEXT; SELECT 1;")
-    failing = Migration(6, "half a step", "CREATE TABLE half (x); INSERT INTO nowhere VALUES (1);")
+    next_one = MIGRATIONS[-1].version + 1
+    added = Migration(next_one, "a note on each series", "ALTER TABLE series ADD COLUMN note TEXT; SELECT 1;")
+    failing = Migration(next_one + 1, "half a step", "CREATE TABLE half (x); INSERT INTO nowhere VALUES (1);")
     assert migrate(con, (*MIGRATIONS, added)) == 1
     assert migrate(con, (*MIGRATIONS, added)) == 0
     with pytest.raises(apsw.SQLError):
         migrate(con, (*MIGRATIONS, added, failing))
-    assert migrations.version_of(con) == 5
+    assert migrations.version_of(con) == next_one
     assert con.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").get == 0
     con.close()
 
