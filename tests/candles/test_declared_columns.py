@@ -334,6 +334,35 @@ def test_a_backup_has_declarations_values_and_what_they_were(kept, tmp_path):
             assert other.maintenance.check() == []
 
 
+def test_a_symbol_that_is_renamed_takes_its_values_and_what_they_were_along(kept):
+    kept.write("A", "1m", valued(BARS))
+    at = kept.series()["revision"][0]
+    kept.write("A", "1m", valued(60, seed=1))
+    kept.rename("A", "B")
+    expected = pl.concat([valued(60, seed=1), valued(BARS).slice(60)])
+    assert rows(kept, "B").equals(expected)
+    assert rows(kept, "B", as_of=at).equals(valued(BARS))
+    assert kept.revisions("B", "1m")["new_value"].drop_nulls().len() == 40
+    kept.write("A", "1m", valued(5, trades=2))
+    assert kept.maintenance.check() == []
+
+
+def test_what_is_deleted_leaves_nothing_behind(kept):
+    kept.write("A", "1m", valued(BARS, value=3, trades=4))
+    kept.write("A", "1m", valued(BARS, seed=1, value=3))
+    kept.delete("A", "1m", start=START + 100 * MINUTE, end=START + 900 * MINUTE)
+    assert kept.maintenance.check() == []
+    assert rows(kept)["value"].drop_nulls().len() == len(valued(BARS, value=3)["value"].drop_nulls()) - 533
+    kept.delete("A")
+    assert kept.maintenance.check() == []
+    with kept._candles._database.reading() as con:
+        for table in ("extras", "extra_revisions", "revisions"):
+            assert con.execute(f"SELECT count(*) FROM {table}").get == 0
+    kept.write("A", "1m", valued(60, trades=2))
+    assert kept.candles("A", "1m", columns=["value"])["value"].null_count() == 60
+    assert kept.maintenance.check() == []
+
+
 def test_what_another_process_declares_is_known_at_once(store, python):
     store.write("A", "1m", walk(BARS))
     assert len(store.candles("A", "1m")) == BARS
