@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from mdstore.candles.writes.writer import WriteResult
 from mdstore.cli.shared.declared import declared_in
 from mdstore.cli.shared.interrupt import Interrupts
 from mdstore.cli.shared.progress import ImportProgress
@@ -23,10 +24,9 @@ from mdstore.core.statements import texts_in
 from mdstore.core.timeframe import Timeframe, meant
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import ConflictError, FileFormatError, InvalidInputError, MarketDataError, StoreFileError
-from mdstore.sources.files import Part, candle_files, guess, other_files, read, stem
+from mdstore.sources.files import NoRowsError, Part, candle_files, guess, other_files, read, stem
 
 if TYPE_CHECKING:
-    from mdstore.candles.writes.writer import WriteResult
     from mdstore.store.store import MarketDataStore
 
 __all__ = ["Failure", "Import", "Landed", "Options", "columns_in", "files_in", "import_files", "skipped_in"]
@@ -230,6 +230,8 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
     }  # fmt: skip
     try:
         landing, result = _land(store, file, options, _Landing(options, progress), rules)
+    except NoRowsError:
+        return Landed(file, WriteResult(), notes={f"{file.name}: a header and no rows"})
     except ConflictError as error:
         if error.stored:
             raise _disagreement(run, file, error) from error
@@ -349,7 +351,8 @@ class _Landing:
             raise FileFormatError(
                 f"{part.name}: which symbol? Neither a column nor the file's name says",
                 hint=f"give {GIVE_SYMBOL}"
-                + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else ""),
+                + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else "")
+                + "".join(f"; and {more}" for more in self._more(part)),
             )
         if timeframe is None and "timeframe" not in part.columns:
             raise part.trouble or FileFormatError(
@@ -358,6 +361,15 @@ class _Landing:
                 hint="give --timeframe 1d",
             )
         return symbol, timeframe
+
+    def _more(self, part: Part) -> Iterator[str]:
+        """Yield what else must be said of a part whose symbol nothing tells, to say it in one hint."""
+        if part.contradicted and not self._options.timeframe:
+            yield f"-t {part.spacing}, since its rows are that far apart, whatever its name says"
+        elif part.trouble is not None and part.trouble.hint is not None and not self._options.timeframe:
+            yield part.trouble.hint.cli
+        elif part.off_grid and not self._options.align:
+            yield "--align floor, which moves its rows to the start of their bar"
 
     def frames(self, part: Part) -> Iterator[pl.DataFrame]:
         """Yield a part's frames; refuse to put several series under one name."""

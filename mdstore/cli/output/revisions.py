@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["print_revisions"]
 
+MOST = 20
 NAMES = ("symbol", "timeframe", "bar", "changed_at", "value", "before", "after", "source")
 SPARE = ("source", "timeframe", "changed_at", "symbol")
 
@@ -32,7 +33,7 @@ def print_revisions(
     *,
     start: str | None,
     end: str | None,
-    rows: int,
+    rows: int | None,
     json: bool,
 ) -> None:
     """Print the latest changes of bars, a line for each value that differs, or all as JSON."""
@@ -40,8 +41,9 @@ def print_revisions(
     if changes.is_empty() and (symbol, timeframe) != (None, None):
         refuse_unknown(store, symbol, timeframe)
     if json:
-        print(json_text(records(changes)))
+        print(json_text(records(changes.tail(rows) if rows else changes)))
         return
+    rows = rows or MOST
     if changes.is_empty():
         ranged = "" if start is None and end is None else " in this range"
         out.print(f"no bar{ranged} has changed after it had ended", highlight=False)

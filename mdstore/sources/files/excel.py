@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -39,7 +39,7 @@ def read_excel(source: Source) -> Iterator[pl.DataFrame]:
                 _note_others(source, name, list(sheets))
                 yield from _frames(rows[at:], source)
                 return
-    longest = max(sheets.values(), key=len, default=[])
+    longest: Sequence[Any] = max(sheets.values(), key=len, default=[])
     headed(list(map(_name, next(iter(longest), []))), source)
     raise AssertionError  # `headed` refuses what `found_in` did not take
 

@@ -57,8 +57,8 @@ class Columns:
 
     def at(self, name: str) -> int:
         """Return where among those wanted a canonical column is, that of the first of several instruments."""
-        columns = next(iter(self._found.tickers.values()), self._found.columns)
-        return self._found.names.index(columns[name])
+        columns = next(iter(self._found.tickers.values()), {})
+        return self._found.names.index((dict(columns) | dict(self._found.columns))[name])
 
     def frame(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the columns that were wanted as a candle's, others behind them under their own names.
