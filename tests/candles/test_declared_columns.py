@@ -20,6 +20,7 @@ from mdstore.candles.file.bar_digests import sums_of, sums_of_bars, sums_of_fram
 from mdstore.candles.file.digests import BUCKET_BARS
 from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hash_of_extra, hash_of_wide_bar, hashes_of_bars
 from mdstore.candles.file.wide_rows import positive_zeros, wide
+from mdstore.candles.packs import seal_policy
 from mdstore.candles.packs.cells import all_cells
 from mdstore.candles.packs.pack_files import extras_in
 from mdstore.candles.writes.writer import _batch
@@ -195,6 +196,24 @@ def test_many_series_are_sealed_with_and_without_values(kept):
         expected = valued(300, seed=at, value=2 + at % 5)["value"].to_list() if at % 3 else [None] * 300
         assert part["value"].to_list() == expected
     assert kept.sql("SELECT count(value) AS n FROM candles")["n"].item() == len(found.drop_nulls())
+    assert kept.maintenance.check() == []
+
+
+@pytest.mark.parametrize("mixed", [False, True], ids=["all have it", "some have it"])
+def test_the_scanner_seals_values_of_series_that_all_have_them(kept, monkeypatch, mixed):
+    monkeypatch.setattr(seal_policy, "SCAN_ROWS", 0)
+    monkeypatch.setattr(seal_policy, "SCAN_ROWS_COLD", 0)
+    for at in range(5):
+        kept.write(f"S{at}", "1m", walk(300) if mixed and at % 2 else valued(300, value=2 + at, trades=3))
+    with kept._candles._database.writing() as con:
+        con.execute("DELETE FROM cells")
+    kept._candles._memory.clear()
+    kept.maintenance.warm()
+    assert kept._candles._upkeep.scanned == (not mixed)
+    assert sorted(cells_of(kept)) == [(f"S{at}", 300, 0 if mixed and at % 2 else 2) for at in range(5)]
+    for at in range(0, 5, 2):
+        expected = valued(300, value=2 + at, trades=3)
+        assert rows(kept, f"S{at}", columns=("value", "trades")).equals(expected)
     assert kept.maintenance.check() == []
 
 
