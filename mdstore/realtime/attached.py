@@ -124,7 +124,10 @@ class Attached:
     def _gone(self, error: OSError) -> StoreClosedError:
         return StoreClosedError(
             f"{self._path.parent}: no process answers with live rows there ({error})",
-            hint="the process that has them serves them by store.serve()",
+            hint=Hint(
+                "the process that has them serves them by store.serve()",
+                "start the process that has them, and have it serve them",
+            ),
         )
 
 
