@@ -86,7 +86,13 @@ def _off() -> Iterator[None]:
     def read(
         proof: bar_digests.Proof, key: digests.Key, start: int, end: int, _: object = None
     ) -> pa.RecordBatch:
-        return read_range(proof._con, *key, start, end)
+        rows = read_range(proof._con, *key, start, end)
+        proof.claim(key, rows, start, end)
+        return rows
+
+    def findings(proof: bar_digests.Proof) -> list[None]:
+        claims, proof._claims = proof._claims, []
+        return [None] * len(claims)
 
     with ExitStack() as stack:
         for home, name, other in (
@@ -95,7 +101,7 @@ def _off() -> Iterator[None]:
             *((Carried, name, _nothing) for name in ("add", "add_revisions", "remove", "settle")),
             *((digests, name, _nothing) for name in ("prove", "prove_all", "prove_revisions")),
             (bar_digests.Proof, "read", read),
-            (bar_digests.Proof, "claim", _nothing),
+            (bar_digests.Proof, "findings", findings),
             *((bar_changes, name, _nothing) for name in ("sums_of", "sums_of_bars", "sums_of_frame")),
             *((revisions, name, _nothing) for name in ("sums_of", "sums_of_bars")),
         ):

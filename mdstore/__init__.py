@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mdstore.analysis.fingerprints import fingerprint
     from mdstore.analysis.screen import Screen
+    from mdstore.cache.data_cache import DataCache
     from mdstore.candles.reads.explanation import Explanation
     from mdstore.candles.repository import CandleRepository
     from mdstore.candles.writes.writer import WriteResult
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         NoSuchSeriesError,
         QueryError,
         QueryTimeoutError,
+        ReadOnlyError,
         ScannerError,
         StaleDataError,
         StoreBusyError,
@@ -53,15 +55,16 @@ if TYPE_CHECKING:
 # Where each public name lives. They are imported on first use: Polars alone takes 0.15 s, and neither the
 # command line's help nor the scanner process needs it.
 _HOMES = {
+    "mdstore.cache.data_cache": ("DataCache",),
     "mdstore.candles.reads.explanation": ("Explanation",),
     "mdstore.candles.repository": ("CandleRepository",),
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
         "ConflictError", "DamagedDataError", "FeedError", "FileFormatError", "ForkedError",
         "InvalidInputError", "LiveFileError", "MarketDataError", "MessageError", "NewerSchemaError",
-        "NoSuchSeriesError", "QueryError", "QueryTimeoutError", "ScannerError", "StaleDataError",
-        "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError",
-        "ValidationError",
+        "NoSuchSeriesError", "QueryError", "QueryTimeoutError", "ReadOnlyError", "ScannerError",
+        "StaleDataError", "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError",
+        "TimestampError", "ValidationError",
     ),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),
     "mdstore.sources.exchanges.upbit": ("UpbitFeed",),
@@ -82,6 +85,7 @@ __all__ = [
     "CandleRepository",
     "ConflictError",
     "DamagedDataError",
+    "DataCache",
     "Depth",
     "Explanation",
     "FeedError",
@@ -98,6 +102,7 @@ __all__ = [
     "OrderBook",
     "QueryError",
     "QueryTimeoutError",
+    "ReadOnlyError",
     "RealtimeDataCache",
     "Recorder",
     "ScannerError",

@@ -23,6 +23,7 @@ from mdstore.candles.file.table_reads import PIECE, Request, read_range
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, VALUES
 from mdstore.core.time_bounds import FOREVER
+from mdstore.errors import DamagedDataError
 
 __all__ = [
     "FEW", "Proof", "Sums", "bars_of", "batch_of", "between", "expected", "in_order",
@@ -126,14 +127,26 @@ class Proof:
 
     def settle(self) -> None:
         """Compare. Raises `DamagedDataError`, which names the first range."""
-        for claim, sums in zip(self._claims, sums_of_each(self._claims), strict=True):
-            for bucket, value in claim.beside.items():
-                sums[bucket] = sums.get(bucket, 0) + value & MASK
+        for error in self.findings():
+            if error is not None:
+                raise error
+
+    def findings(self) -> list[DamagedDataError | None]:
+        """Compare; return what is wrong with each of the rows that were claimed, in their order."""
+        claims, self._claims = self._claims, []
+        return [self._wrong(claim, sums) for claim, sums in zip(claims, sums_of_each(claims), strict=True)]
+
+    def _wrong(self, claim: _Claim, sums: Sums) -> DamagedDataError | None:
+        for bucket, value in claim.beside.items():
+            sums[bucket] = sums.get(bucket, 0) + value & MASK
+        try:
             wrong = wrong_buckets(sums, *expected(self._con, claim.key, claim.first, claim.last))
-            if wrong or not in_order(claim.rows):
-                ranges = ranges_of(wrong or sums, span_of(claim.key[1]))
-                raise damaged(self._con, "candles", claim.key, *ranges[0])
-        self._claims.clear()
+        except DamagedDataError as error:
+            return error
+        if not wrong and in_order(claim.rows):
+            return None
+        ranges = ranges_of(wrong or sums, span_of(claim.key[1]))
+        return damaged(self._con, "candles", claim.key, *ranges[0])
 
 
 def expected(con: apsw.Connection, key: Key, first: int, last: int) -> tuple[Sums, bool]:
