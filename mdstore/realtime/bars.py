@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from mdstore.realtime.rows import Kline
 
-__all__ = ["NO_BAR", "Bar", "Row"]
+__all__ = ["FEW", "NO_BAR", "Bar", "Row"]
 
 Row = tuple[int, float, float, float, float, float]
 """timestamp (ms), open, high, low, close, volume: as `MarketDataStore.write` takes it."""

@@ -32,7 +32,7 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import Hint, InvalidInputError, StoreClosedError
 from mdstore.realtime.asked import Asked, timeframe_list
-from mdstore.realtime.bars import Bar
+from mdstore.realtime.bars import FEW, Bar
 from mdstore.realtime.feeds import Feed
 from mdstore.realtime.forming_bars import BarSeries, Counts, check_kline
 from mdstore.realtime.live_frames import LiveBar, frame_of, long_frame_of
@@ -48,7 +48,28 @@ NS_PER_SECOND = 1_000_000_000
 NS_PER_MS = 1_000_000
 CLOSE_SECONDS = 60.0
 BUFFER = 10_000
-Route = tuple[Feed, tuple[BarSeries, ...]]
+
+
+class Route:
+    """What is made of the trades of a symbol; and the latest of them, by time and id.
+
+    A trade behind it needs no look for its place in any bar. `left` is after how many more bars let go of
+    trades that none will come before.
+    """
+
+    __slots__ = ("feed", "last", "last_id", "left", "series")
+
+    def __init__(self, feed: Feed, series: tuple[BarSeries, ...]) -> None:
+        self.feed, self.series, self.left = feed, series, FEW
+        self.last = max((bar.last for one in series for bar in (*one.closed, *one.open)), default=-FOREVER)
+        self.last_id: int | None = None
+
+    def trim(self) -> None:
+        """Have the bars that form let go."""
+        self.left = FEW
+        for one in self.series:
+            if len(one.bar.latest) > one.bar.most:
+                one.bar.trim()
 
 
 class LiveCandles:
@@ -159,19 +180,49 @@ class LiveCandles:
     def offer(self, trade: Trade) -> None:
         """Put a valid trade into the bars that are built of it; quick, and without I/O."""
         symbol, timestamp, price, size, _, key, is_old, _ = trade
+        self.take(symbol, timestamp, price, size, key, is_old)
+
+    def take(
+        self, symbol: str, timestamp: int, price: float, size: float, key: int | None, is_old: bool = False
+    ) -> None:
+        """Take a trade's fields: `fast_push` gives them without making a `Trade`, which takes 0.4 us.
+
+        Most trades come behind all others of their symbol and belong to the newest bar: what `Bar.add` does
+        with such a one stands here again, since calling it took a fifth of the time of a push.
+        """
         with self._lock:
             route = self._routes.get(symbol)
             if route is None:
                 if self._is_closed:
                     return
                 route = self._route(symbol, timestamp)
-            feed, routes = route
-            for series in routes:
-                bar = series.bar
-                if bar.start <= timestamp < bar.end:
-                    bar.add(timestamp, price, size, key)
-                else:
+            last, last_id = route.last, route.last_id
+            if timestamp > last or (
+                timestamp == last and key is not None and last_id is not None and key > last_id
+            ):
+                route.last, route.last_id = timestamp, key
+                for series in route.series:
+                    bar = series.bar
+                    if bar.start <= timestamp < bar.end:
+                        if price > bar.high:
+                            bar.high = price
+                        elif price < bar.low:
+                            bar.low = price
+                        volume = bar.volume
+                        bar.latest.append((timestamp, key, size, volume))
+                        bar.volume = volume + size
+                        bar.close = price
+                        bar.last = timestamp
+                        bar.last_id = key
+                    else:
+                        series.place(timestamp, price, size, key)
+                route.left -= 1
+                if not route.left:
+                    route.trim()
+            else:
+                for series in route.series:
                     series.place(timestamp, price, size, key)
+            feed = route.feed
             if timestamp > feed.time and not is_old:
                 if timestamp < feed.due and not feed.awaited:
                     feed.time = timestamp
@@ -481,8 +532,8 @@ class LiveCandles:
         is_first, asked = symbol not in self._feeds, self._asked.timeframes(symbol)
         made = tuple(self._get(symbol, timeframe, timestamp, is_first=is_first) for timeframe in asked)
         feed = self._feed_of(symbol)
-        self._routes[symbol] = feed, made
-        return feed, made
+        route = self._routes[symbol] = Route(feed, made)
+        return route
 
     def _feed_of(self, symbol: str) -> Feed:
         """Return what a symbol comes by: without a session, a feed of its own."""
