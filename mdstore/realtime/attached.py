@@ -18,7 +18,7 @@ from mdstore import errors
 from mdstore.core.long_table import as_frame
 from mdstore.errors import Hint, InvalidInputError, MarketDataError, StoreClosedError
 from mdstore.realtime.rows import Depth, Ticker, Trade
-from mdstore.realtime.serving import ARROW, HEADER, REFUSED, socket_path
+from mdstore.realtime.serving import ARROW, HEADER, REFUSED, short_name, socket_path
 
 __all__ = ["Attached", "AttachedTable", "attach"]
 
@@ -109,7 +109,8 @@ class Attached:
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connected.settimeout(self._timeout)
-            connected.connect(str(self._path))
+            with short_name(self._path) as name:
+                connected.connect(name)
         except OSError as error:
             connected.close()
             raise self._gone(error) from error

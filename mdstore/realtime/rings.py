@@ -59,7 +59,7 @@ class Rings:
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
         self.alone: list[Take | None] = [None]
-        """Where there is but one listener, and it takes the fields of a trade: how. In a list, as the clock."""
+        """Where there is but one listener, how it takes the fields of a trade; in a list, as the clock."""
         self._total = total
         self._symbols = symbols
         self._longest = max(1, min(MANY_ROWS, rows, fitting))

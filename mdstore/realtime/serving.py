@@ -14,6 +14,8 @@ import socketserver
 import struct
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ import pyarrow as pa
 from mdstore.errors import Hint, InvalidInputError, MarketDataError
 from mdstore.realtime.cache import RealtimeDataCache
 
-__all__ = ["ARROW", "HEADER", "JSON", "LATEST", "REFUSED", "TABLES", "Server", "socket_path"]
+__all__ = ["ARROW", "HEADER", "JSON", "LATEST", "REFUSED", "TABLES", "Server", "short_name", "socket_path"]
 
 HEADER = struct.Struct("<cQ")
 """What kind of answer follows, and how many bytes it has."""
@@ -30,7 +32,8 @@ ARROW, JSON, REFUSED = b"A", b"J", b"E"
 TABLES = ("tickers", "orderbooks", "trades")
 LATEST, READS = "latest", ("window", "arrow", "snapshot")
 MOST_REQUEST = 1024**2
-LONGEST_PATH = 100  # of the 104 to 108 bytes that systems have for the name of a socket
+LONGEST_NAME = 100  # of the 104 to 108 bytes that systems have for the name of a socket
+OPEN_FILES = Path("/proc/self/fd")
 SEND_SECONDS = 60.0
 POLL_SECONDS = 0.1
 
@@ -41,6 +44,27 @@ def socket_path(file: str | os.PathLike[str]) -> Path:
     return path.with_name(f"{path.name}-live") / "socket"
 
 
+@contextmanager
+def short_name(path: Path) -> Iterator[str]:
+    """Yield a name of a socket that the system takes: where its path is too long, by its open folder.
+
+    Raises `InvalidInputError` where the system has no such names.
+    """
+    if len(os.fsencode(path)) <= LONGEST_NAME:
+        yield str(path)
+        return
+    if not OPEN_FILES.exists():
+        raise InvalidInputError(
+            f"{path}: a socket cannot have a path of more than {LONGEST_NAME} bytes",
+            hint="have the store in a folder with a shorter path",
+        )
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield str(OPEN_FILES / str(folder) / path.name)
+    finally:
+        os.close(folder)
+
+
 class Server:
     """Serves the rows of a cache until it is closed, or its process ends in whatever way.
 
@@ -49,18 +73,18 @@ class Server:
     """
 
     def __init__(self, cache: RealtimeDataCache, path: Path) -> None:
-        if len(os.fsencode(path)) > LONGEST_PATH:
-            raise InvalidInputError(
-                f"{path}: a socket cannot have a path of more than {LONGEST_PATH} bytes",
-                hint="have the store in a folder with a shorter path",
-            )
         self.path = path
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.parent.chmod(0o700)
         self._lock = _locked(path.with_name("lock"))
-        path.unlink(missing_ok=True)  # whoever left it is gone: the lock was free
-        self._listener = _Listener(cache, path)
-        path.chmod(0o600)
+        try:
+            path.unlink(missing_ok=True)  # whoever left it is gone: the lock was free
+            with short_name(path) as name:
+                self._listener = _Listener(cache, name)
+            path.chmod(0o600)
+        except BaseException:
+            os.close(self._lock)
+            raise
         self._process = os.getpid()
         _let_children_leave(self)
         thread = threading.Thread(
@@ -100,10 +124,10 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, cache: RealtimeDataCache, path: Path) -> None:
+    def __init__(self, cache: RealtimeDataCache, name: str) -> None:
         self.cache = cache
         self.connected: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        super().__init__(str(path), _Connection)
+        super().__init__(name, _Connection)
 
     def cut_off(self) -> None:
         for one in list(self.connected):

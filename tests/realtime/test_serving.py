@@ -13,7 +13,7 @@ import pytest
 import mdstore
 from mdstore.errors import InvalidInputError, StaleDataError, StoreClosedError
 from mdstore.realtime import serving
-from mdstore.realtime.serving import socket_path
+from mdstore.realtime.serving import short_name, socket_path
 from tests.support.processes import start
 
 BOT = """
@@ -134,7 +134,8 @@ def test_nothing_else_can_be_asked_for(served, line):
     store, attached = served
     store.trades.push(("A", now(), 1.0, 1.0, "buy", 1))
     with socket.socket(socket.AF_UNIX) as raw:
-        raw.connect(str(socket_path(store.path)))
+        with short_name(socket_path(store.path)) as name:
+            raw.connect(name)
         raw.sendall(line)
         kind, size = serving.HEADER.unpack(raw.recv(serving.HEADER.size, socket.MSG_WAITALL))
         assert kind == serving.REFUSED
@@ -184,10 +185,22 @@ def test_the_hints_work(tmp_path):
         mdstore.attach(other.path).close()
         store.close()
         other.serve()
+
+
+def test_a_path_that_is_too_long_for_a_socket_is_named_by_its_folder(tmp_path, monkeypatch):
     deep = tmp_path / ("x" * 60) / ("y" * 60)
     deep.mkdir(parents=True)
-    with mdstore.open(deep / "a.sqlite3") as store, pytest.raises(InvalidInputError, match="shorter path"):
+    with mdstore.open(deep / "a.sqlite3") as store:
         store.serve()
+        store.trades.push(("A", now(), 1.0, 1.0, "buy", 1))
+        with mdstore.attach(store.path) as attached:
+            assert attached.trades.latest("A").id == 1
+        assert stat.S_IMODE(socket_path(store.path).stat().st_mode) == 0o600
+    monkeypatch.setattr(serving, "OPEN_FILES", tmp_path / "absent")  # as on macOS
+    with mdstore.open(deep / "a.sqlite3") as store:
+        for _ in range(2):  # the first leaves nothing behind that would keep the second out
+            with pytest.raises(InvalidInputError, match="shorter path"):
+                store.serve()
 
 
 def test_many_threads_share_one_connection_and_a_feed_goes_on_meanwhile(served):
