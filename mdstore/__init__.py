@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         TimestampError,
         ValidationError,
     )
+    from mdstore.realtime.attached import attach
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.order_book import OrderBook
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
@@ -69,6 +70,7 @@ _HOMES = {
     "mdstore.sources.exchanges.upbit": ("UpbitFeed",),
     "mdstore.sources.recordings.recorder": ("Recorder",),
     "mdstore.analysis.fingerprints": ("fingerprint",),
+    "mdstore.realtime.attached": ("attach",),
     "mdstore.realtime.order_book": ("OrderBook",),
     "mdstore.realtime.cache": ("RealtimeDataCache",),
     "mdstore.realtime.rows": ("Depth", "Kline", "Ticker", "Trade"),
@@ -117,6 +119,7 @@ __all__ = [
     "UpbitFeed",
     "ValidationError",
     "WriteResult",
+    "attach",
     "fingerprint",
     "open",
 ]

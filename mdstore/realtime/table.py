@@ -283,13 +283,11 @@ class RealtimeTable(Generic[R]):
         with self._rings.lock:
             if self._is_closed:
                 raise StoreClosedError(f"{self.kind.name} are closed: nothing more will come")
-            self._rings.listeners.append(listener)
+            self._rings.listen(listener)
 
     def remove_listener(self, listener: Listener) -> None:
         """Tell it no more."""
-        with self._rings.lock:
-            if listener in self._rings.listeners:
-                self._rings.listeners.remove(listener)
+        self._rings.leave(listener)
 
     def close(self) -> None:
         """End the subscriptions; callbacks have a few seconds for what waits."""

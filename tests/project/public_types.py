@@ -18,6 +18,12 @@ def latest(store: mdstore.MarketDataStore, cache: mdstore.RealtimeDataCache) -> 
     assert_type(store.live.forming("KRW-BTC", "1m"), mdstore.Kline | None)
 
 
+def attached(path: str) -> None:
+    with mdstore.attach(path) as bot:
+        assert_type(bot.trades.latest("KRW-BTC"), mdstore.Trade | None)
+        assert_type(bot.orderbooks.latest("KRW-BTC", on_stale="raise"), mdstore.Depth)
+
+
 def subscriptions(store: mdstore.MarketDataStore) -> None:
     assert_type(store.trades.subscribe(), Subscription[mdstore.Trade])
     assert_type(store.tickers.subscribe(symbols="KRW-BTC"), Subscription[mdstore.Ticker])
