@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.order_book import OrderBook
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
+    from mdstore.service.asynchronous import AsyncMarketDataService
+    from mdstore.service.coordinator import Coordinator, FunctionCoordinator, Page
+    from mdstore.service.policies import Policies
+    from mdstore.service.router import SmartRouter
+    from mdstore.service.service import MarketDataService
+    from mdstore.service.storage import MarketDataStorage, Repository
     from mdstore.sources.exchanges.binance import BinanceFeed
     from mdstore.sources.exchanges.upbit import UpbitFeed
     from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
@@ -61,6 +67,12 @@ _HOMES = {
         "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError",
         "ValidationError",
     ),
+    "mdstore.service.asynchronous": ("AsyncMarketDataService",),
+    "mdstore.service.coordinator": ("Coordinator", "FunctionCoordinator", "Page"),
+    "mdstore.service.policies": ("Policies",),
+    "mdstore.service.router": ("SmartRouter",),
+    "mdstore.service.service": ("MarketDataService",),
+    "mdstore.service.storage": ("MarketDataStorage", "Repository"),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),
     "mdstore.sources.exchanges.upbit": ("UpbitFeed",),
     "mdstore.analysis.fingerprints": ("fingerprint",),
@@ -74,29 +86,38 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AsyncMarketDataService",
     "BinanceFeed",
     "CandleRepository",
     "ConflictError",
+    "Coordinator",
     "DamagedDataError",
     "Depth",
     "Explanation",
     "FeedError",
     "FileFormatError",
     "ForkedError",
+    "FunctionCoordinator",
     "InvalidInputError",
     "Kline",
     "LiveFileError",
     "MarketDataError",
+    "MarketDataService",
+    "MarketDataStorage",
     "MarketDataStore",
     "MessageError",
     "NewerSchemaError",
     "NoSuchSeriesError",
     "OrderBook",
+    "Page",
+    "Policies",
     "QueryError",
     "QueryTimeoutError",
     "RealtimeDataCache",
+    "Repository",
     "ScannerError",
     "Screen",
+    "SmartRouter",
     "StaleDataError",
     "StoreBusyError",
     "StoreClosedError",

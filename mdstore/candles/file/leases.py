@@ -36,6 +36,8 @@ BEGAN = 19  # the place of a process's start in /proc/PID/stat, behind its name 
 class Lease:
     """A name that is held, until it is given back or nothing was heard of its holder for a while."""
 
+    beat_seconds = BEAT_SECONDS
+
     def __init__(self, database: Database, name: str, owner: str) -> None:
         self._database = database
         self.name = name
