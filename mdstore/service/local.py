@@ -115,9 +115,8 @@ class LocalReads:
     def _lacks(self, request: CandleRequest, frame: pl.DataFrame, settled: int) -> dict[str, str]:
         """Return by symbol how many bars of an answer are missing that nobody has been asked for."""
         end = min(request.end, request.timeframe.floor(settled))
-        first = frame["timestamp"].to_physical().min()
-        start = request.start if request.start > -FOREVER else first
-        if request.as_of is not None or start is None or start >= end or not self._is_stored(request):
+        start = request.start if request.start > -FOREVER else _first(frame, end)
+        if request.as_of is not None or start >= end or not self._is_stored(request):
             return {}
         symbols = frame["symbol"].unique().cast(pl.String).to_list() if "symbol" in frame.columns else None
         missing = self._store.missing(
@@ -165,6 +164,10 @@ def opened(moment: int) -> int | None:
 def _end_of_last(frame: pl.DataFrame, timeframe: Timeframe) -> int | None:
     last = frame["timestamp"].to_physical().max()
     return None if last is None else timeframe.next(last)  # type: ignore[arg-type]  # of whole numbers
+
+
+def _first(frame: pl.DataFrame, otherwise: int) -> int:
+    return otherwise if frame.is_empty() else int(frame["timestamp"].to_physical().min())  # type: ignore[arg-type]
 
 
 def _within(origins: pl.DataFrame, request: CandleRequest, frame: pl.DataFrame) -> pl.DataFrame:

@@ -56,7 +56,6 @@ class MarketDataService:
         self._store = store
         self._tiers = Tiers(store, policies or Policies(), router=router, coordinator=coordinator)
         self._realtime = RealtimeReads(store, router, self._tiers.meters)
-        self._is_closed = False
 
     def get_candle_data(
         self,
@@ -118,7 +117,7 @@ class MarketDataService:
     async def candles_later(self, request: CandleRequest, *, explain: bool) -> MarketAnswer:
         """Answer in a task, as `get_candle_data` does in a thread."""
         clock = time.perf_counter()
-        self._tiers.mind_forks()
+        self._tiers.refuse_closed()
         found = await asyncio.to_thread(partial(self._tiers.quick, request, explain=explain))
         if found is None:
             found = await asyncio.wrap_future(self._tiers.fly(request, explain=explain))
@@ -131,9 +130,7 @@ class MarketDataService:
 
     def close(self) -> None:
         """End what is asked of an upstream; what has come is stored. The store stays open."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._tiers.close()
+        self._tiers.close()
 
     def __enter__(self) -> Self:
         return self
@@ -147,7 +144,6 @@ class MarketDataService:
         return f"MarketDataService({self._store!r})"
 
     def _candles(self, request: CandleRequest, *, explain: bool) -> MarketAnswer:
-        self._tiers.mind_forks()
         found = self._tiers.quick(request, explain=explain)
         if found is not None:
             return found
@@ -159,6 +155,7 @@ class MarketDataService:
 
     def _timed(self, call: Callable[[], MarketAnswer]) -> MarketAnswer:
         clock = time.perf_counter()
+        self._tiers.refuse_closed()
         answer = call()
         self._tiers.meters.add("calls", (time.perf_counter() - clock) * 1e6)
         return answer

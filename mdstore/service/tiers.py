@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import NoSuchSeriesError
+from mdstore.errors import NoSuchSeriesError, StoreClosedError
 from mdstore.service.answer import MarketAnswer, Step
 from mdstore.service.background import Background
 from mdstore.service.fetching import Fetcher, Outcome
@@ -56,6 +56,15 @@ class Tiers:
         self.local = LocalReads(store, policies, self.meters, has_upstream=self._has_upstream)
         self._whole: dict[tuple[object, ...], tuple[float, Timeframe | None]] = {}
         self._flights: dict[tuple[object, ...], _Flight] = {}
+        self._is_closed = False
+
+    def refuse_closed(self) -> None:
+        """Raise `StoreClosedError` once it is closed; begin anew in a forked process."""
+        if self._is_closed:
+            raise StoreClosedError("the service is closed", hint="make another: it costs nothing")
+        if self.background.mind_forks():  # its parent's flights are not its own
+            self._flights = {}
+            self.fetcher = self._new_fetcher()
 
     def quick(self, request: CandleRequest, *, explain: bool) -> MarketAnswer | None:
         """Answer from what is here; None where something may be missing that an upstream has."""
@@ -75,7 +84,7 @@ class Tiers:
             return self.local.read(request, source, explain=explain)
 
     def fly(self, request: CandleRequest, *, explain: bool) -> Future[MarketAnswer]:
-        """Start to answer, or join those who wait for the same."""
+        """Start to answer, or join those who wait for the same. Raises `StoreClosedError`."""
         return self.background.submit(self._joined(request, explain=explain))
 
     async def _joined(self, request: CandleRequest, *, explain: bool) -> MarketAnswer:
@@ -85,6 +94,10 @@ class Tiers:
             flight = self._flights[key] = _Flight(asyncio.create_task(self._answer(request, explain=explain)))
         try:
             return await flight.joined()
+        except asyncio.CancelledError:
+            if self._is_closed:  # not the caller's doing, so it is told
+                raise StoreClosedError("the service was closed meanwhile; what had come is stored") from None
+            raise
         finally:
             if self._flights.get(key) is flight and (flight.task.done() or not flight.waiting):
                 del self._flights[key]
@@ -163,6 +176,7 @@ class Tiers:
 
     def close(self) -> None:
         """End what is under way, and keep what was asked for often."""
+        self._is_closed = True
         self.background.close()
         self.flush()
 
@@ -171,12 +185,6 @@ class Tiers:
         asks, self.local.asks = self.local.asks, {}
         if asks and not self._store._candles.used(asks):
             self.local.asks = asks
-
-    def mind_forks(self) -> None:
-        """Begin anew in a forked process: its parent's flights are not its own."""
-        if self.background.mind_forks():
-            self._flights = {}
-            self.fetcher = self._new_fetcher()
 
     def _new_fetcher(self) -> Fetcher:
         return Fetcher(
