@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,8 +36,10 @@ class AsyncMarketDataService:
         router: SmartRouter | None = None,
         coordinator: Coordinator | None = None,
         policies: Policies | None = None,
+        *,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._service = MarketDataService(store, router, coordinator, policies)
+        self._service = MarketDataService(store, router, coordinator, policies, timer=timer)
 
     async def get_candle_data(
         self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -92,11 +92,12 @@ class Fetcher:
         *,
         router: SmartRouter | None,
         coordinator: Coordinator | None,
+        timer: Callable[[], float],
     ) -> None:
         self._store, self._policies, self._meters = store, policies, meters
         self._leases = store._candles.leases
         self._router, self._coordinator = router, coordinator
-        self.troubles = Troubles(policies)
+        self.troubles = Troubles(policies, timer)
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._waiting: dict[tuple[str, str], int] = {}
         self._slots: asyncio.Semaphore | None = None

@@ -48,13 +48,17 @@ class MarketDataService:
         router: SmartRouter | None = None,
         coordinator: Coordinator | None = None,
         policies: Policies | None = None,
+        *,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         if policies is not None and not isinstance(policies, Policies):
             raise InvalidInputError(
                 f"policies={policies!r}: give mdstore.Policies(...), or None for the defaults"
             )
         self._store = store
-        self._tiers = Tiers(store, policies or Policies(), router=router, coordinator=coordinator)
+        self._tiers = Tiers(
+            store, policies or Policies(), router=router, coordinator=coordinator, timer=timer
+        )
         self._realtime = RealtimeReads(store, router, self._tiers.meters)
 
     def get_candle_data(

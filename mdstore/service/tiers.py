@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -46,7 +47,9 @@ class Tiers:
         *,
         router: SmartRouter | None,
         coordinator: Coordinator | None,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._timer = timer
         self._store, self._policies = store, policies
         self._router, self._coordinator = router, coordinator
         self._has_upstream = router is not None or coordinator is not None
@@ -70,7 +73,7 @@ class Tiers:
         """Answer from what is here; None where something may be missing that an upstream has."""
         if self._is_for_upstream(request):
             until, source = self._whole.get(request.key, (0.0, None))
-            if time.monotonic() >= until:
+            if self._timer() >= until:
                 return None
             return self.local.read(request, source, explain=explain)
         if not self.local.is_plain(request):
@@ -172,7 +175,7 @@ class Tiers:
         seconds = (bar.next(now) - now) / 1000 if request.end > now else LONGEST_SECONDS
         while len(self._whole) >= KNOWN:
             del self._whole[next(iter(self._whole))]
-        self._whole[request.key] = time.monotonic() + min(seconds, LONGEST_SECONDS), source
+        self._whole[request.key] = self._timer() + min(seconds, LONGEST_SECONDS), source
 
     def close(self) -> None:
         """End what is under way, and keep what was asked for often."""
@@ -188,7 +191,12 @@ class Tiers:
 
     def _new_fetcher(self) -> Fetcher:
         return Fetcher(
-            self._store, self._policies, self.meters, router=self._router, coordinator=self._coordinator
+            self._store,
+            self._policies,
+            self.meters,
+            router=self._router,
+            coordinator=self._coordinator,
+            timer=self._timer,
         )
 
     def _named(self, request: CandleRequest, source: Timeframe | None) -> list[str]:

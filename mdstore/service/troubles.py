@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
@@ -27,7 +26,7 @@ class Trouble:
 class Troubles:
     """What failed of one source. Threads may share it."""
 
-    def __init__(self, policies: Policies, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, policies: Policies, timer: Callable[[], float]) -> None:
         self._policies = policies
         self._timer = timer
         self._by_key: dict[Hashable, Trouble] = {}

@@ -22,14 +22,26 @@ def clock():
     return clock
 
 
+class Timer:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def timer():
+    return Timer()
+
+
 @pytest.fixture
 def source():
     return MemoryCoordinator({("A", "1m"): TRUTH, ("B", "1m"): walk(1_000, seed=1)}, name="exchange")
 
 
 @pytest.fixture
-def service(store, source):
-    with MarketDataService(store, coordinator=source) as service:
+def service(store, source, timer):
+    with MarketDataService(store, coordinator=source, timer=timer) as service:
         yield service
 
 
@@ -65,14 +77,14 @@ def test_another_service_on_the_same_file_asks_for_nothing_that_is_known(service
     assert bars_asked(source) == 100
 
 
-def test_the_latest_bars_are_kept_current_as_time_goes_on(service, source, clock):
+def test_the_latest_bars_are_kept_current_as_time_goes_on(service, source, clock, timer):
     assert_frame_equal(service.get_candle_data("A", "1m", count=50).frame, TRUTH.tail(50))
     for _ in range(3):
         service.get_candle_data("A", "1m", count=50)
     assert bars_asked(source) == 50
     source.held["A", "1m"] = walk(1_002)
     clock.at(1_002)
-    service._tiers._whole.clear()  # two minutes have passed, which a clock that is set does not bring about
+    timer.now = 1e9
     assert_frame_equal(service.get_candle_data("A", "1m", count=50).frame, walk(1_002).tail(50))
     assert bars_asked(source) == 52
 
@@ -243,17 +255,17 @@ def test_bad_arguments_are_refused_before_anybody_is_asked(service, source, aske
 
 
 @pytest.mark.parametrize("fault", ["fail", "html", "none", "symbol", "grid", "range"])
-def test_what_is_no_page_covers_nothing_and_is_asked_for_again_after_a_while(store, clock, fault):
+def test_what_is_no_page_covers_nothing_and_is_asked_for_again_after_a_while(store, timer, fault):
     source = Faulty({("A", "1m"): TRUTH}, name="exchange", plan=[fault])
     store.write("A", "1m", TRUTH.head(10))
-    with MarketDataService(store, coordinator=source) as service:
+    with MarketDataService(store, coordinator=source, timer=timer) as service:
         answer = service.get_candle_data("A", "1m", START, START + 60 * MINUTE)
         assert_frame_equal(answer.frame, TRUTH.head(10))
         assert "exchange failed" in answer.about.why_stale["A"]
         assert store.gaps("A", "1m", end=START + 60 * MINUTE)["reason"].to_list() == ["fetch_failed"]
         service.get_candle_data("A", "1m", START, START + 60 * MINUTE)
         assert len(source.requests) == 1  # it is left alone
-        service._tiers.fetcher.troubles._timer = lambda: 1e12
+        timer.now = 1e12
         answer = service.get_candle_data("A", "1m", START, START + 60 * MINUTE)
     assert_frame_equal(answer.frame, TRUTH.head(60))
     assert not answer.about.is_stale

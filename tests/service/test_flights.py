@@ -68,8 +68,10 @@ def test_a_thousand_tasks_that_miss_the_same_make_one_request(store):
     assert_frame_equal(answers[-1].frame, TRUTH.head(500))
 
 
-def test_threads_and_overlapping_ranges_ask_for_no_bar_twice(store):
+def test_threads_and_overlapping_ranges_ask_for_no_bar_twice(store, monkeypatch):
     source = MemoryCoordinator({("A", "1m"): TRUTH}, page_bars=50)
+    taken, take = [], store._candles.leases.take
+    monkeypatch.setattr(store._candles.leases, "take", lambda name: taken.append(name) or take(name))
     with MarketDataService(store, coordinator=source) as service:
         ranges = [(low, low + 300) for low in range(0, 700, 50)] * 3
         frames = {}
@@ -87,6 +89,7 @@ def test_threads_and_overlapping_ranges_ask_for_no_bar_twice(store):
     for low, frame in frames.values():
         assert_frame_equal(frame, TRUTH.slice(low, 300))
     assert bars_asked(source) == 950  # each once
+    assert len(taken) <= len(ranges)  # nobody of this process looked again and again whether it is his turn
 
 
 def test_one_who_gives_up_does_not_end_the_flight_of_others_and_the_last_one_does(store):

@@ -61,7 +61,7 @@ class Faulty(MemoryCoordinator):
             import polars as pl
 
             return rows.with_columns(symbol=pl.lit(f"{symbol}X"))
-        moved = {"grid": "17s", "range": "30d"}[fault]
+        moved = {"grid": "17s", "range": "-30d"}[fault]
         return rows.with_columns(rows["timestamp"].dt.offset_by(moved))
 
 
