@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         NoSuchSeriesError,
         QueryError,
         QueryTimeoutError,
+        ReadOnlyError,
         ScannerError,
         StaleDataError,
         StoreBusyError,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from mdstore.service.storage import MarketDataStorage, Repository
     from mdstore.sources.exchanges.binance import BinanceFeed
     from mdstore.sources.exchanges.upbit import UpbitFeed
+    from mdstore.sources.recordings.recorder import Recorder
     from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
 
     __version__: str
@@ -63,9 +65,9 @@ _HOMES = {
     "mdstore.errors": (
         "ConflictError", "DamagedDataError", "FeedError", "FileFormatError", "ForkedError",
         "InvalidInputError", "LiveFileError", "MarketDataError", "MessageError", "NewerSchemaError",
-        "NoSuchSeriesError", "QueryError", "QueryTimeoutError", "ScannerError", "StaleDataError",
-        "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError",
-        "ValidationError",
+        "NoSuchSeriesError", "QueryError", "QueryTimeoutError", "ReadOnlyError", "ScannerError",
+        "StaleDataError", "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError",
+        "TimestampError", "ValidationError",
     ),
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
     "mdstore.service.coordinator": ("Coordinator", "FunctionCoordinator", "Page"),
@@ -75,6 +77,7 @@ _HOMES = {
     "mdstore.service.storage": ("MarketDataStorage", "Repository"),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),
     "mdstore.sources.exchanges.upbit": ("UpbitFeed",),
+    "mdstore.sources.recordings.recorder": ("Recorder",),
     "mdstore.analysis.fingerprints": ("fingerprint",),
     "mdstore.realtime.order_book": ("OrderBook",),
     "mdstore.realtime.cache": ("RealtimeDataCache",),
@@ -113,8 +116,10 @@ __all__ = [
     "Policies",
     "QueryError",
     "QueryTimeoutError",
+    "ReadOnlyError",
     "RealtimeDataCache",
     "Repository",
+    "Recorder",
     "ScannerError",
     "Screen",
     "SmartRouter",

@@ -19,6 +19,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     ├── StoreFileError (OSError)             the file cannot be opened, is damaged or is no store
     │   ├── DamagedDataError                 what is stored is not what was written; nothing is served
     │   ├── NewerSchemaError                 written by a newer mdstore; left untouched
+    │   ├── ReadOnlyError (PermissionError)  it is open for reading only; says why
     │   └── StoreBusyError (TimeoutError)    another thread or process kept the write lock
     ├── LiveFileError (PermissionError)      a second opener of a live store file, refused
     ├── FeedError (ConnectionError)          an exchange refused something, or fell silent
@@ -45,6 +46,7 @@ __all__ = [
     "NoSuchSeriesError",
     "QueryError",
     "QueryTimeoutError",
+    "ReadOnlyError",
     "ScannerError",
     "StaleDataError",
     "StoreBusyError",
@@ -238,6 +240,10 @@ class DamagedDataError(StoreFileError):
 
 class NewerSchemaError(StoreFileError):
     """The file was written by a newer mdstore; it was left untouched."""
+
+
+class ReadOnlyError(StoreFileError, PermissionError):
+    """The store is open for reading only, and this would write to it; or needs a write before it is read."""
 
 
 class StoreBusyError(StoreFileError, TimeoutError):

@@ -9,21 +9,20 @@ length of more than a day that is no whole days (36h) is counted on the local cl
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import pairwise
 
 import polars as pl
 
 from mdstore.core.calendars import ALWAYS
 from mdstore.core.calendars import Grid as Market
-from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.schema import VALUES
 from mdstore.core.time_bounds import EARLIEST, LATEST
 from mdstore.core.timeframe import DAY, SECOND, Timeframe
-from mdstore.errors import InvalidInputError, TimeframeError
+from mdstore.core.zones import check_zone
+from mdstore.errors import TimeframeError
 
 __all__ = ["bar_starts", "reach", "resample", "symbol_ends"]
 
@@ -87,7 +86,7 @@ def resample(
     if not target.holds(source):
         raise _misfit(source, target, f"{target} is no whole multiple of {source}")
     if tz is not None:
-        _check_zone(tz)
+        check_zone(tz)
     if frame.is_empty() or (source == target and tz is None):
         one = pl.lit(1, pl.Int64)
         return frame.with_columns(closed=pl.lit(value=True), bars=one, of=one)
@@ -326,7 +325,7 @@ def _clock(tz: str | None, first: int, last: int) -> Clock:
     """Return what the clocks show from the day of `first` to the day after `last`."""
     if tz is None:
         return Clock(pl.Series([-FAR]), pl.Series([0]))
-    _check_zone(tz)
+    check_zone(tz)
     return _zone_clock(tz, first - first % DAY, last - last % DAY + DAY)
 
 
@@ -352,25 +351,6 @@ def _offsets(moments: pl.Series, tz: str) -> pl.Series:
 
 
 # ---- errors
-
-
-def _check_zone(tz: object) -> None:
-    try:
-        if isinstance(tz, str) and tz:
-            _offsets(pl.Series([0]), tz)
-            return
-    except (pl.exceptions.ComputeError, UnicodeError):
-        pass
-    raise InvalidInputError(
-        f"{tz!r} is no time zone: give its IANA name, such as 'Asia/Seoul'", hint=_near(tz)
-    )
-
-
-def _near(tz: object) -> str | None:
-    """Return a hint: the zone with the nearest name, or else with the nearest city."""
-    names = sorted(zoneinfo.available_timezones())
-    near = partial(did_you_mean, tz, names, cutoff=0.75, shown=repr)
-    return near() or near(alike=lambda name: name.rpartition("/")[2].lower())
 
 
 def _refuse_cuts(source: Timeframe, target: Timeframe, tz: str, grid: Grid) -> None:

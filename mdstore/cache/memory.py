@@ -32,6 +32,11 @@ class MemoryTier:
         self._lock = threading.Lock()
         self._hits = self._misses = 0
 
+    @property
+    def limit(self) -> int:
+        """The bytes that it holds at most."""
+        return int(self._values.maxsize)
+
     def get(self, key: Hashable) -> Any:
         """Return the value, or None; whether it was of use, the caller says by `hit` or `miss`."""
         with self._lock:

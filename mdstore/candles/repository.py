@@ -62,11 +62,12 @@ class CandleRepository:
         create: bool,
         busy_timeout: float,
         memory_bytes: int,
+        read_only: bool = False,
         pack_bytes: int | None = None,
         sql_memory_bytes: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._database = Database(path, create=create, busy_timeout=busy_timeout)
+        self._database = Database(path, create=create, busy_timeout=busy_timeout, read_only=read_only)
         file = self._database.path
         self._packs = Packs(packs_folder(file))
         if self._database.is_new:
@@ -90,8 +91,18 @@ class CandleRepository:
         self._proven_series: set[tuple[object, ...]] = set()
         self._clock = clock
         self._pid = os.getpid()
-        self._compaction.sweep()
-        workplace.sweep(file.parent)
+        if self._database.read_only is None:
+            self._compaction.sweep()
+            workplace.sweep(file.parent)
+
+    @property
+    def read_only(self) -> str | None:
+        """Why the file is only read, in words; None where it may be written."""
+        return self._database.read_only
+
+    def refuse_to_write(self) -> None:
+        """Raise `ReadOnlyError` where the file is only read."""
+        self._database.refuse_to_write()
 
     @property
     def path(self) -> Path:
@@ -123,6 +134,7 @@ class CandleRepository:
         progress: Callable[[int], None] | None,
     ) -> WriteResult:
         """Land checked chunks, and what is said of them, in one transaction."""
+        self.refuse_to_write()  # before anything is taken of the data
         result = writer.write(
             self._database,
             self._packs,
@@ -228,6 +240,7 @@ class CandleRepository:
 
     def delete(self, symbol: str, timeframe: Timeframe | None, start: int, end: int) -> int:
         """Delete candles of a symbol, in one timeframe or all; return how many."""
+        self.refuse_to_write()
         with self._database.reading() as con:
             keys = [
                 (s.symbol, s.timeframe)
@@ -241,6 +254,7 @@ class CandleRepository:
     def warm(self, progress: Progress | None, *, rebuild: bool) -> int:
         """Seal every loose stretch, and return the rows that took; with `rebuild`, of everything anew."""
         self._mind_forks()
+        self.refuse_to_write()
         if rebuild:
             self._upkeep.forget_all()
             self._memory.clear()
@@ -252,6 +266,7 @@ class CandleRepository:
 
     def compact(self, progress: Progress | None) -> int:
         """Lay all cells in order, in few packs; return the bytes that saved."""
+        self.refuse_to_write()
         return self._compaction.compact(progress)
 
     def stats(self) -> dict[str, int | float | str]:

@@ -29,6 +29,7 @@ from mdstore.cli.commands.stats import stats
 from mdstore.cli.commands.verify import verify
 from mdstore.cli.commands.warm import warm
 from mdstore.cli.shared.errors import CommandGroup
+from mdstore.cli.shared.store import READ_ONLY
 
 __all__ = ["COMMANDS", "app"]
 
@@ -72,6 +73,11 @@ def show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def only_read(wanted: bool) -> None:
+    """Have the store opened for reading only, if that is wanted."""
+    READ_ONLY.set(wanted)
+
+
 @app.callback()
 def root(
     file: Annotated[
@@ -84,6 +90,10 @@ def root(
             show_default=False,
         ),
     ] = None,
+    read_only: Annotated[
+        bool,
+        typer.Option("--read-only", help="Change nothing, make nothing beside the file.", callback=only_read),
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=show_version)
     ] = False,

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal
 
 import polars as pl
 
+from mdstore.core.bad_rows import IN_FUTURE, NO_TIME, STARTS, TWICE
 from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once
 from mdstore.core.excerpts import excerpt
 from mdstore.core.off_grid import AS_DATES, dated, exact_first
+from mdstore.core.rounding import WIDENED, Tolerance, widen
 from mdstore.core.schema import VALUES
 from mdstore.core.symbols import LONGEST_SYMBOL, can_name
 from mdstore.core.time_bounds import FIRST_BAR
 from mdstore.core.timeframe import DAY, HOUR, Timeframe, meant
-from mdstore.core.timestamps import Unit, column_to_ms
-from mdstore.errors import Hint, ValidationError
+from mdstore.core.timestamps import TimeStyle, column_to_ms, unclear
 
 __all__ = [
     "NO_BAD",
@@ -27,7 +28,6 @@ __all__ = [
     "Group",
     "OnInvalid",
     "check",
-    "first_error",
 ]
 
 Align = Literal["floor"]
@@ -35,14 +35,6 @@ OnInvalid = Literal["raise", "quarantine", "drop"]
 Rule = tuple[str, Callable[[pl.DataFrame], pl.Series | None], str]
 """A column, what is true of the rows where it is wrong (None: surely nowhere), and the rule in words."""
 
-SET_ASIDE = Hint(
-    "on_invalid='quarantine' sets bad rows aside and lands the others",
-    "--on-invalid quarantine sets bad rows aside and lands the others",
-)
-FLOOR = Hint(
-    f"{SET_ASIDE.python}; align='floor' moves times to the start of their bar",
-    f"{SET_ASIDE.cli}; --align floor moves times to the start of their bar",
-)
 LONGEST_KEPT = 1_000  # characters of a value of a bad row
 SHAPE: tuple[Rule, ...] = (
     ("low", lambda rows: rows["low"] > rows["open"], "low <= open"),
@@ -83,7 +75,8 @@ class Checked:
     `duplicates` counts the rows that a later row of the same key replaced by equal values, `conflicts` those
     replaced by others, `conflict` is the first of these; `rows` counts all that were checked. `ignored` are
     the columns that were not kept so far, `notes` what was understood. `withheld` counts the rows that were
-    moved to the start of a bar where another row stood.
+    moved to the start of a bar where another row stood, `widened` those whose high or low was moved to hold
+    open and close.
     """
 
     groups: list[Group]
@@ -95,15 +88,17 @@ class Checked:
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     withheld: int = 0
+    widened: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a call asked for: the unit of its times, whether to snap, and what the time is now (ms)."""
+    """What a call asked for: how times are written, whether to snap, the time now (ms), what may be off."""
 
-    unit: Unit | None
+    style: TimeStyle
     align: Align | None
     now: int
+    tolerance: Tolerance | None = None
 
 
 def check(
@@ -114,10 +109,24 @@ def check(
     `offset` is the number of its first row in the call, `given` gives a row of the chunk as it came. Raises
     `TimestampError` where the times cannot be read at all; rows that break a rule come back in `bad`.
     """
-    read = _typed(frame, terms.unit)
-    if key is None:
-        return _check_long(frame, read, terms, offset, given)
-    typed = dated(read, frame["timestamp"], key[1])
+    read, widened = _typed(frame, terms)
+    checked = (
+        _check_long(frame, read, terms, offset, given)
+        if key is None
+        else _check_one(frame, read, key, terms, offset, given)
+    )
+    return replace(checked, widened=widened, notes=(*checked.notes, WIDENED)) if widened else checked
+
+
+def _check_one(  # noqa: PLR0917 - one idea
+    frame: pl.DataFrame,
+    read: pl.DataFrame,
+    key: tuple[str, Timeframe],
+    terms: Terms,
+    offset: int,
+    given: Given,
+) -> Checked:
+    typed = dated(read, frame["timestamp"], key[1], terms.style)
     good, broken = _judge(typed, _rules(key[1], terms), key[1], terms)
     stays = exact_first(good, ["timestamp"]) if "moved" in good.columns else None
     kept = good if stays is None else good.filter(stays)
@@ -141,36 +150,6 @@ def _group(symbol: str, bar: Timeframe, rows: pl.DataFrame) -> Group:
         return Group(symbol, str(bar), rows)
     moved = rows["timestamp"].filter(rows["moved"])
     return Group(symbol, str(bar), rows.drop("moved"), moved if len(moved) else None)
-
-
-def first_error(checked: Checked) -> ValidationError:
-    """Return the error that names the first bad row of a chunk."""
-    bad = checked.bad
-    row = bad.sort("row").row(0, named=True)
-    more = f"; {len(bad) - 1:,} more of the rows checked break a rule" if len(bad) > 1 else ""
-    return ValidationError(
-        f"row {row['row']} of {row['symbol']} {row['timeframe']}: {row['column']} = {row['value']} breaks "
-        f"the rule '{row['rule']}'{more}. Nothing was written. The row is {excerpt(row['record'], 600)}",
-        row=row["row"],
-        column=row["column"],
-        value=row["value"],
-        rule=row["rule"],
-        bad_rows=len(bad),
-        hint=_hint(row["rule"], row["timeframe"], 2 * len(bad) > checked.rows > 1),
-    )
-
-
-def _hint(rule: str, timeframe: str, most: bool) -> str | Hint:
-    """Say what to do; `most` is whether most rows of the chunk are bad."""
-    if rule == "timestamp is a time":
-        return "texts must be year first, as 2025-09-01 00:00" if most else SET_ASIDE
-    if "starts a" not in rule:
-        return SET_ASIDE
-    if timeframe[-1] in "dwM":
-        return f"{timeframe} bars bear their first date, at 00:00 UTC: give dates, not local midnights"
-    if most:
-        return f"most rows are off the grid: are they {timeframe} bars?"
-    return FLOOR
 
 
 def _places(judged: pl.DataFrame, broken: pl.DataFrame) -> pl.Series:
@@ -215,7 +194,7 @@ def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: 
             broken.append(_broken(read, [NO_TIMEFRAME] * len(read)))
             continue
         bar = Timeframe.parse(str(name))
-        part = dated(read, frame["timestamp"].gather(read["row"]), bar)
+        part = dated(read, frame["timestamp"].gather(read["row"]), bar, terms.style)
         rules = (*_symbol_rules(part), *_rules(bar, terms))
         notes = notes if part is read else (AS_DATES,)
         good, wrong = _judge(part, rules, bar, terms)
@@ -276,14 +255,14 @@ def _rules(bar: Timeframe, terms: Terms) -> tuple[Rule, ...]:
     # A bar that starts later than now is a mistake, mostly local time taken for UTC. The hour is for clocks
     # that disagree; bars of a day and longer bear a date, which east of here may be tomorrow's.
     latest = terms.now + (HOUR if bar.shortest_ms < DAY else DAY)
-    future = "timestamp is not in the future (naive times are UTC)"
     time_rules: tuple[Rule, ...] = (
-        ("timestamp", lambda rows: _nulls(rows["timestamp"]), "timestamp is a time"),
+        ("timestamp", lambda rows: rows["unclear"] if "unclear" in rows.columns else None, TWICE),
+        ("timestamp", lambda rows: _nulls(rows["timestamp"]), NO_TIME),
         ("timestamp", lambda rows: rows["timestamp"] < FIRST_BAR, "timestamp is in 1700 or later"),
-        ("timestamp", lambda rows: rows["timestamp"] > latest, future),
+        ("timestamp", lambda rows: rows["timestamp"] > latest, IN_FUTURE),
     )
     if terms.align is None:
-        time_rules += (("timestamp", lambda rows: _off_grid(rows, bar), f"timestamp starts a {bar} bar"),)
+        time_rules += (("timestamp", lambda rows: _off_grid(rows, bar), f"{STARTS}{bar} bar"),)
     return (*time_rules, *VALUE_RULES)
 
 
@@ -325,12 +304,19 @@ def _broken(bad: pl.DataFrame, rules: list[Rule]) -> pl.DataFrame:
     )
 
 
-def _typed(frame: pl.DataFrame, unit: Unit | None) -> pl.DataFrame:
-    """Cast to the stored types; what cannot be cast becomes null and is judged so."""
-    stamps, whole = column_to_ms(frame["timestamp"], unit)
+def _typed(frame: pl.DataFrame, terms: Terms) -> tuple[pl.DataFrame, int]:
+    """Cast to the stored types, in how many rows high or low was widened; what cannot be cast becomes null.
+
+    The column `unclear` is there where a zone's clocks show times twice or never.
+    """
+    times = frame["timestamp"]
+    stamps, whole = column_to_ms(times, terms.style)
     names = [_texts(frame[name]) for name in ("symbol", "timeframe") if name in frame.columns]
     values = [_floats(frame[name]).alias(name) for name in VALUES]
-    return pl.DataFrame([*names, stamps.alias("timestamp"), whole.alias("whole"), *values])
+    twice = unclear(times, terms.style) if stamps.null_count() > times.null_count() else None
+    marks = [] if twice is None else [twice.alias("unclear")]
+    rows = pl.DataFrame([*names, stamps.alias("timestamp"), whole.alias("whole"), *marks, *values])
+    return (rows, 0) if terms.tolerance is None else widen(rows)
 
 
 def _texts(column: pl.Series) -> pl.Series:

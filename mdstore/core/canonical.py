@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from mdstore.core.column_names import FIAT, UPBIT_MINUTES, clean, zone_in
+from mdstore.core.column_names import FIAT, KOREAN, UPBIT_MINUTES, clean, zone_in
 from mdstore.core.schema import PRICES
-from mdstore.core.time_of_day import TimeOfDay, in_zone
+from mdstore.core.time_of_day import TimeOfDay
+from mdstore.core.time_style import TimeStyle
 from mdstore.core.timestamps import column_to_ms
+from mdstore.core.zones import header_zone, in_zone, zoned_texts
+from mdstore.errors import TimestampError
 
 __all__ = ["Canonical", "divided"]
 
@@ -31,11 +34,12 @@ class Canonical:
     `notes` is what was understood that a reader should know of.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], style: TimeStyle | None = None) -> None:
         there = set(map(clean, names))
         databento = FIXED_POINT_TIME in there and bool(ITS_NEIGHBOURS & there)
         self._fixed_point: bool | None = None if databento else False  # None until prices tell
-        self._clock = TimeOfDay()
+        self._style = style or TimeStyle()
+        self._clock = TimeOfDay(self._style)
         self.notes: set[str] = set()
 
     def frame(self, columns: Mapping[str, pl.Series]) -> pl.DataFrame:
@@ -47,7 +51,7 @@ class Canonical:
             self._note_zone(of_day.name)
         elif "timestamp" in made and zone_in(made["timestamp"].name) not in (None, "UTC"):
             self._note_zone(made["timestamp"].name)
-            made["timestamp"] = _zoned(made["timestamp"])
+            made["timestamp"] = _zoned(made["timestamp"], self._style)
         if "symbol" in made:
             made["symbol"] = _as_text(made["symbol"])
         if "symbol" in made and _only_currency(made["symbol"]):
@@ -64,7 +68,9 @@ class Canonical:
 
     def _note_zone(self, name: str) -> None:
         zone = zone_in(name)
-        if zone not in (None, "UTC"):
+        if clean(name) == KOREAN:
+            self.notes.add(f"{KOREAN} was read as Korean time, UTC+9")
+        elif zone not in (None, "UTC"):
             self.notes.add(f"times in {name.strip()} were read as of {zone}")
 
 
@@ -125,16 +131,35 @@ def divided(prices: pl.Series, by: float) -> pl.Series:
     return pl.Series(prices.name, pc.divide(numbers, by))
 
 
-def _zoned(times: pl.Series) -> pl.Series:
-    """Give naive times the zone that their header names; what is no time stays for the rules to judge."""
-    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
+def _zoned(times: pl.Series, style: TimeStyle) -> pl.Series:
+    """Give times that bear no zone the one that their header names; numbers are of UTC wherever they stand.
+
+    What cannot be read, or not yet, becomes a text with the zone behind it, for the rules to judge.
+    """
+    dtype = times.dtype
+    if dtype.is_numeric() or (isinstance(dtype, pl.Datetime) and dtype.time_zone is not None):
         return times
-    read = column_to_ms(times)[0]
-    made = in_zone(read.alias(times.name).cast(pl.Datetime("ms")), zone_in(times.name))
+    zone = header_zone(str(zone_in(times.name)))
+    if isinstance(dtype, pl.Datetime) or dtype == pl.Date:
+        made = in_zone(times.cast(pl.Datetime), zone)
+    else:
+        try:
+            read, whole = column_to_ms(times, style.of_zone(zone))
+        except TimestampError:
+            if style.told.undecided:
+                return _given(times) + f" {zone}"
+            raise
+        made = (
+            read.set(~whole, None).cast(pl.Datetime("ms", "UTC")).dt.convert_time_zone(zone).alias(times.name)
+        )
     if made.null_count() == times.null_count():
         return made
-    texts = made.dt.to_string("%Y-%m-%d %H:%M:%S%.3f")
-    return texts.fill_null(times.cast(pl.String, strict=False))
+    return zoned_texts(made).fill_null(_given(times) + f" {zone}")
+
+
+def _given(times: pl.Series) -> pl.Series:
+    texts = [None if value is None else str(value) for value in times]
+    return pl.Series(times.name, texts, dtype=pl.String)
 
 
 def _only_currency(column: pl.Series) -> bool:

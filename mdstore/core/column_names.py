@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 __all__ = [
-    "COLUMN_ALIASES", "FIAT", "INDEX_NAMES", "TIME_OF_DAY", "UPBIT_MINUTES", "ZONES", "clean", "recognise",
-    "unused", "zone_in",
+    "COLUMN_ALIASES", "FIAT", "INDEX_NAMES", "KOREAN", "TIME_OF_DAY", "UPBIT_MINUTES", "ZONES", "clean",
+    "recognise", "unused", "zone_in",
 ]  # fmt: skip
 
 # Names in order of preference, lower case. Upbit's REST candles carry `timestamp` as the time of the last
@@ -26,7 +26,8 @@ COLUMN_ALIASES = {
     ),
     "timeframe": ("timeframe", "interval", "resolution"),
     "timestamp": (
-        "candle_date_time_utc", "open_time", "opentime", "open time", "timeopen", "time_open", "timestamp",
+        "candle_date_time_utc", "candle_date_time_kst",
+        "open_time", "opentime", "open time", "timeopen", "time_open", "timestamp",
         "datetime", "date_time", "date", "trade_date", "time", "unix", "t", "ts_event", "ts",
     ),
     "open": ("open", "opening_price", "open_price", "o"),
@@ -49,6 +50,8 @@ ZONES = {
     "pt": "America/Los_Angeles", "new york": "America/New_York", "kst": "Asia/Seoul", "jst": "Asia/Tokyo",
     "hkt": "Asia/Hong_Kong", "msk": "Europe/Moscow",
 }  # fmt: skip
+# Upbit's: the start of the bar in Korean time. Where its UTC stands beside it, that is taken.
+KOREAN = "candle_date_time_kst"
 # What prices are in: a `currency` that is one of these in all rows says nothing of what is traded.
 FIAT = {
     "USD", "EUR", "GBP", "JPY", "KRW", "CNY", "HKD", "TWD", "INR", "CAD", "AUD", "NZD", "CHF", "SEK", "NOK",
@@ -57,7 +60,7 @@ FIAT = {
 # The names an index gets that was saved without one.
 INDEX_NAMES = ("", "unnamed: 0", "__index_level_0__", "index")
 # Upbit's minute candles say their length as a number of minutes; elsewhere a `unit` is anything.
-UPBIT_KEYS, UPBIT_MINUTES = {"candle_date_time_utc", "candle_date_time_kst"}, "unit"
+UPBIT_KEYS, UPBIT_MINUTES = {"candle_date_time_utc", KOREAN}, "unit"
 # CoinMarketCap's `name` is the number of a currency that prices are in.
 NUMBERED_NAME, ITS_NEIGHBOURS = "name", {"timeopen", "timehigh", "timelow"}
 IN_BRACKETS = re.compile(r"(.*?)\s*\(([^()]*)\)")
@@ -112,9 +115,13 @@ def unused(columns: Sequence[str], used: Sequence[str]) -> list[str]:
 def zone_in(name: str) -> str | None:
     """Return the zone that a header names in brackets; the bracket's own text where that is no zone we know.
 
+    Upbit's column of Korean times has a name of its own.
+
     >>> zone_in("Time (ET)"), zone_in("time"), zone_in("Time (Europe/Paris)"), zone_in("Time (EST)")
     ('America/New_York', None, 'Europe/Paris', 'est')
     """
+    if clean(name) == KOREAN:
+        return ZONES["kst"]
     bracket = _in_brackets(name.strip())
     if bracket is None:
         return None

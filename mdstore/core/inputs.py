@@ -18,6 +18,7 @@ from mdstore.core.canonical import Canonical
 from mdstore.core.column_names import TIME_OF_DAY, clean, recognise, unused
 from mdstore.core.excerpts import listed
 from mdstore.core.statements import Statements, marks_in, refuse_made
+from mdstore.core.time_style import TimeStyle
 from mdstore.errors import Hint, InvalidInputError
 
 __all__ = ["CHUNK", "Incoming", "Piece"]
@@ -54,8 +55,9 @@ class Table:
 class Incoming:
     """The pieces of some data, each of at most `CHUNK` rows that hold exactly `columns`.
 
-    `symbol` and `timeframe` are what the call names where the columns do not. `ignored` are the columns that
-    were not kept, `notes` what was understood; both grow with the pieces.
+    `symbol` and `timeframe` are what the call names where the columns do not, `style` is what it says of
+    times. `ignored` are the columns that were not kept, `notes` what was understood; both grow with the
+    pieces.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class Incoming:
         symbol: str | None = None,
         timeframe: str | None = None,
         rename: bool = False,
+        style: TimeStyle | None = None,
     ) -> None:
         self._data = data
+        self._style = style
         self._columns = columns
         self._statements = Statements(symbol, timeframe, rename=rename)
         self._canonical: dict[tuple[str, ...], Canonical] = {}  # by the names of the tables
@@ -98,7 +102,7 @@ class Incoming:
 
     def _named(self, table: Table) -> pl.DataFrame:
         found = _recognised(table.frame.columns, self._columns)
-        canonical = self._canonical.setdefault(tuple(table.names), Canonical(table.names))
+        canonical = self._canonical.setdefault(tuple(table.names), Canonical(table.names, self._style))
         frame = canonical.frame({name: table.frame[own] for name, own in found.items()})
         self._statements.hold(frame, found)
         if "symbol" in self._columns and "symbol" not in frame.columns:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.core.timestamps import wall_clock
 
@@ -17,7 +18,7 @@ __all__ = ["AS_DATES", "dated", "exact_first"]
 AS_DATES = "bars at midnight of their own time zone are taken as that date"
 
 
-def dated(typed: pl.DataFrame, times: pl.Series, bar: Timeframe) -> pl.DataFrame:
+def dated(typed: pl.DataFrame, times: pl.Series, bar: Timeframe, style: TimeStyle) -> pl.DataFrame:
     """Give rows of days, or longer bars, that are at midnight of their own zone the date they have there.
 
     `typed` has the column `timestamp` (ms, UTC), `times` are the same as they were given. Times without a
@@ -25,7 +26,7 @@ def dated(typed: pl.DataFrame, times: pl.Series, bar: Timeframe) -> pl.DataFrame
     """
     if bar.shortest_ms < DAY:
         return typed
-    wall = wall_clock(times)
+    wall = wall_clock(times, style)
     if wall is None:
         return typed
     at_midnight = (wall % DAY == 0).fill_null(value=False) & (wall != typed["timestamp"])

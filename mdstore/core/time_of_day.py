@@ -9,19 +9,20 @@ from datetime import time
 
 import polars as pl
 
-from mdstore.core.column_names import ZONES, zone_in
+from mdstore.core.column_names import zone_in
+from mdstore.core.spelled_times import read_clocks
+from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import DAY, HOUR, MINUTE, SECOND
 from mdstore.core.timestamps import column_to_ms
+from mdstore.core.zones import in_zone, zoned_texts
 from mdstore.errors import TimestampError
 
-__all__ = ["TimeOfDay", "in_zone"]
+__all__ = ["TimeOfDay"]
 
-# 9:30, 09:30:00.250, 9:30 PM
-WITH_COLONS = r"^(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*([AaPp])?(?:\.?[Mm]\.?)?$"
 BARE_DIGITS = r"^\d{1,6}$"
 HHMM, HHMMSS = 4, 6
-HALF_DAY_HOURS = 12
 NS_PER_MS = 1_000_000
+NAIVE_UTC = (None, "UTC")
 # Years 1900 to 2100 as YYYYMMDD: beside a time of day such a number is a date.
 EARLIEST_DATE, LATEST_DATE = 19_000_101, 21_001_231
 
@@ -33,28 +34,36 @@ class TimeOfDay:
     chunks: 100 is one o'clock in a column of 930 and 1600, and a minute past midnight in one of 93000.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, style: TimeStyle) -> None:
+        self._style = style
         self._digits = 0
         self._completes: bool | None = None
 
     def whole(self, dates: pl.Series, times: pl.Series) -> pl.Series:
-        """Return times of dates and times of day: UTC, or of the zone that the header of `times` names.
+        """Return times of dates and times of day, in the zone that the header of `times` names, if it does.
 
         Dates that bear a time of day themselves stay as they are. A row that cannot be read keeps its texts,
-        to be judged and named. Raises `TimestampError` where the two columns do not fit together at all.
+        to be judged and named; so do all where nothing has told yet in which order day and month are. Raises
+        `TimestampError` where the two columns do not fit together at all.
         """
         plain = _dates(dates)
         if plain.dtype.is_numeric():
             return dates
-        days = column_to_ms(plain)[0]
+        zone = zone_in(times.name)
+        try:
+            days = column_to_ms(plain, self._style)[0]
+        except TimestampError:
+            if self._style.told.undecided:
+                return _joined(dates, self._since_midnight(times), times, zone)
+            raise
         if not self._are_dates(dates.name, days):
             return dates
         since = self._since_midnight(times)
         if since.null_count() == len(since) > times.null_count():
             since = _repeated(days, dates, times)
-        made = in_zone((days + since).alias(dates.name).cast(pl.Datetime("ms")), zone_in(times.name))
+        made = in_zone((days + since).alias(dates.name).cast(pl.Datetime("ms")), zone)
         lost = made.is_null() & (dates.is_not_null() | times.is_not_null())
-        return _with_texts(made, dates, times, lost) if lost.any() else made
+        return _with_texts(made, _joined(dates, since, times, zone), lost) if lost.any() else made
 
     def _are_dates(self, name: str, days: pl.Series) -> bool:
         """Tell dates from times, which need no completing; all chunks of a table hold the same."""
@@ -76,8 +85,8 @@ class TimeOfDay:
         texts = _texts(times)
         bare = texts.str.contains(BARE_DIGITS).fill_null(value=False)
         if bare.any():
-            return self._of_digits(texts.set(~bare, None)).fill_null(_of_colons(texts))
-        return _of_colons(texts)
+            return self._of_digits(texts.set(~bare, None)).fill_null(read_clocks(texts)[0])
+        return read_clocks(texts)[0]
 
     def _of_digits(self, texts: pl.Series) -> pl.Series:
         longest = texts.str.len_chars().max()
@@ -93,25 +102,6 @@ class TimeOfDay:
         hours, minutes = (padded.str.slice(at, 2).cast(pl.Int64, strict=False) for at in (0, 2))
         seconds = padded.str.slice(4, 2).cast(pl.Int64, strict=False).fill_null(0)
         return _milliseconds(hours, minutes, seconds)
-
-
-def in_zone(times: pl.Series, zone: str | None) -> pl.Series:
-    """Give naive times their zone, as UTC; a time that a clock showed twice or never is null."""
-    if zone is None or zone == "UTC":
-        return times
-    if zone not in ZONES.values() and "/" not in zone:
-        raise TimestampError(
-            f"a column's name says that times are of {zone.upper()}, which is not one zone all the year",
-            hint="give UTC, or name the zone as in 'Time (America/New_York)'",
-        )
-    try:
-        zoned = times.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
-    except pl.exceptions.PolarsError as error:
-        raise TimestampError(
-            f"a column's name says that times are of {zone!r}, which is no zone",
-            hint="name it as in 'Time (America/New_York)'",
-        ) from error
-    return zoned.dt.convert_time_zone("UTC")
 
 
 def _repeated(days: pl.Series, dates: pl.Series, times: pl.Series) -> pl.Series:
@@ -148,23 +138,22 @@ def _texts(times: pl.Series) -> pl.Series:
     return times.cast(pl.String, strict=False).str.strip_chars()
 
 
-def _of_colons(texts: pl.Series) -> pl.Series:
-    parts = texts.str.extract_groups(WITH_COLONS).struct.unnest()
-    hours, minutes, seconds = (parts.to_series(at).cast(pl.Int64, strict=False) for at in range(3))
-    fraction, half = parts.to_series(3), parts.to_series(4).str.to_lowercase()
-    hours = hours.zip_with(half.is_null(), hours % HALF_DAY_HOURS)
-    hours = hours + half.eq("p").fill_null(value=False).cast(pl.Int64) * HALF_DAY_HOURS
-    thousandths = fraction.str.pad_end(3, "0").str.slice(0, 3).cast(pl.Int64, strict=False).fill_null(0)
-    return _milliseconds(hours, minutes, seconds.fill_null(0)) + thousandths
-
-
 def _milliseconds(hours: pl.Series, minutes: pl.Series, seconds: pl.Series) -> pl.Series:
     made = hours * HOUR + minutes * MINUTE + seconds * SECOND
     return made.set(((minutes > 59) | (seconds > 59) | (made > DAY)).fill_null(value=False), None)  # noqa: PLR2004
 
 
-def _with_texts(made: pl.Series, dates: pl.Series, times: pl.Series, lost: pl.Series) -> pl.Series:
+def _joined(dates: pl.Series, since: pl.Series, times: pl.Series, zone: str | None) -> pl.Series:
+    """Write dates and times of day as texts: whole times, or what was given where it is none."""
+    clocks = (since.cast(pl.Datetime("ms")).dt.to_string("%H:%M:%S%.3f")).fill_null(_given(times))
+    texts = _given(dates) + " " + clocks + ("" if zone in NAIVE_UTC else f" {zone}")
+    return texts.alias(dates.name)
+
+
+def _given(values: pl.Series) -> pl.Series:
+    return pl.Series(values.name, [str(value) for value in values], dtype=pl.String)
+
+
+def _with_texts(made: pl.Series, joined: pl.Series, lost: pl.Series) -> pl.Series:
     """Write times as texts, and those that could not be read as they were given."""
-    given = [f"{date} {clock}" for date, clock in zip(dates.filter(lost), times.filter(lost), strict=True)]
-    texts = made.dt.to_string("%Y-%m-%d %H:%M:%S%.3f")
-    return texts.scatter(lost.arg_true(), given)
+    return zoned_texts(made).zip_with(~lost, joined)

@@ -1,7 +1,9 @@
 """Times in: whatever a user has, as milliseconds since 1970, UTC.
 
-A time may be a datetime (aware, or naive and then UTC), a date (its midnight), an ISO 8601 text or a whole
-number. The unit of numbers is told by `unit=`, or by size where the sizes cannot be confused:
+A time may be a datetime (aware, or naive and then UTC), a date (its midnight), a text in ISO 8601 or in one
+of the other spellings of `time_spellings`, or a number. What a call says of them (`unit=`, `date_format=`,
+`tz=`) and what the rows have told is a `TimeStyle`. The unit of numbers is told by `unit=`, or of each number
+by its size, since the sizes cannot be confused:
 
 ============  ==================  ===================================
 magnitude     unit                covers
@@ -12,38 +14,46 @@ magnitude     unit                covers
 from 1e17     nanoseconds         1973-03-03 to 2262-04-11
 ============  ==================  ===================================
 
-Smaller numbers (and so `20240131`, which is a date and no second of 1970) need `unit=`; so does a column
-whose numbers lie in two of the ranges. A single 0 is 1970.
+Smaller numbers (and so `20240131`, which is a date and no second of 1970) need `unit=`. A single 0 is 1970.
 """
 
 from __future__ import annotations
 
-import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from numbers import Integral
-from typing import Literal
 
 import polars as pl
 
+from mdstore.core.spelled_times import Read, localised, read_spelled
+from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.errors import Hint, TimestampError
 
-__all__ = ["Moment", "Unit", "column_to_ms", "ms_to_datetime", "to_ms", "wall_clock"]
+__all__ = ["Moment", "TimeStyle", "Unit", "column_to_ms", "ms_to_datetime", "to_ms", "unclear", "wall_clock"]
 
 Moment = datetime | date | str | int
-Unit = Literal["s", "ms", "us", "ns"]
 
 LARGEST = 2**63 - 1
-DOTTED = r"^(\d{4})\.(\d\d?)\.(\d\d?)\b"
 DIGITS = re.compile(r"-?(\d{1,7}|\d{9,})")  # eight are a date, 20250901
 OFFSET = r"[+-]\d\d:?\d\d$"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
-MAGNITUDES = (("s", 10**8, 10**11), ("ms", 10**11, 10**14), ("us", 10**14, 10**17), ("ns", 10**17, 2**63))
-# Year first only: 01/02/2024 is two different days in two countries, and is refused rather than guessed.
-# One number in so many may be of another unit than the others.
+MAGNITUDES: tuple[tuple[Unit, int, int], ...] = (
+    ("s", 10**8, 10**11),
+    ("ms", 10**11, 10**14),
+    ("us", 10**14, 10**17),
+    ("ns", 10**17, 2**63),
+)
+# Texts of digits that are numbers: eight are a date, and fourteen a date and a time of day.
+NUMBERS, NUMBERS_OF_A_UNIT = r"^-?(\d{1,7}|\d{9,13}|\d{15,})$", r"^-?\d+$"
+FRACTIONS = r"^-?\d+(\.\d*)?([eE][+-]?\d+)?$"
+# Seconds that are so few among finer times have rather lost digits: a millisecond of ten digits is none.
 RARE = 10
+# 22-10-28 is of no year 22, but `%Y` reads it so.
+FIRST_YEAR = (datetime(1000, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+# The spelling of nearly all files, which is read at once; `spelled_times` reads what else there is.
 TEXT_FORMATS = (
     ("%Y-%m-%d %H:%M:%S%.f", False),
     ("%Y-%m-%d", False),
@@ -96,62 +106,105 @@ def ms_to_datetime(timestamp: int) -> datetime:
     return EPOCH + timestamp * MILLISECOND
 
 
-def column_to_ms(column: pl.Series, unit: Unit | None = None) -> tuple[pl.Series, pl.Series]:
+def column_to_ms(column: pl.Series, how: TimeStyle | Unit | None = None) -> tuple[pl.Series, pl.Series]:
     """Return a column of times as Int64 milliseconds (null where unreadable), and where they were whole.
 
-    Times finer than a millisecond are floored, and False in the second series. Raises `TimestampError` when
-    the whole column cannot be read: a type that holds no times, or numbers whose unit cannot be told.
+    `how` is how they are written, or the unit of numbers. Times finer than a millisecond are floored, and
+    False in the second series. Raises `TimestampError` when the whole column cannot be read: a type that
+    holds no times, numbers whose unit cannot be told, dates whose order of day and month nothing tells.
     """
-    if unit is not None and (not isinstance(unit, str) or unit not in NS_PER):
-        raise TimestampError(f"unit {unit!r} is none of 's', 'ms', 'us', 'ns'")
+    style = how if isinstance(how, TimeStyle) else TimeStyle(how)
     dtype = column.dtype
-    if isinstance(dtype, pl.Datetime):
-        return _whole(column.to_physical(), NS_PER[dtype.time_unit])
     if dtype == pl.Date:
-        return _whole(column.cast(pl.Datetime("ms")).to_physical(), NS_PER["ms"])
-    if dtype.is_integer():
-        numbers = column.cast(pl.Int64, strict=False)
-        return _whole(numbers, NS_PER[unit]) if unit else _whole(*_in_unit(numbers))
-    if dtype.is_float() or isinstance(dtype, pl.Decimal):
-        return _whole_floats(column.cast(pl.Float64), unit)
+        column, dtype = column.cast(pl.Datetime("ms")), pl.Datetime("ms")
+    if isinstance(dtype, pl.Datetime):
+        return _whole(_moments(column, style).to_physical(), NS_PER[dtype.time_unit])
+    if dtype.is_numeric():
+        if style.pattern is not None:
+            return _texts(_digits_of(column), style)
+        return _numbers(column.cast(pl.Int64 if dtype.is_integer() else pl.Float64, strict=False), style.unit)
     if dtype == pl.Object:
-        return _objects(column, unit)
+        return _objects(column, style)
     if dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null):
-        return _texts(column.cast(pl.String), unit)
+        return _texts(column.cast(pl.String), style)
     raise TimestampError(f"timestamp: a column of {dtype} holds no times")
 
 
-def wall_clock(column: pl.Series) -> pl.Series | None:
+def wall_clock(column: pl.Series, style: TimeStyle) -> pl.Series | None:
     """Return what the clocks of their own zones show at times, as ms since 1970; None where none has a zone.
 
-    Null for a time without a zone, or one that cannot be read.
+    Null for a time without a zone, or one that cannot be read. Times that bear no zone are of `style.tz`.
     """
     dtype = column.dtype
-    if isinstance(dtype, pl.Datetime):
-        if dtype.time_zone in (None, "UTC"):
+    if isinstance(dtype, pl.Datetime) or dtype == pl.Date:
+        zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None
+        if (zone or style.tz) in (None, "UTC"):
             return None
-        return column.dt.replace_time_zone(None).cast(pl.Datetime("ms")).to_physical()
+        return column.cast(pl.Datetime("ms", zone)).dt.replace_time_zone(None).to_physical()
     if dtype in (pl.String, pl.Categorical, pl.Enum):
-        plain = _plain(column.cast(pl.String).str.strip_chars())
-        zoned = plain.str.contains(OFFSET).fill_null(value=False)
-        if not zoned.any():
-            return None
-        shown = plain.set(~zoned, None).str.replace(OFFSET, "")
-        return _whole(_read(shown), NS_PER["us"])[0]
+        return _wall_of_texts(column.cast(pl.String).str.strip_chars(), style)
     if dtype == pl.Object:
-        walls = pl.Series(column.name, [_wall(value) for value in column], dtype=pl.Int64)
+        walls = pl.Series(column.name, [_wall(value, style) for value in column], dtype=pl.Int64)
         return None if walls.null_count() == len(walls) else walls
     return None
 
 
-def _wall(value: object) -> int | None:
+def unclear(column: pl.Series, style: TimeStyle) -> pl.Series | None:
+    """Tell which times a zone's clocks show twice, or never, as where they are set back; None for none."""
+    dtype = column.dtype
+    if dtype == pl.Object:
+        texts = [value.isoformat(" ") if _is_naive(value) else value for value in column]
+        column = pl.Series(column.name, [text if _is_text(text) else None for text in texts], dtype=pl.String)
+    if column.dtype in (pl.String, pl.Categorical, pl.Enum):
+        return _any(read_spelled(column.cast(pl.String), style, 2 * len(column)).unclear)
+    if style.tz is not None and isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
+        return _any(localised(column, style.tz)[1])
+    return None
+
+
+def _any(where: pl.Series) -> pl.Series | None:
+    return where if where.any() else None
+
+
+def _moments(column: pl.Series, style: TimeStyle) -> pl.Series:
+    """Give naive datetimes their zone, where one is said."""
+    assert isinstance(column.dtype, pl.Datetime)  # noqa: S101 - for mypy
+    if style.tz is None or column.dtype.time_zone is not None:
+        return column
+    return column.dt.replace_time_zone(style.tz, ambiguous="null", non_existent="null")
+
+
+def _digits_of(numbers: pl.Series) -> pl.Series:
+    """Write whole numbers as texts, as 20240125, for a format to read."""
+    return numbers.cast(pl.Int64, strict=False).cast(pl.String)
+
+
+def _wall_of_texts(texts: pl.Series, style: TimeStyle) -> pl.Series | None:
+    if style.pattern is not None:
+        return _none_empty(read_spelled(texts, style).wall)
+    plain = _plain(texts, style)
+    zoned = plain.str.contains(OFFSET).fill_null(value=False) | (style.tz is not None)
+    wall = pl.Series(texts.name, [None] * len(texts), dtype=pl.Int64)
+    if zoned.any():
+        shown = plain.set(~zoned, None).str.replace(OFFSET, "")
+        wall = _whole(_parse_texts(shown, None), NS_PER["us"])[0]
+    if style.told.spelled:
+        wall = wall.fill_null(read_spelled(texts.set(wall.is_not_null(), None), style).wall)
+    return _none_empty(wall)
+
+
+def _none_empty(column: pl.Series) -> pl.Series | None:
+    return None if column.null_count() == len(column) else column
+
+
+def _wall(value: object, style: TimeStyle) -> int | None:
     """Return what the clock of a datetime's own zone shows; None for what has no zone."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value.strip())
         except ValueError:
             return None
-    if not isinstance(value, datetime) or value != value or value.tzinfo is None:  # noqa: PLR0124 - pandas' NaT
+    if not isinstance(value, datetime) or value != value or (value.tzinfo or style.tz) is None:  # noqa: PLR0124 - pandas' NaT
         return None
     return (value.replace(tzinfo=UTC) - EPOCH) // MILLISECOND
 
@@ -191,49 +244,58 @@ def _whole(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:
     return numbers // per_ms, (numbers % per_ms == 0).fill_null(value=True)
 
 
-def _whole_floats(numbers: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
+def _whole_floats(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:
     finite = numbers.set(~numbers.is_finite().fill_null(value=False), None)
-    finite, ns = (finite, NS_PER[unit]) if unit else _in_unit(finite)
     exact = finite * (ns / NS_PER["ms"]) if ns >= NS_PER["ms"] else finite / (NS_PER["ms"] / ns)
     floored = exact.floor()
     return floored.cast(pl.Int64, strict=False), (exact == floored).fill_null(value=True)
 
 
-def _in_unit(numbers: pl.Series) -> tuple[pl.Series, int]:
-    """Tell the unit of a column, in nanoseconds; a number that is no time in it becomes null."""
-    unit = _infer_unit(numbers)
-    _, first, end = next(one for one in MAGNITUDES if one[0] == unit)
+def _numbers(numbers: pl.Series, unit: Unit | None, *, alone: bool = True) -> tuple[pl.Series, pl.Series]:
+    """Read numbers in a unit, or each in the one that its size tells; what is of none becomes null.
+
+    `alone` is whether nothing else is in the column, so that most of them must be times.
+    """
+    made = _whole_floats if numbers.dtype.is_float() else _whole
+    if unit is not None:
+        return made(numbers, NS_PER[unit])
     sizes = numbers.abs()
-    outside = ((sizes < first) | (sizes > end - 1)).fill_null(value=False)
-    return (numbers.set(outside, None) if outside.any() else numbers), NS_PER[unit]
-
-
-def _is_outside(value: object, unit: str) -> bool:
-    _, first, end = next(one for one in MAGNITUDES if one[0] == unit)
-    return _is_number(value) and not first <= abs(value) < end  # type: ignore[arg-type]  # a number
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Integral | float) and not isinstance(value, bool)
-
-
-def _infer_unit(numbers: pl.Series) -> Unit:
-    """Tell the unit of a column by its magnitude; see the table at the top."""
-    sizes = numbers.drop_nulls().abs()
-    if len(sizes) == 0:
-        return "ms"
+    if numbers.dtype.is_float():
+        sizes = sizes.set(~sizes.is_finite().fill_null(value=False), None)
     low, high = sizes.min(), sizes.max()
+    if low is None or high is None:
+        return made(numbers, NS_PER["ms"])
     assert isinstance(low, int | float) and isinstance(high, int | float)  # noqa: S101, PT018 - for mypy
-    for unit, first, end in MAGNITUDES:
+    for name, first, end in MAGNITUDES:
         if first <= low and high < end:
-            return unit  # type: ignore[return-value]  # the table holds only units
-    counts = {unit: int(sizes.is_between(first, end - 1).sum()) for unit, first, end in MAGNITUDES}
-    likely = max(counts, key=counts.__getitem__)
-    # The others are of no unit, as 0 or 5 in a column of milliseconds, or few: each is refused by itself.
-    alone = counts[likely] == sum(counts.values()) and 2 * counts[likely] > len(sizes)
-    if alone or counts[likely] * RARE >= len(sizes) * (RARE - 1):
-        return likely  # type: ignore[return-value]
-    raise TimestampError(
+            return made(numbers, NS_PER[name])
+    counts = {name: int(_within(sizes, first, end).sum()) for name, first, end in MAGNITUDES}
+    if alone and 2 * sum(counts.values()) <= sizes.count():
+        raise _no_unit(low, high)
+    few = 0 < RARE * counts["s"] <= sum(counts.values())
+    return _by_size(numbers, sizes, MAGNITUDES[1:] if few else MAGNITUDES)
+
+
+def _by_size(
+    numbers: pl.Series, sizes: pl.Series, magnitudes: Sequence[tuple[Unit, int, int]]
+) -> tuple[pl.Series, pl.Series]:
+    """Read each number in the unit of its size: Binance's klines are in ms to 2024, in us from 2025 on."""
+    made = _whole_floats if numbers.dtype.is_float() else _whole
+    ms, whole = pl.Series(numbers.name, [None] * len(numbers), dtype=pl.Int64), _all_true(numbers)
+    for name, first, end in magnitudes:
+        here = _within(sizes, first, end)
+        if here.any():
+            read, exact = made(numbers.set(~here, None), NS_PER[name])
+            ms, whole = ms.fill_null(read), whole & exact
+    return ms, whole
+
+
+def _within(sizes: pl.Series, first: int, end: int) -> pl.Series:
+    return sizes.is_between(first, end - 1).fill_null(value=False)
+
+
+def _no_unit(low: float, high: float) -> TimestampError:
+    return TimestampError(
         f"timestamp: cannot tell the unit of numbers between {low} and {high}: {_unit_trouble(low, high)}",
         hint=Hint("pass unit='s', 'ms', 'us' or 'ns'", "pass --unit s, ms, us or ns"),
     )
@@ -245,45 +307,70 @@ def _unit_trouble(low: float, high: float) -> str:
         return "too large for a time"
     if low >= 19_000_101 and high <= 21_001_231:  # noqa: PLR2004 - years 1900 to 2100 as YYYYMMDD
         return "they look like dates written YYYYMMDD; give these as dates or texts"
-    smallest = MAGNITUDES[0][1]
-    return "too small for a time after 1973" if low < smallest else "they are of more than one unit"
+    return "too small for a time after 1973"
 
 
-def _texts(texts: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
+# ---- texts
+
+
+def _texts(texts: pl.Series, style: TimeStyle) -> tuple[pl.Series, pl.Series]:
     stripped = texts.str.strip_chars()
-    # Eight digits are a date, 20250901, unless a unit says otherwise.
-    number = r"^-?\d+$" if unit else r"^-?(\d{1,7}|\d{9,})$"
-    digits = stripped.str.contains(number).fill_null(value=True)
+    if style.pattern is not None:
+        read = read_spelled(stripped, style)
+        return read.ms, read.whole
+    digits = stripped.str.contains(NUMBERS_OF_A_UNIT if style.unit else NUMBERS).fill_null(value=True)
     if digits.all():
-        return column_to_ms(stripped.cast(pl.Int64, strict=False), unit)
+        return _numbers(stripped.cast(pl.Int64, strict=False), style.unit)
     if digits.any() and digits.sum() > texts.null_count():
         # Each row by itself: a text among numbers, as a header that is repeated, spoils no other.
-        numbers, exact = column_to_ms(stripped.set(~digits, None).cast(pl.Int64, strict=False), unit)
-        times, whole = _whole(_read(_plain(stripped.set(digits, None))), NS_PER["us"])
+        numbers, exact = _numbers(
+            stripped.set(~digits, None).cast(pl.Int64, strict=False), style.unit, alone=False
+        )
+        times, whole = _words(stripped.set(digits, None), style)
         return numbers.fill_null(times), exact & whole
-    return _whole(_read(_plain(stripped)), NS_PER["us"])
+    return _words(stripped, style)
 
 
-def _plain(texts: pl.Series) -> pl.Series:
+def _words(texts: pl.Series, style: TimeStyle) -> tuple[pl.Series, pl.Series]:
+    """Read texts that are no whole numbers: those in ISO 8601 at once, then what is left."""
+    moments = _parse_texts(_plain(texts, style), style.tz)
+    ms, whole = _whole(moments, NS_PER["us"])
+    if moments.null_count() == texts.null_count():
+        return ms, whole
+    left = moments.is_null() & texts.is_not_null()
+    read = _others(texts.filter(left), style, texts.count())
+    places = left.arg_true()
+    return ms.scatter(places, read.ms), whole.scatter(places, read.whole)
+
+
+def _others(texts: pl.Series, style: TimeStyle, of: int) -> Read:
+    """Read what is no ISO 8601: 1325412060.0 and 1.7e12 are numbers, 19991110.0 is a date.
+
+    `of` is how many rows their column has.
+    """
+    style.told.spelled = True
+    fractions = texts.str.contains(FRACTIONS)
+    if not fractions.any():
+        return read_spelled(texts, style, of)
+    read = read_spelled(texts.set(fractions, None), style, of)
+    wholes = texts.set(~fractions, None).str.replace(r"\.0*$", "")
+    digits = wholes.str.contains(NUMBERS_OF_A_UNIT).fill_null(value=True)
+    ms, whole = _texts(wholes.set(~digits, None), style)
+    floats, exact = _numbers(wholes.set(digits, None).cast(pl.Float64, strict=False), style.unit, alone=False)
+    return Read(read.ms.fill_null(ms).fill_null(floats), read.whole & whole & exact, read.wall, read.unclear)
+
+
+def _plain(texts: pl.Series, style: TimeStyle) -> pl.Series:
     """Write times the one way that is parsed: 2025-09-01 00:00:00, a zone as +09:00."""
     plain = pl.col(texts.name).str.replace(r"(\d)T(\d)", "$1 $2").str.replace_all("/", "-", literal=True)
-    plain = plain.str.replace(r"\s*(?:Z|UTC)$", "").str.replace(r"\s*([+-]\d\d:?\d\d)$", "$1")
+    # Where times without a zone are of another, those in UTC say so.
+    plain = plain.str.replace(r"\s*(?:Z|UTC)$", "" if style.tz is None else "+00:00")
+    plain = plain.str.replace(r"\s*([+-]\d\d:?\d\d)$", "$1")
     return texts.to_frame().select(plain).to_series()  # in one go: each step by itself costs 80 us more
 
 
-def _read(plain: pl.Series) -> pl.Series:
-    """Parse texts to Int64 microseconds; dates with dots, MetaTrader's, are looked for among what is left."""
-    parsed = _parse_texts(plain)
-    if parsed.null_count() == plain.null_count():
-        return parsed
-    left = plain.set(parsed.is_not_null(), None)
-    if not left.str.contains(DOTTED).any():
-        return parsed
-    return parsed.fill_null(_parse_texts(left.str.replace(DOTTED, "$1-$2-$3")))
-
-
-def _parse_texts(plain: pl.Series) -> pl.Series:
-    """Parse year-first texts to Int64 microseconds; null where no format fits."""
+def _parse_texts(plain: pl.Series, tz: str | None) -> pl.Series:
+    """Parse year-first texts to Int64 microseconds; null where no format fits. Naive ones are of `tz`."""
     parsed = pl.Series(plain.name, [None] * len(plain), dtype=pl.Int64)
     for pattern, zoned in TEXT_FORMATS:
         missing = parsed.is_null() & plain.is_not_null()
@@ -292,35 +379,70 @@ def _parse_texts(plain: pl.Series) -> pl.Series:
         moments = plain.str.to_datetime(
             pattern, time_unit="us", time_zone="UTC" if zoned else None, strict=False, exact=True
         )
+        if tz is not None and not zoned:
+            moments = moments.dt.replace_time_zone(tz, ambiguous="null", non_existent="null")
         parsed = parsed.fill_null(moments.to_physical())
+    earliest = parsed.min()
+    if isinstance(earliest, int) and earliest < FIRST_YEAR:
+        return parsed.set((parsed < FIRST_YEAR).fill_null(value=False), None)
     return parsed
 
 
-def _objects(column: pl.Series, unit: Unit | None) -> tuple[pl.Series, pl.Series]:
-    """Read a column of mixed Python objects one by one; numbers in it are all of one unit."""
+# ---- values of any kind
+
+
+def _objects(column: pl.Series, style: TimeStyle) -> tuple[pl.Series, pl.Series]:
+    """Read a column of mixed Python objects: numbers, texts and naive datetimes as columns of their kind."""
     values = column.to_list()
-    numbers = [v for v in values if _is_number(v) and abs(v) < LARGEST]
-    if numbers and unit is None:
-        unit = _infer_unit(pl.Series(numbers, dtype=pl.Float64, strict=False))
-        values = [None if _is_outside(value, unit) else value for value in values]
-    read = [_object_ms(value, NS_PER[unit or "ms"]) for value in values]
-    return (
-        pl.Series(column.name, [ms for ms, _ in read], dtype=pl.Int64),
-        pl.Series(column.name, [whole for _, whole in read], dtype=pl.Boolean),
-    )
-
-
-def _object_ms(value: object, ns: int) -> tuple[int | None, bool]:
-    try:
-        if isinstance(value, Integral | float) and not isinstance(value, bool):
-            exact = (
-                float(value) * ns / NS_PER["ms"]
-                if isinstance(value, float)
-                else int(value) * ns / NS_PER["ms"]
+    rest = [_object_ms(value) for value in values]
+    ms = pl.Series(column.name, [one[0] for one in rest], dtype=pl.Int64)
+    whole = pl.Series(column.name, [one[1] for one in rest], dtype=pl.Boolean)
+    for of_kind, dtype in KINDS:
+        mine = [value if of_kind(value) else None for value in values]
+        if any(value is not None for value in mine):
+            part = pl.Series(
+                column.name,
+                [str(v) if dtype == pl.String and v is not None else v for v in mine],
+                dtype=dtype,
+                strict=False,
             )
-            inside = abs(exact) < LARGEST
-            return (math.floor(exact), exact == math.floor(exact)) if inside else (None, True)
-        ms = to_ms(value)  # type: ignore[arg-type]  # to_ms refuses what it cannot read
-        return ms, not (isinstance(value, datetime) and value.microsecond % 1000)
-    except (TimestampError, OverflowError, ValueError, TypeError):
-        return None, True
+            alone = part.count() + column.null_count() == len(column)
+            numeric = dtype.is_numeric() and style.pattern is None
+            read, exact = _numbers(part, style.unit, alone=alone) if numeric else column_to_ms(part, style)
+            ms, whole = ms.fill_null(read), whole & exact
+    return ms, whole
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Integral | float) and not isinstance(value, bool) and abs(value) < LARGEST  # type: ignore[operator]
+
+
+def _is_text(value: object) -> bool:
+    if isinstance(value, str):
+        return value.isascii() or value.encode(errors="ignore").decode() == value  # no half characters
+    return type(value).__name__ == "datetime64"  # which prints as ISO 8601
+
+
+def _is_naive(value: object) -> bool:
+    return isinstance(value, datetime) and value == value and value.tzinfo is None  # noqa: PLR0124 - pandas' NaT
+
+
+KINDS = (
+    (lambda value: _is_number(value) and isinstance(value, Integral), pl.Int64()),
+    (lambda value: _is_number(value) and isinstance(value, float), pl.Float64()),
+    (_is_text, pl.String()),
+    (_is_naive, pl.Datetime("us")),
+    (lambda value: isinstance(value, date) and not isinstance(value, datetime), pl.Date()),
+)
+
+
+def _object_ms(value: object) -> tuple[int | None, bool]:
+    """Read a datetime of a zone; None for what else there is."""
+    try:
+        if isinstance(value, datetime) and value == value and value.tzinfo is not None:  # noqa: PLR0124 - pandas' NaT
+            return to_ms(
+                value.replace(microsecond=value.microsecond // 1000 * 1000)
+            ), value.microsecond % 1000 == 0
+    except (OverflowError, ValueError, TypeError):
+        pass
+    return None, True

@@ -6,11 +6,10 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future
-from inspect import isawaitable
 from typing import Any, Protocol
 
 from mdstore.errors import StoreClosedError
+from mdstore.realtime.fetching import result_of
 from mdstore.realtime.live_writer import Ledger
 from mdstore.realtime.rows import Hole
 
@@ -93,27 +92,8 @@ class Backfill:
         assert hole.end is not None  # noqa: S101 - `ended_holes` have one; for mypy
         if ledger is None:
             return
-        rows = self._result(self._fetch(hole.symbol[self._prefix :], hole.timeframe, hole.start, hole.end))
+        answer = self._fetch(hole.symbol[self._prefix :], hole.timeframe, hole.start, hole.end)
+        rows = result_of(answer, self._loop, self._stopping.is_set)
         ledger.fill(hole.symbol, hole.timeframe, rows, hole.start, hole.end)
         plain = isinstance(rows, list) and all(isinstance(row, tuple) and len(row) == ROW for row in rows)
         self._live.filled(hole.symbol, hole.timeframe, hole.start, hole.end, rows if plain else ())
-
-    def _result(self, answer: Any) -> Any:
-        """Return what a fetch gives, also if it is a coroutine."""
-        if not isawaitable(answer):
-            return answer
-        if self._loop is None:
-            return asyncio.run(_awaited(answer))
-        future: Future[Any] = asyncio.run_coroutine_threadsafe(_awaited(answer), self._loop)
-        while not self._stopping.is_set():
-            try:
-                return future.result(LOOK_SECONDS)
-            except TimeoutError:
-                if future.done():
-                    raise
-        future.cancel()
-        raise StoreClosedError("the session was closed while a hole was fetched; it stays in the hole")
-
-
-async def _awaited(answer: Awaitable[Any]) -> Any:
-    return await answer

@@ -64,7 +64,7 @@ class Group:
         return pa.RecordBatch.from_arrays(packing.arrays(words, self.nulls), schema=packing.schema)
 
 
-def frame_of(kind: Kind, data: object) -> pl.DataFrame | None:
+def frame_of(kind: Kind[Any], data: object) -> pl.DataFrame | None:
     """Return data as a frame; None where it is no table.
 
     Raises `ValidationError` for columns that are unknown or missing.
@@ -82,7 +82,7 @@ def frame_of(kind: Kind, data: object) -> pl.DataFrame | None:
     return frame
 
 
-def groups_of(kind: Kind, frame: pl.DataFrame, now: int) -> Iterator[Group]:
+def groups_of(kind: Kind[Any], frame: pl.DataFrame, now: int) -> Iterator[Group]:
     """Check and pack the rows of a frame, and yield them by symbol.
 
     Raises `ValidationError` before anything is yielded.
@@ -122,7 +122,7 @@ def _table(data: object) -> pl.DataFrame | None:
     return None
 
 
-def _typed(kind: Kind, frame: pl.DataFrame, now: int) -> tuple[pl.DataFrame, bool]:
+def _typed(kind: Kind[Any], frame: pl.DataFrame, now: int) -> tuple[pl.DataFrame, bool]:
     """Return the columns as they are packed, and whether any holds a null; every value was checked."""
     wrong: pl.Series | None = None
     columns: dict[str, pl.Series] = {}
@@ -159,7 +159,7 @@ def _absent(name: str, now: int) -> tuple[float, type[pl.DataType]]:
     return (known[name], pl.Int64) if name in known else (nan, pl.Float64)
 
 
-def _refuse(kind: Kind, frame: pl.DataFrame, wrong: pl.Series, now: int) -> None:
+def _refuse(kind: Kind[Any], frame: pl.DataFrame, wrong: pl.Series, now: int) -> None:
     """Raise what a row by itself would raise."""
     at = wrong.arg_max()
     assert at is not None  # noqa: S101 - for mypy
@@ -284,7 +284,7 @@ def _unordered(typed: pl.DataFrame, ends: Sequence[int]) -> set[int]:
     return {bisect_right(ends, at) - 1 for at in bad.fill_null(value=False).arg_true() if at not in firsts}
 
 
-def _words(kind: Kind, typed: pl.DataFrame) -> list[memoryview[Any]]:
+def _words(kind: Kind[Any], typed: pl.DataFrame) -> list[memoryview[Any]]:
     """Return the columns in the order of the words of a packed row."""
     columns = []
     for name in WORDS[kind.name]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from mdstore.errors import Hint, InvalidInputError
-from mdstore.realtime.limits import ORDERBOOKS, TICKERS, TRADES
+from mdstore.realtime.limits import ORDERBOOKS, TICKERS, TRADES, Kind
 from mdstore.realtime.live import LiveCandles
 from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
 from mdstore.realtime.table import Clock, RealtimeTable
 
 __all__ = ["RealtimeDataCache"]
 
+R = TypeVar("R", Ticker, Depth, Trade)
 OPTIONS = ("ttl", "rows", "bytes", "total_bytes", "symbols")
 
 
@@ -67,7 +68,7 @@ class RealtimeDataCache:
             part.clock = clock
 
     @property
-    def tables(self) -> dict[str, RealtimeTable]:
+    def tables(self) -> dict[str, RealtimeTable[Any]]:
         """The tables by their names in SQL."""
         return {"tickers": self.tickers, "orderbooks": self.orderbooks, "trades": self.trades}
 
@@ -130,7 +131,7 @@ class RealtimeDataCache:
         return f"<RealtimeDataCache: {self.tickers!r}, {self.orderbooks!r}, {self.trades!r}>"
 
 
-def _table(kind: Any, options: Mapping[str, Any] | None, clock: Clock) -> RealtimeTable:
+def _table(kind: Kind[R], options: Mapping[str, Any] | None, clock: Clock) -> RealtimeTable[R]:
     if not isinstance(options, Mapping | None):
         raise InvalidInputError(f"{kind.name}={options!r}: give a dict of {', '.join(OPTIONS)}")
     unknown = [name for name in options or () if name not in OPTIONS]

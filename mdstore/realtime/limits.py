@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from mdstore.realtime.packing import DepthPacking, Packing, TickerPacking, TradePacking
-from mdstore.realtime.row_rules import Row
 from mdstore.realtime.rows import Depth, Ticker, Trade
 
 __all__ = ["ORDERBOOKS", "TICKERS", "TRADES", "Kind"]
+
+R = TypeVar("R", Ticker, Depth, Trade)
 
 MIB = 1024 * 1024
 # How many seconds rows are kept, counted from the exchange's timestamp.
@@ -16,7 +18,7 @@ TICKER_TTL, ORDERBOOK_TTL, TRADE_TTL = 300.0, 30.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Generic[R]):
     """What rows of a table are, and how long and how many of a symbol are kept by default.
 
     Of `events` every one is kept, in the order of time. Of states only the newest counts; one that is older
@@ -24,7 +26,7 @@ class Kind:
     """
 
     name: str
-    row: type[Row]
+    row: type[R]
     packing: Packing
     events: bool
     ttl: float

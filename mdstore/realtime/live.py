@@ -114,11 +114,14 @@ class LiveCandles:
         `persist` hands closed bars to `land`. `from_start` says that every bar is seen from its start, as in
         a recording that is played from its own; otherwise the first bar of a series is partial.
 
-        Raises `InvalidInputError` (and its kinds), and `StoreClosedError` after `close`.
+        Raises `InvalidInputError` (and its kinds), `ReadOnlyError` to `persist` where the store is only read,
+        and `StoreClosedError` after `close`.
         """
         wanted, names = timeframe_list(timeframes), symbol_list(symbols)
         if persist and self._lander is None:
             raise InvalidInputError("persist=True needs a place to store bars: LiveCandles(land=store.write)")
+        if persist and self._lander is not None:
+            self._lander.refuse_to_write()
         with self._lock:
             if self._is_closed:
                 raise StoreClosedError("these live candles are closed: build before close()")

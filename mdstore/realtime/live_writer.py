@@ -97,6 +97,12 @@ class Lander:
         self._hurry = self._stopping = False
         self._thread: threading.Thread | None = None
 
+    def refuse_to_write(self) -> None:
+        """Raise what a place raises that knows that it will take nothing."""
+        refuse = getattr(self.place, "refuse_to_write", None)
+        if refuse is not None:
+            refuse()
+
     def start(self) -> None:
         """Start the thread, unless it is there."""
         with self._changed:

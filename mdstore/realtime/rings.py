@@ -43,7 +43,7 @@ class Rings:
     """The rings by symbol, the lock for changing them, and the listeners that are told of new rows."""
 
     def __init__(
-        self, kind: Kind, *, ttl: float, rows: int, size: int, total: int, symbols: int, clock: Clock
+        self, kind: Kind[Any], *, ttl: float, rows: int, size: int, total: int, symbols: int, clock: Clock
     ) -> None:
         self.kind = kind
         self.clock = [clock]  # in a list, so that `fast_push`, which holds the list, sees a new clock

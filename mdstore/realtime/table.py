@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from numbers import Real
 from operator import index
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar, overload
 
 import polars as pl
 import pyarrow as pa
@@ -25,13 +25,14 @@ from mdstore.realtime.packing import batch_of
 from mdstore.realtime.ring import TIME, Ring, last_rows
 from mdstore.realtime.rings import Clock, Listener, Rings
 from mdstore.realtime.row_rules import MS_NS, check_row
-from mdstore.realtime.rows import Ticker
+from mdstore.realtime.rows import Depth, Ticker, Trade
 from mdstore.realtime.subscription import OVERFLOWS, Overflow, Queue, Subscription
 from mdstore.realtime.ticker_parts import fresh_part
 
 __all__ = ["Clock", "Listener", "RealtimeTable"]
 
 OnStale = Literal["none", "raise"]
+R = TypeVar("R", Ticker, Depth, Trade)
 
 SYMBOLS = 20_000
 TOTAL_BYTES = 1024**3
@@ -44,7 +45,7 @@ NS = 1_000_000_000
 SENT_AND_RECEIVED = struct.Struct("<qq")
 
 
-class RealtimeTable:
+class RealtimeTable(Generic[R]):
     """Tickers, order books or trades of all symbols: `store.tickers`, `store.orderbooks`, `store.trades`.
 
     A row lives for `ttl` seconds from the exchange's timestamp on; an older one is never given out. Of each
@@ -63,7 +64,7 @@ class RealtimeTable:
 
     def __init__(
         self,
-        kind: Kind,
+        kind: Kind[R],
         *,
         ttl: float | None = None,
         rows: int | None = None,
@@ -72,7 +73,7 @@ class RealtimeTable:
         symbols: int = SYMBOLS,
         clock: Clock = time.time_ns,
     ) -> None:
-        self.kind = kind
+        self.kind: Kind[R] = kind
         self.ttl = _seconds(kind.ttl if ttl is None else ttl, "ttl")
         self._rings = Rings(
             kind,
@@ -147,7 +148,15 @@ class RealtimeTable:
 
     # ---- out
 
-    def latest(self, symbol: str, *, max_age: float | None = None, on_stale: OnStale = "none") -> Any:
+    @overload
+    def latest(
+        self, symbol: str, *, max_age: float | None = None, on_stale: Literal["none"] = "none"
+    ) -> R | None: ...
+
+    @overload
+    def latest(self, symbol: str, *, max_age: float | None = None, on_stale: Literal["raise"]) -> R: ...
+
+    def latest(self, symbol: str, *, max_age: float | None = None, on_stale: OnStale = "none") -> R | None:
         """Return the newest row of a symbol; None where it is past its TTL, or older than `max_age` seconds.
 
         Of a ticker it is the price that must not be older; what else is, is None.
@@ -161,12 +170,12 @@ class RealtimeTable:
             age = self._ttl_ms if max_age is None else self._age(max_age)
             if TIME.unpack_from(packed)[0] > self._clock[0]() // MS_NS - age:
                 known = ring.row
-                row = known[1] if known[0] is packed else self.kind.packing.unpack(symbol, packed)
-                if max_age is None or row.__class__ is not Ticker:
+                row: R = known[1] if known[0] is packed else self.kind.packing.unpack(symbol, packed)
+                if max_age is None or not isinstance(row, Ticker):
                     return row
-                row = fresh_part(row, self._clock[0]() // MS_NS - age)
-                if row is not None:
-                    return row
+                fresh = fresh_part(row, self._clock[0]() // MS_NS - age)
+                if fresh is not None:
+                    return fresh
         if on_stale == "none":
             return None
         raise self._stale(symbol, max_age, on_stale)
@@ -215,13 +224,13 @@ class RealtimeTable:
 
     def subscribe(
         self,
-        callback: Callable[[Any], object] | None = None,
+        callback: Callable[[R], object] | None = None,
         *,
         symbols: str | Sequence[str] | None = None,
         overflow: Overflow = "drop",
         buffer: int = BUFFER,
         patience: float = 1.0,
-    ) -> Subscription[Any]:
+    ) -> Subscription[R]:
         """Be given every row that is kept from now on: see `Subscription`.
 
         With a `callback`, it is called with one row after the other in a thread of its own; without, the

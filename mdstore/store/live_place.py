@@ -39,6 +39,10 @@ class LivePlace:
     def __init__(self, store: Writes, candles: CandleRepository) -> None:
         self._store, self._candles = store, candles
 
+    def refuse_to_write(self) -> None:
+        """Raise `ReadOnlyError` where nothing can be stored."""
+        self._candles.refuse_to_write()
+
     def __call__(self, symbol: str, timeframe: str, rows: list[Row]) -> object:
         """Store bars of one series."""
         return self._store.write(symbol, timeframe, rows, source=SOURCE)

@@ -33,17 +33,20 @@ from mdstore.core.arguments import (
     symbol_list,
     time_range,
 )  # fmt: skip
-from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms, check
+from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms
 from mdstore.core.duplicates import OnConflict
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.inputs import Incoming, Piece
 from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
+from mdstore.core.rounding import Tolerance
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.symbols import check_symbol
+from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.core.timeframe import Timeframe
-from mdstore.core.timestamps import Moment, Unit
+from mdstore.core.timestamps import Moment
 from mdstore.errors import Hint, InvalidInputError, QueryError
 from mdstore.realtime.owner import Owner
+from mdstore.store.checking import checked_pieces, terms_of
 from mdstore.store.held import held
 from mdstore.store.holes import Holes
 from mdstore.store.listing import Listing
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from mdstore.analysis.screen import Question, Screen
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.live import LiveCandles
+    from mdstore.realtime.rows import Depth, Ticker, Trade
     from mdstore.realtime.table import RealtimeTable
     from mdstore.sources.recordings.replay import Replayed
 
@@ -73,6 +77,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     path: str | os.PathLike[str] = DEFAULT_FILE,
     *,
     create: bool = True,
+    read_only: bool = False,
     busy_timeout: float = 10.0,
     memory_bytes: int | None = MEMORY_BYTES,
     pack_bytes: int | None = None,
@@ -85,6 +90,11 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     that of another thread or process. Threads may share the store; so may processes, each with its own `open`
     (a store that is pickled opens its file again).
 
+    `read_only=True` changes nothing, and makes nothing beside the file: packs are used where they are, and
+    memory where not. So a store is opened, too, whose file or folder this process may not write to. What
+    would write raises `ReadOnlyError`; so does a file of an older schema version, which would have to be
+    brought to this one first. `store.read_only` says whether it is so.
+
     `memory_bytes` bounds what is kept assembled in memory between reads, 0 keeps nothing; pages of mapped
     packs belong to the system and are not among them. `pack_bytes` bounds the folder of the packs beside the
     file, which hold sealed candles a second time, 48 bytes each: beyond it those that were not read for
@@ -95,7 +105,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     `realtime` holds the tickers, order books and trades where the defaults of `RealtimeDataCache` do not fit.
     The store closes it.
 
-    Raises `StoreFileError`, `NewerSchemaError`, `StoreBusyError` or `LiveFileError`.
+    Raises `StoreFileError`, `NewerSchemaError`, `ReadOnlyError`, `StoreBusyError` or `LiveFileError`.
 
     >>> with mdstore.open(folder / "market_data.sqlite3") as store:
     ...     store.write("KRW-BTC", "1m", [("2025-09-01T00:00", 1, 2, 1, 2, 0.5)]).inserted
@@ -104,6 +114,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     return MarketDataStore(
         path,
         create=create,
+        read_only=read_only,
         busy_timeout=busy_timeout,
         memory_bytes=memory_bytes,
         pack_bytes=pack_bytes,
@@ -124,6 +135,7 @@ class MarketDataStore:
         path: str | os.PathLike[str],
         *,
         create: bool = True,
+        read_only: bool = False,
         busy_timeout: float = 10.0,
         memory_bytes: int | None = MEMORY_BYTES,
         pack_bytes: int | None = None,
@@ -132,7 +144,7 @@ class MarketDataStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = {
-            "create": create, "busy_timeout": busy_timeout,
+            "create": create, "read_only": read_only, "busy_timeout": busy_timeout,
             "memory_bytes": memory_bytes, "pack_bytes": pack_bytes, "sql_memory_bytes": sql_memory_bytes,
         }  # fmt: skip
         self._clock = clock
@@ -140,6 +152,7 @@ class MarketDataStore:
         self._candles = CandleRepository(
             file_path(path),
             create=create,
+            read_only=read_only,
             busy_timeout=busy_timeout,
             memory_bytes=byte_count(memory_bytes, "memory_bytes"),
             pack_bytes=None if pack_bytes is None else byte_count(pack_bytes, "pack_bytes"),
@@ -167,6 +180,11 @@ class MarketDataStore:
         return self._candles.path
 
     @property
+    def read_only(self) -> bool:
+        """Whether the file is only read: as asked for, or since it cannot be written."""
+        return self._candles.read_only is not None
+
+    @property
     def packs_path(self) -> Path:
         """The folder of the packs. It may be deleted at any time; what it holds is in the file, too."""
         return self._candles.packs_path
@@ -182,17 +200,17 @@ class MarketDataStore:
         return self._realtime.cache
 
     @property
-    def tickers(self) -> RealtimeTable:
+    def tickers(self) -> RealtimeTable[Ticker]:
         """What symbols trade at: `push`, `latest`, `window`, `snapshot`, `subscribe`, `stats`."""
         return self._realtime.cache.tickers
 
     @property
-    def orderbooks(self) -> RealtimeTable:
+    def orderbooks(self) -> RealtimeTable[Depth]:
         """Order books, up to 30 levels a side; as `tickers`."""
         return self._realtime.cache.orderbooks
 
     @property
-    def trades(self) -> RealtimeTable:
+    def trades(self) -> RealtimeTable[Trade]:
         """Trades; as `tickers`."""
         return self._realtime.cache.trades
 
@@ -240,7 +258,10 @@ class MarketDataStore:
         data: object,
         *,
         unit: Unit | None = None,
+        date_format: str | None = None,
+        tz: str | None = None,
         align: Align | None = None,
+        tolerance: Tolerance | None = None,
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
         rename: bool = False,
@@ -263,7 +284,11 @@ class MarketDataStore:
         are of another timeframe, or of another symbol, are refused; `rename=True` says that their one symbol
         is another name of `symbol`.
 
-        `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`).
+        Times are read in the spellings of `time_spellings`, day and month in the order that the column shows.
+        `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`);
+        `date_format` (as "%d/%m/%Y") says how dates are written, with or without their time of day; `tz` (as
+        "Asia/Seoul") is the zone of times that bear none, UTC when absent. A time that its clocks show twice
+        or never, in the hour of their change, is a bad row.
         `align="floor"` moves times to the start of their bar, which otherwise must be exact. A row that
         breaks a rule raises `ValidationError`; with `on_invalid="quarantine"` it is set aside with the reason
         and the others are stored, with `"drop"` it is only counted. `progress` is called with the number of
@@ -276,6 +301,9 @@ class MarketDataStore:
         there already stays. Let `end` stay behind where a source publishes late: an answer without a bar is
         an answer. `covers="data"` says so of the range from the first row to the last, as of a whole file.
 
+        `tolerance="ulp"` widens high or low by at most 4 units in the last place where open or close misses
+        it by rounding, as in adjusted prices; `WriteResult.widened` counts such rows.
+
         `keep` names ranges, by (symbol, timeframe), whose stored bars may not change: `ConflictError` where
         `data` has other values for one, as where files of one import disagree.
 
@@ -284,8 +312,11 @@ class MarketDataStore:
         key = (check_symbol(symbol), Timeframe.parse(timeframe))
         claim = claim_of(source, covers, absent, (key[0], str(key[1])))
         policy = _policy(on_invalid, on_conflict, keep)
-        data = Incoming(data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename)
-        return self._candles.write(self._checked(data, data, key, unit, align), claim, policy, progress)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, self._now())
+        data = Incoming(
+            data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, style=terms.style
+        )
+        return self._candles.write(self._checked(data, data, key, terms), claim, policy, progress)
 
     def write_many(
         self,
@@ -293,7 +324,10 @@ class MarketDataStore:
         *,
         timeframe: str | Timeframe | None = None,
         unit: Unit | None = None,
+        date_format: str | None = None,
+        tz: str | None = None,
         align: Align | None = None,
+        tolerance: Tolerance | None = None,
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
         source: str | None = None,
@@ -311,14 +345,15 @@ class MarketDataStore:
         """
         claim = claim_of(source, covers, absent)
         policy = _policy(on_invalid, on_conflict, keep)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, self._now())
         if timeframe is None:
-            data = Incoming(data, ("symbol", "timeframe", *CANDLE_COLUMNS))
-            return self._candles.write(self._checked(data, data, None, unit, align), claim, policy, progress)
+            data = Incoming(data, ("symbol", "timeframe", *CANDLE_COLUMNS), style=terms.style)
+            return self._candles.write(self._checked(data, data, None, terms), claim, policy, progress)
         bar = str(Timeframe.parse(timeframe))
-        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar)
+        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, style=terms.style)
         name = pl.lit(bar).alias("timeframe")
         long = (Piece(piece.frame.with_columns(name), piece.row) for piece in data)
-        return self._candles.write(self._checked(data, long, None, unit, align), claim, policy, progress)
+        return self._candles.write(self._checked(data, long, None, terms), claim, policy, progress)
 
     def candles(
         self,
@@ -671,18 +706,12 @@ class MarketDataStore:
         data: Incoming,
         pieces: Iterable[Piece],
         key: tuple[str, Timeframe] | None,
-        unit: Unit | None,
-        align: Align | None,
+        terms: Terms,
     ) -> Iterator[Checked]:
-        if align not in (None, "floor"):
-            raise InvalidInputError(f"align={align!r} is neither None nor 'floor'")
         refuse_broken_polars()
-        terms, offset = Terms(unit, align, self._now()), 0
-        for piece in pieces:
-            checked = check(piece.frame, key, terms, offset, piece.row)
+        for checked in checked_pieces(pieces, key, terms):
             notes = (*data.notes, *checked.notes)
             yield replace(checked, ignored=data.ignored, notes=notes) if data.ignored or notes else checked
-            offset += len(piece.frame)
 
     def _read(
         self, symbols: str | Sequence[str] | None, timeframe: str | Timeframe, **asked: Any

@@ -1,73 +1,15 @@
 """What the system refuses, and what is no text: said as a `MarketDataError`, or gone round where possible."""
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import textwrap
-from pathlib import Path
-
 import pytest
 
 import mdstore
 from mdstore import MarketDataError, ValidationError
 from tests.support.candles import START, bits, walk
-from tests.support.paths import ROOT
+from tests.support.nobody import as_nobody
 
 HALF = "X\ud800"  # half of a character: no UTF-8 holds it
 VALUES = (START, 1, 2, 1, 2, 1)
 NAMES = ("symbol", "timeframe", "timestamp", "open", "high", "low", "close", "volume")
-
-
-@pytest.fixture
-def folder():
-    """A folder that any user may write to."""
-    path = Path(tempfile.mkdtemp(prefix="mdstore-test-"))
-    path.chmod(0o777)
-    yield path
-    for place in path.rglob("*"):
-        if place.is_dir():
-            place.chmod(0o700)
-    shutil.rmtree(path)
-
-
-def as_nobody(folder, script):
-    """Run a script as a user who may do no more than the permissions say; all that it needs is imported."""
-    first = """
-        import os, mdstore
-        from mdstore import MarketDataError
-        from tests.support.candles import bits, walk
-
-        def exercise(store):
-            store.candles("A", "1m"); store.candles(None, "1m"); store.sql("SELECT count(*) FROM candles")
-            store.scan("A", "1m").collect(); store.screen("1m", "close > 0"); store.maintenance.warm()
-            store.maintenance.compact(); store.maintenance.stats(); store.maintenance.check()
-            store.write("B", "1m", walk(3_000, seed=2)); store.write("C", "1m", walk(3, seed=2))
-
-        with mdstore.open("other.sqlite3") as store:
-            store.write("A", "1m", walk(3_000))
-            exercise(store)
-            store.maintenance.backup("copy.sqlite3")
-        for name in ("other.sqlite3", "copy.sqlite3"):
-            os.remove(name)
-        import shutil; shutil.rmtree("other.sqlite3-packs")
-        if os.getuid() == 0:
-            os.setgid(65534)
-            os.setuid(65534)
-
-        def refused(call):
-            try:
-                call()
-            except MarketDataError as error:
-                return str(error)
-            raise AssertionError("it was not refused")
-        """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(first) + textwrap.dedent(script)],
-        cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
 
 
 def make(folder):

@@ -5,9 +5,11 @@ import json
 import re
 import signal
 import time
+from datetime import datetime
 
 import pytest
 
+import mdstore
 from tests.support.command_line import finished, mdstore_process
 
 
@@ -84,3 +86,74 @@ def test_replay_shows_what_it_played_of_a_recording_that_was_cut(cli, tmp_path):
 def test_replay_by_the_wrong_venue_is_no_success(cli, tmp_path):
     path = upbit_recording(tmp_path)
     assert "are they of binance?" in cli("replay", path, "--venue", "binance", code=1).stderr
+
+
+# --- the bars that were made -----------------------------------------------------------------------------
+
+
+def upbit_bars(path, seconds):
+    """The bars of a recording by a plain way: lines, groups, first and last."""
+    bars = {}
+    for line in gzip.decompress(path.read_bytes()).decode().splitlines():
+        trade = json.loads(line.partition(" ")[2])
+        start = trade["ttms"] // (seconds * 1000) * seconds * 1000
+        bars.setdefault(start, []).append((trade["tp"], trade["tv"]))
+    return {
+        start: (of[0][0], max(of)[0], min(of)[0], of[-1][0], sum(size for _, size in of))
+        for start, of in bars.items()
+    }
+
+
+def test_replay_shows_the_bars_it_made(cli, tmp_path):
+    path = upbit_recording(tmp_path)
+    done = cli("replay", path, "-t", "1m", "-t", "5s", "-t", "1m", "--json")
+    found = json.loads(done.stdout)["bars"]
+    for timeframe, seconds in ("1m", 60), ("5s", 5):
+        mine = [bar for bar in found if bar["timeframe"] == timeframe]
+        truth = upbit_bars(path, seconds)
+        times = [round(datetime.fromisoformat(bar["timestamp"]).timestamp() * 1000) for bar in mine]
+        assert times == sorted(truth)
+        rows = [tuple(bar[name] for name in ("open", "high", "low", "close", "volume")) for bar in mine]
+        assert rows == [truth[start] for start in times]
+        assert [bar["partial"] for bar in mine] == [True] + [False] * (len(mine) - 1)
+        assert [bar["closed"] for bar in mine][:-2] == [True] * (len(mine) - 2)
+        assert mine[-1]["closed"] is False
+        assert {bar["symbol"] for bar in mine} == {"KRW-BTC"}
+    assert [bar["timeframe"] for bar in found] == ["1m"] * 4 + ["5s"] * 38
+    assert "bars" not in json.loads(cli("replay", path, "--json").stdout)
+
+
+def test_replay_prints_the_latest_bars_of_each_timeframe(cli, tmp_path):
+    out = cli("replay", upbit_recording(tmp_path), "-t", "1m", "-t", "5s").stdout
+    minutes, _, seconds = out.partition("bars of 5s, the latest 20 of 38 (--json has all)\n")
+    lines = minutes.partition("bars of 1m\n")[2].splitlines()
+    assert lines[0].split() == ["symbol", "timestamp", "open", "high", "low", "close", "volume", "state"]
+    assert lines[1].endswith("partial")
+    assert re.fullmatch(r"KRW-BTC +2025-09-01 00:01 +150,004,000 +150,006,000 .* 30", lines[2])
+    assert lines[4].endswith("forming")
+    assert len(seconds.splitlines()) == 21
+    assert "2025-09-01 00:03:05" in seconds
+    assert "bars of" not in cli("replay", upbit_recording(tmp_path, minutes=0)).stdout
+
+
+def test_a_bar_that_was_amended_is_shown_once_as_it_is_at_last(cli, tmp_path):
+    path = upbit_recording(tmp_path)
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    lines.insert(140, lines.pop(90))  # a trade of the second minute, when that has ended
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    bars = json.loads(cli("replay", path, "-t", "1m", "--json").stdout)["bars"]
+    assert [bar["volume"] for bar in bars] == [30.0, 30.0, 30.0, 5.0]
+
+
+def test_what_a_recorder_wrote_plays_in_order_from_all_of_its_files(cli, tmp_path):
+    lines = gzip.decompress(upbit_recording(tmp_path).read_bytes()).decode().splitlines()
+    with mdstore.Recorder(tmp_path / "recorded" / "upbit", rotate_bytes=1_000) as recorder:
+        for number, line in enumerate(lines):
+            received, _, text = line.partition(" ")
+            recorder.write(text, int(received))
+            if number % 20 == 19:
+                recorder.flush()
+    files = sorted((tmp_path / "recorded").glob("upbit-*.gz"))
+    assert len(files) > 5
+    together = json.loads(cli("replay", *reversed(files), "-t", "1m", "--json").stdout)
+    assert together == json.loads(cli("replay", tmp_path / "upbit.ws.gz", "-t", "1m", "--json").stdout)

@@ -101,7 +101,6 @@ def test_the_unit_is_told_by_magnitude_or_by_name(unit):
     [
         ([20240131], "YYYYMMDD"),
         ([0, 60], "too small"),
-        ([T, T // 1000], "more than one unit"),
     ],
 )
 def test_numbers_whose_unit_cannot_be_told_are_refused(values, hint):

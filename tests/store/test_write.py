@@ -429,7 +429,11 @@ def test_candles_of_several_symbols_do_not_land_in_one_series(store):
             "align='floor'",
         ),
         ("1d", [row(timestamp="2025-09-01T09:30+09:00")], "give dates"),
-        ("1m", [row(timestamp="01/02/2025 10:00"), row(timestamp="01/03/2025 10:00")], "year first"),
+        (
+            "1m",
+            [row(timestamp="week 1 of 2025"), row(timestamp="week 2 of 2025")],
+            "date_format='%d/%m/%Y %H:%M'",
+        ),
     ],
 )
 def test_the_hint_fits_the_mistake(store, timeframe, rows, hint):

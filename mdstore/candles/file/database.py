@@ -27,11 +27,15 @@ from mdstore.candles.file.identity import look
 from mdstore.candles.file.log import Log
 from mdstore.candles.file.migrations import MIGRATIONS, migrate, refuse_unknown, version_of
 from mdstore.candles.file.paths import os_errors, refuse_part, resolved
+from mdstore.candles.file.read_only import ASKED, ReadOnlyReaders, old_version, refused, why_unwritable
+from mdstore.candles.file.readers import Readers, set_pragmas
 from mdstore.errors import (
     DamagedDataError,
     Hint,
     InvalidInputError,
     LiveFileError,
+    MarketDataError,
+    ReadOnlyError,
     StoreBusyError,
     StoreClosedError,
     StoreFileError,
@@ -51,7 +55,6 @@ WRITER_PRAGMAS: dict[str, str | int] = {
     "wal_autocheckpoint": 256,  # pages: 4 MiB between checkpoints, so a reader's WAL look-ups stay short
     "journal_size_limit": 67_108_864,  # bytes the WAL is cut back to after a big transaction
 }
-READER_PRAGMAS: dict[str, str | int] = {"query_only": 1, "cache_size": -16_384, "temp_store": "MEMORY"}
 # Before 3.51.3 a checkpoint that resets the log could run into one that a second connection had begun, and
 # leave pages out: https://www.sqlite.org/wal.html
 OLDEST_SQLITE = (3, 51, 3)
@@ -62,7 +65,7 @@ ERRORS: tuple[tuple[type[apsw.Error], type[StoreFileError], str], ...] = (
     (apsw.LockedError, StoreBusyError, "another connection holds a lock; try again"),
     (apsw.NotADBError, StoreFileError, "the file is no SQLite database; give another path"),
     (apsw.FullError, StoreFileError, "the disk is full; nothing of this call was written"),
-    (apsw.ReadOnlyError, StoreFileError, "it or its folder cannot be written; the log lies beside it"),
+    (apsw.ReadOnlyError, ReadOnlyError, "it or its folder cannot be written; the log lies beside it"),
     (apsw.CantOpenError, StoreFileError, "it cannot be opened; check that it and its folder may be written"),
     (apsw.IOError, StoreFileError, "the disk failed to read or write"),
 )  # fmt: skip
@@ -97,8 +100,12 @@ class Database:
     uses are a set, locks are asked whether they are held, a transaction left open is ended by the next.
     """
 
-    def __init__(self, path: Path, *, create: bool = True, busy_timeout: float = 10.0) -> None:
+    def __init__(
+        self, path: Path, *, create: bool = True, busy_timeout: float = 10.0, read_only: bool = False
+    ) -> None:
         """Open, and create or migrate as needed; `busy_timeout` is in seconds.
+
+        With `read_only`, or where it cannot be written, nothing is changed or made, see `read_only`.
 
         Raises `StoreFileError`, `NewerSchemaError`, `StoreBusyError`, or `LiveFileError` where something
         else in this process has the file open.
@@ -106,6 +113,8 @@ class Database:
         _refuse_old_sqlite()
         self.path = resolved(path)
         self._busy_ms = _milliseconds(busy_timeout)
+        self.read_only = ASKED if read_only else why_unwritable(self.path)
+        """Why the file is only read; None where it may be written."""
         self._closed = False
         self._writer: Writer | None = None
         self._synchronous = FULL
@@ -115,11 +124,14 @@ class Database:
         """Whether there was no store in the file before."""
         self._reset()
         with _opening:
-            _refuse_unusable(self.path, create)
+            _refuse_unusable(self.path, create and self.read_only is None)
             _watch_forks(self)
             with self._entered(), self._translated():
-                look(self.path, create=create)
-                self._writer = self._prepare()
+                look(self.path, create=create, read_only=self.read_only is not None)
+                if self.read_only is None:
+                    self._writer = self._prepare()
+                else:
+                    self._refuse_other_version(self.read_only)
             # Also when the store is dropped without being closed.
             self._inode = guard(self.path)
             self._name = os.fspath(self.path)
@@ -147,10 +159,14 @@ class Database:
         """Yield a connection inside a read transaction: everything read is of one moment."""
         with self._entered(), self._translated():
             self._refuse_other_file()
-            con = self._idle_reader() or self._connect_reader()
+            con = self._readers.take()
             try:
                 con.execute("BEGIN")
                 yield con
+                self._readers.refuse_changed(con)
+            except (apsw.Error, MarketDataError):
+                self._readers.refuse_changed(con)  # which is why it failed
+                raise
             finally:
                 self._end_reading(con)
 
@@ -160,21 +176,27 @@ class Database:
         try:
             self._enter(use)
             self._refuse_other_file()
-            con = self._idle_reader() or self._connect_reader()
-            return con.execute(sql, bindings).fetchone()
+            con = self._readers.take()
+            row = con.execute(sql, bindings).fetchone()
+            self._readers.refuse_changed(con)
         except apsw.Error as error:
-            con = None  # what it read is in doubt; it is not used again
+            if con is not None:
+                self._readers.drop(con)  # what it read is in doubt; it is not used again
+                con = None
             raise self._ours(error) from error
+        else:
+            return row
         finally:
             try:
                 if con is not None:
-                    self._idle.append(con)  # before the use ends: `close` closes what is idle then
+                    self._readers.give_back(con)  # before the use ends: `close` closes what is idle then
             finally:
                 self._uses.discard(use)
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:
         """Yield the writer inside a transaction that commits at the end, or rolls back on any error."""
+        self.refuse_to_write()
         if self._write_thread == threading.get_ident():
             self.refuse_inside("write")
         with self._entered(), self._locked(self._busy_ms), self._translated():
@@ -189,7 +211,7 @@ class Database:
 
         For what can be had again: scan views, and where in the packs the cells are.
         """
-        if self._write_thread == threading.get_ident():
+        if self._write_thread == threading.get_ident() or self.read_only is not None:
             return None
         try:
             with self._locked(self._busy_ms if wait else 0), self._entered(), self._translated():
@@ -248,6 +270,11 @@ class Database:
             if self._write_lock._is_owned():  # type: ignore[attr-defined]  # the one way to ask
                 self._write_lock.release()
 
+    def refuse_to_write(self) -> None:
+        """Raise `ReadOnlyError` where the file is only read."""
+        if self.read_only is not None:
+            raise refused(self.path, self.read_only)
+
     def refuse_inside(self, what: str) -> None:
         """Refuse what cannot be done inside a read or write of the same thread."""
         if self._depth():
@@ -293,7 +320,8 @@ class Database:
         self._uses: set[_Use] = set()
         self._write_lock = threading.RLock()
         self._write_thread = None
-        self._idle: list[apsw.Connection] = []
+        kind = Readers if self.read_only is None else ReadOnlyReaders
+        self._readers: Readers = kind(self.path, self._busy_ms)
         self._writer = None
         self._synchronous = FULL
 
@@ -363,20 +391,24 @@ class Database:
             raise
         return con
 
+    def _refuse_other_version(self, why: str) -> None:
+        """Refuse to read what would have to be brought to another version first, which writes to it."""
+        con = self._readers.take()
+        try:
+            version, newest = refuse_unknown(con), MIGRATIONS[-1].version
+        finally:
+            self._readers.give_back(con)
+        if version != newest:
+            raise old_version(self.path, version, newest, why)
+
     def _end_reading(self, con: apsw.Connection) -> None:
         try:
             if con.in_transaction:
                 con.execute("COMMIT")
         except apsw.Error:
-            con.close()  # what it read was in doubt already, and said so; it is not used again
+            self._readers.drop(con)  # what it read was in doubt already, and said so
         else:
-            self._idle.append(con)
-
-    def _idle_reader(self) -> apsw.Connection | None:
-        try:
-            return self._idle.pop()  # one step, since threads share the list
-        except IndexError:
-            return None
+            self._readers.give_back(con)
 
     def _set_wal(self, con: apsw.Connection) -> None:
         if con.pragma("journal_mode", "WAL") != "wal":
@@ -393,23 +425,16 @@ class Database:
         return con
 
     def _set_writer(self, con: apsw.Connection) -> None:
-        _set(con, WRITER_PRAGMAS)
+        set_pragmas(con, WRITER_PRAGMAS)
         self._synchronous = FULL
 
-    def _connect_reader(self) -> apsw.Connection:
-        con = apsw.Connection(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
-        con.set_busy_timeout(self._busy_ms)
-        _set(con, READER_PRAGMAS)
-        return con
-
     def _close_connections(self, *, checkpoint: bool = True) -> None:
-        for con in (*self._idle, self._writer):
-            if con is not None:
-                if not checkpoint:
-                    con.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-                con.close()
-        self._idle.clear()
-        self._writer = None
+        self._readers.close(checkpoint=checkpoint)
+        con, self._writer = self._writer, None
+        if con is not None:
+            if not checkpoint:
+                con.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            con.close()
 
     def _before_fork(self) -> None:
         self._lock.acquire()
@@ -426,7 +451,7 @@ class Database:
         if self._uses:
             # The connections could not be closed; they are leaked, because closing them here would be as
             # wrong as using them.
-            _leaked.append((self._idle, self._writer))
+            _leaked.append((self._readers, self._writer))
             self._closed = True
         self._reset()
 
@@ -439,11 +464,6 @@ def _milliseconds(seconds: float) -> int:
             hint=Hint(f"busy_timeout= takes {bounds}", f"--wait takes {bounds}"),
         )
     return int(seconds * 1000)
-
-
-def _set(con: apsw.Connection, pragmas: dict[str, str | int]) -> None:
-    for name, value in pragmas.items():
-        con.pragma(name, value)
 
 
 def _refuse_old_sqlite() -> None:

@@ -31,8 +31,10 @@ WHOLE = "file:{path}?immutable=1"
 BUSY_MS = 1_000
 
 
-def look(path: Path, *, create: bool) -> None:
+def look(path: Path, *, create: bool, read_only: bool = False) -> None:
     """Refuse a file that is no store, or that cannot be opened without loss; nothing is changed.
+
+    Of a file that is `read_only` the tables are not looked at: who reads it does.
 
     Raises `StoreFileError` and its kinds.
     """
@@ -49,10 +51,11 @@ def look(path: Path, *, create: bool) -> None:
         if is_guarded((status.st_dev, status.st_ino)):
             return  # a store of this process has looked; to open the file again would drop its locks
         if status.st_size == 0:
-            _refuse_empty(path, create)
+            _refuse_empty(path, create and not read_only)
             return
         keeps_log = _keeps_log(path, status.st_size)
-    _refuse_foreign(path, keeps_log=keeps_log)
+    if not read_only:
+        _refuse_foreign(path, keeps_log=keeps_log)
 
 
 def other_names(path: Path, status: os.stat_result) -> str:

@@ -38,7 +38,8 @@ MOVED = "UPDATE bucket_digests SET candles = NULL WHERE timeframe = ? AND symbol
 def complete(database: Database) -> list[DamagedDataError]:
     """Put every candle that is under none under a digest; return what did not fit those that there are.
 
-    A series with damage stays as it was, so that nothing damaged is taken for right.
+    A series with damage stays as it was, so that nothing damaged is taken for right. Of a file that is only
+    read nothing is put under one; what does not fit is found all the same.
     """
     with database.reading() as con:
         pending = [(str(symbol), str(name)) for symbol, name in con.execute(PENDING)]
@@ -79,8 +80,9 @@ def _settle(con: apsw.Connection, key: Key) -> None:
 
 def _pieces(database: Database, key: Key) -> Iterator[None]:
     at, span = -FOREVER, span_of(key[1])
+    is_written = database.read_only is None
     while True:
-        with database.writing() as con:
+        with database.writing() if is_written else database.reading() as con:
             if con.execute(IS_WHOLE, (key[1], key[0])).get:
                 return  # somebody else was here
             high = piece_end(con, key, at)
@@ -89,9 +91,11 @@ def _pieces(database: Database, key: Key) -> Iterator[None]:
             wrong = wrong_buckets(found, known, whole=False)
             if wrong:
                 raise damaged(con, "candles", key, *ranges_of(wrong, span)[0])
-            con.executemany(PUT, ((*key, one, found[one]) for one in found if one not in known))
+            if is_written:
+                con.executemany(PUT, ((*key, one, found[one]) for one in found if one not in known))
             if high == FOREVER:
-                _settle(con, key)
+                if is_written:
+                    _settle(con, key)
                 return
         yield
         at = high

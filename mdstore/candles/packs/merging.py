@@ -84,10 +84,29 @@ class Compaction:
         table holds others.
         """
         self._packs.close(lost.name)
-        if not lost.may_come_back:
+        if self._database.read_only is not None:
+            self._give_up(lost)
+        elif not lost.may_come_back:
             with self._database.reading() as con:
                 prove_cells(con, self._without_packs(con, lost))
             self._database.note(lambda con: self._forget_lost(con, lost))
+
+    def _give_up(self, lost: PackLostError) -> None:
+        """Do without a pack that is lost, or the cell in it, and without all that are gone."""
+        with self._database.reading() as con:
+            found = self._without_packs(con, lost)
+            prove_cells(con, found)
+        gone = {(cell.pack, None) for cell in found} if lost.place is None else set()
+        self._packs.given_up |= {(lost.name, lost.place), *gone}
+
+    def usable(self, found: list[Cell]) -> list[Cell]:
+        """Return the cells whose packs have not been given up."""
+        given_up = self._packs.given_up
+        return [
+            cell
+            for cell in found
+            if (cell.pack, None) not in given_up and (cell.pack, cell.place) not in given_up
+        ]
 
     def _forget_lost(self, con: apsw.Connection, lost: PackLostError) -> int:
         if lost.place is not None or self._packs.exists(lost.name):

@@ -164,6 +164,8 @@ class Packs:
         self.released = False
         """Whether packs have been let go of since somebody set this to False."""
         self._of_another = False
+        self.given_up: set[tuple[str, tuple[int, int] | None]] = set()
+        """Packs that are lost, or cells by their place in them, where the file cannot be told so."""
 
     def open(self, name: str) -> Pack:
         """Return a pack, mapped. Raises `PackLostError`."""

@@ -24,7 +24,7 @@ from mdstore.candles.file.database import Database
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
-from mdstore.candles.packs.columns import Panel, Piece, SeriesView, Stretch
+from mdstore.candles.packs.columns import ROW_BYTES, Panel, Piece, SeriesView, Stretch
 from mdstore.candles.packs.merging import Compaction
 from mdstore.candles.packs.pack_files import Pack, PackLostError, Packs
 from mdstore.candles.packs.seal_policy import Hand, Loose, Upkeep, loose_of
@@ -98,6 +98,7 @@ class Columnar:
         self._compaction = compaction
         self._memory = memory
         self._clock = clock
+        self._seals = database.read_only is None
         self._straight_rows: dict[tuple[str, tuple[str, ...] | None], int] = {}
 
     def read(self, request: Request, *, verify: bool = True) -> Answer:
@@ -257,8 +258,12 @@ class Columnar:
 
     def _cells(self, con: apsw.Connection, listed: Sequence[Series], timeframe: str) -> dict[str, list[Cell]]:
         if len(listed) > FEW:
-            return cells.cells_of_timeframe(con, timeframe)
-        return {series.symbol: cells.cells_of(con, series.symbol, timeframe) for series in listed}
+            found = cells.cells_of_timeframe(con, timeframe)
+        else:
+            found = {one.symbol: cells.cells_of(con, one.symbol, timeframe) for one in listed}
+        if not self._packs.given_up:
+            return found
+        return {symbol: self._compaction.usable(one) for symbol, one in found.items()}
 
     def _goes_straight(self, plan: Sequence[_Plan], request: Request) -> bool:
         """Tell whether a read wants so little beside what is loose that the table answers it sooner.
@@ -283,7 +288,7 @@ class Columnar:
     def _too_loose(self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int) -> list[Loose]:
         """Return the loose stretches in a range of those series that have too much of it to read along."""
         now, loose = int(self._clock() * 1000), []
-        for one in plan:
+        for one in plan if self._seals else ():
             if one.left > LOOSE_ROWS:
                 pieces = loose_of(con, one.series, one.found, now=now, start=start, end=end)
                 if sum(piece.rows for piece in pieces) > LOOSE_ROWS:
@@ -293,21 +298,30 @@ class Columnar:
     def _views(self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int) -> list[SeriesView]:
         packs: dict[str, Pack] = {}
         proof = Proof(con)
-        views = [one.view or self._assembled(proof, one, start, end, packs) for one in plan]
+        kept = self._kept_rows(plan)
+        views = [one.view or self._assembled(proof, one, start, end, packs, kept) for one in plan]
         proof.settle()
         for one, view in zip(plan, views, strict=True):
-            if one.view is None and one.left <= LOOSE_ROWS:
+            if one.view is None and one.left <= kept:
                 self._memory.put((view.timeframe, view.symbol), view)
         if self._packs.released:
             self._packs.released = False
             self._memory.prune(lambda value: value.intact())
         return views
 
-    def _assembled(
-        self, proof: Proof, one: _Plan, start: int, end: int, packs: dict[str, Pack]
+    def _kept_rows(self, plan: Sequence[_Plan]) -> int:
+        """Return how many loose rows of a series are read whole, and kept in memory.
+
+        Where nothing can be sealed that is all that memory holds: else each read would go to the table.
+        """
+        room = 0 if self._seals else self._memory.limit // ROW_BYTES
+        return room if sum(one.left for one in plan) <= room else LOOSE_ROWS
+
+    def _assembled(  # noqa: PLR0917 - what one series is made of
+        self, proof: Proof, one: _Plan, start: int, end: int, packs: dict[str, Pack], kept: int
     ) -> SeriesView:
         """Put a series together; where it is whole it is counted against the catalogue."""
-        series, whole = one.series, one.left <= LOOSE_ROWS
+        series, whole = one.series, one.left <= kept
         window = (-FOREVER, FOREVER) if whole else (start, end)
         pieces = list(self._pieces(proof, one, window, packs))
         view = SeriesView(series.symbol, series.timeframe, series.revision, series.last, pieces)
@@ -343,6 +357,8 @@ class Columnar:
 
     def _seal_tails(self, views: Sequence[SeriesView], timeframe: Timeframe) -> None:
         """Seal loose rows that were read just now, where they have become many or lie between cells."""
+        if not self._seals:
+            return
         now = int(self._clock() * 1000)
         hands, worth = [], False
         for view in views:

@@ -25,7 +25,8 @@ from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.packs.seal_policy import SEAL_BATCH, SEAL_LEAST, SEAL_ROWS
 from mdstore.candles.packs.sealing import Sealer, closed_rows, positive_zeros
 from mdstore.candles.writes.bar_changes import Changes
-from mdstore.core.candle_rules import NO_BAD, Checked, Group, OnInvalid, first_error
+from mdstore.core.bad_rows import first_error
+from mdstore.core.candle_rules import NO_BAD, Checked, Group, OnInvalid
 from mdstore.core.duplicates import Conflict, OnConflict, conflict_error
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
 from mdstore.core.symbols import check_symbol
@@ -73,7 +74,9 @@ class WriteResult:
     broke a rule. `first` and `last` are the bars' starts (aware, UTC) of the rows that passed, or None.
     `ignored` are the columns of the data that were not kept, `notes` what was understood of it. `withheld`
     are rows that `align="floor"` moved to the start of a bar where another row stood, in the data or stored:
-    half a bar does not bury a whole one. `reach` is the first and the last bar (ms) of each series.
+    half a bar does not bury a whole one. `widened` are rows whose high or low was moved by at most 4 ulp to
+    hold open and close, with `tolerance="ulp"`; they are in one of the other counts, too. `reach` is the
+    first and the last bar (ms) of each series.
     """
 
     inserted: int = 0
@@ -88,6 +91,7 @@ class WriteResult:
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     withheld: int = 0
+    widened: int = 0
     reach: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -156,7 +160,7 @@ def write(
 
 def _refuse(chunk: Checked, policy: Policy) -> None:
     if policy.on_invalid == "raise" and len(chunk.bad):
-        raise first_error(chunk)
+        raise first_error(chunk.bad, chunk.rows)
     if policy.on_conflict == "raise" and chunk.conflict is not None:
         raise conflict_error(chunk.conflict, chunk.conflicts)
 
@@ -201,7 +205,7 @@ class _Batch:
         self._notes: tuple[str, ...] = ()
         self._counts = {
             "inserted": 0, "updated": 0, "unchanged": 0, "duplicates": 0, "conflicts": 0, "withheld": 0,
-            "bad": 0,
+            "widened": 0, "bad": 0,
         }  # fmt: skip
 
     def land(self, chunk: Checked) -> None:
@@ -213,6 +217,7 @@ class _Batch:
         self._counts["duplicates"] += chunk.duplicates
         self._counts["conflicts"] += chunk.conflicts
         self._counts["withheld"] += chunk.withheld
+        self._counts["widened"] += chunk.widened
         self._counts["bad"] += len(chunk.bad)
         if self._keep_bad and len(chunk.bad):
             self._quarantine(chunk.bad)

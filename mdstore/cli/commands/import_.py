@@ -28,6 +28,12 @@ class Align(StrEnum):
     FLOOR = "floor"
 
 
+class Tolerance(StrEnum):
+    """What may be off by rounding."""
+
+    ULP = "ulp"
+
+
 class OnInvalid(StrEnum):
     """What to do with rows that break a rule."""
 
@@ -58,7 +64,17 @@ def import_(
         ),
     ] = None,
     unit: Annotated[Unit | None, typer.Option(help="The unit of numeric times, else by their size.")] = None,
+    date_format: Annotated[
+        str | None, typer.Option(help="How dates are written, as '%d/%m/%Y' or '%d/%m/%Y %H:%M'.")
+    ] = None,
+    tz: Annotated[
+        str | None, typer.Option(help="The zone of times that bear none, as Asia/Seoul; else UTC.")
+    ] = None,
     align: Annotated[Align | None, typer.Option(help="floor: move times to the start of their bar.")] = None,
+    tolerance: Annotated[
+        Tolerance | None,
+        typer.Option(help="ulp: widen high or low where open or close misses it by rounding, 4 ulp at most."),
+    ] = None,
     on_invalid: Annotated[
         OnInvalid, typer.Option(help="Rows that break a rule: refuse the file, set them aside, or skip them.")
     ] = OnInvalid.RAISE,
@@ -108,7 +124,8 @@ def import_(
     files = files_in(paths)
     options = Options(
         symbol, timeframe, symbol_from_filename, unit, align, on_invalid,
-        complete=complete, on_conflict=on_conflict, rename=rename,
+        complete=complete, on_conflict=on_conflict, rename=rename, date_format=date_format, tz=tz,
+        tolerance=tolerance,
     )  # fmt: skip
     with created(store_file(ctx, file), wait=wait) as store:
         run = import_files(store, files, options, ImportProgress(to_stderr(), files))

@@ -42,9 +42,9 @@ def replay(
 ) -> None:
     """Play recordings of exchange messages, and show each symbol at the end.
 
-    Tickers, order books and trades live in memory only. With --timeframe
-    and --save, bars that were seen from their start are stored once they
-    have closed.
+    Tickers, order books and trades live in memory only. With --timeframe,
+    the bars that they make are shown, too; with --save, those that were
+    seen from their start are stored once they have closed.
 
     A line is `nanoseconds JSON`, `seconds: JSON`, or, for an answer to a
     request, `URL -> seconds: JSON`; Upbit's and Binance's messages.
@@ -52,6 +52,8 @@ def replay(
     For example:
 
       mdstore replay upbit.ws.gz
+
+      mdstore replay recordings/upbit-*.gz -t 1m -t 1h
 
       mdstore replay futures.http futures.ws --speed 10 -t 1m --save
     """
@@ -65,7 +67,7 @@ def replay(
     with _cache(store_file(ctx, file) if save else None, wait) as cache:
         if bars:
             cache.live.build(bars, persist=save)
-        playing = Playing(cache, to_stderr())
+        playing = Playing(cache, to_stderr(), bars)
         playing.run(recordings, venue, speed)
         cache.live.flush()
     if json:

@@ -14,6 +14,7 @@ from mdstore.cli.shared.interrupt import Interrupts
 from mdstore.cli.shared.progress import ImportProgress
 from mdstore.cli.shared.texts import count
 from mdstore.core.arguments import Kept
+from mdstore.core.bad_rows import AS_WRITTEN, NO_TIME
 from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import VALUES
 from mdstore.core.statements import texts_in
@@ -33,9 +34,6 @@ FATAL = StoreFileError
 MOST_NAMES = 3
 # The most characters that the name of a source may have.
 LONGEST_SOURCE = 500
-YEAR_FIRST = (
-    "times must be year first, as 2025-09-01, 2025-09-01 09:30, 20250901 09:30 or 2025-09-01T09:30:00Z"
-)
 # Shares of a bar's length. Rows that are closer than the first cannot be such bars; rows that are farther
 # apart than the second probably are not, which is worth a note.
 CLOSER, WIDER = 3 / 4, 4 / 3
@@ -60,6 +58,9 @@ class Options:
     complete: bool = False
     on_conflict: Any = "raise"
     rename: bool = False
+    date_format: str | None = None
+    tz: str | None = None
+    tolerance: Any = None
 
 
 @dataclass(slots=True)
@@ -193,7 +194,8 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
 
     keep = run.ranges if options.on_conflict == "raise" else None
     rules: dict[str, Any] = {
-        "unit": options.unit, "align": options.align, "on_invalid": options.on_invalid,
+        "unit": options.unit, "date_format": options.date_format, "tz": options.tz,
+        "align": options.align, "tolerance": options.tolerance, "on_invalid": options.on_invalid,
         "on_conflict": options.on_conflict, "keep": keep, "progress": on_rows,
         "source": options.source or _source(file), "covers": "data" if options.complete else None,
     }  # fmt: skip
@@ -216,8 +218,11 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
 def _land(
     store: MarketDataStore, file: Path, options: Options, landing: _Landing, rules: dict[str, Any]
 ) -> tuple[_Landing, WriteResult]:
-    pattern = options.symbol_from_filename
-    with closing(read(file, symbol_from_filename=pattern, unit=options.unit, whole=landing.whole)) as parts:
+    how: dict[str, Any] = {
+        "symbol_from_filename": options.symbol_from_filename, "unit": options.unit,
+        "date_format": options.date_format, "whole": landing.whole,
+    }  # fmt: skip
+    with closing(read(file, **how)) as parts:
         first = next(parts)
         series = landing.series(first)
         if file.suffix.lower() == ".zip" or None in series:
@@ -266,7 +271,7 @@ def _why_none(store: MarketDataStore, landed: Landed) -> str:
     if aside["rule"].n_unique() != 1:
         return f"{none}: each breaks a rule, see mdstore sql 'FROM quarantine'"
     row = aside.row(0, named=True)
-    hint = f". Hint: {YEAR_FIRST}" if row["rule"] == "timestamp is a time" else ""
+    hint = f". Hint: {AS_WRITTEN.cli}" if row["rule"] == NO_TIME else ""
     return f"{none}: each breaks the rule '{row['rule']}', such as {row['column']} = {row['value']}{hint}"
 
 
@@ -304,7 +309,7 @@ class _Landing:
                 + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else ""),
             )
         if timeframe is None and "timeframe" not in part.columns:
-            raise FileFormatError(
+            raise part.trouble or FileFormatError(
                 f"{part.name}: which timeframe? Neither a column, the file's name nor the spacing of the "
                 "timestamps says",
                 hint="give --timeframe 1d",

@@ -17,7 +17,17 @@ from mdstore.core.excerpts import excerpt
 
 __all__ = ["as_json", "print_summary"]
 
-COUNTS = ("inserted", "updated", "unchanged", "duplicates", "conflicts", "withheld", "quarantined", "dropped")
+COUNTS = (
+    "inserted",
+    "updated",
+    "unchanged",
+    "duplicates",
+    "conflicts",
+    "withheld",
+    "widened",
+    "quarantined",
+    "dropped",
+)
 MOST_FILES = 60
 MOST_COLUMNS = 12
 # Columns that are left out where a line is wider than the terminal, the first first; before them all go

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
+from mdstore.cli.output.replayed_bars import ReplayedBars
 from mdstore.cli.shared.json_text import records
 from mdstore.cli.shared.progress import WorkProgress
 from mdstore.cli.shared.table import Column, print_grid, room
@@ -32,10 +33,11 @@ TABLES: tuple[tuple[str, type], ...] = (("trades", Trade), ("books", Depth), ("t
 class Playing:
     """Recordings played into a cache. After Ctrl-C or a broken line, what was played until then is shown."""
 
-    def __init__(self, cache: RealtimeDataCache, remarks: Console) -> None:
+    def __init__(self, cache: RealtimeDataCache, remarks: Console, timeframes: Sequence[str] = ()) -> None:
         self.interrupted = False
         self.error: MarketDataError | None = None
         self._cache = cache
+        self._bars = ReplayedBars(cache.live, timeframes) if timeframes else None
         self._remarks = remarks
         self._counts: Counter[tuple[str, type]] = Counter()
         self._result: Replayed | None = None
@@ -72,12 +74,15 @@ class Playing:
             for name in self._cache.tables
         }
         stored = {"bars_stored": self._cache.live.stats()["landed"]} if saved else {}
-        return {**played, **stored, "rows": late, "symbols": records(self._symbols)}
+        bars = {} if self._bars is None else {"bars": records(self._bars.frame())}
+        return {**played, **stored, "rows": late, "symbols": records(self._symbols), **bars}
 
     def print(self, out: Console, remarks: Console, *, saved: bool) -> None:
         """Print what was played, for eyes."""
         if not self._symbols.is_empty():
             print_grid(out, [_column(self._symbols[name]) for name in self._symbols.columns], room(out))
+        if self._bars is not None:
+            self._bars.print(out)
         if self.interrupted:
             remarks.print("interrupted: this is what was played until then")
         for remark in self._remarks_on(saved=saved):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,11 @@ import typer
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["created", "remove_unused", "store_file", "stored"]
+__all__ = ["READ_ONLY", "created", "remove_unused", "store_file", "stored"]
+
+
+READ_ONLY: ContextVar[bool] = ContextVar("read_only", default=False)
+"""Whether --read-only stands before the command."""
 
 
 def store_file(ctx: typer.Context, file: Path | None) -> Path:
@@ -28,7 +33,7 @@ def stored(file: Path, *, create: bool = False, wait: float = 10.0) -> Iterator[
     """Open the store for a command; with `create`, make it if it is not there. `wait` is in seconds."""
     import mdstore  # noqa: PLC0415 - help and completion scripts must not wait for it
 
-    with mdstore.open(file, create=create, busy_timeout=wait) as store:
+    with mdstore.open(file, create=create, read_only=READ_ONLY.get(), busy_timeout=wait) as store:
         yield store
 
 

@@ -18,6 +18,7 @@ from mdstore.realtime.order_book import NS_PER_MS, OrderBook
 from mdstore.realtime.rows import Kline, Ticker, Trade
 from mdstore.sources.exchanges.messages import Event, Fields, Raw, decode, refusal
 from mdstore.sources.exchanges.registry import Reader
+from mdstore.sources.exchanges.snapshots import FetchDepth, Snapshots
 
 __all__ = ["VENUES", "BinanceFeed", "Market"]
 
@@ -37,6 +38,13 @@ DAY = {"price": "c", "open": "o", "high": "h", "low": "l", "volume_24h": "v", "v
 class BinanceFeed:
     """Reads Binance's messages; one for each connection, or `reset` between two, as a session does.
 
+    An order book starts from an answer to a request, and again after each diff that was lost. `snapshots`, a
+    function or a coroutine function of a symbol, returns that answer (`/api/v3/depth?symbol=...&limit=5000`)
+    as it came. It is called when a book needs one, for one after the other, by a thread (a coroutine in the
+    loop that reads the messages), and again after a pause where it fails or the answer is too old, which is
+    logged; the book is among the `rows` of the next message. Without it, `needs_snapshot` says which
+    symbols wait, and `snapshot` takes the answer.
+
     Subscribe to `trade` or to `aggTrade` of a symbol, not to both: they are the same trades, with ids of
     their own.
 
@@ -50,11 +58,14 @@ class BinanceFeed:
     ('BTCUSDT', 1723161255508, [9.0, 8.0], [1.0, 1.0])
     """
 
-    def __init__(self, market: Market = "spot") -> None:
+    def __init__(self, market: Market = "spot", *, snapshots: FetchDepth | None = None) -> None:
         if market not in NAMES:
             raise InvalidInputError(f"market: {market!r} is neither 'spot' nor 'futures'")
+        if snapshots is not None and not callable(snapshots):
+            raise InvalidInputError(f"snapshots={snapshots!r:.80} is no function of a symbol")
         self.market = market
         self.venue = NAMES[market]
+        self._snapshots = None if snapshots is None else Snapshots(snapshots, self.venue)
         self._books: dict[str, OrderBook] = {}
         self._resynced: set[str] = set()
         # By symbol: what is known of a Ticker so far.
@@ -78,11 +89,12 @@ class BinanceFeed:
         in milli- or microseconds; spot's bookTicker has none, and `received` stands in. Raises
         `MessageError` naming the kind and the field, also for a text that is no JSON.
         """
-        data = decode(message, self.venue)
+        data, stream = decode(message, self.venue), ""
         if isinstance(data, Mapping) and "stream" in data and "data" in data:
-            stream = str(data["stream"])
-            return self._events(data["data"], received, stream.partition("@")[0].upper() or symbol, stream)
-        return self._events(data, received, symbol)
+            data, stream = data["data"], str(data["stream"])
+            symbol = stream.partition("@")[0].upper() or symbol
+        events = self._events(data, received, symbol, stream)
+        return events if self._snapshots is None else [*events, *self._fetched(self._snapshots)]
 
     def snapshot(self, symbol: str, message: Raw, received: int | None = None) -> list[Event]:
         """Start a symbol's book from a REST depth answer; return its Depth if the book is in sync then.
@@ -95,6 +107,8 @@ class BinanceFeed:
         """Forget books and tickers, which live as long as a connection."""
         for known in (self._books, self._resynced, self._tickers, self._times, self._seen):
             known.clear()
+        if self._snapshots is not None:
+            self._snapshots.forget()
 
     def needs_snapshot(self) -> list[str]:
         """Return the symbols whose book waits for a snapshot, in the order their diffs first came."""
@@ -148,7 +162,28 @@ class BinanceFeed:
             previous_id=previous, timestamp=fields.time("E"),
         )  # fmt: skip
         self._books[symbol] = book
+        if self._snapshots is not None and not book.synced:
+            self._snapshots.ask(symbol)
         return [] if book.last_id in (None, before) else self._depth(book, received)
+
+    def _fetched(self, snapshots: Snapshots) -> list[Event]:
+        """Start books from what was fetched; nothing that is wrong with an answer is raised.
+
+        One that has no time of the exchange yet, as spot's answers, is given with the next diff: by this
+        machine's time, diffs after it would be late where that is ahead.
+        """
+        found: list[Event] = []
+        for symbol, answer in snapshots.answers():
+            try:
+                found += self.snapshot(symbol, answer)
+            except InvalidInputError as error:
+                snapshots.refused(symbol, error)
+                continue
+            if self._books[symbol].synced:
+                snapshots.accepted(symbol)
+            else:
+                snapshots.refused(symbol, "the answer is older than what has come since")
+        return found
 
     def _book(self, symbol: str) -> OrderBook:
         book = self._books.get(symbol)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import polars as pl
 
@@ -35,9 +34,6 @@ CLOCK = re.compile(r"\s*\d{1,2}:\d\d(:\d\d)?\s*")
 FOLLOWS = 1.5
 LEAST_ROWS = 3
 LEAST_ADJUSTED, MOST_ADJUSTED = 0.1, 1.05
-# Upbit's: the start of the bar in Korean time, which has been UTC+9 without summer time since 1988.
-KOREAN, ITS_UTC = "candle_date_time_kst", "candle_date_time_utc"
-KOREA = "+09:00"
 LEAVE_OUT = "leave these rows out of the file"
 UNFILLED = Hint(f"read without fill=, or {LEAVE_OUT}", f"export without --fill, or {LEAVE_OUT}")
 
@@ -64,8 +60,7 @@ class Columns:
     def __init__(self, names: Sequence[str], places: dict[str, int], source: Source) -> None:
         self._names = names
         self._places = places
-        self._korean = in_korean_time(names)
-        self._canonical = Canonical(names)
+        self._canonical = Canonical(names, source.style)
         self._notes = source.notes
         self._file = source.name
         marks = marks_in(names)
@@ -96,8 +91,6 @@ class Columns:
         self._refuse_made(own[len(self._places) : behind])
         made = self._canonical.frame(dict(zip(self._places, own, strict=False)))
         self._notes |= self._canonical.notes
-        if self._korean:
-            made = made.with_columns(_from_korea(made["timestamp"]))
         return made.hstack(own[behind:]) if len(own) > behind else made
 
     def _refuse_made(self, marks: Sequence[pl.Series]) -> None:
@@ -114,25 +107,13 @@ def by_header(names: Sequence[str]) -> dict[str, int]:
     """
     cleaned = list(map(clean, names))
     found = {canonical: cleaned.index(clean(name)) for canonical, name in recognise(names).items()}
-    if in_korean_time(names):
-        # Also before a `timestamp` beside it, which is the time of the last tick.
-        found["timestamp"] = cleaned.index(KOREAN)
-        found.pop("time of day", None)
-    elif "timestamp" not in found and cleaned and cleaned[0] in INDEX_NAMES:
+    if "timestamp" not in found and cleaned and cleaned[0] in INDEX_NAMES:
         found["timestamp"] = 0
     return found
 
 
-def in_korean_time(names: Sequence[str]) -> bool:
-    """Tell whether the only start of the bars in a table is in Korean time."""
-    cleaned = list(map(clean, names))
-    return KOREAN in cleaned and ITS_UTC not in cleaned
-
-
 def header_notes(names: Sequence[str]) -> set[str]:
     """Return what must be said of a header that names the time unusually or not at all."""
-    if in_korean_time(names):
-        return {f"{KOREAN} was read as Korean time, UTC+9"}
     if names and "timestamp" not in recognise(names) and clean(names[0]) in INDEX_NAMES:
         return {"the first column has no name and was taken as the time"}
     return set()
@@ -183,16 +164,6 @@ def _of_seven(rows: Sequence[Sequence[str]]) -> list[str] | None:
     if len(ratios) >= LEAST_ROWS and max(ratios) <= MOST_ADJUSTED:
         return ADJUSTED
     return None if LEAST_ADJUSTED <= max(ratios) <= MOST_ADJUSTED else WIDTHS[7]
-
-
-def _from_korea(times: pl.Series) -> pl.Series:
-    """Give zone-less times in Korea their zone; what is no time stays for the store to judge."""
-    if times.dtype == pl.String:
-        whole = times.str.replace(r"^(\d{4}[-/]?\d\d[-/]?\d\d)$", "$1 00:00")
-        return whole.str.replace(r"(:\d\d(?:\.\d+)?)$", f"${{1}}{KOREA}")
-    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is None:
-        return times - timedelta(hours=9)
-    return times
 
 
 def _is_number(text: str) -> bool:

@@ -16,9 +16,9 @@ import polars as pl
 
 from mdstore.core.canonical import divided
 from mdstore.core.schema import CANDLE_COLUMNS, PRICES
-from mdstore.core.time_of_day import in_zone
 from mdstore.core.timeframe import DAY
 from mdstore.core.timestamps import column_to_ms
+from mdstore.core.zones import in_zone
 from mdstore.errors import FileFormatError
 from mdstore.sources.files.opening import Source
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
+from mdstore.core.time_style import TimeStyle
 from mdstore.errors import FileFormatError
 from mdstore.sources.files.formats import FORMATS, READABLE, WALKED
 
@@ -75,7 +76,7 @@ class Source:
     `name` is what messages call it, `stems` are the names it goes by without their suffixes, nearest first;
     `path` is the file's. `whole` asks for the columns that are no candle's as well, which `ignored` names.
     `notes` is for what a reader finds worth saying, `symbol` and `timeframe` for what names and rows tell it
-    together.
+    together. `style` is how its times are written.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Source:
     ignored: dict[str, None] = field(default_factory=dict)
     symbol: str | None = None
     timeframe: str | None = None
+    style: TimeStyle = field(default_factory=TimeStyle)
 
 
 def candle_files(path: Path) -> list[Path]:

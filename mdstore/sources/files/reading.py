@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from mdstore.core.excerpts import excerpt
-from mdstore.core.timestamps import Unit
+from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.errors import FileFormatError, MarketDataError, TimestampError
 from mdstore.sources.files.csv import read_text
 from mdstore.sources.files.file_names import Named, from_pattern, guess, suggest
@@ -19,7 +20,7 @@ from mdstore.sources.files.formats import FORMATS
 from mdstore.sources.files.json import read_json, read_ndjson
 from mdstore.sources.files.opening import Counted, Source, check_suffix, open_sources
 from mdstore.sources.files.parquet_arrow import read_arrow, read_parquet
-from mdstore.sources.files.spacing import contradicts, timeframe_of
+from mdstore.sources.files.spacing import contradicts, spacing_of
 
 __all__ = ["Part", "read"]
 
@@ -37,10 +38,11 @@ class Part:
     typed in the file (texts in CSV), and `symbol` and `timeframe` where the file has them as columns.
     `symbol` and `timeframe` are what else the file tells, None where it tells nothing or a column does;
     `told_by` says which: "pattern", "file name", "spacing". `spacing` is the most common distance between the
-    first rows, whatever else is told; `contradicted` is whether rows so far apart cannot be of the timeframe
-    in the file's name. `bytes_read` gives how much of the file on disk has been read, to show
-    progress. `notes` says what else was understood; `ignored` are the columns that were not kept; both
-    grow with the frames. `pattern` is one for `symbol_from_filename` that fits the name.
+    first rows, whatever else is told, `trouble` why that does not tell the timeframe; `contradicted` is
+    whether rows so far apart cannot be of the timeframe in the file's name. `bytes_read` gives how much of
+    the file on disk has been read, to show progress. `notes` says what else was understood; `ignored` are
+    the columns that were not kept; both grow with the frames. `pattern` is one for `symbol_from_filename`
+    that fits the name.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Part:
     timeframe: str | None
     told_by: dict[str, str]
     spacing: str | None
+    trouble: TimestampError | None
     contradicted: bool
     _source: Source
     _kept: object
@@ -76,13 +79,15 @@ def read(
     *,
     symbol_from_filename: str | None = None,
     unit: Unit | None = None,
+    date_format: str | None = None,
     whole: bool = False,
 ) -> Generator[Part, None, None]:
     """Yield what a file holds: one part, or one for each data file in a zip.
 
     A part must be used before the next is asked for. `symbol_from_filename` is a pattern such as
     `{symbol}-{timeframe}` for names without their suffixes; `unit` is that of whole-number times, "s", "ms",
-    "us" or "ns", needed to tell a timeframe by spacing where the size of the numbers does not tell it.
+    "us" or "ns", needed to tell a timeframe by spacing where the size of the numbers does not tell it, and
+    `date_format` how dates are written, as "%d/%m/%Y".
     `whole` gives the other columns as well, under their own names.
     Raises `FileFormatError` for a file that holds no candles, `OSError` for one that cannot be opened.
 
@@ -94,7 +99,7 @@ def read(
     """
     # A part keeps what it is read from: whoever drops the parts for one of them has not closed its file.
     kept: list[object] = []
-    parts = _parts(Path(path), symbol_from_filename, unit, whole, kept)
+    parts = _parts(Path(path), symbol_from_filename, partial(TimeStyle, unit, date_format), whole, kept)
     kept.append(parts)
     return parts
 
@@ -102,7 +107,7 @@ def read(
 def _parts(
     path: Path,
     pattern: str | None,
-    unit: Unit | None,
+    style: Callable[[], TimeStyle],
     whole: bool,
     kept: object,
 ) -> Generator[Part, None, None]:
@@ -111,21 +116,23 @@ def _parts(
     try:
         with _damage_named(path.name):
             for source in open_sources(path, raw, whole=whole):
-                yield _part(source, raw, pattern, unit, kept)
+                source.style = style()
+                yield _part(source, raw, pattern, kept)
     except BaseException:
         raw.close()  # after the last part the file is closed with that part
         raise
 
 
-def _part(source: Source, raw: Counted, pattern: str | None, unit: Unit | None, kept: object) -> Part:
+def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Part:
     frames = _named_frames(source)
     first = next(frames, None)
     if first is None or first.is_empty():
         raise FileFormatError(f"{source.name}: there are columns of candles and no rows")
     told, told_by = _told(source, pattern, first.columns)
     needed = told.timeframe is None and "timeframe" not in first.columns
-    spacing, timeframe = _spacing(first, unit, needed=needed), told.timeframe
-    if needed and spacing is not None:
+    apart, timeframe = spacing_of(first, source.style), told.timeframe
+    spacing = None if apart.bar is None else str(apart.bar)
+    if needed and apart.trouble is None and spacing is not None:
         timeframe, told_by["timeframe"] = spacing, "spacing"
     return Part(
         source.name,
@@ -136,20 +143,11 @@ def _part(source: Source, raw: Counted, pattern: str | None, unit: Unit | None, 
         timeframe,
         told_by,
         spacing,
-        told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, unit),
+        apart.trouble,
+        told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, source.style),
         source,
         kept,
     )
-
-
-def _spacing(first: pl.DataFrame, unit: Unit | None, *, needed: bool) -> str | None:
-    try:
-        spacing = timeframe_of(first, unit)
-    except TimestampError:
-        if needed:
-            raise
-        return None  # the store judges the times
-    return None if spacing is None else str(spacing)
 
 
 def _named_frames(source: Source) -> Iterator[pl.DataFrame]:

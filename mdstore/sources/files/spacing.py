@@ -2,36 +2,62 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import polars as pl
 
+from mdstore.core.bad_rows import AS_WRITTEN
+from mdstore.core.excerpts import excerpt
+from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import DAY, HOUR, MINUTE, SECOND, WEEK, Timeframe
-from mdstore.core.timestamps import Unit, column_to_ms
+from mdstore.core.timestamps import column_to_ms, ms_to_datetime
+from mdstore.errors import Hint, TimestampError
 
-__all__ = ["contradicts", "timeframe_of"]
+__all__ = ["Spacing", "contradicts", "spacing_of"]
 
 UNITS = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND))
 # So many bars that are all whole multiples of a longer one apart are bars of that.
 REGULAR = 30
 SHORTEST_MONTH, LONGEST_MONTH, MEAN_MONTH = 28 * DAY, 31 * DAY, 30.44 * DAY
+# Bars of a month may be dated by its last day of trading, which comes as early as the 26th.
+LATE_IN_MONTH = 26
 
 
-def timeframe_of(frame: pl.DataFrame, unit: Unit | None) -> Timeframe | None:
-    """Return the bar length that the `timestamp` column suggests; None if it suggests none.
+class Spacing(NamedTuple):
+    """How far rows are apart, None where they do not tell.
+
+    `trouble` is what to say where nothing else tells the timeframe: no time can be read, or bars bear the
+    last day of their month, or another day of their week than ours do.
+    """
+
+    bar: Timeframe | None
+    trouble: TimestampError | None = None
+
+
+def spacing_of(frame: pl.DataFrame, style: TimeStyle) -> Spacing:
+    """Return the bar length that the `timestamp` column suggests.
 
     Gaps and nights do not matter, since the most common distance counts. Bars on the first of every month
-    are months, bars on Mondays every seven days are weeks.
+    are months, bars on Mondays every seven days are weeks; the last may be one that is not over.
     """
-    stamps = column_to_ms(frame["timestamp"], unit)[0].alias("ms")
+    try:
+        stamps = column_to_ms(frame["timestamp"], style)[0].alias("ms")
+    except TimestampError as error:
+        return Spacing(None, error)
+    if stamps.null_count() == len(stamps) > frame["timestamp"].null_count():
+        return Spacing(None, _unreadable(frame["timestamp"]))
     series = frame["symbol"] if "symbol" in frame.columns else pl.repeat("", len(frame), eager=True)
     bars = pl.DataFrame([series.alias("symbol"), stamps]).drop_nulls("ms").unique().sort("symbol", "ms")
     steps = bars.select(pl.col("ms").diff().over("symbol").drop_nulls())["ms"]
     if not len(steps):
-        return None
+        return Spacing(None)
     counts = steps.value_counts().sort(["count", "ms"], descending=[True, False])
-    return _named(int(counts["ms"][0]), bars["ms"])
+    bar = _named(int(counts["ms"][0]), bars["ms"])
+    elsewhere = bar is not None and bar.unit in "wM" and not _on_grid(bars["ms"], bar)
+    return Spacing(bar, _elsewhere(bar, bars["ms"]) if bar is not None and elsewhere else None)
 
 
-def contradicts(frame: pl.DataFrame, timeframe: str | None, spacing: str | None, unit: Unit | None) -> bool:
+def contradicts(frame: pl.DataFrame, timeframe: str | None, spacing: str | None, style: TimeStyle) -> bool:
     """Tell whether rows cannot be bars of a timeframe that their file's name seems to say.
 
     `data_6m` may be six months of 15m bars: these start where no 6m bar does, and all of many are 15m apart.
@@ -39,7 +65,7 @@ def contradicts(frame: pl.DataFrame, timeframe: str | None, spacing: str | None,
     if timeframe is None or spacing is None or timeframe == spacing:
         return False
     said, apart = Timeframe.parse(timeframe), Timeframe.parse(spacing)
-    stamps = column_to_ms(frame["timestamp"], unit)[0].drop_nulls().alias("ms").unique()
+    stamps = column_to_ms(frame["timestamp"], style)[0].drop_nulls().alias("ms").unique()
     if apart.shortest_ms < said.shortest_ms or not _on_grid(stamps, apart):
         return False
     return not _on_grid(stamps, said) or len(stamps) >= REGULAR
@@ -48,11 +74,12 @@ def contradicts(frame: pl.DataFrame, timeframe: str | None, spacing: str | None,
 def _named(step: int, stamps: pl.Series) -> Timeframe | None:
     months = round(step / MEAN_MONTH)
     likely = months * SHORTEST_MONTH <= step <= months * LONGEST_MONTH
-    if months and likely and _on_grid(stamps, Timeframe(1, "M")):
+    if months and likely and (_starts(stamps, Timeframe(1, "M")) or _ends(stamps)):
         return Timeframe(months, "M")
     if step % WEEK == 0:
-        weeks = Timeframe(step // WEEK, "w")
-        return weeks if _on_grid(stamps, Timeframe(1, "w")) else None
+        # Weeks from Thursday, as KuCoin has them, are counted from 1970 as days are.
+        count = step // WEEK
+        return Timeframe(7 * count, "d") if _on_grid(stamps, Timeframe(7, "d")) else Timeframe(count, "w")
     for unit, size in UNITS:
         if step % size == 0:
             return Timeframe.parse(f"{step // size}{unit}")
@@ -60,5 +87,40 @@ def _named(step: int, stamps: pl.Series) -> Timeframe | None:
 
 
 def _on_grid(stamps: pl.Series, bar: Timeframe) -> bool:
+    return bool(_is_start(stamps, bar).all())
+
+
+def _is_start(stamps: pl.Series, bar: Timeframe) -> pl.Series:
     starts = stamps.to_frame().select(bar.floor_expr(pl.col(stamps.name)).alias("start"))["start"]
-    return bool((starts == stamps).all())
+    return starts == stamps
+
+
+def _starts(stamps: pl.Series, bar: Timeframe) -> bool:
+    """Tell bars of which all but one, which may not be over, start where a longer bar does."""
+    return bool(_is_start(stamps, bar).sum() >= max(len(stamps) - 1, 2))
+
+
+def _ends(stamps: pl.Series) -> bool:
+    """Tell bars that are dated by the last day of their month, or its last of trading; one may not be over."""
+    late = stamps.cast(pl.Datetime("ms")).dt.day() >= LATE_IN_MONTH
+    return bool(late.sum() >= max(len(stamps) - 1, 2))
+
+
+def _unreadable(times: pl.Series) -> TimestampError:
+    example = excerpt(str(times.drop_nulls()[0]), 40)
+    return TimestampError(f"no time can be read, such as timestamp = {example!r}", hint=AS_WRITTEN)
+
+
+def _elsewhere(bar: Timeframe, stamps: pl.Series) -> TimestampError:
+    """Return the error for bars of weeks or months that bear another day of these than ours."""
+    others = stamps.filter(~_is_start(stamps, bar))
+    example = f"{ms_to_datetime(others[0]):%Y-%m-%d, a %A}"
+    where = "the last day of their month" if bar.unit == "M" else "another day of the week than Monday"
+    ours = "the first of their month" if bar.unit == "M" else "their Monday"
+    return TimestampError(
+        f"timestamp: rows are {bar} apart and bear {where}, such as {example}",
+        hint=Hint(
+            f"timeframe '{bar}' with align='floor' stores each under {ours}",
+            f"-t {bar} --align floor stores each under {ours}",
+        ),
+    )

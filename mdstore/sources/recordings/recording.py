@@ -19,7 +19,7 @@ import json
 import re
 import zlib
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import islice
 from operator import attrgetter
 from os import PathLike
@@ -62,9 +62,13 @@ def messages(*paths: str | PathLike[str]) -> Generator[Message, None, None]:
     """Yield the messages of recordings, of several in the order received.
 
     A file's own lines are not put in order. Raises `FileFormatError`, once it gets there, naming file and
-    line where a line cannot be read or a gzip file is damaged; `OSError` for a file that cannot be opened.
+    line where a line cannot be read or a gzip file is damaged; at the end, where one was cut off, as a crash
+    does it; `OSError` for a file that cannot be opened.
     """
-    yield from heapq.merge(*(_messages(Path(path)) for path in paths), key=attrgetter("received"))
+    cut: list[FileFormatError] = []
+    yield from heapq.merge(*(_when_due(Path(path), cut) for path in paths), key=attrgetter("received"))
+    if cut:
+        raise cut[0]
 
 
 def venue(*paths: str | PathLike[str]) -> str:
@@ -86,7 +90,27 @@ def venue(*paths: str | PathLike[str]) -> str:
     return next(iter(told.values()))
 
 
-def _messages(path: Path) -> Iterator[Message]:
+def _when_due(path: Path, cut: list[FileFormatError]) -> Iterator[Message]:
+    """Yield the messages of a file, which is open only once they are due: a month of hours are 720 files."""
+    try:
+        with closing(_messages(path)) as found:
+            first = next(found, None)
+        if first is not None:
+            yield first
+            with closing(_messages(path)) as found:
+                yield from islice(found, 1, None)
+    except FileFormatError as error:
+        if not _is_cut(error):
+            raise
+        cut.append(error)
+
+
+def _is_cut(error: FileFormatError) -> bool:
+    """Tell whether a file is sound, but for its end, which is not there."""
+    return isinstance(error.__cause__, EOFError)
+
+
+def _messages(path: Path) -> Generator[Message, None, None]:
     number = 0
     with ExitStack() as stack:
         file = _opened(path, stack)
@@ -139,11 +163,15 @@ def _ns(seconds: str) -> int:
 def _venue(path: str | PathLike[str]) -> str | None:
     """Return the first venue that is sure, else the first that is likely."""
     likely = None
-    for message in islice(_messages(Path(path)), LOOKED_AT):
-        found, sure = _hint(message)
-        if found and sure:
-            return found
-        likely = likely or found
+    try:
+        for message in islice(_messages(Path(path)), LOOKED_AT):
+            found, sure = _hint(message)
+            if found and sure:
+                return found
+            likely = likely or found
+    except FileFormatError as error:
+        if not _is_cut(error):
+            raise
     return likely
 
 

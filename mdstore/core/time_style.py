@@ -1,0 +1,56 @@
+"""How the times of one table are written: what a call says of it, and what its rows have told so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+from mdstore.core.column_names import ZONES
+from mdstore.core.time_spellings import pattern_of
+from mdstore.core.zones import check_zone
+from mdstore.errors import TimestampError
+
+__all__ = ["UNITS", "TimeStyle", "Told", "Unit"]
+
+Unit = Literal["s", "ms", "us", "ns"]
+UNITS = ("s", "ms", "us", "ns")
+
+
+@dataclass(slots=True)
+class Told:
+    """What the rows of a table have told of its times, the same for all its chunks.
+
+    `orders` are the orders of day and month ("dm", "md") of dates that can be read in one way only; `leans`
+    is whether others were read by that, `undecided` whether some could not be read, since nothing tells yet.
+    `spelled` is whether there were texts other than ISO 8601.
+    """
+
+    orders: set[str] = field(default_factory=set)
+    leans: bool = False
+    undecided: bool = False
+    spelled: bool = False
+
+
+class TimeStyle:
+    """What is known of the times of one table: `unit` of numbers, `pattern` of texts, `tz` of naive times.
+
+    Each is None where nobody says; `told` is what the rows say.
+    """
+
+    __slots__ = ("pattern", "told", "tz", "unit")
+
+    def __init__(
+        self, unit: Unit | None = None, date_format: str | None = None, tz: str | None = None
+    ) -> None:
+        if unit is not None and (not isinstance(unit, str) or unit not in UNITS):
+            raise TimestampError(f"unit {unit!r} is none of 's', 'ms', 'us', 'ns'")
+        self.unit = unit
+        self.pattern = None if date_format is None else pattern_of(date_format)
+        self.tz = None if tz is None else check_zone(ZONES.get(tz.lower(), tz) if isinstance(tz, str) else tz)
+        self.told = Told()
+
+    def of_zone(self, tz: str | None) -> Self:
+        """Return the same style for times of which a table says the zone."""
+        other = type(self)(self.unit, tz=tz)
+        other.pattern, other.told = self.pattern, self.told
+        return other

@@ -1,0 +1,46 @@
+"""What type checkers know of live rows: read by mypy in `test_types`, and never run."""
+
+from typing import assert_type
+
+import mdstore
+from mdstore.realtime.rows import ClosedBar
+from mdstore.realtime.subscription import Subscription
+
+
+def latest(store: mdstore.MarketDataStore, cache: mdstore.RealtimeDataCache) -> None:
+    assert_type(store.trades.latest("KRW-BTC"), mdstore.Trade | None)
+    assert_type(store.trades.latest("KRW-BTC", max_age=1.0, on_stale="none"), mdstore.Trade | None)
+    assert_type(store.trades.latest("KRW-BTC", on_stale="raise"), mdstore.Trade)
+    assert_type(store.trades.latest("KRW-BTC", on_stale="raise").price, float)
+    assert_type(store.tickers.latest("KRW-BTC"), mdstore.Ticker | None)
+    assert_type(store.orderbooks.latest("KRW-BTC"), mdstore.Depth | None)
+    assert_type(cache.trades.latest("KRW-BTC"), mdstore.Trade | None)
+    assert_type(store.live.forming("KRW-BTC", "1m"), mdstore.Kline | None)
+
+
+def subscriptions(store: mdstore.MarketDataStore) -> None:
+    assert_type(store.trades.subscribe(), Subscription[mdstore.Trade])
+    assert_type(store.tickers.subscribe(symbols="KRW-BTC"), Subscription[mdstore.Ticker])
+    assert_type(store.orderbooks.subscribe(overflow="latest"), Subscription[mdstore.Depth])
+    assert_type(store.live.subscribe("1m"), Subscription[ClosedBar])
+    with store.live.subscribe("1m") as bars:
+        for bar in bars:
+            assert_type(bar, ClosedBar)
+        assert_type(bars.drain(), list[ClosedBar])
+        assert_type(bars.get(timeout=1.0), ClosedBar | None)
+
+
+async def asynchronous(store: mdstore.MarketDataStore) -> None:
+    async with store.trades.subscribe() as trades:
+        async for trade in trades:
+            assert_type(trade, mdstore.Trade)
+
+
+def callbacks(store: mdstore.MarketDataStore) -> None:
+    def of_a_bar(bar: ClosedBar) -> None: ...
+    def of_a_ticker(ticker: mdstore.Ticker) -> None: ...
+
+    store.live.subscribe("1m", callback=of_a_bar)
+    store.tickers.subscribe(of_a_ticker)
+    store.trades.subscribe(of_a_ticker)  # type: ignore[arg-type]
+    store.live.subscribe("1m", callback=of_a_ticker)  # type: ignore[arg-type]
