@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mdstore.analysis.fingerprints import fingerprint
     from mdstore.analysis.screen import Screen
+    from mdstore.cache.data_cache import DataCache
     from mdstore.candles.reads.explanation import Explanation
     from mdstore.candles.repository import CandleRepository
     from mdstore.candles.writes.writer import WriteResult
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 # Where each public name lives. They are imported on first use: Polars alone takes 0.15 s, and neither the
 # command line's help nor the scanner process needs it.
 _HOMES = {
+    "mdstore.cache.data_cache": ("DataCache",),
     "mdstore.candles.reads.explanation": ("Explanation",),
     "mdstore.candles.repository": ("CandleRepository",),
     "mdstore.candles.writes.writer": ("WriteResult",),
@@ -95,6 +97,7 @@ __all__ = [
     "ConflictError",
     "Coordinator",
     "DamagedDataError",
+    "DataCache",
     "Depth",
     "Explanation",
     "FeedError",

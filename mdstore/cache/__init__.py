@@ -1,1 +1,29 @@
-"""What is kept in memory, and for how long."""
+"""Caches of answers, each a `DataCache`: in memory, compressed, in files; and for how long they keep what.
+
+>>> import polars as pl
+>>> cache = MemoryCache(64_000_000, {"ticker": TTL(5), "sql": SessionTTL(60, 3600)})
+>>> cache.put(Key("ticker", ("KRW-BTC",)), pl.DataFrame({"price": [151.0]}))
+>>> cache.get(Key("ticker", ("KRW-BTC",))).item()
+151.0
+"""
+
+from mdstore.cache.compressed import CompressedCache
+from mdstore.cache.data_cache import DataCache, Key
+from mdstore.cache.disk import DiskCache
+from mdstore.cache.memory import MemoryCache
+from mdstore.cache.policies import LRU, POLICIES, TTL, Negative, NextBar, Policy, SessionTTL
+
+__all__ = [
+    "LRU",
+    "POLICIES",
+    "TTL",
+    "CompressedCache",
+    "DataCache",
+    "DiskCache",
+    "Key",
+    "MemoryCache",
+    "Negative",
+    "NextBar",
+    "Policy",
+    "SessionTTL",
+]

@@ -81,7 +81,7 @@ def read_spelled(texts: pl.Series, style: TimeStyle, of: int = 0) -> Read:
 
 
 def read_clocks(clocks: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Return times of day as milliseconds since midnight (null where a text is none), and which were whole."""
+    """Return times of day as ms since midnight (null where a text is none), and which were whole."""
     return _first_fit(clocks.str.replace(",", ".", literal=True), CLOCKS)
 
 
