@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
     from mdstore.service.asynchronous import AsyncMarketDataService
     from mdstore.service.coordinator import Coordinator, FunctionCoordinator, Page
-    from mdstore.service.policies import Policies
+    from mdstore.service.policies import ServicePolicies
     from mdstore.service.router import SmartRouter
     from mdstore.service.service import MarketDataService
     from mdstore.service.storage import MarketDataStorage, Repository
@@ -73,7 +73,7 @@ _HOMES = {
     ),
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
     "mdstore.service.coordinator": ("Coordinator", "FunctionCoordinator", "Page"),
-    "mdstore.service.policies": ("Policies",),
+    "mdstore.service.policies": ("ServicePolicies",),
     "mdstore.service.router": ("SmartRouter",),
     "mdstore.service.service": ("MarketDataService",),
     "mdstore.service.storage": ("MarketDataStorage", "Repository"),
@@ -116,15 +116,15 @@ __all__ = [
     "NoSuchSeriesError",
     "OrderBook",
     "Page",
-    "Policies",
     "QueryError",
     "QueryTimeoutError",
     "ReadOnlyError",
     "RealtimeDataCache",
-    "Repository",
     "Recorder",
+    "Repository",
     "ScannerError",
     "Screen",
+    "ServicePolicies",
     "SmartRouter",
     "StaleDataError",
     "StoreBusyError",

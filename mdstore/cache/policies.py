@@ -16,7 +16,7 @@ from mdstore.cache.ages import Clocks, End
 from mdstore.cache.data_cache import Key
 from mdstore.core.calendars import ALWAYS, Grid, calendar_of, check_calendar
 from mdstore.core.timeframe import MINUTE, Timeframe
-from mdstore.errors import InvalidInputError
+from mdstore.errors import Hint, InvalidInputError
 
 __all__ = ["LRU", "POLICIES", "TTL", "Negative", "NextBar", "Policies", "Policy", "SessionTTL"]
 
@@ -139,7 +139,7 @@ def _check_seconds(seconds: object) -> None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
         raise InvalidInputError(
             f"a policy keeps answers for a number of seconds, not {seconds!r}",
-            hint="LRU() keeps them for any time",
+            hint=Hint("LRU() keeps them for any time", "give a number of seconds"),
         )
 
 
@@ -171,7 +171,10 @@ class Policies:
             if not callable(getattr(policy, "expires", None)) or isinstance(policy, type):
                 raise InvalidInputError(
                     f"policies: {policy!r} of {kind!r} is no policy",
-                    hint="give a value such as TTL(60), LRU(), NextBar() or SessionTTL(60, 3600)",
+                    hint=Hint(
+                        "give a value such as TTL(60), LRU(), NextBar() or SessionTTL(60, 3600)",
+                        "give a number of seconds",
+                    ),
                 )
 
     def expires(self, key: Key, *, rows: int, now: int) -> int | None:

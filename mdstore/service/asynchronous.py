@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
 from mdstore.service.answer import MarketAnswer
-from mdstore.service.policies import Policies
+from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import candle_request
 from mdstore.service.service import MarketDataService
 
@@ -35,7 +35,7 @@ class AsyncMarketDataService:
         store: MarketDataStore,
         router: SmartRouter | None = None,
         coordinator: Coordinator | None = None,
-        policies: Policies | None = None,
+        policies: ServicePolicies | None = None,
         *,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -22,7 +22,7 @@ from mdstore.errors import InvalidInputError, MarketDataError
 from mdstore.service.coordinator import Coordinator, Metrics, Page
 from mdstore.service.meters import Meters
 from mdstore.service.pages import proven
-from mdstore.service.policies import Policies
+from mdstore.service.policies import ServicePolicies
 from mdstore.service.troubles import Trouble, Troubles
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Fetcher:
     def __init__(
         self,
         store: MarketDataStore,
-        policies: Policies,
+        policies: ServicePolicies,
         meters: Meters,
         *,
         router: SmartRouter | None,

@@ -13,7 +13,7 @@ from mdstore.errors import NoSuchSeriesError
 from mdstore.service.answer import Facts, MarketAnswer, Step
 from mdstore.service.fetching import Outcome
 from mdstore.service.meters import Meters
-from mdstore.service.policies import Policies
+from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import CandleRequest
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class LocalReads:
     """Reads of one store; `asks` counts them by series."""
 
     def __init__(
-        self, store: MarketDataStore, policies: Policies, meters: Meters, *, has_upstream: bool
+        self, store: MarketDataStore, policies: ServicePolicies, meters: Meters, *, has_upstream: bool
     ) -> None:
         self._store, self._policies, self._meters = store, policies, meters
         self._has_upstream = has_upstream

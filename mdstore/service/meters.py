@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import defaultdict
 
+from mdstore.core.logs import logger
+
 __all__ = ["Meter", "Meters"]
 
-log = logging.getLogger("mdstore.service")
+log = logger("service")
 
 BUCKETS = 48
 STEPS = 4

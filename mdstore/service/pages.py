@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from mdstore.core.candle_rules import Checked, Terms, check, first_error
+from mdstore.core.bad_rows import first_error
+from mdstore.core.candle_rules import Checked, Terms, check
 from mdstore.core.duplicates import conflict_error
 from mdstore.core.inputs import Incoming
 from mdstore.core.schema import CANDLE_COLUMNS
+from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
@@ -69,7 +71,7 @@ def _rows(data: object, symbol: str, timeframe: Timeframe, now: int) -> pl.DataF
         return NO_ROWS
     parts = []
     for piece in Incoming(data, CANDLE_COLUMNS, symbol=symbol, timeframe=str(timeframe)):
-        checked = check(piece.frame, (symbol, timeframe), Terms(None, None, now), 0, piece.row)
+        checked = check(piece.frame, (symbol, timeframe), Terms(TimeStyle(), None, now), 0, piece.row)
         _refuse_bad(checked)
         parts += [group.rows for group in checked.groups]
     whole = pl.concat([NO_ROWS, *(part.select(CANDLE_COLUMNS) for part in parts)])
@@ -78,6 +80,6 @@ def _rows(data: object, symbol: str, timeframe: Timeframe, now: int) -> pl.DataF
 
 def _refuse_bad(checked: Checked) -> None:
     if len(checked.bad):
-        raise first_error(checked)
+        raise first_error(checked.bad, checked.rows)
     if checked.conflict is not None:
         raise conflict_error(checked.conflict, checked.conflicts)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, fields
 from mdstore.core.arguments import positive_seconds
 from mdstore.errors import InvalidInputError
 
-__all__ = ["Policies"]
+__all__ = ["ServicePolicies"]
 
 
 @dataclass(frozen=True, slots=True)
-class Policies:
+class ServicePolicies:
     """What a service does by itself.
 
-    >>> Policies(derive=False).offline
+    >>> ServicePolicies(derive=False).offline
     False
     """
 
@@ -34,8 +34,12 @@ class Policies:
     """After so many failures without a success between them nothing is asked of the source for a while."""
     reach: int = 32
     """How many times as far back as `count` bars reach it is looked for them where bars are sparse."""
+    preload: bool = False
+    """Whether what is asked for most is made ready in the background: now, and before its market opens."""
+    preload_before_seconds: float = 300.0
+    """How long before its market opens."""
     preload_bytes: int = 64 * 1024 * 1024
-    """How much of what is asked for most is made ready at `preload`."""
+    """How much of what is asked for most is made ready."""
     preload_seconds: float = 5.0
     """How long that may take."""
 

@@ -61,7 +61,7 @@ class RealtimeReads:
         return self._answer(TRADES, table, symbols, one, span)
 
     def _newest(
-        self, kind: Kind, table: RealtimeTable, symbols: str | Sequence[str], max_age: float | None,
+        self, kind: Kind[Any], table: RealtimeTable[Any], symbols: str | Sequence[str], max_age: float | None,
         ask: Callable[[str], Any] | None,
     ) -> MarketAnswer:  # fmt: skip
         age = None if max_age is None else positive_seconds(max_age, "max_age")
@@ -77,7 +77,7 @@ class RealtimeReads:
 
         return self._answer(kind, table, symbols, one, age)
 
-    def _routed(self, call: Callable[[], pa.Table], kind: Kind) -> Part:
+    def _routed(self, call: Callable[[], pa.Table], kind: Kind[Any]) -> Part:
         """Ask the router, which is somebody else's code: what it fails at, it does not have."""
         clock = time.perf_counter()
         try:
@@ -90,8 +90,8 @@ class RealtimeReads:
         return rows, "router" if rows.num_rows else NOWHERE
 
     def _answer(
-        self, kind: Kind, table: RealtimeTable, symbols: str | Sequence[str], one: Callable[[str], Part],
-        seconds: float | None,
+        self, kind: Kind[Any], table: RealtimeTable[Any], symbols: str | Sequence[str],
+        one: Callable[[str], Part], seconds: float | None,
     ) -> MarketAnswer:  # fmt: skip
         names = symbol_list(symbols)
         if names is None:
@@ -116,7 +116,7 @@ class RealtimeReads:
         frame = (lambda: as_frame(whole.values)) if isinstance(symbols, str) else (lambda: whole.frame)
         return MarketAnswer(lambda: whole.values if isinstance(symbols, str) else whole.table, frame, facts)
 
-    def _why_nothing(self, kind: Kind, table: RealtimeTable, symbol: str, seconds: float) -> str:
+    def _why_nothing(self, kind: Kind[Any], table: RealtimeTable[Any], symbol: str, seconds: float) -> str:
         """Say since when there is nothing."""
         newest = table.newest_time(symbol)
         if newest is None:
@@ -126,7 +126,7 @@ class RealtimeReads:
         return f"the latest of {symbol} in {kind.name} is {age:,.1f} s old, and {seconds:g} s were asked for"
 
 
-def _fresh(kind: Kind, row: Any, now: int, oldest: int) -> pa.Table:
+def _fresh(kind: Kind[Any], row: Any, now: int, oldest: int) -> pa.Table:
     """Return a router's row as a table, if it is one and is not too old."""
     if row is None:
         return _table(kind, [])
@@ -145,7 +145,7 @@ def _checked_trades(router: Any, symbol: str, seconds: float | None, most: int |
     return rows if most is None else rows.slice(max(0, rows.num_rows - most))
 
 
-def _table(kind: Kind, rows: Sequence[Any]) -> pa.Table:
+def _table(kind: Kind[Any], rows: Sequence[Any]) -> pa.Table:
     return pa.Table.from_batches(
         [batch_of(kind.packing, [kind.packing.pack(row) for row in rows], nulls=True)]
     )

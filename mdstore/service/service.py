@@ -9,11 +9,14 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import polars as pl
+
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
 from mdstore.errors import InvalidInputError
 from mdstore.service.answer import MarketAnswer
-from mdstore.service.policies import Policies
+from mdstore.service.policies import ServicePolicies
+from mdstore.service.preload import Preloaded, keep_ready, preload
 from mdstore.service.realtime import RealtimeReads
 from mdstore.service.requests import CandleRequest, candle_request
 from mdstore.service.tiers import Tiers
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
 
 __all__ = ["MarketDataService"]
+
+MOST_USED = 1_000
+USED = {"symbol": pl.String, "timeframe": pl.String, "asks": pl.Float64}
 
 
 class MarketDataService:
@@ -47,19 +53,19 @@ class MarketDataService:
         store: MarketDataStore,
         router: SmartRouter | None = None,
         coordinator: Coordinator | None = None,
-        policies: Policies | None = None,
+        policies: ServicePolicies | None = None,
         *,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        if policies is not None and not isinstance(policies, Policies):
+        if policies is not None and not isinstance(policies, ServicePolicies):
             raise InvalidInputError(
-                f"policies={policies!r}: give mdstore.Policies(...), or None for the defaults"
+                f"policies={policies!r}: give mdstore.ServicePolicies(...), or None for the defaults"
             )
-        self._store = store
-        self._tiers = Tiers(
-            store, policies or Policies(), router=router, coordinator=coordinator, timer=timer
-        )
+        self._store, self._policies = store, policies or ServicePolicies()
+        self._tiers = Tiers(store, self._policies, router=router, coordinator=coordinator, timer=timer)
         self._realtime = RealtimeReads(store, router, self._tiers.meters)
+        if self._policies.preload:
+            self._tiers.background.submit(keep_ready(store, self._policies, self._tiers.flush))
 
     def get_candle_data(
         self,
@@ -127,6 +133,22 @@ class MarketDataService:
             found = await asyncio.wrap_future(self._tiers.fly(request, explain=explain))
         self._tiers.meters.add("calls", (time.perf_counter() - clock) * 1e6)
         return found
+
+    def preload(self) -> Preloaded:
+        """Read what is asked for most, so that it is in memory; within bytes and seconds of the policies.
+
+        What has been asked for by whom ever is kept in the file, see `used`. `ServicePolicies(preload=True)`
+        does it in the background: as the service is made, and before a market opens.
+        """
+        self._tiers.refuse_closed()
+        self._tiers.flush()
+        return preload(self._store, self._policies)
+
+    def used(self) -> pl.DataFrame:
+        """Return what is asked for most: symbol, timeframe, and `asks`, of which old ones count less."""
+        self._tiers.flush()
+        rows = self._store._candles.most_used(MOST_USED)
+        return pl.DataFrame(rows, USED, orient="row")
 
     def stats(self) -> dict[str, Any]:
         """Return calls, hits, misses, rows and latencies of each tier, and what fails upstream."""

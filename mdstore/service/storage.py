@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import polars as pl
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from mdstore.candles.writes.writer import WriteResult
+    from mdstore.core.hole_reasons import Stated
+    from mdstore.core.timeframe import Timeframe
+    from mdstore.core.timestamps import Moment
+    from mdstore.store.requests import Covers
+
+    Symbols: TypeAlias = str | Sequence[str] | None
 
 __all__ = ["MarketDataStorage", "Repository"]
 
@@ -20,22 +29,73 @@ class MarketDataStorage(Protocol):
     def path(self) -> Path:
         """Where it is."""
 
-    def write(self, symbol: str, timeframe: Any, data: object, **said: Any) -> Any:
+    def write(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        data: object,
+        *,
+        source: str | None = None,
+        covers: Covers | None = None,
+        absent: Stated | None = None,
+    ) -> WriteResult:
         """Store candles of one series, all or none."""
 
-    def candles(self, symbols: str | Sequence[str] | None, timeframe: Any, **asked: Any) -> pl.DataFrame:
+    def candles(
+        self,
+        symbols: Symbols,
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        limit: int | None = None,
+        as_of: Moment | None = None,
+    ) -> pl.DataFrame:
         """Return candles as a frame."""
 
-    def arrow(self, symbols: str | Sequence[str] | None, timeframe: Any, **asked: Any) -> pa.Table:
+    def arrow(
+        self,
+        symbols: Symbols,
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        limit: int | None = None,
+        as_of: Moment | None = None,
+    ) -> pa.Table:
         """Return candles as an Arrow table."""
 
-    def missing(self, symbols: str | Sequence[str], timeframe: Any, **asked: Any) -> pl.DataFrame:
+    def missing(
+        self,
+        symbols: str | Sequence[str],
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        page: int | None = None,
+    ) -> pl.DataFrame:
         """Return the ranges that are worth asking a source for."""
 
-    def gaps(self, symbols: str | Sequence[str] | None, timeframe: Any, **asked: Any) -> pl.DataFrame:
+    def gaps(
+        self,
+        symbols: Symbols,
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+    ) -> pl.DataFrame:
         """Return every hole, and why."""
 
-    def cover(self, symbols: str | Sequence[str], timeframe: Any, **said: Any) -> None:
+    def cover(
+        self,
+        symbols: str | Sequence[str],
+        timeframe: str | Timeframe,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        reason: Stated | None = None,
+        source: str | None = None,
+    ) -> None:
         """State why bars are absent in a range."""
 
     def close(self) -> None:
@@ -51,7 +111,3 @@ class Repository(Protocol):
 
     def close(self) -> None:
         """Let go of them."""
-
-
-Clock = Callable[[], float]
-"""Seconds since 1970."""

@@ -21,7 +21,7 @@ from mdstore.service.background import Background
 from mdstore.service.fetching import Fetcher, Outcome
 from mdstore.service.local import LocalReads, opened
 from mdstore.service.meters import Meters
-from mdstore.service.policies import Policies
+from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import CandleRequest, before
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Tiers:
     def __init__(
         self,
         store: MarketDataStore,
-        policies: Policies,
+        policies: ServicePolicies,
         *,
         router: SmartRouter | None,
         coordinator: Coordinator | None,

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from mdstore.service.policies import Policies
+from mdstore.service.policies import ServicePolicies
 
 __all__ = ["Trouble", "Troubles"]
 
@@ -26,7 +26,7 @@ class Trouble:
 class Troubles:
     """What failed of one source. Threads may share it."""
 
-    def __init__(self, policies: Policies, timer: Callable[[], float]) -> None:
+    def __init__(self, policies: ServicePolicies, timer: Callable[[], float]) -> None:
         self._policies = policies
         self._timer = timer
         self._by_key: dict[Hashable, Trouble] = {}

@@ -5,7 +5,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import mdstore
-from mdstore import InvalidInputError, MarketDataService, NoSuchSeriesError, Policies
+from mdstore import InvalidInputError, MarketDataService, NoSuchSeriesError, ServicePolicies
 from mdstore.service.coordinator import FunctionCoordinator
 from mdstore.service.memory_coordinator import MemoryCoordinator
 from tests.support.candles import MINUTE, START, walk
@@ -147,7 +147,7 @@ def test_as_of_shows_what_was_known_and_asks_nobody(service, store, source, cloc
 
 def test_offline_answers_from_what_is_here_and_says_so(store, source):
     store.write("A", "1m", TRUTH.head(10))
-    with MarketDataService(store, coordinator=source, policies=Policies(offline=True)) as service:
+    with MarketDataService(store, coordinator=source, policies=ServicePolicies(offline=True)) as service:
         answer = service.get_candle_data("A", "1m", START)
     assert len(answer) == 10
     assert source.requests == []
@@ -161,7 +161,10 @@ def test_a_timeframe_that_is_not_stored_is_derived_and_its_source_fetched(servic
     assert_frame_equal(answer.frame, hours)
     assert answer.frame["of"].to_list() == [60] * 10
     assert bars_asked(source) == 300  # of the minutes, those that were missing
-    with MarketDataService(store, policies=Policies(derive=False)) as plain, pytest.raises(NoSuchSeriesError):
+    with (
+        MarketDataService(store, policies=ServicePolicies(derive=False)) as plain,
+        pytest.raises(NoSuchSeriesError),
+    ):
         plain.get_candle_data("A", "1h", START)
 
 
@@ -308,7 +311,7 @@ def test_a_source_that_never_gives_what_it_says_is_given_up(store, clock):
 
 def test_a_call_waits_no_longer_than_it_may_and_what_had_come_stays(store, clock):
     source = Faulty({("A", "1m"): TRUTH}, plan=[None, "slow"], page_bars=50)
-    with MarketDataService(store, coordinator=source, policies=Policies(wait_seconds=0.5)) as service:
+    with MarketDataService(store, coordinator=source, policies=ServicePolicies(wait_seconds=0.5)) as service:
         answer = service.get_candle_data("A", "1m", START, START + 150 * MINUTE)
         assert_frame_equal(answer.frame, TRUTH.head(50))
         assert "after 0.5 s" in answer.about.why_stale["A"]

@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import mdstore
-from mdstore import AsyncMarketDataService, MarketDataService, Policies
+from mdstore import AsyncMarketDataService, MarketDataService, ServicePolicies
 from mdstore.service.coordinator import FunctionCoordinator
 from mdstore.service.memory_coordinator import MemoryCoordinator
 from tests.support.candles import MINUTE, START, walk
@@ -269,7 +269,7 @@ def test_ctrl_c_ends_the_wait_and_leaves_a_service_that_works(store):
     from tests.support.interrupts import interrupted
 
     source = Gate({("A", "1m"): TRUTH})
-    with MarketDataService(store, coordinator=source, policies=Policies(wait_seconds=60)) as service:
+    with MarketDataService(store, coordinator=source, policies=ServicePolicies(wait_seconds=60)) as service:
         with pytest.raises(KeyboardInterrupt):
             interrupted(0.3, lambda: service.get_candle_data("A", "1m", START, START + 9 * MINUTE))
         until(lambda: source.under_way == 0)
