@@ -136,10 +136,14 @@ class MarketAnswer:
     _frame: Callable[[], pl.DataFrame] = field(repr=False)
     facts: Facts = field(repr=False)
 
+    def own(self) -> MarketAnswer:
+        """Return the same answer for another caller, who may change the frame in place."""
+        return MarketAnswer(self._table, self._frame, self.facts)
+
     @cached_property
     def frame(self) -> pl.DataFrame:
-        """The rows as a Polars frame."""
-        return self._frame()
+        """The rows as a Polars frame, the caller's own."""
+        return self._frame().clone()
 
     @cached_property
     def table(self) -> pa.Table:

@@ -124,13 +124,20 @@ class MarketDataService:
         """Return the trades of the last `seconds`, the latest `count` of each symbol, ascending."""
         return self._timed(lambda: self._realtime.trades(symbols, seconds, count))
 
-    async def candles_later(self, request: CandleRequest, *, explain: bool) -> MarketAnswer:
-        """Answer in a task, as `get_candle_data` does in a thread."""
+    async def candles_later(
+        self, request: CandleRequest, gate: asyncio.Semaphore, *, explain: bool
+    ) -> MarketAnswer:
+        """Answer in a task, as `get_candle_data` does in a thread; only so many at a time pass the gate."""
         clock = time.perf_counter()
         self._tiers.refuse_closed()
-        found = await asyncio.to_thread(partial(self._tiers.quick, request, explain=explain))
+        flight = None
+        async with gate:
+            found = await asyncio.to_thread(partial(self._tiers.quick, request, explain=explain))
+            if found is None:
+                flight = self._tiers.fly(request, explain=explain)
         if found is None:
-            found = await asyncio.wrap_future(self._tiers.fly(request, explain=explain))
+            assert flight is not None  # noqa: S101 - as above; for mypy
+            found = await asyncio.wrap_future(flight)
         self._tiers.meters.add("calls", (time.perf_counter() - clock) * 1e6)
         return found
 
@@ -175,7 +182,7 @@ class MarketDataService:
             return found
         future = self._tiers.fly(request, explain=explain)
         try:
-            return future.result()
+            return future.result().own()
         finally:
             future.cancel()  # Ctrl-C ends the wait; the last who waits ends the flight
 

@@ -19,6 +19,7 @@ from mdstore.errors import NoSuchSeriesError, StoreClosedError
 from mdstore.service.answer import MarketAnswer, Step
 from mdstore.service.background import Background
 from mdstore.service.fetching import Fetcher, Outcome
+from mdstore.service.flights import Flights
 from mdstore.service.local import LocalReads, opened
 from mdstore.service.meters import Meters
 from mdstore.service.policies import ServicePolicies
@@ -58,7 +59,7 @@ class Tiers:
         self.fetcher = self._new_fetcher()
         self.local = LocalReads(store, policies, self.meters, has_upstream=self._has_upstream)
         self._whole: dict[tuple[object, ...], tuple[float, Timeframe | None]] = {}
-        self._flights: dict[tuple[object, ...], _Flight] = {}
+        self._flights = Flights[MarketAnswer]()
         self._is_closed = False
 
     def refuse_closed(self) -> None:
@@ -66,7 +67,7 @@ class Tiers:
         if self._is_closed:
             raise StoreClosedError("the service is closed", hint="make another: it costs nothing")
         if self.background.mind_forks():  # its parent's flights are not its own
-            self._flights = {}
+            self._flights = Flights[MarketAnswer]()
             self.fetcher = self._new_fetcher()
 
     def quick(self, request: CandleRequest, *, explain: bool) -> MarketAnswer | None:
@@ -91,19 +92,14 @@ class Tiers:
         return self.background.submit(self._joined(request, explain=explain))
 
     async def _joined(self, request: CandleRequest, *, explain: bool) -> MarketAnswer:
-        key = (request, explain)
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = _Flight(asyncio.create_task(self._answer(request, explain=explain)))
         try:
-            return await flight.joined()
+            return await self._flights.join(
+                (request, explain), lambda: self._answer(request, explain=explain)
+            )
         except asyncio.CancelledError:
             if self._is_closed:  # not the caller's doing, so it is told
                 raise StoreClosedError("the service was closed meanwhile; what had come is stored") from None
             raise
-        finally:
-            if self._flights.get(key) is flight and (flight.task.done() or not flight.waiting):
-                del self._flights[key]
 
     async def _answer(self, request: CandleRequest, *, explain: bool) -> MarketAnswer:
         """Get what is missing, then read."""
@@ -214,24 +210,6 @@ class Tiers:
 
     def _now(self) -> int:
         return self._store._now()
-
-
-class _Flight:
-    """One request under way, and how many wait for it: when the last one gives up, it is cancelled."""
-
-    def __init__(self, task: asyncio.Task[MarketAnswer]) -> None:
-        self.task = task
-        self.waiting = 0
-
-    async def joined(self) -> MarketAnswer:
-        """Wait for it."""
-        self.waiting += 1
-        try:
-            return await asyncio.shield(self.task)
-        finally:
-            self.waiting -= 1
-            if not self.waiting and not self.task.done():
-                self.task.cancel()
 
 
 def _with_step(answer: MarketAnswer, outcome: Outcome, taken: float) -> MarketAnswer:

@@ -30,7 +30,7 @@ def used(tmp_path):
 
 
 def held(store):
-    """Return the symbols that are held in memory; a pack that was made just now is not yet trusted by time."""
+    """Return the symbols that are held in memory; a pack of just now is not trusted yet."""
     return [symbol for symbol in NAMES if store._candles._memory.get(("1m", symbol)) is not None]
 
 
