@@ -268,4 +268,13 @@ class FeedError(MarketDataError, ConnectionError):
 
 
 class FileFormatError(MarketDataError, ValueError):
-    """A data file that cannot be read as candles; the message names the file and what was missing."""
+    """A data file that cannot be read as candles; the message names the file and what was missing.
+
+    `found` are the columns of a candle that a table has, where it lacks others; None for any other trouble.
+    """
+
+    def __init__(
+        self, message: str = "", *, hint: str | Hint | None = None, found: frozenset[str] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.found = found

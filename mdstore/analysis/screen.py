@@ -25,6 +25,7 @@ from polars.exceptions import ColumnNotFoundError, DuplicateError, PanicExceptio
 
 from mdstore.analysis.expressions import parse
 from mdstore.core.did_you_mean import did_you_mean
+from mdstore.core.html import table_html
 from mdstore.errors import Hint, InvalidInputError, QueryError
 
 __all__ = ["Function", "Progress", "Question", "Screen", "screen"]
@@ -82,6 +83,18 @@ class Screen:
 
     rows: pl.DataFrame
     failed: pl.DataFrame
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the rows, and how many symbols failed, with the first reasons."""
+        count = len(self.rows)
+        title = "1 symbol" if count == 1 else f"{count:,} symbols"
+        made = table_html(title, self.rows.columns, self.rows.iter_rows(), count)
+        if self.failed.is_empty():
+            return made
+        failed = table_html(
+            f"{len(self.failed):,} failed", self.failed.columns, self.failed.iter_rows(), len(self.failed)
+        )
+        return made + failed
 
 
 def screen(

@@ -106,7 +106,8 @@ class DataCache(Protocol):
 
     A cache may forget whatever it wants at any time, and never gives anything but what was put last under
     that key. What it gives out is the caller's own: whatever is done to it, others do not see. Threads may
-    share it. In a forked child what was in memory is forgotten. After `close` it keeps nothing more.
+    share it. In a forked child what was in memory is forgotten, and `ForkedError` raised where Polars would
+    hang. After `close` it keeps nothing more.
     """
 
     def get(self, key: Key) -> Frame | None:

@@ -70,10 +70,12 @@ class DiskCache:
         self._keys: LRUCache[str, Key] = LRUCache(REMEMBERED)
         # Names that should be gone, and could not be removed: they are not served here.
         self._lost: set[str] = set()
+        # What should be gone could not even be listed: nothing is served until all is removed.
+        self._owes_clear = False
 
     def get(self, key: Key) -> Any:
         """Return the table that was put, here or in another process, or None."""
-        table = None if self._is_closed else self._read(key)
+        table = self._read(key) if self._is_open() else None
         with self._lock:
             if table is None:
                 self._books.misses += 1
@@ -86,7 +88,7 @@ class DiskCache:
         """Keep it, for `ttl` seconds or as long as the policy says."""
         check_ttl(ttl)
         form_of(value)
-        if self._is_closed:
+        if not self._is_open():
             return
         name, end = name_of(key), self._policies.end(key, rows_of(value), ttl, self._clocks)
         if not self._clocks.is_over(end) and self._written(name, key, value, end):
@@ -109,16 +111,17 @@ class DiskCache:
         The first time it reads the heads of all files that others have put.
         """
         part = Part.of(symbol, timeframe, start, end)
-        return sum(self._touches(name, part) and self._remove(name) for name in self._folder.names())
+        return sum(self._touches(name, part) and self._remove(name) for name in self._names())
 
     def clear(self) -> None:
         """Forget all, for every process."""
-        for name in self._folder.names():
+        self._owes_clear = False
+        for name in self._names():
             self._remove(name)
 
     def stats(self) -> dict[str, int | float]:
         """Return entries and bytes of the folder, and the rest of what happened in this process."""
-        entries, size = self._folder.size()
+        entries, size = self._tried(self._folder.size, (0, 0))
         with self._lock:
             return self._books.stats(entries=entries, size=size, limit=self._limit)
 
@@ -127,6 +130,16 @@ class DiskCache:
         self._is_closed = True
 
     # ----
+
+    def _is_open(self) -> bool:
+        if self._owes_clear and not self._is_closed:
+            self.clear()
+        return not (self._is_closed or self._owes_clear)
+
+    def _names(self) -> list[str]:
+        names = self._tried(self._folder.names, None)
+        self._owes_clear = self._owes_clear or names is None
+        return names or []
 
     def _read(self, key: Key) -> Any:
         name = name_of(key)

@@ -15,8 +15,9 @@ from typing import Protocol
 from mdstore.cache.ages import Clocks, End
 from mdstore.cache.data_cache import Key
 from mdstore.core.calendars import ALWAYS, Grid, calendar_of, check_calendar
+from mdstore.core.polars_forks import refuse_broken_polars
 from mdstore.core.timeframe import MINUTE, Timeframe
-from mdstore.errors import Hint, InvalidInputError
+from mdstore.errors import ForkedError, Hint, InvalidInputError
 
 __all__ = ["LRU", "POLICIES", "TTL", "Negative", "NextBar", "Policies", "Policy", "SessionTTL"]
 
@@ -125,9 +126,13 @@ class SessionTTL:
 
 def _opening(calendar: str, now: int) -> int:
     """Return the start of the first minute of trade from that of `now` on; of now, if there is trade."""
-    grid = _minutes(calendar)
-    minute = ONE_MINUTE.floor(now)
-    return now if calendar == ALWAYS else grid.after(minute, 1) - MINUTE
+    if calendar == ALWAYS:
+        return now
+    try:
+        refuse_broken_polars()  # calendars are made by it
+    except ForkedError:
+        return now  # the shorter of the two is right, too
+    return _minutes(calendar).after(ONE_MINUTE.floor(now), 1) - MINUTE
 
 
 @lru_cache(maxsize=64)
@@ -139,7 +144,7 @@ def _check_seconds(seconds: object) -> None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
         raise InvalidInputError(
             f"a policy keeps answers for a number of seconds, not {seconds!r}",
-            hint=Hint("LRU() keeps them for any time", "give a number of seconds"),
+            hint=Hint("LRU() keeps them until others want the room", "give a number of seconds"),
         )
 
 

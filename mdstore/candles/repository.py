@@ -35,7 +35,7 @@ from mdstore.candles.reads.explanation import Explanation, Reader, Traced
 from mdstore.candles.reads.holes_between import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
-from mdstore.candles.writes import delete, writer
+from mdstore.candles.writes import delete, rename, writer
 from mdstore.candles.writes.writer import Policy, WriteResult
 from mdstore.core.candle_rules import Checked
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
@@ -44,6 +44,7 @@ from mdstore.errors import NoSuchSeriesError
 
 if TYPE_CHECKING:
     from mdstore.candles.reads.sql import Queries
+    from mdstore.candles.reads.sql_given import Params
 
 __all__ = ["CandleRepository"]
 
@@ -212,6 +213,8 @@ class CandleRepository:
         query: str,
         others: Mapping[str, Callable[[], pa.Table]] | None = None,
         timeout: float | None = None,
+        params: Params | None = None,
+        own: Mapping[str, object] | None = None,
     ) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series, quarantine and other tables."""
         from mdstore.candles.reads.sql import Queries
@@ -221,7 +224,7 @@ class CandleRepository:
             self._database, self._columnar, self._upkeep, self._sql_memory_bytes
         )
         clock, scanned = time.perf_counter(), self._upkeep.scanned
-        table, reason = self._queries.run(query, others or {}, timeout)
+        table, reason = self._queries.run(query, others or {}, timeout, params, own)
         tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
         return table, Explanation(tiers, table.num_rows, _since(clock), reason, query)
 
@@ -250,6 +253,14 @@ class CandleRepository:
             if not keys:
                 raise self._no_series(con, symbol, timeframe)
         return delete.delete(self._database, keys, start, end, self._clock)
+
+    def rename(self, old: str, new: str) -> list[str]:
+        """Give a symbol another name, in all its timeframes, and return these."""
+        self.refuse_to_write()
+        found = rename.rename(self._database, old, new, self._clock)
+        if not found:
+            raise self.no_series(old, None)
+        return found
 
     def warm(self, progress: Progress | None, *, rebuild: bool) -> int:
         """Seal every loose stretch, and return the rows that took; with `rebuild`, of everything anew."""

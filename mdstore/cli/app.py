@@ -19,6 +19,7 @@ from mdstore.cli.commands.demo import demo
 from mdstore.cli.commands.export import export
 from mdstore.cli.commands.gaps import gaps
 from mdstore.cli.commands.import_ import import_
+from mdstore.cli.commands.rename import rename
 from mdstore.cli.commands.replay import replay
 from mdstore.cli.commands.revisions import revisions
 from mdstore.cli.commands.screen import screen
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "screen": screen,
     "series": series,
     "delete": delete,
+    "rename": rename,
     "warm": warm,
     "compact": compact,
     "stats": stats,

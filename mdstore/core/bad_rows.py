@@ -45,6 +45,10 @@ BY_ROUNDING = Hint(
     f"it misses by rounding, which --tolerance ulp mends (by {MOST_ULPS} units in the last place at most); "
     f"{SET_ASIDE.cli}",
 )
+NO_VOLUME = Hint(
+    f"volume='none' where there is none; {SET_ASIDE.python}",
+    f"--volume none where there is none; {SET_ASIDE.cli}",
+)
 BY_RULE = {NO_TIME: SET_ASIDE, TWICE: WITH_OFFSET, IN_FUTURE: OF_A_ZONE}
 DAYS = "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"
 
@@ -73,16 +77,20 @@ def _hint(row: dict[str, Any], *, most: bool) -> str | Hint:
     if rule in BY_RULE:
         return BY_RULE[rule]
     if not rule.startswith(STARTS):
-        return (
-            BY_ROUNDING
-            if row["column"] in ("low", "high") and misses_by_rounding(row["record"])
-            else SET_ASIDE
-        )
+        return _of_values(row, most=most)
     if timeframe[-1] in "dwM":
         return _of_days(timeframe, row["time"])
     if most:
         return f"most rows are off the grid: are they {timeframe} bars?"
     return FLOOR
+
+
+def _of_values(row: dict[str, Any], *, most: bool) -> Hint:
+    """Say what to do about a price or a volume."""
+    if row["column"] == "volume" and row["value"] == "None" and most:
+        return NO_VOLUME
+    by_rounding = row["column"] in ("low", "high") and misses_by_rounding(row["record"])
+    return BY_ROUNDING if by_rounding else SET_ASIDE
 
 
 def _of_days(timeframe: str, time: int) -> Hint:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Literal
 
@@ -13,6 +13,7 @@ import polars as pl
 from mdstore.core.bad_rows import IN_FUTURE, NO_TIME, STARTS, TWICE
 from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once
 from mdstore.core.excerpts import excerpt
+from mdstore.core.numbers import Numbers
 from mdstore.core.off_grid import AS_DATES, dated, exact_first
 from mdstore.core.rounding import WIDENED, Tolerance, widen
 from mdstore.core.schema import VALUES
@@ -93,12 +94,16 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a call asked for: how times are written, whether to snap, the time now (ms), what may be off."""
+    """What a call asked for: how times are written, whether to snap, the time now (ms), what may be off.
+
+    `numbers` reads prices and volumes.
+    """
 
     style: TimeStyle
     align: Align | None
     now: int
     tolerance: Tolerance | None = None
+    numbers: Numbers = field(default_factory=Numbers)
 
 
 def check(
@@ -115,7 +120,8 @@ def check(
         if key is None
         else _check_one(frame, read, key, terms, offset, given)
     )
-    return replace(checked, widened=widened, notes=(*checked.notes, WIDENED)) if widened else checked
+    notes = (*checked.notes, *sorted(terms.numbers.notes), *([WIDENED] if widened else ()))
+    return replace(checked, widened=widened, notes=notes) if notes != checked.notes else checked
 
 
 def _check_one(  # noqa: PLR0917 - one idea
@@ -312,7 +318,7 @@ def _typed(frame: pl.DataFrame, terms: Terms) -> tuple[pl.DataFrame, int]:
     times = frame["timestamp"]
     stamps, whole = column_to_ms(times, terms.style)
     names = [_texts(frame[name]) for name in ("symbol", "timeframe") if name in frame.columns]
-    values = [_floats(frame[name]).alias(name) for name in VALUES]
+    values = terms.numbers.read([frame[name] for name in VALUES])
     twice = unclear(times, terms.style) if stamps.null_count() > times.null_count() else None
     marks = [] if twice is None else [twice.alias("unclear")]
     rows = pl.DataFrame([*names, stamps.alias("timestamp"), whole.alias("whole"), *marks, *values])
@@ -331,22 +337,6 @@ def _texts(column: pl.Series) -> pl.Series:
 def _is_whole(text: str) -> bool:
     """Tell whether a text holds whole characters only: no UTF-8 holds half of one."""
     return text.encode(errors="ignore").decode() == text
-
-
-def _floats(column: pl.Series) -> pl.Series:
-    if column.dtype == pl.Object:
-        return pl.Series(column.name, [_float(value) for value in column], dtype=pl.Float64)
-    if column.dtype in (pl.Boolean, pl.Binary) or column.dtype.is_temporal() or column.dtype.is_nested():
-        return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
-    text = column.dtype in (pl.Categorical, pl.Enum)
-    return (column.cast(pl.String) if text else column).cast(pl.Float64, strict=False)
-
-
-def _float(value: object) -> float | None:
-    try:
-        return None if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def _report(

@@ -99,6 +99,8 @@ def pattern_of(date_format: str) -> str:
     pattern = date_format if isinstance(date_format, str) else ""
     for other, ours in SAME.items():
         pattern = pattern.replace(other, ours)
+    # As texts are made alike before they are read.
+    pattern = re.sub(r"[,\s]+", " ", re.sub(r"(%.)T(%.)", r"\1 \2", pattern.strip()))
     groups = DIRECTIVE.findall(pattern)
     unknown = [name for name in groups if name not in DIRECTIVES]
     if unknown or len(set(groups)) < len(groups) or not all(set(needed) & set(groups) for needed in NEEDED):

@@ -48,7 +48,7 @@ MAGNITUDES: tuple[tuple[Unit, int, int], ...] = (
 )
 # Texts of digits that are numbers: eight are a date, and fourteen a date and a time of day.
 NUMBERS, NUMBERS_OF_A_UNIT = r"^-?(\d{1,7}|\d{9,13}|\d{15,})$", r"^-?\d+$"
-FRACTIONS = r"^-?\d+(\.\d*)?([eE][+-]?\d+)?$"
+FRACTIONS = r"^-?\d+(\.\d*|(\.\d*)?[eE][+-]?\d+)$"
 # Seconds that are so few among finer times have rather lost digits: a millisecond of ten digits is none.
 RARE = 10
 # 22-10-28 is of no year 22, but `%Y` reads it so.
@@ -181,7 +181,7 @@ def _digits_of(numbers: pl.Series) -> pl.Series:
 
 def _wall_of_texts(texts: pl.Series, style: TimeStyle) -> pl.Series | None:
     if style.pattern is not None:
-        return _none_empty(read_spelled(texts, style).wall)
+        return _none_empty(read_spelled(texts, style, 2 * len(texts)).wall)
     plain = _plain(texts, style)
     zoned = plain.str.contains(OFFSET).fill_null(value=False) | (style.tz is not None)
     wall = pl.Series(texts.name, [None] * len(texts), dtype=pl.Int64)
@@ -189,7 +189,7 @@ def _wall_of_texts(texts: pl.Series, style: TimeStyle) -> pl.Series | None:
         shown = plain.set(~zoned, None).str.replace(OFFSET, "")
         wall = _whole(_parse_texts(shown, None), NS_PER["us"])[0]
     if style.told.spelled:
-        wall = wall.fill_null(read_spelled(texts.set(wall.is_not_null(), None), style).wall)
+        wall = wall.fill_null(read_spelled(texts.set(wall.is_not_null(), None), style, 2 * len(texts)).wall)
     return _none_empty(wall)
 
 

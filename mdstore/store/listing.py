@@ -47,6 +47,11 @@ class Listing:
         share = (pl.col("rows") * (size / max(stored["rows"].sum(), 1))).cast(pl.Int64).alias("bytes")
         return stored.with_columns(share).select(tuple(SERIES))
 
+    def keys(self) -> list[tuple[str, str]]:
+        """Return symbol and timeframe of every series."""
+        series = self.series()
+        return list(zip(series["symbol"].to_list(), series["timeframe"].to_list(), strict=True))
+
     def quarantine(self) -> pl.DataFrame:
         """Return the rows that were set aside, oldest first."""
         frame = pl.DataFrame(self._candles.quarantine(), schema=pl.Schema(QUARANTINE), orient="row")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import polars as pl
 import pyarrow as pa
@@ -26,6 +26,7 @@ from mdstore.core.arguments import (
     DEFAULT_FILE,
     byte_count,
     conflict_rule,
+    default_file,
     file_path,
     invalid_rule,
     kept_ranges,
@@ -34,9 +35,11 @@ from mdstore.core.arguments import (
     time_range,
 )  # fmt: skip
 from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms
+from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.duplicates import OnConflict
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.inputs import Incoming, Piece
+from mdstore.core.numbers import Decimal
 from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
 from mdstore.core.rounding import Tolerance
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -47,6 +50,7 @@ from mdstore.core.timestamps import Moment
 from mdstore.errors import Hint, InvalidInputError, QueryError
 from mdstore.realtime.owner import Owner
 from mdstore.store.checking import checked_pieces, terms_of
+from mdstore.store.contents import Contents
 from mdstore.store.held import held
 from mdstore.store.holes import Holes
 from mdstore.store.listing import Listing
@@ -66,6 +70,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_FILE", "MarketDataStore", "open"]
 
+UNNAMED: Final = Path()
+"""Stands for the path that was not given; None is one that somebody has given by mistake."""
 MEMORY_BYTES = 256 * 1024 * 1024
 SQL_MEMORY_LEAST = 32 * 1024 * 1024
 Keep = Mapping[tuple[str, str], Sequence[tuple[int, int]]]
@@ -74,7 +80,7 @@ REALTIME = ("tickers", "orderbooks", "trades")
 
 
 def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
-    path: str | os.PathLike[str] = DEFAULT_FILE,
+    path: str | os.PathLike[str] = UNNAMED,
     *,
     create: bool = True,
     read_only: bool = False,
@@ -85,6 +91,9 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     realtime: RealtimeDataCache | None = None,
 ) -> MarketDataStore:
     """Open a store's file; create, migrate or recover it as needed.
+
+    Without a path it is that of the environment variable MDSTORE_FILE, as on the command line, else
+    `market_data.sqlite3` in the working folder.
 
     `create=False` refuses a path where there is no file yet. A write waits up to `busy_timeout` seconds for
     that of another thread or process. Threads may share the store; so may processes, each with its own `open`
@@ -112,7 +121,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     1
     """
     return MarketDataStore(
-        path,
+        default_file() if path is UNNAMED else path,
         create=create,
         read_only=read_only,
         busy_timeout=busy_timeout,
@@ -128,6 +137,8 @@ class MarketDataStore:
 
     Times in are datetimes (aware, or naive = UTC), dates, ISO 8601 texts or numbers (see `timestamps`); times
     out are `Datetime("ms", "UTC")`, the start of the bar. Ranges are half-open, `[start, end)`.
+
+    It is a collection of its series: `len(store)`, `("KRW-BTC", "1m") in store`, `for symbol, bar in store`.
     """
 
     def __init__(
@@ -168,6 +179,7 @@ class MarketDataStore:
         self._reading = Reading(self._listing, lambda: self.live, self._now)
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
+        self._contents = Contents(self._candles, self._listing)
         try:
             self._realtime = Owner(realtime, LivePlace(self, self._candles), clock)
         except BaseException:
@@ -265,6 +277,9 @@ class MarketDataStore:
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
         rename: bool = False,
+        columns: Columns | None = None,
+        volume: Volume | None = None,
+        decimal: Decimal | None = None,
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
@@ -283,6 +298,12 @@ class MarketDataStore:
         `ConflictError`, or the last wins with `on_conflict="last"`. Rows that say of themselves that they
         are of another timeframe, or of another symbol, are refused; `rename=True` says that their one symbol
         is another name of `symbol`.
+
+        Where names do not say it, `columns={"time": "일자", "open": "시가"}` does: which column is the time,
+        the symbol, a price or the volume; of tuples a list of all by their place.
+        `volume="none"` is for instruments without one (indices, currencies): it is stored as 0, which
+        `WriteResult.notes` says. Numbers may be texts as people write them (`1,010.5`, `$10.90`, `41.15K`);
+        `decimal=","` or `"."` says what begins the decimals where no number tells (`1,234` all through).
 
         Times are read in the spellings of `time_spellings`, day and month in the order that the column shows.
         `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`);
@@ -312,10 +333,12 @@ class MarketDataStore:
         key = (check_symbol(symbol), Timeframe.parse(timeframe))
         claim = claim_of(source, covers, absent, (key[0], str(key[1])))
         policy = _policy(on_invalid, on_conflict, keep)
-        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, self._now())
+        choice = Choice.of(columns, volume)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
         data = Incoming(
-            data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, style=terms.style
-        )
+            data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, choice=choice,
+            style=terms.style,
+        )  # fmt: skip
         return self._candles.write(self._checked(data, data, key, terms), claim, policy, progress)
 
     def write_many(
@@ -330,6 +353,9 @@ class MarketDataStore:
         tolerance: Tolerance | None = None,
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
+        columns: Columns | None = None,
+        volume: Volume | None = None,
+        decimal: Decimal | None = None,
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
@@ -345,12 +371,14 @@ class MarketDataStore:
         """
         claim = claim_of(source, covers, absent)
         policy = _policy(on_invalid, on_conflict, keep)
-        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, self._now())
+        choice = Choice.of(columns, volume)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
         if timeframe is None:
-            data = Incoming(data, ("symbol", "timeframe", *CANDLE_COLUMNS), style=terms.style)
+            wanted = ("symbol", "timeframe", *CANDLE_COLUMNS)
+            data = Incoming(data, wanted, choice=choice, style=terms.style)
             return self._candles.write(self._checked(data, data, None, terms), claim, policy, progress)
         bar = str(Timeframe.parse(timeframe))
-        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, style=terms.style)
+        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, choice=choice, style=terms.style)
         name = pl.lit(bar).alias("timeframe")
         long = (Piece(piece.frame.with_columns(name), piece.row) for piece in data)
         return self._candles.write(self._checked(data, long, None, terms), claim, policy, progress)
@@ -536,26 +564,41 @@ class MarketDataStore:
         ).drop("closed", "bars", "of")
         return screen(made, symbol_ends(made), what, progress=progress)
 
-    def sql(self, query: str, *, timeout: float | None = None) -> pl.DataFrame:
+    def sql(
+        self,
+        query: str,
+        *,
+        params: Sequence[object] | Mapping[str, object] | None = None,
+        tables: Mapping[str, object] | None = None,
+        timeout: float | None = None,
+    ) -> pl.DataFrame:
         """Return the result of a DuckDB query that reads `candles`, `series` and `quarantine`.
 
         `tickers`, `orderbooks` and `trades` are tables, too, of what is live. Times in the tables and in the
         result are UTC. The tables of the file are of one snapshot. Conditions on
         symbol, timeframe and timestamp in the query's WHERE bound what is read of a large file.
 
-        One statement that reads, of the tables here and functions that only read their arguments: no files,
-        no settings. Types that no frame has are refused (UHUGEINT, BIT), as are whole numbers of more than
-        38 digits: cast them. `timeout` is how many seconds it may take. What it needs is put into packs, a
-        million rows at a time, and read, a timeframe at a time: such a piece is not broken off.
+        `params` are values for `?` in the query (a list) or for `$name` (a dict): what users type belongs
+        there and not into the text. `tables` are tables of your own by name: a Polars or pandas frame, an
+        Arrow table, a dict of columns.
 
-        Raises `QueryError` for SQL that is wrong or would do more, `QueryTimeoutError` beyond `timeout`.
+        One statement that reads (also EXPLAIN, DESCRIBE, SUMMARIZE and SHOW TABLES), of the tables here and
+        functions that only read their arguments: no files, no settings. Types that no frame has are refused
+        (UHUGEINT, BIT), as are whole numbers of more than 38 digits: cast them. `timeout` is how many seconds
+        it may take. What it needs is put into packs, a million rows at a time, and read, a timeframe at a
+        time: such a piece is not broken off.
+
+        Raises `QueryError` for SQL that is wrong or would do more, `QueryTimeoutError` beyond `timeout`,
+        `InvalidInputError` for parameters and tables that cannot be used.
 
         >>> with mdstore.open(folder / "market_data.sqlite3") as store:
-        ...     store.sql("SELECT count(*) AS bars FROM candles", timeout=10)["bars"].to_list()
-        [0]
+        ...     query = "SELECT m.weight * ? AS twice FROM mine m LEFT JOIN candles c USING (symbol)"
+        ...     mine = {"symbol": ["KRW-BTC"], "weight": [0.25]}
+        ...     store.sql(query, params=[2], tables={"mine": mine}, timeout=10)["twice"].to_list()
+        [0.5]
         """
         refuse_broken_polars()
-        return _frame(self._sql(query, timeout)[0])
+        return _frame(self._sql(query, timeout, params, tables)[0])
 
     def explain(
         self,
@@ -659,6 +702,25 @@ class MarketDataStore:
         bar = None if timeframe is None else Timeframe.parse(timeframe)
         return self._candles.delete(check_symbol(symbol), bar, *time_range(start, end))
 
+    def rename(self, old: str, new: str) -> list[str]:
+        """Give a symbol another name, in one transaction, and return its timeframes.
+
+        Its candles in all timeframes go along, and all that is known of them: why bars are not there, where
+        they came from, what they were before; a calendar that was set for it alone, too. Nothing is joined
+        with what is stored or known under the new name: that is refused. Rows in quarantine stay as given.
+
+        Raises `NoSuchSeriesError`, `InvalidInputError`.
+
+        >>> with mdstore.open(folder / "market_data.sqlite3") as store:
+        ...     store.write("BTC_KRW", "1m", [("2025-09-01", 1, 2, 1, 2, 5)]).inserted
+        ...     store.rename("BTC_KRW", "KRW-BTC")
+        1
+        ['1m']
+        """
+        if old == new:
+            raise InvalidInputError(f"{old!r} is its name already")
+        return self._candles.rename(check_symbol(old), check_symbol(new))
+
     def close(self) -> None:
         """Close the file and end the scanner process; what was written is safe already.
 
@@ -695,6 +757,12 @@ class MarketDataStore:
     ) -> None:
         await self.aclose()
 
+    __len__ = held("_contents", Contents.__len__)
+    __bool__ = held("_contents", Contents.__bool__)
+    __iter__ = held("_contents", Contents.__iter__)
+    __contains__ = held("_contents", Contents.__contains__)
+    _repr_html_ = held("_contents", Contents._repr_html_)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.path, self._options)
 
@@ -721,7 +789,13 @@ class MarketDataStore:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _sql(self, query: str, timeout: float | None = None) -> tuple[pa.Table, Explanation]:
+    def _sql(
+        self,
+        query: str,
+        timeout: float | None = None,
+        params: Sequence[object] | Mapping[str, object] | None = None,
+        tables: Mapping[str, object] | None = None,
+    ) -> tuple[pa.Table, Explanation]:
         if not isinstance(query, str):
             raise QueryError(f"a query is a text, not {query!r}")
         try:
@@ -730,7 +804,7 @@ class MarketDataStore:
             raise QueryError(f"the query holds what is no character: {error}") from error
         live = {name: partial(self._realtime_rows, name) for name in REALTIME}
         return self._candles.sql(
-            query, live, None if timeout is None else positive_seconds(timeout, "timeout")
+            query, live, None if timeout is None else positive_seconds(timeout, "timeout"), params, tables
         )
 
     def _realtime_rows(self, table: str) -> pa.Table:

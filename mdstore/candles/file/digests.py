@@ -43,6 +43,7 @@ __all__ = [
     "BUCKET_BARS",
     "KINDS",
     "NAMES",
+    "OF_THE_STORE",
     "PRICES",
     "STORE",
     "TIME",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
 import polars as pl
@@ -28,6 +28,7 @@ from mdstore.candles.writes.bar_changes import Changes
 from mdstore.core.bad_rows import first_error
 from mdstore.core.candle_rules import NO_BAD, Checked, Group, OnInvalid
 from mdstore.core.duplicates import Conflict, OnConflict, conflict_error
+from mdstore.core.html import facts_html
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
 from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FOREVER
@@ -100,6 +101,12 @@ class WriteResult:
         kept = self.inserted + self.updated + self.unchanged
         again = self.duplicates + self.conflicts + self.withheld
         return kept + again + self.quarantined + self.dropped
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the counts that are not zero, and what was understood."""
+        return facts_html(
+            "WriteResult", {one.name: getattr(self, one.name) for one in fields(self) if one.repr}
+        )
 
 
 @dataclass(frozen=True, slots=True)

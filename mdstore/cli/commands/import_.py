@@ -46,6 +46,18 @@ class OnConflict(StrEnum):
     RAISE, LAST = "raise", "last"
 
 
+class Volume(StrEnum):
+    """What to do where there is no volume."""
+
+    NONE = "none"
+
+
+class Decimal(StrEnum):
+    """What begins the decimals of numbers."""
+
+    POINT, COMMA = ".", ","
+
+
 def import_(
     ctx: typer.Context,
     *,
@@ -93,11 +105,28 @@ def import_(
         bool,
         typer.Option("--rename", help="--symbol is another name of the one in a file's column of symbols."),
     ] = False,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="time=NAME,...",
+            help="Which column is which: time, date, symbol, timeframe, open, high, low, close, volume. "
+            "Without a header the names of all by their place: time,open,high,low,close,volume.",
+        ),
+    ] = None,
+    volume: Annotated[
+        Volume | None, typer.Option(help="none: there is no volume (indices, currencies), store 0.")
+    ] = None,
+    decimal: Annotated[
+        Decimal | None, typer.Option(help="What begins the decimals, where no number tells.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of a text that is not UTF-8: cp949, shift_jis, latin1, ...")
+    ] = None,
     wait: WaitOption = 10.0,
     file: FileOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Store the candles of files: CSV, TSV, JSON, Parquet, Feather, Arrow, also .gz and .zip.
+    """Store the candles of files: CSV, TSV, JSON, Parquet, Feather, Arrow, Excel, also .gz and .zip.
 
     Columns, times, symbol and timeframe are recognised; the summary says
     how. Each file lands whole or not at all; a bad one is reported and the
@@ -110,8 +139,10 @@ def import_(
       mdstore import prices/ --symbol-from-filename '{symbol}_data' --timeframe 1d
 
       mdstore import dirty.csv -s AOS -t 1d --on-invalid quarantine
+
+      mdstore import 005930.csv --columns 'time=day,close=last price'
     """
-    from mdstore.cli.output.import_ import Options, files_in, import_files, skipped_in
+    from mdstore.cli.output.import_ import Options, columns_in, files_in, import_files, skipped_in
     from mdstore.cli.output.import_summary import as_json, print_summary
     from mdstore.cli.shared.json_text import json_text
     from mdstore.cli.shared.progress import ImportProgress
@@ -125,7 +156,7 @@ def import_(
     options = Options(
         symbol, timeframe, symbol_from_filename, unit, align, on_invalid,
         complete=complete, on_conflict=on_conflict, rename=rename, date_format=date_format, tz=tz,
-        tolerance=tolerance,
+        tolerance=tolerance, columns=columns_in(columns), volume=volume, decimal=decimal, encoding=encoding,
     )  # fmt: skip
     with created(store_file(ctx, file), wait=wait) as store:
         run = import_files(store, files, options, ImportProgress(to_stderr(), files))

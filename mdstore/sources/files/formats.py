@@ -12,6 +12,7 @@ FORMATS = {
     ".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson",
     ".parquet": "parquet", ".pq": "parquet",
     ".feather": "arrow", ".arrow": "arrow", ".ipc": "arrow",
+    ".xlsx": "excel",
 }  # fmt: skip
 PACKED = (".gz", ".zip")
 READABLE = (*FORMATS, *PACKED)

@@ -11,22 +11,26 @@ from pathlib import Path
 
 import polars as pl
 
+from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.excerpts import excerpt
 from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.errors import FileFormatError, MarketDataError, TimestampError
 from mdstore.sources.files.csv import read_text
+from mdstore.sources.files.excel import read_excel
 from mdstore.sources.files.file_names import Named, from_pattern, guess, suggest
 from mdstore.sources.files.formats import FORMATS
 from mdstore.sources.files.json import read_json, read_ndjson
-from mdstore.sources.files.opening import Counted, Source, check_suffix, open_sources
+from mdstore.sources.files.opening import Asked, Counted, Source, check_suffix, open_sources
 from mdstore.sources.files.parquet_arrow import read_arrow, read_parquet
 from mdstore.sources.files.spacing import contradicts, spacing_of
+from mdstore.sources.files.text_encodings import known_encoding
 
 __all__ = ["Part", "read"]
 
 LONGEST_REASON = 300
 READERS: dict[str, Callable[[Source], Iterator[pl.DataFrame]]] = {
     "csv": read_text, "json": read_json, "ndjson": read_ndjson, "parquet": read_parquet, "arrow": read_arrow,
+    "excel": read_excel,
 }  # fmt: skip
 
 
@@ -81,6 +85,9 @@ def read(
     unit: Unit | None = None,
     date_format: str | None = None,
     whole: bool = False,
+    columns: Columns | None = None,
+    volume: Volume | None = None,
+    encoding: str | None = None,
 ) -> Generator[Part, None, None]:
     """Yield what a file holds: one part, or one for each data file in a zip.
 
@@ -88,7 +95,9 @@ def read(
     `{symbol}-{timeframe}` for names without their suffixes; `unit` is that of whole-number times, "s", "ms",
     "us" or "ns", needed to tell a timeframe by spacing where the size of the numbers does not tell it, and
     `date_format` how dates are written, as "%d/%m/%Y".
-    `whole` gives the other columns as well, under their own names.
+    `whole` gives the other columns as well, under their own names. `columns` says which columns are which
+    (`{"time": "일자"}`, or a list of all by their place), `volume="none"` that there is none, which gives
+    zeros; `encoding` is that of a text that is not UTF-8.
     Raises `FileFormatError` for a file that holds no candles, `OSError` for one that cannot be opened.
 
     >>> file = folder / "KRW-BTC-1m.csv"
@@ -99,7 +108,9 @@ def read(
     """
     # A part keeps what it is read from: whoever drops the parts for one of them has not closed its file.
     kept: list[object] = []
-    parts = _parts(Path(path), symbol_from_filename, partial(TimeStyle, unit, date_format), whole, kept)
+    asked = Asked(whole, Choice.of(columns, volume), known_encoding(encoding))
+    style = partial(TimeStyle, unit, date_format)
+    parts = _parts(Path(path), symbol_from_filename, style, asked, kept)
     kept.append(parts)
     return parts
 
@@ -108,14 +119,14 @@ def _parts(
     path: Path,
     pattern: str | None,
     style: Callable[[], TimeStyle],
-    whole: bool,
+    asked: Asked,
     kept: object,
 ) -> Generator[Part, None, None]:
     check_suffix(path)
     raw = Counted(path.open("rb", buffering=0))
     try:
         with _damage_named(path.name):
-            for source in open_sources(path, raw, whole=whole):
+            for source in open_sources(path, raw, asked):
                 source.style = style()
                 yield _part(source, raw, pattern, kept)
     except BaseException:
