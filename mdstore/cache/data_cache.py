@@ -161,8 +161,8 @@ def check_ttl(ttl: float | None) -> None:
         raise InvalidInputError(f"ttl={ttl!r}: give seconds, or None for as long as the policy says")
 
 
-def check_bytes(limit: object) -> int:
-    """Return a limit in bytes. Raises `InvalidInputError`."""
+def check_bytes(limit: object, name: str = "max_bytes") -> int:
+    """Return the limit in bytes that an argument gives. Raises `InvalidInputError`."""
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise InvalidInputError(f"max_bytes={limit!r}: give a whole number of bytes, 0 to keep nothing")
+        raise InvalidInputError(f"{name}={limit!r}: give a whole number of bytes, 0 to keep nothing")
     return limit

@@ -20,6 +20,7 @@ from mdstore.cache.folder import NONE, Folder, Left
 from mdstore.cache.forks import begin_anew_after_fork
 from mdstore.cache.frames import form_of, rows_of
 from mdstore.cache.policies import Policies, Policy
+from mdstore.errors import InvalidInputError
 
 __all__ = ["DiskCache"]
 
@@ -57,7 +58,7 @@ class DiskCache:
         self._policies = Policies(policies)
         self._clocks = Clocks(clock, timer)
         self._is_closed = False
-        self._folder = Folder(Path(folder), self._limit, self._clocks.now)
+        self._folder = Folder(_path(folder), self._limit, self._clocks.now)
         self.begin()
         begin_anew_after_fork(self)
         self._note(self._tried(self._folder.open, NONE))
@@ -115,7 +116,6 @@ class DiskCache:
 
     def clear(self) -> None:
         """Forget all, for every process."""
-        self._owes_clear = False
         for name in self._names():
             self._remove(name)
 
@@ -133,8 +133,12 @@ class DiskCache:
 
     def _is_open(self) -> bool:
         if self._owes_clear and not self._is_closed:
-            self.clear()
+            self._owes_clear = not self._is_cleared()
         return not (self._is_closed or self._owes_clear)
+
+    def _is_cleared(self) -> bool:
+        names = self._tried(self._folder.names, None)
+        return names is not None and None not in [self._removed(name) for name in names]
 
     def _names(self) -> list[str]:
         names = self._tried(self._folder.names, None)
@@ -204,11 +208,18 @@ class DiskCache:
 
     def _remove(self, name: str) -> bool:
         """Remove a file; where that fails it is not served here any more."""
-        removed = self._tried(lambda: self._folder.remove(name), None)
+        removed = self._removed(name)
         if removed is None:
             with self._lock:
                 self._lost.add(name)
+                if len(self._lost) > REMEMBERED:  # a disk that refuses for days: too many names to remember
+                    self._lost.clear()
+                    self._owes_clear = True
         return removed is not False
+
+    def _removed(self, name: str) -> bool | None:
+        """Remove a file; tell whether it was there, None if nobody knows."""
+        return self._tried(lambda: self._folder.remove(name), None)
 
     def _look(self, *, again: bool) -> None:
         self._note(Left(expired=self._tried(lambda: self._folder.look(again=again), 0)))
@@ -230,3 +241,9 @@ class DiskCache:
             with self._lock:
                 self._books.expired += left.expired
                 self._books.evicted += left.evicted
+
+
+def _path(folder: object) -> Path:
+    if not isinstance(folder, str | os.PathLike) or "\0" in os.fspath(folder):
+        raise InvalidInputError(f"folder={folder!r} is no path of a folder")
+    return Path(folder)

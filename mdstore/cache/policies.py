@@ -22,6 +22,7 @@ from mdstore.errors import ForkedError, Hint, InvalidInputError
 __all__ = ["LRU", "POLICIES", "TTL", "Negative", "NextBar", "Policies", "Policy", "SessionTTL"]
 
 SECOND = 1_000
+LONGEST = 1e11  # seconds: 3,000 years
 ONE_MINUTE = Timeframe.parse("1m")
 
 
@@ -141,7 +142,7 @@ def _minutes(calendar: str) -> Grid:
 
 
 def _check_seconds(seconds: object) -> None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST:
         raise InvalidInputError(
             f"a policy keeps answers for a number of seconds, not {seconds!r}",
             hint=Hint("LRU() keeps them until others want the room", "give a number of seconds"),
@@ -171,6 +172,8 @@ class Policies:
     """
 
     def __init__(self, own: Mapping[str, Policy] | None = None) -> None:
+        if own is not None and not isinstance(own, Mapping):
+            raise InvalidInputError(f"policies: a dict of kinds of data and their policies, not {own!r}")
         self._table = {**POLICIES, **(own or {})}
         for kind, policy in self._table.items():
             if not callable(getattr(policy, "expires", None)) or isinstance(policy, type):

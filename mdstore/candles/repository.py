@@ -27,7 +27,7 @@ from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.ledger import Ledger
 from mdstore.candles.packs import cells, first_digests
 from mdstore.candles.packs.merging import Compaction, Progress
-from mdstore.candles.packs.pack_files import PackLostError, Packs
+from mdstore.candles.packs.pack_files import PackLostError, Packs, row_bytes
 from mdstore.candles.packs.seal_policy import Upkeep
 from mdstore.candles.reads import as_of
 from mdstore.candles.reads.answer import Answer
@@ -38,7 +38,7 @@ from mdstore.candles.recovery import workplace
 from mdstore.candles.writes import delete, rename, writer
 from mdstore.candles.writes.writer import Policy, WriteResult
 from mdstore.core.candle_rules import Checked
-from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
 
@@ -50,7 +50,6 @@ __all__ = ["CandleRepository"]
 
 LONG = ("symbol", *CANDLE_COLUMNS)
 ATTEMPTS = 4
-ROW_BYTES = 8 * len(CANDLE)
 
 
 class CandleRepository:
@@ -160,7 +159,7 @@ class CandleRepository:
         at = request.as_of
         if at is None or at >= answer.revision:
             return answer  # never by the clock: once set back, it calls what is past "not yet"
-        columns = LONG if request.is_long else CANDLE_COLUMNS
+        columns = (*(LONG if request.is_long else CANDLE_COLUMNS), *request.extras)
         for _ in range(ATTEMPTS):  # what is deleted in between could not be undone
             revision = self.revision()
             whole = self._columnar.read(replace(request, limit=None, columns=columns))
@@ -289,6 +288,7 @@ class CandleRepository:
             pages = con.pragma("page_count") * con.pragma("page_size")
         files = self._packs.files()
         sealed = sum(cell.rows for cell in found)
+        held = sum(cell.rows * row_bytes(cell.pack) for cell in found)
         return {
             "rows": rows,
             "sqlite_bytes": pages,
@@ -299,7 +299,7 @@ class CandleRepository:
             "loose_rows": rows - sealed,
             "packs": len(files),
             "pack_bytes": sum(files.values()),
-            "dead_pack_bytes": max(0, sum(files.values()) - sealed * ROW_BYTES),
+            "dead_pack_bytes": max(0, sum(files.values()) - held),
             "packs_set_aside": ", ".join(self._packs.aside()),
             "pack_trouble": self._upkeep.trouble or self._compaction.trouble or self._upkeep.scanner_trouble,
             **{f"memory_{name}": value for name, value in self._memory.stats().items()},

@@ -14,6 +14,7 @@ from mdstore.cli.commands.calendar import calendar
 from mdstore.cli.commands.check import check
 from mdstore.cli.commands.compact import compact
 from mdstore.cli.commands.cover import cover
+from mdstore.cli.commands.declare import declare
 from mdstore.cli.commands.delete import delete
 from mdstore.cli.commands.demo import demo
 from mdstore.cli.commands.export import export
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cover": cover,
     "verify": verify,
     "calendar": calendar,
+    "declare": declare,
     "revisions": revisions,
     "replay": replay,
 }

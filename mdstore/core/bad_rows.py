@@ -8,7 +8,7 @@ import polars as pl
 
 from mdstore.core.excerpts import excerpt
 from mdstore.core.rounding import MOST_ULPS, misses_by_rounding
-from mdstore.core.timeframe import DAY, WEEK
+from mdstore.core.timeframe import DAY, WEEK, meant
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import Hint, ValidationError
 
@@ -71,7 +71,7 @@ def first_error(bad: pl.DataFrame, rows: int) -> ValidationError:
 
 def _hint(row: dict[str, Any], *, most: bool) -> str | Hint:
     """Say what to do; `most` is whether most rows of the chunk are bad."""
-    rule, timeframe = row["rule"], row["timeframe"]
+    rule, timeframe = row["rule"], meant(row["timeframe"]) or row["timeframe"]
     if rule == NO_TIME and most:
         return AS_WRITTEN
     if rule in BY_RULE:

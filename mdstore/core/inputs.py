@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -18,6 +19,7 @@ from mdstore.core.canonical import Canonical
 from mdstore.core.column_names import TIME_OF_DAY, Choice, by_ticker, clean, recognise, unused
 from mdstore.core.column_orders import ordered
 from mdstore.core.columns_found import Found, find, missing
+from mdstore.core.extra_columns import Extra, extras_among
 from mdstore.core.statements import Statements, marks_in, refuse_made
 from mdstore.core.time_style import TimeStyle
 from mdstore.errors import Hint, InvalidInputError
@@ -63,6 +65,7 @@ class Wanted:
 
     columns: tuple[str, ...]
     choice: Choice
+    declared: Callable[[], Sequence[Extra]]
 
     def found(self, names: Sequence[str], own: Sequence[str] | None = None) -> Found:
         """Tell which columns are which; refuse data that lacks one, in words of its `own` names."""
@@ -71,13 +74,22 @@ class Wanted:
             raise missing(found, names if own is None else own, self.columns)
         return found
 
+    def more(self, names: Sequence[str], found: Found) -> Mapping[str, str]:
+        """Map declared columns to the names that they have among those of a table which mean nothing else."""
+        return self.among(unused(names, (*found.names, *marks_in(names))), found)
+
+    def among(self, others: Sequence[str], found: Found) -> Mapping[str, str]:
+        """Return the same of the names that are left over."""
+        return extras_among(others, self.declared()) if others and not found.tickers else {}
+
 
 class Incoming:
     """The pieces of some data, each of at most `CHUNK` rows that hold exactly `columns`.
 
     `symbol` and `timeframe` are what the call names where the columns do not, `choice` what it says of them,
-    `style` what it says of times. `ignored` are the columns that were not kept, `notes` what was understood;
-    both grow with the pieces.
+    `style` what it says of times. `extras` gives the columns that are declared, asked if any is left over:
+    those that the data has come after `columns`, under their names. `ignored` are the columns that were not
+    kept, `notes` what was understood; both grow with the pieces.
     """
 
     def __init__(
@@ -90,10 +102,11 @@ class Incoming:
         rename: bool = False,
         choice: Choice | None = None,
         style: TimeStyle | None = None,
+        extras: Callable[[], Sequence[Extra]] = tuple,
     ) -> None:
         self._data = data
         self._style = style
-        self._wanted = Wanted(tuple(columns), choice or Choice({}))
+        self._wanted = Wanted(tuple(columns), choice or Choice({}), cache(extras))
         self._statements = Statements(symbol, timeframe, rename=rename)
         self._canonical: dict[tuple[str, ...], Canonical] = {}  # by the names of the tables
         self._ignored: dict[str, None] = {}
@@ -131,8 +144,11 @@ class Incoming:
         self._statements.hold(frame, found.own)
         if "symbol" in columns and "symbol" not in frame.columns:
             raise missing(found, table.names, columns)  # a currency, which is that of prices
-        self._ignored |= dict.fromkeys(unused(table.names, (*found.names, *marks_in(table.names))))
-        return pl.DataFrame([frame[name] for name in columns])
+        others = unused(table.names, (*found.names, *marks_in(table.names)))
+        more = self._wanted.among(others, found)
+        self._ignored |= dict.fromkeys(name for name in others if name not in more.values())
+        extras = [there[own].alias(name) for name, own in more.items()]
+        return pl.DataFrame([*(frame[name] for name in columns), *extras])
 
 
 def _tables(data: object, wanted: Wanted) -> Iterator[Table]:
@@ -191,7 +207,12 @@ def _from_pandas(data: Any, wanted: Wanted) -> Table:
     index = _index_columns(data, names, wanted.choice)
     columns |= {name: data.index.get_level_values(level) for name, level in index.items()}
     found = wanted.found([*index, *names], names)
-    frame = pl.DataFrame([_column(name, columns[name]) for name in (*found.names, *marks_in(columns))])
+    extras = wanted.more(names, found).values()
+    used = (*found.names, *marks_in(columns), *extras)
+    frame = pl.DataFrame([_column(name, columns[name]) for name in used])
+    # NaN is pandas' word for none, of which a candle has no use; a declared column has.
+    floats = [name for name in extras if frame.schema[name].is_float()]
+    frame = frame.with_columns(frame[name].fill_nan(None) for name in floats) if floats else frame
     return Table(frame, found, names, lambda at: dict(zip(names, data.iloc[at], strict=True)))
 
 
@@ -235,7 +256,7 @@ def _frame(table: pa.Table, wanted: Wanted) -> Table:
     _refuse_twice(table.column_names)
     names = table.column_names
     found = wanted.found(names)
-    used = table.select([*found.names, *marks_in(names)])
+    used = table.select([*found.names, *marks_in(names), *wanted.more(names, found).values()])
     try:
         frame = pl.from_arrow(used)
     except (pl.exceptions.PolarsError, pa.ArrowException, pl.exceptions.PanicException) as error:
@@ -288,7 +309,7 @@ def _from_dicts(rows: list[Any], offset: int, wanted: Wanted) -> Table:
             raise InvalidInputError(f"row {number} is a {type(row).__name__}, the rows before it are dicts")
     there = [str(name) for name in rows[0]]
     found = wanted.found(there)
-    names = (*found.names, *marks_in(there))
+    names = (*found.names, *marks_in(there), *wanted.more(there, found).values())
     frame = pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
     return Table(frame, found, there, rows.__getitem__)
 
@@ -317,7 +338,8 @@ def _from_tuples(rows: list[Any], names: Sequence[str], offset: int, wanted: Wan
             )
     found = wanted.found(names)
     by_name = dict(zip(names, zip(*rows, strict=True), strict=True))
-    frame = pl.DataFrame([_column(name, list(by_name[name])) for name in found.names])
+    used = (*found.names, *wanted.more(names, found).values())
+    frame = pl.DataFrame([_column(name, list(by_name[name])) for name in used])
     return Table(frame, found, names, lambda at: dict(zip(names, rows[at], strict=True)))
 
 

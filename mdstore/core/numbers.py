@@ -15,7 +15,7 @@ import polars as pl
 from mdstore.core.excerpts import excerpt
 from mdstore.errors import Hint, InvalidInputError
 
-__all__ = ["Decimal", "Numbers", "number"]
+__all__ = ["DASHES", "Decimal", "Numbers", "number"]
 
 Decimal = Literal[".", ","]
 

@@ -15,9 +15,9 @@ from mdstore.candles.ledger.ledger import Known
 from mdstore.candles.reads.explanation import Reader
 from mdstore.core.arguments import column_list
 from mdstore.core.calendars import Grid, calendar_of
+from mdstore.core.extra_columns import Extra
 from mdstore.core.hole_reasons import NEVER_BARS
 from mdstore.core.long_table import latest_of_each
-from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import DAY, Timeframe
 
@@ -36,7 +36,7 @@ def derived(
     columns: Sequence[str] | None,
 ) -> pl.DataFrame:
     """Return bars of `request.timeframe` made of those of `source`; range and limit count the bars made."""
-    known = (*(("symbol",) if request.is_long else ()), *CANDLE_COLUMNS, *MADE)
+    known = (*request.columns, *MADE)
     wanted = known if columns is None else column_list(columns, known)
     start, end = reach(request.timeframe, request.start, request.end, tz)
     bars = None if request.limit is None else _bars_for(request.limit, request.timeframe, source)
@@ -45,10 +45,16 @@ def derived(
     made = resample(
         frame, source, request.timeframe, tz=tz, ends=answer.ends, lasts=answer.lasts,
         calendars=[calendar_of(symbol, said.calendars) for symbol in answer.symbols],
+        extras={one.name: one.resample for one in _extras(candles, request)},
     )  # fmt: skip
     if "of" in wanted:
         made = _without_what_never_was(made, frame, answer.symbols, answer.ends, said, request, source, tz)
     return latest_of_each(made, request.limit).select(wanted)
+
+
+def _extras(candles: Reader, request: Request) -> list[Extra]:
+    """Return the declared columns of a request."""
+    return [one for one in candles.ledger.declared() if one.name in request.extras] if request.extras else []
 
 
 def _without_what_never_was(  # noqa: PLR0917 - what was read, what was made of it, and what is said of it

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Made", "Reading"]
 
+ADDED = ("closed", "bars", "of", "filled", "partial")
+"""The columns that bars have which are made, beside those of stored ones."""
 NAME_IT = "name the stored timeframe, e.g."
 
 
@@ -96,13 +98,16 @@ class Reading:
         if include_forming:
             _refuse_beside_forming(is_other=made or as_of is not None)
             request = request_of(symbols, timeframe, start=start, end=end, limit=limit)
+            request = _with_extras(request, columns, candles)
             return self._with_forming(candles, request, columns)
         picked = None if made else columns  # what is made picks columns itself, since it has more of them
         request = request_of(
-            symbols, timeframe, start=start, end=end, limit=limit, columns=picked, as_of=as_of
-        )
+            symbols, timeframe, start=start, end=end, limit=limit, columns=picked, as_of=as_of,
+            extras=candles.ledger.declared,
+        )  # fmt: skip
         if not made:
             return candles.read(request, verify=verify)
+        request = _with_extras(request, columns, candles)
         source = _source(derive_from, tz)
         how = "" if source is None else _derived_text(request.timeframe, *source)
         if fill is None and source is not None:
@@ -124,6 +129,14 @@ class Reading:
         series = self._listing.series().filter(pl.col("timeframe") == str(request.timeframe))
         bars = with_forming(candles, self._live(), series["symbol"].to_list(), request, columns)
         return Made(bars, "with what is live")
+
+
+def _with_extras(request: Request, columns: Sequence[str] | None, candles: Reader) -> Request:
+    """Return the request with those declared columns behind the others that are among `columns`."""
+    if columns is None or all(name in (*request.columns, *ADDED) for name in columns):
+        return request
+    more = [one.name for one in candles.ledger.declared() if one.name in columns]
+    return replace(request, columns=(*request.columns, *more))
 
 
 def _refuse_beside_forming(*, is_other: bool) -> None:

@@ -51,6 +51,7 @@ from mdstore.errors import Hint, InvalidInputError, QueryError
 from mdstore.realtime.owner import Owner
 from mdstore.store.checking import checked_pieces, terms_of
 from mdstore.store.contents import Contents
+from mdstore.store.declared import Declared
 from mdstore.store.held import held
 from mdstore.store.holes import Holes
 from mdstore.store.listing import Listing
@@ -58,7 +59,7 @@ from mdstore.store.live_place import LivePlace
 from mdstore.store.maintenance import Maintenance
 from mdstore.store.past import Past
 from mdstore.store.reading import Made, Reading
-from mdstore.store.requests import Covers, claim_of, request_of
+from mdstore.store.requests import LONG, Covers, claim_of, request_of
 
 if TYPE_CHECKING:
     from mdstore.analysis.screen import Question, Screen
@@ -176,6 +177,7 @@ class MarketDataStore:
         )
         self._listing = Listing(self._candles)
         self._maintenance = Maintenance(self._candles)
+        self._declared = Declared(self._candles.ledger, self._listing)
         self._reading = Reading(self._listing, lambda: self.live, self._now)
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
@@ -337,7 +339,7 @@ class MarketDataStore:
         terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
         data = Incoming(
             data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, choice=choice,
-            style=terms.style,
+            style=terms.style, extras=self._declared.of(key[0], str(key[1])),
         )  # fmt: skip
         return self._candles.write(self._checked(data, data, key, terms), claim, policy, progress)
 
@@ -375,10 +377,13 @@ class MarketDataStore:
         terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
         if timeframe is None:
             wanted = ("symbol", "timeframe", *CANDLE_COLUMNS)
-            data = Incoming(data, wanted, choice=choice, style=terms.style)
+            data = Incoming(data, wanted, choice=choice, style=terms.style, extras=self._declared.all)
             return self._candles.write(self._checked(data, data, None, terms), claim, policy, progress)
         bar = str(Timeframe.parse(timeframe))
-        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, choice=choice, style=terms.style)
+        data = Incoming(
+            data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, choice=choice, style=terms.style,
+            extras=self._declared.all,
+        )  # fmt: skip
         name = pl.lit(bar).alias("timeframe")
         long = (Piece(piece.frame.with_columns(name), piece.row) for piece in data)
         return self._candles.write(self._checked(data, long, None, terms), claim, policy, progress)
@@ -502,8 +507,9 @@ class MarketDataStore:
     ) -> pl.LazyFrame:
         """Return candles as a LazyFrame; arguments and order as in `candles`.
 
-        It is of the moment of this call, however often and wherever in a query it is used. Columns, slices
-        and conditions on symbol and timestamp decide which cells are touched. Bars that are made
+        It is of the moment of this call, however often and wherever in a query it is used. Declared columns
+        are among its columns (of stored bars), as only those that are used are read. Columns, slices and
+        conditions on symbol and timestamp decide which cells are touched. Bars that are made
         (`derive_from`, `fill`, `include_forming`) are made now, and only what follows is lazy.
 
         Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
@@ -511,6 +517,8 @@ class MarketDataStore:
         from mdstore.store.lazy_read import lazy_frame
 
         refuse_broken_polars()
+        if columns is None and derive_from is None and fill is None and not include_forming:
+            columns = self._declared.beside(symbols)
         read = partial(
             self._read, symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
             derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
@@ -545,7 +553,8 @@ class MarketDataStore:
         or dict of these, or a Python function of a symbol's frame. The answer has one row a symbol in
         `.rows`; an expression with a value for each bar is taken at the latest. Symbols it fails for are in
         `.failed`, with the reason. `derive_from` and `tz` put the bars together first, as in `candles`.
-        `progress` is called with symbols done and symbols in all.
+        Declared columns are there under their names. `progress` is called with symbols done and symbols in
+        all.
 
         Raises `NoSuchSeriesError`, `InvalidInputError`, and `QueryError` for an expression that fits no
         symbol.
@@ -554,14 +563,21 @@ class MarketDataStore:
 
         refuse_broken_polars()
         given = [symbols] if isinstance(symbols, str) else symbols
+        columns = self._declared.beside(None)
         if derive_from is None and tz is None:
-            answer = self._candles.read(request_of(given, timeframe, start=start, end=end, limit=bars))
+            answer = self._candles.read(
+                request_of(
+                    given, timeframe, start=start, end=end, limit=bars, columns=columns,
+                    extras=self._declared.all,
+                )
+            )  # fmt: skip
             return screen(answer.frame(), answer.ends, what, progress=progress)
         from mdstore.analysis.resample import symbol_ends
 
         made = self.candles(
-            given, timeframe, start=start, end=end, limit=bars, derive_from=derive_from, tz=tz
-        ).drop("closed", "bars", "of")
+            given, timeframe, start=start, end=end, limit=bars, derive_from=derive_from, tz=tz,
+            columns=columns or LONG,
+        )  # fmt: skip
         return screen(made, symbol_ends(made), what, progress=progress)
 
     def sql(
@@ -658,6 +674,9 @@ class MarketDataStore:
     uncover = held("_holes", Holes.uncover)
     set_calendar = held("_holes", Holes.set_calendar)
     calendars = held("_holes", Holes.calendars)
+    declare = held("_declared", Declared.declare)
+    undeclare = held("_declared", Declared.undeclare)
+    declared = held("_declared", Declared.declared)
     provenance = held("_past", Past.provenance)
     revisions = held("_past", Past.revisions)
     fingerprint = held("_past", Past.fingerprint)

@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+import mdstore
 from mdstore.cache import CompressedCache, Key, MemoryCache, compressed
 from tests.cache.caches import MILLION
 from tests.support.real import real
@@ -81,10 +82,18 @@ def test_one_that_is_replaced_while_it_is_warmed_stays_replaced(monkeypatch):
     assert cache.get(key(0)).equals(new)
 
 
-def test_small_answers_are_not_compressed():
+def test_small_answers_are_not_compressed_and_have_the_room_of_the_others():
     cache = CompressedCache(800_000)
-    for number in range(100):
+    for number in range(300):
         cache.put(key(number), pl.DataFrame({"x": range(100)}), ttl=1e6)
     stats = cache.stats()
-    assert stats["bytes"] <= stats["limit"] / 8
-    assert stats["evicted"] == 100 - stats["entries"] > 0
+    assert 650_000 < stats["bytes"] <= 700_000
+    assert stats["evicted"] == 300 - stats["entries"] > 0
+    first, second = cache.get(key(299)), cache.get(key(299))
+    assert first["x"].to_numpy().ctypes.data == second["x"].to_numpy().ctypes.data
+
+
+@pytest.mark.parametrize("options", [{"ready_bytes": -1}, {"large_bytes": 1.5}])
+def test_bytes_that_are_none_are_refused_by_name(options):
+    with pytest.raises(mdstore.InvalidInputError, match=next(iter(options))):
+        CompressedCache(1_000, **options)

@@ -47,12 +47,12 @@ SCRIPT = """
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", CACHES)
 def test_children_forked_at_any_moment_go_on(python, kind):
     assert python(SCRIPT, kind, env={"PYTHONPATH": str(ROOT)}) == "{0} True"
 
 
+@pytest.mark.slow
 def test_where_polars_would_hang_it_is_refused_and_arrow_goes_on(python):
     assert (
         python(

@@ -85,7 +85,7 @@ def test_a_closed_answer_ends_when_the_market_opens():
     assert policy.expires(KEY, opening) == opening + 10_000
 
 
-@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan"), "1", None, True])
+@pytest.mark.parametrize("seconds", [-1, 1e300, float("inf"), float("nan"), "1", None, True])
 @pytest.mark.parametrize(
     "policy", [TTL, Negative, NextBar, lambda s: SessionTTL(s, 1), lambda s: SessionTTL(1, s)]
 )
@@ -135,6 +135,11 @@ def test_what_is_no_policy_is_refused_with_what_is_one(policy):
     with pytest.raises(mdstore.InvalidInputError, match="no policy") as error:
         Policies({"sql": policy})
     assert "TTL(60)" in error.value.hint.python
+
+
+def test_policies_that_are_no_table_are_refused():
+    with pytest.raises(mdstore.InvalidInputError, match="a dict of kinds"):
+        Policies([TTL(5)])
 
 
 def test_ones_own_policy_is_anything_that_says_when():

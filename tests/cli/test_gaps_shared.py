@@ -1,5 +1,6 @@
 """`mdstore gaps` names the holes that all series share, and what it names is what can be said of them."""
 
+import json
 import re
 
 import polars as pl
@@ -41,3 +42,10 @@ def test_one_series_alone_shares_nothing(market):
     market("delete", "C", "--yes")
     assert "a maintenance of" not in market("gaps", "A", "1m").stdout
     assert "a maintenance of" not in market("gaps").stdout
+
+
+def test_rows_bound_json_too_where_they_are_given(market):
+    for arguments in (("A", "1m"), (), ("A", "1m", "--missing", "--page", "10")):
+        whole = json.loads(market("gaps", *arguments, "--json").stdout)
+        assert len(whole) > 1
+        assert json.loads(market("gaps", *arguments, "--json", "-n", "1").stdout) == whole[:1]

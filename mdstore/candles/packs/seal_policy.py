@@ -20,6 +20,7 @@ from mdstore.candles.file import table_reads as reader
 from mdstore.candles.file.bar_digests import Proof, between, read_proven
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.declared_columns import held_by_series, hold, names_of
 from mdstore.candles.file.digests import accept, ceiling, floor, span_of
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
@@ -163,8 +164,11 @@ class Upkeep:
             # Series that other processes hold in memory are taken for changed.
             at_revision = catalogue.bump(con, int(self._clock() * 1000))
             arrivals.spill(con)
+            held = held_by_series(con)
             con.execute("DELETE FROM series")
             con.execute(RECOUNT, (at_revision,))
+            for key, names in held.items():
+                hold(con, key, names)
             con.carried.drop()
             accept(con)
         self._compaction.sweep(young=0.0)
@@ -214,8 +218,10 @@ class Upkeep:
         """Return the rows of stretches; those that are damaged are left out, which `seal` says at its end."""
         proof, read = Proof(con), Stretches()
         for piece in pieces:
+            key = (piece.symbol, piece.timeframe)
             try:
-                read.append((piece, proof.read((piece.symbol, piece.timeframe), piece.start, piece.end)))
+                rows = proof.read(key, piece.start, piece.end, extras=names_of(con, key))
+                read.append((piece, rows))
             except DamagedDataError as error:
                 self._damaged = self._damaged or error
         return self._sound(proof, read)
@@ -232,7 +238,7 @@ class Upkeep:
             with self._database.writing() as con:
                 key = (piece.symbol, piece.timeframe, at, piece.end, CELL_ROWS)
                 cut = con.execute(NTH, key).get or piece.end
-                rows = read_proven(con, (piece.symbol, piece.timeframe), at, cut)
+                rows = read_proven(con, key[:2], at, cut, names_of(con, key[:2]))
                 if rows.num_rows and not cells.covering(con, piece.symbol, piece.timeframe, at, cut - 1):
                     sealer = Sealer(self._packs, self._clock)
                     sealer.add(piece.symbol, piece.timeframe, at, cut, rows)
@@ -262,6 +268,8 @@ class Upkeep:
         with self._database.reading() as con:
             keys = {(piece.symbol, piece.timeframe) for piece in group}
             known = {key: series for key in keys if (series := catalogue.find(con, *key)) is not None}
+        if any(series.extras for series in known.values()):
+            return self._walk(group, wait)  # the scanner is asked for candles alone
         table = self._scanned(group)
         if table is None:
             return self._walk(group, wait)

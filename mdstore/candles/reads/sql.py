@@ -18,7 +18,7 @@ import apsw
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles.file import catalogue
+from mdstore.candles.file import catalogue, declared_columns
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
 from mdstore.candles.packs.pack_files import PackLostError
@@ -29,7 +29,7 @@ from mdstore.candles.reads.sql_answer import as_frame
 from mdstore.candles.reads.sql_engine import Engine
 from mdstore.candles.reads.sql_given import INTERNAL, Params, own_tables, parameters
 from mdstore.candles.reads.sql_running import Deadline, answered, let_go
-from mdstore.core.schema import LONG_CANDLE, QUARANTINE
+from mdstore.core.schema import CANDLE_COLUMNS, LONG_CANDLE, QUARANTINE
 from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import Hint, QueryError
 
@@ -52,7 +52,8 @@ SMALL_ROWS: dict[str, Callable[[apsw.Connection], list[tuple[Any, ...]]]] = {
 TIMES = ("first", "last", "quarantined_at")
 TIME = "epoch_ms({0})::TIMESTAMPTZ AS {0}"
 PARTS, STORED = f"{INTERNAL}candles_", f"{INTERNAL}stored_"
-PART = "SELECT symbol, {timeframe} AS timeframe, * EXCLUDE (symbol) FROM {name}"
+PART = "SELECT symbol, {timeframe} AS timeframe, {columns} FROM {name}"
+NONE = "NULL::DOUBLE AS {}"
 TABLES = ("candles", "series", "quarantine")
 MEMORY_HINT = Hint(
     python="bound symbol, timeframe and timestamp in its WHERE, or open with more sql_memory_bytes",
@@ -229,7 +230,8 @@ def _register(
     names: AbstractSet[str],
     tables: dict[str, pa.Table],
 ) -> str:
-    _register_candles(connection, tables)
+    declared = [one.name for one in declared_columns.all_declared(con)] if "candles" in names else []
+    _register_candles(connection, tables, declared)
     for name, schema in SMALL.items():
         if name in names:
             rows = SMALL_ROWS[name](con)
@@ -239,11 +241,16 @@ def _register(
     return ", ".join(f"{table.num_rows:,} {name}" for name, table in tables.items())
 
 
-def _register_candles(connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table]) -> None:
+def _register_candles(
+    connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table], declared: Sequence[str]
+) -> None:
     parts = []
     for number, (timeframe, table) in enumerate((tables or {"": LONG_CANDLE.empty_table()}).items()):
         connection.register(f"{PARTS}{number}", table)
-        parts.append(PART.format(timeframe=f"'{timeframe}'", name=f"{PARTS}{number}"))
+        there = table.column_names
+        more = [_quoted(one) if one in there else NONE.format(_quoted(one)) for one in declared]
+        columns = ", ".join((*CANDLE_COLUMNS, *more))
+        parts.append(PART.format(timeframe=f"'{timeframe}'", columns=columns, name=f"{PARTS}{number}"))
     connection.execute(f"CREATE TEMP VIEW candles AS {' UNION ALL '.join(parts)}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 from mdstore.cli.shared.console import to_stderr, to_stdout
 from mdstore.cli.shared.errors import ERROR, INTERRUPTED
 from mdstore.cli.shared.options import FileOption, JsonOption, WaitOption
+from mdstore.cli.shared.pipes import PIPE, SOURCE, PipeFormat, spooled
 from mdstore.cli.shared.store import created, store_file
 
 __all__ = ["import_"]
@@ -64,7 +66,7 @@ def import_(
     paths: Annotated[
         list[Path],
         # A file that cannot be read is one bad file among others, not a usage error.
-        typer.Argument(help="Files, and folders with all below them.", readable=False),
+        typer.Argument(help="Files, and folders with all below them; - is standard input.", readable=False),
     ],
     symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="The symbol of every file.")] = None,
     timeframe: Annotated[str | None, typer.Option("--timeframe", "-t", help="Such as 1m, 4h or 1d.")] = None,
@@ -105,6 +107,9 @@ def import_(
         bool,
         typer.Option("--rename", help="--symbol is another name of the one in a file's column of symbols."),
     ] = False,
+    form: Annotated[
+        PipeFormat | None, typer.Option("--format", help="The format of standard input; csv if left out.")
+    ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(
@@ -140,6 +145,8 @@ def import_(
 
       mdstore import dirty.csv -s AOS -t 1d --on-invalid quarantine
 
+      curl https://... | mdstore import - --format json -s KRW-BTC -t 1m
+
       mdstore import 005930.csv --columns 'time=day,close=last price'
     """
     from mdstore.cli.output.import_ import Options, columns_in, files_in, import_files, skipped_in
@@ -152,15 +159,24 @@ def import_(
         timeframe = str(Timeframe.parse(timeframe))
     if symbol is not None and symbol_from_filename is not None:
         raise typer.BadParameter("give --symbol or --symbol-from-filename, not both")
-    files = files_in(paths)
-    options = Options(
-        symbol, timeframe, symbol_from_filename, unit, align, on_invalid,
-        complete=complete, on_conflict=on_conflict, rename=rename, date_format=date_format, tz=tz,
-        tolerance=tolerance, columns=columns_in(columns), volume=volume, decimal=decimal, encoding=encoding,
-    )  # fmt: skip
-    with created(store_file(ctx, file), wait=wait) as store:
-        run = import_files(store, files, options, ImportProgress(to_stderr(), files))
-    run.notes = skipped_in(paths)
+    piped = PIPE in paths
+    if piped and len(paths) > 1:
+        raise typer.BadParameter("- is standard input, and stands by itself")
+    if form is not None and not piped:
+        raise typer.BadParameter("--format is for - only: names tell of files")
+    with spooled(form or PipeFormat.CSV) if piped else nullcontext(PIPE) as spool:
+        if piped:
+            paths = [spool]
+        files = files_in(paths)
+        options = Options(
+            symbol, timeframe, symbol_from_filename, unit, align, on_invalid,
+            complete=complete, on_conflict=on_conflict, rename=rename, date_format=date_format, tz=tz,
+            tolerance=tolerance, columns=columns_in(columns), volume=volume, decimal=decimal,
+            encoding=encoding, source=SOURCE if piped else None,
+        )  # fmt: skip
+        with created(store_file(ctx, file), wait=wait) as store:
+            run = import_files(store, files, options, ImportProgress(to_stderr(), files))
+        run.notes = skipped_in(paths)
     if json:
         print(json_text(as_json(run)))
     print_summary(run, None if json else to_stdout(), to_stderr())

@@ -51,7 +51,7 @@ def print_holes(
     closed, missing = holes.filter(is_closed), holes.filter(~is_closed)
     shown = holes if every else missing
     if json:
-        print(json_text(records(shown)))
+        print(json_text(records(shown.head(rows) if rows else shown)))
         return
     if len(shown):
         _print_some(out, remarks, _readable(shown), "hole", rows=rows, bar=bar, spare=SPARE)
@@ -88,7 +88,7 @@ def print_missing(
     bar = timeframe_of(store, symbols, timeframe)
     ranges = store.missing(_given(symbols), bar, start=start, end=end, page=page)
     if json:
-        print(json_text(records(ranges)))
+        print(json_text(records(ranges.head(rows) if rows else ranges)))
         return
     if ranges.is_empty():
         out.print("nothing is missing: an update would ask for nothing")

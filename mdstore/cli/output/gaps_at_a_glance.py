@@ -58,7 +58,7 @@ def print_glance(
     bars = series["rows"] if start is None and end is None else _tiled(series, extents, holes)
     listed = _counted(series.with_columns(bars.alias("bars")), holes)
     if json:
-        print(json_text(records(listed)))
+        print(json_text(records(listed.head(rows) if rows else listed)))
     elif listed.is_empty():
         nothing = f"nothing is stored in {store.path.name}. Hint: mdstore import FILES"
         remarks.print(nothing, highlight=False, markup=False)

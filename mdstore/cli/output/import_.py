@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from mdstore.candles.writes.writer import WriteResult
+from mdstore.cli.shared.declared import declared_in
 from mdstore.cli.shared.interrupt import Interrupts
 from mdstore.cli.shared.progress import ImportProgress
 from mdstore.cli.shared.texts import count
@@ -18,15 +20,13 @@ from mdstore.core.arguments import Kept
 from mdstore.core.bad_rows import AS_WRITTEN, NO_TIME
 from mdstore.core.column_names import Columns
 from mdstore.core.excerpts import excerpt
-from mdstore.core.schema import VALUES
 from mdstore.core.statements import texts_in
 from mdstore.core.timeframe import Timeframe, meant
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import ConflictError, FileFormatError, InvalidInputError, MarketDataError, StoreFileError
-from mdstore.sources.files import Part, candle_files, guess, other_files, read, stem
+from mdstore.sources.files import NoRowsError, Part, candle_files, guess, other_files, read, stem
 
 if TYPE_CHECKING:
-    from mdstore.candles.writes.writer import WriteResult
     from mdstore.store.store import MarketDataStore
 
 __all__ = ["Failure", "Import", "Landed", "Options", "columns_in", "files_in", "import_files", "skipped_in"]
@@ -230,6 +230,8 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
     }  # fmt: skip
     try:
         landing, result = _land(store, file, options, _Landing(options, progress), rules)
+    except NoRowsError:
+        return Landed(file, WriteResult(), notes={f"{file.name}: a header and no rows"})
     except ConflictError as error:
         if error.stored:
             raise _disagreement(run, file, error) from error
@@ -250,7 +252,7 @@ def _land(
     how: dict[str, Any] = {
         "symbol_from_filename": options.symbol_from_filename, "unit": options.unit,
         "date_format": options.date_format, "whole": landing.whole, "columns": options.columns,
-        "volume": options.volume, "encoding": options.encoding,
+        "volume": options.volume, "encoding": options.encoding, "extras": declared_in(store),
     }  # fmt: skip
     with closing(read(file, **how)) as parts:
         first = _first(parts, file, options)
@@ -278,7 +280,7 @@ def _first(parts: Iterator[Part], file: Path, options: Options) -> Part:
 
 def _disagreement(run: Import, file: Path, error: ConflictError) -> ConflictError:
     """Return the error of a file whose bars are others than those of a file before it."""
-    pairs = zip(VALUES, error.earlier, error.later, strict=True)
+    pairs = zip(error.names, error.earlier, error.later, strict=True)
     name, before, here = next(pair for pair in pairs if pair[1] != pair[2])
     when = ms_to_datetime(error.timestamp).isoformat().replace("+00:00", "Z")
     other = run.file_of((error.symbol, error.timeframe), error.timestamp)
@@ -291,6 +293,7 @@ def _disagreement(run: Import, file: Path, error: ConflictError) -> ConflictErro
         timestamp=error.timestamp,
         earlier=error.earlier,
         later=error.later,
+        names=error.names,
         stored=True,
     )
 
@@ -348,7 +351,8 @@ class _Landing:
             raise FileFormatError(
                 f"{part.name}: which symbol? Neither a column nor the file's name says",
                 hint=f"give {GIVE_SYMBOL}"
-                + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else ""),
+                + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else "")
+                + "".join(f"; and {more}" for more in self._more(part)),
             )
         if timeframe is None and "timeframe" not in part.columns:
             raise part.trouble or FileFormatError(
@@ -357,6 +361,15 @@ class _Landing:
                 hint="give --timeframe 1d",
             )
         return symbol, timeframe
+
+    def _more(self, part: Part) -> Iterator[str]:
+        """Yield what else must be said of a part whose symbol nothing tells, to say it in one hint."""
+        if part.contradicted and not self._options.timeframe:
+            yield f"-t {part.spacing}, since its rows are that far apart, whatever its name says"
+        elif part.trouble is not None and part.trouble.hint is not None and not self._options.timeframe:
+            yield part.trouble.hint.cli
+        elif part.off_grid and not self._options.align:
+            yield "--align floor, which moves its rows to the start of their bar"
 
     def frames(self, part: Part) -> Iterator[pl.DataFrame]:
         """Yield a part's frames; refuse to put several series under one name."""

@@ -39,6 +39,7 @@ SAMPLE = 200
 RAGGED = "Expected"  # pyarrow's word for a line of more or fewer cells
 # Only what is empty is absent: NA is a symbol (Nano Labs), and no number says so by itself.
 NULLS = [""]
+CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d)?")
 ROW_NUMBER = re.compile(r"Row #(\d+)")
 # What stands in the column of opens where a header is repeated: two files were put together.
 HEADINGS = pl.Series(
@@ -77,8 +78,10 @@ def read_text(source: Source) -> Iterator[pl.DataFrame]:
     done = 0
     for block in _blocks(head[layout.start :], source):
         rows = _rows(block, layout, columns.wanted, done, source.name)
+        bars = rows if done else _without_quote(rows, columns, source)
         done += rows.height
-        frame = columns.frame(_without_headings(rows, layout, columns, source))
+        bars = _without_headings(_without_blanks(bars, source), layout, columns, source)
+        frame = columns.frame(bars)
         yield frame if day is None else day.frame(frame)
 
 
@@ -164,6 +167,26 @@ def _parse(block: bytes, separator: str, names: list[str], kept: list[str], *, t
             strings_can_be_null=True,
         ),
     )
+
+
+def _without_blanks(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """Leave out lines without a cell that matters, as spreadsheets have them at the end, with a note."""
+    if not all(column.null_count() for column in rows.iter_columns()):
+        return rows
+    blank = pl.all_horizontal(pl.all().is_null() | (pl.all() == ""))
+    kept = rows.filter(~blank)
+    if len(kept) < len(rows):
+        source.notes.add("lines without a value were skipped")
+    return kept
+
+
+def _without_quote(rows: pl.DataFrame, columns: Columns, source: Source) -> pl.DataFrame:
+    """Leave out Nasdaq's first line, with a note: it bears the time of day of a last trade, and no date."""
+    first, second = (*rows.to_series(columns.at("timestamp"))[:2], None, None)[:2]
+    if second is None or not CLOCK.fullmatch(first or "") or CLOCK.fullmatch(second):
+        return rows
+    source.notes.add(f"the first line bears {first} in place of a date, and was skipped")
+    return rows[1:]
 
 
 def _without_headings(rows: pl.DataFrame, layout: Layout, columns: Columns, source: Source) -> pl.DataFrame:

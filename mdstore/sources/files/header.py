@@ -12,6 +12,7 @@ from mdstore.core.column_names import clean, unused
 from mdstore.core.column_orders import ordered
 from mdstore.core.columns_found import Found, find, missing
 from mdstore.core.excerpts import LONGEST_NAME, MOST, excerpt
+from mdstore.core.extra_columns import extras_among
 from mdstore.core.statements import made_bars, marks_in
 from mdstore.errors import FileFormatError, Hint, InvalidInputError
 from mdstore.sources.files.opening import Source
@@ -41,20 +42,23 @@ class Columns:
         self._file = source.name
         marks = marks_in(names)
         kept = found.names
-        source.ignored |= dict.fromkeys(unused(names, [*kept, *marks]))
+        left = unused(names, [*kept, *marks])
+        extras = [] if found.tickers else list(extras_among(left, source.asked.extras).values())
+        source.ignored |= dict.fromkeys(name for name in left if name not in extras)
         others = [
             place
             for place, name in enumerate(names)
             if source.asked.whole and name in source.ignored and clean(name) not in found.there
         ]
+        others += [names.index(name) for name in extras]
         self._others = len(others)
         self._kept = len(kept)
         self.wanted = [*(names.index(name) for name in (*kept, *marks)), *others]
 
     def at(self, name: str) -> int:
         """Return where among those wanted a canonical column is, that of the first of several instruments."""
-        columns = next(iter(self._found.tickers.values()), self._found.columns)
-        return self._found.names.index(columns[name])
+        columns = next(iter(self._found.tickers.values()), {})
+        return self._found.names.index((dict(columns) | dict(self._found.columns))[name])
 
     def frame(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the columns that were wanted as a candle's, others behind them under their own names.

@@ -38,7 +38,7 @@ def read_json(source: Source) -> Iterator[pl.DataFrame]:
             hint="write one row a line, as .ndjson, which may be of any size",
         )
     with of_file(source.name):
-        found = tables(_document(text, source), source.asked.choice, source.name)
+        found = tables(_document(text, source), source.asked.choice, source.name, source.notes)
     several = len(found) > 1 or found[0].symbol is not None
     for symbol, rows in found:
         chunks = (rows[at : at + CHUNK] for at in range(0, max(len(rows), 1), CHUNK))

@@ -6,7 +6,7 @@ To have another recognised: a function here, and a row of `SHAPES` with an examp
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -71,12 +71,15 @@ LEAST_WIDTH = 5
 DEEPEST = 12  # levels of a document that are looked into
 
 
-def tables(document: Any, choice: Choice, name: str) -> list[Table]:
-    """Return the tables of candles in a document.
+def tables(document: Any, choice: Choice, name: str, notes: set[str]) -> list[Table]:
+    """Return the tables of candles in a document; `notes` is for what was left out.
 
     Raises `FileFormatError` where there are none, or several that nothing tells apart.
     """
-    found = [table for table in _tables(document, choice, None, 0) if table.rows]
+    parts = list(_tables(document, choice, None, 0))
+    found = [table for table in parts if table.rows]
+    if len(found) < len(parts):
+        notes.add(f"objects of prices without a time were skipped: {len(parts) - len(found)}")
     if not found:
         if document == []:
             return [Table(None, [])]
@@ -157,6 +160,10 @@ def _are_candles(names: Sequence[Any], choice: Choice) -> bool:
     return recognise(own).keys() >= set(PRICES) or bool(by_ticker(own))
 
 
+def _is_timed(names: Iterable[Any], choice: Choice) -> bool:
+    return "timestamp" in choice.named or "timestamp" in recognise(map(str, names))
+
+
 def _objects(document: Any, choice: Choice) -> Rows | None:
     if isinstance(document, list) and document and isinstance(document[0], Mapping):
         return document if _are_candles(list(document[0]), choice) else None
@@ -173,7 +180,7 @@ def _arrays(document: Any, _: Choice) -> Rows | None:
 
 def _object(document: Any, choice: Choice) -> Rows | None:
     if isinstance(document, Mapping) and _are_candles(list(document), choice):
-        return None if _holds_lists(document) else [document]
+        return None if _holds_lists(document) else [document] if _is_timed(document, choice) else []
     return None
 
 
@@ -202,7 +209,7 @@ def _indexed(document: Any, choice: Choice) -> Rows | None:
     if not _are_candles(list(document), choice):
         return None
     keys = list(next(iter(document.values())))
-    timed = "timestamp" in recognise(map(str, document)) or "timestamp" in choice.named
+    timed = _is_timed(document, choice)
     rows = [{name: column.get(key) for name, column in document.items()} for key in keys]
     return rows if timed else [{"timestamp": key, **row} for key, row in zip(keys, rows, strict=True)]
 
@@ -217,7 +224,7 @@ def _split(document: Any, choice: Choice) -> Rows | None:
         return None
     own = [name["name"] if isinstance(name, Mapping) and "name" in name else str(name) for name in names]
     index = document.get("index")
-    timed = "timestamp" in recognise(own) or "timestamp" in choice.named
+    timed = _is_timed(own, choice)
     if isinstance(index, list) and len(index) == len(data) and not timed:
         own, data = ["timestamp", *own], [[time, *row] for time, row in zip(index, data, strict=True)]
     if not _are_candles(own, choice):
@@ -239,7 +246,7 @@ def _keyed(document: Any, choice: Choice) -> Rows | None:
         return [[key, *row] for key, row in document.items()]
     if not isinstance(first, Mapping) or not _are_candles(list(first), choice) or _holds_lists(first):
         return None
-    if "timestamp" in recognise(map(str, first)) or "timestamp" in choice.named:
+    if _is_timed(first, choice):
         if _instrument(key):
             return [{"symbol": key, **row} for key, row in document.items()]
         return list(document.values())

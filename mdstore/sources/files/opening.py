@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from mdstore.core.column_names import Choice
+from mdstore.core.extra_columns import Extra
 from mdstore.core.time_style import TimeStyle
 from mdstore.errors import FileFormatError
 from mdstore.sources.files.formats import FORMATS, READABLE, WALKED
@@ -75,12 +76,13 @@ class Counted(io.RawIOBase):
 class Asked:
     """What a call says of files: `whole` asks for the columns that are no candle's as well.
 
-    `choice` is what it says of columns, `encoding` is that of texts.
+    `choice` is what it says of columns, `encoding` is that of texts, `extras` are the declared columns.
     """
 
     whole: bool = False
     choice: Choice = field(default_factory=lambda: Choice({}))
     encoding: str | None = None
+    extras: Sequence[Extra] = ()
 
 
 @dataclass(slots=True)
