@@ -23,10 +23,11 @@ SET_ASIDE = Hint(
     "on_invalid='quarantine' sets bad rows aside and lands the others",
     "--on-invalid quarantine sets bad rows aside and lands the others",
 )
-FLOOR = Hint(
-    f"{SET_ASIDE.python}; align='floor' moves times to the start of their bar",
-    f"{SET_ASIDE.cli}; --align floor moves times to the start of their bar",
+TO_START = Hint(
+    "align='floor' moves times to the start of their bar",
+    "--align floor moves times to the start of their bar",
 )
+FLOOR = Hint(f"{SET_ASIDE.python}; {TO_START.python}", f"{SET_ASIDE.cli}; {TO_START.cli}")
 AS_WRITTEN = Hint(
     "write times as 2025-09-01 00:00, or say how they are written, as date_format='%d/%m/%Y %H:%M'",
     "write times as 2025-09-01 00:00, or say how they are written, as --date-format '%d/%m/%Y %H:%M'",
@@ -81,7 +82,8 @@ def _hint(row: dict[str, Any], *, most: bool) -> str | Hint:
     if timeframe[-1] in "dwM":
         return _of_days(timeframe, row["time"])
     if most:
-        return f"most rows are off the grid: are they {timeframe} bars?"
+        off = f"most rows are off the grid: are they {timeframe} bars?"
+        return Hint(f"{off} {TO_START.python}", f"{off} {TO_START.cli}")
     return FLOOR
 
 

@@ -71,7 +71,7 @@ DIRECTIVES = {
     "m": (r"\d{1,2}", r"\d\d"), "d": (r"\d{1,2}", r"\d\d"),
     "b": (r"[A-Za-z]{3,9}", r"[A-Za-z]{3}"), "H": (r"\d{1,2}", r"\d\d"), "I": (r"\d{1,2}", r"\d\d"),
     "M": (r"\d\d", r"\d\d"), "S": (r"\d\d", r"\d\d"), "f": (r"\d{1,9}", r"\d{1,9}"),
-    "p": (r"[AaPp](?:\.?[Mm]\.?)?",) * 2,
+    "p": (r"[AaPp](?:\.?[Mm](?:\.|\b)|\b)",) * 2,
 }  # fmt: skip
 DIRECTIVE = re.compile(r"%(.)")
 # A date needs these; what users write as %B or %T is as well said so.

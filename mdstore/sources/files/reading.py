@@ -182,7 +182,10 @@ def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Pa
         spacing,
         apart.trouble,
         told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, source.style),
-        told.symbol is None and "symbol" not in first.columns and _is_off_grid(first, timeframe, source),
+        told.symbol is None
+        and "symbol" not in first.columns
+        and apart.bar is not None
+        and _is_off_grid(first, timeframe, source),
         source,
         kept,
     )
