@@ -11,7 +11,8 @@ from pathlib import Path
 import apsw
 import polars as pl
 
-from mdstore.candles.file.database import READER_PRAGMAS, WRITER_PRAGMAS
+from mdstore.candles.file.database import WRITER_PRAGMAS
+from mdstore.candles.file.readers import READER_PRAGMAS
 
 __all__ = ["COLUMNS", "LATEST", "ROWS", "connected", "latest", "upsert", "view"]
 
