@@ -73,9 +73,10 @@ def run(scale: Scale) -> Report:
         Line(f"share of a core at {RATE:,} messages/s", 100 * share, "%", None, None,
              f"< {100 * MOST_SHARE:.0f} %", share < MOST_SHARE)
     )  # fmt: skip
+    each = taken / (RATE * seconds) * 1e6
     report.notes.append(
-        f"{RATE * seconds:,.0f} messages came in {passed:.1f} s, and took {taken / (RATE * seconds) * 1e6:.1f}"
-        " us each, the websocket's part included"
+        f"{RATE * seconds:,.0f} messages came in {passed:.1f} s, and took {each:.1f} us each, the websocket's "
+        "part included"
     )
     scale.say(f"a burst of {BURST:,}")
     taken, held, _ = _received(0, BURST)

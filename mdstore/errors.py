@@ -146,7 +146,8 @@ class ConflictError(InvalidInputError):
     """A bar that comes twice with different values, in one call or in two files of one import.
 
     `symbol`, `timeframe` and `timestamp` (ms since 1970, UTC) name one such bar, `earlier` and `later` are
-    its five values; `columns` are the other columns in which the two rows differ, as far as they are known.
+    its values, of the columns `names`: the five of a candle, and declared ones where the data has such.
+    `columns` are the other columns in which the two rows differ, as far as they are known.
     `stored` is whether the earlier values were stored before the call, which was told to keep them.
     """
 
@@ -157,8 +158,9 @@ class ConflictError(InvalidInputError):
         symbol: str,
         timeframe: str,
         timestamp: int,
-        earlier: tuple[float, ...],
-        later: tuple[float, ...],
+        earlier: tuple[float | None, ...],
+        later: tuple[float | None, ...],
+        names: tuple[str, ...] = ("open", "high", "low", "close", "volume"),
         columns: tuple[str, ...] = (),
         stored: bool = False,
         hint: str | Hint | None = None,
@@ -169,6 +171,7 @@ class ConflictError(InvalidInputError):
         self.timestamp = timestamp
         self.earlier = earlier
         self.later = later
+        self.names = names
         self.columns = columns
         self.stored = stored
 
@@ -268,4 +271,13 @@ class FeedError(MarketDataError, ConnectionError):
 
 
 class FileFormatError(MarketDataError, ValueError):
-    """A data file that cannot be read as candles; the message names the file and what was missing."""
+    """A data file that cannot be read as candles; the message names the file and what was missing.
+
+    `found` are the columns of a candle that a table has, where it lacks others; None for any other trouble.
+    """
+
+    def __init__(
+        self, message: str = "", *, hint: str | Hint | None = None, found: frozenset[str] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.found = found

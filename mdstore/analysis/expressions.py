@@ -6,11 +6,11 @@
     rsi(close, 14) < 30 and volume > 2 * sma(volume, 20)
     crossed_above(ema(close, 12), ema(close, 26)) or close == highest(high, 250)
 
-Columns: timestamp, open, high, low, close, volume. Operators, as in Python: + - * / // % **, comparisons
-(also 20 < rsi(close, 14) < 30), and or not (& | ~), parentheses. Numbers are floats, as Polars has them: a
-division by zero is inf or nan, and nan is larger than any number. What is not there (a window that is not
-full, the bar before the first) is null, and so is what is compared with it. A condition counts as 1 or 0
-where a number is wanted.
+Columns: timestamp, open, high, low, close, volume, and those that are declared. Operators, as in Python:
++ - * / // % **, comparisons (also 20 < rsi(close, 14) < 30), and or not (& | ~), parentheses. Numbers are
+floats, as Polars has them: a division by zero is inf or nan, and nan is larger than any number. What is not
+there (a window that is not full, the bar before the first) is null, and so is what is compared with it. A
+condition counts as 1 or 0 where a number is wanted.
 
 Functions are methods, too: `sma(close, 20)` is `close.sma(20)`. Windows and distances are counted in bars,
 1 to 100,000. Settings may be named: `close.rolling_mean(window=20)`.
@@ -35,7 +35,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
 from math import inf
@@ -98,10 +98,26 @@ class PieceError(Exception):
         self.hint = hint
 
 
-def parse(text: str) -> pl.Expr:
+class Declared(ast.Name):
+    """The name of a column that is no candle's, but known."""
+
+
+class _Known(ast.NodeTransformer):
+    """Tells declared columns from names that are not known."""
+
+    def __init__(self, columns: Container[str]) -> None:
+        self._columns = columns
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        is_declared = node.id in self._columns and node.id not in (*CANDLE_COLUMNS, *FUNCTIONS)
+        return ast.copy_location(Declared(node.id, node.ctx), node) if is_declared else node
+
+
+def parse(text: str, columns: Container[str] = ()) -> pl.Expr:
     """Return the Polars expression that a text stands for; the module says what can be written.
 
-    Raises `QueryError`, which quotes the piece that is wrong and says where it is.
+    `columns` are those that there are, a candle's and others. Raises `QueryError`, which quotes the piece
+    that is wrong and says where it is.
 
     >>> frame = pl.DataFrame({"close": [1.0, 2.0, 4.0], "open": [2.0, 2.0, 2.0]})
     >>> frame.select(parse("close > open and close / close.shift(1) - 1 >= 1")).to_series().to_list()
@@ -119,7 +135,8 @@ def parse(text: str) -> pl.Expr:
         raise QueryError("the expression is empty")
     _refuse_what_is_not_used(text)
     try:
-        return _read(_tree(text), 0).expr
+        tree = _tree(text)
+        return _read(_Known(columns).visit(tree) if columns else tree, 0).expr
     except PieceError as wrong:
         where = _at(text, wrong.node.col_offset, wrong.node.end_col_offset, str(wrong))
         raise QueryError(where, hint=wrong.hint) from None
@@ -175,6 +192,10 @@ def _column(node: ast.Name, _: int) -> Value:
     if node.id in CANDLE_COLUMNS:
         return Value(pl.col(node.id), "time" if node.id == "timestamp" else "number", each=True)
     raise _unknown(node, node.id, (*CANDLE_COLUMNS, *FUNCTIONS))
+
+
+def _declared(node: Declared, _: int) -> Value:
+    return Value(pl.col(node.id), "number", each=True)
 
 
 def _unknown(node: ast.expr, name: str, known: Iterable[str]) -> PieceError:
@@ -367,5 +388,5 @@ COMPARISONS: dict[type[ast.cmpop], Combine] = {
 }  # fmt: skip
 READERS: dict[type[ast.expr], Callable[[Any, int], Value]] = {
     ast.Name: _column, ast.Constant: _number, ast.UnaryOp: _unary, ast.BinOp: _binary, ast.BoolOp: _both,
-    ast.Compare: _compare, ast.Call: _call, ast.Attribute: _attribute,
+    ast.Compare: _compare, ast.Call: _call, ast.Attribute: _attribute, Declared: _declared,
 }  # fmt: skip

@@ -9,7 +9,7 @@ length of more than a day that is no whole days (36h) is counted on the local cl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -18,6 +18,7 @@ import polars as pl
 
 from mdstore.core.calendars import ALWAYS
 from mdstore.core.calendars import Grid as Market
+from mdstore.core.extra_columns import Rule
 from mdstore.core.schema import VALUES
 from mdstore.core.time_bounds import EARLIEST, LATEST
 from mdstore.core.timeframe import DAY, SECOND, Timeframe
@@ -39,6 +40,23 @@ REDUCED = (
     pl.col("high").list.max(), pl.col("low").list.min(), pl.col("volume").list.sum(),
     pl.col("volume").list.len().cast(pl.Int64).alias(BARS),
 )  # fmt: skip
+
+
+def _weighted(column: pl.Expr) -> pl.Expr:
+    volume = pl.when(column.is_not_null()).then(pl.col("volume")).sum()
+    return pl.when(volume > 0).then((column * pl.col("volume")).sum() / volume).otherwise(column.mean())
+
+
+RULES: dict[Rule, Callable[[pl.Expr], pl.Expr]] = {
+    "sum": lambda column: pl.when(column.count() > 0).then(column.sum()),
+    "last": lambda column: column.drop_nulls().last(),
+    "first": lambda column: column.drop_nulls().first(),
+    "max": pl.Expr.max,
+    "min": pl.Expr.min,
+    "mean": pl.Expr.mean,
+    "volume_weighted": _weighted,
+}
+"""How a declared column of a bar is made of those of its source bars, nulls left out."""
 # The sources that the hint of an error names: those that people have.
 USUAL_SOURCES = (Timeframe(1, "m"), Timeframe(1, "s"))
 
@@ -52,6 +70,7 @@ def resample(
     ends: Sequence[int] | None = None,
     lasts: Sequence[int] | None = None,
     calendars: Sequence[str] | None = None,
+    extras: Mapping[str, Rule] | None = None,
 ) -> pl.DataFrame:
     """Make `target` bars of the `source` bars in `frame`.
 
@@ -65,6 +84,9 @@ def resample(
     the time (ms) of each symbol's last source bar, and `closed` goes by these. `calendars` names each
     symbol's calendar: `of` counts the bars of its sessions only, and after the last of these a bar is closed,
     a week on Friday. Bars outside of the sessions count in `bars` all the same.
+
+    `extras` says how further columns of numbers are made, of those bars that have a value (see `Rule`); where
+    none has, they are null.
 
     Raises `TimeframeError` where a bar would not be made of whole source bars, by its length or because the
     clocks of the zone cut inside one, and `InvalidInputError` where there is no such zone.
@@ -100,8 +122,9 @@ def resample(
         _refuse_cuts(source, target, tz, grid)
     if lasts is not None:
         finals = pl.Series([lasts[place] for place in held])
-    bars = _bars(frame, ends, grid)
-    made = bars.select(_columns(tails, grid, source, _closed(grid, source, finals)))
+    bars = _bars(frame, ends, grid, extras or {})
+    columns = _columns(tails, grid, source, _closed(grid, source, finals), tuple(extras or ()))
+    made = bars.select(columns)
     names = {} if calendars is None else {at: calendars[place] for at, place in enumerate(held)}
     sessions = {at: name for at, name in names.items() if name != ALWAYS}
     if not sessions and source.ms is not None:
@@ -154,27 +177,35 @@ def _blocks(ends: Sequence[int]) -> Iterator[tuple[int, int, range]]:
             start, place = end, following
 
 
-def _bars(frame: pl.DataFrame, ends: Sequence[int], grid: Grid) -> pl.DataFrame:
+def _bars(frame: pl.DataFrame, ends: Sequence[int], grid: Grid, extras: Mapping[str, Rule]) -> pl.DataFrame:
     """Return the values of each bar, and its number; a symbol's count from a multiple of the width."""
     number = grid.number(pl.col("timestamp").to_physical())
-    queries = []
+    queries, more = [], [RULES[rule](pl.col(name)).alias(name) for name, rule in extras.items()]
     for start, end, places in _blocks(ends):
         # Symbols are counted by their runs: the codes of a categorical are in no order.
         symbol = places.start + (pl.col("symbol").rle_id().cast(pl.Int64) if len(places) > 1 else 0)
         # Without set_sorted() the rows are hashed, which takes three times as long.
         bar = (number + symbol * grid.width).set_sorted().alias(BAR)
         block = frame.slice(start, end - start).lazy()
-        queries.append(block.group_by(bar, maintain_order=True).agg(GATHERED).with_columns(REDUCED))
+        queries.append(block.group_by(bar, maintain_order=True).agg(*GATHERED, *more).with_columns(REDUCED))
     # The streaming engine takes twice as long: it does not use that groups are runs of rows.
     return pl.concat(pl.collect_all(queries, engine="in-memory"), rechunk=True)
 
 
-def _columns(tails: pl.DataFrame, grid: Grid, source: Timeframe, closed: pl.Expr) -> list[pl.Expr]:
+def _columns(
+    tails: pl.DataFrame, grid: Grid, source: Timeframe, closed: pl.Expr, extras: tuple[str, ...]
+) -> list[pl.Expr]:
     """Return the columns of the result out of numbered bars; `tails` are the last rows of the symbols."""
     number = pl.col(BAR) % grid.width
     whole = (grid.start(number + 1) - grid.start(number)) // (source.ms or 1)
     start = grid.start(pl.col(BAR) % grid.width).cast(tails.schema["timestamp"]).alias("timestamp")
-    columns = [start, *map(pl.col, VALUES), closed.alias("closed"), pl.col(BARS), whole.alias("of")]
+    columns = [
+        start,
+        *map(pl.col, (*VALUES, *extras)),
+        closed.alias("closed"),
+        pl.col(BARS),
+        whole.alias("of"),
+    ]
     if "symbol" in tails.columns:
         columns.insert(0, pl.lit(tails["symbol"]).gather(pl.col(BAR) // grid.width))
     return columns

@@ -25,6 +25,7 @@ from polars.exceptions import ColumnNotFoundError, DuplicateError, PanicExceptio
 
 from mdstore.analysis.expressions import parse
 from mdstore.core.did_you_mean import did_you_mean
+from mdstore.core.html import table_html
 from mdstore.errors import Hint, InvalidInputError, QueryError
 
 __all__ = ["Function", "Progress", "Question", "Screen", "screen"]
@@ -83,6 +84,18 @@ class Screen:
     rows: pl.DataFrame
     failed: pl.DataFrame
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the rows, and how many symbols failed, with the first reasons."""
+        count = len(self.rows)
+        title = "1 symbol" if count == 1 else f"{count:,} symbols"
+        made = table_html(title, self.rows.columns, self.rows.iter_rows(), count)
+        if self.failed.is_empty():
+            return made
+        failed = table_html(
+            f"{len(self.failed):,} failed", self.failed.columns, self.failed.iter_rows(), len(self.failed)
+        )
+        return made + failed
+
 
 def screen(
     frame: pl.DataFrame, ends: Sequence[int], what: Question, *, progress: Progress | None = None
@@ -119,7 +132,7 @@ def screen(
     symbols = frame["symbol"].gather([start for start, _ in parts])
     if callable(what):
         return _screen(symbols, _each(lambda part: _row(what(frame.slice(*part))), parts, progress))
-    exprs = _expressions(what)
+    exprs = _expressions(what, frame.columns)
     nobody = _resolve(frame, exprs)
     table = _together(frame, len(parts), exprs)
     if table is not None:
@@ -132,23 +145,23 @@ def screen(
     return _screen(symbols, answers, nobody)
 
 
-def _expressions(what: object) -> list[pl.Expr]:
+def _expressions(what: object, columns: Sequence[str]) -> list[pl.Expr]:
     """Return the expressions of a question, each under the name of its result."""
     if isinstance(what, Mapping):
-        named = [(_name(name), _expression(part)) for name, part in what.items()]
+        named = [(_name(name), _expression(part, columns)) for name, part in what.items()]
         exprs = [expr.alias(name) for name, expr in named]
     elif isinstance(what, Sequence) and not isinstance(what, str):
-        exprs = [_expression(part) for part in what]
+        exprs = [_expression(part, columns) for part in what]
     else:
-        exprs = [_expression(what)]
+        exprs = [_expression(what, columns)]
     if not exprs:
         raise InvalidInputError("the screen asks nothing: give at least one expression")
     return exprs
 
 
-def _expression(part: object) -> pl.Expr:
+def _expression(part: object, columns: Sequence[str]) -> pl.Expr:
     if isinstance(part, str):
-        return parse(part).alias(part)
+        return parse(part, columns).alias(part)
     if isinstance(part, pl.Expr):
         return part
     raise InvalidInputError(

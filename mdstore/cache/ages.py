@@ -10,6 +10,8 @@ from typing import NamedTuple
 __all__ = ["NEVER", "Clocks", "End"]
 
 MS = 1_000
+# The year 2255: later times have no nanoseconds in 64 bits, in which files keep them.
+FAR = 9_000_000_000_000
 
 
 class End(NamedTuple):
@@ -41,7 +43,7 @@ class Clocks:
 
     def end(self, at: float | None) -> End:
         """Return when that is which comes at a time of day (ms), None being never."""
-        return NEVER if at is None or at == math.inf else End(at, self.timer() + (at - self.now()) / MS)
+        return NEVER if at is None or at >= FAR else End(at, self.timer() + (at - self.now()) / MS)
 
     def is_over(self, end: End) -> bool:
         """Tell whether it has come."""

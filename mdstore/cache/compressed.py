@@ -9,7 +9,7 @@ from typing import Any
 from mdstore.cache.ages import End
 from mdstore.cache.data_cache import Key, check_bytes
 from mdstore.cache.entries import Entries, Entry
-from mdstore.cache.frames import form_of, own, packed, size_of, unpacked
+from mdstore.cache.frames import ARROW, form_of, own, packed, size_of, unpacked
 from mdstore.cache.memory import MemoryCache, entry_of
 from mdstore.cache.policies import Policy
 
@@ -22,12 +22,12 @@ READY = 1 / 8
 
 
 class CompressedCache(MemoryCache):
-    """A `MemoryCache` in two areas: `ready_bytes` of tables as they are, and the rest compressed.
+    """A `MemoryCache` in two areas: `ready_bytes` for large answers that are ready, the rest compressed.
 
     A large answer is compressed as it is put, where it takes a small part of what its making took, and lies
     in both areas: no read ever compresses anything, and what leaves the ready ones for lack of use is only
-    dropped. Answers below `large_bytes` are among the ready ones alone. An answer that has cooled comes back
-    by being decompressed (50,000 candles in 2 ms), and is ready again.
+    dropped. One that has cooled comes back by being decompressed (50,000 candles in 2 ms), and is ready
+    again. Answers below `large_bytes` lie among the compressed ones as they are.
     """
 
     def __init__(
@@ -41,10 +41,9 @@ class CompressedCache(MemoryCache):
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         limit = check_bytes(max_bytes)
-        self._ready_limit = (
-            int(limit * READY) if ready_bytes is None else min(check_bytes(ready_bytes), limit)
-        )
-        self._large = large_bytes
+        ready = int(limit * READY) if ready_bytes is None else check_bytes(ready_bytes, "ready_bytes")
+        self._ready_limit = min(ready, limit)
+        self._large = check_bytes(large_bytes, "large_bytes")
         super().__init__(max_bytes, policies, clock=clock, timer=timer)
 
     def _laid_out(self) -> tuple[Entries, ...]:
@@ -53,7 +52,7 @@ class CompressedCache(MemoryCache):
     def _made(self, key: Key, value: Any, end: End) -> tuple[Entry | None, ...]:
         (ready,) = super()._made(key, value, end)
         if ready is None or ready.bytes < self._large:
-            return ready, None
+            return None, ready
         data = packed(ready.value, compress=True)
         return ready, data and entry_of(key, data, end, data.size, form_of(value))
 
@@ -61,6 +60,8 @@ class CompressedCache(MemoryCache):
         if not entry.form:
             return own(entry.value)
         value = unpacked(entry.form, entry.value)
+        if entry.form == ARROW:  # what was decompressed lies in buffers that anybody may write to
+            value = unpacked(ARROW, packed(value))
         with self._lock:
             if self._areas[1].holds(entry):  # else it was forgotten meanwhile, or something newer was put
                 self._areas[0].keep(entry_of(entry.key, value, entry.end, size_of(value)))

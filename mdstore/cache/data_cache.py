@@ -106,7 +106,8 @@ class DataCache(Protocol):
 
     A cache may forget whatever it wants at any time, and never gives anything but what was put last under
     that key. What it gives out is the caller's own: whatever is done to it, others do not see. Threads may
-    share it. In a forked child what was in memory is forgotten. After `close` it keeps nothing more.
+    share it. In a forked child what was in memory is forgotten, and `ForkedError` raised where Polars would
+    hang. After `close` it keeps nothing more.
     """
 
     def get(self, key: Key) -> Frame | None:
@@ -160,8 +161,8 @@ def check_ttl(ttl: float | None) -> None:
         raise InvalidInputError(f"ttl={ttl!r}: give seconds, or None for as long as the policy says")
 
 
-def check_bytes(limit: object) -> int:
-    """Return a limit in bytes. Raises `InvalidInputError`."""
+def check_bytes(limit: object, name: str = "max_bytes") -> int:
+    """Return the limit in bytes that an argument gives. Raises `InvalidInputError`."""
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise InvalidInputError(f"max_bytes={limit!r}: give a whole number of bytes, 0 to keep nothing")
+        raise InvalidInputError(f"{name}={limit!r}: give a whole number of bytes, 0 to keep nothing")
     return limit

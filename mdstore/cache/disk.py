@@ -20,6 +20,7 @@ from mdstore.cache.folder import NONE, Folder, Left
 from mdstore.cache.forks import begin_anew_after_fork
 from mdstore.cache.frames import form_of, rows_of
 from mdstore.cache.policies import Policies, Policy
+from mdstore.errors import InvalidInputError
 
 __all__ = ["DiskCache"]
 
@@ -57,7 +58,7 @@ class DiskCache:
         self._policies = Policies(policies)
         self._clocks = Clocks(clock, timer)
         self._is_closed = False
-        self._folder = Folder(Path(folder), self._limit, self._clocks.now)
+        self._folder = Folder(_path(folder), self._limit, self._clocks.now)
         self.begin()
         begin_anew_after_fork(self)
         self._note(self._tried(self._folder.open, NONE))
@@ -70,10 +71,12 @@ class DiskCache:
         self._keys: LRUCache[str, Key] = LRUCache(REMEMBERED)
         # Names that should be gone, and could not be removed: they are not served here.
         self._lost: set[str] = set()
+        # What should be gone could not even be listed: nothing is served until all is removed.
+        self._owes_clear = False
 
     def get(self, key: Key) -> Any:
         """Return the table that was put, here or in another process, or None."""
-        table = None if self._is_closed else self._read(key)
+        table = self._read(key) if self._is_open() else None
         with self._lock:
             if table is None:
                 self._books.misses += 1
@@ -86,7 +89,7 @@ class DiskCache:
         """Keep it, for `ttl` seconds or as long as the policy says."""
         check_ttl(ttl)
         form_of(value)
-        if self._is_closed:
+        if not self._is_open():
             return
         name, end = name_of(key), self._policies.end(key, rows_of(value), ttl, self._clocks)
         if not self._clocks.is_over(end) and self._written(name, key, value, end):
@@ -109,16 +112,16 @@ class DiskCache:
         The first time it reads the heads of all files that others have put.
         """
         part = Part.of(symbol, timeframe, start, end)
-        return sum(self._touches(name, part) and self._remove(name) for name in self._folder.names())
+        return sum(self._touches(name, part) and self._remove(name) for name in self._names())
 
     def clear(self) -> None:
         """Forget all, for every process."""
-        for name in self._folder.names():
+        for name in self._names():
             self._remove(name)
 
     def stats(self) -> dict[str, int | float]:
         """Return entries and bytes of the folder, and the rest of what happened in this process."""
-        entries, size = self._folder.size()
+        entries, size = self._tried(self._folder.size, (0, 0))
         with self._lock:
             return self._books.stats(entries=entries, size=size, limit=self._limit)
 
@@ -127,6 +130,20 @@ class DiskCache:
         self._is_closed = True
 
     # ----
+
+    def _is_open(self) -> bool:
+        if self._owes_clear and not self._is_closed:
+            self._owes_clear = not self._is_cleared()
+        return not (self._is_closed or self._owes_clear)
+
+    def _is_cleared(self) -> bool:
+        names = self._tried(self._folder.names, None)
+        return names is not None and None not in [self._removed(name) for name in names]
+
+    def _names(self) -> list[str]:
+        names = self._tried(self._folder.names, None)
+        self._owes_clear = self._owes_clear or names is None
+        return names or []
 
     def _read(self, key: Key) -> Any:
         name = name_of(key)
@@ -191,11 +208,18 @@ class DiskCache:
 
     def _remove(self, name: str) -> bool:
         """Remove a file; where that fails it is not served here any more."""
-        removed = self._tried(lambda: self._folder.remove(name), None)
+        removed = self._removed(name)
         if removed is None:
             with self._lock:
                 self._lost.add(name)
+                if len(self._lost) > REMEMBERED:  # a disk that refuses for days: too many names to remember
+                    self._lost.clear()
+                    self._owes_clear = True
         return removed is not False
+
+    def _removed(self, name: str) -> bool | None:
+        """Remove a file; tell whether it was there, None if nobody knows."""
+        return self._tried(lambda: self._folder.remove(name), None)
 
     def _look(self, *, again: bool) -> None:
         self._note(Left(expired=self._tried(lambda: self._folder.look(again=again), 0)))
@@ -217,3 +241,9 @@ class DiskCache:
             with self._lock:
                 self._books.expired += left.expired
                 self._books.evicted += left.evicted
+
+
+def _path(folder: object) -> Path:
+    if not isinstance(folder, str | os.PathLike) or "\0" in os.fspath(folder):
+        raise InvalidInputError(f"folder={folder!r} is no path of a folder")
+    return Path(folder)

@@ -6,6 +6,8 @@ import os
 from typing import Protocol
 from weakref import WeakSet
 
+from mdstore.core.polars_forks import watch_forks
+
 __all__ = ["begin_anew_after_fork"]
 
 
@@ -22,6 +24,7 @@ def begin_anew_after_fork(cache: _Beginner) -> None:
     global _watching  # noqa: PLW0603 - hooks are one per process and cannot be taken back
     _caches.add(cache)
     if not _watching and hasattr(os, "register_at_fork"):
+        watch_forks()
         os.register_at_fork(after_in_child=_begin_all)
         _watching = True
 

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from mdstore.core.polars_forks import refuse_broken_polars
 from mdstore.errors import InvalidInputError
 
 __all__ = ["ARROW", "POLARS", "form_of", "own", "packed", "rows_of", "size_of", "unpacked"]
@@ -45,6 +46,8 @@ def packed(value: pl.DataFrame | pa.Table, *, compress: bool = False) -> pa.Buff
     """Return its bytes, which nobody else holds; None if a type has no Arrow form (objects, 128 bits)."""
     if isinstance(value, pl.DataFrame) and pl.Object in value.dtypes:
         return None  # Arrow would take the bytes of their addresses
+    if isinstance(value, pl.DataFrame):
+        refuse_broken_polars()
     options = pa.ipc.IpcWriteOptions(compression=ZSTD if compress else None)
     sink = pa.BufferOutputStream()
     try:
@@ -59,6 +62,8 @@ def packed(value: pl.DataFrame | pa.Table, *, compress: bool = False) -> pa.Buff
 
 def unpacked(form: str, data: Any) -> Any:
     """Return the table that was packed; one without compression lies in the same bytes, where none writes."""
+    if form == POLARS:
+        refuse_broken_polars()
     with pa.ipc.open_stream(data) as reader:
         table = reader.read_all()
     return table if form == ARROW else pl.from_arrow(table)

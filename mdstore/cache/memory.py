@@ -186,10 +186,8 @@ class MemoryCache:
     def stats(self) -> dict[str, int | float]:
         """Return hits, misses, hit_rate, entries, bytes, limit, expired, evicted and failed."""
         with self._lock:
-            entries, size = (
-                len(set[str]().union(*self._areas)),
-                sum(int(area.currsize) for area in self._areas),
-            )
+            entries = len(set[str]().union(*self._areas))
+            size = sum(int(area.currsize) for area in self._areas)
             return self._books.stats(entries=entries, size=size, limit=self._limit)
 
     def close(self) -> None:

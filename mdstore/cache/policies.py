@@ -15,12 +15,14 @@ from typing import Protocol
 from mdstore.cache.ages import Clocks, End
 from mdstore.cache.data_cache import Key
 from mdstore.core.calendars import ALWAYS, Grid, calendar_of, check_calendar
+from mdstore.core.polars_forks import refuse_broken_polars
 from mdstore.core.timeframe import MINUTE, Timeframe
-from mdstore.errors import InvalidInputError
+from mdstore.errors import ForkedError, Hint, InvalidInputError
 
 __all__ = ["LRU", "POLICIES", "TTL", "Negative", "NextBar", "Policies", "Policy", "SessionTTL"]
 
 SECOND = 1_000
+LONGEST = 1e11  # seconds: 3,000 years
 ONE_MINUTE = Timeframe.parse("1m")
 
 
@@ -125,9 +127,13 @@ class SessionTTL:
 
 def _opening(calendar: str, now: int) -> int:
     """Return the start of the first minute of trade from that of `now` on; of now, if there is trade."""
-    grid = _minutes(calendar)
-    minute = ONE_MINUTE.floor(now)
-    return now if calendar == ALWAYS else grid.after(minute, 1) - MINUTE
+    if calendar == ALWAYS:
+        return now
+    try:
+        refuse_broken_polars()  # calendars are made by it
+    except ForkedError:
+        return now  # the shorter of the two is right, too
+    return _minutes(calendar).after(ONE_MINUTE.floor(now), 1) - MINUTE
 
 
 @lru_cache(maxsize=64)
@@ -136,10 +142,10 @@ def _minutes(calendar: str) -> Grid:
 
 
 def _check_seconds(seconds: object) -> None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST:
         raise InvalidInputError(
             f"a policy keeps answers for a number of seconds, not {seconds!r}",
-            hint="LRU() keeps them for any time",
+            hint=Hint("LRU() keeps them until others want the room", "give a number of seconds"),
         )
 
 
@@ -166,12 +172,17 @@ class Policies:
     """
 
     def __init__(self, own: Mapping[str, Policy] | None = None) -> None:
+        if own is not None and not isinstance(own, Mapping):
+            raise InvalidInputError(f"policies: a dict of kinds of data and their policies, not {own!r}")
         self._table = {**POLICIES, **(own or {})}
         for kind, policy in self._table.items():
             if not callable(getattr(policy, "expires", None)) or isinstance(policy, type):
                 raise InvalidInputError(
                     f"policies: {policy!r} of {kind!r} is no policy",
-                    hint="give a value such as TTL(60), LRU(), NextBar() or SessionTTL(60, 3600)",
+                    hint=Hint(
+                        "give a value such as TTL(60), LRU(), NextBar() or SessionTTL(60, 3600)",
+                        "give a number of seconds",
+                    ),
                 )
 
     def expires(self, key: Key, *, rows: int, now: int) -> int | None:

@@ -16,8 +16,9 @@ import apsw
 import pyarrow as pa
 
 from mdstore.cache.memory import MemoryTier
-from mdstore.candles.file import catalogue
+from mdstore.candles.file import catalogue, usage
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.leases import Leases
 from mdstore.candles.file.paths import packs_folder
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
@@ -26,7 +27,7 @@ from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.ledger import Ledger
 from mdstore.candles.packs import cells, first_digests
 from mdstore.candles.packs.merging import Compaction, Progress
-from mdstore.candles.packs.pack_files import PackLostError, Packs
+from mdstore.candles.packs.pack_files import PackLostError, Packs, row_bytes
 from mdstore.candles.packs.seal_policy import Upkeep
 from mdstore.candles.reads import as_of
 from mdstore.candles.reads.answer import Answer
@@ -34,21 +35,21 @@ from mdstore.candles.reads.explanation import Explanation, Reader, Traced
 from mdstore.candles.reads.holes_between import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
-from mdstore.candles.writes import delete, writer
+from mdstore.candles.writes import delete, rename, writer
 from mdstore.candles.writes.writer import Policy, WriteResult
 from mdstore.core.candle_rules import Checked
-from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
 
 if TYPE_CHECKING:
     from mdstore.candles.reads.sql import Queries
+    from mdstore.candles.reads.sql_given import Params
 
 __all__ = ["CandleRepository"]
 
 LONG = ("symbol", *CANDLE_COLUMNS)
 ATTEMPTS = 4
-ROW_BYTES = 8 * len(CANDLE)
 
 
 class CandleRepository:
@@ -83,6 +84,8 @@ class CandleRepository:
         )
         self.ledger = Ledger(self._database, clock)
         """What is known besides the candles."""
+        self.leases = Leases(self._database)
+        """Names that one holder has at a time, among all that have the file open."""
         self._queries: Queries | None = None
         self._sql_memory_bytes = sql_memory_bytes
         self._proven_series: set[tuple[object, ...]] = set()
@@ -156,7 +159,7 @@ class CandleRepository:
         at = request.as_of
         if at is None or at >= answer.revision:
             return answer  # never by the clock: once set back, it calls what is past "not yet"
-        columns = LONG if request.is_long else CANDLE_COLUMNS
+        columns = (*(LONG if request.is_long else CANDLE_COLUMNS), *request.extras)
         for _ in range(ATTEMPTS):  # what is deleted in between could not be undone
             revision = self.revision()
             whole = self._columnar.read(replace(request, limit=None, columns=columns))
@@ -169,6 +172,14 @@ class CandleRepository:
         """Return the store's revision, which grows with every transaction that changes candles."""
         with self._database.reading() as con:
             return catalogue.revision(con)
+
+    def used(self, asks: Mapping[tuple[str, str], int]) -> bool:
+        """Count what was asked for, by (symbol, timeframe); false where that must be said again later."""
+        return usage.add(self._database, asks)
+
+    def most_used(self, limit: int) -> list[tuple[str, str, float]]:
+        """Return the series that were asked for most, and how often."""
+        return usage.most(self._database, limit)
 
     def held(self, request: Request) -> list[Held]:
         """Return for each symbol its bars in a range and the holes between. Raises `NoSuchSeriesError`."""
@@ -201,6 +212,8 @@ class CandleRepository:
         query: str,
         others: Mapping[str, Callable[[], pa.Table]] | None = None,
         timeout: float | None = None,
+        params: Params | None = None,
+        own: Mapping[str, object] | None = None,
     ) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series, quarantine and other tables."""
         from mdstore.candles.reads.sql import Queries
@@ -210,7 +223,7 @@ class CandleRepository:
             self._database, self._columnar, self._upkeep, self._sql_memory_bytes
         )
         clock, scanned = time.perf_counter(), self._upkeep.scanned
-        table, reason = self._queries.run(query, others or {}, timeout)
+        table, reason = self._queries.run(query, others or {}, timeout, params, own)
         tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
         return table, Explanation(tiers, table.num_rows, _since(clock), reason, query)
 
@@ -240,6 +253,14 @@ class CandleRepository:
                 raise self._no_series(con, symbol, timeframe)
         return delete.delete(self._database, keys, start, end, self._clock)
 
+    def rename(self, old: str, new: str) -> list[str]:
+        """Give a symbol another name, in all its timeframes, and return these."""
+        self.refuse_to_write()
+        found = rename.rename(self._database, old, new, self._clock)
+        if not found:
+            raise self.no_series(old, None)
+        return found
+
     def warm(self, progress: Progress | None, *, rebuild: bool) -> int:
         """Seal every loose stretch, and return the rows that took; with `rebuild`, of everything anew."""
         self._mind_forks()
@@ -267,6 +288,7 @@ class CandleRepository:
             pages = con.pragma("page_count") * con.pragma("page_size")
         files = self._packs.files()
         sealed = sum(cell.rows for cell in found)
+        held = sum(cell.rows * row_bytes(cell.pack) for cell in found)
         return {
             "rows": rows,
             "sqlite_bytes": pages,
@@ -277,7 +299,7 @@ class CandleRepository:
             "loose_rows": rows - sealed,
             "packs": len(files),
             "pack_bytes": sum(files.values()),
-            "dead_pack_bytes": max(0, sum(files.values()) - sealed * ROW_BYTES),
+            "dead_pack_bytes": max(0, sum(files.values()) - held),
             "packs_set_aside": ", ".join(self._packs.aside()),
             "pack_trouble": self._upkeep.trouble or self._compaction.trouble or self._upkeep.scanner_trouble,
             **{f"memory_{name}": value for name, value in self._memory.stats().items()},

@@ -14,11 +14,13 @@ from mdstore.cli.commands.calendar import calendar
 from mdstore.cli.commands.check import check
 from mdstore.cli.commands.compact import compact
 from mdstore.cli.commands.cover import cover
+from mdstore.cli.commands.declare import declare
 from mdstore.cli.commands.delete import delete
 from mdstore.cli.commands.demo import demo
 from mdstore.cli.commands.export import export
 from mdstore.cli.commands.gaps import gaps
 from mdstore.cli.commands.import_ import import_
+from mdstore.cli.commands.rename import rename
 from mdstore.cli.commands.replay import replay
 from mdstore.cli.commands.revisions import revisions
 from mdstore.cli.commands.screen import screen
@@ -42,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "screen": screen,
     "series": series,
     "delete": delete,
+    "rename": rename,
     "warm": warm,
     "compact": compact,
     "stats": stats,
@@ -51,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cover": cover,
     "verify": verify,
     "calendar": calendar,
+    "declare": declare,
     "revisions": revisions,
     "replay": replay,
 }

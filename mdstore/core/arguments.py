@@ -17,17 +17,24 @@ from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import Hint, InvalidInputError
 
 __all__ = [
-    "DEFAULT_FILE", "Kept", "bar_limit", "byte_count", "column_list", "conflict_rule", "file_path",
+    "DEFAULT_FILE", "FILE_VARIABLE", "Kept", "bar_limit", "byte_count", "column_list", "conflict_rule",
+    "default_file", "file_path",
     "invalid_rule", "kept_ranges", "positive_seconds",
     "source_name", "symbol_list", "time_range",
 ]  # fmt: skip
 
 DEFAULT_FILE = "market_data.sqlite3"
+FILE_VARIABLE = "MDSTORE_FILE"
 LONGEST_SOURCE = 500
 YEAR = 366 * 86_400
 PAIR = 2
 ON_INVALID = ("raise", "quarantine", "drop")
 ON_CONFLICT = ("raise", "last")
+
+
+def default_file() -> str:
+    """Return the file of the store where none is named: that of $MDSTORE_FILE, or the usual one."""
+    return os.environ.get(FILE_VARIABLE) or DEFAULT_FILE
 
 
 def file_path(path: str | os.PathLike[str]) -> Path:

@@ -8,7 +8,7 @@ import polars as pl
 
 from mdstore.core.excerpts import excerpt
 from mdstore.core.rounding import MOST_ULPS, misses_by_rounding
-from mdstore.core.timeframe import DAY, WEEK
+from mdstore.core.timeframe import DAY, WEEK, meant
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import Hint, ValidationError
 
@@ -23,10 +23,11 @@ SET_ASIDE = Hint(
     "on_invalid='quarantine' sets bad rows aside and lands the others",
     "--on-invalid quarantine sets bad rows aside and lands the others",
 )
-FLOOR = Hint(
-    f"{SET_ASIDE.python}; align='floor' moves times to the start of their bar",
-    f"{SET_ASIDE.cli}; --align floor moves times to the start of their bar",
+TO_START = Hint(
+    "align='floor' moves times to the start of their bar",
+    "--align floor moves times to the start of their bar",
 )
+FLOOR = Hint(f"{SET_ASIDE.python}; {TO_START.python}", f"{SET_ASIDE.cli}; {TO_START.cli}")
 AS_WRITTEN = Hint(
     "write times as 2025-09-01 00:00, or say how they are written, as date_format='%d/%m/%Y %H:%M'",
     "write times as 2025-09-01 00:00, or say how they are written, as --date-format '%d/%m/%Y %H:%M'",
@@ -44,6 +45,10 @@ BY_ROUNDING = Hint(
     f"{SET_ASIDE.python}",
     f"it misses by rounding, which --tolerance ulp mends (by {MOST_ULPS} units in the last place at most); "
     f"{SET_ASIDE.cli}",
+)
+NO_VOLUME = Hint(
+    f"volume='none' where there is none; {SET_ASIDE.python}",
+    f"--volume none where there is none; {SET_ASIDE.cli}",
 )
 BY_RULE = {NO_TIME: SET_ASIDE, TWICE: WITH_OFFSET, IN_FUTURE: OF_A_ZONE}
 DAYS = "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"
@@ -67,22 +72,27 @@ def first_error(bad: pl.DataFrame, rows: int) -> ValidationError:
 
 def _hint(row: dict[str, Any], *, most: bool) -> str | Hint:
     """Say what to do; `most` is whether most rows of the chunk are bad."""
-    rule, timeframe = row["rule"], row["timeframe"]
+    rule, timeframe = row["rule"], meant(row["timeframe"]) or row["timeframe"]
     if rule == NO_TIME and most:
         return AS_WRITTEN
     if rule in BY_RULE:
         return BY_RULE[rule]
     if not rule.startswith(STARTS):
-        return (
-            BY_ROUNDING
-            if row["column"] in ("low", "high") and misses_by_rounding(row["record"])
-            else SET_ASIDE
-        )
+        return _of_values(row, most=most)
     if timeframe[-1] in "dwM":
         return _of_days(timeframe, row["time"])
     if most:
-        return f"most rows are off the grid: are they {timeframe} bars?"
+        off = f"most rows are off the grid: are they {timeframe} bars?"
+        return Hint(f"{off} {TO_START.python}", f"{off} {TO_START.cli}")
     return FLOOR
+
+
+def _of_values(row: dict[str, Any], *, most: bool) -> Hint:
+    """Say what to do about a price or a volume."""
+    if row["column"] == "volume" and row["value"] == "None" and most:
+        return NO_VOLUME
+    by_rounding = row["column"] in ("low", "high") and misses_by_rounding(row["record"])
+    return BY_ROUNDING if by_rounding else SET_ASIDE
 
 
 def _of_days(timeframe: str, time: int) -> Hint:

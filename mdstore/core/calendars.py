@@ -85,11 +85,12 @@ def calendar_of(symbol: str, patterns: Mapping[str, str]) -> str:
     """
     if symbol in patterns:
         return patterns[symbol]
-    matching = [pattern for pattern in patterns if _globs(symbol, pattern)]
+    matching = [pattern for pattern in patterns if globs(symbol, pattern)]
     return patterns[max(matching, key=lambda pattern: (len(pattern), pattern))] if matching else ALWAYS
 
 
-def _globs(symbol: str, pattern: str) -> bool:
+def globs(symbol: str, pattern: str) -> bool:
+    """Tell whether a pattern of SQLite's GLOB fits a symbol."""
     # GLOB negates a set with ^ and Python with !
     return fnmatchcase(symbol, pattern.replace("[^", "[!"))
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from math import isfinite
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from math import isfinite, nan
 from typing import Literal
 
 import polars as pl
 
 from mdstore.core.bad_rows import IN_FUTURE, NO_TIME, STARTS, TWICE
-from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once
+from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once, values_in
 from mdstore.core.excerpts import excerpt
+from mdstore.core.numbers import DASHES, Numbers
 from mdstore.core.off_grid import AS_DATES, dated, exact_first
 from mdstore.core.rounding import WIDENED, Tolerance, widen
-from mdstore.core.schema import VALUES
+from mdstore.core.schema import CANDLE_COLUMNS, VALUES
 from mdstore.core.symbols import LONGEST_SYMBOL, can_name
 from mdstore.core.time_bounds import FIRST_BAR
 from mdstore.core.timeframe import DAY, HOUR, Timeframe, meant
@@ -35,6 +37,12 @@ OnInvalid = Literal["raise", "quarantine", "drop"]
 Rule = tuple[str, Callable[[pl.DataFrame], pl.Series | None], str]
 """A column, what is true of the rows where it is wrong (None: surely nowhere), and the rule in words."""
 
+OF_ROWS = frozenset({"symbol", "timeframe", *CANDLE_COLUMNS})
+"""The columns of rows that are no declared ones."""
+NOTHING = ("", *DASHES)
+"""What a text says of a value of a declared column that is not there."""
+JUDGED = frozenset({"row", "timeframe", "whole", "unclear"})
+"""Those that typed rows have until they are judged."""
 LONGEST_KEPT = 1_000  # characters of a value of a bad row
 SHAPE: tuple[Rule, ...] = (
     ("low", lambda rows: rows["low"] > rows["open"], "low <= open"),
@@ -93,12 +101,16 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a call asked for: how times are written, whether to snap, the time now (ms), what may be off."""
+    """What a call asked for: how times are written, whether to snap, the time now (ms), what may be off.
+
+    `numbers` reads prices and volumes.
+    """
 
     style: TimeStyle
     align: Align | None
     now: int
     tolerance: Tolerance | None = None
+    numbers: Numbers = field(default_factory=Numbers)
 
 
 def check(
@@ -115,7 +127,8 @@ def check(
         if key is None
         else _check_one(frame, read, key, terms, offset, given)
     )
-    return replace(checked, widened=widened, notes=(*checked.notes, WIDENED)) if widened else checked
+    notes = (*checked.notes, *sorted(terms.numbers.notes), *([WIDENED] if widened else ()))
+    return replace(checked, widened=widened, notes=notes) if notes != checked.notes else checked
 
 
 def _check_one(  # noqa: PLR0917 - one idea
@@ -127,7 +140,7 @@ def _check_one(  # noqa: PLR0917 - one idea
     given: Given,
 ) -> Checked:
     typed = dated(read, frame["timestamp"], key[1], terms.style)
-    good, broken = _judge(typed, _rules(key[1], terms), key[1], terms)
+    good, broken = _judge(typed, _rules(key[1], terms, extras_in(frame)), key[1], terms)
     stays = exact_first(good, ["timestamp"]) if "moved" in good.columns else None
     kept = good if stays is None else good.filter(stays)
     sole = each_once(kept, ["timestamp"])
@@ -174,10 +187,11 @@ def _conflict(  # noqa: PLR0917 - one idea
         key[0] or earlier["symbol"],
         str(key[1]),
         earlier["timestamp"],
-        tuple(earlier[name] for name in VALUES),
-        tuple(later[name] for name in VALUES),
+        tuple(earlier[name] for name in values_in(good)),
+        tuple(later[name] for name in values_in(good)),
         (offset + one, offset + other),
-        differing(given, (one, other)),
+        differing(given, (one, other), values_in(good)[len(VALUES) :]),
+        names=values_in(good),
     )
 
 
@@ -195,7 +209,7 @@ def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: 
             continue
         bar = Timeframe.parse(str(name))
         part = dated(read, frame["timestamp"].gather(read["row"]), bar, terms.style)
-        rules = (*_symbol_rules(part), *_rules(bar, terms))
+        rules = (*_symbol_rules(part), *_rules(bar, terms, extras_in(frame)))
         notes = notes if part is read else (AS_DATES,)
         good, wrong = _judge(part, rules, bar, terms)
         broken.append(wrong)
@@ -238,7 +252,7 @@ def _infinite(name: str) -> Rule:
     # A sum is finite only where every value is; a sum that is too large is looked at value by value.
     return (
         name,
-        lambda rows: None if isfinite(rows[name].sum()) else ~rows[name].is_finite(),
+        lambda rows: None if isfinite(rows[name].sum()) else ~rows[name].is_finite().fill_null(value=True),
         f"{name} is finite",
     )
 
@@ -250,7 +264,18 @@ def _nulls(column: pl.Series) -> pl.Series | None:
 VALUE_RULES = (*map(_missing, VALUES), *map(_infinite, VALUES), *SHAPE)
 
 
-def _rules(bar: Timeframe, terms: Terms) -> tuple[Rule, ...]:
+@lru_cache
+def _extra_rules(extras: tuple[str, ...]) -> tuple[Rule, ...]:
+    """Return the rules for values of declared columns: a bar may lack one, but what is there is a number."""
+    numbers = ((name, partial(_is_nan, name), f"{name} is a number") for name in extras)
+    return (*numbers, *map(_infinite, extras))
+
+
+def _is_nan(name: str, rows: pl.DataFrame) -> pl.Series:
+    return rows[name].is_nan().fill_null(value=False)
+
+
+def _rules(bar: Timeframe, terms: Terms, extras: tuple[str, ...] = ()) -> tuple[Rule, ...]:
     """Return all the rules for a candle of `bar`, in the order in which a row is judged."""
     # A bar that starts later than now is a mistake, mostly local time taken for UTC. The hour is for clocks
     # that disagree; bars of a day and longer bear a date, which east of here may be tomorrow's.
@@ -263,7 +288,7 @@ def _rules(bar: Timeframe, terms: Terms) -> tuple[Rule, ...]:
     )
     if terms.align is None:
         time_rules += (("timestamp", lambda rows: _off_grid(rows, bar), f"{STARTS}{bar} bar"),)
-    return (*time_rules, *VALUE_RULES)
+    return (*time_rules, *VALUE_RULES, *_extra_rules(extras)) if extras else (*time_rules, *VALUE_RULES)
 
 
 def _off_grid(rows: pl.DataFrame, bar: Timeframe) -> pl.Series:
@@ -280,7 +305,7 @@ def _judge(
     whole = not any(mask.any() for mask in wrong)
     broken = NONE_BROKEN if whole else _first_broken(frame, wrong, rules)
     passed = frame if whole else frame.filter(~pl.any_horizontal(*wrong).fill_null(value=False))
-    good = pl.DataFrame([c for c in passed.iter_columns() if c.name in ("symbol", "timestamp", *VALUES)])
+    good = pl.DataFrame([c for c in passed.iter_columns() if c.name not in JUDGED])
     if terms.align == "floor":
         starts = passed.select(bar.floor_expr(pl.col("timestamp"))).to_series()
         moved = (starts != passed["timestamp"]) | ~passed["whole"]
@@ -312,7 +337,10 @@ def _typed(frame: pl.DataFrame, terms: Terms) -> tuple[pl.DataFrame, int]:
     times = frame["timestamp"]
     stamps, whole = column_to_ms(times, terms.style)
     names = [_texts(frame[name]) for name in ("symbol", "timeframe") if name in frame.columns]
-    values = [_floats(frame[name]).alias(name) for name in VALUES]
+    extras = extras_in(frame)
+    values = terms.numbers.read([frame[name] for name in (*VALUES, *extras)])
+    for place, name in enumerate(extras, len(VALUES)):
+        values[place] = _marked(values[place], frame[name])
     twice = unclear(times, terms.style) if stamps.null_count() > times.null_count() else None
     marks = [] if twice is None else [twice.alias("unclear")]
     rows = pl.DataFrame([*names, stamps.alias("timestamp"), whole.alias("whole"), *marks, *values])
@@ -333,20 +361,21 @@ def _is_whole(text: str) -> bool:
     return text.encode(errors="ignore").decode() == text
 
 
-def _floats(column: pl.Series) -> pl.Series:
-    if column.dtype == pl.Object:
-        return pl.Series(column.name, [_float(value) for value in column], dtype=pl.Float64)
-    if column.dtype in (pl.Boolean, pl.Binary) or column.dtype.is_temporal() or column.dtype.is_nested():
-        return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
-    text = column.dtype in (pl.Categorical, pl.Enum)
-    return (column.cast(pl.String) if text else column).cast(pl.Float64, strict=False)
+def extras_in(frame: pl.DataFrame) -> tuple[str, ...]:
+    """Return the declared columns of rows that are to be checked."""
+    return tuple(name for name in frame.columns if name not in OF_ROWS)
 
 
-def _float(value: object) -> float | None:
-    try:
-        return None if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return None
+def _marked(numbers: pl.Series, given: pl.Series) -> pl.Series:
+    """Return values of a declared column, null where there is none, and NaN for what is no number."""
+    if numbers.null_count() == given.null_count() and given.dtype != pl.Object:
+        return numbers
+    empty = pl.Series([_is_empty(value) for value in given], dtype=pl.Boolean)
+    return numbers.set(numbers.is_null() & ~empty, nan)
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value.strip() in NOTHING)
 
 
 def _report(

@@ -12,7 +12,7 @@ from mdstore.core.time_of_day import TimeOfDay
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timestamps import column_to_ms
 from mdstore.core.zones import header_zone, in_zone, zoned_texts
-from mdstore.errors import TimestampError
+from mdstore.errors import Hint, InvalidInputError, TimestampError
 
 __all__ = ["Canonical", "divided"]
 
@@ -40,6 +40,7 @@ class Canonical:
         self._fixed_point: bool | None = None if databento else False  # None until prices tell
         self._style = style or TimeStyle()
         self._clock = TimeOfDay(self._style)
+        self._ticks: bool | None = None  # None until volumes tell
         self.notes: set[str] = set()
 
     def frame(self, columns: Mapping[str, pl.Series]) -> pl.DataFrame:
@@ -52,6 +53,9 @@ class Canonical:
         elif "timestamp" in made and zone_in(made["timestamp"].name) not in (None, "UTC"):
             self._note_zone(made["timestamp"].name)
             made["timestamp"] = _zoned(made["timestamp"], self._style)
+        ticks = made.pop("tick volume", None)
+        if ticks is not None and self._are_ticks(made["volume"], ticks):
+            made["volume"] = ticks
         if "symbol" in made:
             made["symbol"] = _as_text(made["symbol"])
         if "symbol" in made and _only_currency(made["symbol"]):
@@ -66,12 +70,31 @@ class Canonical:
             made |= {name: _scaled(column) for name, column in prices.items()}
         return pl.DataFrame([column.alias(name) for name, column in made.items()])
 
+    def _are_ticks(self, volume: pl.Series, ticks: pl.Series) -> bool:
+        """Tell whether to take the ticks for a volume of 0 throughout, as brokers of currencies have it."""
+        nothing = _is_nothing(volume)
+        if self._ticks is None:
+            self._ticks = nothing and not _is_nothing(ticks)
+        if self._ticks and not nothing:
+            named = {"volume": volume.name}
+            raise InvalidInputError(
+                f"{volume.name!r} is 0 in the first rows and not later: is it the volume, or {ticks.name!r}?",
+                hint=Hint(f"columns={named} says so", f"--columns 'volume={volume.name}' says so"),
+            )
+        if self._ticks:
+            self.notes.add(f"{volume.name} is 0 throughout: {ticks.name} was taken for the volume")
+        return self._ticks
+
     def _note_zone(self, name: str) -> None:
         zone = zone_in(name)
         if clean(name) == KOREAN:
             self.notes.add(f"{KOREAN} was read as Korean time, UTC+9")
         elif zone not in (None, "UTC"):
             self.notes.add(f"times in {name.strip()} were read as of {zone}")
+
+
+def _is_nothing(volume: pl.Series) -> bool:
+    return bool((volume.cast(pl.Float64, strict=False).fill_null(0.0) == 0).all())
 
 
 def _are_fixed_point(columns: Sequence[pl.Series]) -> bool | None:

@@ -6,7 +6,7 @@ like bars that come again, and the last of each day would bury the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,12 +14,13 @@ import polars as pl
 
 from mdstore.core.column_names import clean, recognise
 from mdstore.core.excerpts import excerpt
+from mdstore.core.extra_columns import Extra, extras_among
 from mdstore.core.schema import CANDLE_COLUMNS, VALUES
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import ConflictError, Hint
 
-__all__ = ["Conflict", "OnConflict", "Sole", "conflict_error", "each_once"]
+__all__ = ["Conflict", "OnConflict", "Sole", "conflict_error", "each_once", "values_in"]
 
 OnConflict = Literal["raise", "last"]
 Given = Callable[[int], Mapping[str, object]]
@@ -32,6 +33,8 @@ KEPT = Hint(
     "--on-conflict last takes the later bar",
 )
 AT_MIDNIGHT = "both are at midnight: name a column of times of day time, beside a date"
+BESIDE = ("symbol", "moved", *CANDLE_COLUMNS)
+"""The columns of checked rows that are no values of declared columns."""
 # Columns that differ from row to row in any table, and so tell nothing apart.
 TELLS_NOTHING = ("", "unnamed: 0", "index", "id", "row", "num")
 
@@ -40,19 +43,20 @@ TELLS_NOTHING = ("", "unnamed: 0", "index", "id", "row", "num")
 class Conflict:
     """A bar that comes twice with different values.
 
-    `timestamp` is in ms, `earlier` and `later` are the five values. `differ` are the other columns in which
-    the rows differ, None where the earlier row is no longer at hand. `stored` is whether the earlier values
-    were stored before the call.
+    `timestamp` is in ms, `earlier` and `later` are the values of the columns `names`. `differ` are the other
+    columns in which the rows differ, None where the earlier row is no longer at hand. `stored` is whether the
+    earlier values were stored before the call.
     """
 
     symbol: str
     timeframe: str
     timestamp: int
-    earlier: tuple[float, ...]
-    later: tuple[float, ...]
+    earlier: tuple[float | None, ...]
+    later: tuple[float | None, ...]
     rows: tuple[int, int] | None = None
     differ: tuple[str, ...] | None = None
     stored: bool = False
+    names: tuple[str, ...] = VALUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +80,32 @@ def each_once(good: pl.DataFrame, keys: list[str]) -> Sole:
         return Sole(good)
     sole = good.unique(keys, keep="last", maintain_order=True).sort(keys)
     again = len(good) - len(sole)
-    if not again or good.unique([*keys, *VALUES]).height == len(sole):
+    values = values_in(good)
+    if not again or good.unique([*keys, *values]).height == len(sole):
         return Sole(sole, again)
-    last = sole.select(*keys, *(pl.col(name).alias(f"last {name}") for name in VALUES))
+    last = sole.select(*keys, *(pl.col(name).alias(f"last {name}") for name in values))
     placed = good.with_row_index("place").join(last, on=keys, how="left", maintain_order="left")
-    differs = pl.any_horizontal(pl.col(name) != pl.col(f"last {name}") for name in VALUES)
+    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"last {name}")) for name in values)
     wrong = placed.filter(differs)
     first = wrong.row(0, named=True)
     same = placed.filter(pl.all_horizontal(pl.col(name) == first[name] for name in keys))
     return Sole(sole, again - len(wrong), len(wrong), (first["place"], same["place"][-1]))
 
 
-def differing(given: Given, rows: tuple[int, int]) -> tuple[str, ...]:
-    """Return the columns, other than a candle's values, in which two rows differ as they were given."""
+def values_in(rows: pl.DataFrame) -> tuple[str, ...]:
+    """Return the columns of checked rows that are values: a candle's, then declared ones."""
+    return (*VALUES, *(name for name in rows.columns if name not in BESIDE))
+
+
+def differing(given: Given, rows: tuple[int, int], extras: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns, other than values, in which two rows differ as they were given.
+
+    `extras` are the declared columns that they have.
+    """
     one, other = map(given, rows)
     found = recognise(map(str, one))
     known = {found.get(name) for name in (*CANDLE_COLUMNS, "time of day")}
+    known.update(extras_among(list(map(str, one)), [Extra(name, "sum") for name in extras]).values())
     return tuple(
         str(name)
         for name in one
@@ -121,13 +135,14 @@ def conflict_error(conflict: Conflict, number: int, ignored: tuple[str, ...] = (
         timestamp=conflict.timestamp,
         earlier=conflict.earlier,
         later=conflict.later,
+        names=conflict.names,
         columns=conflict.differ or (),
         stored=conflict.stored,
     )
 
 
-def _first_difference(conflict: Conflict) -> tuple[str, float, float]:
-    pairs = zip(VALUES, conflict.earlier, conflict.later, strict=True)
+def _first_difference(conflict: Conflict) -> tuple[str, float | None, float | None]:
+    pairs = zip(conflict.names, conflict.earlier, conflict.later, strict=True)
     return next(pair for pair in pairs if pair[1] != pair[2])
 
 

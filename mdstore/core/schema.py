@@ -5,11 +5,14 @@ The Arrow schemas here are the contract every reader and writer keeps.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pyarrow as pa
 
 __all__ = [
     "CANDLE", "CANDLE_COLUMNS", "LONG_CANDLE", "MAX_LEVELS", "ORDERBOOK",
-    "PRICES", "QUARANTINE", "SIDES", "TICKER", "TRADE", "VALUES",
+    "PRICES", "QUARANTINE", "SIDES", "TICKER", "TRADE", "VALUES", "named_candle",
+    "wide_candle", "wide_names",
 ]  # fmt: skip
 
 PRICES = ("open", "high", "low", "close")
@@ -21,6 +24,28 @@ TIMESTAMP = pa.timestamp("ms", "UTC")
 
 CANDLE = pa.schema([("timestamp", TIMESTAMP), *((name, pa.float64()) for name in VALUES)])
 """One series: start of the bar, prices in the quote currency, volume in the base currency or in shares."""
+
+
+@lru_cache
+def wide_candle(extras: int) -> pa.Schema:
+    """Return the schema of one series with so many declared columns, by their number in that series.
+
+    A value that a bar lacks is NaN in them: packs hold no validity bits, and no NaN is stored.
+    """
+    more = [pa.field(name, pa.float64()) for name in wide_names(extras)]
+    return pa.schema([*CANDLE, *more]) if extras else CANDLE
+
+
+def wide_names(extras: int) -> list[str]:
+    """Return the names of so many declared columns, by their number."""
+    return [f"extra {number}" for number in range(1, extras + 1)]
+
+
+@lru_cache
+def named_candle(extras: tuple[str, ...]) -> pa.Schema:
+    """Return the schema of one series with declared columns of these names."""
+    return pa.schema([*CANDLE, *(pa.field(name, pa.float64()) for name in extras)]) if extras else CANDLE
+
 
 SYMBOL = pa.dictionary(pa.int32(), pa.string())
 

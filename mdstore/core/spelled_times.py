@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import polars as pl
@@ -26,12 +27,10 @@ HALF_DAY = 12
 # Two digits of a year, as POSIX reads them.
 FIRST_OF_LAST_CENTURY = 69
 UTC_NAMES = ("z", "utc", "gmt")
-CLOCK = "|".join(re.sub(r"\((?!\?)", "(?:", compiled(spelling.pattern)[0]) for spelling in CLOCKS)
-# A date, a clock, an offset and a zone's name: an offset follows a clock only, or 2024-01-02 had one.
-PARTS = (
-    rf"^(.+?)(?:[ ;_-]+({CLOCK})(?: ?((?:UTC|GMT)? ?[+-]\d{{1,2}}(?::?\d\d)?))?)?"
-    r"(?: ?([A-Za-z]+(?:/[A-Za-z][A-Za-z_/+\-0-9]*)?))?$"
-)
+NO_GROUPS = re.compile(r"\((?!\?)")
+CLOCK = "|".join(NO_GROUPS.sub("(?:", compiled(spelling.pattern)[0]) for spelling in CLOCKS)
+AN_OFFSET = r"(?: ?((?:UTC|GMT)? ?[+-]\d{1,2}(?::?\d\d)?))?"
+A_NAME = r"(?: ?([A-Za-z]+(?:/[A-Za-z][A-Za-z_/+\-0-9]*)?))?$"
 OFFSET = r"([+-])(\d{1,2}):?(\d\d)?$"
 # What does not matter to a time: (what is found, what it becomes)
 LIKE = (
@@ -39,6 +38,7 @@ LIKE = (
     (r"^(?i:mon|tue|wed|thu|fri|sat|sun)[a-z]*\b[.,]?\s*", ""),
     (r"(\d)T(\d)", "$1 $2"),
     (r"(:\d\d),(\d)", "$1.$2"),
+    (r"\s*,$", ""),
     (r",", " "),
     (r"([A-Za-z]{3})\.", "$1"),
     (r"\s+", " "),
@@ -70,7 +70,7 @@ def read_spelled(texts: pl.Series, style: TimeStyle, of: int = 0) -> Read:
     Raises `TimestampError` for a column whose order nothing tells, or that has both. `of` is
     how many rows the column has: where such dates are but some of them, they are null.
     """
-    parts = _alike(texts).str.extract_groups(PARTS).struct.unnest()
+    parts = _alike(texts).str.extract_groups(_parts(style.pattern)).struct.unnest()
     dates, clocks, offsets, names = (parts.to_series(at) for at in range(4))
     days, exact = _read_dates(dates, style, of)
     since, whole = read_clocks(clocks)
@@ -81,7 +81,7 @@ def read_spelled(texts: pl.Series, style: TimeStyle, of: int = 0) -> Read:
 
 
 def read_clocks(clocks: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Return times of day as ms since midnight (null where a text is none), and which were whole."""
+    """Return times of day as milliseconds since midnight (null for other texts), and which are whole."""
     return _first_fit(clocks.str.replace(",", ".", literal=True), CLOCKS)
 
 
@@ -93,6 +93,19 @@ def localised(times: pl.Series, zone: str) -> tuple[pl.Series, pl.Series]:
     naive = times.cast(pl.Datetime("ms"))
     made = naive.dt.replace_time_zone(zone, ambiguous="null", non_existent="null").to_physical()
     return made, made.is_null() & times.is_not_null()
+
+
+@lru_cache(maxsize=64)
+def _parts(pattern: str | None) -> str:
+    """Return the expression of a date, a clock, an offset and a zone; any date where no pattern is said.
+
+    An offset follows a clock: 2024-01-02 has none.
+    """
+    date, groups = (".+?", ()) if pattern is None else compiled(pattern)
+    date = f"^({NO_GROUPS.sub('(?:', date)})"
+    if "H" in groups or "I" in groups:
+        return f"{date}(?:[ ;_-]+({CLOCK}))?{AN_OFFSET}{A_NAME}"
+    return f"{date}(?:[ ;_-]+({CLOCK}){AN_OFFSET})?{A_NAME}"
 
 
 def _alike(texts: pl.Series) -> pl.Series:
@@ -130,7 +143,7 @@ def _settled(dates: pl.Series, family: Sequence[str], style: TimeStyle, of: int)
     doubtful = table.select((fits > 1) & differ).to_series().fill_null(value=False)
     told = style.told
     told.orders |= {order for order, days in readings.items() if (days.is_not_null() & alone).any()}
-    if len(told.orders) != 1 and 2 * doubtful.sum() <= of:
+    if doubtful.any() and len(told.orders) != 1 and 2 * doubtful.sum() <= of:
         return _first_of(list(readings.values())).set(doubtful, None)
     told.leans |= bool(doubtful.any())
     told.undecided = bool(doubtful.any()) and not told.orders
@@ -163,12 +176,15 @@ def _may_begin_with_year(dates: pl.Series, read: pl.Series, pattern: str) -> boo
 def _doubt(dates: pl.Series, where: pl.Series, patterns: Mapping[str, str], why: str) -> TimestampError:
     """Return the error that names each reading of a date, and the format that asks for it."""
     text = _example(where, dates)
-    readings = [
+    read = [
         _values(pl.Series([text]), pattern)[0].cast(pl.Datetime("ms"))[0] for pattern in patterns.values()
     ]
+    days = [f"{day:%Y-%m-%d}" for day in read if day is not None]
     formats = [_as_written(pattern, text) for pattern in patterns.values()]
     return TimestampError(
-        f"timestamp: {excerpt(text)!r} may be {' or '.join(f'{day:%Y-%m-%d}' for day in readings)}: {why}",
+        f"timestamp: {excerpt(text)!r} may be {' or '.join(days)}: {why}"
+        if len(days) > 1
+        else f"timestamp: {excerpt(text)!r} has day and month in another order than dates before it",
         hint=Hint(
             "say how dates are written: " + " or ".join(f"date_format={one!r}" for one in formats),
             "say how dates are written: " + " or ".join(f"--date-format {one}" for one in formats),

@@ -35,7 +35,7 @@ class TimeOfDay:
     """
 
     def __init__(self, style: TimeStyle) -> None:
-        self._style = style
+        self._style = style.of_zone(None)  # a date alone is of no zone
         self._digits = 0
         self._completes: bool | None = None
 

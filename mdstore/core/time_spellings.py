@@ -71,7 +71,7 @@ DIRECTIVES = {
     "m": (r"\d{1,2}", r"\d\d"), "d": (r"\d{1,2}", r"\d\d"),
     "b": (r"[A-Za-z]{3,9}", r"[A-Za-z]{3}"), "H": (r"\d{1,2}", r"\d\d"), "I": (r"\d{1,2}", r"\d\d"),
     "M": (r"\d\d", r"\d\d"), "S": (r"\d\d", r"\d\d"), "f": (r"\d{1,9}", r"\d{1,9}"),
-    "p": (r"[AaPp](?:\.?[Mm]\.?)?",) * 2,
+    "p": (r"[AaPp](?:\.?[Mm](?:\.|\b)|\b)",) * 2,
 }  # fmt: skip
 DIRECTIVE = re.compile(r"%(.)")
 # A date needs these; what users write as %B or %T is as well said so.
@@ -99,6 +99,8 @@ def pattern_of(date_format: str) -> str:
     pattern = date_format if isinstance(date_format, str) else ""
     for other, ours in SAME.items():
         pattern = pattern.replace(other, ours)
+    # As texts are made alike before they are read.
+    pattern = re.sub(r"[,\s]+", " ", re.sub(r"(%.)T(%.)", r"\1 \2", pattern.strip()))
     groups = DIRECTIVE.findall(pattern)
     unknown = [name for name in groups if name not in DIRECTIVES]
     if unknown or len(set(groups)) < len(groups) or not all(set(needed) & set(groups) for needed in NEEDED):

@@ -20,37 +20,27 @@ Smaller numbers (and so `20240131`, which is a date and no second of 1970) need 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from numbers import Integral
 
 import polars as pl
 
 from mdstore.core.spelled_times import Read, localised, read_spelled
+from mdstore.core.time_numbers import LARGEST, MAGNITUDES, NS_PER, read_numbers, unit_trouble, whole_ms
 from mdstore.core.time_style import TimeStyle, Unit
-from mdstore.errors import Hint, TimestampError
+from mdstore.errors import TimestampError
 
 __all__ = ["Moment", "TimeStyle", "Unit", "column_to_ms", "ms_to_datetime", "to_ms", "unclear", "wall_clock"]
 
 Moment = datetime | date | str | int
 
-LARGEST = 2**63 - 1
 DIGITS = re.compile(r"-?(\d{1,7}|\d{9,})")  # eight are a date, 20250901
 OFFSET = r"[+-]\d\d:?\d\d$"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
-MAGNITUDES: tuple[tuple[Unit, int, int], ...] = (
-    ("s", 10**8, 10**11),
-    ("ms", 10**11, 10**14),
-    ("us", 10**14, 10**17),
-    ("ns", 10**17, 2**63),
-)
 # Texts of digits that are numbers: eight are a date, and fourteen a date and a time of day.
 NUMBERS, NUMBERS_OF_A_UNIT = r"^-?(\d{1,7}|\d{9,13}|\d{15,})$", r"^-?\d+$"
-FRACTIONS = r"^-?\d+(\.\d*)?([eE][+-]?\d+)?$"
-# Seconds that are so few among finer times have rather lost digits: a millisecond of ten digits is none.
-RARE = 10
+FRACTIONS = r"^-?\d+(\.\d*|(\.\d*)?[eE][+-]?\d+)$"
 # 22-10-28 is of no year 22, but `%Y` reads it so.
 FIRST_YEAR = (datetime(1000, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 # The spelling of nearly all files, which is read at once; `spelled_times` reads what else there is.
@@ -118,11 +108,13 @@ def column_to_ms(column: pl.Series, how: TimeStyle | Unit | None = None) -> tupl
     if dtype == pl.Date:
         column, dtype = column.cast(pl.Datetime("ms")), pl.Datetime("ms")
     if isinstance(dtype, pl.Datetime):
-        return _whole(_moments(column, style).to_physical(), NS_PER[dtype.time_unit])
+        return whole_ms(_moments(column, style).to_physical(), NS_PER[dtype.time_unit])
     if dtype.is_numeric():
         if style.pattern is not None:
             return _texts(_digits_of(column), style)
-        return _numbers(column.cast(pl.Int64 if dtype.is_integer() else pl.Float64, strict=False), style.unit)
+        return read_numbers(
+            column.cast(pl.Int64 if dtype.is_integer() else pl.Float64, strict=False), style.unit
+        )
     if dtype == pl.Object:
         return _objects(column, style)
     if dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null):
@@ -181,15 +173,15 @@ def _digits_of(numbers: pl.Series) -> pl.Series:
 
 def _wall_of_texts(texts: pl.Series, style: TimeStyle) -> pl.Series | None:
     if style.pattern is not None:
-        return _none_empty(read_spelled(texts, style).wall)
+        return _none_empty(read_spelled(texts, style, 2 * len(texts)).wall)
     plain = _plain(texts, style)
     zoned = plain.str.contains(OFFSET).fill_null(value=False) | (style.tz is not None)
     wall = pl.Series(texts.name, [None] * len(texts), dtype=pl.Int64)
     if zoned.any():
         shown = plain.set(~zoned, None).str.replace(OFFSET, "")
-        wall = _whole(_parse_texts(shown, None), NS_PER["us"])[0]
+        wall = whole_ms(_parse_texts(shown, None), NS_PER["us"])[0]
     if style.told.spelled:
-        wall = wall.fill_null(read_spelled(texts.set(wall.is_not_null(), None), style).wall)
+        wall = wall.fill_null(read_spelled(texts.set(wall.is_not_null(), None), style, 2 * len(texts)).wall)
     return _none_empty(wall)
 
 
@@ -215,7 +207,7 @@ def _number_to_ms(number: int, what: str) -> int:
     for unit, first, end in MAGNITUDES:
         if first <= abs(number) < end:
             return -(-number * NS_PER[unit] // NS_PER["ms"])
-    trouble = _unit_trouble(number, number)
+    trouble = unit_trouble(number, number)
     raise TimestampError(f"{what}: cannot tell the unit of {number}: {trouble}; give a date or a text")
 
 
@@ -224,90 +216,6 @@ def _parse_text(text: str, what: str) -> datetime:
         return datetime.fromisoformat(text.strip())
     except ValueError as error:
         raise TimestampError(f"{what}: {text!r} is no ISO 8601 time such as '2025-09-01T00:00'") from error
-
-
-def _all_true(column: pl.Series) -> pl.Series:
-    return pl.Series([True]).new_from_index(0, len(column))
-
-
-def _whole(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:
-    """Turn integers of `ns` nanoseconds each into milliseconds."""
-    numbers = numbers.cast(pl.Int64)
-    if ns >= NS_PER["ms"]:
-        factor = ns // NS_PER["ms"]
-        if factor > 1:
-            numbers = numbers.set(
-                numbers.abs() > LARGEST // factor, None
-            )  # would wrap into a believable year
-        return numbers * factor, _all_true(numbers)
-    per_ms = NS_PER["ms"] // ns
-    return numbers // per_ms, (numbers % per_ms == 0).fill_null(value=True)
-
-
-def _whole_floats(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:
-    finite = numbers.set(~numbers.is_finite().fill_null(value=False), None)
-    exact = finite * (ns / NS_PER["ms"]) if ns >= NS_PER["ms"] else finite / (NS_PER["ms"] / ns)
-    floored = exact.floor()
-    return floored.cast(pl.Int64, strict=False), (exact == floored).fill_null(value=True)
-
-
-def _numbers(numbers: pl.Series, unit: Unit | None, *, alone: bool = True) -> tuple[pl.Series, pl.Series]:
-    """Read numbers in a unit, or each in the one that its size tells; what is of none becomes null.
-
-    `alone` is whether nothing else is in the column, so that most of them must be times.
-    """
-    made = _whole_floats if numbers.dtype.is_float() else _whole
-    if unit is not None:
-        return made(numbers, NS_PER[unit])
-    sizes = numbers.abs()
-    if numbers.dtype.is_float():
-        sizes = sizes.set(~sizes.is_finite().fill_null(value=False), None)
-    low, high = sizes.min(), sizes.max()
-    if low is None or high is None:
-        return made(numbers, NS_PER["ms"])
-    assert isinstance(low, int | float) and isinstance(high, int | float)  # noqa: S101, PT018 - for mypy
-    for name, first, end in MAGNITUDES:
-        if first <= low and high < end:
-            return made(numbers, NS_PER[name])
-    counts = {name: int(_within(sizes, first, end).sum()) for name, first, end in MAGNITUDES}
-    if alone and 2 * sum(counts.values()) <= sizes.count():
-        raise _no_unit(low, high)
-    few = 0 < RARE * counts["s"] <= sum(counts.values())
-    return _by_size(numbers, sizes, MAGNITUDES[1:] if few else MAGNITUDES)
-
-
-def _by_size(
-    numbers: pl.Series, sizes: pl.Series, magnitudes: Sequence[tuple[Unit, int, int]]
-) -> tuple[pl.Series, pl.Series]:
-    """Read each number in the unit of its size: Binance's klines are in ms to 2024, in us from 2025 on."""
-    made = _whole_floats if numbers.dtype.is_float() else _whole
-    ms, whole = pl.Series(numbers.name, [None] * len(numbers), dtype=pl.Int64), _all_true(numbers)
-    for name, first, end in magnitudes:
-        here = _within(sizes, first, end)
-        if here.any():
-            read, exact = made(numbers.set(~here, None), NS_PER[name])
-            ms, whole = ms.fill_null(read), whole & exact
-    return ms, whole
-
-
-def _within(sizes: pl.Series, first: int, end: int) -> pl.Series:
-    return sizes.is_between(first, end - 1).fill_null(value=False)
-
-
-def _no_unit(low: float, high: float) -> TimestampError:
-    return TimestampError(
-        f"timestamp: cannot tell the unit of numbers between {low} and {high}: {_unit_trouble(low, high)}",
-        hint=Hint("pass unit='s', 'ms', 'us' or 'ns'", "pass --unit s, ms, us or ns"),
-    )
-
-
-def _unit_trouble(low: float, high: float) -> str:
-    """Say why numbers do not tell their unit."""
-    if MAGNITUDES[-1][2] <= high:
-        return "too large for a time"
-    if low >= 19_000_101 and high <= 21_001_231:  # noqa: PLR2004 - years 1900 to 2100 as YYYYMMDD
-        return "they look like dates written YYYYMMDD; give these as dates or texts"
-    return "too small for a time after 1973"
 
 
 # ---- texts
@@ -320,10 +228,10 @@ def _texts(texts: pl.Series, style: TimeStyle) -> tuple[pl.Series, pl.Series]:
         return read.ms, read.whole
     digits = stripped.str.contains(NUMBERS_OF_A_UNIT if style.unit else NUMBERS).fill_null(value=True)
     if digits.all():
-        return _numbers(stripped.cast(pl.Int64, strict=False), style.unit)
+        return read_numbers(stripped.cast(pl.Int64, strict=False), style.unit)
     if digits.any() and digits.sum() > texts.null_count():
         # Each row by itself: a text among numbers, as a header that is repeated, spoils no other.
-        numbers, exact = _numbers(
+        numbers, exact = read_numbers(
             stripped.set(~digits, None).cast(pl.Int64, strict=False), style.unit, alone=False
         )
         times, whole = _words(stripped.set(digits, None), style)
@@ -334,7 +242,7 @@ def _texts(texts: pl.Series, style: TimeStyle) -> tuple[pl.Series, pl.Series]:
 def _words(texts: pl.Series, style: TimeStyle) -> tuple[pl.Series, pl.Series]:
     """Read texts that are no whole numbers: those in ISO 8601 at once, then what is left."""
     moments = _parse_texts(_plain(texts, style), style.tz)
-    ms, whole = _whole(moments, NS_PER["us"])
+    ms, whole = whole_ms(moments, NS_PER["us"])
     if moments.null_count() == texts.null_count():
         return ms, whole
     left = moments.is_null() & texts.is_not_null()
@@ -356,7 +264,9 @@ def _others(texts: pl.Series, style: TimeStyle, of: int) -> Read:
     wholes = texts.set(~fractions, None).str.replace(r"\.0*$", "")
     digits = wholes.str.contains(NUMBERS_OF_A_UNIT).fill_null(value=True)
     ms, whole = _texts(wholes.set(~digits, None), style)
-    floats, exact = _numbers(wholes.set(digits, None).cast(pl.Float64, strict=False), style.unit, alone=False)
+    floats, exact = read_numbers(
+        wholes.set(digits, None).cast(pl.Float64, strict=False), style.unit, alone=False
+    )
     return Read(read.ms.fill_null(ms).fill_null(floats), read.whole & whole & exact, read.wall, read.unclear)
 
 
@@ -408,7 +318,9 @@ def _objects(column: pl.Series, style: TimeStyle) -> tuple[pl.Series, pl.Series]
             )
             alone = part.count() + column.null_count() == len(column)
             numeric = dtype.is_numeric() and style.pattern is None
-            read, exact = _numbers(part, style.unit, alone=alone) if numeric else column_to_ms(part, style)
+            read, exact = (
+                read_numbers(part, style.unit, alone=alone) if numeric else column_to_ms(part, style)
+            )
             ms, whole = ms.fill_null(read), whole & exact
     return ms, whole
 

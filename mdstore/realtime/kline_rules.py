@@ -7,14 +7,17 @@ from math import isfinite
 
 from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FIRST_LIVE
+from mdstore.core.time_numbers import LARGEST
 from mdstore.core.timeframe import Timeframe
+from mdstore.core.timestamps import to_ms
 from mdstore.errors import InvalidInputError
 from mdstore.realtime.row_rules import FUTURE_MS
 from mdstore.realtime.rows import Kline
 
-__all__ = ["check_kline"]
+__all__ = ["check_kline", "in_milliseconds"]
 
 NS_PER_MS = 1_000_000
+FINER_THAN_MS = 10**14  # where microseconds begin
 NUMBERS = ("open", "high", "low", "close", "volume")
 SHAPE: tuple[tuple[str, Callable[[Kline], bool], str], ...] = (
     ("low", lambda bar: bar.low <= bar.open, "low <= open"),
@@ -23,6 +26,14 @@ SHAPE: tuple[tuple[str, Callable[[Kline], bool], str], ...] = (
     ("high", lambda bar: bar.high >= bar.close, "close <= high"),
     ("volume", lambda bar: bar.volume >= 0, "volume >= 0"),
 )
+
+
+def in_milliseconds(kline: Kline) -> Kline:
+    """Return a kline with its time in milliseconds, also of one in micro- or nanoseconds, as Binance's."""
+    at = kline.timestamp
+    if not isinstance(at, int) or not FINER_THAN_MS <= at <= LARGEST:
+        return kline
+    return kline._replace(timestamp=to_ms(at))
 
 
 def check_kline(kline: Kline, now: int) -> Timeframe:

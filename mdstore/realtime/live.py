@@ -35,7 +35,7 @@ from mdstore.realtime.asked import timeframe_list
 from mdstore.realtime.bars import Bar
 from mdstore.realtime.feeds import Feed
 from mdstore.realtime.forming_bars import BarSeries, Counts
-from mdstore.realtime.kline_rules import check_kline
+from mdstore.realtime.kline_rules import check_kline, in_milliseconds
 from mdstore.realtime.live_frames import LiveBar, frame_of, long_frame_of
 from mdstore.realtime.live_writer import Key, Land, Lander, Ledger
 from mdstore.realtime.outlet import Outlet
@@ -166,9 +166,11 @@ class LiveCandles:
 
         An answer to a request (`snapshot`), and a bar that is `closed`, are candles, and change nothing in
         what the series is built of. Where klines stop coming, and trades do not, it is built of these again.
+        A time in micro- or nanoseconds is told by its size.
 
         Raises `InvalidInputError` that names the field which is wrong; nothing is changed then.
         """
+        kline = in_milliseconds(kline)
         timeframe = check_kline(kline, self.clock())
         with self._lock:
             if self._is_closed:

@@ -180,6 +180,11 @@ class RealtimeTable(Generic[R]):
             return None
         raise self._stale(symbol, max_age, on_stale)
 
+    def newest_time(self, symbol: str) -> int | None:
+        """Return the time (ms) of the newest row of a symbol, however old; None where none is held."""
+        ring = self._ring_of(symbol)
+        return None if ring is None else int(TIME.unpack_from(ring.latest)[0])
+
     def window(
         self,
         symbols: str | Sequence[str] | None = None,

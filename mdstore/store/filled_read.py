@@ -14,7 +14,6 @@ from mdstore.candles.reads.explanation import Reader
 from mdstore.core.arguments import column_list
 from mdstore.core.calendars import ALWAYS, Grid, calendar_of
 from mdstore.core.long_table import latest_of_each
-from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.errors import InvalidInputError
@@ -43,7 +42,7 @@ def gridded(
     check_fill(how)
     now = now if request.as_of is None else request.as_of
     tail = (*MADE, "filled") if source else ("filled",)
-    known = (*(("symbol",) if request.is_long else ()), *CANDLE_COLUMNS, *tail)
+    known = (*request.columns, *tail)
     wanted = known if columns is None else column_list(columns, known)
     bars = _bars(candles, request, source)
     calendars = candles.ledger.calendars()

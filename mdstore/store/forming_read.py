@@ -39,7 +39,7 @@ def with_forming(
     known = (*request.columns, "closed", "partial")
     wanted = known if columns is None else column_list(columns, known)
     # Before the stored ones: a bar that is stored in between then comes from here, rather than not at all.
-    fresh = _live(live, request)
+    fresh = _live(live, request).with_columns(pl.lit(None, pl.Float64).alias(name) for name in request.extras)
     stored = _stored(candles, there, request, fresh)
     stored = stored.with_columns(closed=pl.lit(value=True), partial=pl.lit(value=False))
     time = pl.col("timestamp").dt.epoch("ms")

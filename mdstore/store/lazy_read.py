@@ -12,7 +12,7 @@ from polars.io.plugins import register_io_source
 
 from mdstore.candles.packs.columns import Panel
 from mdstore.candles.packs.pack_files import PackLostError
-from mdstore.candles.reads.answer import Answer
+from mdstore.candles.reads.answer import Answer, completed, picked
 from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import Hint, StoreFileError
 
@@ -42,12 +42,13 @@ def lazy_frame(
     ) -> Iterator[pl.DataFrame]:
         long = _verified(panel, n_rows, predicate, lose, again).long
         frame = long.frame if "symbol" in (with_columns or columns) else long.value_frame
+        frame = completed(frame, [name for name in columns if name != "symbol"])
         wanted = columns if with_columns is None else [name for name in columns if name in with_columns]
         for at in range(0, max(len(frame), 1), ROWS):
             piece = frame.slice(at, ROWS)
             yield (piece if predicate is None else piece.filter(predicate)).select(wanted)
 
-    return register_io_source(source, schema=panel.head(0).long.frame.select(columns).schema)
+    return register_io_source(source, schema=picked(panel.head(0).long.frame, columns).schema)
 
 
 def _verified(

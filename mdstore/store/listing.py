@@ -19,6 +19,14 @@ PROVENANCE = {
     "symbol": pl.Categorical, "timeframe": pl.String, "start": pl.Int64, "end": pl.Int64,
     "source": pl.String, "arrived_first": pl.Int64, "arrived_last": pl.Int64,
 }  # fmt: skip
+TEXTS = pl.List(pl.String)
+DECLARED = {
+    "name": pl.String(),
+    "resample": pl.String(),
+    "source": TEXTS,
+    "symbols": TEXTS,
+    "timeframes": TEXTS,
+}
 REVISIONS = {
     "symbol": pl.Categorical, "timeframe": pl.String, "timestamp": pl.Int64, "changed_at": pl.Int64,
     **dict.fromkeys(VALUES, pl.Float64), **{f"new_{name}": pl.Float64 for name in VALUES},
@@ -47,6 +55,16 @@ class Listing:
         share = (pl.col("rows") * (size / max(stored["rows"].sum(), 1))).cast(pl.Int64).alias("bytes")
         return stored.with_columns(share).select(tuple(SERIES))
 
+    def keys(self) -> list[tuple[str, str]]:
+        """Return symbol and timeframe of every series."""
+        series = self.series()
+        return list(zip(series["symbol"].to_list(), series["timeframe"].to_list(), strict=True))
+
+    def lasts(self, timeframe: str) -> dict[str, int]:
+        """Return the last bar (ms) of each symbol of which bars of a timeframe are stored."""
+        series = self.series().filter(pl.col("timeframe") == timeframe)
+        return dict(zip(series["symbol"].to_list(), series["last"].to_physical().to_list(), strict=True))
+
     def quarantine(self) -> pl.DataFrame:
         """Return the rows that were set aside, oldest first."""
         frame = pl.DataFrame(self._candles.quarantine(), schema=pl.Schema(QUARANTINE), orient="row")
@@ -63,10 +81,18 @@ class Listing:
             pl.when(arrived > 0).then(arrived).cast(TIME),
         )
 
+    def declared(self) -> pl.DataFrame:
+        """Return the columns that are declared."""
+        extras = self._candles.ledger.declared()
+        rows = [(one.name, one.resample, one.source, one.symbols, one.timeframes) for one in extras]
+        return pl.DataFrame(rows, DECLARED, orient="row")
+
     def revisions(self, symbol: str | None, timeframe: str | None, start: int, end: int) -> pl.DataFrame:
         """Return the changes of bars that had ended."""
         rows = self._candles.ledger.revisions(symbol, timeframe, start, end)
-        frame = pl.DataFrame(rows, REVISIONS, orient="row")
+        names = [one.name for one in self._candles.ledger.declared()]
+        more = dict.fromkeys((*names, *(f"new_{name}" for name in names)), pl.Float64)
+        frame = pl.DataFrame(rows, {**REVISIONS, **more}, orient="row")
         return frame.with_columns(
             pl.col("timestamp", "changed_at").cast(TIME), pl.when(pl.col("source") != "").then("source")
         )

@@ -75,8 +75,9 @@ class Past:
         from mdstore.analysis.fingerprints import fingerprint
 
         request = request_of(
-            symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of
-        )
+            symbols, timeframe, start=start, end=end, limit=limit, columns=columns, as_of=as_of,
+            extras=self._candles.ledger.declared,
+        )  # fmt: skip
         with of_stored_bars():
             return fingerprint(self._candles.read(request).table())
 

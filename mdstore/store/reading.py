@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Made", "Reading"]
 
+ADDED = ("closed", "bars", "of", "filled", "partial")
+"""The columns that bars have which are made, beside those of stored ones."""
 NAME_IT = "name the stored timeframe, e.g."
 
 
@@ -94,15 +96,18 @@ class Reading:
         if made or include_forming:  # stored bars as an Arrow table need no Polars
             refuse_broken_polars()
         if include_forming:
-            _refuse_beside_forming(is_other=made or as_of is not None)
+            _refuse_beside_forming(is_other=fill is not None or as_of is not None)
             request = request_of(symbols, timeframe, start=start, end=end, limit=limit)
-            return self._with_forming(candles, request, columns)
+            request = _with_extras(request, columns, candles)
+            return self._with_forming(candles, request, columns, _source(derive_from, tz))
         picked = None if made else columns  # what is made picks columns itself, since it has more of them
         request = request_of(
-            symbols, timeframe, start=start, end=end, limit=limit, columns=picked, as_of=as_of
-        )
+            symbols, timeframe, start=start, end=end, limit=limit, columns=picked, as_of=as_of,
+            extras=candles.ledger.declared,
+        )  # fmt: skip
         if not made:
             return candles.read(request, verify=verify)
+        request = _with_extras(request, columns, candles)
         source = _source(derive_from, tz)
         how = "" if source is None else _derived_text(request.timeframe, *source)
         if fill is None and source is not None:
@@ -114,9 +119,21 @@ class Reading:
         bars = gridded(candles, request, check_fill(fill), source, columns, now=self._now())
         return Made(bars, f"{how}, then filled ({fill})" if how else f"filled ({fill})")
 
-    def _with_forming(self, candles: Reader, request: Request, columns: Sequence[str] | None) -> Made:
+    def _with_forming(
+        self,
+        candles: Reader,
+        request: Request,
+        columns: Sequence[str] | None,
+        source: tuple[Timeframe, str | None] | None,
+    ) -> Made:
         from mdstore.store.forming_read import appended, with_forming
 
+        if source is not None:
+            from mdstore.store.derived_forming_read import derived_with_forming
+
+            lasts = self._listing.lasts(str(source[0]))
+            made = derived_with_forming(candles, self._live(), lasts, request, *source, columns)
+            return Made(made, f"{_derived_text(request.timeframe, *source)}, with what is live")
         if columns is None and not request.is_long:
             bars = appended(candles, self._live(), request)
             if bars is not None:
@@ -126,13 +143,17 @@ class Reading:
         return Made(bars, "with what is live")
 
 
+def _with_extras(request: Request, columns: Sequence[str] | None, candles: Reader) -> Request:
+    """Return the request with those declared columns behind the others that are among `columns`."""
+    if columns is None or all(name in (*request.columns, *ADDED) for name in columns):
+        return request
+    more = [one.name for one in candles.ledger.declared() if one.name in columns]
+    return replace(request, columns=(*request.columns, *more))
+
+
 def _refuse_beside_forming(*, is_other: bool) -> None:
     if is_other:
-        raise InvalidInputError(
-            "include_forming= is for stored bars as they are now, without derive_from=, tz=, fill= "
-            "and as_of=",
-            hint=Hint("store.live.build(...) makes any timeframe", "`mdstore replay -t` makes any timeframe"),
-        )
+        raise InvalidInputError("include_forming= is for bars as they are now, without fill= and as_of=")
 
 
 def _source(derive_from: str | Timeframe | None, tz: str | None) -> tuple[Timeframe, str | None] | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.ledger.claims import Claim
+from mdstore.candles.writes.writer import WriteResult
 from mdstore.core.arguments import bar_limit, column_list, source_name, symbol_list, time_range
+from mdstore.core.extra_columns import Extra
 from mdstore.core.hole_reasons import STATED, Stated
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import InvalidInputError, NoSuchSeriesError
 
-__all__ = ["Covers", "claim_of", "of_stored_bars", "request_of"]
+__all__ = ["LONG", "Covers", "claim_of", "of_stored_bars", "request_of", "told", "with_extras"]
 
 LONG = ("symbol", *CANDLE_COLUMNS)
 Covers = tuple[Moment | None, Moment | None] | Literal["data"]
@@ -31,10 +34,11 @@ def request_of(
     limit: int | None = None,
     columns: Sequence[str] | None = None,
     as_of: Moment | None = None,
+    extras: Callable[[], Iterable[Extra]] = tuple,
 ) -> Request:
     """Return what the arguments of `MarketDataStore.candles` ask for.
 
-    Raises `InvalidInputError` and its kinds.
+    `extras` gives the columns that are declared. Raises `InvalidInputError` and its kinds.
     """
     single = isinstance(symbols, str)
     wanted = symbol_list(symbols)
@@ -43,12 +47,22 @@ def request_of(
     return Request(
         wanted,
         Timeframe.parse(timeframe),
-        known if columns is None else column_list(columns, known),
+        known if columns is None else column_list(columns, with_extras(columns, known, extras)),
         first,
         last,
         None if limit is None else bar_limit(limit),
         None if as_of is None else to_ms(as_of, "as of"),
     )
+
+
+def with_extras(
+    columns: Sequence[str] | None, known: tuple[str, ...], extras: Callable[[], Iterable[Extra]]
+) -> tuple[str, ...]:
+    """Return the columns that are known, the declared ones where others than a candle's are named."""
+    wanted = columns if isinstance(columns, list | tuple) else (columns,)
+    if columns is None or all(name in known for name in wanted):
+        return known
+    return (*known, *(one.name for one in extras()))
 
 
 def claim_of(
@@ -89,3 +103,10 @@ def of_stored_bars() -> Iterator[None]:
     except NoSuchSeriesError as error:
         error.of_stored()
         raise
+
+
+def told(result: WriteResult) -> WriteResult:
+    """Return what became of a write, and warn whoever called the store of what is doubtful in it."""
+    for text in result.warnings:
+        warnings.warn(text, stacklevel=3)
+    return result

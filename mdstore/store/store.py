@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import polars as pl
 import pyarrow as pa
@@ -26,6 +26,7 @@ from mdstore.core.arguments import (
     DEFAULT_FILE,
     byte_count,
     conflict_rule,
+    default_file,
     file_path,
     invalid_rule,
     kept_ranges,
@@ -34,9 +35,11 @@ from mdstore.core.arguments import (
     time_range,
 )  # fmt: skip
 from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms
+from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.duplicates import OnConflict
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.inputs import Incoming, Piece
+from mdstore.core.numbers import Decimal
 from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
 from mdstore.core.rounding import Tolerance
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -47,6 +50,8 @@ from mdstore.core.timestamps import Moment
 from mdstore.errors import Hint, InvalidInputError, QueryError
 from mdstore.realtime.owner import Owner
 from mdstore.store.checking import checked_pieces, terms_of
+from mdstore.store.contents import Contents
+from mdstore.store.declared import Declared
 from mdstore.store.held import held
 from mdstore.store.holes import Holes
 from mdstore.store.listing import Listing
@@ -54,7 +59,7 @@ from mdstore.store.live_place import LivePlace
 from mdstore.store.maintenance import Maintenance
 from mdstore.store.past import Past
 from mdstore.store.reading import Made, Reading
-from mdstore.store.requests import Covers, claim_of, request_of
+from mdstore.store.requests import LONG, Covers, claim_of, request_of, told
 
 if TYPE_CHECKING:
     from mdstore.analysis.screen import Question, Screen
@@ -67,6 +72,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_FILE", "MarketDataStore", "open"]
 
+UNNAMED: Final = Path()
+"""Stands for the path that was not given; None is one that somebody has given by mistake."""
 MEMORY_BYTES = 256 * 1024 * 1024
 SQL_MEMORY_LEAST = 32 * 1024 * 1024
 Keep = Mapping[tuple[str, str], Sequence[tuple[int, int]]]
@@ -75,7 +82,7 @@ REALTIME = ("tickers", "orderbooks", "trades")
 
 
 def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
-    path: str | os.PathLike[str] = DEFAULT_FILE,
+    path: str | os.PathLike[str] = UNNAMED,
     *,
     create: bool = True,
     read_only: bool = False,
@@ -86,6 +93,9 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     realtime: RealtimeDataCache | None = None,
 ) -> MarketDataStore:
     """Open a store's file; create, migrate or recover it as needed.
+
+    Without a path it is that of the environment variable MDSTORE_FILE, as on the command line, else
+    `market_data.sqlite3` in the working folder.
 
     `create=False` refuses a path where there is no file yet. A write waits up to `busy_timeout` seconds for
     that of another thread or process. Threads may share the store; so may processes, each with its own `open`
@@ -113,7 +123,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     1
     """
     return MarketDataStore(
-        path,
+        default_file() if path is UNNAMED else path,
         create=create,
         read_only=read_only,
         busy_timeout=busy_timeout,
@@ -129,6 +139,8 @@ class MarketDataStore:
 
     Times in are datetimes (aware, or naive = UTC), dates, ISO 8601 texts or numbers (see `timestamps`); times
     out are `Datetime("ms", "UTC")`, the start of the bar. Ranges are half-open, `[start, end)`.
+
+    It is a collection of its series: `len(store)`, `("KRW-BTC", "1m") in store`, `for symbol, bar in store`.
     """
 
     def __init__(
@@ -167,9 +179,11 @@ class MarketDataStore:
         )
         self._listing = Listing(self._candles)
         self._maintenance = Maintenance(self._candles)
+        self._declared = Declared(self._candles.ledger, self._listing)
         self._reading = Reading(self._listing, lambda: self.live, self._now)
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
+        self._contents = Contents(self._candles, self._listing)
         try:
             self._realtime = Owner(realtime, LivePlace(self, self._candles), clock)
         except BaseException:
@@ -281,6 +295,9 @@ class MarketDataStore:
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
         rename: bool = False,
+        columns: Columns | None = None,
+        volume: Volume | None = None,
+        decimal: Decimal | None = None,
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
@@ -300,6 +317,12 @@ class MarketDataStore:
         are of another timeframe, or of another symbol, are refused; `rename=True` says that their one symbol
         is another name of `symbol`.
 
+        Where names do not say it, `columns={"time": "일자", "open": "시가"}` does: which column is the time,
+        the symbol, a price or the volume; of tuples a list of all by their place.
+        `volume="none"` is for instruments without one (indices, currencies): it is stored as 0, which
+        `WriteResult.notes` says. Numbers may be texts as people write them (`1,010.5`, `$10.90`, `41.15K`);
+        `decimal=","` or `"."` says what begins the decimals where no number tells (`1,234` all through).
+
         Times are read in the spellings of `time_spellings`, day and month in the order that the column shows.
         `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`);
         `date_format` (as "%d/%m/%Y") says how dates are written, with or without their time of day; `tz` (as
@@ -315,7 +338,9 @@ class MarketDataStore:
         not be asked for again. Why they are absent is not guessed: `absent="no_trade"` (or another reason,
         see `gaps`) says so, unless a reason is known. Only bars that have ended are covered; what is stored
         there already stays. Let `end` stay behind where a source publishes late: an answer without a bar is
-        an answer. `covers="data"` says so of the range from the first row to the last, as of a whole file.
+        an answer. `covers="data"` says so of the range from the first row to the last, as of a whole file. A
+        page that came back full, such as 200 of 200, with a wider `covers` is warned of (`UserWarning`, and
+        `WriteResult.warnings`): what it lacks was perhaps not fetched.
 
         `tolerance="ulp"` widens high or low by at most 4 units in the last place where open or close misses
         it by rounding, as in adjusted prices; `WriteResult.widened` counts such rows.
@@ -328,11 +353,13 @@ class MarketDataStore:
         key = (check_symbol(symbol), Timeframe.parse(timeframe))
         claim = claim_of(source, covers, absent, (key[0], str(key[1])))
         policy = _policy(on_invalid, on_conflict, keep)
-        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, self._now())
+        choice = Choice.of(columns, volume)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
         data = Incoming(
-            data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, style=terms.style
-        )
-        return self._candles.write(self._checked(data, data, key, terms), claim, policy, progress)
+            data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, choice=choice,
+            style=terms.style, extras=self._declared.of(key[0], str(key[1])),
+        )  # fmt: skip
+        return told(self._candles.write(self._checked(data, data, key, terms), claim, policy, progress))
 
     def write_many(
         self,
@@ -346,6 +373,9 @@ class MarketDataStore:
         tolerance: Tolerance | None = None,
         on_invalid: OnInvalid = "raise",
         on_conflict: OnConflict = "raise",
+        columns: Columns | None = None,
+        volume: Volume | None = None,
+        decimal: Decimal | None = None,
         source: str | None = None,
         covers: Covers | None = None,
         absent: Stated | None = None,
@@ -361,15 +391,20 @@ class MarketDataStore:
         """
         claim = claim_of(source, covers, absent)
         policy = _policy(on_invalid, on_conflict, keep)
-        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, self._now())
+        choice = Choice.of(columns, volume)
+        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
         if timeframe is None:
-            data = Incoming(data, ("symbol", "timeframe", *CANDLE_COLUMNS), style=terms.style)
-            return self._candles.write(self._checked(data, data, None, terms), claim, policy, progress)
+            wanted = ("symbol", "timeframe", *CANDLE_COLUMNS)
+            data = Incoming(data, wanted, choice=choice, style=terms.style, extras=self._declared.all)
+            return told(self._candles.write(self._checked(data, data, None, terms), claim, policy, progress))
         bar = str(Timeframe.parse(timeframe))
-        data = Incoming(data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, style=terms.style)
+        data = Incoming(
+            data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, choice=choice, style=terms.style,
+            extras=self._declared.all,
+        )  # fmt: skip
         name = pl.lit(bar).alias("timeframe")
         long = (Piece(piece.frame.with_columns(name), piece.row) for piece in data)
-        return self._candles.write(self._checked(data, long, None, terms), claim, policy, progress)
+        return told(self._candles.write(self._checked(data, long, None, terms), claim, policy, progress))
 
     def candles(
         self,
@@ -399,7 +434,8 @@ class MarketDataStore:
         the zone in which days, weeks and months are cut.
 
         `include_forming` adds what is in `live`: bars that are forming, and closed ones that are not stored
-        yet, with columns `closed` and `partial` (live, and not seen from its start) at the end.
+        yet, with columns `closed` and `partial` (live, and not seen from its start) at the end. With
+        `derive_from` they are made of both: the hour, or the day of a zone, so far.
 
         `fill` makes the grid regular: bars that are not stored are added as `"flat"` ones at the last close,
         without volume, or as `"null"`, with a column `filled` at the end; bars of closed sessions are not
@@ -428,6 +464,8 @@ class MarketDataStore:
         end: Moment | None = None,
         limit: int | None = None,
         columns: Sequence[str] | None = None,
+        as_of: Moment | None = None,
+        include_forming: bool = False,
     ) -> pl.DataFrame:
         """Return bars of `timeframe` made of the stored ones of `source`, which it must be a multiple of.
 
@@ -442,11 +480,15 @@ class MarketDataStore:
         "after_delisting", "session_closed"; see `gaps`). A first day of four hours is closed, 4 of 24. Bars
         outside of the sessions count in `bars` only.
 
+        `as_of` makes them of the bars as they were known then, `include_forming` of those that are forming,
+        too, as in `candles`: the day so far.
+
         Raises `TimeframeError` for bars that cannot be made of the source, `NoSuchSeriesError`.
         """
         return self.candles(
-            symbols, timeframe, start=start, end=end, limit=limit, columns=columns, derive_from=source, tz=tz
-        )
+            symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
+            derive_from=source, tz=tz, as_of=as_of, include_forming=include_forming,
+        )  # fmt: skip
 
     def arrow(
         self,
@@ -490,8 +532,9 @@ class MarketDataStore:
     ) -> pl.LazyFrame:
         """Return candles as a LazyFrame; arguments and order as in `candles`.
 
-        It is of the moment of this call, however often and wherever in a query it is used. Columns, slices
-        and conditions on symbol and timestamp decide which cells are touched. Bars that are made
+        It is of the moment of this call, however often and wherever in a query it is used. Declared columns
+        are among its columns (of stored bars), as only those that are used are read. Columns, slices and
+        conditions on symbol and timestamp decide which cells are touched. Bars that are made
         (`derive_from`, `fill`, `include_forming`) are made now, and only what follows is lazy.
 
         Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
@@ -499,6 +542,8 @@ class MarketDataStore:
         from mdstore.store.lazy_read import lazy_frame
 
         refuse_broken_polars()
+        if columns is None and derive_from is None and fill is None and not include_forming:
+            columns = self._declared.beside(symbols)
         read = partial(
             self._read, symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
             derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
@@ -525,6 +570,7 @@ class MarketDataStore:
         end: Moment | None = None,
         derive_from: str | Timeframe | None = None,
         tz: str | None = None,
+        as_of: Moment | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Screen:
         """Evaluate expressions, or a function, over each symbol's latest `bars` (or a range, or all).
@@ -532,7 +578,8 @@ class MarketDataStore:
         `what` is a Polars expression, a text such as `"close > sma(close, 20)"` (see `expressions`), a list
         or dict of these, or a Python function of a symbol's frame. The answer has one row a symbol in
         `.rows`; an expression with a value for each bar is taken at the latest. Symbols it fails for are in
-        `.failed`, with the reason. `derive_from` and `tz` put the bars together first, as in `candles`.
+        `.failed`, with the reason. `derive_from` and `tz` put the bars together first, as in `candles`;
+        `as_of` asks of the bars as they were known then. Declared columns are there under their names.
         `progress` is called with symbols done and symbols in all.
 
         Raises `NoSuchSeriesError`, `InvalidInputError`, and `QueryError` for an expression that fits no
@@ -542,36 +589,57 @@ class MarketDataStore:
 
         refuse_broken_polars()
         given = [symbols] if isinstance(symbols, str) else symbols
+        columns = self._declared.beside(None)
         if derive_from is None and tz is None:
-            answer = self._candles.read(request_of(given, timeframe, start=start, end=end, limit=bars))
+            request = request_of(
+                given, timeframe, start=start, end=end, limit=bars, as_of=as_of, columns=columns,
+                extras=self._declared.all,
+            )  # fmt: skip
+            answer = self._candles.read(request)
             return screen(answer.frame(), answer.ends, what, progress=progress)
         from mdstore.analysis.resample import symbol_ends
 
         made = self.candles(
-            given, timeframe, start=start, end=end, limit=bars, derive_from=derive_from, tz=tz
-        ).drop("closed", "bars", "of")
+            given, timeframe, start=start, end=end, limit=bars, derive_from=derive_from, tz=tz,
+            columns=columns or LONG, as_of=as_of,
+        )  # fmt: skip
         return screen(made, symbol_ends(made), what, progress=progress)
 
-    def sql(self, query: str, *, timeout: float | None = None) -> pl.DataFrame:
+    def sql(
+        self,
+        query: str,
+        *,
+        params: Sequence[object] | Mapping[str, object] | None = None,
+        tables: Mapping[str, object] | None = None,
+        timeout: float | None = None,
+    ) -> pl.DataFrame:
         """Return the result of a DuckDB query that reads `candles`, `series` and `quarantine`.
 
         `tickers`, `orderbooks` and `trades` are tables, too, of what is live. Times in the tables and in the
         result are UTC. The tables of the file are of one snapshot. Conditions on
         symbol, timeframe and timestamp in the query's WHERE bound what is read of a large file.
 
-        One statement that reads, of the tables here and functions that only read their arguments: no files,
-        no settings. Types that no frame has are refused (UHUGEINT, BIT), as are whole numbers of more than
-        38 digits: cast them. `timeout` is how many seconds it may take. What it needs is put into packs, a
-        million rows at a time, and read, a timeframe at a time: such a piece is not broken off.
+        `params` are values for `?` in the query (a list) or for `$name` (a dict): what users type belongs
+        there and not into the text. `tables` are tables of your own by name: a Polars or pandas frame, an
+        Arrow table, a dict of columns.
 
-        Raises `QueryError` for SQL that is wrong or would do more, `QueryTimeoutError` beyond `timeout`.
+        One statement that reads (also EXPLAIN, DESCRIBE, SUMMARIZE and SHOW TABLES), of the tables here and
+        functions that only read their arguments: no files, no settings. Types that no frame has are refused
+        (UHUGEINT, BIT), as are whole numbers of more than 38 digits: cast them. `timeout` is how many seconds
+        it may take. What it needs is put into packs, a million rows at a time, and read, a timeframe at a
+        time: such a piece is not broken off.
+
+        Raises `QueryError` for SQL that is wrong or would do more, `QueryTimeoutError` beyond `timeout`,
+        `InvalidInputError` for parameters and tables that cannot be used.
 
         >>> with mdstore.open(folder / "market_data.sqlite3") as store:
-        ...     store.sql("SELECT count(*) AS bars FROM candles", timeout=10)["bars"].to_list()
-        [0]
+        ...     query = "SELECT m.weight * ? AS twice FROM mine m LEFT JOIN candles c USING (symbol)"
+        ...     mine = {"symbol": ["KRW-BTC"], "weight": [0.25]}
+        ...     store.sql(query, params=[2], tables={"mine": mine}, timeout=10)["twice"].to_list()
+        [0.5]
         """
         refuse_broken_polars()
-        return _frame(self._sql(query, timeout)[0])
+        return _frame(self._sql(query, timeout, params, tables)[0])
 
     def explain(
         self,
@@ -631,6 +699,9 @@ class MarketDataStore:
     uncover = held("_holes", Holes.uncover)
     set_calendar = held("_holes", Holes.set_calendar)
     calendars = held("_holes", Holes.calendars)
+    declare = held("_declared", Declared.declare)
+    undeclare = held("_declared", Declared.undeclare)
+    declared = held("_declared", Declared.declared)
     provenance = held("_past", Past.provenance)
     revisions = held("_past", Past.revisions)
     fingerprint = held("_past", Past.fingerprint)
@@ -675,6 +746,25 @@ class MarketDataStore:
         bar = None if timeframe is None else Timeframe.parse(timeframe)
         return self._candles.delete(check_symbol(symbol), bar, *time_range(start, end))
 
+    def rename(self, old: str, new: str) -> list[str]:
+        """Give a symbol another name, in one transaction, and return its timeframes.
+
+        Its candles in all timeframes go along, and all that is known of them: why bars are not there, where
+        they came from, what they were before; a calendar that was set for it alone, too. Nothing is joined
+        with what is stored or known under the new name: that is refused. Rows in quarantine stay as given.
+
+        Raises `NoSuchSeriesError`, `InvalidInputError`.
+
+        >>> with mdstore.open(folder / "market_data.sqlite3") as store:
+        ...     store.write("BTC_KRW", "1m", [("2025-09-01", 1, 2, 1, 2, 5)]).inserted
+        ...     store.rename("BTC_KRW", "KRW-BTC")
+        1
+        ['1m']
+        """
+        if old == new:
+            raise InvalidInputError(f"{old!r} is its name already")
+        return self._candles.rename(check_symbol(old), check_symbol(new))
+
     def close(self) -> None:
         """Close the file and end the scanner process; what was written is safe already.
 
@@ -713,6 +803,12 @@ class MarketDataStore:
     ) -> None:
         await self.aclose()
 
+    __len__ = held("_contents", Contents.__len__)
+    __bool__ = held("_contents", Contents.__bool__)
+    __iter__ = held("_contents", Contents.__iter__)
+    __contains__ = held("_contents", Contents.__contains__)
+    _repr_html_ = held("_contents", Contents._repr_html_)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.path, self._options)
 
@@ -739,7 +835,13 @@ class MarketDataStore:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _sql(self, query: str, timeout: float | None = None) -> tuple[pa.Table, Explanation]:
+    def _sql(
+        self,
+        query: str,
+        timeout: float | None = None,
+        params: Sequence[object] | Mapping[str, object] | None = None,
+        tables: Mapping[str, object] | None = None,
+    ) -> tuple[pa.Table, Explanation]:
         if not isinstance(query, str):
             raise QueryError(f"a query is a text, not {query!r}")
         try:
@@ -748,7 +850,7 @@ class MarketDataStore:
             raise QueryError(f"the query holds what is no character: {error}") from error
         live = {name: partial(self._realtime_rows, name) for name in REALTIME}
         return self._candles.sql(
-            query, live, None if timeout is None else positive_seconds(timeout, "timeout")
+            query, live, None if timeout is None else positive_seconds(timeout, "timeout"), params, tables
         )
 
     def _realtime_rows(self, table: str) -> pa.Table:

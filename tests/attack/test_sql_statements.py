@@ -26,7 +26,7 @@ HOSTILE = [
     "SET lock_configuration = false", "SET GLOBAL TimeZone = 'Asia/Seoul'", "USE memory", "BEGIN", "COMMIT", "VACUUM", "ANALYZE",
     "CHECKPOINT", "FORCE CHECKPOINT", "INSTALL httpfs", "LOAD httpfs", "DETACH memory", "DROP VIEW candles",
     "ALTER VIEW candles RENAME TO x", "UPDATE series SET rows = 0", "INSERT INTO series SELECT * FROM series",
-    "MERGE INTO series USING series ON true", "COMMENT ON VIEW candles IS 'x'", "SHOW TABLES", "SHOW ALL TABLES",
+    "MERGE INTO series USING series ON true", "COMMENT ON VIEW candles IS 'x'", "SHOW ALL TABLES", "SHOW TABLES FROM main",
     "SELECT * FROM '{folder}/x.csv'", "SELECT * FROM 'https://example.com/x.parquet'", "FROM read_text('/etc/passwd')",
     "PIVOT '{folder}/x.csv' ON a", "FROM glob('*')", "FROM duckdb_settings()", "SELECT current_setting('threads')",
     "SELECT getvariable('x')", "FROM duckdb_settings", "FROM pg_catalog.pg_settings", "FROM pg_settings", "FROM sqlite_master",
@@ -97,6 +97,8 @@ READING = {
     "PIVOT candles ON symbol USING sum(close) GROUP BY timestamp": 100,
     "WITH p AS (PIVOT candles ON symbol USING last(close) GROUP BY timestamp) SELECT max(A) FROM p": 1,
     "FROM candles PIVOT (max(close) FOR symbol IN ('A')) LIMIT 5": 5, "PIVOT (PIVOT series ON symbol) ON timeframe;": 1,
+    "SHOW TABLES": 6, "-- which\n show /* x */ tables ;": 6, "EXPLAIN SELECT 1": 1, "EXPLAIN ANALYZE FROM candles": 1,
+    "explain (format json) SELECT max(close) FROM candles": 1, "EXPLAIN (SELECT 1)": 1,
     "UNPIVOT candles ON open, close INTO NAME which VALUE price": 200,
     "FROM candles UNPIVOT (price FOR which IN (high, low))": 200,
 }  # fmt: skip

@@ -7,8 +7,8 @@ MILLION = 1_000_000
 CACHES = {
     "memory": lambda folder, limit, **options: caches.MemoryCache(limit, **options),
     "compressed": lambda folder, limit, **options: caches.CompressedCache(limit, **options),
-    "ready only": lambda folder, limit, **options: caches.CompressedCache(
-        limit, ready_bytes=limit, **options
+    "all compressed": lambda folder, limit, **options: caches.CompressedCache(
+        limit, large_bytes=0, **options
     ),
     "cold only": lambda folder, limit, **options: caches.CompressedCache(
         limit, ready_bytes=0, large_bytes=0, **options

@@ -11,13 +11,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from mdstore.cache import TTL, Key
 from tests.cache.caches import CACHES, MILLION, Clock
 
-queries = st.builds(
-    lambda symbol, detail, start: Key("sql", symbol and (symbol,), "1m", start, start + 10, detail),
-    st.sampled_from(["A", "B", None]),
-    st.sampled_from([1, True]),
-    st.sampled_from([0, 5]),
+# Few, so that what is put meets what is asked for.
+queries = st.sampled_from(
+    [
+        Key("sql", ("A",), "1m", 0, 10, 1),
+        Key("sql", ("A",), "1m", 0, 10, True),
+        Key("sql", ("A", "B"), "1m", 5, 15),
+        Key("sql", None, "1m", 0, 10),
+    ]
 )
-versions = st.integers(0, 1)
+versions = st.sampled_from([0, 0, 0, 1])
 frames = st.tuples(st.integers(0, 9), st.sampled_from([0, 1, 200, 3_000])).map(
     lambda chosen: pl.DataFrame({"number": [chosen[0]] * chosen[1], "row": range(chosen[1])})
 )
@@ -82,7 +85,7 @@ class Against(RuleBasedStateMachine):
         self.clock.pass_(seconds)
 
     @precondition(lambda self: not self.exact)
-    @rule(seconds=st.sampled_from([-100, -1, 1, 100]))
+    @rule(seconds=st.sampled_from([-100, -1, 100]))
     def the_clock_is_set(self, seconds):
         self.clock.set(seconds)
 
@@ -110,8 +113,8 @@ def of_version(query, version):
     return Key(query.kind, query.symbols, query.timeframe, query.start, query.end, query.detail, version)
 
 
-@pytest.mark.parametrize(("limit", "exact"), [(40_000, False), (200_000, False), (50 * MILLION, True)])
+@pytest.mark.parametrize(("limit", "exact"), [(9_000, False), (200_000, False), (50 * MILLION, True)])
 def test_cached_equals_what_was_put_or_nothing(kind, limit, exact):
     chosen = type("Chosen", (Against,), {"kind": kind, "limit": limit, "exact": exact})
-    chosen.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+    chosen.TestCase.settings = settings(max_examples=25, stateful_step_count=50, deadline=None)
     chosen.TestCase("runTest").runTest()

@@ -139,6 +139,22 @@ def test_what_is_done_to_an_answer_others_do_not_see(cache, change, times):
         assert cache.get(KEY).equals(frame())
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_no_buffer_of_an_arrow_table_can_be_written_to(made, times):
+    cache = made(2 * MILLION)
+    tables = [frame(number).to_arrow() for number in range(4)]
+    for number, table in enumerate(tables):
+        cache.put(Key("sql", detail=number), table, ttl=1000)
+    for number in [*range(4)] * times:
+        answer = cache.get(Key("sql", detail=number))
+        for column in answer.columns if answer is not None else []:
+            for buffer in filter(None, column.chunk(0).buffers()):
+                with suppress(ValueError):
+                    np.frombuffer(buffer, np.uint8)[:] = 9
+        again = cache.get(Key("sql", detail=number))
+        assert again is None or again.equals(tables[number])
+
+
 # ---- keys
 
 
@@ -235,9 +251,10 @@ def test_a_ttl_of_nothing_forgets_and_one_without_end_keeps(made, time_of_day):
     cache.put(KEY, frame())
     cache.put(KEY, frame(1), ttl=0)
     assert cache.get(KEY) is None
-    cache.put(KEY, frame(), ttl=float("inf"))
-    time_of_day.pass_(10**9)
-    assert cache.get(KEY).equals(frame())
+    for endless in (1e300, 1e12, float("inf")):
+        cache.put(KEY, frame(), ttl=endless)
+        time_of_day.pass_(10**9)
+        assert cache.get(KEY).equals(frame())
 
 
 def test_a_clock_that_is_set_back_makes_nothing_immortal(cache, time_of_day):

@@ -1,6 +1,7 @@
 """The columnar tier against a dict, in two processes: whatever is done, every answer is the model's.
 
-`pytest -m long` runs many more and longer histories.
+With candles alone, and with a declared column beside them. `pytest -m long` runs many more and longer
+histories.
 """
 
 import json
@@ -24,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import mdstore
 from mdstore import DamagedDataError
 from mdstore.candles.packs.cells import all_cells
+from mdstore.core.schema import CANDLE_COLUMNS
 from tests.support.candles import MINUTE, START
 from tests.support.paths import ROOT
 from tests.support.small import cut_down
@@ -57,22 +59,26 @@ CHILD = """
         elif name == "warm":
             store.maintenance.warm()
         elif name == "read":
-            answer = rows_of(store.candles(args[0], "1m", start=args[1], end=args[2], limit=args[3]))
+            bounds = dict(zip(("start", "end", "limit", "columns"), args[1:]))
+            answer = rows_of(store.candles(args[0], "1m", **bounds))
         print(json.dumps(answer), flush=True)
 """
 
 
-def bars(first, count, step, seed):
-    """Return bars that tell where they are and who wrote them."""
+def bars(first, count, step, seed, value=None):
+    """Return bars that tell where they are and who wrote them; with a `value` for "all" or "some" of them."""
     places = range(first, min(first + count * step, SPAN), step)
+    gaps = {"all": SPAN, "some": 3}.get(value)
+    more = {"value": [None if place % gaps == 1 else place + seed / 512 for place in places]} if gaps else {}
     return pl.DataFrame(
         {
             "timestamp": [START + place * MINUTE for place in places],
             **{name: [float(seed)] * len(places) for name in ("open", "high", "low")},
             "close": [float(seed)] * len(places),
             "volume": [place + seed / 1024 for place in places],
+            **more,
         },
-        schema_overrides={"timestamp": pl.Int64},
+        schema_overrides={"timestamp": pl.Int64} | dict.fromkeys(more, pl.Float64),
     )
 
 
@@ -126,6 +132,7 @@ class Machine(RuleBasedStateMachine):
     """Histories of one file."""
 
     other = None
+    columns = CANDLE_COLUMNS
 
     @initialize()
     def begin(self):
@@ -135,6 +142,8 @@ class Machine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.path = self.folder / "market_data.sqlite3"
         self.store = mdstore.open(self.path)
+        if "value" in self.columns:
+            self.store.declare("value", resample="sum")
         self.other("open", str(self.path))
         self.model = {symbol: {} for symbol in SYMBOLS}
         self.seed = 0
@@ -155,15 +164,20 @@ class Machine(RuleBasedStateMachine):
         first=st.integers(0, SPAN - 1),
         count=st.integers(1, 60),
         step=st.integers(1, 3),
+        value=st.sampled_from([None, "all", "some"]),
     )
-    def write(self, here, symbol, first, count, step):
+    def write(self, *, here, symbol, first, count, step, value):
         self.seed += 1
-        frame = bars(first, count, step, self.seed)
+        value = value if "value" in self.columns else None
+        frame = bars(first, count, step, self.seed, value)
         if here:
             self.store.write(symbol, "1m", frame)
         else:
-            self.other("write", symbol, first, count, step, self.seed)
-        self.model[symbol] |= {t: tuple(values) for t, *values in rows_of(frame)}
+            self.other("write", symbol, first, count, step, self.seed, value)
+        known = self.model[symbol]
+        for t, *values in rows_of(frame):
+            kept = known.get(t, (None,) * 6)[5:] if value is None and "value" in self.columns else ()
+            known[t] = (*values, *kept)
 
     @rule(symbol=symbols, data=st.data())
     def write_again_what_is_there(self, symbol, data):
@@ -172,7 +186,8 @@ class Machine(RuleBasedStateMachine):
             some = known[data.draw(st.integers(0, len(known) - 1)) :][:20]
             with self.store._candles._database.reading() as con:
                 cells = all_cells(con)
-            result = self.store.write(symbol, "1m", [(t, *self.model[symbol][t]) for t in some])
+            rows = [dict(zip(self.columns, (t, *self.model[symbol][t]), strict=True)) for t in some]
+            result = self.store.write(symbol, "1m", rows)
             assert (result.unchanged, result.updated, result.inserted) == (len(some), 0, 0)
             with self.store._candles._database.reading() as con:
                 assert all_cells(con) == cells
@@ -237,26 +252,29 @@ class Machine(RuleBasedStateMachine):
         if not known:
             return
         time = data.draw(st.sampled_from(known))
-        self.change(symbol, time, "close + 0.25")
+        has_value = "value" in self.columns and self.model[symbol][time][-1] is not None
+        where = ("extras", "value") if has_value and data.draw(st.booleans()) else ("candles", "close")
+        self.change(symbol, time, *where, "+")
         try:
             (finding,) = self.findings()
             assert finding.startswith(f"{symbol} 1m from ")
             for bounds in ({}, {"limit": 3}, {"start": time, "end": time + 1}):
                 start, end, limit = map(bounds.get, ("start", "end", "limit"))
                 with suppress(DamagedDataError):
-                    got = rows_of(self.store.candles(symbol, "1m", **bounds))
+                    got = rows_of(self.store.candles(symbol, "1m", columns=self.columns, **bounds))
                     assert got == self.within(symbol, start, end, limit)
             assert self.findings() == [finding]
         finally:
-            self.change(symbol, time, "close - 0.25")
+            self.change(symbol, time, *where, "-")
 
     def findings(self):
         """Return what `check` says but of packs, which other steps damage."""
         return [text for text in self.store.maintenance.check() if ": the pack " not in text]
 
-    def change(self, symbol, time, value):
+    def change(self, symbol, time, table, column, sign):
         con = apsw.Connection(str(self.path))
-        con.execute(f"UPDATE candles SET close = {value} WHERE symbol = ? AND timestamp = ?", (symbol, time))
+        sql = f"UPDATE {table} SET {column} = {column} {sign} 0.25 WHERE symbol = ? AND timestamp = ?"
+        con.execute(sql, (symbol, time))
         con.close()
 
     @rule(here=st.booleans(), symbol=symbols, start=edges, end=edges, limit=st.none() | st.integers(1, 50))
@@ -265,9 +283,10 @@ class Machine(RuleBasedStateMachine):
             return
         args = time_of(start), time_of(end), limit
         if here:
-            got = rows_of(self.store.candles(symbol, "1m", start=args[0], end=args[1], limit=limit))
+            bounds = {"start": args[0], "end": args[1], "limit": limit, "columns": self.columns}
+            got = rows_of(self.store.candles(symbol, "1m", **bounds))
         else:
-            got = self.other("read", symbol, *args)
+            got = self.other("read", symbol, *args, self.columns)
         assert got == self.wanted(symbol, start, end, limit)
 
     @rule(
@@ -280,7 +299,7 @@ class Machine(RuleBasedStateMachine):
         there = [symbol for symbol in SYMBOLS if self.model[symbol]]
         if not there:
             return
-        bounds = {"start": time_of(start), "end": time_of(end), "limit": limit}
+        bounds = {"start": time_of(start), "end": time_of(end), "limit": limit, "columns": self.columns}
         if how == "frame":
             frame = self.store.candles(None, "1m", **bounds)
         elif how == "arrow":
@@ -298,15 +317,17 @@ class Machine(RuleBasedStateMachine):
     @rule(start=places)
     def query(self, start):
         moment = f"epoch_ms({time_of(start)})::TIMESTAMPTZ"
+        value = "value" if "value" in self.columns else "volume"
         got = self.store.sql(
-            "SELECT symbol, count(*) AS n, sum(volume) AS v FROM candles "
+            f"SELECT symbol, count(*) AS n, sum({value}) AS v FROM candles "
             f"WHERE timestamp >= {moment} GROUP BY ALL ORDER BY ALL"
         )
         expected = []
         for symbol in SYMBOLS:
             rows = self.wanted(symbol, start, None, None)
             if rows:
-                expected.append((symbol, len(rows), sum(row[-1] for row in rows)))
+                values = [row[-1] for row in rows if row[-1] is not None]
+                expected.append((symbol, len(rows), sum(values) if values else None))
         assert [(s, n, pytest.approx(v)) for s, n, v in got.rows()] == expected
 
     @invariant()
@@ -324,7 +345,8 @@ class Machine(RuleBasedStateMachine):
             return
         for symbol in SYMBOLS:
             if self.model[symbol]:
-                assert rows_of(self.store.candles(symbol, "1m")) == self.wanted(symbol, None, None, None)
+                got = rows_of(self.store.candles(symbol, "1m", columns=self.columns))
+                assert got == self.wanted(symbol, None, None, None)
         if self.damaged:
             self.store.maintenance.warm(rebuild=True)
         assert self.store.maintenance.check() == []
@@ -334,8 +356,8 @@ class Machine(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-def run(other, examples, steps):
-    kind = type("OneFile", (Machine,), {"other": staticmethod(other)})
+def run(other, examples, steps, columns):
+    kind = type("OneFile", (Machine,), {"other": staticmethod(other), "columns": columns})
     chosen = settings(
         max_examples=examples,
         stateful_step_count=steps,
@@ -347,11 +369,16 @@ def run(other, examples, steps):
     run_state_machine_as_test(kind, settings=chosen)
 
 
+COLUMNS = (CANDLE_COLUMNS, (*CANDLE_COLUMNS, "value"))
+
+
 @pytest.mark.slow
-def test_every_history_reads_as_the_model(other):
-    run(other, 40, 30)
+@pytest.mark.parametrize("columns", COLUMNS, ids=["candles", "a declared column"])
+def test_every_history_reads_as_the_model(other, columns):
+    run(other, 40, 30, columns)
 
 
 @pytest.mark.long
-def test_every_long_history_reads_as_the_model(other):
-    run(other, 1_500, 80)
+@pytest.mark.parametrize("columns", COLUMNS, ids=["candles", "a declared column"])
+def test_every_long_history_reads_as_the_model(other, columns):
+    run(other, 1_500, 80, columns)

@@ -298,7 +298,9 @@ def old(store):
     store.close()
     with closing(apsw.Connection(str(store.path))) as con:
         con.execute(
-            "DROP TABLE digests; DROP TABLE bucket_digests; ALTER TABLE revision DROP COLUMN negative"
+            "DROP TABLE digests; DROP TABLE bucket_digests; ALTER TABLE revision DROP COLUMN negative;"
+            "DROP TABLE declared; DROP TABLE extras; DROP TABLE extra_revisions;"
+            "ALTER TABLE series DROP COLUMN extras"
         )
         con.execute("DELETE FROM schema_version WHERE version > 3")
     return store.path

@@ -61,13 +61,19 @@ CASES = [
     told("XAUUSD_D1", "XAUUSD", "1d"), told("XAUUSD_H1", "XAUUSD", "1h"), told("XAUUSD_M15", "XAUUSD", "15m"), told("XAUUSD_W1", "XAUUSD", "1w"), told("XAUUSD_MN1", "XAUUSD", "1M"), told("EURUSDH4", "EURUSD", "4h"),
     told("BINANCE_BTCUSDT, 1D", "BTCUSDT", "1d"), told("SP_SPX, 1D", "SPX", "1d"), told("NASDAQ_AAPL, 60", "AAPL", "1h"), told("BINANCE_BTCUSDT.P, 240", "BTCUSDT.P", "4h"), told("NASDAQ_AAPL, 1W (1)", "AAPL", "1w"),
     told("KRW-BTC_minute60", "KRW-BTC", "1h"), told("EUR_USD_1D", "EUR_USD", "1d"), told("data_AAPL", "AAPL", "1d"), told("binance_btc_1h", "btc", "1h"), told("AAPL_2024", "AAPL", "1d"), told("ADAUSD_1440", "ADAUSD", "1d"), told("AAPL (1)", "AAPL", "1d"),
+    # Stocks that go by numbers, Yahoo's marks, Binance's months, Kraken's minutes.
+    *(told(name, name, "1d") for name in ("005930", "600519", "0050", "^GSPC", "ES=F", "EURUSD=X", "005930.KS", "000001.SZ", "NA", "NULL", "nan")),
+    told("005930_1m", "005930", "1m"), told("^GSPC_1d", "^GSPC", "1d"), told("BTCUSDT-1mo-2023-01", "BTCUSDT", "1M"), told("BTC-USDT-SWAP-1h", "BTC-USDT-SWAP", "1h"), told("AAPL_1wk", "AAPL", "1w"),
+    told("XBTUSD_1", "XBTUSD", "1m"), told("XBTUSD_60", "XBTUSD", "1h"), told("ETHEUR_240", "ETHEUR", "4h"),
+    Import("minutes in the name beat the distance of rows", {"XBTUSD_1.csv": csv(flat(["2024-01-01T00:00", "2024-01-01T00:05", "2024-01-01T00:10", "2024-01-01T00:12"]))}, bars={("XBTUSD", "1m"): [("2024-01-01T00:00", 1), ("2024-01-01T00:05", 2), ("2024-01-01T00:10", 3), ("2024-01-01T00:12", 4)]}, said=["rows are 5m apart, stored as 1m as the name says"]),
+    told("AAPL_1", "AAPL", "1d"),  # the first of some files
     # Names that are none of a symbol.
     *(asked(name, "1d") for name in ("binance", "HistoricalQuotes", "HistoricalPrices", "klines", "intraday", "stock_data", "Upbit", "quotes_2024")),
     asked("kline4h", "4h"), asked("kline1M", "1M"), asked("candles_1h", "1h"),
     # Names that hold one, which cannot be told.
     asked("tcs_stock_data", "1d", "{symbol}_stock_data", "tcs"),
     asked("Bitcoin Historical Data - Investing.com", "1d", "{symbol} Historical Data - Investing.com", "Bitcoin"),
-    asked("600519", "1d", "{symbol}", "600519"),
+    asked("20240102", "1d", "{symbol}", "20240102"),
     asked("ADA-USDT-SWAP", "1d", "{symbol}", "ADA-USDT-SWAP"),
     asked("BTCUSDT_230331", "1d", "{symbol}_*", "BTCUSDT"),
     # Other kinds of series of one symbol.

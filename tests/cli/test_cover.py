@@ -65,3 +65,26 @@ def test_every_reason_that_can_be_stated_is_taken(holes, reason):
     hour = ("--start", "2025-09-01T20:30", "--end", "2025-09-01T20:40")
     holes("cover", "KRW-ETH", *hour, "--reason", reason)
     assert reasons_of(holes, "KRW-ETH", "--all", *hour) == [(reason, 10)]
+
+
+def test_many_symbols_are_covered_at_once_and_taken_back(holes):
+    hour = ("--start", "2025-09-01T20:30", "--end", "2025-09-01T20:40")
+    said = holes("cover", "KRW-ETH", "KRW-SOL", "1m", *hour, "--reason", "exchange_down")
+    assert said.stdout == "2 symbols 1m from 2025-09-01 20:30 up to 2025-09-01 20:40: exchange_down\n"
+    for symbol in ("KRW-ETH", "KRW-SOL"):
+        assert reasons_of(holes, symbol, "1m", *hour) == [("exchange_down", 10)]
+    back = json.loads(holes("cover", "--all", "-t", "1m", *hour, "--take-back", "--json").stdout)
+    assert [row["symbol"] for row in back] == ["KRW-ETH", "KRW-SOL"]
+    assert all(row["taken_back"] for row in back)
+    for symbol in ("KRW-ETH", "KRW-SOL"):
+        assert reasons_of(holes, symbol, "1m", *hour) == [("unknown", 10)]
+
+
+def test_of_many_symbols_one_that_is_not_stored_is_refused_and_nothing_said(holes):
+    hour = ("--start", "2025-09-01T20:30", "--end", "2025-09-01T20:40", "--reason", "no_trade")
+    for symbols in (("KRW-ETH", "KRW-ETX", "1m"), ("KRW-ETH", "KRW-SOL", "1h")):
+        assert "Hint: --new" in holes("cover", *symbols, *hour, code=1).stderr
+    assert reasons_of(holes, "KRW-ETH", *hour[:4]) == [("unknown", 10)]
+    assert "say of which: symbols, or --all" in holes("cover", *hour, code=2).output
+    assert "say of which" in holes("cover", "KRW-ETH", "--all", *hour, code=2).output
+    assert "several timeframes are stored: 1m, 1h" in holes("cover", "--all", *hour, code=1).stderr

@@ -57,7 +57,7 @@ def test_show_and_export_put_bars_together(filled, tmp_path):
     assert "say which, such as 1h" in filled("show", "KRW-BTC", "--from", "1m", code=1).stderr
     assert (
         "tz is for derived bars. Hint: name the stored timeframe, e.g. --from 1m"
-        in filled("show", "KRW-BTC", "1h", "--tz", "Asia/Seoul", code=1).stderr
+        in filled("export", "x.csv", "-t", "1h", "--tz", "Asia/Seoul", code=1).stderr
     )
     assert "derive it from" in filled("show", "KRW-BTC", "7m", "--from", "1h", code=1).stderr
     assert "Asia/Seoul" in filled("show", "KRW-BTC", "1d", "--from", "1h", "--tz", "Asia/Soul", code=1).stderr

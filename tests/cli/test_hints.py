@@ -56,7 +56,7 @@ def advised(filled, tmp_path):
         ("import KRW-BTC-1m.csv -t 1h", "-t 1m", "import KRW-BTC-1m.csv -t 1m"),
         ("show KRW-BTC 60", "60m (minutes), which is 1h", "show KRW-BTC 60m"),
         ("show KRW-BTC 2h", "--from '1h'", "show KRW-BTC 2h --from '1h'"),
-        ("show KRW-BTC 1h --tz Asia/Seoul", "--from 1m", "show KRW-BTC 1h --tz Asia/Seoul --from 1m"),
+        ("export x.csv -t 1h --tz Asia/Seoul", "--from 1m", "export x.csv -t 1h --tz Asia/Seoul --from 1m"),
         ("show KRW-BTC --from 1m", "such as 1h", "show KRW-BTC 1h --from 1m"),
         ("show KRW-BTC 7m --from 1h", "derive it from 1m", "show KRW-BTC 7m --from 1m"),
         ("export x.csv -t 2h", "--from '1h'", "export x.csv -t 2h --from '1h'"),
@@ -127,7 +127,7 @@ def test_calls_that_put_no_bars_together_do_not_advise_it(filled):
 MISTAKES = """
 show KRW-BTC; show KRW-BTC 7x; show KRW-BTC 1m --start when; show KRW-BTC 1m --end when
 show KRW-BTC 1m --as-of soon; show KRW-BTC 1m --fill flat --start 0001-01-01 --end 2025-09-02
-show KRW-BTC 1m --start 1; show KRW-BTC --from 1m; show KRW-BTC 1m --tz Asia/Seoul
+show KRW-BTC 1m --start 1; show KRW-BTC --from 1m; show KRW-BTC 1m --tz Asia/Soul
 show KRW-BTC 7m --from 1h; show KRW-BTC 2h; show '' 1m; show ' A' 1m; show NOTHING-LIKE 1m
 export x.xlsx -t 1m; export no/where/x.csv -t 1m; export x.csv -t 7m --from 1h; export x.csv
 sql SELEC; sql 'DELETE FROM candles'; sql 'FROM nowhere'; sql ''; sql 'SELECT INTERVAL 1 MONTH'

@@ -101,3 +101,18 @@ def test_prices_have_the_digits_they_need(cli, tmp_path):
         r"150,700,000 +150,803,000 +150,640,000 +150,803,000 +1\.51931528", cli("show", "KRW-BTC").stdout
     )
     assert re.search(r"0\.00002820 +0\.00002821 +0\.00002817 +0\.00002818", cli("show", "ADABTC").stdout)
+
+
+def test_local_times_are_shown(filled):
+    shown = filled("show", "KRW-BTC", "1m", "--tz", "Asia/Seoul", "-n", "2").stdout
+    assert re.findall(r"^2025-09-01 \d\d:\d\d", shown, re.MULTILINE) == [
+        "2025-09-01 13:58",
+        "2025-09-01 13:59",
+    ]
+    assert "times of Asia/Seoul" in shown
+    assert "2025-09-01 04:" not in shown  # nor in the chart
+    rows = json.loads(filled("show", "KRW-BTC", "1m", "--tz", "America/New_York", "-n", "1", "--json").stdout)
+    assert rows[0]["timestamp"] == "2025-09-01T00:59:00-04:00"
+    days = filled("show", "KRW-BTC", "1d", "--from", "1h", "--tz", "Asia/Seoul", "--no-chart").stdout
+    assert re.findall(r"^(2025-09-0\d 00:00)", days, re.MULTILINE) == ["2025-09-01 00:00", "2025-09-02 00:00"]
+    assert "did you mean 'Asia/Seoul'" in filled("show", "KRW-BTC", "1m", "--tz", "Asia/Soul", code=1).stderr

@@ -62,3 +62,17 @@ def test_errors_of_sql_hint_at_what_is_wrong(filled):
     assert "the tables are candles" in filled("sql", "SELECT nothing FROM candles", code=1).stderr
     assert "the tables are" not in filled("sql", "SELECT 1 +", code=1).stderr
     assert "`mdstore import` and `mdstore delete`" in filled("sql", "DELETE FROM candles", code=1).stderr
+
+
+def test_rows_bound_json_too_where_they_are_given(filled):
+    whole = json.loads(filled("sql", "FROM candles ORDER BY ALL", "--json").stdout)
+    assert len(whole) == 524
+    assert json.loads(filled("sql", "FROM candles ORDER BY ALL", "--json", "-n", "3").stdout) == whole[:3]
+
+
+def test_a_plan_is_printed_as_it_is_drawn(filled):
+    plan = filled("sql", "EXPLAIN SELECT max(close) FROM candles").stdout
+    assert "AGGREGATE" in plan
+    assert "explain_key" not in plan
+    assert "candles" in filled("sql", "SHOW TABLES").stdout
+    assert "close" in filled("sql", "DESCRIBE candles").stdout

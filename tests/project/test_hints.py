@@ -18,6 +18,7 @@ from tests.project.test_layers import FACES, FILES, own
 KINDS = {name for name in errors.__all__ if name != "Hint"} | {"PieceError"}
 PYTHON = re.compile(r"\b(?:store|mdstore)\.\w|\b[a-z_]+=(?!=)|\w\(\)|derive_from|\bTrue\b|\bFalse\b|\bNone\b")
 OPTION = re.compile(r"(?<![\w-])-(?:-[a-z][\w-]*|[a-z]\b)")  # such as --force or -t, not find's -inum
+COLUMNS = re.compile(r"--columns '?[a-z]+=")  # an option that has pairs: --columns volume=NAME
 PIP = re.compile(r"pip install \S+( \S+)?")  # a command, and the same for everybody
 # What would be advice in one tongue; arguments that only Python has may be named: `limit=0 is no number`.
 ONE_TONGUE = re.compile(r"(?<![\w-])--[a-z]|\bstore\.\w+\(|\b\w+='")
@@ -92,7 +93,7 @@ def complaints(source, *, is_cli):
             for python, cli in source.hints(hint, scope):
                 if OPTION.search(PIP.sub("", python)) and not is_cli:
                     yield f"an option in the hint for Python: {python}"
-                if PYTHON.search(cli):
+                if PYTHON.search(COLUMNS.sub("", cli)):
                     yield f"Python in the hint for the command line: {cli}"
 
 

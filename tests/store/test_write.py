@@ -291,9 +291,12 @@ def test_data_that_is_no_candles_is_refused(store, data, message):
     assert len(store.series()) == 0
 
 
-def test_pandas_with_two_levels_of_names_is_refused_with_advice(store):
+def test_pandas_with_two_levels_of_names_has_tickers_in_one_of_them(store):
     frame = walk(3).to_pandas().set_index("timestamp")
     frame.columns = pd.MultiIndex.from_product([frame.columns, ["AAPL"]])
+    store.write("AAPL", "1m", frame)
+    assert store.candles("AAPL", "1m").equals(walk(3))
+    frame.columns = pd.MultiIndex.from_product([["a", "b"], ["open", "high", "low", "close", "volume"]])[:5]
     with pytest.raises(InvalidInputError, match="xs"):
         store.write("AAPL", "1m", frame)
 

@@ -11,15 +11,18 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from math import nan
 from typing import Any, Final
 
 import apsw
 import polars as pl
 import pyarrow as pa
 
+from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.digests import BUCKET_BARS, Key, ceiling, damaged, floor, span_of
-from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hashes_of_bars, sums_between
+from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hash_of_wide_bar, hashes_of_bars, sums_between
 from mdstore.candles.file.table_reads import PIECE, Request, read_range
+from mdstore.candles.file.wide_rows import WIDTH, table_of
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, VALUES
 from mdstore.core.time_bounds import FOREVER
@@ -50,35 +53,40 @@ WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ? AND candles IS
 """
 
 
-def read_proven(con: apsw.Connection, key: Key, start: int, end: int) -> pa.RecordBatch:
+def read_proven(
+    con: apsw.Connection, key: Key, start: int, end: int, extras: tuple[str, ...] = ()
+) -> pa.RecordBatch:
     """Return the candles of a series in `[start, end)` from the table, inside the caller's transaction.
 
     Raises `DamagedDataError` where they are not those that were written.
     """
     proof = Proof(con)
-    rows = proof.read(key, start, end)
+    rows = proof.read(key, start, end, extras=extras)
     proof.settle()
     return rows
 
 
-def read_proven_rows(con: apsw.Connection, request: Request, symbols: Sequence[str]) -> Long:
+def read_proven_rows(con: apsw.Connection, request: Request, listed: Sequence[Series]) -> Long:
     """Return what a request wants of series from the table, inside the caller's transaction.
 
     Raises `DamagedDataError` where they are not those that were written.
     """
     proof, name, parts = Proof(con), str(request.timeframe), []
-    for symbol in symbols:
+    for series in listed:
+        symbol = series.symbol
         start = request.start
         if request.limit is not None:
             bounds = (symbol, name, start, request.end, max(0, request.limit - 1))
             start = con.execute(LATEST, bounds).get or start
-        rows = proof.read((symbol, name), start, request.end)
+        rows = proof.read((symbol, name), start, request.end, extras=series.names)
         if start != request.start and rows.num_rows != request.limit:
             raise damaged(con, "candles", (symbol, name))
         parts.append(rows if request.limit is None else rows.slice(max(0, rows.num_rows - request.limit)))
     proof.settle()
-    table = pa.Table.from_batches(parts, CANDLE).select(list(request.stored or ("timestamp",)))
-    return Long(table, symbols, list(accumulate(part.num_rows for part in parts)))
+    table = table_of(parts, [one.names for one in listed], request.extras)
+    ends = list(accumulate(part.num_rows for part in parts))
+    chosen = table.select(list(request.stored or ("timestamp",)))
+    return Long(chosen, [one.symbol for one in listed], ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +108,24 @@ class Proof:
         self._claims: list[_Claim] = []
 
     def read(
-        self, key: Key, start: int, end: int, before: Callable[[int], int | None] | None = None
+        self,
+        key: Key,
+        start: int,
+        end: int,
+        before: Callable[[int], int | None] | None = None,
+        extras: tuple[str, ...] = (),
     ) -> pa.RecordBatch:
         """Return the candles of a series in `[start, end)`; `settle` proves them.
 
         `before` gives the sum over the bars from a time up to `start` where that is known without the table.
+        `extras` are all the declared columns that the series has values of.
         """
         span = span_of(key[1])
         low, high = floor(start, span), ceiling(end, span)
         known = before(low) if before is not None and low < start else None
         if known is not None:
             low = start
-        rows = read_range(self._con, *key, low, high)
+        rows = read_range(self._con, *key, low, high, extras)
         self.claim(key, rows, start, end, {} if known is None else {start // span: known})
         return between(rows, start, end) if low < start or high > end else rows
 
@@ -194,7 +208,7 @@ def ranges_of(buckets: Iterable[int], span: int) -> list[tuple[int, int]]:
 def sums_of(bars: pa.RecordBatch, span: int, seed: int = 0) -> Sums:
     """Return the sum over each bucket of one series' candles, each hashed with a number."""
     if bars.num_rows <= FEW:
-        return sums_of_bars(bars_of(bars), span, seed)
+        return sums_of_bars(bars_of(bars), span, seed, extras=bars.num_columns > WIDTH)
     many = bars.num_rows > FEW_BUCKETS * BUCKET_BARS
     return _cut(sums_between(hashes_of_bars(bars.columns, seed), many=many), times_of(bars), span, 0)
 
@@ -202,9 +216,10 @@ def sums_of(bars: pa.RecordBatch, span: int, seed: int = 0) -> Sums:
 def sums_of_frame(rows: pl.DataFrame, span: int) -> Sums:
     """Return the sum over each bucket of candles that are about to be written, as SQLite will give them."""
     if len(rows) <= FEW:
-        return sums_of_bars(rows.iter_rows(), span)
+        return sums_of_bars(rows.iter_rows(), span, extras=rows.width > WIDTH)
     zeros = ZERO.new_from_index(0, len(rows))  # of one zero Polars knows that it changes nothing
     values = [rows["timestamp"], *(rows[name] + zeros for name in VALUES)]
+    values += [rows[name].fill_null(nan) + zeros for name in rows.columns[WIDTH:]]
     arrays = [one.to_arrow() if one.n_chunks() == 1 else one.rechunk().to_arrow() for one in values]
     many = len(rows) > FEW_BUCKETS * BUCKET_BARS
     return _cut(sums_between(hashes_of_bars(arrays), many=many), values_of(arrays[0]), span, 0)
@@ -223,12 +238,13 @@ def batch_of(bars: Sequence[Sequence[float]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=CANDLE)
 
 
-def sums_of_bars(bars: Iterable[Sequence[float]], span: int, seed: int = 0) -> Sums:
-    """Return the sum over each bucket of a few candles, given as rows."""
+def sums_of_bars(bars: Iterable[Sequence[float]], span: int, seed: int = 0, *, extras: bool = False) -> Sums:
+    """Return the sum over each bucket of a few candles, given as rows, which may have `extras`."""
     found: Sums = {}
+    hash_of = hash_of_wide_bar if extras else hash_of_bar
     for bar in bars:
         bucket = int(bar[0]) // span
-        found[bucket] = found.get(bucket, 0) + hash_of_bar(bar, seed) & MASK
+        found[bucket] = found.get(bucket, 0) + hash_of(bar, seed) & MASK
     return found
 
 
@@ -240,8 +256,9 @@ def sum_of_bars(bars: pa.RecordBatch) -> int:
 def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
     """Return the sums of many claims, which are hashed together."""
     batches = [claim.rows for claim in claims]
-    if sum(batch.num_rows for batch in batches) <= FEW:
-        return [sums_of_bars(bars_of(one.rows), span_of(one.key[1])) for one in claims]
+    few = sum(batch.num_rows for batch in batches) <= FEW
+    if few or len({batch.num_columns for batch in batches}) > 1:
+        return [sums_of(one.rows, span_of(one.key[1])) for one in claims]
     whole = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
     many = len(claims) > FEW_BUCKETS or whole.num_rows > FEW_BUCKETS * BUCKET_BARS
     between, made, at = sums_between(hashes_of_bars(whole.columns), many=many), [], 0

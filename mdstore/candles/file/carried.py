@@ -9,13 +9,14 @@ from typing import Final, cast
 import apsw
 
 from mdstore.candles.file.bar_digests import Sums, sums_of
+from mdstore.candles.file.declared_columns import names_of
 from mdstore.candles.file.digests import (
     ADD_REVISIONS,
+    HASHES,
     KINDS,
     Key,
     ceiling,
     floor,
-    hash_of_revision,
     key_of,
     span_of,
 )
@@ -91,15 +92,15 @@ class Carried:
             if new is not None:
                 value = self._con.hashes[new] = hash_of_row(new)
                 sums[place] += value
-        elif table == "revisions":
+        elif table in HASHES:
             for row, sign in ((change.old, -1), (change.new, 1)):
                 if row is not None:
-                    self._note_revision(row, sign)
+                    self._note_revision(table, row, sign)
 
-    def _note_revision(self, row: tuple[apsw.SQLiteValue, ...], sign: int) -> None:
+    def _note_revision(self, table: str, row: tuple[apsw.SQLiteValue, ...], sign: int) -> None:
         symbol, timeframe, time = cast("tuple[str, str, int]", row[:3])
         place = (symbol, timeframe, time // span_of(timeframe))
-        self._revisions[place] = self._revisions.get(place, 0) + sign * hash_of_revision(row)
+        self._revisions[place] = self._revisions.get(place, 0) + sign * HASHES[table](row)
 
     def add(self, key: Key, sums: Mapping[int, int]) -> None:
         """Take note of what candles of a series add to its buckets."""
@@ -113,9 +114,10 @@ class Carried:
             place = (*key, bucket)
             self._revisions[place] = self._revisions.get(place, 0) + value
 
-    def remove(self, key: Key, start: int, end: int) -> None:
+    def remove(self, key: Key, start: int, end: int, extras: tuple[str, ...]) -> None:
         """Take note that the candles of a series in `[start, end)` are about to be deleted.
 
+        `extras` are all the declared columns that it has values of.
         What is deleted of a bucket is subtracted; a bucket that is left empty has no digest, whatever it had.
         """
         span = span_of(key[1])
@@ -123,7 +125,7 @@ class Carried:
         edges = ((start, min(low, end)), (max(high, start), end)) if low <= high else ((start, end),)
         for first, last in edges:
             if first < last:
-                taken = sums_of(read_range(self._con, *key, first, last), span)
+                taken = sums_of(read_range(self._con, *key, first, last, extras), span)
                 self.add(key, {bucket: -value for bucket, value in taken.items()})
         if low < high:
             for sql in (FORGET, FORGET_LAST):
@@ -186,9 +188,9 @@ class Carried:
 
     def _sum_up(self, key: Key, buckets: Iterable[int]) -> None:
         """Put buckets under a digest, of a series that was there before there were digests."""
-        span = span_of(key[1])
+        span, extras = span_of(key[1]), names_of(self._con, key)
         for bucket in buckets:
-            rows = read_range(self._con, *key, bucket * span, (bucket + 1) * span)
+            rows = read_range(self._con, *key, bucket * span, (bucket + 1) * span, extras)
             self._con.execute(PUT, (*key, bucket, sums_of(rows, span).get(bucket, 0)))
 
 

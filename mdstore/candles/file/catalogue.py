@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 COLUMNS = "symbol, timeframe, first, last, rows, revision"
-WIDTH = 6  # of those columns, which come first; the rest are of `arrivals`, and under the same digest
+WIDTH = 6  # of those columns, which come first; the rest are of `arrivals` and `declared_columns`
 OF_SERIES = "SELECT * FROM series WHERE symbol = ? AND timeframe = ?"
 OF_TIMEFRAME = "SELECT * FROM series WHERE timeframe = ? ORDER BY symbol"
 ALL = "SELECT * FROM series ORDER BY symbol, timeframe"
@@ -68,18 +68,25 @@ class Series:
     last: int
     rows: int
     revision: int
+    extras: str = ""
+    """The declared columns that it has values of, in their order, parted by spaces."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The declared columns that it has values of, in their order."""
+        return tuple(self.extras.split()) if self.extras else ()
 
 
 def find(con: apsw.Connection, symbol: str, timeframe: str) -> Series | None:
     """Return the series, or None if nothing is stored under that name. Raises `DamagedDataError`."""
     row = con.execute(OF_SERIES, (symbol, timeframe)).fetchone()
     digests.prove(con, "series", (symbol, timeframe), () if row is None else (row,))
-    return None if row is None else Series(*row[:WIDTH])
+    return None if row is None else Series(*row[:WIDTH], *row[-1:])
 
 
 def all_series(con: apsw.Connection) -> list[Series]:
     """Return every series, sorted by symbol and timeframe. Raises `DamagedDataError`."""
-    return [Series(*row) for row in all_rows(con)]
+    return [Series(*row[:WIDTH], *row[-1:]) for row in _proven_rows(con, None)]
 
 
 def all_rows(con: apsw.Connection, proven: set[tuple[Any, ...]] | None = None) -> digests.Rows:
@@ -87,6 +94,10 @@ def all_rows(con: apsw.Connection, proven: set[tuple[Any, ...]] | None = None) -
 
     Of 10,000 series one has changed, as a rule, and to hash them all takes 20 ms. Raises `DamagedDataError`.
     """
+    return [row[:WIDTH] for row in _proven_rows(con, proven)]
+
+
+def _proven_rows(con: apsw.Connection, proven: set[tuple[Any, ...]] | None) -> digests.Rows:
     rows: digests.Rows = con.execute(ALL).fetchall()
     new = rows if not proven else [row for row in rows if row not in proven]
     if proven and len(new) <= FEW and con.execute(COUNT).get == len(rows):
@@ -98,14 +109,14 @@ def all_rows(con: apsw.Connection, proven: set[tuple[Any, ...]] | None = None) -
         if len(proven) > 2 * len(rows):
             proven.clear()
         proven.update(rows if not proven else new)
-    return [row[:WIDTH] for row in rows]
+    return rows
 
 
 def series_of(con: apsw.Connection, timeframe: str) -> list[Series]:
     """Return the series of a timeframe, sorted by symbol. Raises `DamagedDataError`."""
     rows: digests.Rows = con.execute(OF_TIMEFRAME, (timeframe,)).fetchall()
     digests.prove_all(con, "series", rows, timeframe)
-    return [Series(*row[:WIDTH]) for row in rows]
+    return [Series(*row[:WIDTH], *row[-1:]) for row in rows]
 
 
 def revision(con: apsw.Connection) -> int:

@@ -32,7 +32,7 @@ from typing import Any, Final, cast
 
 import apsw
 
-from mdstore.candles.file.row_hashes import MASK, Row, hash_of_bar, hash_of_row, sum_of_rows
+from mdstore.candles.file.row_hashes import MASK, Row, hash_of_bar, hash_of_extra, hash_of_row, sum_of_rows
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
@@ -41,9 +41,14 @@ from mdstore.errors import DamagedDataError, Hint
 __all__ = [
     "ADD_REVISIONS",
     "BUCKET_BARS",
+    "HASHES",
     "KINDS",
     "NAMES",
+    "OF_THE_STORE",
     "PRICES",
+    "REVISION",
+    "REVISION_TABLES",
+    "SOURCE",
     "STORE",
     "TIME",
     "Key",
@@ -72,9 +77,18 @@ Key = tuple[str, str]
 STORE: Final[Key] = ("", "")
 """The key of what is of no series."""
 
-KINDS: Final = ("series", "cells", "coverage", "arrivals", "unfinished", "calendars", "quarantine")
+KINDS: Final = (
+    "series",
+    "cells",
+    "coverage",
+    "arrivals",
+    "unfinished",
+    "calendars",
+    "quarantine",
+    "declared",
+)
 """The small tables, and the columns of `digests` that hold their sums."""
-OF_THE_STORE: Final = frozenset({"calendars", "quarantine"})
+OF_THE_STORE: Final = frozenset({"calendars", "quarantine", "declared"})
 BUCKET_BARS: Final = 128
 """Bars under one digest: 30 bytes each 128, and 55 us at most to read what a small range leaves of them."""
 
@@ -86,6 +100,7 @@ NAMES: Final = {
     "unfinished": "the marks of unfinished bars are",
     "calendars": "the calendars are",
     "quarantine": "the rows in quarantine are",
+    "declared": "the columns that are declared are",
     "candles": "the candles are",
     "revision": "the number of its revision is",
     "revisions": "the earlier values of its bars are",
@@ -117,9 +132,9 @@ ADD_REVISIONS = f"""
 INSERT INTO bucket_digests (symbol, timeframe, bucket, revisions) VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET revisions = (revisions + excluded.revisions) & {MASK}
 """  # noqa: S608 - of constants
-ACCEPT = f"""
-INSERT INTO digests (symbol, timeframe, whole, {", ".join(KINDS)}) VALUES (?, ?, ?{", ?" * len(KINDS)})
-"""  # noqa: S608 - of constants
+ACCEPT = "INSERT INTO digests (symbol, timeframe, whole, {kinds}) VALUES (?, ?, ?{places})"
+HAS_DIGEST = "SELECT name FROM pragma_table_info('digests')"  # of an older schema, some kinds have none
+REVISION_TABLES: Final = ("revisions", "extra_revisions")
 
 
 def span_of(timeframe: str) -> int:
@@ -164,17 +179,20 @@ def prove_all(con: apsw.Connection, kind: str, rows: Iterable[Row], timeframe: s
         raise damaged(con, kind, min(different(found, expected)))
 
 
-def prove_revisions(con: apsw.Connection, key: Key, rows: Rows, start: int, end: int) -> None:
+def prove_revisions(  # noqa: PLR0917 - what is proven, and of which range
+    con: apsw.Connection, key: Key, rows: Rows, start: int, end: int, extras: Rows | None = None
+) -> None:
     """Compare all rows of `revisions` of a series in the buckets `[start, end)` (ms) with their digests.
 
-    Raises `DamagedDataError`.
+    `extras` are those of `extra_revisions`. Raises `DamagedDataError`.
     """
     span, found = span_of(key[1]), dict[int, int]()
     digests = dict(con.execute(REVISIONS, (key[1], key[0], start // span, -(-end // span))))
     try:
-        for row in rows:
-            bucket = row[TIME] // span
-            found[bucket] = found.get(bucket, 0) + hash_of_revision(row) & MASK
+        for table, held in zip(REVISION_TABLES, (rows, extras or ()), strict=True):
+            for row in held:
+                bucket = row[TIME] // span
+                found[bucket] = found.get(bucket, 0) + HASHES[table](row) & MASK
         wrong = [one for one in found.keys() | digests.keys() if found.get(one, 0) != digests.get(one, 0)]
         where = [] if not wrong else [min(wrong) * span, min(wrong) * span + span]
     except (TypeError, ValueError, struct.error) as error:  # a number that is a text or a null
@@ -186,6 +204,21 @@ def prove_revisions(con: apsw.Connection, key: Key, rows: Rows, start: int, end:
 def hash_of_revision(row: tuple[Any, ...]) -> int:
     """Return the hash of a row of `revisions`: of the candle that it holds, with what it says beside."""
     return hash_of_bar((row[TIME], *row[PRICES]), seed_of(row[REVISION], row[SOURCE]))
+
+
+def hash_of_extra_revision(row: tuple[Any, ...]) -> int:
+    """Return the hash of a row of `extra_revisions`: of the row, and of each value that it holds.
+
+    A column that is declared later adds nothing to it.
+    """
+    time, revision, source, *values = row[TIME:]
+    seed = seed_of(revision, source)
+    held = (hash_of_extra(time, value, place, seed) for place, value in enumerate(values))
+    return hash_of_row((time, revision, source)) + sum(held) & MASK
+
+
+HASHES: Final = {"revisions": hash_of_revision, "extra_revisions": hash_of_extra_revision}
+"""How rows of the tables of revisions are hashed."""
 
 
 @lru_cache(maxsize=10_000)
@@ -242,12 +275,16 @@ def accept(con: apsw.Connection) -> None:
     """Take what the small tables hold for right: sum it up anew. No candle is under a digest after that."""
     con.execute("DELETE FROM digests")
     con.execute("DELETE FROM bucket_digests")
-    sums = {kind: sums_by_key(kind, con.execute(f"SELECT * FROM {kind}")) for kind in KINDS}  # noqa: S608
+    there = {name for (name,) in con.execute(HAS_DIGEST)}
+    kinds = [kind for kind in KINDS if kind in there]
+    sums = {kind: sums_by_key(kind, con.execute(f"SELECT * FROM {kind}")) for kind in kinds}  # noqa: S608
+    enter = ACCEPT.format(kinds=", ".join(kinds), places=", ?" * len(kinds))
     stored = set(con.execute("SELECT symbol, timeframe FROM series"))
     for key in sorted(set().union(*sums.values()) | stored):
-        con.execute(ACCEPT, (*key, key not in stored, *(sums[kind].get(key, 0) for kind in KINDS)))
-    revised = (
-        (row[0], row[1], row[TIME] // span_of(row[1]), hash_of_revision(row))
-        for row in cast("Rows", con.execute("SELECT * FROM revisions"))
-    )
-    con.executemany(ADD_REVISIONS, revised)
+        con.execute(enter, (*key, key not in stored, *(sums[kind].get(key, 0) for kind in kinds)))
+    for table in REVISION_TABLES if "declared" in kinds else REVISION_TABLES[:1]:
+        revised = (
+            (row[0], row[1], row[TIME] // span_of(row[1]), HASHES[table](row))
+            for row in cast("Rows", con.execute(f"SELECT * FROM {table}").fetchall())  # noqa: S608 - of constants
+        )
+        con.executemany(ADD_REVISIONS, revised)

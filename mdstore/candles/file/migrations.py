@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import apsw
 
 from mdstore.candles.file.digests import accept
+from mdstore.candles.file.row_hashes import MASK, hash_of_row
 from mdstore.errors import NewerSchemaError, StoreFileError
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "Migration", "migrate", "refuse_unknown", "version_of"]
@@ -212,6 +213,67 @@ ALTER TABLE revision ADD COLUMN negative INTEGER NOT NULL DEFAULT 0;
 UPDATE revision SET negative = -revision;
 """
 
+EXTRAS = """
+-- Columns that a store keeps beside those of candles.
+CREATE TABLE declared (
+  name TEXT PRIMARY KEY,
+  resample TEXT NOT NULL,                   -- how a longer bar has it
+  source TEXT NOT NULL,                     -- what else it is called in data, a JSON list
+  symbols TEXT NOT NULL,                    -- patterns (GLOB) of symbols that it is kept of; empty for all
+  timeframes TEXT NOT NULL                  -- timeframes that it is kept of; empty for all
+) STRICT;
+ALTER TABLE digests ADD COLUMN declared INTEGER NOT NULL DEFAULT 0;
+
+-- Their values, a column each, which is added when it is declared; null where a bar has none.
+CREATE TABLE extras (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  timestamp INTEGER NOT NULL,
+  PRIMARY KEY (symbol, timeframe, timestamp)
+) STRICT, WITHOUT ROWID;
+
+-- What they were before a revision of the store changed them, of bars that had ended.
+CREATE TABLE extra_revisions (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  timestamp INTEGER NOT NULL,
+  revision INTEGER NOT NULL,
+  source TEXT NOT NULL,                     -- where the new values came from
+  PRIMARY KEY (timeframe, symbol, timestamp, revision)
+) STRICT, WITHOUT ROWID;
+
+-- Which of them a series has values of, in the order in which they came, parted by spaces.
+ALTER TABLE series ADD COLUMN extras TEXT NOT NULL DEFAULT '';
+"""
+
+
+def _sum_up_series(con: apsw.Connection) -> None:
+    """Carry the digests of the catalogue on, whose rows have a column more; what was damaged stays so."""
+    for row in con.execute("SELECT * FROM series").fetchall():
+        change = hash_of_row(row) - hash_of_row(row[:-1])
+        con.execute(
+            f"UPDATE digests SET series = (series + ?) & {MASK} WHERE timeframe = ? AND symbol = ?",  # noqa: S608
+            (change & MASK, row[1], row[0]),
+        )
+
+
+SERVICE = """
+-- Names that one process or thread has at a time: mdstore/candles/file/leases.py.
+CREATE TABLE leases (
+  name TEXT PRIMARY KEY,
+  owner TEXT NOT NULL,                      -- where the process is, its number, when it began, and a token
+  beat INTEGER NOT NULL                     -- counted up while the holder is at work
+) STRICT, WITHOUT ROWID;
+
+-- What is asked for often, to have it ready: a bounded number of series.
+CREATE TABLE usage (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  asks REAL NOT NULL,                       -- how often, what is long past counting less and less
+  PRIMARY KEY (symbol, timeframe)
+) STRICT, WITHOUT ROWID;
+"""
+
 CANDLE_TABLE = (
     ("symbol", 1), ("timeframe", 2), ("timestamp", 3),
     ("open", 0), ("high", 0), ("low", 0), ("close", 0), ("volume", 0),
@@ -227,6 +289,8 @@ MIGRATIONS = (
     Migration(2, "cells", CELLS),
     Migration(3, "coverage, unfinished, arrivals, revisions, calendars", LEDGER),
     Migration(4, "digests", DIGESTS, accept),
+    Migration(5, "declared columns", EXTRAS, _sum_up_series),
+    Migration(6, "leases, usage", SERVICE),
 )
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
+from math import nan
 from typing import Any
 
 import apsw
@@ -19,7 +21,7 @@ import pyarrow as pa
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.digests import damaged
 from mdstore.core.long_table import Long
-from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
+from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP, wide_candle, wide_names
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 
@@ -28,10 +30,17 @@ __all__ = ["Request", "read_range", "read_rows", "row_bound", "rows_sql", "stret
 # Rows fetched at a time: fewer than 700 new tuples never wake the garbage collector, which otherwise walks
 # all that are alive again and again (50,000 rows at once: 1.7 us a row; 500 at a time: 0.6).
 PIECE = 500
+LONG = ("symbol", *CANDLE_COLUMNS)
 KEY = "symbol = {symbol} AND timeframe = {timeframe} AND timestamp >= {start} AND timestamp < {end}"
 IN_ORDER = f"""
 SELECT {{columns}} FROM candles WHERE {KEY.format(symbol="?", timeframe="?", start="?", end="?")}
 """  # noqa: S608 - of constants alone
+WITH_EXTRAS = f"""
+SELECT {", ".join(f"candles.{name}" for name in CANDLE_COLUMNS)}, {{columns}}
+FROM candles LEFT JOIN extras ON extras.symbol = ?1 AND extras.timeframe = ?2
+  AND extras.timestamp = candles.timestamp
+WHERE candles.symbol = ?1 AND candles.timeframe = ?2 AND candles.timestamp >= ?3 AND candles.timestamp < ?4
+"""  # noqa: S608
 LATEST = f"{IN_ORDER} ORDER BY timestamp DESC LIMIT ?"
 # The empty arm gives `number` a declared type: without one the scanner sends texts in BLOBs. It stands apart
 # from the VALUES, which beside it would be a compound of at most 500 terms.
@@ -39,9 +48,15 @@ VIEW = """
 WITH given (number, symbol, timeframe, start, stop) AS (VALUES {wanted}),
 wanted AS (SELECT * FROM given UNION ALL SELECT id, '', '', 0, 0 FROM revision WHERE FALSE)
 SELECT wanted.number AS number, {columns}
-FROM wanted CROSS JOIN candles
+FROM wanted CROSS JOIN candles{join}
 WHERE candles.symbol = wanted.symbol AND candles.timeframe = wanted.timeframe
   AND candles.timestamp >= wanted.start AND candles.timestamp < wanted.stop
+"""
+
+
+JOIN = """
+LEFT JOIN extras ON extras.symbol = candles.symbol AND extras.timeframe = candles.timeframe
+  AND extras.timestamp = candles.timestamp
 """
 
 
@@ -66,6 +81,13 @@ class Request:
     def stored(self) -> tuple[str, ...]:
         """The columns that come out of the table; the symbol is known beforehand."""
         return tuple(name for name in self.columns if name != "symbol")
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """The columns that are no candle's but declared."""
+        if self.columns is CANDLE_COLUMNS:  # most reads; the look takes a microsecond
+            return ()
+        return tuple(name for name in self.columns if name not in LONG)
 
     @property
     def is_long(self) -> bool:
@@ -96,26 +118,55 @@ def read_rows(con: apsw.Connection, request: Request, symbols: Sequence[str]) ->
 
 
 def rows_sql(request: Request) -> str:
-    """Return the SQL that `read_rows` runs once for each symbol."""
+    """Return the SQL that is run once for each symbol."""
+    if request.extras:
+        return _wide_sql(request.extras)
     form = IN_ORDER if request.limit is None else LATEST
     return form.format(columns=", ".join(request.stored or ("timestamp",)))
 
 
-def read_range(con: apsw.Connection, symbol: str, timeframe: str, start: int, end: int) -> pa.RecordBatch:
-    """Return the candles of one series in `[start, end)`, inside the caller's transaction."""
+def read_range(  # noqa: PLR0917 - a range of a series, and what of it
+    con: apsw.Connection, symbol: str, timeframe: str, start: int, end: int, extras: tuple[str, ...] = ()
+) -> pa.RecordBatch:
+    """Return the candles of one series in `[start, end)`, inside the caller's transaction.
+
+    `extras` are the declared columns that the series has values of, in their order: the columns of the answer
+    are those of `wide_candle`.
+    """
+    if extras:
+        return _read_wide(con, (symbol, timeframe, start, end), extras)
     columns = _new_columns(CANDLE_COLUMNS)
     sql = IN_ORDER.format(columns=", ".join(CANDLE_COLUMNS))
     _read_into(columns, con, sql, (symbol, timeframe, start, end))
     return pa.RecordBatch.from_arrays(list(map(_array, CANDLE_COLUMNS, columns)), schema=CANDLE)
 
 
-def stretches_view(wanted: Sequence[tuple[str, str, int, int]]) -> str:
-    """Return the SQL of a view of stretches (symbol, timeframe, start, end): `number`, then the columns."""
+def _read_wide(
+    con: apsw.Connection, bounds: tuple[str, str, int, int], extras: tuple[str, ...]
+) -> pa.RecordBatch:
+    schema = wide_candle(len(extras))
+    columns = _new_columns(schema.names)
+    _read_into(columns, con, _wide_sql(extras), bounds, gaps=len(extras))
+    return pa.RecordBatch.from_arrays(list(map(_array, schema.names, columns)), schema=schema)
+
+
+@lru_cache
+def _wide_sql(extras: tuple[str, ...]) -> str:
+    return WITH_EXTRAS.format(columns=", ".join(f'extras."{name}"' for name in extras))
+
+
+def stretches_view(wanted: Sequence[tuple[str, str, int, int]], extras: tuple[str, ...] = ()) -> str:
+    """Return the SQL of a view of stretches (symbol, timeframe, start, end): `number`, then the columns.
+
+    `extras` are the declared columns that all of the series have values of, in their order.
+    """
     given = ", ".join(
         f"({number}, {_text(symbol)}, {_text(timeframe)}, {start}, {end})"
         for number, (symbol, timeframe, start, end) in enumerate(wanted)
     )
-    return VIEW.format(wanted=given, columns=", ".join(f"candles.{name}" for name in CANDLE_COLUMNS))
+    more = [f'extras."{own}" AS "{name}"' for own, name in zip(extras, wide_names(len(extras)), strict=True)]
+    columns = ", ".join((*(f"candles.{name}" for name in CANDLE_COLUMNS), *more))
+    return VIEW.format(wanted=given, columns=columns, join=JOIN if extras else "")
 
 
 def _bound_of(request: Request, series: Series) -> int:
@@ -133,14 +184,20 @@ def _new_columns(names: Sequence[str]) -> list[array[Any]]:
 
 
 def _read_into(
-    columns: list[array[Any]], con: apsw.Connection, sql: str, bindings: tuple[str | int, ...]
+    columns: list[array[Any]],
+    con: apsw.Connection,
+    sql: str,
+    bindings: tuple[str | int, ...],
+    *,
+    gaps: int = 0,
 ) -> int:
-    """Add rows to the columns, and return how long they are then."""
+    """Add rows to the columns, and return how long they are then; the last `gaps` columns may lack values."""
     rows = con.execute(sql, bindings)
+    always = len(columns) - gaps
     try:
         while piece := list(islice(rows, PIECE)):
-            for column, values in zip(columns, zip(*piece, strict=True), strict=True):
-                column.extend(values)
+            for place, (column, values) in enumerate(zip(columns, zip(*piece, strict=True), strict=True)):
+                column.extend(values if place < always else [nan if one is None else one for one in values])
     except (TypeError, OverflowError, UnicodeDecodeError) as error:
         # A price that is a text, a null or a blob: SQLite reads what a damaged page says.
         symbol, timeframe = str(bindings[0]), str(bindings[1])

@@ -201,7 +201,7 @@ def known(con: apsw.Connection, key: tuple[str, str] | None = None) -> list[tupl
         digests.prove(con, "arrivals", key, rows)
         digests.prove(con, "series", key, tails)
     found = [(row[0], row[1], Arrival(*row[2:])) for row in rows]
-    for symbol, timeframe, _, last, _, revision, start, source, began, lags in tails:
+    for symbol, timeframe, _, last, _, revision, start, source, began, lags, _ in tails:
         if lags is not None:
             found.append((symbol, timeframe, Arrival(start, last + 1, source, began, revision, lags)))
     return sorted(found, key=lambda one: (*one[:2], one[2].start))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import NamedTuple, cast
 
 import apsw
 
-from mdstore.candles.file import catalogue
+from mdstore.candles.file import catalogue, declared_columns
 from mdstore.candles.file.bar_digests import Proof, bars_of
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
-from mdstore.candles.file.digests import PRICES, SOURCE, TIME, span_of
+from mdstore.candles.file.digests import PRICES, REVISION, SOURCE, TIME, span_of
 from mdstore.candles.ledger import arrivals, claims, coverage, revisions, unfinished
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.coverage import Interval, Key
+from mdstore.core.extra_columns import Extra
 from mdstore.core.schema import VALUES
 from mdstore.core.timeframe import Timeframe
 
@@ -26,6 +28,7 @@ STORED = (
 )
 FEW = 16
 NONE = (None,) * len(VALUES)  # of no candle
+SOURCE_OF_EXTRAS, VALUES_OF_EXTRAS = 4, 5  # the places in a row of extra_revisions
 Row = tuple[object, ...]
 
 
@@ -118,13 +121,32 @@ class Ledger:
             catalogue.set_calendar(con, pattern, calendar)
 
     def revisions(self, symbol: str | None, timeframe: str | None, start: int, end: int) -> list[Row]:
-        """Return the rows of the table `revisions`, and what each bar came to be."""
+        """Return the rows of the table `revisions`, and what each bar came to be; see `_revised`."""
         with self._database.reading() as con:
             found: list[Row] = []
+            declared = [one.name for one in declared_columns.all_declared(con)]
             for one in catalogue.all_series(con):
                 if symbol in (None, one.symbol) and timeframe in (None, one.timeframe):
-                    found += _revised(con, (one.symbol, one.timeframe), start, end)
+                    found += _revised(con, (one.symbol, one.timeframe), start, end, declared)
             return found
+
+    def declared(self) -> list[Extra]:
+        """Return the columns that are declared, the oldest first."""
+        row = self._database.peek(declared_columns.STATE)
+        if row is not None and not any(row):
+            return []
+        with self._database.reading() as con:
+            return declared_columns.all_declared(con)
+
+    def declare(self, extra: Extra) -> None:
+        """Declare a column, in place of one of that name."""
+        with self._database.writing() as con:
+            declared_columns.declare(con, extra)
+
+    def undeclare(self, name: str) -> None:
+        """Take a declaration back; values that are stored stay."""
+        with self._database.writing() as con:
+            declared_columns.undeclare(con, name)
 
     def provenance(self, symbol: str | None, timeframe: str | None) -> list[Origin]:
         """Return where bars came from; intervals behind each other from one source are one."""
@@ -145,19 +167,44 @@ class Ledger:
         return found
 
 
-def _revised(con: apsw.Connection, key: Key, start: int, end: int) -> list[Row]:
-    """Return the revisions of a series, each with what the bar came to be: by the next, or as it is now."""
-    rows = [row for row in revisions.rows(con, key, start, end) if start <= row[TIME] < end]
-    proof, span = Proof(con), span_of(key[1])
+def _revised(con: apsw.Connection, key: Key, start: int, end: int, declared: Sequence[str]) -> list[Row]:
+    """Return the changes of bars: what each was, and what it came to be, by the next or as it is now.
+
+    Values of `declared` columns come last, those before and those after.
+    """
+    olds = {row[TIME : REVISION + 1]: row for row in revisions.rows(con, key, start, end)}
+    more = {row[TIME : REVISION + 1]: row for row in revisions.rows_of_extras(con, key, start, end)}
+    names = declared_columns.table_names(con, "extra_revisions") if more else []
+    changes = sorted(one for one in olds.keys() | more.keys() if start <= one[0] < end)
+    later = _bars_now(con, key, {time for time, _ in changes})
+    found: list[Row] = []
+    for change in reversed(changes):
+        after, extras_after = later.get(change[0], (NONE, {}))
+        before = olds[change][PRICES] if change in olds else after
+        extras = extras_after
+        if change in more:
+            extras = dict(zip(names, more[change][VALUES_OF_EXTRAS:], strict=True))
+        source = olds[change][SOURCE] if change in olds else more[change][SOURCE_OF_EXTRAS]
+        both = (extras.get(name) for extras in (extras, extras_after) for name in declared)
+        found.append((*key, *change, *before, *after, source, *both))
+        later[change[0]] = (before, extras)
+    return found[::-1]
+
+
+def _bars_now(
+    con: apsw.Connection, key: Key, times: Iterable[int]
+) -> dict[int, tuple[tuple[float | None, ...], dict[str, float]]]:
+    """Return bars as they are now: their values, and those of declared columns."""
+    proof, span, names = Proof(con), span_of(key[1]), declared_columns.names_of(con, key)
     batches = [
-        proof.read(key, bucket * span, (bucket + 1) * span)
-        for bucket in sorted({row[TIME] // span for row in rows})
+        proof.read(key, bucket * span, (bucket + 1) * span, extras=names)
+        for bucket in sorted({time // span for time in times})
     ]
     proof.settle()
-    now = {bar[0]: bar[1:] for batch in batches for bar in bars_of(batch)}
-    found: list[Row] = []
-    for row, later in zip(rows, (*rows[1:], None), strict=False):
-        same = later is not None and later[TIME] == row[TIME]
-        after = later[PRICES] if later is not None and same else now.get(row[TIME], NONE)
-        found.append((*key, *row[TIME : PRICES.stop], *after, row[SOURCE]))
+    found = {}
+    for batch in batches:
+        for time, *values in bars_of(batch):
+            more = zip(names, values[len(VALUES) :], strict=True)
+            extras = {name: value for name, value in more if not isnan(value)}
+            found[time] = (tuple(values[: len(VALUES)]), extras)
     return found

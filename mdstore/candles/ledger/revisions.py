@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import apsw
 
 from mdstore.candles.file import digests
 from mdstore.candles.file.bar_digests import FEW, batch_of, sums_of, sums_of_bars
 from mdstore.candles.file.carried import Writer
+from mdstore.candles.file.declared_columns import table_names
+from mdstore.errors import DamagedDataError
 
-__all__ = ["Values", "forget", "older_values", "revise", "rows"]
+__all__ = [
+    "Values",
+    "forget",
+    "older_extras",
+    "older_values",
+    "revise",
+    "revise_extras",
+    "rows",
+    "rows_of_extras",
+]
 
 Values = tuple[int, float, float, float, float, float]
 """A bar: timestamp, open, high, low, close, volume."""
@@ -24,7 +35,15 @@ ROWS = """
 SELECT * FROM revisions WHERE timeframe = ? AND symbol = ? AND timestamp >= ? AND timestamp < ?
 ORDER BY timestamp, revision
 """
-FORGET = "DELETE FROM revisions WHERE timeframe = ? AND symbol = ? AND timestamp >= ? AND timestamp < ?"
+REVISE_EXTRAS = """
+INSERT INTO extra_revisions (timeframe, symbol, timestamp, revision, source, {names})
+VALUES (?, ?, ?, ?, ?, {places})
+"""
+ROWS_OF_EXTRAS = """
+SELECT * FROM extra_revisions WHERE timeframe = ? AND symbol = ? AND timestamp >= ? AND timestamp < ?
+ORDER BY timestamp, revision
+"""
+FORGET = "DELETE FROM {table} WHERE timeframe = ? AND symbol = ? AND timestamp >= ? AND timestamp < ?"
 
 
 def revise(con: Writer, key: tuple[str, str], olds: Sequence[Values], source: str, revision: int) -> None:
@@ -52,20 +71,73 @@ def older_values(con: apsw.Connection, key: tuple[str, str], at: int, start: int
     return list(found.values())
 
 
+def revise_extras(
+    con: Writer, key: tuple[str, str], olds: Mapping[int, Sequence[float | None]], source: str, revision: int
+) -> None:
+    """Keep what values of declared columns of closed bars were before `revision` changed them, by time.
+
+    The values are those of all columns that are declared, in the order of the table.
+    """
+    if olds:
+        names = table_names(con, "extra_revisions")
+        sql = REVISE_EXTRAS.format(
+            names=", ".join(f'"{name}"' for name in names), places=", ".join("?" * len(names))
+        )
+        symbol, timeframe = key
+        con.executemany(sql, ((timeframe, symbol, time, revision, source, *olds[time]) for time in olds))
+
+
+def older_extras(  # noqa: PLR0917 - a range of a series, when, and what of it
+    con: apsw.Connection, key: tuple[str, str], at: int, start: int, end: int, names: Sequence[str]
+) -> list[tuple[float | None, ...]]:
+    """Return times in `[start, end)`, and the values of declared columns then, where they changed after `at`.
+
+    Raises `DamagedDataError`.
+    """
+    found: dict[int, tuple[float | None, ...]] = {}
+    known = table_names(con, "extra_revisions")
+    places = [known.index(name) for name in names]
+    for _, _, time, revision, _, *values in rows_of_extras(con, key, start, end):
+        if revision > at and start <= time < end:
+            found.setdefault(time, (time, *(values[place] for place in places)))
+    return list(found.values())
+
+
 def rows(con: apsw.Connection, key: tuple[str, str], start: int, end: int) -> digests.Rows:
     """Return the rows of a series in the buckets that `[start, end)` reaches into, by time and revision.
 
     Raises `DamagedDataError`.
     """
-    symbol, timeframe = key
-    span = digests.span_of(timeframe)
-    low, high = digests.floor(start, span), digests.ceiling(end, span)
-    found = con.execute(ROWS, (timeframe, symbol, low, high)).fetchall()
-    digests.prove_revisions(con, key, found, low, high)
+    low, high, found = _read(con, ROWS, key, start, end)
+    try:
+        digests.prove_revisions(con, key, found, low, high)
+    except DamagedDataError:  # under one digest with those of declared columns, which most series have not
+        digests.prove_revisions(con, key, found, low, high, _read(con, ROWS_OF_EXTRAS, key, start, end)[2])
     return found
 
 
-def forget(con: apsw.Connection, key: tuple[str, str], start: int, end: int) -> None:
-    """Forget what bars that are deleted were."""
+def rows_of_extras(con: apsw.Connection, key: tuple[str, str], start: int, end: int) -> digests.Rows:
+    """Return the same of declared columns, in the order of their table. Raises `DamagedDataError`."""
+    low, high, found = _read(con, ROWS_OF_EXTRAS, key, start, end)
+    if found:
+        digests.prove_revisions(con, key, _read(con, ROWS, key, start, end)[2], low, high, found)
+    else:
+        rows(con, key, start, end)
+    return found
+
+
+def _read(
+    con: apsw.Connection, sql: str, key: tuple[str, str], start: int, end: int
+) -> tuple[int, int, digests.Rows]:
+    """Return the bounds of the buckets that a range reaches into, and the rows of a table in them."""
     symbol, timeframe = key
-    con.execute(FORGET, (timeframe, symbol, start, end))
+    span = digests.span_of(timeframe)
+    low, high = digests.floor(start, span), digests.ceiling(end, span)
+    return low, high, con.execute(sql, (timeframe, symbol, low, high)).fetchall()
+
+
+def forget(con: apsw.Connection, key: tuple[str, str], start: int, end: int, *, extras: bool) -> None:
+    """Forget what bars that are deleted were; `extras` is whether they may have had values beside them."""
+    symbol, timeframe = key
+    for table in digests.REVISION_TABLES if extras else digests.REVISION_TABLES[:1]:
+        con.execute(FORGET.format(table=table), (timeframe, symbol, start, end))

@@ -12,10 +12,11 @@ import polars as pl
 import pyarrow as pa
 
 from mdstore.candles.file.bar_digests import sum_of_bars
+from mdstore.candles.file.wide_rows import named, table_of, union, wide, with_nulls
 from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.pack_files import Pack
 from mdstore.core.long_table import Long, as_frame
-from mdstore.core.schema import CANDLE
+from mdstore.core.schema import CANDLE, wide_candle
 from mdstore.core.time_bounds import FOREVER
 
 __all__ = ["Panel", "Piece", "SeriesView", "Stretch"]
@@ -24,7 +25,8 @@ __all__ = ["Panel", "Piece", "SeriesView", "Stretch"]
 # 2,000 of them, to which its frame comes.
 VIEW_BYTES = 3_000
 PIECE_BYTES = 1_500
-ROW_BYTES = 8 * len(CANDLE)
+VALUE_BYTES = 8
+ROW_BYTES = VALUE_BYTES * len(CANDLE)
 # Up to so many rows of many pieces are put together (3 ms), which everything after it is quicker for; more
 # are left where they are.
 GATHER_ROWS = 1_000_000
@@ -68,12 +70,22 @@ class Piece:
 
 
 class SeriesView:
-    """One whole series at one revision. Its rows are verified when they are asked for, and never changed."""
+    """One whole series at one revision. Its rows are verified when they are asked for, and never changed.
 
-    def __init__(
-        self, symbol: str, timeframe: str, revision: int, last: int, pieces: Sequence[Piece]
+    `extras` are the declared columns that it has values of. A piece may lack the last of them.
+    """
+
+    def __init__(  # noqa: PLR0917 - what a series is
+        self,
+        symbol: str,
+        timeframe: str,
+        revision: int,
+        last: int,
+        pieces: Sequence[Piece],
+        extras: tuple[str, ...] = (),
     ) -> None:
         self.symbol = symbol
+        self.extras = extras
         self.timeframe = timeframe
         self.revision = revision
         self.last = last
@@ -94,7 +106,15 @@ class SeriesView:
     def bytes(self) -> int:
         """The bytes of memory it holds besides the map."""
         loose = sum(piece.rows.num_rows for piece in self.pieces if piece.cell is None)
-        return int(VIEW_BYTES + PIECE_BYTES * len(self.pieces) + ROW_BYTES * loose)
+        row = ROW_BYTES + VALUE_BYTES * len(self.extras)
+        return int(VIEW_BYTES + PIECE_BYTES * len(self.pieces) + row * loose + self._lacking)
+
+    @property
+    def _lacking(self) -> int:
+        """The bytes of the columns that are made for pieces which lack them, and of marks of nulls."""
+        width = len(CANDLE) + len(self.extras)
+        made = sum((width - piece.rows.num_columns) * piece.rows.num_rows for piece in self.pieces)
+        return int(VALUE_BYTES * made + len(self.extras) * self.rows // 8)
 
     def intact(self) -> bool:
         """Tell whether every pack it lies in is still the file that was mapped."""
@@ -128,6 +148,9 @@ class SeriesView:
     @cached_property
     def table(self) -> pa.Table:
         """The whole series as an Arrow table, sharing memory with the pieces."""
+        if self.extras:
+            rows = [piece.rows for piece in self.pieces]
+            return table_of(rows, [self.extras] * len(rows), self.extras)
         return pa.Table.from_batches([piece.rows for piece in self.pieces], schema=CANDLE)
 
     @cached_property
@@ -191,6 +214,8 @@ class Panel:
         self.stretches = tuple(stretches)
         self.symbols = [stretch.view.symbol for stretch in stretches]
         self.ends = list(accumulate(stretch.high - stretch.low for stretch in stretches))
+        self.extras = union([stretch.view.extras for stretch in stretches])
+        """The declared columns that any of the series has values of."""
         self._verified = False
 
     @property
@@ -201,7 +226,8 @@ class Panel:
     @property
     def bytes(self) -> int:
         """The bytes of memory it can come to hold: symbols as codes, the values if they are put together."""
-        gathered = ROW_BYTES * self.rows if self._is_small else 0
+        row = ROW_BYTES + VALUE_BYTES * len(self.extras)
+        gathered = row * self.rows if self._is_small else 0
         return VIEW_BYTES + 200 * len(self.stretches) + 8 * self.rows + gathered
 
     @cached_property
@@ -223,8 +249,8 @@ class Panel:
     @cached_property
     def values(self) -> pa.Table:
         """The columns besides the symbol, in as few pieces as they come."""
-        table = pa.Table.from_batches(self._batches(), schema=CANDLE)
-        return _read_only(table.combine_chunks()) if self._is_small else table
+        table = pa.Table.from_batches(self._batches(), schema=wide_candle(len(self.extras)))
+        return with_nulls(_read_only(table.combine_chunks()) if self._is_small else table, self.extras)
 
     @cached_property
     def long(self) -> Long:
@@ -252,9 +278,15 @@ class Panel:
 
     def _batches(self) -> list[pa.RecordBatch]:
         """Return the rows as batches; those that lie behind each other in a pack come as one."""
+        if any(stretch.view.extras != self.extras for stretch in self.stretches):
+            return [
+                named(piece.rows.slice(low, high - low), stretch.view.extras, self.extras)
+                for stretch in self.stretches
+                for piece, low, high in _parts([stretch])
+            ]
         merged: list[pa.RecordBatch] = []
         run: _Run | None = None
-        for piece, low, high in self._parts():
+        for piece, low, high in _parts(self.stretches):
             if run is not None and run.goes_on(piece, low):
                 run.end += high - low
                 continue
@@ -266,16 +298,18 @@ class Panel:
             else:
                 first = piece.cell.offset + low
                 run = _Run(piece.pack, piece.cell.batch, first, first + high - low)
-        return [*merged, run.rows()] if run is not None else merged
+        merged += [] if run is None else [run.rows()]
+        return [wide(rows, len(self.extras)) for rows in merged] if self.extras else merged
 
-    def _parts(self) -> Iterator[tuple[Piece, int, int]]:
-        """Yield each piece with the rows of it that are wanted."""
-        for stretch in self.stretches:
-            view = stretch.view
-            for piece, at in zip(view.pieces, view.offsets, strict=False):
-                low, high = max(stretch.low - at, 0), min(stretch.high - at, piece.rows.num_rows)
-                if low < high:
-                    yield piece, low, high
+
+def _parts(stretches: Sequence[Stretch]) -> Iterator[tuple[Piece, int, int]]:
+    """Yield each piece with the rows of it that are wanted."""
+    for stretch in stretches:
+        view = stretch.view
+        for piece, at in zip(view.pieces, view.offsets, strict=False):
+            low, high = max(stretch.low - at, 0), min(stretch.high - at, piece.rows.num_rows)
+            if low < high:
+                yield piece, low, high
 
 
 def _read_only(table: pa.Table) -> pa.Table:

@@ -12,11 +12,12 @@ import apsw
 from mdstore.candles.file.bar_digests import expected, piece_end, ranges_of, sums_of, wrong_buckets
 from mdstore.candles.file.carried import PUT
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.declared_columns import names_of
 from mdstore.candles.file.digests import Key, damaged, span_of
 from mdstore.candles.file.table_reads import read_range
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
-from mdstore.candles.packs.pack_files import digests_of
+from mdstore.candles.packs.pack_files import digests_of, extras_in
 from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import DamagedDataError
 
@@ -60,7 +61,10 @@ def prove_cells(con: apsw.Connection, given: list[Cell]) -> None:
     pending = set(con.execute(PENDING)) if given else set()
     for cell in given:
         key = (cell.symbol, cell.timeframe)
-        if key in pending and digests_of(read_range(con, *key, cell.start, cell.end)) != cell.digests:
+        if key not in pending:
+            continue
+        rows = read_range(con, *key, cell.start, cell.end, names_of(con, key)[: extras_in(cell.pack)])
+        if digests_of(rows) != cell.digests:
             raise damaged(con, "candles", key, cell.start, cell.end)
 
 
@@ -86,7 +90,7 @@ def _pieces(database: Database, key: Key) -> Iterator[None]:
             if con.execute(IS_WHOLE, (key[1], key[0])).get:
                 return  # somebody else was here
             high = piece_end(con, key, at)
-            found = sums_of(read_range(con, *key, at, high), span)
+            found = sums_of(read_range(con, *key, at, high, names_of(con, key)), span)
             known, _ = expected(con, key, at // span, high // span)
             wrong = wrong_buckets(found, known, whole=False)
             if wrong:

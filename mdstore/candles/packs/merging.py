@@ -15,11 +15,12 @@ import apsw
 import pyarrow as pa
 
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.wide_rows import wide
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import CELL_ROWS, Cell
 from mdstore.candles.packs.columns import ROW_BYTES, Piece
 from mdstore.candles.packs.first_digests import prove_cells
-from mdstore.candles.packs.pack_files import PackLostError, Packs
+from mdstore.candles.packs.pack_files import PackLostError, Packs, extras_in, row_bytes
 from mdstore.candles.packs.sealing import BATCH_ROWS, Sealer, by_rows, hour_of
 from mdstore.errors import StoreFileError
 
@@ -175,7 +176,7 @@ class Compaction:
         small: dict[int, list[str]] = {}
         groups: list[list[str]] = []
         for name, rows in live.items():
-            held = sizes.get(name, 0) // ROW_BYTES
+            held = sizes.get(name, 0) // row_bytes(name)
             if held and rows < held * DEAD_SHARE and rows <= AUTOMATIC_ROWS:
                 groups.append([name])
             elif rows < AUTOMATIC_ROWS:
@@ -219,7 +220,7 @@ class Compaction:
 
     def _verified(self, run: Sequence[Cell]) -> pa.RecordBatch | None:
         """Return the rows of adjacent cells, or None where one is damaged: nothing unproven is copied."""
-        parts = []
+        parts, extras = [], max(extras_in(cell.pack) for cell in run)
         for cell in run:
             try:
                 pack = self._packs.open(cell.pack)
@@ -228,7 +229,7 @@ class Compaction:
             except PackLostError as lost:
                 self.lose(lost)
                 return None
-            parts.append(piece.rows)
+            parts.append(wide(piece.rows, extras))
         return pa.concat_batches(parts) if len(parts) > 1 else parts[0]
 
     def _drop_dead(self, names: Iterable[str]) -> None:
@@ -244,7 +245,7 @@ class Compaction:
         places: dict[str, int] = {}
         order = [(places.setdefault(cell.pack, len(places)), *cell.place) for cell in found]
         rows = sum(cell.rows for cell in found)
-        held = sum(self._packs.files().get(name, 0) for name in places) // ROW_BYTES
+        held = sum(self._packs.files().get(name, 0) // row_bytes(name) for name in places)
         return (
             order == sorted(order)
             and len(places) <= -(-rows // (PACK_ROWS // 2))
@@ -277,7 +278,7 @@ class Compaction:
         # A tenth is kept free, so that the next pack does not start this again.
         left, kept, gone = room - room // 10, set[Cell](), list[Cell]()
         for cell in sorted(found, key=lambda cell: cell.used, reverse=True):
-            left -= cell.rows * ROW_BYTES
+            left -= cell.rows * row_bytes(cell.pack)
             if left >= 0:
                 kept.add(cell)
             else:

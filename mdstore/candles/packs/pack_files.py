@@ -1,9 +1,10 @@
 """Packs: immutable Arrow IPC files of candles, uncompressed and memory-mapped.
 
 A pack holds record batches of `schema.CANDLE`, each the rows of many cells under each other; `cells` says
-where in which pack a cell lies. A pack is written under a temporary name, synced and renamed, and never
-changed again. Whoever writes it publishes it in the SQLite file afterwards, so a crash leaves at worst a file
-that nothing points to.
+where in which pack a cell lies. Series with values of declared columns lie in packs of their own, whose names
+say how many columns more they have: those that come first in the series. A pack is written under a temporary
+name, synced and renamed, and never changed again. Whoever writes it publishes it in the SQLite file
+afterwards, so a crash leaves at worst a file that nothing points to.
 
 Nothing in a pack is believed: of Arrow's metadata only the places of the data are taken, and each block of
 rows is compared with its digest before it is first served. An integrity check of SQLite noticed 36 of 200
@@ -28,9 +29,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import xxhash
 
-from mdstore.core.schema import CANDLE
+from mdstore.core.schema import wide_candle
 
-__all__ = ["BLOCK", "Pack", "PackLostError", "PackWriter", "Packs", "digests_of"]
+__all__ = ["BLOCK", "Pack", "PackLostError", "PackWriter", "Packs", "digests_of", "extras_in", "row_bytes"]
 
 SUFFIX = ".arrow"
 PARTIAL = ".partial"
@@ -38,6 +39,7 @@ ASIDE = ".orphaned-"
 BLOCK = 4_096
 """Rows under one digest: what a read of a few rows has to verify; 48 bytes a row, 8 bytes a digest."""
 WIDTH = 8  # bytes of a value; every column has such
+EXTRAS = "-"  # in the name of a pack, before the number of its declared columns
 # A file that changes again within a tick of the kernel's clock (100 Hz at least) keeps its time of change.
 TICK = 0.05
 ORPHAN_SECONDS = 60.0
@@ -76,6 +78,7 @@ class Pack:
 
     def __init__(self, path: Path) -> None:
         self.name = path.name.removesuffix(SUFFIX)
+        self._schema = wide_candle(extras_in(self.name))
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             weakref.finalize(self, os.close, self._descriptor)
@@ -144,15 +147,15 @@ class Pack:
             buffers = [column.buffers()[-1] for column in batch.columns]
         except UNREADABLE as error:
             raise PackLostError(self.name) from error
-        if len(buffers) != len(CANDLE) or any(buffer is None for buffer in buffers):
+        if len(buffers) != len(self._schema) or any(buffer is None for buffer in buffers):
             raise PackLostError(self.name)
         # Neither the number of rows nor the validity bits that the file may claim are taken from it.
         rows = min(buffer.size // WIDTH for buffer in buffers)
         arrays = [
             pa.Array.from_buffers(field.type, rows, [None, buffer.slice(0, rows * WIDTH)])
-            for field, buffer in zip(CANDLE, buffers, strict=True)
+            for field, buffer in zip(self._schema, buffers, strict=True)
         ]
-        return pa.RecordBatch.from_arrays(arrays, schema=CANDLE)
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
 
 class Packs:
@@ -275,10 +278,14 @@ class Packs:
 
 
 class PackWriter:
-    """One new pack, a batch at a time; a file appears with the first batch, under its name with `finish`."""
+    """One new pack, a batch at a time; a file appears with the first batch, under its name with `finish`.
 
-    def __init__(self, folder: Path) -> None:
-        self.name = secrets.token_hex(8)
+    Its rows have so many declared columns.
+    """
+
+    def __init__(self, folder: Path, extras: int = 0) -> None:
+        self.name = f"{secrets.token_hex(8)}{EXTRAS}{extras}" if extras else secrets.token_hex(8)
+        self._schema = wide_candle(extras)
         self._folder = folder
         self._partial = folder / f"{self.name}{PARTIAL}"
         self._file: pa.OSFile | None = None
@@ -290,7 +297,7 @@ class PackWriter:
         if self._writer is None:
             self._folder.mkdir(exist_ok=True)
             self._file = pa.OSFile(os.fspath(self._partial), "wb")
-            self._writer = pa.ipc.new_file(self._file, CANDLE)
+            self._writer = pa.ipc.new_file(self._file, self._schema)
         self._writer.write_batch(batch)
         self._batches += 1
         return self._batches - 1
@@ -319,6 +326,21 @@ class PackWriter:
         finally:
             if file is not None:
                 file.close()
+
+
+def extras_in(name: str) -> int:
+    """Return how many declared columns the rows of a pack have, by its name.
+
+    >>> extras_in("0123456789abcdef"), extras_in("0123456789abcdef-2")
+    (0, 2)
+    """
+    _, _, number = name.partition(EXTRAS)
+    return int(number) if number.isdecimal() else 0
+
+
+def row_bytes(name: str) -> int:
+    """Return the bytes of a row of a pack, by its name."""
+    return WIDTH * len(wide_candle(extras_in(name)))
 
 
 def digests_of(batch: pa.RecordBatch) -> bytes:

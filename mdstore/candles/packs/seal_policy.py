@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import nan
 from typing import TypeVar
 
 import apsw
@@ -20,6 +21,7 @@ from mdstore.candles.file import table_reads as reader
 from mdstore.candles.file.bar_digests import Proof, between, read_proven
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.declared_columns import held_by_series, hold, names_of
 from mdstore.candles.file.digests import accept, ceiling, floor, span_of
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
@@ -29,7 +31,7 @@ from mdstore.candles.packs.cells import CELL_ROWS, Cell
 from mdstore.candles.packs.merging import Compaction, Progress
 from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.packs.sealing import Sealer, by_rows
-from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.core.schema import CANDLE, wide_candle
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import DamagedDataError, ScannerError, StoreFileError, TimestampError
@@ -163,8 +165,11 @@ class Upkeep:
             # Series that other processes hold in memory are taken for changed.
             at_revision = catalogue.bump(con, int(self._clock() * 1000))
             arrivals.spill(con)
+            held = held_by_series(con)
             con.execute("DELETE FROM series")
             con.execute(RECOUNT, (at_revision,))
+            for key, names in held.items():
+                hold(con, key, names)
             con.carried.drop()
             accept(con)
         self._compaction.sweep(young=0.0)
@@ -214,8 +219,10 @@ class Upkeep:
         """Return the rows of stretches; those that are damaged are left out, which `seal` says at its end."""
         proof, read = Proof(con), Stretches()
         for piece in pieces:
+            key = (piece.symbol, piece.timeframe)
             try:
-                read.append((piece, proof.read((piece.symbol, piece.timeframe), piece.start, piece.end)))
+                rows = proof.read(key, piece.start, piece.end, extras=names_of(con, key))
+                read.append((piece, rows))
             except DamagedDataError as error:
                 self._damaged = self._damaged or error
         return self._sound(proof, read)
@@ -232,7 +239,7 @@ class Upkeep:
             with self._database.writing() as con:
                 key = (piece.symbol, piece.timeframe, at, piece.end, CELL_ROWS)
                 cut = con.execute(NTH, key).get or piece.end
-                rows = read_proven(con, (piece.symbol, piece.timeframe), at, cut)
+                rows = read_proven(con, key[:2], at, cut, names_of(con, key[:2]))
                 if rows.num_rows and not cells.covering(con, piece.symbol, piece.timeframe, at, cut - 1):
                     sealer = Sealer(self._packs, self._clock)
                     sealer.add(piece.symbol, piece.timeframe, at, cut, rows)
@@ -262,7 +269,9 @@ class Upkeep:
         with self._database.reading() as con:
             keys = {(piece.symbol, piece.timeframe) for piece in group}
             known = {key: series for key in keys if (series := catalogue.find(con, *key)) is not None}
-        table = self._scanned(group)
+        extras = {series.names for series in known.values()}
+        # The scanner gives one table: of the series in it, all have the same columns.
+        table = self._scanned(group, *extras) if len(extras) == 1 else None
         if table is None:
             return self._walk(group, wait)
         revisions = {key: series.revision for key, series in known.items()}
@@ -287,10 +296,10 @@ class Upkeep:
                     read.append((piece, between(rows, piece.start, piece.end)))
             return self._sound(proof, read)
 
-    def _scanned(self, group: Sequence[Loose]) -> pa.Table | None:
+    def _scanned(self, group: Sequence[Loose], extras: tuple[str, ...]) -> pa.Table | None:
         wanted = [(piece.symbol, piece.timeframe, *_widened(piece)) for piece in group]
         try:
-            with self._views.holding(reader.stretches_view(wanted)) as view:
+            with self._views.holding(reader.stretches_view(wanted, extras)) as view:
                 table = None if view is None else self._scanner.scan(view)
         except ScannerError as error:
             self.scanner_trouble = error.message
@@ -354,8 +363,11 @@ def _cut(table: pa.Table, group: Sequence[Loose]) -> Iterator[tuple[Loose, pa.Re
     if not table.num_rows:
         return
     numbers = pc.run_end_encode(table["number"].cast(pa.int32()).combine_chunks())
-    columns = [table[name].cast(CANDLE.field(name).type).combine_chunks() for name in CANDLE_COLUMNS]
-    whole, at = pa.RecordBatch.from_arrays(columns, schema=CANDLE), 0
+    schema = wide_candle(table.num_columns - 1 - len(CANDLE))
+    # A value that a bar lacks is a null here, and NaN in a pack.
+    columns = [table[field.name].cast(field.type) for field in schema]
+    columns[len(CANDLE) :] = [pc.fill_null(one, nan) for one in columns[len(CANDLE) :]]
+    whole, at = pa.RecordBatch.from_arrays([one.combine_chunks() for one in columns], schema=schema), 0
     for number, end in zip(numbers.values.to_pylist(), numbers.run_ends.to_pylist(), strict=True):
         yield group[number], whole.slice(at, end - at)
         at = end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -10,14 +10,14 @@ from typing import Protocol, TypeVar
 import pyarrow as pa
 
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.wide_rows import WIDTH
 from mdstore.candles.packs.cells import CELL_ROWS, Cell
 from mdstore.candles.packs.pack_files import Packs, PackWriter, digests_of
-from mdstore.core.schema import CANDLE, VALUES
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import HOUR, Timeframe
 from mdstore.errors import MarketDataError
 
-__all__ = ["BATCH_ROWS", "Sealer", "by_rows", "closed_rows", "hour_of", "positive_zeros"]
+__all__ = ["BATCH_ROWS", "Sealer", "by_rows", "closed_rows", "hour_of"]
 
 # Rows under each other in one record batch: what an answer of many series can take in one piece, and what
 # sealing holds in memory, 48 bytes a row.
@@ -48,10 +48,14 @@ class _Pending:
 
 
 class Sealer:
-    """Puts rows into one new pack, and says which cells that makes."""
+    """Puts rows into a new pack, and says which cells that makes.
+
+    Rows with declared columns go into one of their own, for each number of columns.
+    """
 
     def __init__(self, packs: Packs, clock: Callable[[], float], *, batch_rows: int = BATCH_ROWS) -> None:
-        self._writer = PackWriter(packs.folder)
+        self._folder = packs.folder
+        self._writers: dict[int, PackWriter] = {}
         self._batch_rows = batch_rows
         self._pending: list[_Pending] = []
         self._waiting = 0
@@ -76,15 +80,17 @@ class Sealer:
                 self._flush()
 
     def finish(self) -> list[Cell]:
-        """Write what is pending, sync the pack and return its cells, to be published."""
+        """Write what is pending, sync the pack and return its cells, in their order, to be published."""
         self._flush()
-        self._writer.finish()
+        for writer in self._writers.values():
+            writer.finish()
         return self.cells
 
     def discard(self) -> None:
         """Take the pack back."""
         self._pending, self.cells = [], []
-        self._writer.discard()
+        for writer in self._writers.values():
+            writer.discard()
 
     def take_back(self, database: Database) -> None:
         """Take the pack back unless the file points to it: Ctrl-C may come between a commit and the news.
@@ -92,23 +98,34 @@ class Sealer:
         Where that is not to be known, the pack stays, and is swept when it turns out that nothing does.
         """
         with suppress(OSError, MarketDataError):
-            if database.peek(IS_LIVE, (self._writer.name,)) is None:
-                self.discard()
+            for writer in self._writers.values():
+                if database.peek(IS_LIVE, (writer.name,)) is None:
+                    writer.discard()
 
     def _flush(self) -> None:
         if not self._pending:
             return
         pending, self._pending, self._waiting = self._pending, [], 0
+        made: dict[int, Cell] = {}
+        for extras in {one.rows.num_columns - WIDTH for one in pending}:
+            alike = [place for place, one in enumerate(pending) if one.rows.num_columns - WIDTH == extras]
+            cells = self._written(extras, [pending[place] for place in alike])
+            made.update(zip(alike, cells, strict=True))
+        self.cells += [made[place] for place in range(len(pending))]
+
+    def _written(self, extras: int, pending: Sequence[_Pending]) -> Iterator[Cell]:
+        """Write rows of so many declared columns as a batch; yield their cells."""
+        writer = self._writers.get(extras) or self._writers.setdefault(
+            extras, PackWriter(self._folder, extras)
+        )
         batch = pa.concat_batches([one.rows for one in pending])
-        number, offset = self._writer.add(batch), 0
+        number, offset = writer.add(batch), 0
         for one in pending:
             count = one.rows.num_rows
             digests = digests_of(batch.slice(offset, count))
-            self.cells.append(
-                Cell(
-                    one.symbol, one.timeframe, one.start, one.end,
-                    self._writer.name, number, offset, count, digests, self._hour,
-                )
+            yield Cell(
+                one.symbol, one.timeframe, one.start, one.end,
+                writer.name, number, offset, count, digests, self._hour,
             )  # fmt: skip
             offset += count
 
@@ -133,15 +150,6 @@ def closed_rows(rows: pa.RecordBatch, timeframe: Timeframe, now: int) -> int:
     while count and timeframe.next(_time(rows, count - 1)) > now:
         count -= 1
     return count
-
-
-def positive_zeros(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Return rows as SQLite gives them back: it keeps no negative zero."""
-    import pyarrow.compute as pc  # noqa: PLC0415 - 20 ms that a process which only reads need not wait for
-
-    zero = pa.scalar(0.0)
-    arrays = [rows.column(0), *(pc.add(rows.column(name), zero) for name in VALUES)]
-    return pa.RecordBatch.from_arrays(arrays, schema=CANDLE)
 
 
 def hour_of(seconds: float) -> int:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
+from mdstore.candles.file.wide_rows import WIDTH, with_others
 from mdstore.candles.packs.columns import Panel, SeriesView, Stretch
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE_COLUMNS
 
-__all__ = ["Answer"]
+__all__ = ["Answer", "completed", "picked"]
 
 
 @dataclass(slots=True)
@@ -74,10 +75,12 @@ class Answer:
         bare = "symbol" not in self.columns
         whole = source.values if bare and isinstance(source, Long) else source.table
         cut = whole if self.rows == whole.num_rows else whole.slice(self.low, self.rows)
-        return cut if tuple(cut.column_names) == self.columns else cut.select(list(self.columns))
+        if tuple(cut.column_names) == self.columns:
+            return cut
+        return with_others(cut, self.columns).select(list(self.columns))
 
     def values(self) -> pl.DataFrame:
-        """Return the columns besides the symbol as a Polars frame, where all of them were read."""
+        """Return a candle's columns as a Polars frame, and the declared ones that were read."""
         source = self.source.long if isinstance(self.source, Panel) else self.source
         whole = source.value_frame if isinstance(source, Long) else source.frame
         return whole.slice(self.low, self.rows)
@@ -94,8 +97,21 @@ class Answer:
         bare = "symbol" not in self.columns
         whole = source.value_frame if bare and isinstance(source, Long) else source.frame
         cut = whole.clone() if self.rows == len(whole) else whole.slice(self.low, self.rows)
-        plain = self.columns is CANDLE_COLUMNS or tuple(cut.columns) == self.columns
-        return cut if plain else cut[list(self.columns)]
+        # The first of these saves a microsecond, of fifteen that a read takes.
+        plain = (self.columns is CANDLE_COLUMNS and cut.width == WIDTH) or tuple(cut.columns) == self.columns
+        return cut if plain else picked(cut, self.columns)
+
+
+def picked(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Return columns of a frame; a declared one that it has not is null."""
+    return completed(frame, columns)[list(columns)]
+
+
+def completed(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Return a frame with all of some columns; declared ones that it has not are null."""
+    lacking = [name for name in columns if name not in frame.columns]
+    nulls = (pl.lit(None, pl.Float64).alias(name) for name in lacking)
+    return frame.with_columns(nulls) if lacking else frame
 
 
 def _pieces_text(views: Sequence[SeriesView]) -> str:

@@ -11,32 +11,38 @@ import pyarrow as pa
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.ledger import arrivals, revisions
-from mdstore.candles.reads.answer import Answer
+from mdstore.candles.reads.answer import Answer, picked
 from mdstore.core.long_table import Long
-from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.core.schema import CANDLE_COLUMNS, named_candle
 from mdstore.core.time_bounds import FOREVER
 
 __all__ = ["undone"]
 
 TIME = pl.Datetime("ms", "UTC")
-OLD = dict.fromkeys(CANDLE_COLUMNS, pl.Float64) | {"timestamp": pl.Int64}
+OLD_TIME = {"timestamp": pl.Int64}
+OLD = dict.fromkeys(CANDLE_COLUMNS, pl.Float64) | OLD_TIME
 WHY = "as it was then: what came or changed later is undone"
 
 
 def undone(database: Database, answer: Answer, request: Request, at: int) -> Answer:
     """Return the candles of an answer as they were at a time (ms).
 
-    `answer` is of the whole range of the request, with all columns; limit and columns are applied here.
-    It was read before this: what has changed since is undone, too.
+    `answer` is of the whole range of the request, with all of a candle's columns and the declared ones that
+    are wanted; limit and columns are applied here. It was read before this: what has changed since is undone,
+    too.
     """
+    columns = (*CANDLE_COLUMNS, *request.extras)
     values = answer.values()
+    values = values if tuple(values.columns) == columns else picked(values, columns)
     with database.reading() as con:
         parts = [
             _undo(con, values.slice(low, high - low), symbol, request, at)
             for symbol, (low, high) in zip(answer.symbols, pairwise((0, *answer.ends)), strict=True)
         ]
     made = pl.concat(parts, rechunk=True)
-    table = pa.Table.from_arrays([made[name].to_arrow() for name in CANDLE_COLUMNS], schema=CANDLE)
+    table = pa.Table.from_arrays(
+        [made[name].to_arrow() for name in columns], schema=named_candle(request.extras)
+    )
     rows = Long(table, answer.symbols, list(accumulate(map(len, parts))))
     lasts = [part["timestamp"].to_physical()[-1] if len(part) else -FOREVER for part in parts]
     return Answer(rows, 0, len(made), request.columns, ("sqlite",), (), WHY, "", lasts)
@@ -60,4 +66,9 @@ def _undo(con: apsw.Connection, rows: pl.DataFrame, symbol: str, request: Reques
     if olds:
         old = pl.DataFrame(olds, OLD, orient="row").with_columns(pl.col("timestamp").cast(TIME))
         rows = rows.update(old, on="timestamp")
+    if request.extras:
+        more = revisions.older_extras(con, (symbol, str(bar)), at, start, request.end, request.extras)
+        schema = OLD_TIME | dict.fromkeys(request.extras, pl.Float64)
+        old = pl.DataFrame(more, schema, orient="row").with_columns(pl.col("timestamp").cast(TIME))
+        rows = rows.update(old, on="timestamp", include_nulls=True) if more else rows
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Protocol
 
 from mdstore.candles.file.table_reads import Request
@@ -30,6 +31,10 @@ class Explanation:
     def __str__(self) -> str:
         head = f"{self.rows:,} rows in {self.milliseconds:.2f} ms by {' + '.join(self.tiers)}: {self.reason}"
         return f"{head}\n{self.sql.strip()}".strip()
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the text, as it is."""
+        return f"<pre>{escape(str(self))}</pre>"
 
 
 class Reader(Protocol):

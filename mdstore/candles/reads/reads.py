@@ -22,6 +22,7 @@ from mdstore.candles.file.bar_digests import Proof, read_proven_rows
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.table_reads import Request
+from mdstore.candles.file.wide_rows import table_of, union
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.columns import ROW_BYTES, Panel, Piece, SeriesView, Stretch
@@ -31,7 +32,6 @@ from mdstore.candles.packs.seal_policy import Hand, Loose, Upkeep, loose_of
 from mdstore.candles.packs.sealing import closed_rows
 from mdstore.candles.reads.answer import Answer
 from mdstore.core.long_table import Long
-from mdstore.core.schema import CANDLE
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import DamagedDataError
@@ -144,11 +144,15 @@ class Columnar:
         """
         if straight or not Timeframe.is_name(name):
             proof = Proof(con)
-            parts = [proof.read((series.symbol, name), start, end) for series in listed]
+            names = [series.names for series in listed]
+            parts = [
+                proof.read((series.symbol, name), start, end, extras=extras)
+                for series, extras in zip(listed, names, strict=True)
+            ]
             proof.settle()
             ends = list(accumulate(part.num_rows for part in parts))
             symbols = [series.symbol for series in listed]
-            return Long(pa.Table.from_batches(parts, CANDLE), symbols, ends).table
+            return Long(table_of(parts, names, union(names)), symbols, ends).table
         try:
             plan = self._planned(con, listed, Timeframe.parse(name))
             loose = self._too_loose(con, plan, start, end)
@@ -324,7 +328,7 @@ class Columnar:
         series, whole = one.series, one.left <= kept
         window = (-FOREVER, FOREVER) if whole else (start, end)
         pieces = list(self._pieces(proof, one, window, packs))
-        view = SeriesView(series.symbol, series.timeframe, series.revision, series.last, pieces)
+        view = SeriesView(series.symbol, series.timeframe, series.revision, series.last, pieces, series.names)
         if whole and view.rows != series.rows:
             raise _MismatchError("the catalogue does not agree with the candles; a check says where")
         return view
@@ -337,12 +341,12 @@ class Columnar:
         packs: dict[str, Pack],
     ) -> Iterator[Piece]:
         series, left, (at, end) = one.series, one.left, window
-        key, last = (series.symbol, series.timeframe), None
+        key, last, extras = (series.symbol, series.timeframe), None, series.names
         for cell in one.found:
             if cell.end <= at or cell.start >= end:
                 continue
             if left and cell.start > at:
-                loose = proof.read(key, at, cell.start, _before(last))
+                loose = proof.read(key, at, cell.start, _before(last), extras)
                 left -= loose.num_rows
                 if loose.num_rows:
                     yield Piece.of(loose)
@@ -351,7 +355,7 @@ class Columnar:
             yield last
             at = cell.end
         if left and at < end:
-            loose = proof.read(key, at, end, _before(last))
+            loose = proof.read(key, at, end, _before(last), extras)
             if loose.num_rows:
                 yield Piece.of(loose)
 
@@ -371,7 +375,7 @@ class Columnar:
     def _straight(
         self, con: apsw.Connection, listed: Sequence[Series], request: Request, reason: str
     ) -> Answer:
-        rows = read_proven_rows(con, request, [series.symbol for series in listed])
+        rows = read_proven_rows(con, request, listed)
         count, sql = rows.values.num_rows, reader.rows_sql(request)
         lasts, revision = [one.last for one in listed], max((one.revision for one in listed), default=0)
         return Answer(rows, 0, count, request.columns, ("sqlite",), (), reason, sql, lasts, revision)

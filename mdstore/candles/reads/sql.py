@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ import apsw
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles.file import catalogue
+from mdstore.candles.file import catalogue, declared_columns
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
 from mdstore.candles.packs.pack_files import PackLostError
@@ -27,8 +27,9 @@ from mdstore.candles.reads import sql_parse
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.reads.sql_answer import as_frame
 from mdstore.candles.reads.sql_engine import Engine
+from mdstore.candles.reads.sql_given import INTERNAL, Params, own_tables, parameters
 from mdstore.candles.reads.sql_running import Deadline, answered, let_go
-from mdstore.core.schema import LONG_CANDLE, QUARANTINE
+from mdstore.core.schema import CANDLE_COLUMNS, LONG_CANDLE, QUARANTINE
 from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import Hint, QueryError
 
@@ -50,12 +51,17 @@ SMALL_ROWS: dict[str, Callable[[apsw.Connection], list[tuple[Any, ...]]]] = {
 }
 TIMES = ("first", "last", "quarantined_at")
 TIME = "epoch_ms({0})::TIMESTAMPTZ AS {0}"
-PART = "SELECT symbol, {timeframe} AS timeframe, * EXCLUDE (symbol) FROM {name}"
+PARTS, STORED = f"{INTERNAL}candles_", f"{INTERNAL}stored_"
+PART = "SELECT symbol, {timeframe} AS timeframe, {columns} FROM {name}"
+NONE = "NULL::DOUBLE AS {}"
 TABLES = ("candles", "series", "quarantine")
 MEMORY_HINT = Hint(
     python="bound symbol, timeframe and timestamp in its WHERE, or open with more sql_memory_bytes",
     cli="bound symbol, timeframe and timestamp in its WHERE",
 )
+NO_TABLE = re.compile(r"Table with name (.+?) does not exist")
+# DuckDB shows the line that went wrong; of a PIVOT that is one that it has written itself.
+OWN_LINE = re.compile(r"\n\nLINE \d+: CREATE OR REPLACE TEMP TYPE.*", re.DOTALL)
 MISSING = re.compile("does not exist|not found|Referenced column")
 ATTEMPTS = 4
 # DuckDB of a parent process, in its forked child: neither used nor closed there.
@@ -77,28 +83,35 @@ class Queries:
         self._engine: Engine | None = None
 
     def run(
-        self, query: str, others: Mapping[str, Callable[[], pa.Table]], timeout: float | None = None
+        self,
+        query: str,
+        others: Mapping[str, Callable[[], pa.Table]],
+        timeout: float | None = None,
+        params: Params | None = None,
+        own: Mapping[str, object] | None = None,
     ) -> tuple[pa.Table, str]:
         """Return what a read-only query gives, and the bounds it was given in words.
 
         Of the file it sees one snapshot. `others` are tables that are not in it, made when the query names
-        them. Raises `QueryError`, after `timeout` seconds `QueryTimeoutError`.
+        them, `own` those of the caller, `params` the values for its parameters. Raises `QueryError`, after
+        `timeout` seconds `QueryTimeoutError`.
         """
         import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
 
-        deadline, known = Deadline.of(timeout), (*TABLES, *others)
+        deadline, params = Deadline.of(timeout), parameters(params)
+        others = {**others, **own_tables(own, (*TABLES, *others))}
+        known = (*TABLES, *others)
         connection = self._connected()
         try:
-            asked = sql_parse.looked_at(connection, query, known)
+            asked = sql_parse.looked_at(connection, query, known, _by_name(params))
             given = self._register(connection, asked, deadline)
             for name in asked.tables.intersection(others):
                 connection.register(name, others[name]())
-            table = answered(connection, query, deadline)
+            table = answered(connection, asked.query, params, deadline)
         except duckdb.OutOfMemoryException as error:
             raise QueryError("the query needs more memory than SQL may take", hint=MEMORY_HINT) from error
         except (duckdb.Error, RecursionError, UnicodeError) as error:
-            hint = sql_parse.tables_hint(known) if MISSING.search(str(error)) else None
-            raise QueryError(str(error), hint=hint) from error
+            raise _query_error(str(error), known) from error
         finally:
             let_go(connection)
         return as_frame(table), f"given {given} candles" if given else "given no candles"
@@ -165,6 +178,22 @@ class Queries:
         return tables, loose
 
 
+def _by_name(params: Params | None) -> dict[str, object]:
+    """Return the values of parameters by the names that DuckDB's parse gives them."""
+    if isinstance(params, Mapping):
+        return dict(params)
+    return {str(place): value for place, value in enumerate(params or (), 1)}
+
+
+def _query_error(said: str, known: Sequence[str]) -> QueryError:
+    """Return the error of what DuckDB says, without names that are nobody's but its own and ours."""
+    unknown = NO_TABLE.search(said)
+    if unknown is not None:
+        return QueryError(f"there is no table {unknown[1]}", hint=sql_parse.tables_hint(known))
+    hint = sql_parse.tables_hint(known) if MISSING.search(said) else None
+    return QueryError(OWN_LINE.sub("", said), hint=hint)
+
+
 @dataclass(frozen=True, slots=True)
 class _Bounds:
     """What a query wants of the candles; None is any."""
@@ -201,21 +230,27 @@ def _register(
     names: AbstractSet[str],
     tables: dict[str, pa.Table],
 ) -> str:
-    _register_candles(connection, tables)
+    declared = [one.name for one in declared_columns.all_declared(con)] if "candles" in names else []
+    _register_candles(connection, tables, declared)
     for name, schema in SMALL.items():
         if name in names:
             rows = SMALL_ROWS[name](con)
-            connection.register(f"stored_{name}", pl.DataFrame(rows, schema, orient="row").to_arrow())
+            connection.register(f"{STORED}{name}", pl.DataFrame(rows, schema, orient="row").to_arrow())
             columns = ", ".join(TIME.format(name) if name in TIMES else _quoted(name) for name in schema)
-            connection.execute(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM stored_{name}")  # noqa: S608
+            connection.execute(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM {STORED}{name}")  # noqa: S608
     return ", ".join(f"{table.num_rows:,} {name}" for name, table in tables.items())
 
 
-def _register_candles(connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table]) -> None:
+def _register_candles(
+    connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table], declared: Sequence[str]
+) -> None:
     parts = []
     for number, (timeframe, table) in enumerate((tables or {"": LONG_CANDLE.empty_table()}).items()):
-        connection.register(f"candles_{number}", table)
-        parts.append(PART.format(timeframe=f"'{timeframe}'", name=f"candles_{number}"))
+        connection.register(f"{PARTS}{number}", table)
+        there = table.column_names
+        more = [_quoted(one) if one in there else NONE.format(_quoted(one)) for one in declared]
+        columns = ", ".join((*CANDLE_COLUMNS, *more))
+        parts.append(PART.format(timeframe=f"'{timeframe}'", columns=columns, name=f"{PARTS}{number}"))
     connection.execute(f"CREATE TEMP VIEW candles AS {' UNION ALL '.join(parts)}")
 
 

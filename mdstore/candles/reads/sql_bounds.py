@@ -5,13 +5,16 @@ always: the query runs unchanged over what it is given, so a bound that is misse
 A bound is taken from `column op constant` joined by AND alone. Such a condition is not true of NULL, so the
 rows it removes could not have come out of the query by any inner or outer join; ASOF and positional joins
 pick rows by what else is there, and get no bounds.
+
+What a parse looks like is DuckDB's own affair and changes with its versions: a node is believed if it has the
+keys that are known of its kind, and no other. One that has not, sets no bound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 __all__ = ["dicts", "wanted"]
@@ -22,6 +25,32 @@ UPPER = ("COMPARE_LESSTHAN", "COMPARE_LESSTHANOREQUALTO")
 FLIPPED = dict(zip((*LOWER, *UPPER), (*UPPER, *LOWER), strict=True))
 TIMES = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 PLAIN_JOINS = ("REGULAR", "CROSS", "NATURAL")
+# The keys of the nodes that bounds are read off, besides those that only say where in the text they are.
+PLACE = frozenset(("class", "type", "alias", "query_location", "query_location_length"))
+SHAPES: dict[str, frozenset[str]] = {
+    "SELECT_NODE": frozenset((
+        "modifiers", "cte_map", "select_list", "from_table", "where_clause", "group_expressions",
+        "group_sets", "aggregate_handling", "having", "sample", "qualify",
+    )),
+    "BASE_TABLE": frozenset((
+        "sample", "schema_name", "table_name", "column_name_alias", "catalog_name", "at_clause",
+    )),
+    "JOIN": frozenset((
+        "sample", "left", "right", "condition", "join_type", "ref_type", "using_columns", "delim_flipped",
+        "duplicate_eliminated_columns",
+    )),
+    "CONJUNCTION": frozenset(("children",)),
+    "COMPARISON": frozenset(("left", "right")),
+    "BETWEEN": frozenset(("input", "lower", "upper")),
+    "OPERATOR": frozenset(("children",)),
+    "COLUMN_REF": frozenset(("column_names",)),
+    "CONSTANT": frozenset(("value",)),
+    "PARAMETER": frozenset(("identifier",)),
+    "CAST": frozenset(("child", "cast_type", "try_cast")),
+}  # fmt: skip
+NO_TABLE = ("alias", "relation_name", "value", "text", "identifier")
+STRANGE = (LookupError, TypeError, AttributeError, ValueError)
+Params = Mapping[str, object]
 
 
 @dataclass(slots=True)
@@ -29,17 +58,26 @@ class _Bounds:
     names: dict[str, set[str]] = field(default_factory=dict)
     start: int | None = None
     end: int | None = None
+    params: Params = field(default_factory=dict)
 
 
-def wanted(parsed: Any) -> dict[str, Any] | None:
+def wanted(parsed: Any, params: Params | None = None) -> dict[str, Any] | None:
     """Return symbol and timeframe (lists, or null for all), start and end (ms, or null); None is everything.
 
-    `parsed` is what DuckDB's `json_serialize_sql` gives.
+    `parsed` is what DuckDB's `json_serialize_sql` gives, `params` the values of parameters by their names
+    ("1" is the first `?`). A parse of a shape that is not known is everything.
     """
+    try:
+        return _wanted(parsed, params or {})
+    except STRANGE:
+        return None
+
+
+def _wanted(parsed: Any, params: Params) -> dict[str, Any] | None:
     if not isinstance(parsed, dict) or parsed.get("error") or _shadowed(parsed):
         return None
-    found = [bounds for node in _nodes(parsed) for bounds in _references(node)]
-    total = sum(1 for node in dicts(parsed) if _is_table(node, "candles"))
+    found = [bounds for node in _nodes(parsed) for bounds in _references(node, params)]
+    total = sum(1 for node in dicts(parsed) if _may_name_candles(node))
     if not found or len(found) < total:
         return None
     starts = [bounds.start for bounds in found if bounds.start is not None]
@@ -73,19 +111,36 @@ def _is_table(node: dict[str, Any], name: str) -> bool:
     return node.get("type") == "BASE_TABLE" and str(node.get("table_name")).lower() == name
 
 
+def _may_name_candles(node: dict[str, Any]) -> bool:
+    """Tell whether a node names candles, whatever it is and wherever: as no alias, and as no text."""
+    if node.get("type") == "BASE_TABLE" and not _is_known(node, "BASE_TABLE"):
+        return True
+    return any(
+        key not in NO_TABLE and isinstance(value, str) and value.lower() == "candles"
+        for key, value in node.items()
+    )
+
+
 def _shadowed(parsed: Any) -> bool:
-    """Tell whether a common table expression has taken the name `candles`."""
-    maps = (node["cte_map"].get("map", []) for node in dicts(parsed) if isinstance(node.get("cte_map"), dict))
-    return any(str(entry.get("key")).lower() == "candles" for entries in maps for entry in entries)
+    """Tell whether a common table expression has taken the name `candles`, or may have."""
+    maps = (node["cte_map"] for node in dicts(parsed) if "cte_map" in node)
+    return any(entry["key"].lower() == "candles" for one in maps for entry in one["map"])
 
 
-def _references(node: dict[str, Any]) -> Iterator[_Bounds]:
+def _is_known(node: dict[str, Any], kind: str) -> bool:
+    """Tell whether a node has the keys of its kind, and no others."""
+    return node.keys() - PLACE == SHAPES[kind]
+
+
+def _references(node: dict[str, Any], params: Params) -> Iterator[_Bounds]:
     """Yield the bounds of each reference to candles in the FROM of one SELECT."""
+    if not _is_known(node, "SELECT_NODE"):
+        return  # what is not found has no bounds
     source = node.get("from_table") or {}
     alone = _is_table(source, "candles")
     conditions = list(_conjuncts(node.get("where_clause")))
     for table in _plain_tables(source):
-        bounds = _Bounds()
+        bounds = _Bounds(params=params)
         if not table.get("sample") and not table.get("column_name_alias"):
             alias = str(table.get("alias") or table["table_name"]).lower()
             for condition in conditions:
@@ -95,8 +150,9 @@ def _references(node: dict[str, Any]) -> Iterator[_Bounds]:
 
 def _plain_tables(source: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if _is_table(source, "candles"):
-        yield source
-    elif source.get("type") == "JOIN" and source.get("ref_type") in PLAIN_JOINS:
+        if _is_known(source, "BASE_TABLE") and not source["at_clause"]:
+            yield source
+    elif source.get("type") == "JOIN" and _is_known(source, "JOIN") and source["ref_type"] in PLAIN_JOINS:
         yield from _plain_tables(source["left"])
         yield from _plain_tables(source["right"])
 
@@ -104,7 +160,7 @@ def _plain_tables(source: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _conjuncts(clause: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
     if clause is None:
         return
-    if clause.get("type") == "CONJUNCTION_AND":
+    if clause.get("type") == "CONJUNCTION_AND" and _is_known(clause, "CONJUNCTION"):
         for child in clause["children"]:
             yield from _conjuncts(child)
     else:
@@ -112,7 +168,9 @@ def _conjuncts(clause: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
 
 
 def _narrow(bounds: _Bounds, condition: dict[str, Any], alias: str, alone: bool) -> None:
-    kind = condition.get("type")
+    kind, family = condition.get("type"), condition.get("class")
+    if family not in SHAPES or not _is_known(condition, family):
+        return
     if kind == "COMPARE_IN":
         column, *values = condition["children"]
         _equal(bounds, _column(column, alias, alone), values)
@@ -120,7 +178,7 @@ def _narrow(bounds: _Bounds, condition: dict[str, Any], alias: str, alone: bool)
         column = _column(condition["input"], alias, alone)
         _bound(bounds, column, LOWER[0], condition["lower"])
         _bound(bounds, column, UPPER[0], condition["upper"])
-    elif condition.get("class") == "COMPARISON":
+    elif family == "COMPARISON":
         left, right = condition["left"], condition["right"]
         if left.get("class") != "COLUMN_REF":
             left, right, kind = right, left, FLIPPED.get(str(kind), kind)
@@ -135,14 +193,16 @@ def _narrow(bounds: _Bounds, condition: dict[str, Any], alias: str, alone: bool)
 
 def _column(node: dict[str, Any], alias: str, alone: bool) -> str | None:
     """Return the column's name if it surely is one of the table known as `alias`."""
-    names = [str(name).lower() for name in node.get("column_names", [])]
+    if node.get("class") != "COLUMN_REF" or not _is_known(node, "COLUMN_REF"):
+        return None
+    names = [str(name).lower() for name in node["column_names"]]
     if len(names) == 1 and alone:
         return names[0]
     return names[1] if len(names) == 2 and names[0] == alias else None  # noqa: PLR2004 - alias.column
 
 
 def _equal(bounds: _Bounds, column: str | None, values: list[dict[str, Any]]) -> None:
-    texts = [_constant(value) for value in values]
+    texts = [_constant(value, bounds.params) for value in values]
     if column in NAMES and all(isinstance(text, str) for text in texts):
         allowed = {str(text) for text in texts}
         known = bounds.names.get(column)
@@ -150,7 +210,7 @@ def _equal(bounds: _Bounds, column: str | None, values: list[dict[str, Any]]) ->
 
 
 def _bound(bounds: _Bounds, column: str | None, kind: str, value: dict[str, Any]) -> None:
-    moment = _moment(value) if column == "timestamp" else None
+    moment = _moment(value, bounds.params) if column == "timestamp" else None
     if moment is None:
         return
     # One millisecond to either side: > and >= alike, since the query itself decides on the edge.
@@ -160,16 +220,22 @@ def _bound(bounds: _Bounds, column: str | None, kind: str, value: dict[str, Any]
         bounds.end = moment + 2 if bounds.end is None else min(bounds.end, moment + 2)
 
 
-def _constant(node: dict[str, Any]) -> object:
-    if node.get("class") != "CONSTANT" or node["value"]["type"]["id"] != "VARCHAR":
+def _constant(node: dict[str, Any], params: Params) -> object:
+    """Return the value of a constant text, or of a parameter; None for anything else."""
+    family = node.get("class")
+    if family == "PARAMETER" and _is_known(node, "PARAMETER"):
+        return params.get(node["identifier"])
+    if family != "CONSTANT" or not _is_known(node, "CONSTANT") or node["value"]["type"]["id"] != "VARCHAR":
         return None
     return node["value"].get("value")
 
 
-def _moment(node: dict[str, Any]) -> int | None:
+def _moment(node: dict[str, Any], params: Params) -> int | None:
     """Return a constant time in milliseconds, rounded down; None for anything computed."""
-    cast = node["cast_type"]["id"] if node.get("class") == "CAST" else None
-    text = _constant(node["child"] if cast in TIMES else node)
+    is_cast = node.get("class") == "CAST" and _is_known(node, "CAST")
+    cast = node["cast_type"]["id"] if is_cast else None
+    given = _constant(node["child"] if cast in TIMES else node, params)
+    text = given.isoformat() if isinstance(given, date) else given
     if not isinstance(text, str):
         return None
     try:

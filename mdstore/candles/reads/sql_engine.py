@@ -79,9 +79,8 @@ def _refuse_without_folder() -> None:
 
 def _share(connection: duckdb.DuckDBPyConnection) -> str:
     """Return a share of what the machine, or its container, has: DuckDB's own default is another."""
-    row = connection.execute("SELECT current_setting('memory_limit')").fetchone()
-    assert row is not None  # noqa: S101 - for mypy
-    number, unit = str(row[0]).split()
+    ((limit,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    number, unit = str(limit).split()
     return f"{float(number) * SHARE / DUCKDB_SHARE:.3f}{unit}"
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mdstore.candles.reads import sql_bounds
 from mdstore.candles.reads.sql_functions import ALLOWED, NAMING, UNDECIDED, why_refused
+from mdstore.candles.reads.sql_given import INTERNAL
 from mdstore.core.did_you_mean import did_you_mean
 from mdstore.errors import Hint, QueryError
 
@@ -45,14 +46,33 @@ KEYS = {
     "function_name": "functions", "table_name": "tables",
     "schema_name": "places", "catalog_name": "places", "schema": "places", "catalog": "places",
     "key": "common", "cte_name": "common",  # of WITH
+    "show_type": "shows",
 }  # fmt: skip
 NAMED = re.compile(r'[{,]"(' + "|".join(KEYS) + r')":"((?:[^"\\]|\\.)*)"')
 _own_views: set[str] = set()  # of the DuckDB that is installed: the question takes 0.4 ms, the first time 14
+_known_shape: list[bool] = []
 PLACES = ("", "main", "temp", "memory", "system")
 VIEWS = "SELECT lower(view_name) FROM duckdb_views() WHERE internal AND schema_name IN ('main', 'pg_catalog')"
 FUNCTIONS = "SELECT DISTINCT lower(function_name) FROM duckdb_functions()"
 WORD = re.compile(r"\w+")
 CANDLES = "candles"
+LIVE = ("tickers", "orderbooks", "trades")
+# What DESCRIBE and SUMMARIZE are, and SHOW of a table; other kinds of SHOW tell of DuckDB's own catalogue.
+SHOWS = frozenset(("DESCRIBE", "SUMMARY"))
+SHOW_HINT = "SHOW TABLES, by itself, lists the tables; DESCRIBE candles the columns of one"
+# Spaces and comments; nothing of it is tried twice, since many comments would be in too many ways.
+BETWEEN = r"(?>\s+|--[^\n]*+\n|/\*(?:(?!\*/).)*+\*/)*+"
+SHOW_TABLES = re.compile(
+    rf"{BETWEEN}SHOW\s{BETWEEN}TABLES{BETWEEN};?{BETWEEN}(?:--[^\n]*)?", re.IGNORECASE | re.DOTALL
+)
+EXPLAIN = re.compile(
+    rf"{BETWEEN}EXPLAIN\b(?P<how>{BETWEEN}(?:ANALYZE\b|\((?:\s|,|ANALYZE\b|FORMAT\s+(?:JSON|TEXT)\b)*\))?)"
+    "(?P<query>.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+# What every version of DuckDB so far shows of this query; one that does not, has its names elsewhere.
+SAMPLE = "SELECT max(close) FROM candles"
+SAMPLE_NAMES = {"functions": {"max"}, "tables": {"candles"}}
 PIVOT_HINT = "name the values: PIVOT ... ON column IN ('A', 'B') ..."
 WRITING_HINT = Hint(
     python="store.write and store.delete change candles",
@@ -62,14 +82,43 @@ WRITING_HINT = Hint(
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a query names of the tables here, and the bounds it puts on candles (None is everything)."""
+    """What a query names of the tables here, and the bounds it puts on candles (None is everything).
+
+    `query` is what is to be run: that which was looked through.
+    """
 
     tables: frozenset[str]
     wanted: dict[str, Any] | None
+    query: str = ""
 
 
-def looked_at(connection: duckdb.DuckDBPyConnection, query: str, known: Collection[str]) -> Asked:
+def looked_at(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    known: Collection[str],
+    params: Mapping[str, object] | None = None,
+) -> Asked:
     """Look through a query; `known` are the names of the tables that are here. Raises `QueryError`."""
+    if SHOW_TABLES.fullmatch(query):
+        names = ", ".join(f"('{name}')" for name in sorted(known))
+        return Asked(frozenset(), {}, f"FROM (VALUES {names}) AS tables(name)")
+    explained = EXPLAIN.fullmatch(query)
+    if explained is None:
+        return replace(_reads(connection, query, known, params), query=query)
+    # What stands behind it must be a query by itself: EXPLAIN ANALYZE runs it.
+    inner = explained["query"]
+    if _is_pivot_of_data(connection.extract_statements(inner)):
+        raise QueryError("a PIVOT that finds its values in the data is not explained", hint=PIVOT_HINT)
+    return replace(_reads(connection, inner, known, params), query=f"EXPLAIN{explained['how']} {inner}")
+
+
+def _reads(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    known: Collection[str],
+    params: Mapping[str, object] | None,
+) -> Asked:
+    """Look through one statement that must be a SELECT, or what is like it."""
     import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
 
     statements = connection.extract_statements(query)
@@ -77,31 +126,49 @@ def looked_at(connection: duckdb.DuckDBPyConnection, query: str, known: Collecti
         return _pivot(connection, query, known)
     if len(statements) != 1:
         raise QueryError(f"one statement at a time, this has {len(statements)}")
-    # EXPLAIN is out, too: it can run a COPY.
     if statements[0].type != duckdb.StatementType.SELECT:
         raise QueryError(f"SQL only reads here, and this is {statements[0].type.name}", hint=WRITING_HINT)
+    _refuse_unknown_shape(connection)
     tree = _tree(connection, query)
     names = _names(tree)
     _refuse_unknown_kinds(names["kinds"])
     _refuse_functions(names["functions"])
-    return _asked(connection, tree, names, known)
+    if names["shows"] - SHOWS:
+        raise QueryError("this kind of SHOW is not here", hint=SHOW_HINT)
+    return _asked(connection, tree, names, known, params)
 
 
 def tables_hint(known: Collection[str]) -> Hint:
     """Say which tables there are; what is live is of one process, and the command line is another."""
     python = "the tables are candles, series and quarantine"
-    live = [name for name in known if name not in python]
+    live = [name for name in known if name in LIVE]
+    own = [name for name in known if name not in LIVE and name not in python]
     listed = f"; {', '.join(live[:-1])} and {live[-1]} of what is live" if live else ""
-    return Hint(python=python + listed, cli=python)
+    given = f"; {', '.join(own)} as given" if own else ""
+    return Hint(python=python + listed + given, cli=python)
 
 
 def _tree(connection: duckdb.DuckDBPyConnection, query: str) -> str:
-    row = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
-    tree = str(row[0]) if row else ""
+    rows = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()
+    tree = str(rows[0][0]) if rows else ""
     if not tree.startswith('{"error":false'):
         said = json.loads(tree or "{}").get("error_message", "nothing")
         raise QueryError(f"DuckDB cannot show what this query does: {said}")
     return tree
+
+
+def _refuse_unknown_shape(connection: duckdb.DuckDBPyConnection) -> None:
+    """Refuse to go by a parse whose names are not where they are looked for: nothing would be noticed."""
+    if not _known_shape:
+        names = _names(_tree(connection, SAMPLE))
+        if any(names[what] != found for what, found in SAMPLE_NAMES.items()):
+            import duckdb  # noqa: PLC0415 - see `_reads`
+
+            raise QueryError(
+                f"DuckDB {duckdb.__version__} says what a query does in a way that is not known here",
+                hint="pip install --upgrade mdstore, or the duckdb that it names",
+            )
+        _known_shape.append(True)
 
 
 def _names(tree: str) -> dict[str, set[str]]:
@@ -130,7 +197,11 @@ def _refuse_functions(functions: set[str]) -> None:
 
 
 def _asked(
-    connection: duckdb.DuckDBPyConnection, tree: str, names: dict[str, set[str]], known: Collection[str]
+    connection: duckdb.DuckDBPyConnection,
+    tree: str,
+    names: dict[str, set[str]],
+    known: Collection[str],
+    params: Mapping[str, object] | None,
 ) -> Asked:
     tables = {name.lower() for name in names["tables"] if name}
     strange = tables.difference(known)
@@ -145,7 +216,7 @@ def _asked(
     naming = names["functions"].intersection(NAMING)
     if naming:
         tables |= _by_argument(tree, known)
-    wanted = None if naming or CANDLES not in tables else _bounds(tree)
+    wanted = None if naming or CANDLES not in tables else _bounds(tree, params)
     return Asked(frozenset(tables), wanted)
 
 
@@ -156,9 +227,9 @@ def _views(connection: duckdb.DuckDBPyConnection) -> set[str]:
     return _own_views
 
 
-def _bounds(tree: str) -> dict[str, Any] | None:
+def _bounds(tree: str, params: Mapping[str, object] | None) -> dict[str, Any] | None:
     try:
-        return sql_bounds.wanted(json.loads(tree))
+        return sql_bounds.wanted(json.loads(tree), params)
     except RecursionError:  # too deep to be loaded
         return None
 
@@ -171,11 +242,17 @@ def _by_argument(tree: str, known: Collection[str]) -> set[str]:
         raise QueryError(
             "a table is named by a text in a query that is too deep to be looked through"
         ) from error
-    named = set()
-    for node in sql_bounds.dicts(loaded):
-        function = node["function"] if node.get("type") == "TABLE_FUNCTION" else {}
-        if function.get("function_name") in NAMING:
-            named |= set(_names_in(function["function_name"], function["children"][:1]))
+    named: set[str] = set()
+    try:
+        for node in sql_bounds.dicts(loaded):
+            function = node["function"] if node.get("type") == "TABLE_FUNCTION" else {}
+            if function.get("function_name") in NAMING:
+                named |= set(_names_in(function["function_name"], function["children"][:1]))
+    except (LookupError, TypeError, AttributeError) as error:
+        raise QueryError(
+            "which table is named by a text cannot be told from this DuckDB's parse",
+            hint="name it in the FROM",
+        ) from error
     strange = {name.lower() for name in named}.difference(known)
     if strange:
         raise QueryError(f"there is no table {min(strange)}", hint=tables_hint(known))
@@ -217,7 +294,7 @@ def _pivot(connection: duckdb.DuckDBPyConnection, query: str, known: Collection[
     A function, a view, is called by its name, so that a text without the word does not call it.
     """
     words = set(WORD.findall(query.lower()))
-    refused = words & _not_allowed(connection)
+    refused = {word for word in words if word.startswith(INTERNAL)} | (words & _not_allowed(connection))
     if 'u&"' in query.lower():  # a name by the numbers of its letters
         refused.add('U&"')
     if refused:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from mdstore.candles.reads.sql_answer import refuse_types
+from mdstore.candles.reads.sql_given import Params
 from mdstore.errors import QueryTimeoutError
 
 if TYPE_CHECKING:
@@ -60,15 +61,16 @@ class Deadline:
 class _Running(threading.Thread):
     """Runs one query on a connection; `done` has the answer."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, query: str, params: Params | None) -> None:
         super().__init__(name="mdstore-sql", daemon=True)
         self.connection = connection
         self.done: Future[pa.Table] = Future()
         self._query = query
+        self._params = params
 
     def run(self) -> None:
         try:
-            self.connection.execute(self._query)
+            self.connection.execute(self._query, self._params)
             refuse_types(self.connection.description)
             self.done.set_result(self.connection.to_arrow_table())
         except BaseException as error:
@@ -88,7 +90,9 @@ class _Running(threading.Thread):
 _left: set[_Running] = set()
 
 
-def answered(connection: duckdb.DuckDBPyConnection, query: str, deadline: Deadline) -> pa.Table:
+def answered(
+    connection: duckdb.DuckDBPyConnection, query: str, params: Params | None, deadline: Deadline
+) -> pa.Table:
     """Run a query, again where DuckDB says that it was interrupted, as nobody does who comes to see it.
 
     Where one of its threads fails, another may stop as if it was interrupted, and that hides the error: up
@@ -98,8 +102,8 @@ def answered(connection: duckdb.DuckDBPyConnection, query: str, deadline: Deadli
 
     for _ in range(HIDDEN_ERRORS):
         with suppress(duckdb.InterruptException):
-            return _waited_for(_Running(connection, query), deadline)
-    return _waited_for(_Running(connection, query), deadline)
+            return _waited_for(_Running(connection, query, params), deadline)
+    return _waited_for(_Running(connection, query, params), deadline)
 
 
 def _waited_for(running: _Running, deadline: Deadline) -> pa.Table:

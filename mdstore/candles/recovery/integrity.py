@@ -24,13 +24,15 @@ from mdstore.candles.file.bar_digests import (
     wrong_buckets,
 )
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.declared_columns import held_by_series, names_of, table_names
 from mdstore.candles.file.digests import (
+    HASHES,
     KINDS,
     NAMES,
+    REVISION_TABLES,
     STORE,
     Key,
     different,
-    hash_of_revision,
     moment,
     of_kind,
     span_of,
@@ -59,6 +61,11 @@ SELECT symbol, timeframe, start FROM (
 TABLES = {"coverage": "coverage", "arrivals": arrivals.ARRIVALS}
 UNDER_DIGESTS = "SELECT symbol, timeframe FROM digests WHERE symbol != '' ORDER BY symbol, timeframe"
 REVISED = "SELECT symbol, timeframe, bucket, revisions FROM bucket_digests WHERE revisions != 0"
+VALUED = 'SELECT DISTINCT symbol, timeframe FROM extras WHERE "{name}" IS NOT NULL'
+WITHOUT_BAR = """
+SELECT symbol, timeframe, count(*) FROM extras LEFT JOIN candles USING (symbol, timeframe, timestamp)
+WHERE candles.open IS NULL GROUP BY symbol, timeframe
+"""
 MOST_FINDINGS: Final = 100
 WRONG: Final = (
     "{what}: {name} not what was written; the file is damaged there, or another program has changed it"
@@ -79,6 +86,7 @@ def check(database: Database, packs: Packs) -> list[str]:
                 *_tried(lambda: _ledger_findings(con)),
                 *_tried(lambda: _row_findings(con)),
                 *_tried(lambda: _candle_findings(con)),
+                *_tried(lambda: _stray_findings(con)),
                 *_tried(lambda: _pack_findings(con, packs)),
             ]
     except DamagedDataError as error:
@@ -134,10 +142,11 @@ def _row_findings(con: apsw.Connection) -> Iterator[str]:
         for key in sorted(different(found, of_kind(con, kind))):
             yield WRONG.format(what=" ".join(key) if key != STORE else con.filename, name=NAMES[kind])
     revised: dict[Key, Sums] = {}
-    for row in con.execute("SELECT * FROM revisions"):
-        key, bucket = (row[0], row[1]), row[2] // span_of(row[1])
-        sums = revised.setdefault(key, {})
-        sums[bucket] = sums.get(bucket, 0) + hash_of_revision(row) & MASK
+    for table in REVISION_TABLES:
+        for row in con.execute(f"SELECT * FROM {table}"):  # noqa: S608 - of constants
+            key, bucket = (row[0], row[1]), row[2] // span_of(row[1])
+            sums = revised.setdefault(key, {})
+            sums[bucket] = sums.get(bucket, 0) + HASHES[table](row) & MASK
     digests: dict[Key, Sums] = {}
     for symbol, timeframe, bucket, value in con.execute(REVISED):
         digests.setdefault((symbol, timeframe), {})[bucket] = value
@@ -152,11 +161,22 @@ def _candle_findings(con: apsw.Connection) -> Iterator[str]:
         yield from _said("candles", key, list(_wrong_in(con, key)))
 
 
+def _stray_findings(con: apsw.Connection) -> Iterator[str]:
+    """Find values of declared columns where there is no bar, or in series that are not said to have them."""
+    held = held_by_series(con)
+    for name in table_names(con, "extras"):
+        for symbol, timeframe in con.execute(VALUED.format(name=name)):
+            if name not in held.get((str(symbol), str(timeframe)), ()):
+                yield f"{symbol} {timeframe}: values of {name}, of which the catalogue does not know"
+    for symbol, timeframe, number in con.execute(WITHOUT_BAR):
+        yield f"{symbol} {timeframe}: values of declared columns for {number:,} bars that are not there"
+
+
 def _wrong_in(con: apsw.Connection, key: Key) -> Iterator[int]:
-    at, span = -FOREVER, span_of(key[1])
+    at, span, extras = -FOREVER, span_of(key[1]), names_of(con, key)
     while at < FOREVER:
         high = piece_end(con, key, at)
-        rows = read_range(con, *key, at, high)
+        rows = read_range(con, *key, at, high, extras)
         sums = sums_of(rows, span)
         yield from wrong_buckets(sums, *expected(con, key, at // span, -(-high // span)))
         if not in_order(rows):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import cast
 
 import apsw
@@ -17,22 +18,30 @@ import polars as pl
 from mdstore.candles.file.bar_digests import FEW, Sums, batch_of, sums_of, sums_of_bars, sums_of_frame
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.digests import damaged, span_of
+from mdstore.candles.file.row_hashes import hash_of_extra
 from mdstore.candles.ledger import revisions, unfinished
 from mdstore.candles.ledger.arrivals import Came
 from mdstore.candles.ledger.revisions import Values
+from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 
 __all__ = ["Changes"]
 
 Ranges = Sequence[tuple[int, int]]
+Names = tuple[tuple[str, ...], tuple[str, ...]]
+Extras = tuple[float | None, ...]
+WIDTH = len(CANDLE_COLUMNS)
 TIMESTAMP = 2  # its place in a row
 
 
 class Changes:
     """The changes of one series in one transaction."""
 
-    __slots__ = ("_fresh", "_gone", "_new", "_olds", "_times", "bar", "key", "last_updated", "span")
+    __slots__ = (
+        "_changed", "_fresh", "_gone", "_names", "_new", "_olds", "_times", "bar", "key", "last_extras",
+        "last_updated", "old_extras", "span",
+    )  # fmt: skip
 
     def __init__(self, symbol: str, timeframe: str) -> None:
         self.key = (symbol, timeframe)
@@ -43,6 +52,12 @@ class Changes:
         self._times: list[int] = []
         self._new: list[Sequence[float]] = []
         self._gone: list[Values] = []
+        self._names: Names = ((), ())
+        self._changed: set[int] = set()
+        self.old_extras: dict[int, Extras] = {}
+        """What values of declared columns were before the call, by time, in the order of the table."""
+        self.last_extras: tuple[int, Extras] = (0, ())
+        """What those of the row that was updated last were, and its time."""
         self.last_updated: Values = (0, 0.0, 0.0, 0.0, 0.0, 0.0)
         """What the row that was updated last was before."""
 
@@ -63,24 +78,36 @@ class Changes:
         if self._olds or len(self._fresh) != 1:
             return None
         start, end = self._fresh[0]
-        return start if self.bar.next(start) == end else None
+        is_alone = self.bar.next(start) == end and self.old_extras.keys() <= {start}
+        return start if is_alone else None
 
-    def watched(self, con: Writer, rows: pl.DataFrame, write: Callable[[], None]) -> tuple[int, int]:
-        """Write rows some of which may be there; return how many came and how many changed."""
-        self._times, self._new, self._gone = [], [], []
-        with con.telling(self._note):
+    def watched(
+        self, con: Writer, rows: pl.DataFrame, write: Callable[[], None], names: Names | None = None
+    ) -> tuple[int, int]:
+        """Write rows some of which may be there; return how many came and how many changed.
+
+        `names` are declared columns in the order of the table, and of the series, if any is written.
+        """
+        self._times, self._new, self._gone, self._changed = [], [], [], set()
+        self._names = names or ((), ())
+        with con.telling(self._note if names is None else partial(self._note_any, con)):
             write()
         if self._times:
             con.carried.add(self.key, self._came(rows))
         if self._gone:
             gone = self._sums_of_gone(con)
             con.carried.add(self.key, {bucket: -value for bucket, value in gone.items()})
-        return len(self._times) - len(self._gone), len(self._gone)
+        came = len(self._times) - len(self._gone)
+        if not self._changed:
+            return came, len(self._gone)
+        gone_times = {values[0] for values in self._gone}
+        return came, len(gone_times | (self._changed - (set(self._times) - gone_times)))
 
     def _came(self, rows: pl.DataFrame) -> Sums:
         """Return the sums over what was inserted, or is now in the place of something else."""
         if len(self._times) <= FEW:
             return sums_of_bars(self._new, self.span)
+        rows = rows if rows.width == WIDTH else rows[list(CANDLE_COLUMNS)]
         changed = rows if len(self._times) == len(rows) else rows.filter(rows["timestamp"].is_in(self._times))
         return sums_of_frame(changed, self.span)
 
@@ -105,7 +132,47 @@ class Changes:
             closed = [old for old in olds if old[0] not in forming]
             revisions.revise(con, self.key, closed, source, revision)
             ranges = [*ranges, *((old[0], self.bar.next(old[0])) for old in olds if old[0] in forming)]
+        if self.old_extras:
+            ranges = [*ranges, *self._record_extras(con, source, revision)]
         return [(self.key[0], self.bar, start, end) for start, end in ranges]
+
+    def _record_extras(self, con: Writer, source: str, revision: int) -> list[tuple[int, int]]:
+        """Do the same for values of declared columns; of a bar that is new in this call they are new, too."""
+        fresh = _joined(sorted(self._fresh))
+        forming = set(unfinished.of(con, [self.key]).get(self.key, ()))
+        olds = {time: old for time, old in self.old_extras.items() if not _is_in(time, fresh)}
+        closed = {time: old for time, old in olds.items() if time not in forming}
+        revisions.revise_extras(con, self.key, closed, source, revision)
+        return [(time, self.bar.next(time)) for time in sorted(olds.keys() & forming - self._olds.keys())]
+
+    def _note_any(self, con: Writer, change: apsw.PreUpdate) -> None:
+        if change.table_name == "extras":
+            self._note_extras(con, change)
+        else:
+            self._note(change)
+
+    def _note_extras(self, con: Writer, change: apsw.PreUpdate) -> None:
+        """Take note of a row of declared columns: of its digest, and of what it was if anything changes."""
+        in_table, in_series = self._names
+        row, old = change.new, change.old
+        assert row is not None  # noqa: S101 - nothing is deleted here; for mypy
+        time = cast("int", row[TIMESTAMP])
+        new = cast("Extras", row[TIMESTAMP + 1 :])
+        before = cast("Extras", old[TIMESTAMP + 1 :]) if old is not None else (None,) * len(new)
+        if new == before:  # a row without a value where there was none
+            return
+        places = [in_table.index(name) for name in in_series]
+        try:
+            change_of_sum = sum(
+                hash_of_extra(time, new[at], place) - hash_of_extra(time, before[at], place)
+                for place, at in enumerate(places)
+            )
+        except (TypeError, struct.error) as error:
+            raise damaged(con, "candles", self.key) from error
+        con.carried.add(self.key, {time // self.span: change_of_sum})
+        self._changed.add(time)
+        self.old_extras.setdefault(time, before)
+        self.last_extras = (time, before)
 
     def _note(self, change: apsw.PreUpdate) -> None:
         old = change.old

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from mdstore.candles.file import catalogue
+from mdstore.candles.file import catalogue, declared_columns
 from mdstore.candles.file.database import Database
 from mdstore.candles.ledger import arrivals, claims, revisions, unfinished
 from mdstore.candles.packs import cells
@@ -26,10 +26,13 @@ def delete(
     with database.writing() as con:
         at_revision: int | None = None
         for symbol, timeframe in keys:
-            con.carried.remove((symbol, timeframe), start, end)
+            extras = declared_columns.names_of(con, (symbol, timeframe))
+            con.carried.remove((symbol, timeframe), start, end, extras)
             with con.telling(None):
                 con.execute(DELETE, (symbol, timeframe, start, end))
-            deleted = con.changes()
+                deleted = con.changes()
+                if extras:
+                    declared_columns.forget_values(con, (symbol, timeframe), start, end)
             if deleted:
                 for cell in cells.covering(con, symbol, timeframe, start, end - 1):
                     cells.forget(con, cell)
@@ -39,7 +42,7 @@ def delete(
             if Timeframe.is_name(timeframe):
                 bar = Timeframe.parse(timeframe)
                 claims.forget(con, (symbol, timeframe), start, end)
-                revisions.forget(con, (symbol, timeframe), start, end)
+                revisions.forget(con, (symbol, timeframe), start, end, extras=bool(extras))
                 arrivals.forget(con, symbol, bar, start, end)
                 unfinished.clear(con, (symbol, timeframe), start, end)
             total += deleted

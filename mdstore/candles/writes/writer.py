@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from functools import cached_property
+from itertools import chain
+from math import nan
 
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles.file import catalogue
+from mdstore.candles.file import catalogue, declared_columns
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
-from mdstore.candles.ledger import arrivals, claims, unfinished
+from mdstore.candles.file.wide_rows import positive_zeros
+from mdstore.candles.ledger import arrivals, claims, relisting, unfinished
 from mdstore.candles.ledger.arrivals import Came
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.revisions import Values
@@ -23,12 +27,15 @@ from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.packs.seal_policy import SEAL_BATCH, SEAL_LEAST, SEAL_ROWS
-from mdstore.candles.packs.sealing import Sealer, closed_rows, positive_zeros
+from mdstore.candles.packs.sealing import Sealer, closed_rows
 from mdstore.candles.writes.bar_changes import Changes
 from mdstore.core.bad_rows import first_error
 from mdstore.core.candle_rules import NO_BAD, Checked, Group, OnInvalid
 from mdstore.core.duplicates import Conflict, OnConflict, conflict_error
-from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP
+from mdstore.core.extra_columns import Extra
+from mdstore.core.html import facts_html
+from mdstore.core.page_sizes import is_full_page
+from mdstore.core.schema import CANDLE_COLUMNS, TIMESTAMP, wide_candle
 from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
@@ -74,7 +81,8 @@ class WriteResult:
     broke a rule. `first` and `last` are the bars' starts (aware, UTC) of the rows that passed, or None.
     `ignored` are the columns of the data that were not kept, `notes` what was understood of it. `withheld`
     are rows that `align="floor"` moved to the start of a bar where another row stood, in the data or stored:
-    half a bar does not bury a whole one. `widened` are rows whose high or low was moved by at most 4 ulp to
+    half a bar does not bury a whole one. `warnings` say what is doubtful: a page that came back full, with a
+    `covers` that is wider. `widened` are rows whose high or low was moved by at most 4 ulp to
     hold open and close, with `tolerance="ulp"`; they are in one of the other counts, too. `reach` is the
     first and the last bar (ms) of each series.
     """
@@ -90,6 +98,7 @@ class WriteResult:
     conflicts: int = 0
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     withheld: int = 0
     widened: int = 0
     reach: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
@@ -100,6 +109,12 @@ class WriteResult:
         kept = self.inserted + self.updated + self.unchanged
         again = self.duplicates + self.conflicts + self.withheld
         return kept + again + self.quarantined + self.dropped
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the counts that are not zero, and what was understood."""
+        return facts_html(
+            "WriteResult", {one.name: getattr(self, one.name) for one in fields(self) if one.repr}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +196,10 @@ class _Seen:
     last: int | None = None
     end: int | None = None
     runs: list[pl.Series] = field(default_factory=list)
+    extras: tuple[str, ...] = ()
+    """The declared columns that the series has values of, with those of the call, once there are such."""
+    given: tuple[str, ...] = ()
+    """Those in the rows that are written just now."""
 
     def again(self, times: pl.Series) -> pl.Series | None:
         """Mark the times that came in an earlier chunk; None if there are none, as in sorted data."""
@@ -203,6 +222,7 @@ class _Batch:
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._ignored: tuple[str, ...] = ()
         self._notes: tuple[str, ...] = ()
+        self._warnings: tuple[str, ...] = ()
         self._counts = {
             "inserted": 0, "updated": 0, "unchanged": 0, "duplicates": 0, "conflicts": 0, "withheld": 0,
             "widened": 0, "bad": 0,
@@ -238,8 +258,12 @@ class _Batch:
             self._hold_kept(seen)
         if changed:
             self._finish_changed(changed, now)
+            for key, seen in changed.items():
+                if seen.inserted:
+                    relisting.relist(self._con, key, chain.from_iterable(seen.runs))
         if self._seen:
             self._settle()
+        self._warnings = tuple(self._doubts())
         if self._claim.range:
             named = (self._claim.series,) if self._claim.series else ()
             for key in dict.fromkeys((*named, *self._seen, *self._refused)):
@@ -249,6 +273,21 @@ class _Batch:
                 assert seen.first is not None  # noqa: S101 - a group has rows; for mypy
                 assert seen.last is not None  # noqa: S101
                 self._cover(key, self._claim.of(seen.first, seen.last, seen.changes.bar))
+
+    def _doubts(self) -> Iterator[str]:
+        """Say of which series a full page came, though more is covered: the rest was perhaps never fetched.
+
+        1,240 bars became `no_trade` when a page of 200 came back for a day of minutes.
+        """
+        for (symbol, timeframe), seen in self._seen.items() if self._claim.range else ():
+            rows = sum(map(len, seen.runs))
+            beside = claims.beside(self._claim, seen.changes.bar, seen.first, seen.last, self._now)
+            if beside and is_full_page(rows):
+                yield (
+                    f"{symbol} {timeframe}: {rows:,} bars are a full page, and covers= is of {beside:,} more "
+                    "before or behind them, which now count as asked for: perhaps they were not fetched. End "
+                    f"covers= with the page, and ask for the rest: missing(..., page={rows}) cuts ranges so"
+                )
 
     def _cover(self, key: tuple[str, str], claim: Claim) -> None:
         claims.enter(self._con, key, claim, self._now, self._refused.get(key, ()), of_write=True)
@@ -288,6 +327,9 @@ class _Batch:
             grown = Series(symbol, timeframe, seen.first, seen.last, seen.inserted, at_revision)
             catalogue.grow(self._con, grown)
             came += seen.changes.record(self._con, self._claim.source, at_revision)
+        for key, seen in changed.items():
+            if seen.extras:
+                declared_columns.hold(self._con, key, seen.extras)
         arrivals.arrive(self._con, came, self._claim.source, at_revision)
         made = self._sealer.finish()
         over = [cells.covering(self._con, c.symbol, c.timeframe, c.start, c.end - 1) for c in made]
@@ -310,6 +352,7 @@ class _Batch:
             last=ms_to_datetime(max(last for _, last in reach.values())) if reach else None,
             ignored=self._ignored,
             notes=self._notes,
+            warnings=self._warnings,
             reach=reach,
         )
 
@@ -319,6 +362,8 @@ class _Batch:
             return
         key = (group.symbol, group.timeframe)
         seen = self._seen.get(key) or self._seen.setdefault(key, _Seen(Changes(*key)))
+        if rows.width > COLUMNS or seen.given:
+            rows = self._with_extras(seen, rows)
         times = rows["timestamp"]
         again = seen.again(times)
         if again is not None and again.any():
@@ -340,6 +385,28 @@ class _Batch:
         seen.first = first if seen.first is None else min(seen.first, first)
         seen.last = last if seen.last is None else max(seen.last, last)
 
+    def _with_extras(self, seen: _Seen, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return rows with the declared columns of their series; what they do not give is null."""
+        key = seen.changes.key
+        seen.given = tuple(n for n in rows.columns[COLUMNS:] if n in self._kept and self._kept[n].is_of(*key))
+        if not seen.given:
+            return rows[list(CANDLE_COLUMNS)]
+        stored = catalogue.find(self._con, *key)
+        held = seen.extras or (stored.names if stored is not None else ())
+        seen.extras = tuple(dict.fromkeys((*held, *seen.given)))
+        none = pl.Series([None], dtype=pl.Float64).new_from_index(0, len(rows))
+        more = [rows[name] if name in seen.given else none.alias(name) for name in seen.extras]
+        return pl.DataFrame([*rows.iter_columns()][:COLUMNS] + more)
+
+    @cached_property
+    def _kept(self) -> dict[str, Extra]:
+        """The columns that are declared, as of this transaction."""
+        return {one.name: one for one in declared_columns.all_declared(self._con)}
+
+    @cached_property
+    def _table_names(self) -> tuple[str, ...]:
+        return tuple(declared_columns.table_names(self._con, "extras"))
+
     def _without_withheld(self, group: Group, moved: pl.Series) -> pl.DataFrame:
         """Leave out moved rows where a bar with other values is stored; `on_conflict="last"` takes them."""
         if self._policy.on_conflict == "last":
@@ -348,15 +415,18 @@ class _Batch:
         stored = {row[0]: row[1:] for row in self._con.execute(BARS, key)}
         there = [time for time in moved if time in stored]
         rows = group.rows.filter(group.rows["timestamp"].is_in(there))
-        other = [row[0] for row in rows.iter_rows() if row[1:] != stored[row[0]]]
+        other = [row[0] for row in rows.iter_rows() if row[1:COLUMNS] != stored[row[0]]]
         self._counts["withheld"] += len(other)
         return group.rows.filter(~group.rows["timestamp"].is_in(other)) if other else group.rows
 
     def _land_again(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> None:
         """Write rows of bars that an earlier chunk has written, which differ from these or do not."""
+        before = seen.changes.last_updated
         _, updated = self._upsert(group, seen, rows)
         if updated and self._policy.on_conflict == "raise":
-            raise conflict_error(self._conflict(seen, seen.changes.last_updated), updated, self._ignored)
+            old = seen.changes.last_updated
+            changed = self._conflict(seen, old) if old is not before else self._conflict_of_extras(seen)
+            raise conflict_error(changed, updated, self._ignored)
         self._counts["conflicts"] += updated
         self._counts["duplicates"] += len(rows) - updated
 
@@ -367,12 +437,25 @@ class _Batch:
         later = tuple(float(value) for value in new)
         return Conflict(*seen.changes.key, old[0], old[1:], later)
 
+    def _conflict_of_extras(self, seen: _Seen) -> Conflict:
+        """Describe a bar of which a value of a declared column was changed."""
+        time, before = seen.changes.last_extras
+        after = declared_columns.values_at(self._con, seen.changes.key, time)
+        return Conflict(*seen.changes.key, time, before, after, names=self._table_names)
+
     def _hold_kept(self, seen: _Seen) -> None:
         """Raise where a bar of a range that is to be kept has changed."""
         ranges = self._policy.keep.get(seen.changes.key, ())
         olds = [old for old in seen.changes.olds if any(start <= old[0] < end for start, end in ranges)]
         if olds:
             raise conflict_error(replace(self._conflict(seen, min(olds)), stored=True), len(olds))
+        for time, before in seen.changes.old_extras.items():
+            if any(start <= time < end for start, end in ranges):
+                after = declared_columns.values_at(self._con, seen.changes.key, time)
+                # A value where there was none contradicts nothing.
+                if any(old not in (None, new) for old, new in zip(before, after, strict=True)):
+                    found = Conflict(*seen.changes.key, time, before, after, names=self._table_names)
+                    raise conflict_error(replace(found, stored=True), 1)
 
     def _end_of(self, group: Group, seen: _Seen) -> int:
         """Return the last time of a series so far; what comes behind it is all that there is there."""
@@ -426,20 +509,25 @@ class _Batch:
 
     def _watch(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
         """Write rows some of which may be there."""
-        return seen.changes.watched(self._con, rows, lambda: self._execute(group, rows))
+        names = (self._table_names, seen.extras) if seen.given else None
+        return seen.changes.watched(self._con, rows, lambda: self._execute(group, seen, rows), names)
 
     def _insert(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> int:
         """Write rows between the first and last of which there are none."""
         if len(rows):
             with self._con.telling(None):
-                self._execute(group, rows)
+                self._execute(group, seen, rows)
             seen.changes.insert(self._con, rows)
         return len(rows)
 
-    def _execute(self, group: Group, rows: pl.DataFrame) -> None:
+    def _execute(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> None:
         key = [group.symbol, group.timeframe]
-        for statement, values in _statements(rows):
-            self._con.execute(statement, key + values)
+        candles = rows[list(CANDLE_COLUMNS)] if seen.given else rows
+        for size, values in _pieces(candles):
+            self._con.execute(STATEMENTS[size], key + values)
+        if seen.given:
+            for size, values in _pieces(rows[["timestamp", *seen.given]]):
+                self._con.execute(declared_columns.upsert(seen.given, size), key + values)
 
     def _quarantine(self, bad: pl.DataFrame) -> None:
         order = ("symbol", "timeframe", "row", "column", "rule", "value", "record")
@@ -506,7 +594,9 @@ class _BatchSealer:
 def _batch(rows: pl.DataFrame) -> pa.RecordBatch:
     """Return the columns of a group as a record batch of the schema, without a copy."""
     arrays = [rows[name].rechunk().to_arrow() for name in CANDLE_COLUMNS]
-    return pa.RecordBatch.from_arrays([arrays[0].view(TIMESTAMP), *arrays[1:]], schema=CANDLE)
+    arrays += [rows[name].fill_null(nan).rechunk().to_arrow() for name in rows.columns[COLUMNS:]]
+    schema = wide_candle(rows.width - COLUMNS)
+    return pa.RecordBatch.from_arrays([arrays[0].view(TIMESTAMP), *arrays[1:]], schema=schema)
 
 
 def _by_cell(rows: pl.DataFrame, over: Sequence[Cell]) -> Iterator[tuple[Cell | None, pl.DataFrame]]:
@@ -526,19 +616,20 @@ def _by_cell(rows: pl.DataFrame, over: Sequence[Cell]) -> Iterator[tuple[Cell | 
             return
 
 
-def _statements(rows: pl.DataFrame) -> Iterator[tuple[str, list[object]]]:
-    """Yield UPSERTs and their bindings, the largest first."""
+def _pieces(rows: pl.DataFrame) -> Iterator[tuple[int, list[object]]]:
+    """Yield how many rows are written together, and their values, the largest first."""
     if len(rows) == 1:  # a feed's next bar: 6 us less
-        yield STATEMENTS[1], list(rows.row(0))
+        yield 1, list(rows.row(0))
         return
-    flat: list[object] = [None] * (COLUMNS * len(rows))
+    columns = rows.width
+    flat: list[object] = [None] * (columns * len(rows))
     for place, column in enumerate(rows.iter_columns()):
-        flat[place::COLUMNS] = column.to_list()
+        flat[place::columns] = column.to_list()
     done = 0
     for size in ROWS_PER_STATEMENT:
-        width = size * COLUMNS
+        width = size * columns
         while len(flat) - done >= width:
-            yield STATEMENTS[size], flat[done : done + width]
+            yield size, flat[done : done + width]
             done += width
 
 

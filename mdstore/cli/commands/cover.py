@@ -11,9 +11,8 @@ from mdstore.cli.shared.options import (
     EndOption,
     FileOption,
     JsonOption,
+    SeriesArgument,
     StartOption,
-    SymbolArgument,
-    TimeframeArgument,
     WaitOption,
 )
 from mdstore.cli.shared.store import store_file, stored
@@ -25,8 +24,14 @@ __all__ = ["cover"]
 def cover(
     ctx: typer.Context,
     *,
-    symbol: SymbolArgument,
-    timeframe: TimeframeArgument = None,
+    symbols: SeriesArgument = None,
+    timeframe: Annotated[
+        str | None,
+        typer.Option("--timeframe", "-t", help="Also after the symbols; may be left out."),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All symbols that are stored, in one timeframe.")
+    ] = False,
     start: StartOption = None,
     end: EndOption = None,
     reason: Annotated[
@@ -50,19 +55,25 @@ def cover(
 
       mdstore cover KRW-BTC --end 2017-09-25 --reason before_listing --source upbit
 
-      mdstore cover KRW-BTC 1m --start 2025-09-03 --end 2025-09-04 --take-back
+      mdstore cover KRW-BTC KRW-ETH 1m --start 2025-09-03 --end 2025-09-04 --take-back
+
+      mdstore cover --all -t 1m --start 2025-09-03T02:00 --end 2025-09-03T03:00 --reason exchange_down
     """
     from mdstore.cli.output.cover import Span, say, take_back
+    from mdstore.cli.shared.which_series import with_timeframe
 
     if withdrawn and (reason is not None or source is not None):
         raise typer.BadParameter("--take-back takes neither --reason nor --source")
     if start is None and end is None:
         raise typer.BadParameter("say of when: --start, --end or both")
-    if new and timeframe is None:
-        raise typer.BadParameter("--new needs a timeframe: mdstore cover SYMBOL TIMEFRAME --new")
+    if every == bool(symbols):
+        raise typer.BadParameter("say of which: symbols, or --all")
     out = to_stdout()
     with stored(store_file(ctx, file), wait=wait) as store:
-        span = Span.of(store, symbol, timeframe, start, end, new=new)
+        named, timeframe = with_timeframe(store, symbols, timeframe)
+        if new and timeframe is None:
+            raise typer.BadParameter("--new needs a timeframe: mdstore cover SYMBOL TIMEFRAME --new")
+        span = Span.of(store, named, timeframe, start, end, new=new)
         if withdrawn:
             take_back(store, out, span, json=json)
         else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mdstore.cli.shared.console import to_stdout
+from mdstore.cli.shared.console import to_stderr, to_stdout
 from mdstore.cli.shared.options import (
     AsOfOption,
     EndOption,
@@ -19,6 +19,7 @@ from mdstore.cli.shared.options import (
     SymbolsArgument,
     ZoneOption,
 )
+from mdstore.cli.shared.pipes import PIPE, PipeFormat
 from mdstore.cli.shared.store import store_file, stored
 
 __all__ = ["export"]
@@ -30,7 +31,8 @@ def export(
     target: Annotated[
         Path,
         typer.Argument(
-            help="The file to write: .csv .tsv .json .ndjson (also .gz) .parquet .feather .arrow."
+            help="The file to write: .csv .tsv .json .ndjson (also .gz) .parquet .feather .arrow; "
+            "- is standard output."
         ),
     ],
     symbols: SymbolsArgument = None,
@@ -43,6 +45,9 @@ def export(
     tz: ZoneOption = None,
     as_of: AsOfOption = None,
     fill: FillOption = None,
+    form: Annotated[
+        PipeFormat | None, typer.Option("--format", help="The format of standard output; csv if left out.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     file: FileOption = None,
     json: JsonOption = False,
@@ -58,17 +63,26 @@ def export(
       mdstore export hours.parquet -t 1h --from 1m
 
       mdstore export tested.parquet -t 1d --as-of 2025-09-01 --fill flat
+
+      mdstore export - KRW-BTC -t 1d --format parquet > btc.parquet
     """
     from mdstore.cli.output.export import export_candles
     from mdstore.cli.shared.json_text import json_text
     from mdstore.cli.shared.texts import count
 
+    piped = target == PIPE
+    if form is not None and not piped:
+        raise typer.BadParameter("--format is for - only: names tell of files")
+    form = form or PipeFormat.CSV if piped else None
     with stored(store_file(ctx, file)) as store:
         rows = export_candles(
             store, target, symbols, timeframe, start=start, end=end,
             source=source, tz=tz, as_of=as_of, fill=None if fill is None else fill.value, force=force,
+            form=form,
         )  # fmt: skip
-    if json:
+    if piped:
+        to_stderr().print(f"{count(rows, 'row')} written", highlight=False)
+    elif json:
         print(json_text({"file": str(target), "rows": rows}))
     else:
         to_stdout().print(f"{count(rows, 'row')} written to {target}", highlight=False)

@@ -23,7 +23,12 @@ def revisions(
     bar: Annotated[str | None, typer.Option("--timeframe", "-t", help="The same as TIMEFRAME.")] = None,
     start: StartOption = None,
     end: EndOption = None,
-    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Changes to print at most.")] = 20,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            "--rows", "-n", min=1, help="Changes at most, the latest: 20, with --json all, if left out."
+        ),
+    ] = None,
     file: FileOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -17,7 +17,6 @@ from mdstore.cli.shared.options import (
     StartOption,
     SymbolArgument,
     TimeframeArgument,
-    ZoneOption,
 )
 from mdstore.cli.shared.store import store_file, stored
 
@@ -33,7 +32,10 @@ def show(
     start: StartOption = None,
     end: EndOption = None,
     source: FromOption = None,
-    tz: ZoneOption = None,
+    tz: Annotated[
+        str | None,
+        typer.Option("--tz", help="Print local times, such as of Asia/Seoul; with --from, cut days there."),
+    ] = None,
     as_of: AsOfOption = None,
     fill: FillOption = None,
     chart: Annotated[bool, typer.Option(help="Draw the chart.")] = True,
@@ -51,6 +53,8 @@ def show(
       mdstore show KRW-BTC
 
       mdstore show AAPL 1d -n 5 --start 2012-01-01
+
+      mdstore show KRW-BTC 1m --tz Asia/Seoul
 
       mdstore show KRW-BTC 1d --from 1m --tz Asia/Seoul
 

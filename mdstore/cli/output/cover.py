@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import polars as pl
 from rich.console import Console
 
 from mdstore.cli.shared.json_text import json_text
-from mdstore.cli.shared.texts import is_intraday, moment
+from mdstore.cli.shared.texts import count, is_intraday, moment
 from mdstore.cli.shared.which_series import refuse_unknown, timeframe_of
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import to_ms
@@ -28,9 +28,9 @@ NEW = "--new says it of what is not stored yet"
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A range of one series, as it was typed; None is an open end. `words` names it in messages."""
+    """A range of some series, as it was typed; None is an open end. `words` names it in messages."""
 
-    symbol: str
+    symbols: Sequence[str]
     timeframe: str
     start: str | None
     end: str | None
@@ -40,24 +40,32 @@ class Span:
     def of(
         cls,
         store: MarketDataStore,
-        symbol: str,
+        symbols: Sequence[str],
         timeframe: str | None,
         start: str | None,
         end: str | None,
         *,
         new: bool,
     ) -> Span:
-        """Return the range that is meant. Raise if it is empty, or if its series is not stored."""
-        bar = _bar(store, symbol, timeframe, new=new)
-        return cls(symbol, bar, start, end, f"{symbol} {bar} {_range(bar, start, end)}")
+        """Return the range that is meant, of all symbols if none is named.
 
-    def facts(self) -> dict[str, str | None]:
-        """Return the range as values for JSON."""
+        Raise if it is empty, or if one of its series is not stored.
+        """
+        bar = (
+            timeframe_of(store, symbols, timeframe) if new or not symbols else _bar(store, symbols, timeframe)
+        )
+        symbols = symbols or refuse_unknown(store, None, bar)["symbol"].to_list()
+        named = symbols[0] if len(symbols) == 1 else f"{count(len(symbols), 'symbol')}"
+        return cls(symbols, bar, start, end, f"{named} {bar} {_range(bar, start, end)}")
+
+    def facts(self, **said: object) -> object:
+        """Return the range, and what was said of it, as values for JSON: of one symbol, or a list of them."""
         bounds = {
             name: None if text is None else (EPOCH + timedelta(milliseconds=to_ms(text, name))).isoformat()
             for name, text in (("start", self.start), ("end", self.end))
         }
-        return {"symbol": self.symbol, "timeframe": self.timeframe, **bounds}
+        each = [{"symbol": one, "timeframe": self.timeframe, **bounds, **said} for one in self.symbols]
+        return each[0] if len(each) == 1 else each
 
 
 def say(
@@ -70,9 +78,9 @@ def say(
     json: bool,
 ) -> None:
     """State why there are no bars in a range, and print what was said."""
-    store.cover(span.symbol, span.timeframe, start=span.start, end=span.end, reason=reason, source=source)
+    store.cover(span.symbols, span.timeframe, start=span.start, end=span.end, reason=reason, source=source)
     if json:
-        print(json_text({**span.facts(), "reason": reason, "source": source}))
+        print(json_text(span.facts(reason=reason, source=source)))
         return
     why = reason or "asked for, and there is no more; why is unknown"
     by = f" (said by {source})" if source else ""
@@ -81,27 +89,25 @@ def say(
 
 def take_back(store: MarketDataStore, out: Console, span: Span, *, json: bool) -> None:
     """Take back what was said of a range, and say that it is taken back."""
-    store.uncover(span.symbol, span.timeframe, start=span.start, end=span.end)
+    store.uncover(span.symbols, span.timeframe, start=span.start, end=span.end)
     if json:
-        print(json_text({**span.facts(), "taken_back": True}))
+        print(json_text(span.facts(taken_back=True)))
         return
     out.print(f"{span.words}: taken back", highlight=False, markup=False, soft_wrap=True)
 
 
-def _bar(store: MarketDataStore, symbol: str, timeframe: str | None, *, new: bool) -> str:
-    """Return the timeframe that is meant. Raise if the series is not stored, for it may be mistyped."""
-    if new:
-        return timeframe_of(store, [symbol], timeframe)
+def _bar(store: MarketDataStore, symbols: Sequence[str], timeframe: str | None) -> str:
+    """Return the timeframe that is meant. Raise if one of the series is not stored: it may be mistyped."""
     try:
-        stored = refuse_unknown(store, symbol, None)
+        stored = {symbol: refuse_unknown(store, symbol, None)["timeframe"].to_list() for symbol in symbols}
     except NoSuchSeriesError as error:
         raise NoSuchSeriesError(error.message, hint=NEW) from None
-    bar = timeframe_of(store, [symbol], timeframe)
-    if stored.filter(pl.col("timeframe") == bar).is_empty():
-        there = ", ".join(stored["timeframe"])
-        raise NoSuchSeriesError(
-            f"no candles of {symbol} {bar} in {store.path.name}; stored are {there}", hint=NEW
-        )
+    bar = timeframe_of(store, symbols, timeframe)
+    for symbol, there in stored.items():
+        if bar not in there:
+            raise NoSuchSeriesError(
+                f"no candles of {symbol} {bar} in {store.path.name}; stored are {', '.join(there)}", hint=NEW
+            )
     return bar
 
 

@@ -19,7 +19,10 @@ def what_goes(
     """Return what a deletion would take away, in words for the question that is asked before it."""
     series = refuse_unknown(store, symbol, timeframe)
     bars = ", ".join(series["timeframe"])
-    rows = count(int(series["rows"].sum()), "row")
     if start is None and end is None:
-        return f"{symbol} {bars}, {rows}"
+        return f"{symbol} {bars}, {count(int(series['rows'].sum()), 'row')}"
+    ranges = (
+        store.arrow(symbol, bar, start=start, end=end, columns=["close"]) for bar in series["timeframe"]
+    )
+    rows = count(sum(table.num_rows for table in ranges), "row")
     return f"what lies in [{start or 'the beginning'}, {end or 'the end'}) of {symbol} {bars} ({rows})"

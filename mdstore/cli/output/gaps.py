@@ -9,8 +9,9 @@ import polars as pl
 from rich.console import Console
 
 from mdstore.cli.output.gaps_at_a_glance import print_glance
-from mdstore.cli.shared.holes import extents_of
+from mdstore.cli.shared.holes import extents_of, holes_of
 from mdstore.cli.shared.json_text import json_text, records
+from mdstore.cli.shared.maintenance_hint import print_maintenance
 from mdstore.cli.shared.table import print_frame
 from mdstore.cli.shared.texts import count, is_intraday
 from mdstore.cli.shared.weekend_hint import weekend_hint
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["print_holes", "print_missing"]
 
 MOST = 50
+MOST_SERIES = 500  # whose holes are looked for to compare those of one with; 10 ms
 SPARE = ("source", "asked", "end")
 SPARE_ORIGINS = ("arrived_last", "arrived_first")
 
@@ -49,12 +51,14 @@ def print_holes(
     closed, missing = holes.filter(is_closed), holes.filter(~is_closed)
     shown = holes if every else missing
     if json:
-        print(json_text(records(shown)))
+        print(json_text(records(shown.head(rows) if rows else shown)))
         return
     if len(shown):
         _print_some(out, remarks, _readable(shown), "hole", rows=rows, bar=bar, spare=SPARE)
     ranged = "" if start is None and end is None else " in this range"
     out.print(_total(missing) if len(missing) else f"no bar is missing{ranged}", highlight=False)
+    if len(missing):
+        _print_shared(store, out, remarks, bar, (start, end))
     if len(closed):
         listed = "" if every else "; --all lists them"
         out.print(f"market closed: {_bars_in(closed)}{listed}", highlight=False)
@@ -84,7 +88,7 @@ def print_missing(
     bar = timeframe_of(store, symbols, timeframe)
     ranges = store.missing(_given(symbols), bar, start=start, end=end, page=page)
     if json:
-        print(json_text(records(ranges)))
+        print(json_text(records(ranges.head(rows) if rows else ranges)))
         return
     if ranges.is_empty():
         out.print("nothing is missing: an update would ask for nothing")
@@ -92,6 +96,16 @@ def print_missing(
     _print_some(out, remarks, ranges, "range", rows=rows, bar=bar)
     bars, ways = count(int(ranges["bars"].sum()), "bar"), count(len(ranges), "range")
     out.print(f"{bars} to ask for in {ways}", highlight=False)
+
+
+def _print_shared(
+    store: MarketDataStore, out: Console, remarks: Console, bar: str, within: tuple[str | None, str | None]
+) -> None:
+    """Name the holes in a range that all series of the timeframe share, if there are not too many series."""
+    series = store.series().filter(pl.col("timeframe") == bar)
+    if len(series) <= MOST_SERIES:
+        holes = holes_of(store, series, *within)
+        print_maintenance(out, remarks, series, extents_of(series, *within), holes)
 
 
 def _several(store: MarketDataStore, symbols: Sequence[str]) -> bool:

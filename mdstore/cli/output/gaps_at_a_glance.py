@@ -11,6 +11,7 @@ from rich.console import Console
 
 from mdstore.cli.shared.holes import KEY, extents_of, holes_of
 from mdstore.cli.shared.json_text import json_text, records
+from mdstore.cli.shared.maintenance_hint import print_maintenance
 from mdstore.cli.shared.table import Column, print_grid, room, room_beside
 from mdstore.cli.shared.texts import count, is_intraday, moment
 from mdstore.cli.shared.timeline import Axis, legend, paint, strips
@@ -57,7 +58,7 @@ def print_glance(
     bars = series["rows"] if start is None and end is None else _tiled(series, extents, holes)
     listed = _counted(series.with_columns(bars.alias("bars")), holes)
     if json:
-        print(json_text(records(listed)))
+        print(json_text(records(listed.head(rows) if rows else listed)))
     elif listed.is_empty():
         nothing = f"nothing is stored in {store.path.name}. Hint: mdstore import FILES"
         remarks.print(nothing, highlight=False, markup=False)
@@ -72,6 +73,8 @@ def print_glance(
         if symbols:
             one = f"mdstore gaps {symbols[0]} {listed.filter(pl.col('symbol') == symbols[0])['timeframe'][0]}"
             remarks.print(f"{one} lists the holes of one timeframe", highlight=False, markup=False)
+        if not symbols:
+            print_maintenance(out, remarks, series, extents, holes)
         if hint := weekend_hint(store, series, extents, holes):
             remarks.print(hint, highlight=False, markup=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -10,28 +11,30 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from mdstore.candles.writes.writer import WriteResult
+from mdstore.cli.shared.declared import declared_in
 from mdstore.cli.shared.interrupt import Interrupts
 from mdstore.cli.shared.progress import ImportProgress
 from mdstore.cli.shared.texts import count
 from mdstore.core.arguments import Kept
 from mdstore.core.bad_rows import AS_WRITTEN, NO_TIME
+from mdstore.core.column_names import Columns
 from mdstore.core.excerpts import excerpt
-from mdstore.core.schema import VALUES
 from mdstore.core.statements import texts_in
 from mdstore.core.timeframe import Timeframe, meant
 from mdstore.core.timestamps import ms_to_datetime
-from mdstore.errors import ConflictError, FileFormatError, MarketDataError, StoreFileError
-from mdstore.sources.files import Part, candle_files, other_files, read
+from mdstore.errors import ConflictError, FileFormatError, InvalidInputError, MarketDataError, StoreFileError
+from mdstore.sources.files import NoRowsError, Part, candle_files, guess, other_files, read, stem
 
 if TYPE_CHECKING:
-    from mdstore.candles.writes.writer import WriteResult
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["Failure", "Import", "Landed", "Options", "files_in", "import_files", "skipped_in"]
+__all__ = ["Failure", "Import", "Landed", "Options", "columns_in", "files_in", "import_files", "skipped_in"]
 
 # Errors of the store itself end the import: the next file would fail in the same way.
 FATAL = StoreFileError
 MOST_NAMES = 3
+GIVE_SYMBOL = "--symbol KRW-BTC"
 # The most characters that the name of a source may have.
 LONGEST_SOURCE = 500
 # Shares of a bar's length. Rows that are closer than the first cannot be such bars; rows that are farther
@@ -45,7 +48,8 @@ class Options:
 
     `source` is noted as the origin of the bars, in place of the file's path. `complete` says that the bars
     which a file lacks between its first and its last cannot be had, so that no update asks for them.
-    `rename` says that `symbol` is another name of the one in a file's column.
+    `rename` says that `symbol` is another name of the one in a file's column. `columns`, `volume`, `decimal`
+    and `encoding` are as in `store.write` and `sources.files.read`.
     """
 
     symbol: str | None = None
@@ -58,6 +62,10 @@ class Options:
     complete: bool = False
     on_conflict: Any = "raise"
     rename: bool = False
+    columns: Columns | None = None
+    volume: Any = None
+    decimal: Any = None
+    encoding: str | None = None
     date_format: str | None = None
     tz: str | None = None
     tolerance: Any = None
@@ -136,6 +144,27 @@ class Import:
         return sum(getattr(landed.result, name) for landed in self.landed)
 
 
+def columns_in(texts: Sequence[str] | None) -> Columns | None:
+    """Read what `--columns` says: `time=NAME,open=NAME`, or names by their place. Quotes hold a comma.
+
+    >>> columns_in(["time=일자,open=시가", '"close=last, adjusted"'])
+    {'time': '일자', 'open': '시가', 'close': 'last, adjusted'}
+    >>> columns_in(["time,open,close,high,low,volume"])
+    ['time', 'open', 'close', 'high', 'low', 'volume']
+    """
+    if not texts:
+        return None
+    parts = [part.strip() for row in csv.reader(texts) for part in row]
+    if not any("=" in part for part in parts):
+        return parts
+    pairs = [part.partition("=") for part in parts]
+    if not all(name and equals for _, equals, name in pairs):
+        raise InvalidInputError(
+            f"--columns {','.join(parts)}: give time=NAME,open=NAME, or the names of all by their place"
+        )
+    return {meaning.strip(): name for meaning, _, name in pairs}
+
+
 def files_in(paths: Sequence[Path]) -> list[Path]:
     """Return the files to import, each once; raise for a path that is not there or a folder without any."""
     found: dict[Path, None] = {}
@@ -196,11 +225,13 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
     rules: dict[str, Any] = {
         "unit": options.unit, "date_format": options.date_format, "tz": options.tz,
         "align": options.align, "tolerance": options.tolerance, "on_invalid": options.on_invalid,
-        "on_conflict": options.on_conflict, "keep": keep, "progress": on_rows,
+        "on_conflict": options.on_conflict, "keep": keep, "progress": on_rows, "decimal": options.decimal,
         "source": options.source or _source(file), "covers": "data" if options.complete else None,
     }  # fmt: skip
     try:
         landing, result = _land(store, file, options, _Landing(options, progress), rules)
+    except NoRowsError:
+        return Landed(file, WriteResult(), notes={f"{file.name}: a header and no rows"})
     except ConflictError as error:
         if error.stored:
             raise _disagreement(run, file, error) from error
@@ -220,10 +251,11 @@ def _land(
 ) -> tuple[_Landing, WriteResult]:
     how: dict[str, Any] = {
         "symbol_from_filename": options.symbol_from_filename, "unit": options.unit,
-        "date_format": options.date_format, "whole": landing.whole,
+        "date_format": options.date_format, "whole": landing.whole, "columns": options.columns,
+        "volume": options.volume, "encoding": options.encoding, "extras": declared_in(store),
     }  # fmt: skip
     with closing(read(file, **how)) as parts:
-        first = next(parts)
+        first = _first(parts, file, options)
         series = landing.series(first)
         if file.suffix.lower() == ".zip" or None in series:
             return landing, store.write_many(landing.long(first, parts), **rules)
@@ -234,9 +266,21 @@ def _land(
         return landing, store.write(symbol, timeframe, frames, rename=options.rename, **rules)
 
 
+def _first(parts: Iterator[Part], file: Path, options: Options) -> Part:
+    """Return a file's first part; an error says at once all that must be added, not one thing a run."""
+    try:
+        return next(parts)
+    except FileFormatError as error:
+        told = options.symbol or options.symbol_from_filename or guess(stem(file.name)).symbol
+        if error.found is None or error.hint is None or told or "symbol" in error.found:
+            raise
+        hint = f"{error.hint.cli}; and give {GIVE_SYMBOL}, which neither a column nor the file's name says"
+        raise FileFormatError(error.message, hint=hint, found=error.found) from error
+
+
 def _disagreement(run: Import, file: Path, error: ConflictError) -> ConflictError:
     """Return the error of a file whose bars are others than those of a file before it."""
-    pairs = zip(VALUES, error.earlier, error.later, strict=True)
+    pairs = zip(error.names, error.earlier, error.later, strict=True)
     name, before, here = next(pair for pair in pairs if pair[1] != pair[2])
     when = ms_to_datetime(error.timestamp).isoformat().replace("+00:00", "Z")
     other = run.file_of((error.symbol, error.timeframe), error.timestamp)
@@ -249,6 +293,7 @@ def _disagreement(run: Import, file: Path, error: ConflictError) -> ConflictErro
         timestamp=error.timestamp,
         earlier=error.earlier,
         later=error.later,
+        names=error.names,
         stored=True,
     )
 
@@ -305,8 +350,9 @@ class _Landing:
         if symbol is None and "symbol" not in part.columns:
             raise FileFormatError(
                 f"{part.name}: which symbol? Neither a column nor the file's name says",
-                hint="give --symbol KRW-BTC"
-                + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else ""),
+                hint=f"give {GIVE_SYMBOL}"
+                + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else "")
+                + "".join(f"; and {more}" for more in self._more(part)),
             )
         if timeframe is None and "timeframe" not in part.columns:
             raise part.trouble or FileFormatError(
@@ -315,6 +361,15 @@ class _Landing:
                 hint="give --timeframe 1d",
             )
         return symbol, timeframe
+
+    def _more(self, part: Part) -> Iterator[str]:
+        """Yield what else must be said of a part whose symbol nothing tells, to say it in one hint."""
+        if part.contradicted and not self._options.timeframe:
+            yield f"-t {part.spacing}, since its rows are that far apart, whatever its name says"
+        elif part.trouble is not None and part.trouble.hint is not None and not self._options.timeframe:
+            yield part.trouble.hint.cli
+        elif part.off_grid and not self._options.align:
+            yield "--align floor, which moves its rows to the start of their bar"
 
     def frames(self, part: Part) -> Iterator[pl.DataFrame]:
         """Yield a part's frames; refuse to put several series under one name."""

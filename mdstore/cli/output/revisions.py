@@ -12,13 +12,14 @@ from mdstore.cli.shared.json_text import json_text, records
 from mdstore.cli.shared.table import Column, print_grid, room
 from mdstore.cli.shared.texts import count, is_intraday, moment, number_texts
 from mdstore.cli.shared.which_series import refuse_unknown
-from mdstore.core.schema import VALUES
+from mdstore.core.extra_columns import AFTER
 
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
 
 __all__ = ["print_revisions"]
 
+MOST = 20
 NAMES = ("symbol", "timeframe", "bar", "changed_at", "value", "before", "after", "source")
 SPARE = ("source", "timeframe", "changed_at", "symbol")
 
@@ -32,7 +33,7 @@ def print_revisions(
     *,
     start: str | None,
     end: str | None,
-    rows: int,
+    rows: int | None,
     json: bool,
 ) -> None:
     """Print the latest changes of bars, a line for each value that differs, or all as JSON."""
@@ -40,8 +41,9 @@ def print_revisions(
     if changes.is_empty() and (symbol, timeframe) != (None, None):
         refuse_unknown(store, symbol, timeframe)
     if json:
-        print(json_text(records(changes)))
+        print(json_text(records(changes.tail(rows) if rows else changes)))
         return
+    rows = rows or MOST
     if changes.is_empty():
         ranged = "" if start is None and end is None else " in this range"
         out.print(f"no bar{ranged} has changed after it had ended", highlight=False)
@@ -77,11 +79,18 @@ def _lines(row: dict[str, Any]) -> Iterator[dict[str, str]]:
         "changed_at": f"{row['changed_at']:%Y-%m-%d %H:%M:%S}",
         "source": row["source"] or "not said",
     }
-    for name in VALUES:
-        before, after = row[name], row[f"new_{name}"]
+    for name in (name.removeprefix(AFTER) for name in row if name.startswith(AFTER)):
+        before, after = row[name], row[f"{AFTER}{name}"]
         if before != after:
-            texts = number_texts([before, after])
-            # They differ only in digits that tables round away: written in full.
-            texts = [repr(before), repr(after)] if texts[0] == texts[1] else texts
+            texts = _texts(before, after)
             yield {**shared, "value": name, "before": texts[0], "after": texts[1]}
             shared = {}
+
+
+def _texts(before: float | None, after: float | None) -> list[str]:
+    """Write two values; one of a declared column may not be there."""
+    if before is None or after is None:
+        return ["none" if one is None else number_texts([one])[0] for one in (before, after)]
+    texts = number_texts([before, after])
+    # They differ only in digits that tables round away: written in full.
+    return [repr(before), repr(after)] if texts[0] == texts[1] else texts

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
+from mdstore.cli.shared.declared import DERIVED, all_columns, without_empty
 from mdstore.cli.shared.json_text import json_text, records
 from mdstore.cli.shared.table import print_frame, room
 from mdstore.cli.shared.texts import is_intraday, moment
 from mdstore.cli.shared.which_series import target_of
+from mdstore.core.schema import CANDLE_COLUMNS
+from mdstore.core.zones import check_zone
 from mdstore.reports.text_chart import chart, columns_for
 
 if TYPE_CHECKING:
@@ -45,9 +48,16 @@ def print_bars(
     width = room(out) or WIDTH_IN_A_PIPE
     charted = height is not None and not json
     limit = None if charted and start is not None else max(rows, columns_for(width) if charted else 0)
+    if tz is not None:
+        check_zone(tz)
+    columns = all_columns(store, derived=source is not None, filled=fill is not None)
     frame = store.candles(
-        symbol, bar, start=start, end=end, limit=limit, derive_from=source, tz=tz, as_of=as_of, fill=fill
-    )
+        symbol, bar, start=start, end=end, limit=limit, derive_from=source, tz=tz if source else None,
+        as_of=as_of, fill=fill, columns=columns,
+    )  # fmt: skip
+    frame = frame if columns is None else without_empty(store, frame)
+    if tz is not None:
+        frame = frame.with_columns(pl.col("timestamp").dt.convert_time_zone(tz))
     if json:
         print(json_text(records(frame.tail(rows))))
         return
@@ -70,7 +80,14 @@ def print_bars(
         shown = shown.drop("bars", "of")
     if "filled" in shown.columns:
         shown = _marked(shown)
-    print_frame(out, shown, spare=SPARE, intraday=is_intraday(bar) or tz is not None)
+    print_frame(out, shown, spare=(*_others(shown), *SPARE), intraday=is_intraday(bar) or tz is not None)
+    if tz is not None:
+        out.print(f"times of {tz}", style="dim", highlight=False, markup=False)
+
+
+def _others(bars: pl.DataFrame) -> list[str]:
+    """Return the declared columns, the last first."""
+    return [name for name in reversed(bars.columns) if name not in (*CANDLE_COLUMNS, *DERIVED, "filled")]
 
 
 def _marked(bars: pl.DataFrame) -> pl.DataFrame:

@@ -46,7 +46,8 @@ def created(file: Path, *, wait: float) -> Iterator[MarketDataStore]:
             try:
                 yield store
             finally:
-                unused = store.series().is_empty() and store.quarantine().is_empty()
+                held = (store.series(), store.quarantine(), store.declared())
+                unused = all(frame.is_empty() for frame in held)
     finally:
         if unused and not was_there:
             remove_unused(file)

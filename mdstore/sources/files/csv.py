@@ -16,12 +16,14 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from mdstore.core.column_names import COLUMN_ALIASES, clean
+from mdstore.core.columns_found import find
 from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.errors import FileFormatError
-from mdstore.sources.files.header import Columns, by_header, by_place, header_notes, missing_columns
+from mdstore.sources.files.header import Columns, by_place, found_in, headed, levels, placed
 from mdstore.sources.files.lean import lean
 from mdstore.sources.files.opening import Source
+from mdstore.sources.files.text_encodings import UTF8_MARK, not_utf8, recoded, text_encoding
 
 __all__ = ["read_text"]
 
@@ -34,10 +36,10 @@ SEPARATORS = (",", "\t", ";", "|")
 MOST_TITLE_LINES = 5
 # Rows that are looked at to tell columns without a header.
 SAMPLE = 200
+RAGGED = "Expected"  # pyarrow's word for a line of more or fewer cells
 # Only what is empty is absent: NA is a symbol (Nano Labs), and no number says so by itself.
 NULLS = [""]
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
-UTF8_MARK = b"\xef\xbb\xbf"
+CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d)?")
 ROW_NUMBER = re.compile(r"Row #(\d+)")
 # What stands in the column of opens where a header is repeated: two files were put together.
 HEADINGS = pl.Series(
@@ -57,7 +59,7 @@ class Layout:
     start: int
     separator: str
     names: list[str]
-    places: dict[str, int]
+    columns: Columns
     headerless: bool
 
 
@@ -66,9 +68,9 @@ def read_text(source: Source) -> Iterator[pl.DataFrame]:
 
     Raises `FileFormatError` for a table without a candle's columns.
     """
-    head = source.stream.read(HEAD)
+    head = _as_utf8(source, source.stream.read(HEAD))
     layout = _layout(source, head)
-    columns = Columns(layout.names, layout.places, source)
+    columns = layout.columns
     day = lean(source, _sample(head[layout.start :], layout.separator)) if layout.headerless else None
     if day is not None:
         source.symbol, source.timeframe = day.symbol, day.timeframe
@@ -76,9 +78,24 @@ def read_text(source: Source) -> Iterator[pl.DataFrame]:
     done = 0
     for block in _blocks(head[layout.start :], source):
         rows = _rows(block, layout, columns.wanted, done, source.name)
+        bars = rows if done else _without_quote(rows, columns, source)
         done += rows.height
-        frame = columns.frame(_without_headings(rows, layout, columns, source))
+        bars = _without_headings(_without_blanks(bars, source), layout, columns, source)
+        frame = columns.frame(bars)
         yield frame if day is None else day.frame(frame)
+
+
+def _as_utf8(source: Source, head: bytes) -> bytes:
+    """Return the first bytes of a text as UTF-8, and have the source's stream go on so."""
+    encoding = source.asked.encoding or text_encoding(
+        head, source.name, lambda row: found_in(row, source) is not None
+    )
+    if encoding in (None, "utf-8"):
+        return head
+    if source.asked.encoding is None and encoding != "utf-16":
+        source.notes.add(f"the text was read as {encoding}, by its header")
+    source.stream = recoded(source.stream, head, encoding, source.name)
+    return source.stream.read(HEAD)
 
 
 def _blocks(held: bytes, source: Source) -> Iterator[bytes]:
@@ -109,10 +126,33 @@ def _rows(block: bytes, layout: Layout, wanted: list[int], done: int, name: str)
         except pa.ArrowInvalid:  # the quicker way, by threads that are there already, does not number rows
             frame = pl.DataFrame(parse(threads=False))
     except pa.ArrowInvalid as error:
+        if "UTF8" in str(error):
+            raise not_utf8(name) from error
+        evened = _evened(block, layout.separator, names, max(wanted)) if RAGGED in str(error) else None
+        if evened is not None:
+            return evened.select(kept)
         said = ROW_NUMBER.sub(lambda row: f"Row #{int(row[1]) + done}", str(error))
         raise FileFormatError(f"{name}: cannot be read: {excerpt(said, 200)}") from error
     # To strip values takes half as long as to parse them.
     return frame.select(pl.all().str.strip_chars()) if b" " in block else frame
+
+
+def _evened(block: bytes, separator: str, names: list[str], last: int) -> pl.DataFrame | None:
+    """Parse lines that lack cells behind the `last` that is needed, or have empty ones beyond the others.
+
+    None where a line lacks one that is needed, or has more that is not empty.
+    """
+    try:
+        rows = [row for row in csv.reader(block.decode().splitlines(), delimiter=separator) if row]
+    except csv.Error:  # a cell of a megabyte
+        return None
+    width = len(names)
+    if any(len(row) <= last or any(cell.strip() for cell in row[width:]) for row in rows):
+        return None
+    cells = zip(*([*row[:width], *[""] * (width - len(row))] for row in rows), strict=True)
+    evened = dict(zip(names, map(list, cells), strict=True))
+    frame = pl.DataFrame(evened, schema=dict.fromkeys(names, pl.String))
+    return frame.select(pl.all().str.strip_chars()).with_columns(pl.all().replace("", None))
 
 
 def _parse(block: bytes, separator: str, names: list[str], kept: list[str], *, threads: bool) -> pa.Table:
@@ -127,6 +167,26 @@ def _parse(block: bytes, separator: str, names: list[str], kept: list[str], *, t
             strings_can_be_null=True,
         ),
     )
+
+
+def _without_blanks(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """Leave out lines without a cell that matters, as spreadsheets have them at the end, with a note."""
+    if not all(column.null_count() for column in rows.iter_columns()):
+        return rows
+    blank = pl.all_horizontal(pl.all().is_null() | (pl.all() == ""))
+    kept = rows.filter(~blank)
+    if len(kept) < len(rows):
+        source.notes.add("lines without a value were skipped")
+    return kept
+
+
+def _without_quote(rows: pl.DataFrame, columns: Columns, source: Source) -> pl.DataFrame:
+    """Leave out Nasdaq's first line, with a note: it bears the time of day of a last trade, and no date."""
+    first, second = (*rows.to_series(columns.at("timestamp"))[:2], None, None)[:2]
+    if second is None or not CLOCK.fullmatch(first or "") or CLOCK.fullmatch(second):
+        return rows
+    source.notes.add(f"the first line bears {first} in place of a date, and was skipped")
+    return rows[1:]
 
 
 def _without_headings(rows: pl.DataFrame, layout: Layout, columns: Columns, source: Source) -> pl.DataFrame:
@@ -150,35 +210,45 @@ def _without_headings(rows: pl.DataFrame, layout: Layout, columns: Columns, sour
 
 
 def _layout(source: Source, head: bytes) -> Layout:
-    if head.startswith(UTF16):
-        raise FileFormatError(f"{source.name}: the text is UTF-16", hint="save it as UTF-8")
     if not head.strip():
         raise FileFormatError(f"{source.name}: the file is empty")
     lines = head.removeprefix(UTF8_MARK).splitlines(keepends=True)[: MOST_TITLE_LINES + 1]
     start = len(head) - len(head.removeprefix(UTF8_MARK))
     separator = _separator(lines, source.suffix)
     rows = [_cells(line, separator) for line in lines]
+    placed_by_hand = bool(source.asked.choice.placed)
     for number, (line, row) in enumerate(zip(lines, rows, strict=True)):
-        if row[0:1] and row[0].strip()[:1].isdigit():
-            layout = _without_header(source, head, start, separator)
-            if layout is not None:
-                _refuse_unknown_header(source.name, rows[number - 1 : number], row)
-                return layout
+        if (told := levels(rows[number:])) is not None:
+            names, height = told
+            return _headed(source, start + sum(map(len, lines[number : number + height])), separator, names)
+        if placed_by_hand or _begins_rows(row):
+            _refuse_unknown_header(source, [] if placed_by_hand else rows[number - 1 : number], row)
+            by_their_place = by_place(_sample(head[start:], separator), source)
+            if by_their_place is not None:
+                columns = placed(by_their_place, source)
+                return Layout(start, separator, by_their_place, columns, headerless=True)
         start += len(line)
-        places = by_header(row)
-        if all(name in places for name in CANDLE_COLUMNS):
-            source.notes.update(header_notes(row))
-            return Layout(start, separator, row, places, headerless=False)
-    nearest = max(rows, key=lambda row: len(by_header(row)))
-    raise missing_columns(source.name, list(by_header(nearest)), nearest)
+        if found_in(row, source) is not None:
+            return _headed(source, start, separator, _widened(row, _sample(head[start:], separator)))
+    nearest = max(rows, key=lambda row: len(find(row).there))
+    return _headed(source, start, separator, nearest)  # which says what is missing
 
 
-def _without_header(source: Source, head: bytes, start: int, separator: str) -> Layout | None:
-    told = by_place(_sample(head[start:], separator))
-    if told is None:
-        return None
-    source.notes.add(told.note)
-    return Layout(start, separator, told.names, told.places, headerless=True)
+def _headed(source: Source, start: int, separator: str, names: list[str]) -> Layout:
+    return Layout(start, separator, names, headed(names, source), headerless=False)
+
+
+def _begins_rows(row: list[str]) -> bool:
+    """Tell whether a line may be one of values: it begins with a time, or with a symbol before numbers."""
+    first = row[0].strip() if row else ""
+    return first[:1].isdigit() or (len(row) > len(CANDLE_COLUMNS) and row[-1].strip()[:1].isdigit())
+
+
+def _widened(names: list[str], sample: list[list[str]]) -> list[str]:
+    """Give names to cells that lines have beyond the header's, where all of them are empty."""
+    widest = max(map(len, sample), default=0)
+    beyond = widest > len(names) and not any(cell.strip() for row in sample for cell in row[len(names) :])
+    return [*names, *[""] * (widest - len(names))] if beyond else names
 
 
 def _sample(body: bytes, separator: str) -> list[list[str]]:
@@ -189,11 +259,11 @@ def _cells(line: bytes, separator: str) -> list[str]:
     return next(csv.reader([line.decode("utf-8", "replace")], delimiter=separator), [])
 
 
-def _refuse_unknown_header(name: str, above: list[list[str]], row: list[str]) -> None:
+def _refuse_unknown_header(source: Source, above: list[list[str]], row: list[str]) -> None:
     """Raise where names stand over the columns: taking these by place would guess what they are."""
     for names in above:
         if len(names) == len(row):
-            raise missing_columns(name, list(by_header(names)), names)
+            headed(names, source)
 
 
 def _separator(lines: list[bytes], suffix: str) -> str:

@@ -36,6 +36,10 @@ OTHER_KINDS = re.compile(r"mark|markprice\w*|index\w*|premium\w*|funding\w*|bid|
 NUMBER = re.compile(
     r"(?:19|20)\d\d(?:(?:0\d|1[0-2])(?:[0-3]\d)?)?|\d{1,2}|120|180|240|360|480|720|1440|10080|21600"
 )
+# Stocks of Korea, China, Taiwan and Japan go by numbers, which are no year and no minutes of a bar.
+STOCK_CODE = re.compile(rf"(?!(?:{NUMBER.pattern})$)\d{{4,6}}")
+# Yahoo's: ^GSPC is an index, ES=F a future, EURUSD=X a rate.
+YAHOO = re.compile(r"\^?(?P<word>\w+?)(?:=[A-Z])?")
 # A name of more parts is rather a sentence than a symbol, unless a timeframe ends it.
 MOST_PARTS = 2
 # TradingView: EXCHANGE_SYMBOL, timeframe; minutes are bare. A download may add a few digits.
@@ -48,6 +52,11 @@ META_TRADER = re.compile(
     r"(?P<minutes>(?<=[A-Za-z]{6})(?:1|5|15|30|60|240)|1440|10080|43200)"
 )
 META_GLUED = re.compile(r"(?P<symbol>[A-Z]{6,})(?P<timeframe>M1|M5|M15|M30|H1|H4|D1|W1|MN1)")
+# Kraken: the pair, and the bar's minutes: XBTUSD_1. They are so even where no trade made most bars absent.
+KRAKEN = re.compile(
+    r"(?P<symbol>[A-Z0-9]{2,}(?:USD|EUR|GBP|JPY|CAD|AUD|CHF|XBT|BTC|ETH|USDT|USDC|DAI|DOT))"
+    r"_(?P<minutes>1|5|15|30|60|240|720|1440|10080|21600)"
+)
 MINUTES = {"1440": "1d", "10080": "1w", "43200": "1M"}
 
 
@@ -86,8 +95,10 @@ def guess(stem: str) -> Named:
     (Named(symbol='AAPL', timeframe=None), Named(symbol=None, timeframe=None))
     >>> guess("BINANCE_BTCUSDT, 1D"), guess("intraday_5min_IBM")
     (Named(symbol='BTCUSDT', timeframe='1d'), Named(symbol='IBM', timeframe='5m'))
+    >>> guess("XBTUSD_1"), guess("005930")
+    (Named(symbol='XBTUSD', timeframe='1m'), Named(symbol='005930', timeframe=None))
     """
-    for of_tool in (_of_trading_view, _of_meta_trader):
+    for of_tool in (_of_trading_view, _of_meta_trader, _of_kraken):
         if (named := of_tool(stem)) is not None:
             return named
     parts = SEPARATORS.split(stem)
@@ -170,6 +181,17 @@ def _of_meta_trader(stem: str) -> Named | None:
     return Named(match["symbol"], MINUTES.get(match["minutes"]) or as_timeframe(f"{match['minutes']}m"))
 
 
+def _of_kraken(stem: str) -> Named | None:
+    match = KRAKEN.fullmatch(stem)
+    return None if match is None else Named(match["symbol"], as_timeframe(f"{match['minutes']}m"))
+
+
+def _is_plain(word: str) -> bool:
+    """Tell a word that may be of a symbol."""
+    named = YAHOO.fullmatch(word)
+    return named is not None and named["word"].isalnum()
+
+
 def _timeframe_in(word: str) -> str | None:
     glued = FILLER_AND_TIMEFRAME.fullmatch(word)
     return as_timeframe(glued["timeframe"] if glued else word)
@@ -183,7 +205,9 @@ def _symbol_before(parts: list[str]) -> str | None:
     while words and _is_filler(words[0], words) and not words[0].isdigit():
         words, parts = words[1:], parts[2:]
     text = "".join(parts).strip("-_ .")
-    if not words or all(map(FILLERS.fullmatch, words)) or not all(word.isalnum() for word in words):
+    if STOCK_CODE.fullmatch(text):
+        return text
+    if not words or all(map(FILLERS.fullmatch, words)) or not all(map(_is_plain, words)):
         return None
     capital = text == text.upper() and any(map(str.isalpha, text))
     return text if capital or (len(words) == 1 and text == text.lower()) else None
@@ -201,6 +225,8 @@ def _is_filler(word: str, words: list[str]) -> bool:
 def _symbol_alone(parts: list[str]) -> str | None:
     """Return the symbol in a name without a timeframe, or behind one."""
     words = parts[::2]
+    if len(words) == 1 and STOCK_CODE.fullmatch(words[0]):
+        return words[0]
     bare = list(words)
     while bare and (FILLERS.fullmatch(bare[-1]) or not bare[-1]) and not _is_token(bare[-1], bare):
         if bare[-1].isdigit() and not NUMBER.fullmatch(bare[-1]):
@@ -223,7 +249,7 @@ def _is_token(word: str, words: list[str]) -> bool:
 
 def _is_symbol(words: list[str], *, alone: bool) -> bool:
     """Tell whether words look like a symbol: few and in capitals, or a single one with no other beside it."""
-    if not 0 < len(words) <= MOST_PARTS or not all(word.isalnum() for word in words):
+    if not 0 < len(words) <= MOST_PARTS or not all(map(_is_plain, words)):
         return False
     if all(map(FILLERS.fullmatch, words)):
         return False

@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
+from mdstore.core.column_names import Choice
+from mdstore.core.extra_columns import Extra
 from mdstore.core.time_style import TimeStyle
 from mdstore.errors import FileFormatError
 from mdstore.sources.files.formats import FORMATS, READABLE, WALKED
 
 __all__ = [
+    "Asked",
     "Counted",
     "Source",
     "candle_files",
@@ -69,12 +72,25 @@ class Counted(io.RawIOBase):
         super().close()
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a call says of files: `whole` asks for the columns that are no candle's as well.
+
+    `choice` is what it says of columns, `encoding` is that of texts, `extras` are the declared columns.
+    """
+
+    whole: bool = False
+    choice: Choice = field(default_factory=lambda: Choice({}))
+    encoding: str | None = None
+    extras: Sequence[Extra] = ()
+
+
 @dataclass(slots=True)
 class Source:
     """One table of bytes, unpacked: a file or a member of a zip file.
 
     `name` is what messages call it, `stems` are the names it goes by without their suffixes, nearest first;
-    `path` is the file's. `whole` asks for the columns that are no candle's as well, which `ignored` names.
+    `path` is the file's. `ignored` names the columns that are no candle's.
     `notes` is for what a reader finds worth saying, `symbol` and `timeframe` for what names and rows tell it
     together. `style` is how its times are written.
     """
@@ -84,7 +100,7 @@ class Source:
     suffix: str
     stream: BinaryIO
     path: Path
-    whole: bool = False
+    asked: Asked = field(default_factory=Asked)
     notes: set[str] = field(default_factory=set)
     ignored: dict[str, None] = field(default_factory=dict)
     symbol: str | None = None
@@ -109,15 +125,12 @@ def other_files(path: Path) -> int:
     return sum(found.suffix.lower() not in WALKED for found in _files_below(path))
 
 
-def open_sources(path: Path, raw: Counted, *, whole: bool = False) -> Iterator[Source]:
-    """Yield what `path` (already open as `raw`) holds; a source is open until the next one is asked for.
-
-    `whole` is the sources'.
-    """
+def open_sources(path: Path, raw: Counted, asked: Asked) -> Iterator[Source]:
+    """Yield what `path` (already open as `raw`) holds; a source is open until the next one is asked for."""
     buffered = cast(BinaryIO, io.BufferedReader(raw, BUFFER))
     stack = ExitStack()  # what the last source needs is closed with it, not with the walk
     if path.suffix.lower() != ".zip":
-        yield _unpacked(path, path.name, path.name, (), buffered, stack, whole)
+        yield _unpacked(path, path.name, path.name, (), buffered, stack, asked)
         return
     with zipfile.ZipFile(buffered) as archive:
         members, skipped = _members(archive.namelist())
@@ -130,7 +143,7 @@ def open_sources(path: Path, raw: Counted, *, whole: bool = False) -> Iterator[S
             stack.close()
             stream = cast(BinaryIO, stack.enter_context(archive.open(member)))
             name = f"{path.name}!{member}"
-            source = _unpacked(path, name, member, (stem(path.name),), stream, stack, whole)
+            source = _unpacked(path, name, member, (stem(path.name),), stream, stack, asked)
             if skipped:
                 source.notes.add(f"{path.name}: skipped what holds no candles: {_listed(skipped)}")
             yield source
@@ -166,14 +179,14 @@ def _unpacked(  # noqa: PLR0917 - one idea
     outer: tuple[str, ...],
     stream: BinaryIO,
     stack: ExitStack,
-    whole: bool,
+    asked: Asked,
 ) -> Source:
     inner = PurePosixPath(file)
     if inner.suffix.lower() == ".gz":
         unzipped = stack.enter_context(gzip.GzipFile(fileobj=stream))
         stream = cast(BinaryIO, stack.enter_context(io.BufferedReader(unzipped, BUFFER)))
         inner = inner.with_suffix("")
-    return Source(name, (stem(file), *outer), inner.suffix.lower(), stream, path, whole)
+    return Source(name, (stem(file), *outer), inner.suffix.lower(), stream, path, asked)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

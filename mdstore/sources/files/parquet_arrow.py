@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.feather as pa_feather
 import pyarrow.parquet as pa_parquet
 
-from mdstore.core.schema import CANDLE_COLUMNS
-from mdstore.sources.files.header import Columns, by_header, header_notes, missing_columns
+from mdstore.sources.files.header import Columns, headed
 from mdstore.sources.files.opening import Source
 
 __all__ = ["read_arrow", "read_parquet"]
@@ -31,7 +30,7 @@ def read_parquet(source: Source) -> Iterator[pl.DataFrame]:
     with _seekable(source.stream) as stream:
         file = pa_parquet.ParquetFile(stream)
         names = file.schema_arrow.names
-        columns = _columns(names, source)
+        columns = headed(names, source)
         wanted = [names[place] for place in columns.wanted]
         yield from _frames(file.iter_batches(batch_size=ROWS, columns=wanted), columns, names)
 
@@ -50,24 +49,15 @@ def _arrow(stream: BinaryIO, source: Source) -> Iterator[pl.DataFrame]:
     elif magic == FILE_MAGIC:
         file = pa.ipc.open_file(stream)
         batches = (file.get_batch(number) for number in range(file.num_record_batches))
-        yield from _frames(batches, _columns(file.schema.names, source), file.schema.names)
+        yield from _frames(batches, headed(file.schema.names, source), file.schema.names)
     else:
         reader = pa.ipc.open_stream(stream)
-        yield from _frames(reader, _columns(reader.schema.names, source), reader.schema.names)
+        yield from _frames(reader, headed(reader.schema.names, source), reader.schema.names)
 
 
 def _checked(batches: Sequence[pa.RecordBatch], source: Source) -> Iterator[pl.DataFrame]:
     for batch in batches[:1]:
-        yield from _frames(batches, _columns(batch.schema.names, source), batch.schema.names)
-
-
-def _columns(names: list[str], source: Source) -> Columns:
-    """Tell which columns are a candle's; raise `FileFormatError` where one is missing."""
-    places = by_header(names)
-    if not all(column in places for column in CANDLE_COLUMNS):
-        raise missing_columns(source.name, list(places), names)
-    source.notes.update(header_notes(names))
-    return Columns(names, places, source)
+        yield from _frames(batches, headed(batch.schema.names, source), batch.schema.names)
 
 
 def _frames(batches: Iterable[pa.RecordBatch], columns: Columns, names: list[str]) -> Iterator[pl.DataFrame]:

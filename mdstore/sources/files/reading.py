@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,23 +11,34 @@ from pathlib import Path
 
 import polars as pl
 
+from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.excerpts import excerpt
+from mdstore.core.extra_columns import Extra
 from mdstore.core.time_style import TimeStyle, Unit
+from mdstore.core.timeframe import Timeframe
+from mdstore.core.timestamps import column_to_ms
 from mdstore.errors import FileFormatError, MarketDataError, TimestampError
 from mdstore.sources.files.csv import read_text
+from mdstore.sources.files.excel import read_excel
 from mdstore.sources.files.file_names import Named, from_pattern, guess, suggest
 from mdstore.sources.files.formats import FORMATS
 from mdstore.sources.files.json import read_json, read_ndjson
-from mdstore.sources.files.opening import Counted, Source, check_suffix, open_sources
+from mdstore.sources.files.opening import Asked, Counted, Source, check_suffix, open_sources
 from mdstore.sources.files.parquet_arrow import read_arrow, read_parquet
 from mdstore.sources.files.spacing import contradicts, spacing_of
+from mdstore.sources.files.text_encodings import known_encoding
 
-__all__ = ["Part", "read"]
+__all__ = ["NoRowsError", "Part", "read"]
 
 LONGEST_REASON = 300
 READERS: dict[str, Callable[[Source], Iterator[pl.DataFrame]]] = {
     "csv": read_text, "json": read_json, "ndjson": read_ndjson, "parquet": read_parquet, "arrow": read_arrow,
+    "excel": read_excel,
 }  # fmt: skip
+
+
+class NoRowsError(FileFormatError):
+    """A file that names its columns and has no rows: nothing is wrong with it, and there is nothing in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +50,8 @@ class Part:
     `symbol` and `timeframe` are what else the file tells, None where it tells nothing or a column does;
     `told_by` says which: "pattern", "file name", "spacing". `spacing` is the most common distance between the
     first rows, whatever else is told, `trouble` why that does not tell the timeframe; `contradicted` is
-    whether rows so far apart cannot be of the timeframe in the file's name. `bytes_read` gives how much of
+    whether rows so far apart cannot be of the timeframe in the file's name, `off_grid` whether the first rows
+    start where no such bar does (looked at where nothing tells the symbol). `bytes_read` gives how much of
     the file on disk has been read, to show progress. `notes` says what else was understood; `ignored` are
     the columns that were not kept; both grow with the frames. `pattern` is one for `symbol_from_filename`
     that fits the name.
@@ -55,6 +67,7 @@ class Part:
     spacing: str | None
     trouble: TimestampError | None
     contradicted: bool
+    off_grid: bool
     _source: Source
     _kept: object
 
@@ -81,6 +94,10 @@ def read(
     unit: Unit | None = None,
     date_format: str | None = None,
     whole: bool = False,
+    columns: Columns | None = None,
+    volume: Volume | None = None,
+    encoding: str | None = None,
+    extras: Sequence[Extra] = (),
 ) -> Generator[Part, None, None]:
     """Yield what a file holds: one part, or one for each data file in a zip.
 
@@ -88,7 +105,10 @@ def read(
     `{symbol}-{timeframe}` for names without their suffixes; `unit` is that of whole-number times, "s", "ms",
     "us" or "ns", needed to tell a timeframe by spacing where the size of the numbers does not tell it, and
     `date_format` how dates are written, as "%d/%m/%Y".
-    `whole` gives the other columns as well, under their own names.
+    `whole` gives the other columns as well, under their own names; `extras` are the declared columns, which
+    are given so in any case. `columns` says which columns are which
+    (`{"time": "일자"}`, or a list of all by their place), `volume="none"` that there is none, which gives
+    zeros; `encoding` is that of a text that is not UTF-8.
     Raises `FileFormatError` for a file that holds no candles, `OSError` for one that cannot be opened.
 
     >>> file = folder / "KRW-BTC-1m.csv"
@@ -99,7 +119,9 @@ def read(
     """
     # A part keeps what it is read from: whoever drops the parts for one of them has not closed its file.
     kept: list[object] = []
-    parts = _parts(Path(path), symbol_from_filename, partial(TimeStyle, unit, date_format), whole, kept)
+    asked = Asked(whole, Choice.of(columns, volume), known_encoding(encoding), extras)
+    style = partial(TimeStyle, unit, date_format)
+    parts = _parts(Path(path), symbol_from_filename, style, asked, kept)
     kept.append(parts)
     return parts
 
@@ -108,26 +130,41 @@ def _parts(
     path: Path,
     pattern: str | None,
     style: Callable[[], TimeStyle],
-    whole: bool,
+    asked: Asked,
     kept: object,
 ) -> Generator[Part, None, None]:
     check_suffix(path)
     raw = Counted(path.open("rb", buffering=0))
     try:
         with _damage_named(path.name):
-            for source in open_sources(path, raw, whole=whole):
+            without: NoRowsError | None = None
+            found = False
+            for source in open_sources(path, raw, asked):
                 source.style = style()
-                yield _part(source, raw, pattern, kept)
+                try:
+                    part = _part(source, raw, pattern, kept)
+                except NoRowsError as error:
+                    without = error  # of a zip the others count
+                    continue
+                found = True
+                yield part
+            if not found:
+                _refuse(without)
     except BaseException:
         raw.close()  # after the last part the file is closed with that part
         raise
+
+
+def _refuse(without: NoRowsError | None) -> None:
+    if without is not None:
+        raise without
 
 
 def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Part:
     frames = _named_frames(source)
     first = next(frames, None)
     if first is None or first.is_empty():
-        raise FileFormatError(f"{source.name}: there are columns of candles and no rows")
+        raise NoRowsError(f"{source.name}: there are columns of candles and no rows")
     told, told_by = _told(source, pattern, first.columns)
     needed = told.timeframe is None and "timeframe" not in first.columns
     apart, timeframe = spacing_of(first, source.style), told.timeframe
@@ -145,9 +182,22 @@ def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Pa
         spacing,
         apart.trouble,
         told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, source.style),
+        told.symbol is None
+        and "symbol" not in first.columns
+        and apart.bar is not None
+        and _is_off_grid(first, timeframe, source),
         source,
         kept,
     )
+
+
+def _is_off_grid(first: pl.DataFrame, timeframe: str | None, source: Source) -> bool:
+    """Tell whether rows do not start where bars of a timeframe do."""
+    if timeframe is None:
+        return False
+    stamps = column_to_ms(first["timestamp"], source.style)[0].drop_nulls()
+    starts = stamps.to_frame("ms").select(Timeframe.parse(timeframe).floor_expr(pl.col("ms"))).to_series()
+    return bool((starts != stamps).any())
 
 
 def _named_frames(source: Source) -> Iterator[pl.DataFrame]:

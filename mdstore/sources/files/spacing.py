@@ -101,7 +101,7 @@ def _starts(stamps: pl.Series, bar: Timeframe) -> bool:
 
 
 def _ends(stamps: pl.Series) -> bool:
-    """Tell bars that bear the last day of their month, or its last of trading; one may not be over."""
+    """Tell bars that are dated by the last day of their month (of trading); one may not be over."""
     late = stamps.cast(pl.Datetime("ms")).dt.day() >= LATE_IN_MONTH
     return bool(late.sum() >= max(len(stamps) - 1, 2))
 

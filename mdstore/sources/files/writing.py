@@ -14,7 +14,7 @@ import polars as pl
 
 from mdstore.errors import FileFormatError
 
-__all__ = ["WRITABLE", "write"]
+__all__ = ["WRITABLE", "write", "write_to"]
 
 
 def _csv(frame: pl.DataFrame, file: IO[bytes]) -> None:
@@ -73,6 +73,14 @@ def write(frame: pl.DataFrame, path: Path | str) -> None:
         if isinstance(error, OSError):
             error.filename = str(path)  # the name that the user knows
         raise
+
+
+def write_to(frame: pl.DataFrame, file: IO[bytes], suffix: str) -> None:
+    """Write a frame of candles to an open file, such as a pipe, in the format of a suffix, as `.csv`."""
+    whole = io.BytesIO()  # Polars wants to seek in some formats; and a pipe is given all or nothing
+    WRITERS[suffix](frame, whole)
+    file.write(whole.getbuffer())
+    file.flush()
 
 
 def _write_packed(

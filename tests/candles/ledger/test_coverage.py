@@ -203,7 +203,7 @@ def test_a_refusal_counts_for_more_than_an_empty_answer_before(store):
     assert ms(store.missing("X", "1h", start=hours[0], end=hours[1]), "start", "bars") == [
         (START + 3_600_000, 1)
     ]
-    unreadable = [("01/09/2025 00:00", 1, 2, 0.5, 1.5, 3)]
+    unreadable = [("soon", 1, 2, 0.5, 1.5, 3)]
     store.write("X", "1h", unreadable, covers=hours, on_invalid="quarantine")
     assert ms(store.missing("X", "1h", start=hours[0], end=hours[1]), "bars") == [(3,)]
 

@@ -1,0 +1,36 @@
+"""Candles through pipes: `-` in place of a file, whose format a flag says since no name does."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+
+__all__ = ["PIPE", "SOURCE", "PipeFormat", "spooled"]
+
+PIPE = Path("-")
+SOURCE = "standard input"
+
+
+class PipeFormat(StrEnum):
+    """Formats of what comes or goes through a pipe."""
+
+    CSV, TSV, JSON, NDJSON = "csv", "tsv", "json", "ndjson"
+    PARQUET, FEATHER, ARROW = "parquet", "feather", "arrow"
+
+
+@contextmanager
+def spooled(form: PipeFormat) -> Iterator[Path]:
+    """Yield a file with what standard input holds: formats with their index at the end need all of it.
+
+    It is in a temporary folder, of a name that tells no symbol, and is gone afterwards.
+    """
+    with tempfile.TemporaryDirectory(prefix="mdstore-import-") as folder:
+        path = Path(folder) / f"-.{form.value}"
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield path

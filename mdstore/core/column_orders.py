@@ -1,0 +1,176 @@
+"""What the columns of rows without a header are: by their number, and by the rules that a candle keeps.
+
+Nobody's guess is stored: an order counts where low <= open, close <= high holds in all rows, and where two
+orders fit that give different candles, both are named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mdstore.core.column_names import Choice, recognise
+from mdstore.core.excerpts import excerpt
+from mdstore.core.numbers import number
+from mdstore.core.schema import CANDLE_COLUMNS, PRICES
+from mdstore.errors import Hint, InvalidInputError
+
+__all__ = ["ORDERS", "Order", "ordered"]
+
+
+class Order(NamedTuple):
+    """The names of columns by place, who writes them so, and two rows as an example."""
+
+    names: tuple[str, ...]
+    whose: str
+    example: str
+
+
+def _order(names: str, whose: str, example: str) -> Order:
+    return Order(tuple(names.split(", ")), whose, example)
+
+
+# Of orders that give the same candles the first is taken.
+ORDERS = (
+    _order("timestamp, open, high, low, close, volume", "most", "1704153600,10,14,9,12,5\n1704240000,12,13,8,9,7"),
+    _order("timestamp, open, close, high, low, volume", "Bitfinex, Bithumb", "1704153600,10,12,14,9,5\n1704240000,12,9,13,8,7"),
+    _order("timestamp, low, high, open, close, volume", "Coinbase", "1704153600,9,14,10,12,5\n1704240000,8,13,12,9,7"),
+    _order("timestamp, open, high, low, close, volume, trades", "Kraken's files, Bybit", "1704153600,10,14,9,12,5,90\n1704240000,12,13,8,9,70,3"),
+    _order("timestamp, open, high, low, close, adjusted close, volume", "Yahoo", "2024-01-02,10,14,9,12,11.9,500\n2024-01-03,12,13,8,9,8.9,700\n2024-01-04,12,13,8,9,8.9,700"),
+    _order("timestamp, open, close, high, low, volume, turnover", "KuCoin", "1704153600,10,12,14,9,5,60\n1704240000,12,9,13,8,7,65"),
+    _order("date, time, open, high, low, close, volume", "MetaTrader", "2024.01.02,09:30,10,14,9,12,5\n2024.01.02,09:31,12,13,8,9,7"),
+    _order("timestamp, open, high, low, close, vwap, volume, trades", "Kraken's API", "1704153600,10,14,9,12,11,5,3\n1704240000,12,13,8,9,11,7,4"),
+    _order("timestamp, quote volume, close, high, low, open, volume, ended", "Gate.io", "1704153600,60,12,14,9,10,5,true\n1704240000,65,9,13,8,12,7,true"),
+    _order("timestamp, open, high, low, close, volume, quote volume, quote turnover, ended", "OKX", "1704153600000,10,14,9,12,5,60,60,1\n1704240000000,12,13,8,9,7,65,65,1"),
+    _order("symbol, period, date, time, open, high, low, close, volume, open interest", "MetaStock, stooq", "PKO,60,20240102,090000,10,14,9,12,5,0\nPKO,60,20240102,100000,12,13,8,9,7,0"),
+    _order("timestamp, open, high, low, close, volume, close_time, quote_volume, trades, taker_volume, taker_quote_volume, ignore", "Binance", "1704153600000,10,14,9,12,5,1704239999999,60,3,2,24,0\n1704240000000,12,13,8,9,7,1704326399999,65,4,3,27,0"),
+)  # fmt: skip
+CLOCK = re.compile(r"\s*(?:\d{1,2}:\d\d(?::\d\d)?|\d{4}(?:\d\d)?)\s*")
+DATE = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\s*|\s*\d{8}\s*")
+# An adjusted close follows the close: their ratio changes slowly, and no volume does that.
+FOLLOWS = 1.5
+LEAST_ROWS = 3
+LEAST_ADJUSTED, MOST_ADJUSTED = 0.1, 1.05
+HALF = 0.5
+ABOVE = Hint(
+    "put a line above that names the columns, as date,open,high,low,close,volume,trades, or name them so, "
+    "as columns=['time', 'open', 'high', 'low', 'close', 'volume', 'trades']",
+    "put a line above that names the columns, as date,open,high,low,close,volume,trades, or name them so, "
+    "as --columns time,open,high,low,close,volume,trades",
+)
+NO_VOLUME = Hint("volume='none' where there is no volume", "--volume none where there is no volume")
+Rows = Sequence[Sequence[str]]
+
+
+class Fit(NamedTuple):
+    """An order and the share of rows that keep the rules in it."""
+
+    order: Order
+    share: float
+
+
+def ordered(rows: Rows, choice: Choice | None = None) -> tuple[str, ...] | None:
+    """Return the names of the columns of rows without a header; None where they are no candles.
+
+    Raises `InvalidInputError` where several orders fit.
+
+    >>> ordered([["1704153600", "9", "14", "10", "12", "5"], ["1704240000", "8", "13", "12", "9", "7"]])
+    ('timestamp', 'low', 'high', 'open', 'close', 'volume')
+    """
+    if choice is not None and choice.placed:
+        return choice.placed
+    width = len(rows[0])
+    alike = [row for row in rows if len(row) == width]
+    known = [order for order in ORDERS if len(order.names) == width and _is_of(order, rows[0])]
+    if width == len(CANDLE_COLUMNS) - 1:
+        known = [short for order in ORDERS if (short := _without_volume(order)) and _is_of(short, rows[0])]
+        if known and (choice is None or choice.volume is None):
+            raise InvalidInputError(
+                "no header, and five columns: there is none for the volume", hint=NO_VOLUME
+            )
+    fitting = _fitting(known, alike)
+    if len(fitting) > 1:
+        fitting = _of_seven(fitting, alike)
+    if len({_candles(order, alike) for order in fitting}) > 1:
+        raise _of_several(fitting)
+    return fitting[0].names if fitting else None
+
+
+def _without_volume(order: Order) -> Order | None:
+    plain = set(order.names) == set(CANDLE_COLUMNS)
+    return Order(order.names[:-1], *order[1:]) if plain else None
+
+
+def _fitting(known: Sequence[Order], rows: Rows) -> list[Order]:
+    """Return the orders that fit most rows, or the first of `known` where none fits half of them."""
+    fits = [Fit(order, _share(order, rows)) for order in known]
+    best = max((fit.share for fit in fits), default=0.0)
+    if best > HALF:
+        return [fit.order for fit in fits if fit.share == best]
+    return list(known[:1])  # the rules refuse the rows, and say which
+
+
+def _is_of(order: Order, row: Sequence[str]) -> bool:
+    """Tell whether the cells of a row are of the kinds that an order has."""
+    places = recognise(order.names)
+    at = {
+        name: row[order.names.index(own)] for name, own in places.items() if order.names.index(own) < len(row)
+    }
+    if "time of day" in at and not (CLOCK.fullmatch(at["time of day"]) and DATE.fullmatch(at["timestamp"])):
+        return False
+    if "symbol" in at:
+        return not at["symbol"].strip()[:1].isdigit() and all(number(at[name]) is not None for name in PRICES)
+    if not at["timestamp"].strip()[:1].isdigit():
+        return False
+    return all(number(cell) is not None for name, cell in at.items() if name in CANDLE_COLUMNS[1:])
+
+
+def _values(order: Order, row: Sequence[str], names: Sequence[str]) -> tuple[float | None, ...]:
+    return tuple(number(row[order.names.index(name)]) if name in order.names else None for name in names)
+
+
+def _share(order: Order, rows: Rows) -> float:
+    """Return the share of rows in which the rules hold."""
+    keeps = 0
+    for row in rows:
+        prices = _values(order, row, PRICES)
+        if None not in prices:
+            opened, high, low, close = prices
+            keeps += low <= min(opened, close) and max(opened, close) <= high  # type: ignore[type-var,operator]
+    return keeps / len(rows)
+
+
+def _candles(order: Order, rows: Rows) -> tuple[tuple[float | None, ...], ...]:
+    return tuple(_values(order, row, CANDLE_COLUMNS[1:]) for row in rows)
+
+
+def _of_seven(fitting: Sequence[Order], rows: Rows) -> list[Order]:
+    """Tell an adjusted close in the sixth place from a volume; raise where the rows are too few to tell."""
+    adjusted = [order for order in fitting if "adjusted close" in order.names]
+    if not adjusted:
+        return list(fitting)
+    numbers = [(number(row[4]), number(row[5])) for row in rows]
+    ratios = [sixth / close for close, sixth in numbers if close and sixth is not None]
+    if not ratios or min(ratios) <= 0 or max(ratios) / min(ratios) >= FOLLOWS:
+        return [order for order in fitting if order not in adjusted]
+    if len(ratios) >= LEAST_ROWS and max(ratios) <= MOST_ADJUSTED:
+        return adjusted
+    if not LEAST_ADJUSTED <= max(ratios) <= MOST_ADJUSTED:
+        return [order for order in fitting if order not in adjusted]
+    raise InvalidInputError(
+        f"no header, and seven columns: {excerpt(rows[0][5])} may be an adjusted close or a volume",
+        hint=ABOVE,
+    )
+
+
+def _of_several(fitting: Sequence[Order]) -> InvalidInputError:
+    orders = "; or ".join(f"{', '.join(order.names)} (as of {order.whose})" for order in fitting)
+    names = ["time" if name == "timestamp" else name for name in fitting[0].names]
+    return InvalidInputError(
+        f"no header, and several orders of the columns fit all rows: {orders}",
+        hint=Hint(
+            f"name them by their place, as columns={names}",
+            f"name them by their place, as --columns '{','.join(names)}'",
+        ),
+    )

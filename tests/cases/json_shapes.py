@@ -1,0 +1,107 @@
+"""JSON as exchanges, vendors and pandas shape it, and what is in several tables."""
+
+import json
+import warnings
+
+import pandas as pd
+
+from mdstore.sources.files.json_shapes import SHAPES
+from tests.cases.case import Import
+
+ONE = {("A", "1d"): [("2024-01-02", 12, 5, 10, 14, 9)]}
+DAYS = {("A", "1d"): [("2024-01-02", 12, 5, 10, 14, 9), ("2024-01-03", 9, 7, 12, 13, 8)]}
+FRAME = pd.DataFrame(
+    {"open": [10, 12], "high": [14, 13], "low": [9, 8], "close": [12, 9], "volume": [5, 7]},
+    index=pd.DatetimeIndex(["2024-01-02", "2024-01-03"], name="date"),
+)
+NAMED, BARE = FRAME.reset_index(), FRAME.rename_axis(None)
+ROWS = [
+    {"date": "2024-01-02", "open": 10, "high": 14, "low": 9, "close": 12, "volume": 5},
+    {"date": "2024-01-03", "open": 12, "high": 13, "low": 8, "close": 9, "volume": 7},
+]
+ARRAYS = [[1704153600000, 10, 14, 9, 12, 5], [1704240000000, 12, 13, 8, 9, 7]]
+ALPHA = {
+    row["date"]: {
+        f"{number}. {name}": str(row[name])
+        for number, name in enumerate(("open", "high", "low", "close", "volume"), 1)
+    }
+    for row in ROWS
+}
+OTHER = [{**row, "close": row["close"] + 0.5} for row in ROWS]
+BOTH = {**DAYS, ("B", "1d"): [("2024-01-02", 12.5, 5), ("2024-01-03", 9.5, 7)]}
+CHART = {
+    "chart": {
+        "result": [
+            {
+                "meta": {"symbol": "A", "dataGranularity": "1h", "gmtoffset": -18000},
+                "timestamp": [1704204000, 1704207600, 1704211200, 1704214800],
+                "indicators": {
+                    "quote": [
+                        {
+                            "open": [10, None, 12, 12],
+                            "high": [14, None, 13, 13],
+                            "low": [9, None, 8, 8],
+                            "close": [12, None, 9, 9],
+                            "volume": [5, None, 7, 7],
+                        }
+                    ]
+                },
+            }
+        ]
+    }
+}
+
+
+def of_pandas(frame, orient, **options):
+    return Import(
+        f"pandas' {orient}, {'a named index' if frame is FRAME else 'a column' if frame is NAMED else 'no name'}{', as texts' if options else ''}",
+        {"A.json": to_json(frame, orient, options)},
+        bars=DAYS,
+    )
+
+
+def to_json(frame, orient, options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # milliseconds are deprecated, and what everybody's files have
+        return frame.to_json(orient=orient, **options)
+
+
+def shape(name, document, bars=DAYS, **more):
+    return Import(
+        name, {"A.json": document if isinstance(document, str) else json.dumps(document)}, bars=bars, **more
+    )
+
+
+CASES = [
+    *(Import(f"{number}: {one.whose}", {"A.json": one.example}, ["-t", "1d"], bars=DAYS if one.whose == "Bybit" else ONE) for number, one in enumerate(SHAPES)),
+    *(of_pandas(frame, orient) for frame in (FRAME, NAMED, BARE) for orient in ("columns", "index", "split", "records", "table") if frame is NAMED or orient != "records"),
+    *(of_pandas(frame, orient, date_format="iso") for frame in (FRAME, NAMED) for orient in ("columns", "split", "index")),
+    shape("rows a line in .json", "\n".join(map(json.dumps, ROWS))),
+    shape("arrays a line in .json", "\n".join(map(json.dumps, ARRAYS))),
+    shape("rows a line, indented by blank lines", "\n\n".join(map(json.dumps, ROWS)) + "\n"),
+    shape("Bybit's answer", {"retCode": 0, "result": {"category": "linear", "symbol": "A", "list": [[str(cell) for cell in [*row, 60]] for row in reversed(ARRAYS)]}}),
+    shape("Bitfinex's order", [[time, opened, close, high, low, volume] for time, opened, high, low, close, volume in ARRAYS]),
+    shape("Coinbase's order", [[time // 1000, low, high, opened, close, volume] for time, opened, high, low, close, volume in ARRAYS]),
+    shape("Coinbase's objects", {"candles": [{"start": str(row[0] // 1000), "low": "9" if row is ARRAYS[0] else "8", "high": str(row[2]), "open": str(row[1]), "close": str(row[4]), "volume": str(row[5])} for row in ARRAYS]}),
+    shape("KuCoin's answer", {"code": "200000", "data": [[str(time // 1000), opened, close, high, low, volume, 60] for time, opened, high, low, close, volume in ARRAYS]}),
+    shape("Bithumb's answer", {"status": "0000", "data": [[time, str(opened), str(close), str(high), str(low), str(volume)] for time, opened, high, low, close, volume in ARRAYS]}),
+    shape("OKX' answer", {"code": "0", "msg": "", "data": [[str(cell) for cell in [*row, 60, 60, 1]] for row in ARRAYS]}),
+    shape("Kraken's answer", {"error": [], "result": {"XXBTZUSD": [[row[0] // 1000, *map(str, row[1:5]), "11", str(row[5]), 3] for row in ARRAYS], "last": 1704240000}}, {("XXBTZUSD", "1d"): DAYS["A", "1d"]}),
+    shape("Alpha Vantage", {"Meta Data": {"1. Information": "Daily", "2. Symbol": "A"}, "Time Series (Daily)": ALPHA}),
+    shape("Alpha Vantage without its description", {"Time Series (Daily)": ALPHA}),
+    shape("an object by date", {row["date"]: {name: value for name, value in row.items() if name != "date"} for row in ROWS}),
+    shape("arrays by date", {row["date"]: [row["open"], row["high"], row["low"], row["close"], row["volume"]] for row in ROWS}),
+    shape("Yahoo's hours, with a halt", CHART, {("A", "1h"): [("2024-01-02T14:00", 12, 5, 10, 14, 9), ("2024-01-02T16:00", 9, 7, 12, 13, 8), ("2024-01-02T17:00", 9, 7, 12, 13, 8)]}),
+    shape("an object by symbol", {"A": ROWS, "B": OTHER}, BOTH),
+    shape("an object by symbol, of arrays", {"A": ARRAYS, "B": [[*row[:4], row[4] + 0.5, row[5]] for row in ARRAYS]}, BOTH),
+    shape("an object by symbol and date", {symbol: {row["date"]: row for row in rows} for symbol, rows in (("A", ROWS), ("B", OTHER))}, BOTH),
+    shape("an object by symbol, of columns", {symbol: {name: [row[name] for row in rows] for name in ROWS[0]} for symbol, rows in (("A", ROWS), ("B", OTHER))}, BOTH),
+    shape("rows of symbols in another object", {"_updated": "2024-01-04", "A": {"1D_history": [{"symbol": "A", "timeframe": "1D", **row} for row in ROWS]}, "B": {"1D_history": [{"symbol": "B", "timeframe": "1D", **row} for row in OTHER]}}, BOTH),
+    shape("a list of instruments", [{"symbol": "A", "candles": ROWS}, {"symbol": "B", "candles": OTHER}], BOTH),
+    shape("two tables without names are not merged", {"spot": ROWS, "futures": OTHER}, {}, refused="the JSON holds 2 tables of candles, and nothing tells which is which", hint="make a file of each", then=[], then_files={"A.json": json.dumps(ROWS)}, then_bars=DAYS),
+    shape("two tables of one symbol are not merged", {"A": {"daily": ROWS, "adjusted": OTHER}}, {}, refused="the JSON holds 2 tables of candles of A, and nothing tells", hint="make a file of each", then=[], then_files={"A.json": json.dumps(ROWS)}, then_bars=DAYS),
+    Import("a symbol that a document names goes before the file's name", {"X.json": json.dumps({"ticker": "A", "results": ROWS})}, bars=DAYS),
+    Import("and another is asked about", {"X.json": json.dumps({"ticker": "A", "results": ROWS})}, ["-s", "X"], refused="its symbol column says 'A', not 'X'", hint="leave --symbol out", then=[], then_bars=DAYS),
+    shape("columns of other names in JSON", [{"d": row["date"], "a": row["open"], "high": row["high"], "low": row["low"], "z": row["close"], "n": row["volume"]} for row in ROWS], {}, refused="no column for timestamp, open, close, volume; found 'd', 'a', 'high'", hint="--columns 'time=its name'", then=["--columns", "time=d,open=a,close=z,volume=n"], then_bars=DAYS),
+    shape("no candles at all", {"a": {"b": [1, 2, 3]}}, {}, refused="no candles found in the JSON", hint=r"give rows as objects", then=[], then_files={"A.json": json.dumps(ROWS)}, then_bars=DAYS),
+]  # fmt: skip
