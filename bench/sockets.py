@@ -75,8 +75,8 @@ def run(scale: Scale) -> Report:
     )  # fmt: skip
     each = taken / (RATE * seconds) * 1e6
     report.notes.append(
-        f"{RATE * seconds:,.0f} messages came in {passed:.1f} s, and took {each:.1f} us each, the websocket's "
-        "part included"
+        f"{RATE * seconds:,.0f} messages came in {passed:.1f} s, and took {each:.1f} us each, "
+        "the websocket's part included"
     )
     scale.say(f"a burst of {BURST:,}")
     taken, held, _ = _received(0, BURST)
