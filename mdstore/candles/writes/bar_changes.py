@@ -66,6 +66,10 @@ class Changes:
         """What the rows that were updated were before the call."""
         return self._olds.values()
 
+    def is_new(self, time: int) -> bool:
+        """Tell whether a bar that was written was not there before the call."""
+        return any(start <= time < end for start, end in self._fresh)
+
     def insert(self, con: Writer, rows: pl.DataFrame) -> None:
         """Take note of new rows where there were none, written just now."""
         times = rows["timestamp"]
