@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -172,6 +172,15 @@ class CandleRepository:
         """Return the store's revision, which grows with every transaction that changes candles."""
         with self._database.reading() as con:
             return catalogue.revision(con)
+
+    def state(self, symbols: Collection[str] | None, timeframe: str | None) -> int:
+        """Return a number that is another once anything has changed of what an answer over series is made of.
+
+        That is their candles and what is known besides, calendars and what is declared; without a timeframe
+        all candles, and what was set aside.
+        """
+        with self._database.reading() as con:
+            return catalogue.state(con, symbols, timeframe)
 
     def used(self, asks: Mapping[tuple[str, str], int]) -> bool:
         """Count what was asked for, by (symbol, timeframe); false where that must be said again later."""

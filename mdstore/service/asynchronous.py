@@ -8,6 +8,10 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import polars as pl
+
+from mdstore.analysis.screen import Question, Screen
+from mdstore.cache.data_cache import DataCache
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
 from mdstore.service.answer import MarketAnswer
@@ -41,9 +45,10 @@ class AsyncMarketDataService:
         coordinator: Coordinator | None = None,
         policies: ServicePolicies | None = None,
         *,
+        cache: DataCache | None = None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._service = MarketDataService(store, router, coordinator, policies, timer=timer)
+        self._service = MarketDataService(store, router, coordinator, policies, cache=cache, timer=timer)
         self._gate = asyncio.Semaphore(AT_A_TIME)
         self._flights = Flights[MarketAnswer]()
 
@@ -95,6 +100,51 @@ class AsyncMarketDataService:
     ) -> MarketAnswer:
         """Return the trades of the last `seconds`, from memory."""
         return self._service.get_trade_data(symbols, seconds=seconds, count=count)
+
+    async def sql(self, query: str, *, params: Any = None, timeout: float | None = None) -> pl.DataFrame:
+        """Return what `MarketDataService.sql` does, in a thread."""
+        return await asyncio.to_thread(self._service.sql, query, params=params, timeout=timeout)
+
+    async def screen(
+        self,
+        timeframe: str | Timeframe,
+        what: Question,
+        *,
+        symbols: Sequence[str] | None = None,
+        bars: int | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        derive_from: str | Timeframe | None = None,
+        tz: str | None = None,
+    ) -> Screen:
+        """Return what `MarketDataService.screen` does, in a thread."""
+        return await asyncio.to_thread(
+            self._service.screen, timeframe, what,
+            symbols=symbols, bars=bars, start=start, end=end, derive_from=derive_from, tz=tz,
+        )  # fmt: skip
+
+    async def resample(
+        self,
+        symbols: str | Sequence[str] | None,
+        timeframe: str | Timeframe,
+        *,
+        source: str | Timeframe,
+        tz: str | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        limit: int | None = None,
+    ) -> pl.DataFrame:
+        """Return what `MarketDataService.resample` does, in a thread."""
+        return await asyncio.to_thread(
+            self._service.resample,
+            symbols,
+            timeframe,
+            source=source,
+            tz=tz,
+            start=start,
+            end=end,
+            limit=limit,
+        )
 
     def stats(self) -> dict[str, Any]:
         """Return what `MarketDataService.stats` does."""

@@ -57,7 +57,9 @@ class LocalReads:
             key = (symbol, str(request.timeframe))
             self.asks[key] = self.asks.get(key, 0) + 1
         steps = (Step(" + ".join(tiers), f"{found.rows:,} rows", taken),) if explain else ()
-        return MarketAnswer(found.table, found.frame, self._facts(request, found, tiers, outcome, steps))
+        return MarketAnswer(
+            found.table, found.frame, self._facts(request, source, found, tiers, outcome, steps)
+        )
 
     def source(self, request: CandleRequest) -> Timeframe | None:
         """Return what bars are to be made of; None for stored ones, and where nothing fits."""
@@ -65,7 +67,11 @@ class LocalReads:
             return request.derive
         if request.derive is True or (request.tz is not None and request.derive is None):
             return self._longest_part(request)
-        if request.derive is None and self._policies.derive and not self._is_stored(request):
+        if (
+            request.derive is None
+            and self._policies.derive
+            and not self._is_stored(request, request.timeframe)
+        ):
             return self._longest_part(request)
         return None
 
@@ -99,8 +105,8 @@ class LocalReads:
         stored = self._store._candles.stored(str(source or request.timeframe))
         return [symbol for symbol in request.symbols if symbol in stored] or list(request.symbols)
 
-    def _is_stored(self, request: CandleRequest) -> bool:
-        stored = self._store._candles.stored(str(request.timeframe))
+    def _is_stored(self, request: CandleRequest, timeframe: Timeframe) -> bool:
+        stored = self._store._candles.stored(str(timeframe))
         return bool(stored) if request.symbols is None else any(one in stored for one in request.symbols)
 
     def _longest_part(self, request: CandleRequest) -> Timeframe | None:
@@ -112,16 +118,16 @@ class LocalReads:
         parts = [name for name in names if name != request.timeframe and request.timeframe.holds(name)]
         return max(parts, key=lambda name: name.longest_ms, default=None)
 
-    def _lacks(self, request: CandleRequest, frame: pl.DataFrame, settled: int) -> dict[str, str]:
+    def _lacks(
+        self, request: CandleRequest, stored: Timeframe, frame: pl.DataFrame, settled: int
+    ) -> dict[str, str]:
         """Return by symbol how many bars of an answer are missing that nobody has been asked for."""
-        end = min(request.end, request.timeframe.floor(settled))
+        end = min(request.end, stored.floor(settled))
         start = request.start if request.start > -FOREVER else _first(frame, end)
-        if request.as_of is not None or start >= end or not self._is_stored(request):
+        if request.as_of is not None or start >= end or not self._is_stored(request, stored):
             return {}
         symbols = frame["symbol"].unique().cast(pl.String).to_list() if "symbol" in frame.columns else None
-        missing = self._store.missing(
-            symbols or list(request.symbols or ()), request.timeframe, start=start, end=end
-        )
+        missing = self._store.missing(symbols or list(request.symbols or ()), stored, start=start, end=end)
         counts = missing.group_by(pl.col("symbol").cast(pl.String), maintain_order=True).agg(
             pl.col("bars").sum(), pl.col("end").max()
         )
@@ -130,15 +136,16 @@ class LocalReads:
             for symbol, bars, last in counts.iter_rows()
         }
 
-    def _facts(
+    def _facts(  # noqa: PLR0917 - what an answer came of
         self,
         request: CandleRequest,
+        source: Timeframe | None,
         found: Any,
         tiers: tuple[str, ...],
         outcome: Outcome,
         steps: tuple[Step, ...],
     ) -> Facts:
-        store, name, now = self._store, request.timeframe, self._store._now()
+        store, stored, now = self._store, source or request.timeframe, self._store._now()
         settled = now - round(self._policies.settle_seconds * 1000)
         symbols: Any = request.symbols if request.is_long or request.symbols is None else request.symbols[0]
         low, high = opened(request.start), opened(request.end)
@@ -149,10 +156,10 @@ class LocalReads:
             now,
             OFFLINE if is_offline else outcome.troubles,
             steps,
-            holes=lambda: store.gaps(symbols, name, start=low, end=high),
-            provenance=lambda: _within(store.provenance(None, name), request, found.frame()),
-            newest=lambda: _end_of_last(found.frame(), name),
-            lacks=lambda: self._lacks(request, found.frame(), settled),
+            holes=lambda: store.gaps(symbols, stored, start=low, end=high),
+            provenance=lambda: _within(store.provenance(None, stored), request, found.frame()),
+            newest=lambda: _end_of_last(found.frame(), request.timeframe),
+            lacks=lambda: self._lacks(request, stored, found.frame(), settled),
         )
 
 

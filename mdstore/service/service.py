@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import polars as pl
 
+from mdstore.analysis.screen import Question, Screen
+from mdstore.cache.data_cache import DataCache
+from mdstore.cache.memory import MemoryCache
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
 from mdstore.errors import InvalidInputError
@@ -19,6 +22,7 @@ from mdstore.service.policies import ServicePolicies
 from mdstore.service.preload import Preloaded, keep_ready, preload
 from mdstore.service.realtime import RealtimeReads
 from mdstore.service.requests import CandleRequest, candle_request
+from mdstore.service.results import Results
 from mdstore.service.tiers import Tiers
 
 if TYPE_CHECKING:
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MarketDataService"]
 
+R = TypeVar("R")
+RESULT_BYTES = 64 * 1024 * 1024
 MOST_USED = 1_000
 USED = {"symbol": pl.String, "timeframe": pl.String, "asks": pl.Float64}
 
@@ -36,7 +42,8 @@ class MarketDataService:
     """Candles and realtime rows from whichever tier has them: memory, router, disk, SQLite, coordinator.
 
     `router` holds realtime data in memory, `coordinator` is asked for candles that are missing, once, and
-    what it gives is stored. Without either, a service reads the store alone. `policies` are what it does by
+    what it gives is stored. Without either, a service reads the store alone. `cache` keeps what
+    `sql`, `screen` and `resample` gave, 64 MB in memory by default. `policies` are what it does by
     itself. The store stays open when the service is closed. Threads may share it.
 
     >>> with mdstore.open(folder / "market_data.sqlite3") as store:
@@ -55,6 +62,7 @@ class MarketDataService:
         coordinator: Coordinator | None = None,
         policies: ServicePolicies | None = None,
         *,
+        cache: DataCache | None = None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         if policies is not None and not isinstance(policies, ServicePolicies):
@@ -63,6 +71,8 @@ class MarketDataService:
             )
         self._store, self._policies = store, policies or ServicePolicies()
         self._tiers = Tiers(store, self._policies, router=router, coordinator=coordinator, timer=timer)
+        self._cache = MemoryCache(RESULT_BYTES, clock=store._clock, timer=timer) if cache is None else cache
+        self._results = Results(store, self._cache)
         self._realtime = RealtimeReads(store, router, self._tiers.meters)
         if self._policies.preload:
             self._tiers.background.submit(keep_ready(store, self._policies, self._tiers.flush))
@@ -141,6 +151,57 @@ class MarketDataService:
         self._tiers.meters.add("calls", (time.perf_counter() - clock) * 1e6)
         return found
 
+    def sql(self, query: str, *, params: Any = None, timeout: float | None = None) -> pl.DataFrame:
+        """Return what `store.sql` gives, kept until anything changes that it was made of.
+
+        What asks for the time, for chance or for what is live is asked each time.
+        """
+        return self._kept("sql", lambda: self._results.sql(query, params, timeout))
+
+    def screen(
+        self,
+        timeframe: str | Timeframe,
+        what: Question,
+        *,
+        symbols: Sequence[str] | None = None,
+        bars: int | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        derive_from: str | Timeframe | None = None,
+        tz: str | None = None,
+    ) -> Screen:
+        """Return what `store.screen` gives, kept until a bar of it changes; one by a function is not kept."""
+        asked = {
+            "symbols": symbols, "bars": bars, "start": start, "end": end, "derive_from": derive_from, "tz": tz
+        }  # fmt: skip
+        return self._kept("screen", lambda: self._results.screen(timeframe, what, **asked))
+
+    def resample(
+        self,
+        symbols: str | Sequence[str] | None,
+        timeframe: str | Timeframe,
+        *,
+        source: str | Timeframe,
+        tz: str | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        limit: int | None = None,
+    ) -> pl.DataFrame:
+        """Return what `store.resample` gives, kept until a bar of it, or what is known of it, changes."""
+        asked = {"tz": tz, "start": start, "end": end, "limit": limit}
+        return self._kept(
+            "resample", lambda: self._results.resample(symbols, timeframe, source=source, **asked)
+        )
+
+    def _kept(self, kind: str, call: Callable[[], R]) -> R:
+        clock = time.perf_counter()
+        self._tiers.refuse_closed()
+        hits = self._cache.stats()["hits"]
+        answer = call()
+        is_hit = self._cache.stats()["hits"] > hits
+        self._tiers.meters.add(kind, (time.perf_counter() - clock) * 1e6, hit=is_hit)
+        return answer
+
     def preload(self) -> Preloaded:
         """Read what is asked for most, so that it is in memory; within bytes and seconds of the policies.
 
@@ -159,7 +220,11 @@ class MarketDataService:
 
     def stats(self) -> dict[str, Any]:
         """Return calls, hits, misses, rows and latencies of each tier, and what fails upstream."""
-        return {"tiers": self._tiers.meters.stats(), "upstream": self._tiers.fetcher.troubles.stats()}
+        return {
+            "tiers": self._tiers.meters.stats(),
+            "upstream": self._tiers.fetcher.troubles.stats(),
+            "results": self._cache.stats(),
+        }
 
     def close(self) -> None:
         """End what is asked of an upstream; what has come is stored. The store stays open."""

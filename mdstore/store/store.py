@@ -657,16 +657,21 @@ class MarketDataStore:
         as_of: Moment | None = None,
         include_forming: bool = False,
         sql: str | None = None,
+        params: Sequence[object] | Mapping[str, object] | None = None,
+        tables: Mapping[str, object] | None = None,
         timeout: float | None = None,
     ) -> Explanation:
         """Run a read, and say which road it took, why, how many rows it gave and how long it took.
 
-        Takes the arguments of `candles`, or `sql=` and a query; `timeout` goes with a query, as in `sql`.
+        Takes the arguments of `candles`, or `sql=` and a query; `params`, `tables` and `timeout` go with a
+        query, as in `sql`.
         """
         if sql is not None:
-            return self._sql(sql, timeout)[1]
+            return self._sql(sql, timeout, params, tables)[1]
         if timeout is not None:
             raise InvalidInputError("timeout= bounds a query: it goes with sql=")
+        if params is not None or tables is not None:
+            raise InvalidInputError("params= and tables= are of a query: they go with sql=")
         if timeframe is None:
             raise InvalidInputError("explain needs a timeframe (and symbols), or sql=")
 

@@ -161,6 +161,10 @@ def test_a_timeframe_that_is_not_stored_is_derived_and_its_source_fetched(servic
     assert_frame_equal(answer.frame, hours)
     assert answer.frame["of"].to_list() == [60] * 10
     assert bars_asked(source) == 300  # of the minutes, those that were missing
+    assert answer.about.sources == ("exchange",)
+    assert answer.about.newest.timestamp() * 1000 == START + 600 * MINUTE
+    assert not answer.about.is_stale
+    assert answer.about.holes.is_empty()
     with (
         MarketDataService(store, policies=ServicePolicies(derive=False)) as plain,
         pytest.raises(NoSuchSeriesError),
