@@ -41,9 +41,16 @@ if TYPE_CHECKING:
         TimestampError,
         ValidationError,
     )
+    from mdstore.realtime.attached import attach
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.order_book import OrderBook
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
+    from mdstore.service.asynchronous import AsyncMarketDataService
+    from mdstore.service.coordinator import Coordinator, FunctionCoordinator, Page
+    from mdstore.service.policies import ServicePolicies
+    from mdstore.service.router import SmartRouter
+    from mdstore.service.service import MarketDataService
+    from mdstore.service.storage import MarketDataStorage, Repository
     from mdstore.sources.exchanges.binance import BinanceFeed
     from mdstore.sources.exchanges.upbit import UpbitFeed
     from mdstore.sources.recordings.recorder import Recorder
@@ -65,10 +72,17 @@ _HOMES = {
         "StaleDataError", "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError",
         "TimestampError", "ValidationError",
     ),
+    "mdstore.service.asynchronous": ("AsyncMarketDataService",),
+    "mdstore.service.coordinator": ("Coordinator", "FunctionCoordinator", "Page"),
+    "mdstore.service.policies": ("ServicePolicies",),
+    "mdstore.service.router": ("SmartRouter",),
+    "mdstore.service.service": ("MarketDataService",),
+    "mdstore.service.storage": ("MarketDataStorage", "Repository"),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),
     "mdstore.sources.exchanges.upbit": ("UpbitFeed",),
     "mdstore.sources.recordings.recorder": ("Recorder",),
     "mdstore.analysis.fingerprints": ("fingerprint",),
+    "mdstore.realtime.attached": ("attach",),
     "mdstore.realtime.order_book": ("OrderBook",),
     "mdstore.realtime.cache": ("RealtimeDataCache",),
     "mdstore.realtime.rows": ("Depth", "Kline", "Ticker", "Trade"),
@@ -79,9 +93,11 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AsyncMarketDataService",
     "BinanceFeed",
     "CandleRepository",
     "ConflictError",
+    "Coordinator",
     "DamagedDataError",
     "DataCache",
     "Depth",
@@ -89,22 +105,29 @@ __all__ = [
     "FeedError",
     "FileFormatError",
     "ForkedError",
+    "FunctionCoordinator",
     "InvalidInputError",
     "Kline",
     "LiveFileError",
     "MarketDataError",
+    "MarketDataService",
+    "MarketDataStorage",
     "MarketDataStore",
     "MessageError",
     "NewerSchemaError",
     "NoSuchSeriesError",
     "OrderBook",
+    "Page",
     "QueryError",
     "QueryTimeoutError",
     "ReadOnlyError",
     "RealtimeDataCache",
     "Recorder",
+    "Repository",
     "ScannerError",
     "Screen",
+    "ServicePolicies",
+    "SmartRouter",
     "StaleDataError",
     "StoreBusyError",
     "StoreClosedError",
@@ -117,6 +140,7 @@ __all__ = [
     "UpbitFeed",
     "ValidationError",
     "WriteResult",
+    "attach",
     "fingerprint",
     "open",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +16,9 @@ import apsw
 import pyarrow as pa
 
 from mdstore.cache.memory import MemoryTier
-from mdstore.candles.file import catalogue
+from mdstore.candles.file import catalogue, usage
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.leases import Leases
 from mdstore.candles.file.paths import packs_folder
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
@@ -83,6 +84,8 @@ class CandleRepository:
         )
         self.ledger = Ledger(self._database, clock)
         """What is known besides the candles."""
+        self.leases = Leases(self._database)
+        """Names that one holder has at a time, among all that have the file open."""
         self._queries: Queries | None = None
         self._sql_memory_bytes = sql_memory_bytes
         self._proven_series: set[tuple[object, ...]] = set()
@@ -169,6 +172,23 @@ class CandleRepository:
         """Return the store's revision, which grows with every transaction that changes candles."""
         with self._database.reading() as con:
             return catalogue.revision(con)
+
+    def state(self, symbols: Collection[str] | None, timeframe: str | None) -> int:
+        """Return a number that is another once anything has changed of what an answer over series is made of.
+
+        That is their candles and what is known besides, calendars and what is declared; without a timeframe
+        all candles, and what was set aside.
+        """
+        with self._database.reading() as con:
+            return catalogue.state(con, symbols, timeframe)
+
+    def used(self, asks: Mapping[tuple[str, str], int]) -> bool:
+        """Count what was asked for, by (symbol, timeframe); false where that must be said again later."""
+        return usage.add(self._database, asks)
+
+    def most_used(self, limit: int) -> list[tuple[str, str, float]]:
+        """Return the series that were asked for most, and how often."""
+        return usage.most(self._database, limit)
 
     def held(self, request: Request) -> list[Held]:
         """Return for each symbol its bars in a range and the holes between. Raises `NoSuchSeriesError`."""

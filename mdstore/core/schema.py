@@ -12,7 +12,7 @@ import pyarrow as pa
 __all__ = [
     "CANDLE", "CANDLE_COLUMNS", "LONG_CANDLE", "MAX_LEVELS", "ORDERBOOK",
     "PRICES", "QUARANTINE", "SIDES", "TICKER", "TRADE", "VALUES", "named_candle",
-    "wide_candle",
+    "wide_candle", "wide_names",
 ]  # fmt: skip
 
 PRICES = ("open", "high", "low", "close")
@@ -32,8 +32,13 @@ def wide_candle(extras: int) -> pa.Schema:
 
     A value that a bar lacks is NaN in them: packs hold no validity bits, and no NaN is stored.
     """
-    more = [pa.field(f"extra {number}", pa.float64()) for number in range(1, extras + 1)]
+    more = [pa.field(name, pa.float64()) for name in wide_names(extras)]
     return pa.schema([*CANDLE, *more]) if extras else CANDLE
+
+
+def wide_names(extras: int) -> list[str]:
+    """Return the names of so many declared columns, by their number."""
+    return [f"extra {number}" for number in range(1, extras + 1)]
 
 
 @lru_cache

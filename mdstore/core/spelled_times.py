@@ -97,7 +97,7 @@ def localised(times: pl.Series, zone: str) -> tuple[pl.Series, pl.Series]:
 
 @lru_cache(maxsize=64)
 def _parts(pattern: str | None) -> str:
-    """Return the expression of a date, a clock, an offset and a zone's name; any date without a pattern.
+    """Return the expression of a date, a clock, an offset and a zone; any date where no pattern is said.
 
     An offset follows a clock: 2024-01-02 has none.
     """
@@ -143,8 +143,7 @@ def _settled(dates: pl.Series, family: Sequence[str], style: TimeStyle, of: int)
     doubtful = table.select((fits > 1) & differ).to_series().fill_null(value=False)
     told = style.told
     told.orders |= {order for order, days in readings.items() if (days.is_not_null() & alone).any()}
-    either = int(table.select((fits > 1).sum()).item())
-    if doubtful.any() and len(told.orders) != 1 and 2 * either <= of:
+    if doubtful.any() and len(told.orders) != 1 and 2 * doubtful.sum() <= of:
         return _first_of(list(readings.values())).set(doubtful, None)
     told.leans |= bool(doubtful.any())
     told.undecided = bool(doubtful.any()) and not told.orders

@@ -5,18 +5,19 @@ The order is the exchange's: by time, those of one millisecond by their ids, or 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from mdstore.realtime.rows import Kline
 
-__all__ = ["NO_BAR", "Bar", "Row"]
+__all__ = ["FEW", "NO_BAR", "Bar", "Row"]
 
 Row = tuple[int, float, float, float, float, float]
 """timestamp (ms), open, high, low, close, volume: as `MarketDataStore.write` takes it."""
 
 FEW = 64
-Sold = tuple[int, int | None, float, float]
-"""Time (ms), id and size of a trade, and the volume of the bar before it."""
+Sold = tuple[int, int | None, float]
+"""Time (ms), id and size of a trade; the bars of all timeframes share it."""
 
 
 @dataclass(slots=True)
@@ -25,8 +26,8 @@ class Bar:
 
     All times are milliseconds since 1970. `partial` bars miss trades; `settled` ones the exchange itself has
     closed; those `by_kline` have its values, to which no trade adds. A sum of floats depends on its order, so
-    the latest trades are kept, and added up anew behind one that comes late: those of `keep` milliseconds,
-    and more only while they are few.
+    the latest trades are kept, each with the volume `before` it, and added up anew behind one that comes
+    late: those of `keep` milliseconds, and more only while they are few.
     """
 
     start: int
@@ -47,14 +48,16 @@ class Bar:
     keep: int = 0
     most: int = FEW
     latest: list[Sold] = field(default_factory=list)
+    before: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, start: int, end: int, trade: Sold, price: float, *, partial: bool, keep: int) -> Bar:
         """Return the bar of a first trade."""
-        timestamp, key, size, _ = trade
+        timestamp, key, size = trade
         return cls(
             start, end, price, price, price, price, size, timestamp, timestamp, partial,
-            first_id=key, last_id=key, keep=keep, latest=[trade],
+            first_id=key, last_id=key, keep=keep,
+            latest=[trade], before=[0.0],
         )  # fmt: skip
 
     def add(self, timestamp: int, price: float, size: float, key: int | None) -> None:
@@ -67,23 +70,22 @@ class Bar:
         if timestamp > last or (
             timestamp == last and (key is None or self.last_id is None or key > self.last_id)
         ):
-            volume, latest = self.volume, self.latest
-            latest.append((timestamp, key, size, volume))
-            self.volume = volume + size
+            self.latest.append((timestamp, key, size))
+            self.before.append(self.volume)
+            self.volume += size
             self.close = price
             self.last = timestamp
             self.last_id = key
-            if len(latest) > self.most:
+            if len(self.latest) > self.most:
                 self.trim()
         else:
             self._add_late(timestamp, price, size, key)
 
     def trim(self) -> None:
         """Let go of trades that none will come before any more."""
-        latest, cut = self.latest, self.last - self.keep
-        gone = next((at for at, one in enumerate(latest) if one[0] >= cut), len(latest))
-        del latest[:gone]
-        self.most = max(FEW, 2 * len(latest))
+        gone = bisect_left(self.latest, (self.last - self.keep,))
+        del self.latest[:gone], self.before[:gone]
+        self.most = max(FEW, 2 * len(self.latest))
 
     def set(self, kline: Kline) -> bool:
         """Take over an exchange's values, which are of the whole bar; return whether any differed."""
@@ -104,12 +106,12 @@ class Bar:
         at = len(latest)
         while at and _is_before((timestamp, key), latest[at - 1]):
             at -= 1
-        moved = latest[at:]
-        volume = moved[0][3] if moved else self.volume
-        del latest[at:]
-        for when, name, amount, _ in ((timestamp, key, size, 0.0), *moved):
-            latest.append((when, name, amount, volume))
-            volume += amount
+        volume = self.before[at] if at < len(latest) else self.volume
+        latest.insert(at, (timestamp, key, size))
+        del self.before[at:]
+        for sold in latest[at:]:
+            self.before.append(volume)
+            volume += sold[2]
         self.volume = volume
 
 

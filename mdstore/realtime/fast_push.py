@@ -30,6 +30,7 @@ def trade_lane(long_way: Callable[[object], int], rings: Rings) -> Callable[[obj
     by_symbol, clock, listeners = rings.by_symbol, rings.clock, rings.listeners
     acquire, release = rings.lock.acquire, rings.lock.release
     batch_rows, seal, tell, wait = rings.limits.batch_rows, rings.seal, rings.tell, rings.wait
+    alone = rings.alone
     sides = {side: SIDE_CODES[side] for side in SIDES}  # without None: nothing may be missing here
 
     def push(data: Any) -> int:
@@ -66,6 +67,9 @@ def trade_lane(long_way: Callable[[object], int], rings: Rings) -> Callable[[obj
                 if len(tail) >= batch_rows:
                     seal(ring)
                 if not listeners:
+                    return 1
+                if alone[0] is not None:
+                    alone[0](symbol, timestamp, price, size, key)
                     return 1
                 tell(ring)
         finally:

@@ -79,10 +79,14 @@ class Feed:
                 self.close_due()
 
     def close_due(self) -> None:
-        """Close the bars of which all has come."""
+        """Close the bars of which all has come; most series have none."""
+        proven, due = self.proven, FOREVER
         for one in self.series:
-            one.close_until(self.proven)
-        self.refresh()
+            if one.open and one.open[0].end <= proven:
+                one.close_until(proven)
+            if one.open and one.open[0].end < due:
+                due = one.open[0].end
+        self.due = due + self.grace if due < FOREVER else FOREVER
 
     def join(self, series: Series, *, is_first: bool) -> None:
         """Have a series made of what comes from now on: nothing of a later time has come before.

@@ -8,38 +8,23 @@ Every bar since a series began is open, whole and out, stated to be without a tr
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
 
-from mdstore.core.symbols import check_symbol
-from mdstore.core.time_bounds import FIRST_LIVE, FOREVER
-from mdstore.core.time_numbers import LARGEST
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
-from mdstore.core.timestamps import to_ms
-from mdstore.errors import InvalidInputError
 from mdstore.realtime.bars import NO_BAR, Bar, Row
 from mdstore.realtime.feeds import Feed
 from mdstore.realtime.ranges import Range, Ranges
-from mdstore.realtime.row_rules import FUTURE_MS
 from mdstore.realtime.rows import Kline
 
-__all__ = ["KEPT", "NO_BAR", "Bar", "BarSeries", "Counts", "Out", "Row", "check_kline", "in_milliseconds"]
+__all__ = ["KEPT", "NO_BAR", "Bar", "BarSeries", "Counts", "Out", "Row"]
 
 KEPT = 3
-NS_PER_MS = 1_000_000
 # Klines come at least every two seconds while there are trades: a bar without any for so long (ms) has none.
 KLINE_PATIENCE = 10_000
-FINER_THAN_MS = 10**14  # where microseconds begin
-NUMBERS = ("open", "high", "low", "close", "volume")
-SHAPE: tuple[tuple[str, Callable[[Kline], bool], str], ...] = (
-    ("low", lambda bar: bar.low <= bar.open, "low <= open"),
-    ("low", lambda bar: bar.low <= bar.close, "low <= close"),
-    ("high", lambda bar: bar.high >= bar.open, "open <= high"),
-    ("high", lambda bar: bar.high >= bar.close, "close <= high"),
-    ("volume", lambda bar: bar.volume >= 0, "volume >= 0"),
-)
 
 
 @dataclass(slots=True)
@@ -81,13 +66,15 @@ class BarSeries:
     """
 
     __slots__ = (
-        "_closed_until", "_counts", "_klines_until", "_out", "_recalled", "_told", "_whole_from",
+        "_closed_until", "_counts", "_klines_until", "_out", "_plain_ms", "_recalled", "_told", "_whole_from",
         "bar", "by_klines", "closed", "feed", "hole", "holes", "name", "open", "persist", "symbol",
         "timeframe",
     )  # fmt: skip
 
     def __init__(self, symbol: str, timeframe: Timeframe, *, feed: Feed, counts: Counts, out: Out) -> None:
         self.symbol, self.name, self.timeframe, self.feed = symbol, str(timeframe), timeframe, feed
+        # Bars of so many milliseconds from 1970 on; 0 where they are reckoned otherwise (weeks, months).
+        self._plain_ms = (timeframe.ms or 0) if timeframe.unit != "w" else 0
         self.persist = self.by_klines = False
         self.bar = NO_BAR
         self.open: list[Bar] = []
@@ -283,7 +270,7 @@ class BarSeries:
 
     def _place_new(self, timestamp: int, price: float, size: float, key: int | None) -> None:
         """Put a trade where no bar is open."""
-        start = self.timeframe.floor(timestamp)
+        start = timestamp - timestamp % self._plain_ms if self._plain_ms else self.timeframe.floor(timestamp)
         if start >= self._closed_until:
             self._begin_bar(self._new(start, timestamp, price, size, key))
             return
@@ -334,19 +321,24 @@ class BarSeries:
         return self._whole_from is None or start < self._whole_from or start in self.holes
 
     def _new(self, start: int, timestamp: int, price: float, size: float, key: int | None) -> Bar:
-        trade = timestamp, key, size, 0.0
-        end, partial = self.timeframe.next(start), self._is_partial(start)
+        trade = timestamp, key, size
+        end = start + self._plain_ms if self._plain_ms else self.timeframe.next(start)
+        partial = self._is_partial(start)
         return Bar.of(start, end, trade, price, partial=partial, keep=self.feed.grace)
 
     def _begin_bar(self, bar: Bar) -> None:
-        insort(self.open, bar, key=_start)
-        self.feed.due = min(self.feed.due, bar.end + self.feed.grace)
+        if not self.open or bar.start > self.open[-1].start:
+            self.open.append(bar)
+        else:
+            insort(self.open, bar, key=_start)
+        due = bar.end + self.feed.grace
+        self.feed.due = min(self.feed.due, due)
 
     def _close(self, bar: Bar) -> None:
         self.open.remove(bar)
         self._closed_until = max(self._closed_until, bar.end)
         if self._whole_from is not None and (self.by_klines or not bar.by_kline or bar.start <= self._told):
-            if self._told > -FOREVER:
+            if -FOREVER < self._told < bar.start:
                 self._quiet_until(bar.start)
             self._told = max(self._told, bar.end)
         if bar.partial or not isfinite(bar.volume):  # sizes of 1e308 can add up to no number
@@ -392,61 +384,6 @@ class BarSeries:
         return _holding(self.open, start) or _holding(self.closed, start)
 
 
-def in_milliseconds(kline: Kline) -> Kline:
-    """Return a kline with its time in milliseconds, also of one in micro- or nanoseconds, as Binance's."""
-    at = kline.timestamp
-    if not isinstance(at, int) or not FINER_THAN_MS <= at <= LARGEST:
-        return kline
-    return kline._replace(timestamp=to_ms(at))
-
-
-def check_kline(kline: Kline, now: int) -> Timeframe:
-    """Return the timeframe of a kline; raise `InvalidInputError` that names the field which is wrong.
-
-    A bar that begins after `now` (ns) is refused: it would close the one that is forming.
-    """
-    check_symbol(kline.symbol)
-    timeframe = Timeframe.parse(kline.timeframe)
-    if not isinstance(kline.closed, bool):
-        raise _wrong(kline, "closed", "it is True or False")
-    if not isinstance(kline.timestamp, int) or kline.timestamp < FIRST_LIVE:
-        raise _wrong(kline, "timestamp", "it is in milliseconds, in 2000 or later")
-    if kline.timestamp > now // NS_PER_MS + FUTURE_MS:
-        raise _wrong(kline, "timestamp", "it is not in the future, by the clock")
-    if not _is_start(kline.timestamp, timeframe):
-        raise _wrong(kline, "timestamp", f"it starts a {timeframe} bar (milliseconds)")
-    for name in NUMBERS:
-        if not _is_finite(getattr(kline, name)):
-            raise _wrong(kline, name, "it is a finite number")
-    for name, holds, rule in SHAPE:
-        if not holds(kline):
-            raise _wrong(kline, name, rule)
-    return timeframe
-
-
-def _is_start(timestamp: int, timeframe: Timeframe) -> bool:
-    try:
-        return (
-            isinstance(timestamp, int) and timeframe.next(timestamp) > timeframe.floor(timestamp) == timestamp
-        )
-    except (ValueError, OverflowError, OSError):  # a month of a year that datetime cannot hold
-        return False
-
-
-def _is_finite(value: object) -> bool:
-    try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    except OverflowError:  # a whole number larger than any float
-        return False
-
-
-def _wrong(kline: Kline, field: str, rule: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"kline of {kline.symbol} {kline.timeframe} at {kline.timestamp!r}: {field} = "
-        f"{getattr(kline, field)!r} breaks the rule '{rule}'. Nothing was changed"
-    )
-
-
 def _from_kline(kline: Kline, timeframe: Timeframe) -> Bar:
     start, end = kline.timestamp, timeframe.next(kline.timestamp)
     bar = Bar(start, end, 0.0, 0.0, 0.0, 0.0, 0.0, start, end - 1)
@@ -463,7 +400,10 @@ def _without(start: int, end: int, holes: Ranges) -> list[tuple[int, int]]:
 
 
 def _holding(bars: Iterable[Bar], timestamp: int) -> Bar | None:
-    return next((bar for bar in bars if bar.start <= timestamp < bar.end), None)
+    for bar in bars:
+        if bar.start <= timestamp < bar.end:
+            return bar
+    return None
 
 
 def _start(bar: Bar) -> int:

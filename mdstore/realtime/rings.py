@@ -39,6 +39,10 @@ class Listener(Protocol):
         """Take a row, and do not wait; False says that nobody is there any more."""
 
 
+Take = Callable[[str, int, float, float, int], object]
+"""Takes the symbol, timestamp, price, size and id of a trade."""
+
+
 class Rings:
     """The rings by symbol, the lock for changing them, and the listeners that are told of new rows."""
 
@@ -54,6 +58,8 @@ class Rings:
         # An RLock refuses to be released by a thread that does not hold it; `fast_push` relies on that.
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
+        self.alone: list[Take | None] = [None]
+        """Where there is but one listener, how it takes the fields of a trade; in a list, as the clock."""
         self._total = total
         self._symbols = symbols
         self._longest = max(1, min(MANY_ROWS, rows, fitting))
@@ -208,6 +214,23 @@ class Rings:
 
     # ---- those who are told
 
+    def listen(self, listener: Listener) -> None:
+        """Tell a listener of every row from now on."""
+        with self.lock:
+            self.listeners.append(listener)
+            self._look_for_one()
+
+    def leave(self, listener: Listener) -> None:
+        """Tell it no more."""
+        with self.lock:
+            if listener in self.listeners:
+                self.listeners.remove(listener)
+            self._look_for_one()
+
+    def _look_for_one(self) -> None:
+        only = self.listeners[0] if len(self.listeners) == 1 else None
+        self.alone[0] = getattr(only, "take", None) if not isinstance(only, Queue) else None
+
     def tell(self, ring: Ring) -> None:
         """Tell the listeners of the latest row, which `fast_push` has taken."""
         self._tell(self.kind.packing.unpack(ring.symbol, ring.latest))
@@ -215,7 +238,7 @@ class Rings:
     def _tell(self, row: Any) -> None:
         ended = [listener for listener in self.listeners if listener.offer(row) is False]
         for listener in ended:
-            self.listeners.remove(listener)
+            self.leave(listener)
 
     def _missed(self, symbol: str, packed: bytes) -> None:
         """Say that a trade came too late to be told; those of a snapshot were told before."""

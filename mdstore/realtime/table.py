@@ -180,6 +180,11 @@ class RealtimeTable(Generic[R]):
             return None
         raise self._stale(symbol, max_age, on_stale)
 
+    def newest_time(self, symbol: str) -> int | None:
+        """Return the time (ms) of the newest row of a symbol, however old; None where none is held."""
+        ring = self._ring_of(symbol)
+        return None if ring is None else int(TIME.unpack_from(ring.latest)[0])
+
     def window(
         self,
         symbols: str | Sequence[str] | None = None,
@@ -283,13 +288,11 @@ class RealtimeTable(Generic[R]):
         with self._rings.lock:
             if self._is_closed:
                 raise StoreClosedError(f"{self.kind.name} are closed: nothing more will come")
-            self._rings.listeners.append(listener)
+            self._rings.listen(listener)
 
     def remove_listener(self, listener: Listener) -> None:
         """Tell it no more."""
-        with self._rings.lock:
-            if listener in self._rings.listeners:
-                self._rings.listeners.remove(listener)
+        self._rings.leave(listener)
 
     def close(self) -> None:
         """End the subscriptions; callbacks have a few seconds for what waits."""

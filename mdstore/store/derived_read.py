@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import polars as pl
@@ -21,7 +21,7 @@ from mdstore.core.long_table import latest_of_each
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import DAY, Timeframe
 
-__all__ = ["MADE", "derived", "with_of"]
+__all__ = ["MADE", "Bars", "derived", "of_source", "put_together", "with_of"]
 
 MADE = ("closed", "bars", "of")
 """The columns of a derived bar beside those of a stored one."""
@@ -38,18 +38,42 @@ def derived(
     """Return bars of `request.timeframe` made of those of `source`; range and limit count the bars made."""
     known = (*request.columns, *MADE)
     wanted = known if columns is None else column_list(columns, known)
+    answer = candles.read(of_source(request, source, tz))
+    bars = Bars(answer.frame(), answer.symbols, answer.ends, answer.lasts)
+    made = put_together(candles, bars, request, source, tz, of="of" in wanted)
+    return latest_of_each(made, request.limit).select(wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Source bars: those of the i-th symbol end at row `ends[i]`, the last that is over is at `lasts[i]`."""
+
+    frame: pl.DataFrame
+    symbols: Sequence[str]
+    ends: Sequence[int]
+    lasts: Sequence[int]
+
+
+def of_source(request: Request, source: Timeframe, tz: str | None) -> Request:
+    """Return the request for the source bars that the bars of a request are made of."""
     start, end = reach(request.timeframe, request.start, request.end, tz)
     bars = None if request.limit is None else _bars_for(request.limit, request.timeframe, source)
-    answer = candles.read(replace(request, timeframe=source, start=start, end=end, limit=bars))
-    frame, said = answer.frame(), candles.ledger.known(answer.symbols, str(source))
+    return replace(request, timeframe=source, start=start, end=end, limit=bars)
+
+
+def put_together(
+    candles: Reader, bars: Bars, request: Request, source: Timeframe, tz: str | None, *, of: bool
+) -> pl.DataFrame:
+    """Make bars of source bars; without `of`, that column is of all that the clock has room for."""
+    said = candles.ledger.known(bars.symbols, str(source))
     made = resample(
-        frame, source, request.timeframe, tz=tz, ends=answer.ends, lasts=answer.lasts,
-        calendars=[calendar_of(symbol, said.calendars) for symbol in answer.symbols],
+        bars.frame, source, request.timeframe, tz=tz, ends=bars.ends, lasts=bars.lasts,
+        calendars=[calendar_of(symbol, said.calendars) for symbol in bars.symbols],
         extras={one.name: one.resample for one in _extras(candles, request)},
     )  # fmt: skip
-    if "of" in wanted:
-        made = _without_what_never_was(made, frame, answer.symbols, answer.ends, said, request, source, tz)
-    return latest_of_each(made, request.limit).select(wanted)
+    if not of:
+        return made
+    return _without_what_never_was(made, bars.frame, bars.symbols, bars.ends, said, request, source, tz)
 
 
 def _extras(candles: Reader, request: Request) -> list[Extra]:

@@ -60,6 +60,11 @@ class Listing:
         series = self.series()
         return list(zip(series["symbol"].to_list(), series["timeframe"].to_list(), strict=True))
 
+    def lasts(self, timeframe: str) -> dict[str, int]:
+        """Return the last bar (ms) of each symbol of which bars of a timeframe are stored."""
+        series = self.series().filter(pl.col("timeframe") == timeframe)
+        return dict(zip(series["symbol"].to_list(), series["last"].to_physical().to_list(), strict=True))
+
     def quarantine(self) -> pl.DataFrame:
         """Return the rows that were set aside, oldest first."""
         frame = pl.DataFrame(self._candles.quarantine(), schema=pl.Schema(QUARANTINE), orient="row")

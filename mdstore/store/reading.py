@@ -96,10 +96,10 @@ class Reading:
         if made or include_forming:  # stored bars as an Arrow table need no Polars
             refuse_broken_polars()
         if include_forming:
-            _refuse_beside_forming(is_other=made or as_of is not None)
+            _refuse_beside_forming(is_other=fill is not None or as_of is not None)
             request = request_of(symbols, timeframe, start=start, end=end, limit=limit)
             request = _with_extras(request, columns, candles)
-            return self._with_forming(candles, request, columns)
+            return self._with_forming(candles, request, columns, _source(derive_from, tz))
         picked = None if made else columns  # what is made picks columns itself, since it has more of them
         request = request_of(
             symbols, timeframe, start=start, end=end, limit=limit, columns=picked, as_of=as_of,
@@ -119,9 +119,21 @@ class Reading:
         bars = gridded(candles, request, check_fill(fill), source, columns, now=self._now())
         return Made(bars, f"{how}, then filled ({fill})" if how else f"filled ({fill})")
 
-    def _with_forming(self, candles: Reader, request: Request, columns: Sequence[str] | None) -> Made:
+    def _with_forming(
+        self,
+        candles: Reader,
+        request: Request,
+        columns: Sequence[str] | None,
+        source: tuple[Timeframe, str | None] | None,
+    ) -> Made:
         from mdstore.store.forming_read import appended, with_forming
 
+        if source is not None:
+            from mdstore.store.derived_forming_read import derived_with_forming
+
+            lasts = self._listing.lasts(str(source[0]))
+            made = derived_with_forming(candles, self._live(), lasts, request, *source, columns)
+            return Made(made, f"{_derived_text(request.timeframe, *source)}, with what is live")
         if columns is None and not request.is_long:
             bars = appended(candles, self._live(), request)
             if bars is not None:
@@ -133,19 +145,16 @@ class Reading:
 
 def _with_extras(request: Request, columns: Sequence[str] | None, candles: Reader) -> Request:
     """Return the request with those declared columns behind the others that are among `columns`."""
-    if columns is None or all(name in (*request.columns, *ADDED) for name in columns):
+    names = (columns,) if isinstance(columns, str) else columns
+    if not isinstance(names, Sequence) or all(name in (*request.columns, *ADDED) for name in names):
         return request
-    more = [one.name for one in candles.ledger.declared() if one.name in columns]
+    more = [one.name for one in candles.ledger.declared() if one.name in names]
     return replace(request, columns=(*request.columns, *more))
 
 
 def _refuse_beside_forming(*, is_other: bool) -> None:
     if is_other:
-        raise InvalidInputError(
-            "include_forming= is for stored bars as they are now, without derive_from=, tz=, fill= "
-            "and as_of=",
-            hint=Hint("store.live.build(...) makes any timeframe", "`mdstore replay -t` makes any timeframe"),
-        )
+        raise InvalidInputError("include_forming= is for bars as they are now, without fill= and as_of=")
 
 
 def _source(derive_from: str | Timeframe | None, tz: str | None) -> tuple[Timeframe, str | None] | None:

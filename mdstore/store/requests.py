@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.ledger.claims import Claim
+from mdstore.candles.writes.writer import WriteResult
 from mdstore.core.arguments import bar_limit, column_list, source_name, symbol_list, time_range
 from mdstore.core.extra_columns import Extra
 from mdstore.core.hole_reasons import STATED, Stated
@@ -16,7 +18,7 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import InvalidInputError, NoSuchSeriesError
 
-__all__ = ["LONG", "Covers", "claim_of", "of_stored_bars", "request_of", "with_extras"]
+__all__ = ["LONG", "Covers", "claim_of", "of_stored_bars", "request_of", "told", "with_extras"]
 
 LONG = ("symbol", *CANDLE_COLUMNS)
 Covers = tuple[Moment | None, Moment | None] | Literal["data"]
@@ -101,3 +103,10 @@ def of_stored_bars() -> Iterator[None]:
     except NoSuchSeriesError as error:
         error.of_stored()
         raise
+
+
+def told(result: WriteResult) -> WriteResult:
+    """Return what became of a write, and warn whoever called the store of what is doubtful in it."""
+    for text in result.warnings:
+        warnings.warn(text, stacklevel=3)
+    return result

@@ -29,10 +29,16 @@ DAY = 86_400_000
 NOW = START + 100 * DAY
 BASE = 40 * DAY
 KINDS = ("flip", "zero", "swap", "cut")
-PARTS = {"candles": {"candles"}, "revisions": {"revisions"}, "ledger": None}
+PARTS = {
+    "candles": {"candles"},
+    "revisions": {"revisions"},
+    "declared": {"extras", "extra_revisions"},
+    "ledger": None,
+}
+OTHERS = {name for tables in PARTS.values() if tables for name in tables}
 TABLES = (
     "candles", "series", "revision", "cells", "coverage", "arrivals", "unfinished", "revisions", "calendars",
-    "quarantine",
+    "quarantine", "declared", "extras", "extra_revisions",
 )  # fmt: skip
 
 
@@ -67,6 +73,10 @@ def build(path):
         clock.ms = START + 40 * MINUTE
         store.write("U", "1m", walk(3, start=START + 38 * MINUTE))
         clock.ms = NOW
+        store.declare("value", resample="sum")
+        for seed, bars in ((1, 1_500), (2, 400)):
+            value = pl.when(pl.int_range(bars) % 3 != 1).then(pl.int_range(bars) + seed / 4)
+            store.write("V", "1m", walk(bars, seed=3).with_columns(value=value))
         store.set_calendar("X*", "XNYS")
         bad = walk(5, start=START + DAY).with_columns(high=pl.lit(0.0))
         store.write("Q", "1m", pl.concat([walk(5), bad]), on_invalid="quarantine")
@@ -80,6 +90,12 @@ def questions(store):
     for low in range(0, 3_000, 750):
         window = {"start": START + low * MINUTE, "end": START + (low + 70) * MINUTE}
         yield f"A {low}", lambda w=window: store.candles("A", "1m", **w)
+    for symbols in ("V", None):
+        yield f"values of {symbols}", lambda s=symbols: store.candles(s, "1m", columns=["timestamp", "value"])
+    yield "latest values", lambda: store.candles("V", "1m", columns=["value", "close"], limit=50)
+    yield "values as of", lambda: store.candles("V", "1m", columns=["value"], as_of=NOW)
+    yield "sums of values", lambda: store.sql("SELECT sum(value) AS v FROM candles WHERE symbol = 'V'")
+    yield "declared", store.declared
     for limit in (1, 60, 1_000):
         yield f"latest {limit}", lambda n=limit: store.candles(None, "1m", limit=n)
     yield "panel", lambda: store.candles(None, "1m")
@@ -188,7 +204,7 @@ def pages_of(sound, part):
         number
         for name, numbers in sound.pages.items()
         for number in numbers
-        if (name in tables if tables else name not in {"candles", "revisions"})
+        if (name in tables if tables else name not in OTHERS)
     ]
 
 

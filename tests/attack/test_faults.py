@@ -26,12 +26,19 @@ PLACES = 10
 MODES = [("io", False), ("io", True), ("full", False), ("full", True)]
 
 
+def valued(bars, *, seed, start=START):
+    """Return bars with a declared column, which some of them lack."""
+    value = pl.when(pl.int_range(bars) % 3 != 1).then(pl.int_range(bars) + seed / 4)
+    return walk(bars, start=start, seed=seed).with_columns(value=value)
+
+
 def new_bars(store):
     store.write("A", "1m", walk(30, start=START + 60 * MINUTE, seed=5))
 
 
 def corrections(store):
-    frames = [walk(5, start=START + 20 * MINUTE, seed=9).with_columns(symbol=pl.lit(name)) for name in "AB"]
+    bars = valued(5, start=START + 20 * MINUTE, seed=9)
+    frames = [bars.with_columns(symbol=pl.lit(name)) for name in "ABC"]
     store.write_many(pl.concat(frames), timeframe="1m", source="again", covers="data")
 
 
@@ -79,8 +86,9 @@ def template(tmp_path):
     """A store with packs, what is loose, what was corrected, and a log that was left."""
     (tmp_path / "template").mkdir()
     with mdstore.open(tmp_path / "template" / FILE) as store:
+        store.declare("value", resample="sum")
         for seed, name in enumerate("ABC"):
-            store.write(name, "1m", walk(60, seed=seed))
+            store.write(name, "1m", walk(60, seed=seed) if name == "A" else valued(60, seed=seed))
         store.write("A", "1m", walk(4, seed=4))
         store.write("C", "1m", walk(8, start=START + 60 * MINUTE, seed=4))
     return tmp_path / "template"
@@ -88,10 +96,10 @@ def template(tmp_path):
 
 def state(store):
     """All that was written, to the last bit."""
-    series = {
-        name: bits(store.candles(name, "1m")) for name in store.series()["symbol"].unique(maintain_order=True)
-    }
-    return series, len(store.revisions()), store.coverage()["symbol"].len()
+    names = store.series()["symbol"].unique(maintain_order=True)
+    series = {name: bits(store.candles(name, "1m")) for name in names}
+    values = {name: store.candles(name, "1m", columns=["value"])["value"].to_list() for name in names}
+    return series, values, len(store.revisions()), store.coverage()["symbol"].len()
 
 
 def outcome(folder, operation, disk):

@@ -20,6 +20,7 @@ from mdstore.candles.file.bar_digests import sums_of, sums_of_bars, sums_of_fram
 from mdstore.candles.file.digests import BUCKET_BARS
 from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hash_of_extra, hash_of_wide_bar, hashes_of_bars
 from mdstore.candles.file.wide_rows import positive_zeros, wide
+from mdstore.candles.packs import seal_policy
 from mdstore.candles.packs.cells import all_cells
 from mdstore.candles.packs.pack_files import extras_in
 from mdstore.candles.writes.writer import _batch
@@ -198,6 +199,24 @@ def test_many_series_are_sealed_with_and_without_values(kept):
     assert kept.maintenance.check() == []
 
 
+@pytest.mark.parametrize("mixed", [False, True], ids=["all have it", "some have it"])
+def test_the_scanner_seals_values_of_series_that_all_have_them(kept, monkeypatch, mixed):
+    monkeypatch.setattr(seal_policy, "SCAN_ROWS", 0)
+    monkeypatch.setattr(seal_policy, "SCAN_ROWS_COLD", 0)
+    for at in range(5):
+        kept.write(f"S{at}", "1m", walk(300) if mixed and at % 2 else valued(300, value=2 + at, trades=3))
+    with kept._candles._database.writing() as con:
+        con.execute("DELETE FROM cells")
+    kept._candles._memory.clear()
+    kept.maintenance.warm()
+    assert kept._candles._upkeep.scanned == (not mixed)
+    assert sorted(cells_of(kept)) == [(f"S{at}", 300, 0 if mixed and at % 2 else 2) for at in range(5)]
+    for at in range(0, 5, 2):
+        expected = valued(300, value=2 + at, trades=3)
+        assert rows(kept, f"S{at}", columns=("value", "trades")).equals(expected)
+    assert kept.maintenance.check() == []
+
+
 def test_rows_are_made_wider_and_narrower():
     batch = _batch(valued(5).with_columns(pl.col("timestamp").to_physical()))
     assert wide(batch, 1) is batch
@@ -332,6 +351,35 @@ def test_a_backup_has_declarations_values_and_what_they_were(kept, tmp_path):
             assert rows(other).equals(rows(kept))
             assert rows(other, as_of=at).equals(valued(BARS))
             assert other.maintenance.check() == []
+
+
+def test_a_symbol_that_is_renamed_takes_its_values_and_what_they_were_along(kept):
+    kept.write("A", "1m", valued(BARS))
+    at = kept.series()["revision"][0]
+    kept.write("A", "1m", valued(60, seed=1))
+    kept.rename("A", "B")
+    expected = pl.concat([valued(60, seed=1), valued(BARS).slice(60)])
+    assert rows(kept, "B").equals(expected)
+    assert rows(kept, "B", as_of=at).equals(valued(BARS))
+    assert kept.revisions("B", "1m")["new_value"].drop_nulls().len() == 40
+    kept.write("A", "1m", valued(5, trades=2))
+    assert kept.maintenance.check() == []
+
+
+def test_what_is_deleted_leaves_nothing_behind(kept):
+    kept.write("A", "1m", valued(BARS, value=3, trades=4))
+    kept.write("A", "1m", valued(BARS, seed=1, value=3))
+    kept.delete("A", "1m", start=START + 100 * MINUTE, end=START + 900 * MINUTE)
+    assert kept.maintenance.check() == []
+    assert rows(kept)["value"].drop_nulls().len() == len(valued(BARS, value=3)["value"].drop_nulls()) - 533
+    kept.delete("A")
+    assert kept.maintenance.check() == []
+    with kept._candles._database.reading() as con:
+        for table in ("extras", "extra_revisions", "revisions"):
+            assert con.execute(f"SELECT count(*) FROM {table}").get == 0
+    kept.write("A", "1m", valued(60, trades=2))
+    assert kept.candles("A", "1m", columns=["value"])["value"].null_count() == 60
+    assert kept.maintenance.check() == []
 
 
 def test_what_another_process_declares_is_known_at_once(store, python):

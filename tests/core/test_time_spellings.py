@@ -19,8 +19,8 @@ EXAMPLES = [pytest.param(text, id=text) for spelling in DATES for text in spelli
 OF_CLOCKS = [pytest.param(text, id=text) for spelling in CLOCKS for text in spelling.examples]
 ZONES = {
     "": 0, "Z": 0, " UTC": 0, " GMT": 0, "+09:00": 9, " +0900": 9, "+09": 9, " GMT+0900": 9, " UTC+9": 9,
-    "-05:00": -5, " GMT-0500": -5, " Asia/Seoul": 9, " US/Eastern": -5, " America/New_York": -5, " KST": 9, " JST": 9,
-    " GMT+0900 (Korean Standard Time)": 9,
+    "-05:00": -5, " GMT-0500": -5, " Asia/Seoul": 9, " US/Eastern": -5, " America/New_York": -5,
+    " KST": 9, " JST": 9, " GMT+0900 (Korean Standard Time)": 9,
 }  # fmt: skip
 
 
@@ -115,7 +115,10 @@ MOMENTS = st.datetimes(dt.datetime(1980, 1, 1), dt.datetime(2060, 1, 1)).map(
 
 def spelled(dates):
     with_clock = st.tuples(st.sampled_from(dates), st.sampled_from(CLOCKS_OF)).map(" ".join)
-    return st.tuples(with_clock, st.sampled_from(list(OFFSETS)))
+    pairs = st.tuples(with_clock, st.sampled_from(list(OFFSETS)))
+    return pairs.filter(
+        lambda pair: not (pair[0].endswith("%p") and pair[1] == "Z")
+    )  # nobody writes 9:00 AMZ
 
 
 def written(moment, spelling):
@@ -163,7 +166,7 @@ ZONE_NAMES = st.sampled_from(
 
 @given(st.lists(MOMENTS, min_size=1, max_size=6), ZONE_NAMES)
 def test_naive_times_are_of_the_zone_in_every_form(moments, zone):
-    """Texts, other spellings, datetimes, columns and zones behind a time agree, and with Python's zoneinfo."""
+    """Texts, other spellings, datetimes and zones behind a time agree, and with Python's zoneinfo."""
 
     def in_utc(naive):
         aware = [naive.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1)]

@@ -3,8 +3,15 @@
 from typing import assert_type
 
 import mdstore
+from mdstore.cache.compressed import CompressedCache
+from mdstore.cache.disk import DiskCache
+from mdstore.cache.memory import MemoryCache
 from mdstore.realtime.rows import ClosedBar
 from mdstore.realtime.subscription import Subscription
+from mdstore.service.answer import MarketAnswer
+from mdstore.service.coordinator import Source
+from mdstore.service.memory_coordinator import MemoryCoordinator
+from mdstore.service.router import RingRouter
 
 
 def latest(store: mdstore.MarketDataStore, cache: mdstore.RealtimeDataCache) -> None:
@@ -16,6 +23,12 @@ def latest(store: mdstore.MarketDataStore, cache: mdstore.RealtimeDataCache) -> 
     assert_type(store.orderbooks.latest("KRW-BTC"), mdstore.Depth | None)
     assert_type(cache.trades.latest("KRW-BTC"), mdstore.Trade | None)
     assert_type(store.live.forming("KRW-BTC", "1m"), mdstore.Kline | None)
+
+
+def attached(path: str) -> None:
+    with mdstore.attach(path) as bot:
+        assert_type(bot.trades.latest("KRW-BTC"), mdstore.Trade | None)
+        assert_type(bot.orderbooks.latest("KRW-BTC", on_stale="raise"), mdstore.Depth)
 
 
 def subscriptions(store: mdstore.MarketDataStore) -> None:
@@ -44,3 +57,25 @@ def callbacks(store: mdstore.MarketDataStore) -> None:
     store.tickers.subscribe(of_a_ticker)
     store.trades.subscribe(of_a_ticker)  # type: ignore[arg-type]
     store.live.subscribe("1m", callback=of_a_ticker)  # type: ignore[arg-type]
+
+
+def storage(store: mdstore.MarketDataStore) -> mdstore.MarketDataStorage:
+    return store
+
+
+def repositories(store: mdstore.MarketDataStore) -> list[mdstore.Repository]:
+    return [store._candles, store.tickers, store.orderbooks, store.trades, store.realtime]
+
+
+def upstreams(
+    rings: mdstore.RealtimeDataCache, fetch: Source
+) -> tuple[mdstore.SmartRouter, list[mdstore.Coordinator]]:
+    return RingRouter(rings), [mdstore.FunctionCoordinator(fetch), MemoryCoordinator({})]
+
+
+def caches() -> list[mdstore.DataCache]:
+    return [MemoryCache(1), CompressedCache(1), DiskCache("folder", 1)]
+
+
+async def coroutines(service: mdstore.AsyncMarketDataService) -> None:
+    assert_type(await service.get_ticker_data("KRW-BTC"), MarketAnswer)

@@ -40,8 +40,12 @@ class Recorded(World):
         self.live = self.cache.live
         self.live.land_in(self.books)
         self.live.build(timeframes, persist=True)
-        self.session = self.live.session(name, self.symbols)
-        self.session.subscribed()
+        self.session = self.begin(name)
+
+    def begin(self, name):
+        session = self.live.session(name, self.symbols)
+        session.subscribed()
+        return session
 
     def play(self, losses):
         at = sorted(self.random.sample(range(50, len(self.messages)), 2 * losses))

@@ -268,6 +268,20 @@ def test_a_range_that_is_kept_keeps_its_values_and_takes_those_that_are_missing(
     assert values(kept) == [0, 99, 20, 30, 99, 50]
 
 
+def test_the_columns_of_exchanges_are_known_by_their_places_and_as_people_write_numbers(store):
+    for name in ("value", "trades"):
+        store.declare(name, resample="sum")
+    quoted = ["1", "2", "1", "2", "3", START + 59_999, "4.5", 7, "0.5", "0.75", "0"]  # as Binance answers
+    kline = [START, *quoted]
+    assert store.write("A", "1m", [kline]).inserted == 1
+    assert store.candles("A", "1m", columns=["value", "trades"]).rows() == [(4.5, 7.0)]
+    times = ["2025-09-01 00:00", "2025-09-01 00:01", "2025-09-01 00:02"]
+    prices = {name: ["1,010.5"] * 3 for name in ("open", "high", "low", "close", "volume")}
+    rows = {"timestamp": times, **prices, "turnover": ["1,234,567.5", "1.2M", "-"]}
+    store.write("B", "1m", rows)
+    assert values(store, "B") == [1_234_567.5, 1_200_000.0, None]
+
+
 # --- what is read
 
 
@@ -351,6 +365,9 @@ def test_bars_that_are_made_have_it(kept):
     assert flat["filled"].to_list() == [True, True, False]
     both = kept.candles("A", "5m", derive_from="1m", fill="null", columns=["value", "of", "filled"])
     assert both["value"].to_list() == [50, 280, 0]
+    assert kept.candles("A", "5m", derive_from="1m", columns="value")["value"].to_list() == [50, 280, 0]
+    picked = (name for name in ("timestamp", "close"))
+    assert kept.candles("A", "5m", derive_from="1m", columns=picked).columns == ["timestamp", "close"]
     forming = kept.candles("A", "1m", include_forming=True, columns=["value", "closed"])
     assert forming["value"].to_list() == kept.candles("A", "1m", columns=["value"])["value"].to_list()
     every = kept.candles(None, "1m", include_forming=True, columns=["value", "partial"])

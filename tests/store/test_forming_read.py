@@ -38,7 +38,7 @@ def test_forming_bars_are_read_and_never_stored(store):
     with pytest.raises(mdstore.NoSuchSeriesError):
         store.candles("C", "1m", include_forming=True)
     with pytest.raises(InvalidInputError, match="include_forming"):
-        store.candles("A", "1h", derive_from="1m", include_forming=True)
+        store.candles("A", "1m", fill="flat", include_forming=True)
     with pytest.raises(InvalidInputError, match="have not ended"):
         store.write("A", "1m", frame)
     path = store.path

@@ -158,3 +158,22 @@ def test_it_is_all_or_nothing_when_it_is_killed(filled, tmp_path):
             ("B", "1m"), (OLD, "1h"), (OLD, "1m"),
         ]  # fmt: skip
         assert store.maintenance.check() == []
+
+
+def test_declared_columns_go_along_with_what_they_were(store):
+    store.declare("value", resample="sum")
+    first = walk(300).with_columns(pl.arange(0, 300).cast(pl.Float64).alias("value"))
+    store.write(OLD, "1m", first)
+    store.write(OLD, "1m", first.head(5).with_columns(pl.col("value") + 0.5))
+    columns = ["timestamp", "close", "value"]
+    was, changed = store.candles(OLD, "1m", columns=columns), len(store.revisions(OLD))
+    hours = store.resample(OLD, "1h", source="1m", columns=["value"])
+    store.rename(OLD, NEW)
+    assert store.candles(NEW, "1m", columns=columns).equals(was)
+    assert store.resample(NEW, "1h", source="1m", columns=["value"]).equals(hours)
+    assert len(store.revisions(NEW)) == changed
+    assert store.maintenance.check() == []
+    with mdstore.open(store.path, read_only=True) as reader:
+        assert reader.candles(NEW, "1m", columns=columns).equals(was)
+        with pytest.raises(mdstore.ReadOnlyError):
+            reader.declare("trades", resample="sum")

@@ -68,6 +68,9 @@ def every_write(store):
         "warm": store.maintenance.warm,
         "rebuild": lambda: store.maintenance.warm(rebuild=True),
         "compact": store.maintenance.compact,
+        "rename": lambda: store.rename("A", "C"),
+        "declare": lambda: store.declare("value", resample="sum"),
+        "undeclare": lambda: store.undeclare("value"),
         "build": lambda: store.live.build("1m", persist=True),
     }
 

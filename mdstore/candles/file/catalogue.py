@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import apsw
 
 from mdstore.candles.file import digests
+from mdstore.candles.file.row_hashes import Row, sum_of_rows
 from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.symbols import symbol_parts
 from mdstore.core.timeframe import Timeframe
@@ -27,8 +29,15 @@ __all__ = [
     "revision",
     "series_of",
     "set_calendar",
+    "state",
 ]
 
+# What is known of series besides their values, and of what is of none: sums that change with it.
+STATES = """
+SELECT series.symbol, series.revision, digests.coverage, digests.unfinished
+FROM series LEFT JOIN digests ON digests.symbol = series.symbol AND digests.timeframe = series.timeframe
+"""
+STATE_OF_STORE = "SELECT calendars, declared, quarantine FROM digests WHERE symbol = '' AND timeframe = ''"
 COLUMNS = "symbol, timeframe, first, last, rows, revision"
 WIDTH = 6  # of those columns, which come first; the rest are of `arrivals` and `declared_columns`
 OF_SERIES = "SELECT * FROM series WHERE symbol = ? AND timeframe = ?"
@@ -128,6 +137,21 @@ def revision(con: apsw.Connection) -> int:
     if len(rows) != 1 or rows[0][0] != rows[0][1] or not isinstance(rows[0][0], int):
         raise digests.damaged(con, "revision", digests.STORE)
     return rows[0][0]
+
+
+def state(con: apsw.Connection, symbols: Collection[str] | None, timeframe: str | None) -> int:
+    """Return a number that is another once anything has changed of what an answer over series is made of."""
+    rows: list[Row] = list(con.execute(STATE_OF_STORE))
+    if timeframe is None:
+        rows.append((revision(con),))
+    elif symbols is None or len(symbols) > FEW:
+        wanted = None if symbols is None else frozenset(symbols)
+        every = con.execute(f"{STATES} WHERE series.timeframe = ?", (timeframe,))
+        rows += [row for row in every if wanted is None or row[0] in wanted]
+    else:
+        one = f"{STATES} WHERE series.timeframe = ? AND series.symbol = ?"
+        rows += [row for symbol in sorted(symbols) for row in con.execute(one, (timeframe, symbol))]
+    return sum_of_rows((number, *row) for number, row in enumerate(rows))
 
 
 def bump(con: apsw.Connection, now: int) -> int:

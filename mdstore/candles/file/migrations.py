@@ -257,6 +257,23 @@ def _sum_up_series(con: apsw.Connection) -> None:
         )
 
 
+SERVICE = """
+-- Names that one process or thread has at a time: mdstore/candles/file/leases.py.
+CREATE TABLE leases (
+  name TEXT PRIMARY KEY,
+  owner TEXT NOT NULL,                      -- where the process is, its number, when it began, and a token
+  beat INTEGER NOT NULL                     -- counted up while the holder is at work
+) STRICT, WITHOUT ROWID;
+
+-- What is asked for often, to have it ready: a bounded number of series.
+CREATE TABLE usage (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  asks REAL NOT NULL,                       -- how often, what is long past counting less and less
+  PRIMARY KEY (symbol, timeframe)
+) STRICT, WITHOUT ROWID;
+"""
+
 CANDLE_TABLE = (
     ("symbol", 1), ("timeframe", 2), ("timestamp", 3),
     ("open", 0), ("high", 0), ("low", 0), ("close", 0), ("volume", 0),
@@ -273,6 +290,7 @@ MIGRATIONS = (
     Migration(3, "coverage, unfinished, arrivals, revisions, calendars", LEDGER),
     Migration(4, "digests", DIGESTS, accept),
     Migration(5, "declared columns", EXTRAS, _sum_up_series),
+    Migration(6, "leases, usage", SERVICE),
 )
 
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.digests import damaged
 from mdstore.core.long_table import Long
-from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP, wide_candle
+from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP, wide_candle, wide_names
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 
@@ -48,9 +48,15 @@ VIEW = """
 WITH given (number, symbol, timeframe, start, stop) AS (VALUES {wanted}),
 wanted AS (SELECT * FROM given UNION ALL SELECT id, '', '', 0, 0 FROM revision WHERE FALSE)
 SELECT wanted.number AS number, {columns}
-FROM wanted CROSS JOIN candles
+FROM wanted CROSS JOIN candles{join}
 WHERE candles.symbol = wanted.symbol AND candles.timeframe = wanted.timeframe
   AND candles.timestamp >= wanted.start AND candles.timestamp < wanted.stop
+"""
+
+
+JOIN = """
+LEFT JOIN extras ON extras.symbol = candles.symbol AND extras.timeframe = candles.timeframe
+  AND extras.timestamp = candles.timestamp
 """
 
 
@@ -149,13 +155,18 @@ def _wide_sql(extras: tuple[str, ...]) -> str:
     return WITH_EXTRAS.format(columns=", ".join(f'extras."{name}"' for name in extras))
 
 
-def stretches_view(wanted: Sequence[tuple[str, str, int, int]]) -> str:
-    """Return the SQL of a view of stretches (symbol, timeframe, start, end): `number`, then the columns."""
+def stretches_view(wanted: Sequence[tuple[str, str, int, int]], extras: tuple[str, ...] = ()) -> str:
+    """Return the SQL of a view of stretches (symbol, timeframe, start, end): `number`, then the columns.
+
+    `extras` are the declared columns that all of the series have values of, in their order.
+    """
     given = ", ".join(
         f"({number}, {_text(symbol)}, {_text(timeframe)}, {start}, {end})"
         for number, (symbol, timeframe, start, end) in enumerate(wanted)
     )
-    return VIEW.format(wanted=given, columns=", ".join(f"candles.{name}" for name in CANDLE_COLUMNS))
+    more = [f'extras."{own}" AS "{name}"' for own, name in zip(extras, wide_names(len(extras)), strict=True)]
+    columns = ", ".join((*(f"candles.{name}" for name in CANDLE_COLUMNS), *more))
+    return VIEW.format(wanted=given, columns=columns, join=JOIN if extras else "")
 
 
 def _bound_of(request: Request, series: Series) -> int:

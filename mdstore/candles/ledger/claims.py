@@ -14,7 +14,7 @@ from mdstore.candles.ledger.coverage import Interval, Key
 from mdstore.core.time_bounds import FIRST_BAR, FOREVER, LAST_BAR
 from mdstore.core.timeframe import Timeframe
 
-__all__ = ["Claim", "cover", "enter", "forget", "uncover"]
+__all__ = ["Claim", "beside", "cover", "enter", "forget", "uncover"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,21 @@ def enter(
     for low, high in failed:
         failure = Interval(low, high, "fetch_failed", claim.source, now)
         coverage.state(con, key, failure, as_much_as="unknown")
+
+
+def beside(claim: Claim, bar: Timeframe, first: int | None, last: int | None, now: int) -> int:
+    """Return how many bars that have ended are covered before `first` and behind `last`.
+
+    An end that is open counts as none: whoever leaves it open knows of no page.
+    """
+    if claim.range is None or first is None or last is None:
+        return 0
+    start, end = claim.range
+    low, high = _first_from(bar, start), min(end, now)
+    before = bar.span(low, first) if -FOREVER < low < first else 0
+    next_one = bar.next(last)
+    behind = bar.span(next_one, bar.floor(high)) if end < FOREVER and next_one < high else 0
+    return before + behind
 
 
 def _first_from(bar: Timeframe, moment: int) -> int:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import nan
 from typing import TypeVar
 
 import apsw
@@ -30,7 +31,7 @@ from mdstore.candles.packs.cells import CELL_ROWS, Cell
 from mdstore.candles.packs.merging import Compaction, Progress
 from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.packs.sealing import Sealer, by_rows
-from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.core.schema import CANDLE, wide_candle
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import DamagedDataError, ScannerError, StoreFileError, TimestampError
@@ -268,9 +269,9 @@ class Upkeep:
         with self._database.reading() as con:
             keys = {(piece.symbol, piece.timeframe) for piece in group}
             known = {key: series for key in keys if (series := catalogue.find(con, *key)) is not None}
-        if any(series.extras for series in known.values()):
-            return self._walk(group, wait)  # the scanner is asked for candles alone
-        table = self._scanned(group)
+        extras = {series.names for series in known.values()}
+        # The scanner gives one table: of the series in it, all have the same columns.
+        table = self._scanned(group, *extras) if len(extras) == 1 else None
         if table is None:
             return self._walk(group, wait)
         revisions = {key: series.revision for key, series in known.items()}
@@ -295,10 +296,10 @@ class Upkeep:
                     read.append((piece, between(rows, piece.start, piece.end)))
             return self._sound(proof, read)
 
-    def _scanned(self, group: Sequence[Loose]) -> pa.Table | None:
+    def _scanned(self, group: Sequence[Loose], extras: tuple[str, ...]) -> pa.Table | None:
         wanted = [(piece.symbol, piece.timeframe, *_widened(piece)) for piece in group]
         try:
-            with self._views.holding(reader.stretches_view(wanted)) as view:
+            with self._views.holding(reader.stretches_view(wanted, extras)) as view:
                 table = None if view is None else self._scanner.scan(view)
         except ScannerError as error:
             self.scanner_trouble = error.message
@@ -362,8 +363,11 @@ def _cut(table: pa.Table, group: Sequence[Loose]) -> Iterator[tuple[Loose, pa.Re
     if not table.num_rows:
         return
     numbers = pc.run_end_encode(table["number"].cast(pa.int32()).combine_chunks())
-    columns = [table[name].cast(CANDLE.field(name).type).combine_chunks() for name in CANDLE_COLUMNS]
-    whole, at = pa.RecordBatch.from_arrays(columns, schema=CANDLE), 0
+    schema = wide_candle(table.num_columns - 1 - len(CANDLE))
+    # A value that a bar lacks is a null here, and NaN in a pack.
+    columns = [table[field.name].cast(field.type) for field in schema]
+    columns[len(CANDLE) :] = [pc.fill_null(one, nan) for one in columns[len(CANDLE) :]]
+    whole, at = pa.RecordBatch.from_arrays([one.combine_chunks() for one in columns], schema=schema), 0
     for number, end in zip(numbers.values.to_pylist(), numbers.run_ends.to_pylist(), strict=True):
         yield group[number], whole.slice(at, end - at)
         at = end

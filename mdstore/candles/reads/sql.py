@@ -54,7 +54,6 @@ TIME = "epoch_ms({0})::TIMESTAMPTZ AS {0}"
 PARTS, STORED = f"{INTERNAL}candles_", f"{INTERNAL}stored_"
 PART = "SELECT symbol, {timeframe} AS timeframe, {columns} FROM {name}"
 NONE = "NULL::DOUBLE AS {}"
-TABLES = ("candles", "series", "quarantine")
 MEMORY_HINT = Hint(
     python="bound symbol, timeframe and timestamp in its WHERE, or open with more sql_memory_bytes",
     cli="bound symbol, timeframe and timestamp in its WHERE",
@@ -99,8 +98,8 @@ class Queries:
         import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
 
         deadline, params = Deadline.of(timeout), parameters(params)
-        others = {**others, **own_tables(own, (*TABLES, *others))}
-        known = (*TABLES, *others)
+        others = {**others, **own_tables(own, (*sql_parse.STORED, *others))}
+        known = (*sql_parse.STORED, *others)
         connection = self._connected()
         try:
             asked = sql_parse.looked_at(connection, query, known, _by_name(params))

@@ -21,7 +21,7 @@ from mdstore.errors import Hint, QueryError
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Asked", "looked_at", "tables_hint"]
+__all__ = ["STORED", "Asked", "looked_at", "tables_hint"]
 
 # The kinds of nodes that name their functions and tables under the keys below, and nowhere else.
 NODES = """
@@ -56,6 +56,7 @@ VIEWS = "SELECT lower(view_name) FROM duckdb_views() WHERE internal AND schema_n
 FUNCTIONS = "SELECT DISTINCT lower(function_name) FROM duckdb_functions()"
 WORD = re.compile(r"\w+")
 CANDLES = "candles"
+STORED = (CANDLES, "series", "quarantine")
 LIVE = ("tickers", "orderbooks", "trades")
 # What DESCRIBE and SUMMARIZE are, and SHOW of a table; other kinds of SHOW tell of DuckDB's own catalogue.
 SHOWS = frozenset(("DESCRIBE", "SUMMARY"))
@@ -140,9 +141,9 @@ def _reads(
 
 def tables_hint(known: Collection[str]) -> Hint:
     """Say which tables there are; what is live is of one process, and the command line is another."""
-    python = "the tables are candles, series and quarantine"
+    python = f"the tables are {', '.join(STORED[:-1])} and {STORED[-1]}"
     live = [name for name in known if name in LIVE]
-    own = [name for name in known if name not in LIVE and name not in python]
+    own = [name for name in known if name not in (*LIVE, *STORED)]
     listed = f"; {', '.join(live[:-1])} and {live[-1]} of what is live" if live else ""
     given = f"; {', '.join(own)} as given" if own else ""
     return Hint(python=python + listed + given, cli=python)

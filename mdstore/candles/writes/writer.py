@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from math import nan
 
 import polars as pl
@@ -18,7 +19,7 @@ from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.wide_rows import positive_zeros
-from mdstore.candles.ledger import arrivals, claims, unfinished
+from mdstore.candles.ledger import arrivals, claims, relisting, unfinished
 from mdstore.candles.ledger.arrivals import Came
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.revisions import Values
@@ -33,6 +34,7 @@ from mdstore.core.candle_rules import NO_BAD, Checked, Group, OnInvalid
 from mdstore.core.duplicates import Conflict, OnConflict, conflict_error
 from mdstore.core.extra_columns import Extra
 from mdstore.core.html import facts_html
+from mdstore.core.page_sizes import is_full_page
 from mdstore.core.schema import CANDLE_COLUMNS, TIMESTAMP, wide_candle
 from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FOREVER
@@ -79,7 +81,8 @@ class WriteResult:
     broke a rule. `first` and `last` are the bars' starts (aware, UTC) of the rows that passed, or None.
     `ignored` are the columns of the data that were not kept, `notes` what was understood of it. `withheld`
     are rows that `align="floor"` moved to the start of a bar where another row stood, in the data or stored:
-    half a bar does not bury a whole one. `widened` are rows whose high or low was moved by at most 4 ulp to
+    half a bar does not bury a whole one. `warnings` say what is doubtful: a page that came back full, with a
+    `covers` that is wider. `widened` are rows whose high or low was moved by at most 4 ulp to
     hold open and close, with `tolerance="ulp"`; they are in one of the other counts, too. `reach` is the
     first and the last bar (ms) of each series.
     """
@@ -95,6 +98,7 @@ class WriteResult:
     conflicts: int = 0
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     withheld: int = 0
     widened: int = 0
     reach: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
@@ -218,6 +222,7 @@ class _Batch:
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._ignored: tuple[str, ...] = ()
         self._notes: tuple[str, ...] = ()
+        self._warnings: tuple[str, ...] = ()
         self._counts = {
             "inserted": 0, "updated": 0, "unchanged": 0, "duplicates": 0, "conflicts": 0, "withheld": 0,
             "widened": 0, "bad": 0,
@@ -253,8 +258,13 @@ class _Batch:
             self._hold_kept(seen)
         if changed:
             self._finish_changed(changed, now)
+            for key, seen in changed.items():
+                if seen.inserted and seen.first is not None and seen.last is not None:
+                    new = filter(seen.changes.is_new, chain.from_iterable(seen.runs))
+                    relisting.relist(self._con, key, seen.first, seen.last, new)
         if self._seen:
             self._settle()
+        self._warnings = tuple(self._doubts())
         if self._claim.range:
             named = (self._claim.series,) if self._claim.series else ()
             for key in dict.fromkeys((*named, *self._seen, *self._refused)):
@@ -264,6 +274,21 @@ class _Batch:
                 assert seen.first is not None  # noqa: S101 - a group has rows; for mypy
                 assert seen.last is not None  # noqa: S101
                 self._cover(key, self._claim.of(seen.first, seen.last, seen.changes.bar))
+
+    def _doubts(self) -> Iterator[str]:
+        """Say of which series a full page came, though more is covered: the rest was perhaps never fetched.
+
+        1,240 bars became `no_trade` when a page of 200 came back for a day of minutes.
+        """
+        for (symbol, timeframe), seen in self._seen.items() if self._claim.range else ():
+            rows = sum(map(len, seen.runs))
+            beside = claims.beside(self._claim, seen.changes.bar, seen.first, seen.last, self._now)
+            if beside and is_full_page(rows):
+                yield (
+                    f"{symbol} {timeframe}: {rows:,} bars are a full page, and covers= is of {beside:,} more "
+                    "before or behind them, which now count as asked for: perhaps they were not fetched. End "
+                    f"covers= with the page, and ask for the rest: missing(..., page={rows}) cuts ranges so"
+                )
 
     def _cover(self, key: tuple[str, str], claim: Claim) -> None:
         claims.enter(self._con, key, claim, self._now, self._refused.get(key, ()), of_write=True)
@@ -328,6 +353,7 @@ class _Batch:
             last=ms_to_datetime(max(last for _, last in reach.values())) if reach else None,
             ignored=self._ignored,
             notes=self._notes,
+            warnings=self._warnings,
             reach=reach,
         )
 

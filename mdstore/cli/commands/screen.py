@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from mdstore.cli.shared.console import to_stderr, to_stdout
-from mdstore.cli.shared.options import EndOption, FileOption, FromOption, JsonOption, StartOption, ZoneOption
+from mdstore.cli.shared.options import (
+    AsOfOption,
+    EndOption,
+    FileOption,
+    FromOption,
+    JsonOption,
+    StartOption,
+    ZoneOption,
+)
 from mdstore.cli.shared.store import store_file, stored
 
 __all__ = ["screen"]
@@ -28,6 +36,7 @@ def screen(
     end: EndOption = None,
     source: FromOption = None,
     tz: ZoneOption = None,
+    as_of: AsOfOption = None,
     every: Annotated[
         bool, typer.Option("--all", help="Also the symbols for which a condition does not hold.")
     ] = False,
@@ -52,5 +61,5 @@ def screen(
         print_screen(
             store, to_stdout(), to_stderr(), conditions, timeframe,
             symbols=symbol, bars=bars, start=start, end=end,
-            source=source, tz=tz, every=every, json=json,
+            source=source, tz=tz, as_of=as_of, every=every, json=json,
         )  # fmt: skip

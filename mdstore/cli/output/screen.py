@@ -34,6 +34,7 @@ def print_screen(
     end: str | None,
     source: str | None,
     tz: str | None,
+    as_of: str | None = None,
     every: bool,
     json: bool,
 ) -> None:
@@ -42,7 +43,7 @@ def print_screen(
     with WorkProgress(remarks, "screening", "symbols") as progress:
         screened = store.screen(
             bar, list(conditions), symbols=symbols or None, bars=bars, start=start, end=end,
-            derive_from=source, tz=tz, progress=progress,
+            derive_from=source, tz=tz, as_of=as_of, progress=progress,
         )  # fmt: skip
     rows = screened.rows
     tests = [name for name, dtype in rows.schema.items() if dtype == pl.Boolean]

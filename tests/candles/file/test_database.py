@@ -10,6 +10,7 @@ import pytest
 
 import mdstore
 from mdstore import MarketDataError, StoreBusyError, StoreFileError
+from mdstore.candles.file.migrations import MIGRATIONS
 from tests.support.candles import bits, walk
 from tests.support.file import WRITER, digest, filled, run
 from tests.support.processes import start
@@ -36,11 +37,7 @@ def test_any_sqlite_tool_reads_the_file_as_specified(path):
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     assert connection.execute("SELECT version FROM schema_version").fetchall() == [
-        (1,),
-        (2,),
-        (3,),
-        (4,),
-        (5,),
+        (step.version,) for step in MIGRATIONS
     ]
     connection.close()
 

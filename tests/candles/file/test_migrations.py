@@ -15,6 +15,8 @@ from mdstore.candles.file.migrations import MIGRATIONS, Migration, migrate
 from tests.support.candles import walk
 from tests.support.file import digest, filled
 
+NEXT = MIGRATIONS[-1].version + 1
+
 
 def test_a_store_does_not_write_once_a_newer_mdstore_has_migrated_the_file(store):
     store.write("A", "1m", walk(5))
@@ -58,14 +60,13 @@ def test_a_newer_file_is_refused_and_left_untouched(path):
 def test_a_step_runs_once_in_one_transaction_and_a_failing_one_leaves_the_version_before(path):
     filled(path)
     con = apsw.Connection(os.fspath(path))
-    next_one = MIGRATIONS[-1].version + 1
-    added = Migration(next_one, "a note on each series", "ALTER TABLE series ADD COLUMN note TEXT; SELECT 1;")
-    failing = Migration(next_one + 1, "half a step", "CREATE TABLE half (x); INSERT INTO nowhere VALUES (1);")
+    added = Migration(NEXT, "a note on each series", "ALTER TABLE series ADD COLUMN note TEXT; SELECT 1;")
+    failing = Migration(NEXT + 1, "half a step", "CREATE TABLE half (x); INSERT INTO nowhere VALUES (1);")
     assert migrate(con, (*MIGRATIONS, added)) == 1
     assert migrate(con, (*MIGRATIONS, added)) == 0
     with pytest.raises(apsw.SQLError):
         migrate(con, (*MIGRATIONS, added, failing))
-    assert migrations.version_of(con) == next_one
+    assert migrations.version_of(con) == NEXT
     assert con.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").get == 0
     con.close()
 

@@ -27,7 +27,14 @@ def full(tmp_path_factory):
 
 
 def given(full, query, params):
-    return full._candles.sql(query, params=params)[1].reason
+    return full.explain(sql=query, params=params).reason
+
+
+def test_parameters_and_tables_of_an_explanation_go_with_a_query(full):
+    assert full.explain(sql="FROM mine", tables={"mine": MINE}).rows == 2
+    for more in ({"params": ["A"]}, {"tables": {"mine": MINE}}):
+        with pytest.raises(InvalidInputError, match="they go with sql="):
+            full.explain("A", "1m", **more)
 
 
 def test_parameters_by_place_and_by_name_bound_what_is_read_as_constants_do(full):
@@ -98,8 +105,8 @@ def test_they_are_of_one_query(full):
     full.sql("FROM mine", tables={"mine": MINE})
     with pytest.raises(QueryError, match=r"there is no table mine\. Hint: the tables are candles"):
         full.sql("FROM mine")
-    with pytest.raises(QueryError, match="yours as given"):
-        full.sql("FROM mine", tables={"yours": MINE})
+    with pytest.raises(QueryError, match="a, yours as given"):
+        full.sql("FROM mine", tables={"a": MINE, "yours": MINE})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""One interface over every tier: memory, the router, disk, SQLite, and an upstream for what is missing."""

@@ -1,0 +1,183 @@
+"""Answers of a service: a frame, and beside it what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from mdstore.core.timestamps import ms_to_datetime
+
+__all__ = ["About", "Facts", "MarketAnswer", "Step", "ranges_frame"]
+
+TIME = pl.Datetime("ms", "UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A tier that was asked: what it had, and how long it took."""
+
+    tier: str
+    had: str
+    microseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """How an answer came to be, and what gives the rest when it is looked at."""
+
+    tiers: tuple[str, ...]
+    rows_by_tier: Mapping[str, int]
+    ranges: Callable[[], pl.DataFrame]
+    at: int
+    """When, in ms."""
+    why_stale: Mapping[str, str]
+    """By symbol, why something may be missing that an upstream has."""
+    steps: tuple[Step, ...] = ()
+    holes: Callable[[], pl.DataFrame] | None = None
+    provenance: Callable[[], pl.DataFrame] | None = None
+    newest: Callable[[], int | None] | None = None
+    """The end of the newest bar, or the time of the newest row, in ms."""
+    lacks: Callable[[], Mapping[str, str]] | None = None
+    """By symbol, which bars are missing that nobody has been asked for."""
+
+
+class About:
+    """What is known of an answer; whatever costs anything is worked out when it is looked at, and once."""
+
+    def __init__(self, facts: Facts, table: Callable[[], pa.Table]) -> None:
+        self._facts = facts
+        self._table = table
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """The tiers that gave rows, e.g. `("memory",)` or `("packs", "sqlite", "coordinator")`."""
+        return self._facts.tiers
+
+    @property
+    def rows_by_tier(self) -> Mapping[str, int]:
+        """The rows that came from an upstream for this call, by tier."""
+        return self._facts.rows_by_tier
+
+    @cached_property
+    def ranges(self) -> pl.DataFrame:
+        """Which tier gave which range of which symbol: `symbol`, `start`, `end`, `tier` and `rows`.
+
+        What an upstream was asked for comes first, in that order; then what was here, by symbol.
+        """
+        return self._facts.ranges()
+
+    @property
+    def at(self) -> datetime:
+        """When the answer was given."""
+        return ms_to_datetime(self._facts.at)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Each tier that was asked, what it had and how long it took; with `explain=True`."""
+        return self._facts.steps
+
+    @cached_property
+    def holes(self) -> pl.DataFrame:
+        """The holes of the range, with reasons, as `store.gaps` gives them; empty for realtime rows."""
+        return pl.DataFrame() if self._facts.holes is None else self._facts.holes()
+
+    @cached_property
+    def provenance(self) -> pl.DataFrame:
+        """Where the bars came from and when, by range: `store.provenance`; empty for realtime rows."""
+        return pl.DataFrame() if self._facts.provenance is None else self._facts.provenance()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources of the bars, each once."""
+        found = self.provenance
+        return tuple(found["source"].drop_nulls().unique().sort()) if len(found) else ()
+
+    @property
+    def collected(self) -> datetime | None:
+        """When the last of the bars arrived; None where nobody noted it."""
+        found = self.provenance
+        value = found["arrived_last"].max() if len(found) else None
+        return value if isinstance(value, datetime) else None
+
+    @cached_property
+    def newest(self) -> datetime | None:
+        """Where the newest bar ends, or the time of the newest row; None of nothing."""
+        found = None if self._facts.newest is None else self._facts.newest()
+        return None if found is None else ms_to_datetime(found)
+
+    @property
+    def age(self) -> float | None:
+        """How old the newest is, in seconds: of bars, since the end of the last."""
+        return None if self.newest is None else (self.at - self.newest).total_seconds()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the content, as `mdstore.fingerprint(answer.frame)` gives it."""
+        from mdstore.analysis.fingerprints import fingerprint  # noqa: PLC0415
+
+        return fingerprint(self._table())
+
+    @cached_property
+    def is_stale(self) -> bool:
+        """Whether something newer or more could be had, see `why_stale`."""
+        return bool(self.why_stale)
+
+    @cached_property
+    def why_stale(self) -> Mapping[str, str]:
+        """By symbol, what the answer lacks and why: what failed, what nobody was asked for; else empty."""
+        known = self._facts.why_stale
+        return known if known or self._facts.lacks is None else self._facts.lacks()
+
+    def __repr__(self) -> str:
+        stale = f", stale: {'; '.join(self._facts.why_stale.values())}" if self._facts.why_stale else ""
+        return f"<About: by {' + '.join(self.tiers) or 'nothing'}{stale}>"
+
+
+@dataclass(frozen=True)
+class MarketAnswer:
+    """What a service answers: `frame` (Polars) or `table` (Arrow), and `about` it."""
+
+    _table: Callable[[], pa.Table] = field(repr=False)
+    _frame: Callable[[], pl.DataFrame] = field(repr=False)
+    facts: Facts = field(repr=False)
+
+    def own(self) -> MarketAnswer:
+        """Return the same answer for another caller, who may change the frame in place."""
+        return MarketAnswer(self._table, self._frame, self.facts)
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """The rows as a Polars frame, the caller's own."""
+        return self._frame().clone()
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The rows as an Arrow table."""
+        return self._table()
+
+    @cached_property
+    def about(self) -> About:
+        """What is known of the rows."""
+        return About(self.facts, lambda: self.table)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __repr__(self) -> str:
+        return f"<MarketAnswer: {len(self):,} rows, {self.about!r}>"
+
+    def _repr_html_(self) -> str:
+        html: Any = self.frame._repr_html_()
+        return str(html)
+
+
+def ranges_frame(rows: Sequence[tuple[str, int, int, str, int]]) -> pl.DataFrame:
+    """Return symbol, start, end (ms), tier and rows as a frame."""
+    schema = {"symbol": pl.String, "start": pl.Int64, "end": pl.Int64, "tier": pl.String, "rows": pl.Int64}
+    return pl.DataFrame(rows, schema, orient="row").with_columns(pl.col("start", "end").cast(TIME))

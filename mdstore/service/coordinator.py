@@ -1,0 +1,145 @@
+"""What is asked for candles that are missing: a source, behind the protocol `Coordinator`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from inspect import isawaitable, iscoroutinefunction
+from typing import Any, Protocol
+
+from mdstore.core.arguments import bar_limit, positive_seconds, source_name
+from mdstore.core.hole_reasons import Stated
+from mdstore.core.timeframe import Timeframe
+from mdstore.errors import InvalidInputError
+
+__all__ = ["Coordinator", "FunctionCoordinator", "Limits", "Metrics", "Page", "Source", "cut"]
+
+Source = Callable[[str, str, int, int], Any | Awaitable[Any]]
+"""Returns the candles of a symbol and timeframe in `[start, end)` (ms), in a form that a write takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a source can take: the bars of one page, the requests at a time, the seconds to wait for one."""
+
+    page_bars: int = 200
+    concurrency: int = 4
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a source gave when it was asked for `[start, end)` (ms) of a series.
+
+    `rows` is in any form that `store.write` takes, empty where there are none. `absent` is why bars are not
+    there that are not among the rows, where the source knows.
+    """
+
+    start: int
+    end: int
+    rows: Any
+    absent: Stated | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """How a request went: what was asked for, the rows that came, how long it took, and what failed."""
+
+    symbol: str
+    timeframe: str
+    start: int
+    end: int
+    rows: int
+    milliseconds: float
+    error: str = ""
+
+
+class Coordinator(Protocol):
+    """A source of candles that is asked only for what is missing. `name` is the `source` of what it gives."""
+
+    @property
+    def name(self) -> str:
+        """What the source is called in `provenance` and `gaps`."""
+
+    @property
+    def limits(self) -> Limits:
+        """What it can take."""
+
+    def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
+        """Give the pages of a range (ms), each as it comes; raise what keeps them from coming."""
+
+    def report(self, metrics: Metrics) -> None:
+        """Be told how a request went."""
+
+
+class FunctionCoordinator:
+    """Candles by a function of one's own: `(symbol, timeframe, start, end)` in ms, plain or a coroutine.
+
+    The function returns what there is in `[start, end)`, which holds at most `page_bars` bars, and raises
+    what keeps it from knowing: None, a text or a page of errors is refused, and covers nothing. An empty list
+    says that there are no bars. A plain function runs in a thread, several at a time.
+
+    >>> source = FunctionCoordinator(lambda symbol, timeframe, start, end: [], name="nothing")
+    >>> source.name, source.limits.page_bars
+    ('nothing', 200)
+    """
+
+    def __init__(
+        self,
+        function: Source,
+        *,
+        name: str = "function",
+        page_bars: int = 200,
+        concurrency: int = 4,
+        timeout: float = 10.0,
+    ) -> None:
+        if not callable(function):
+            raise InvalidInputError(
+                f"{function!r} cannot be called: give a function of (symbol, timeframe, start, end)"
+            )
+        source_name(name)
+        self.name = name
+        self.limits = Limits(
+            bar_limit(page_bars), bar_limit(concurrency), positive_seconds(timeout, "timeout")
+        )
+        self._function = function
+        self._threads: ThreadPoolExecutor | None = None
+
+    async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
+        """Ask the function for one page after the other, ascending."""
+        for low, high in cut(Timeframe.parse(timeframe), start, end, self.limits.page_bars):
+            yield Page(low, high, await self._ask(symbol, timeframe, low, high))
+
+    def report(self, metrics: Metrics) -> None:
+        """Take no note."""
+
+    async def _ask(self, *asked: Any) -> Any:
+        if iscoroutinefunction(self._function):
+            return await self._function(*asked)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self.limits.concurrency, thread_name_prefix="mdstore-source")
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(self._threads, partial(self._function, *asked))
+        return await answer if isawaitable(answer) else answer
+
+
+def cut(timeframe: Timeframe, start: int, end: int, most: int) -> list[tuple[int, int]]:
+    """Cut `[start, end)` (ms) into ranges of at most `most` bars, ascending.
+
+    >>> cut(Timeframe.parse("1m"), 0, 300_000, 2)
+    [(0, 120000), (120000, 240000), (240000, 300000)]
+    """
+    if timeframe.ms is not None:
+        step = most * timeframe.ms
+        return [(low, min(low + step, end)) for low in range(start, end, step)]
+    ranges, low = [], start
+    while low < end:
+        high = low
+        for _ in range(most):
+            high = timeframe.next(high)
+        ranges.append((low, min(high, end)))
+        low = high
+    return ranges

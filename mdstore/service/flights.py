@@ -1,0 +1,43 @@
+"""What is under way is joined, not begun again; when the last who waits for it gives up, it is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
+
+__all__ = ["Flights"]
+
+T = TypeVar("T")
+
+
+class Flights(Generic[T]):
+    """Coroutines under way in one event loop, by what they are for."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[Hashable, _Flight[T]] = {}
+
+    async def join(self, key: Hashable, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return what the coroutine of a key gives; it is begun unless it is under way."""
+        flight = self._by_key.get(key)
+        if flight is None:
+            flight = self._by_key[key] = _Flight(asyncio.create_task(begin()))
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if flight.task.done() or not flight.waiting:
+                flight.task.cancel()  # of one that is done it changes nothing
+                if self._by_key.get(key) is flight:
+                    del self._by_key[key]
+
+
+class _Flight(Generic[T]):
+    """A task, and how many wait for it."""
+
+    __slots__ = ("task", "waiting")
+
+    def __init__(self, task: asyncio.Task[T]) -> None:
+        self.task = task
+        self.waiting = 0

@@ -1,0 +1,220 @@
+"""What the store has now, as an answer: stored bars, or bars made of shorter ones."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import Timeframe
+from mdstore.errors import NoSuchSeriesError
+from mdstore.service.answer import Facts, MarketAnswer, Step, ranges_frame
+from mdstore.service.fetching import Outcome
+from mdstore.service.meters import Meters
+from mdstore.service.policies import ServicePolicies
+from mdstore.service.requests import CandleRequest
+from mdstore.service.routed_bars import with_routed
+
+if TYPE_CHECKING:
+    from mdstore.service.router import SmartRouter
+    from mdstore.store.store import MarketDataStore
+
+__all__ = ["LocalReads"]
+
+OFFLINE = {"": "offline: nothing was asked of an upstream"}
+NOTHING = Outcome()
+
+
+class LocalReads:
+    """Reads of one store; `asks` counts them by series."""
+
+    def __init__(
+        self,
+        store: MarketDataStore,
+        policies: ServicePolicies,
+        meters: Meters,
+        *,
+        router: SmartRouter | None,
+        has_upstream: bool,
+    ) -> None:
+        self._router = router
+        self._store, self._policies, self._meters = store, policies, meters
+        self._has_upstream = has_upstream
+        self.asks: dict[tuple[str, str], int] = {}
+
+    def read(
+        self, request: CandleRequest, source: Timeframe | None, outcome: Outcome = NOTHING, *, explain: bool
+    ) -> MarketAnswer:
+        """Read bars, made of `source` if it is not None; `outcome` is what an upstream gave before.
+
+        Raises `NoSuchSeriesError`, which says why an upstream gave nothing.
+        """
+        clock = time.perf_counter()
+        try:
+            found = self._read(request, source)
+        except NoSuchSeriesError as error:
+            if not outcome.troubles:
+                raise
+            why = "; ".join(outcome.troubles.values())
+            raise NoSuchSeriesError(f"{error.message}; {why}", hint=error.hint) from error
+        if request.include_forming and source is None and self._router is not None:
+            found = with_routed(found, self._router, request, self._meters)
+        taken = (time.perf_counter() - clock) * 1e6
+        tiers = getattr(found, "tiers", None) or ("made",)
+        self._meters.add(tiers[0], taken, rows=found.rows)
+        for symbol in request.symbols or ():
+            key = (symbol, str(request.timeframe))
+            self.asks[key] = self.asks.get(key, 0) + 1
+        steps = (Step(" + ".join(tiers), f"{found.rows:,} rows", taken),) if explain else ()
+        return MarketAnswer(
+            found.table, found.frame, self._facts(request, source, found, tiers, outcome, steps)
+        )
+
+    def source(self, request: CandleRequest) -> Timeframe | None:
+        """Return what bars are to be made of; None for stored ones, and where nothing fits."""
+        if isinstance(request.derive, Timeframe):
+            return request.derive
+        if request.derive is True or (request.tz is not None and request.derive is None):
+            return self._longest_part(request)
+        if (
+            request.derive is None
+            and self._policies.derive
+            and not self._is_stored(request, request.timeframe)
+        ):
+            return self._longest_part(request)
+        return None
+
+    def is_plain(self, request: CandleRequest) -> bool:
+        """Tell whether stored bars are meant, if there are any."""
+        return request.tz is None and (request.derive is None or request.derive is False)
+
+    def _read(self, request: CandleRequest, source: Timeframe | None) -> Any:
+        return self._store._read(
+            self._symbols(request, source),
+            request.timeframe,
+            start=opened(request.start),
+            end=opened(request.end),
+            limit=request.count,
+            columns=None,
+            derive_from=source,
+            tz=request.tz if source else None,
+            fill=None,
+            as_of=request.as_of,
+            include_forming=request.include_forming and source is None,
+        )
+
+    def _symbols(self, request: CandleRequest, source: Timeframe | None) -> Any:
+        """Return the symbols to read: of several, those of which nobody has a bar are left out."""
+        if request.symbols is None:
+            return None
+        if not request.is_long:
+            return request.symbols[0]
+        if not self._has_upstream:
+            return list(request.symbols)
+        stored = self._store._candles.stored(str(source or request.timeframe))
+        return [symbol for symbol in request.symbols if symbol in stored] or list(request.symbols)
+
+    def _is_stored(self, request: CandleRequest, timeframe: Timeframe) -> bool:
+        stored = self._store._candles.stored(str(timeframe))
+        return bool(stored) if request.symbols is None else any(one in stored for one in request.symbols)
+
+    def _longest_part(self, request: CandleRequest) -> Timeframe | None:
+        """Return the longest stored timeframe of which the bars that are asked for can be made."""
+        listed = self._store.series()
+        if request.symbols is not None:
+            listed = listed.filter(pl.col("symbol").cast(pl.String).is_in(list(request.symbols)))
+        names = [Timeframe.parse(name) for name in listed["timeframe"].unique() if Timeframe.is_name(name)]
+        parts = [name for name in names if name != request.timeframe and request.timeframe.holds(name)]
+        return max(parts, key=lambda name: name.longest_ms, default=None)
+
+    def _lacks(
+        self, request: CandleRequest, stored: Timeframe, frame: pl.DataFrame, settled: int
+    ) -> dict[str, str]:
+        """Return by symbol how many bars of an answer are missing that nobody has been asked for."""
+        end = min(request.end, stored.floor(settled))
+        start = request.start if request.start > -FOREVER else _first(frame, end)
+        if request.as_of is not None or start >= end or not self._is_stored(request, stored):
+            return {}
+        symbols = frame["symbol"].unique().cast(pl.String).to_list() if "symbol" in frame.columns else None
+        missing = self._store.missing(symbols or list(request.symbols or ()), stored, start=start, end=end)
+        counts = missing.group_by(pl.col("symbol").cast(pl.String), maintain_order=True).agg(
+            pl.col("bars").sum(), pl.col("end").max()
+        )
+        return {
+            symbol: f"{bars:,} bars up to {last:%Y-%m-%d %H:%M:%S} are missing, and nobody was asked for them"
+            for symbol, bars, last in counts.iter_rows()
+        }
+
+    def _facts(  # noqa: PLR0917 - what an answer came of
+        self,
+        request: CandleRequest,
+        source: Timeframe | None,
+        found: Any,
+        tiers: tuple[str, ...],
+        outcome: Outcome,
+        steps: tuple[Step, ...],
+    ) -> Facts:
+        store, stored, now = self._store, source or request.timeframe, self._store._now()
+        settled = now - round(self._policies.settle_seconds * 1000)
+        symbols: Any = request.symbols if request.is_long or request.symbols is None else request.symbols[0]
+        low, high = opened(request.start), opened(request.end)
+        is_offline = self._policies.offline and self._has_upstream
+        return Facts(
+            (*tiers, *outcome.rows),
+            outcome.rows,
+            lambda: _ranges(request, found.frame(), "+".join(tiers), outcome),
+            now,
+            OFFLINE if is_offline else outcome.troubles,
+            steps,
+            holes=lambda: store.gaps(symbols, stored, start=low, end=high),
+            provenance=lambda: _within(store.provenance(None, stored), request, found.frame()),
+            newest=lambda: _end_of_last(found.frame(), request.timeframe),
+            lacks=lambda: self._lacks(request, stored, found.frame(), settled),
+        )
+
+
+def opened(moment: int) -> int | None:
+    """Return a moment (ms), None for one that is not bounded."""
+    return None if abs(moment) >= FOREVER else moment
+
+
+def _end_of_last(frame: pl.DataFrame, timeframe: Timeframe) -> int | None:
+    last = frame["timestamp"].to_physical().max()
+    return None if last is None else timeframe.next(last)  # type: ignore[arg-type]  # of whole numbers
+
+
+def _ranges(request: CandleRequest, frame: pl.DataFrame, here: str, outcome: Outcome) -> pl.DataFrame:
+    """Return which tier gave which range; what no upstream gave was here."""
+    rows = [(got.symbol, got.start, got.end, got.tier, got.rows) for got in outcome.parts if got.rows]
+    named = (
+        frame
+        if "symbol" in frame.columns
+        else frame.with_columns(symbol=pl.lit((request.symbols or ("",))[0]))
+    )
+    for (symbol,), bars in named.group_by(pl.col("symbol").cast(pl.String), maintain_order=True):
+        times = bars["timestamp"].to_physical()
+        got = pl.Series([False]).new_from_index(0, len(times))
+        for name, start, end, _, _ in rows:
+            if name == symbol:
+                got = got | ((times >= start) & (times < end))
+        left = times.filter(~got)
+        if len(left):
+            rows.append((str(symbol), left[0], request.timeframe.next(left[-1]), here, len(left)))
+    return ranges_frame(rows)
+
+
+def _first(frame: pl.DataFrame, otherwise: int) -> int:
+    return otherwise if frame.is_empty() else int(frame["timestamp"].to_physical().min())  # type: ignore[arg-type]
+
+
+def _within(origins: pl.DataFrame, request: CandleRequest, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the provenance of the symbols and the range of an answer."""
+    if frame.is_empty():
+        return origins.clear()
+    named = "symbol" in frame.columns
+    symbols = frame["symbol"].unique().cast(pl.String) if named else pl.Series(list(request.symbols or ()))
+    mine = pl.col("symbol").cast(pl.String).is_in(symbols.implode())
+    low, high = frame["timestamp"].min(), frame["timestamp"].max()
+    return origins.filter(mine & (pl.col("end") > low) & (pl.col("start") <= high))

@@ -1,0 +1,94 @@
+"""What is asked of a service, and which bars an upstream would have to give for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mdstore.core.arguments import bar_limit, symbol_list, time_range
+from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import Timeframe
+from mdstore.core.timestamps import Moment, to_ms
+from mdstore.errors import InvalidInputError
+
+__all__ = ["CandleRequest", "before", "candle_request"]
+
+MOST_BARS = 50_000_000
+"""More bars than that are no request but a mistake: 95 years of minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandleRequest:
+    """Candles that are asked for: in `[start, end)` (ms), the latest `count`; of several if `is_long`."""
+
+    symbols: tuple[str, ...] | None
+    is_long: bool
+    timeframe: Timeframe
+    start: int
+    end: int
+    count: int | None
+    include_forming: bool = False
+    as_of: int | None = None
+    tz: str | None = None
+    derive: Timeframe | bool | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells which bars are wanted of an upstream."""
+        return self.symbols, self.timeframe, self.start, self.end, self.count, self.derive
+
+    def range_upstream(self, now: int) -> tuple[int, int]:
+        """Return the range of which bars are worth having at `now` (ms), an open end where nobody has said.
+
+        Bars that have not ended are not among them.
+        """
+        end = min(self.end, self.timeframe.floor(now))
+        if self.start > -FOREVER or self.count is None:
+            start = self.start
+        else:
+            start = before(self.timeframe, end, self.count)
+        return start, end
+
+
+def candle_request(
+    symbols: str | Sequence[str] | None,
+    timeframe: str | Timeframe,
+    start: Moment | None,
+    end: Moment | None,
+    count: int | None,
+    *,
+    include_forming: bool = False,
+    as_of: Moment | None = None,
+    tz: str | None = None,
+    derive: str | Timeframe | bool | None = None,
+) -> CandleRequest:
+    """Return what the arguments of `get_candle_data` ask for. Raises `InvalidInputError` and its kinds."""
+    first, last = time_range(start, end)
+    if first >= last:
+        raise InvalidInputError(
+            f"the range [{start!r}, {end!r}) is empty: its end is not after its start",
+            hint="give start before end",
+        )
+    number = None if count is None else bar_limit(count)
+    if number is not None and number > MOST_BARS:
+        raise InvalidInputError(f"count={count!r} is more than the {MOST_BARS:,} bars of one request")
+    source = Timeframe.parse(derive) if isinstance(derive, str | Timeframe) else derive
+    if source is not None and not isinstance(source, bool | Timeframe):
+        raise InvalidInputError(f"derive={derive!r}: give True, False, or the timeframe to make bars of")
+    return CandleRequest(
+        symbol_list(symbols), not isinstance(symbols, str), Timeframe.parse(timeframe), first, last, number,
+        include_forming, None if as_of is None else to_ms(as_of, "as of"), tz, source,
+    )  # fmt: skip
+
+
+def before(timeframe: Timeframe, end: int, bars: int) -> int:
+    """Return the start of the bar `bars` before the one that begins at `end` (ms).
+
+    >>> before(Timeframe.parse("1m"), 600_000, 3), before(Timeframe.parse("1M"), 2_678_400_000, 1)
+    (420000, 0)
+    """
+    if timeframe.ms is not None:
+        return end - bars * timeframe.ms
+    for _ in range(bars):
+        end = timeframe.floor(end - 1)
+    return end

@@ -1,0 +1,220 @@
+"""The walk down the tiers, one for both faces of a service.
+
+What is here is read at once, in the caller's thread. Only where something is missing that an upstream may
+have, a flight starts in the service's own event loop; whoever wants the same meanwhile waits for it as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import Timeframe
+from mdstore.errors import NoSuchSeriesError, StoreClosedError
+from mdstore.service.answer import MarketAnswer, Step
+from mdstore.service.background import Background
+from mdstore.service.fetching import Fetcher, Outcome
+from mdstore.service.flights import Flights
+from mdstore.service.local import LocalReads, opened
+from mdstore.service.meters import Meters
+from mdstore.service.policies import ServicePolicies
+from mdstore.service.requests import CandleRequest, before
+
+if TYPE_CHECKING:
+    from mdstore.service.coordinator import Coordinator
+    from mdstore.service.router import SmartRouter
+    from mdstore.store.store import MarketDataStore
+
+__all__ = ["Tiers"]
+
+KNOWN = 10_000
+"""Of so many requests it is remembered that nothing was missing."""
+LONGEST_SECONDS = 600.0
+"""Not longer than that: somebody may have deleted bars."""
+
+
+class Tiers:
+    """The store, what stands above it, and what is asked for what is missing."""
+
+    def __init__(
+        self,
+        store: MarketDataStore,
+        policies: ServicePolicies,
+        *,
+        router: SmartRouter | None,
+        coordinator: Coordinator | None,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._timer = timer
+        self._store, self._policies = store, policies
+        self._router, self._coordinator = router, coordinator
+        self._has_upstream = router is not None or coordinator is not None
+        self.meters = Meters()
+        self.background = Background()
+        self.fetcher = self._new_fetcher()
+        self.local = LocalReads(store, policies, self.meters, router=router, has_upstream=self._has_upstream)
+        self._whole: dict[tuple[object, ...], tuple[float, Timeframe | None]] = {}
+        self._flights = Flights[MarketAnswer]()
+        self._is_closed = False
+
+    def refuse_closed(self) -> None:
+        """Raise `StoreClosedError` once it is closed; begin anew in a forked process."""
+        if self._is_closed:
+            raise StoreClosedError("the service is closed", hint="make another: it costs nothing")
+        if self.background.mind_forks():  # its parent's flights are not its own
+            self._flights = Flights[MarketAnswer]()
+            self.fetcher = self._new_fetcher()
+
+    def quick(self, request: CandleRequest, *, explain: bool) -> MarketAnswer | None:
+        """Answer from what is here; None where something may be missing that an upstream has."""
+        if self._is_for_upstream(request):
+            until, source = self._whole.get(request.key, (0.0, None))
+            if self._timer() >= until:
+                return None
+            return self.local.read(request, source, explain=explain)
+        if not self.local.is_plain(request):
+            return self.local.read(request, self.local.source(request), explain=explain)
+        try:
+            return self.local.read(request, None, explain=explain)
+        except NoSuchSeriesError:
+            source = self.local.source(request)
+            if source is None:
+                raise
+            return self.local.read(request, source, explain=explain)
+
+    def fly(self, request: CandleRequest, *, explain: bool) -> Future[MarketAnswer]:
+        """Start to answer, or join those who wait for the same. Raises `StoreClosedError`."""
+        return self.background.submit(self._joined(request, explain=explain))
+
+    async def _joined(self, request: CandleRequest, *, explain: bool) -> MarketAnswer:
+        try:
+            return await self._flights.join(
+                (request, explain), lambda: self._answer(request, explain=explain)
+            )
+        except asyncio.CancelledError:
+            if self._is_closed:  # not the caller's doing, so it is told
+                raise StoreClosedError("the service was closed meanwhile; what had come is stored") from None
+            raise
+
+    async def _answer(self, request: CandleRequest, *, explain: bool) -> MarketAnswer:
+        """Get what is missing, then read."""
+        source = await asyncio.to_thread(self.local.source, request)
+        outcome = await self._filled(request, source)
+
+        def read() -> MarketAnswer:
+            return self.local.read(request, source, outcome, explain=explain)
+
+        answer = await asyncio.to_thread(read)
+        return _with_steps(answer, outcome) if explain else answer
+
+    async def _filled(self, request: CandleRequest, source: Timeframe | None) -> Outcome:
+        """Get what is missing, for as long as a call may wait; what came by then is stored."""
+        outcome = Outcome()
+        symbols = await asyncio.to_thread(self._named, request, source)
+        try:
+            async with asyncio.timeout(self._policies.wait_seconds):
+                await self._fill(request, source, symbols, outcome)
+        except TimeoutError:
+            text = (
+                f"after {self._policies.wait_seconds:g} s not all that is missing had come; what came stays"
+            )
+            outcome.troubles = {**dict.fromkeys(symbols, text), **outcome.troubles}
+        if not outcome.troubles:
+            self._remember(request, source)
+        return outcome
+
+    async def _fill(
+        self, request: CandleRequest, source: Timeframe | None, symbols: list[str], outcome: Outcome
+    ) -> None:
+        wanted = request.timeframe if source is None else source
+        low, high = request.range_upstream(self._now() - self._settle)
+        if source is not None:  # what has come of the bar that is forming, too
+            high = max(high, min(request.end, source.floor(self._now() - self._settle)))
+        reach = request.count or 0
+        while True:
+            start = opened(low)
+            outcome.join(await self.fetcher.fill(symbols, wanted, start, high))
+            reach *= 2
+            if outcome.troubles or not self._may_reach(request, reach):
+                return
+            if not await asyncio.to_thread(self._falls_short, request, source):
+                return
+            low = before(request.timeframe, high, reach)
+
+    def _may_reach(self, request: CandleRequest, reach: int) -> bool:
+        """Tell whether it may be looked further back for the latest so many bars of one symbol."""
+        if request.count is None or request.start > -FOREVER or request.is_long:
+            return False
+        return reach <= request.count * self._policies.reach
+
+    def _falls_short(self, request: CandleRequest, source: Timeframe | None) -> bool:
+        """Tell whether fewer bars than asked for are there, and there may be earlier ones."""
+        symbol = request.symbols[0] if request.symbols else ""
+        try:
+            found = self._store.candles(
+                symbol, request.timeframe, end=opened(request.end), limit=request.count, derive_from=source
+            )
+        except NoSuchSeriesError:
+            return True
+        return len(found) < (request.count or 0)
+
+    def _remember(self, request: CandleRequest, source: Timeframe | None) -> None:
+        """Know that nothing is missing until the next bar has ended."""
+        now, bar = self._now() - self._settle, source or request.timeframe
+        seconds = (bar.next(now) - now) / 1000 if request.end > now else LONGEST_SECONDS
+        while len(self._whole) >= KNOWN:
+            del self._whole[next(iter(self._whole))]
+        self._whole[request.key] = self._timer() + min(seconds, LONGEST_SECONDS), source
+
+    def close(self) -> None:
+        """End what is under way, and keep what was asked for often."""
+        self._is_closed = True
+        self.background.close()
+        self.flush()
+
+    def flush(self) -> None:
+        """Keep in the file what was asked for."""
+        asks, self.local.asks = self.local.asks, {}
+        if asks and not self._store._candles.used(asks):
+            self.local.asks = asks
+
+    def _new_fetcher(self) -> Fetcher:
+        return Fetcher(
+            self._store,
+            self._policies,
+            self.meters,
+            router=self._router,
+            coordinator=self._coordinator,
+            timer=self._timer,
+        )
+
+    def _named(self, request: CandleRequest, source: Timeframe | None) -> list[str]:
+        if request.symbols is not None:
+            return list(request.symbols)
+        return sorted(self._store._candles.stored(str(source or request.timeframe)))
+
+    def _is_for_upstream(self, request: CandleRequest) -> bool:
+        """Tell whether an upstream may be asked: never for what was known at some time in the past."""
+        return self._has_upstream and not self._policies.offline and request.as_of is None
+
+    @property
+    def _settle(self) -> int:
+        return round(self._policies.settle_seconds * 1000)
+
+    def _now(self) -> int:
+        return self._store._now()
+
+
+def _with_steps(answer: MarketAnswer, outcome: Outcome) -> MarketAnswer:
+    """Say what each tier of an upstream was asked, before what was read."""
+    steps = []
+    for tier in dict.fromkeys(part.tier for part in outcome.parts):
+        parts = [part for part in outcome.parts if part.tier == tier]
+        had = f"{sum(part.rows for part in parts):,} rows in {len(parts):,} ranges"
+        steps.append(Step(tier, had, sum(part.microseconds for part in parts)))
+    return replace(answer, facts=replace(answer.facts, steps=(*steps, *answer.facts.steps)))

@@ -1,0 +1,84 @@
+"""What failed, and when it is worth trying again: a delay that grows for each series, and for the source."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from mdstore.service.policies import ServicePolicies
+
+__all__ = ["Trouble", "Troubles"]
+
+KEPT = 10_000
+"""Of so many series it is remembered that they failed; of more, those that failed first are tried at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why something is not asked for just now: what failed, how often, and until when (of the timer)."""
+
+    error: str
+    failures: int
+    until: float
+
+
+class Troubles:
+    """What failed of one source. Threads may share it."""
+
+    def __init__(self, policies: ServicePolicies, timer: Callable[[], float]) -> None:
+        self._policies = policies
+        self._timer = timer
+        self._by_key: dict[Hashable, Trouble] = {}
+        self._source = Trouble("", 0, 0.0)
+        self._lock = threading.Lock()
+
+    def of(self, key: Hashable) -> Trouble | None:
+        """Return why a series is not asked for just now; None where it may be."""
+        now = self._timer()
+        with self._lock:
+            if self._is_open and now < self._source.until:
+                return self._source
+            found = self._by_key.get(key)
+            return found if found is not None and now < found.until else None
+
+    def failed(self, key: Hashable, error: str) -> Trouble:
+        """Take note of a failure; return until when the series is left alone."""
+        now, most = self._timer(), self._policies.most_seconds
+        with self._lock:
+            before = self._by_key.pop(key, None)
+            count = 1 + (before.failures if before else 0)
+            trouble = Trouble(error, count, now + self._delay(count, most))
+            self._by_key[key] = trouble
+            while len(self._by_key) > KEPT:
+                del self._by_key[next(iter(self._by_key))]
+            total = self._source.failures + 1
+            beyond = total - self._policies.breaker
+            until = now + self._delay(beyond + 1, most) if beyond >= 0 else 0.0
+            self._source = Trouble(
+                f"{total} requests in a row have failed, the last with: {error}", total, until
+            )
+            return trouble
+
+    def went_well(self, key: Hashable) -> None:
+        """Take note that a series came, so that the source is there."""
+        with self._lock:
+            self._by_key.pop(key, None)
+            self._source = Trouble("", 0, 0.0)
+
+    def seconds_left(self, trouble: Trouble) -> float:
+        """Return how long it is until the next try."""
+        return max(0.0, trouble.until - self._timer())
+
+    @property
+    def _is_open(self) -> bool:
+        return 0 < self._policies.breaker <= self._source.failures
+
+    def _delay(self, failures: int, most: float) -> float:
+        return float(min(most, self._policies.retry_seconds * 2 ** min(failures - 1, 30)))
+
+    def stats(self) -> dict[str, int | str]:
+        """Return how many series failed the last time, whether the source is left alone, and why."""
+        with self._lock:
+            is_open = self._is_open and self._timer() < self._source.until
+            return {"failing": len(self._by_key), "breaker": self._source.error if is_open else ""}

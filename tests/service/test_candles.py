@@ -1,0 +1,344 @@
+"""Candles by a service: what is here is read, what is missing is asked for once, and the answer says so."""
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import mdstore
+from mdstore import InvalidInputError, MarketDataService, NoSuchSeriesError, ServicePolicies
+from mdstore.service.coordinator import FunctionCoordinator
+from mdstore.service.memory_coordinator import MemoryCoordinator
+from tests.support.candles import MINUTE, START, walk
+from tests.support.upstream import Clock, Faulty, bars_asked
+
+TRUTH = walk(1_000)
+AT = pl.col("timestamp").dt.epoch("ms")
+
+
+@pytest.fixture
+def clock():
+    clock = Clock()
+    clock.at(1_000)
+    return clock
+
+
+class Timer:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def timer():
+    return Timer()
+
+
+@pytest.fixture
+def source():
+    return MemoryCoordinator({("A", "1m"): TRUTH, ("B", "1m"): walk(1_000, seed=1)}, name="exchange")
+
+
+@pytest.fixture
+def service(store, source, timer):
+    with MarketDataService(store, coordinator=source, timer=timer) as service:
+        yield service
+
+
+def test_what_is_stored_needs_no_upstream(store):
+    store.write("A", "1m", TRUTH)
+    with MarketDataService(store) as service:
+        answer = service.get_candle_data("A", "1m", count=5)
+    assert_frame_equal(answer.frame, TRUTH.tail(5))
+    assert answer.table.equals(store.arrow("A", "1m", limit=5))
+    assert len(answer) == 5
+    assert not answer.about.rows_by_tier
+
+
+def test_what_is_missing_is_asked_for_once_and_stored(service, store, source):
+    answer = service.get_candle_data("A", "1m", START, START + 450 * MINUTE)
+    assert_frame_equal(answer.frame, TRUTH.head(450))
+    assert bars_asked(source) == 450
+    assert answer.about.tiers[-1] == "coordinator"
+    assert answer.about.rows_by_tier == {"coordinator": 450}
+    again = service.get_candle_data("A", "1m", START, START + 450 * MINUTE)
+    assert_frame_equal(again.frame, TRUTH.head(450))
+    wider = service.get_candle_data("A", "1m", START, START + 500 * MINUTE)
+    assert_frame_equal(wider.frame, TRUTH.head(500))
+    assert bars_asked(source) == 500
+    assert_frame_equal(store.candles("A", "1m"), TRUTH.head(500))
+    assert store.provenance("A", "1m")["source"].to_list() == ["exchange"]
+
+
+def test_another_service_on_the_same_file_asks_for_nothing_that_is_known(service, store, source, tmp_path):
+    service.get_candle_data("A", "1m", START, START + 100 * MINUTE)
+    with MarketDataService(store, coordinator=source) as other:
+        assert len(other.get_candle_data("A", "1m", START, START + 100 * MINUTE)) == 100
+    assert bars_asked(source) == 100
+
+
+def test_the_latest_bars_are_kept_current_as_time_goes_on(service, source, clock, timer):
+    assert_frame_equal(service.get_candle_data("A", "1m", count=50).frame, TRUTH.tail(50))
+    for _ in range(3):
+        service.get_candle_data("A", "1m", count=50)
+    assert bars_asked(source) == 50
+    source.held["A", "1m"] = walk(1_002)
+    clock.at(1_002)
+    timer.now = 1e9
+    assert_frame_equal(service.get_candle_data("A", "1m", count=50).frame, walk(1_002).tail(50))
+    assert bars_asked(source) == 52
+
+
+def test_a_bar_is_not_asked_for_before_it_has_settled(service, source, clock):
+    clock.now = (START + 1_000 * MINUTE) / 1000 + 1.0  # a second after the end of the last
+    frame = service.get_candle_data("A", "1m", START + 990 * MINUTE).frame
+    assert frame["timestamp"].to_physical().to_list()[-1] == START + 998 * MINUTE
+    assert source.requests == [("A", "1m", START + 990 * MINUTE, START + 999 * MINUTE)]
+
+
+def test_several_symbols_are_one_long_frame_and_those_that_nobody_has_are_named(service, store):
+    answer = service.get_candle_data(["A", "B", "C"], "1m", START + 900 * MINUTE)
+    assert answer.frame.group_by("symbol").len().sort("symbol").rows() == [("A", 100), ("B", 100)]
+    assert list(answer.about.why_stale) == ["C"]
+    assert "exchange failed: KeyError" in answer.about.why_stale["C"]
+    assert "tried again in 1 s" in answer.about.why_stale["C"]
+    assert service.get_candle_data(None, "1m", START + 900 * MINUTE).frame.height == 200
+
+
+def test_a_series_that_nobody_has_says_what_the_upstream_said(service):
+    with pytest.raises(NoSuchSeriesError, match=r"C 1m.*exchange failed: KeyError"):
+        service.get_candle_data("C", "1m", START)
+    with pytest.raises(NoSuchSeriesError, match="no candles"):
+        service.get_candle_data("C", "1m")
+
+
+def test_sparse_bars_are_looked_for_further_back(store, clock):
+    sparse = TRUTH[::10]
+    source = MemoryCoordinator({("A", "1m"): sparse}, absent="no_trade")
+    with MarketDataService(store, coordinator=source) as service:
+        answer = service.get_candle_data("A", "1m", count=20)
+    assert_frame_equal(answer.frame, sparse.tail(20))
+    assert bars_asked(source) == 320  # doubled until there were twenty
+    assert store.gaps("A", "1m")["reason"].unique().to_list() == ["no_trade"]
+    assert not answer.about.is_stale
+
+
+def test_the_end_of_history_is_not_asked_for_again_and_again(store, clock):
+    source = MemoryCoordinator({("A", "1m"): TRUTH.tail(30)})
+    with MarketDataService(store, coordinator=source) as service:
+        assert len(service.get_candle_data("A", "1m", count=200).frame) == 30
+        asked = bars_asked(source)
+        assert asked <= 200 * 32
+        service._tiers._whole.clear()
+        assert len(service.get_candle_data("A", "1m", count=200).frame) == 30
+    assert bars_asked(source) == asked
+
+
+def test_as_of_shows_what_was_known_and_asks_nobody(service, store, source, clock):
+    store.write("A", "1m", TRUTH.head(10))
+    now = int(clock.now * 1000)
+    clock.now += 100
+    store.write("A", "1m", TRUTH.head(12))
+    answer = service.get_candle_data("A", "1m", START, as_of=now)
+    assert len(answer) == 10
+    assert not answer.about.is_stale
+    assert source.requests == []
+
+
+def test_offline_answers_from_what_is_here_and_says_so(store, source):
+    store.write("A", "1m", TRUTH.head(10))
+    with MarketDataService(store, coordinator=source, policies=ServicePolicies(offline=True)) as service:
+        answer = service.get_candle_data("A", "1m", START)
+    assert len(answer) == 10
+    assert source.requests == []
+    assert answer.about.why_stale == {"": "offline: nothing was asked of an upstream"}
+
+
+def test_a_timeframe_that_is_not_stored_is_derived_and_its_source_fetched(service, store, source):
+    store.write("A", "1m", TRUTH.head(300))
+    answer = service.get_candle_data("A", "1h", START, START + 600 * MINUTE)
+    hours = store.resample("A", "1h", source="1m", end=START + 600 * MINUTE)
+    assert_frame_equal(answer.frame, hours)
+    assert answer.frame["of"].to_list() == [60] * 10
+    assert bars_asked(source) == 300  # of the minutes, those that were missing
+    assert answer.about.sources == ("exchange",)
+    assert answer.about.newest.timestamp() * 1000 == START + 600 * MINUTE
+    assert not answer.about.is_stale
+    assert answer.about.holes.is_empty()
+    with (
+        MarketDataService(store, policies=ServicePolicies(derive=False)) as plain,
+        pytest.raises(NoSuchSeriesError),
+    ):
+        plain.get_candle_data("A", "1h", START)
+
+
+def test_a_zone_and_a_source_may_be_named(store):
+    store.write("A", "1m", TRUTH)
+    store.write("A", "5m", store.resample("A", "5m", source="1m").select(TRUTH.columns))
+    with MarketDataService(store) as service:
+        found = service.get_candle_data("A", "1d", tz="Asia/Seoul").frame
+        assert_frame_equal(found, store.resample("A", "1d", source="5m", tz="Asia/Seoul"))
+        exact = service.get_candle_data("A", "1d", derive="1m").frame
+        assert_frame_equal(exact, store.resample("A", "1d", source="1m"))
+        longest = service.get_candle_data("A", "1h", derive=True).frame
+        assert_frame_equal(longest, store.resample("A", "1h", source="5m"))
+
+
+def test_the_forming_bar_is_joined_when_it_is_asked_for(store, clock):
+    store.write("A", "1m", TRUTH)
+    store.live.update(mdstore.Kline("A", "1m", START + 1_000 * MINUTE, 5.0, 6.0, 4.0, 5.5, 1.0, False))
+    with MarketDataService(store) as service:
+        plain = service.get_candle_data("A", "1m", count=3).frame
+        forming = service.get_candle_data("A", "1m", count=3, include_forming=True).frame
+    assert plain["close"][-1] == TRUTH["close"][-1]
+    assert forming.select("close", "closed").rows()[-1] == (5.5, False)
+
+
+def test_what_is_known_of_an_answer(service, store, clock):
+    store.write("A", "1m", TRUTH.head(100), source="file")
+    about = service.get_candle_data("A", "1m", START, START + 200 * MINUTE).about
+    assert about.sources == ("exchange", "file")
+    assert about.fingerprint == store.fingerprint("A", "1m", end=START + 200 * MINUTE)
+    assert about.holes.is_empty()
+    assert about.newest.timestamp() * 1000 == START + 200 * MINUTE
+    assert about.age == pytest.approx(clock.now - START / 1000 - 200 * 60)
+    assert about.collected is not None
+    assert about.collected.timestamp() == pytest.approx(clock.now, abs=1)
+    assert not about.is_stale
+    assert "coordinator" in repr(about)
+
+
+def test_an_answer_without_the_bars_that_should_be_there_is_stale(store, clock):
+    store.write("A", "1m", TRUTH.head(900))
+    with MarketDataService(store) as service:
+        about = service.get_candle_data("A", "1m", count=10).about
+    assert about.is_stale
+    assert about.why_stale == {
+        "A": "100 bars up to 2025-09-01 16:40:00 are missing, and nobody was asked for them"
+    }
+
+
+def test_a_request_explains_itself(service):
+    steps = service.get_candle_data("A", "1m", START, START + 60 * MINUTE, explain=True).about.steps
+    assert (steps[0].tier, steps[0].had) == ("coordinator", "60 rows in 1 ranges")
+    assert steps[-1].had == "60 rows"
+    assert all(step.microseconds > 0 for step in steps)
+    again = service.get_candle_data("A", "1m", START, START + 60 * MINUTE, explain=True).about.steps
+    assert [step.tier for step in again] == ["memory"]
+
+
+def test_which_tier_gave_which_range(service, store, source):
+    source.limits = type(source.limits)(page_bars=100)
+    store.write("A", "1m", TRUTH.slice(100, 350), covers="data")
+    about = service.get_candle_data("A", "1m", START, START + 500 * MINUTE).about
+    assert about.ranges.drop("symbol").with_columns(pl.col("start", "end").dt.epoch("ms")).rows() == [
+        (START, START + 100 * MINUTE, "coordinator", 100),
+        (START + 450 * MINUTE, START + 500 * MINUTE, "coordinator", 50),
+        (START + 100 * MINUTE, START + 450 * MINUTE, "packs+sqlite", 350),
+    ]
+    both = service.get_candle_data(["A", "B"], "1m", START, START + 200 * MINUTE).about.ranges
+    assert both.select("symbol", "rows").rows() == [("B", 100), ("B", 100), ("A", 200)]
+
+
+def test_stats_balance(service, source):
+    for _ in range(5):
+        service.get_candle_data("A", "1m", START, START + 60 * MINUTE)
+    stats = service.stats()
+    assert stats["tiers"]["calls"]["calls"] == 5
+    reads = sum(
+        tier["calls"] for name, tier in stats["tiers"].items() if name in ("memory", "packs", "sqlite")
+    )
+    assert reads == 5
+    assert stats["tiers"]["coordinator"]["calls"] == len(source.requests) == 1
+    assert stats["tiers"]["coordinator"]["rows"] == 60
+    assert [one.rows for one in source.metrics] == [60]
+    assert stats["upstream"] == {"failing": 0, "breaker": ""}
+
+
+@pytest.mark.parametrize(
+    ("asked", "match"),
+    [
+        ({"start": START + 5, "end": START}, "is empty"),
+        ({"count": 0}, "number of bars"),
+        ({"count": 10**9}, "more than the 50,000,000 bars"),
+        ({"derive": 3}, "derive=3"),
+        ({"timeframe": "7x"}, "no timeframe"),
+        ({"symbols": 5}, "symbols=5"),
+        ({"symbols": []}, "empty"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anybody_is_asked(service, source, asked, match):
+    asked = {"symbols": "A", "timeframe": "1m", **asked}
+    with pytest.raises(InvalidInputError, match=match):
+        service.get_candle_data(**asked)
+    assert source.requests == []
+
+
+@pytest.mark.parametrize("fault", ["fail", "html", "none", "symbol", "grid", "range"])
+def test_what_is_no_page_covers_nothing_and_is_asked_for_again_after_a_while(store, timer, fault):
+    source = Faulty({("A", "1m"): TRUTH}, name="exchange", plan=[fault])
+    store.write("A", "1m", TRUTH.head(10))
+    with MarketDataService(store, coordinator=source, timer=timer) as service:
+        answer = service.get_candle_data("A", "1m", START, START + 60 * MINUTE)
+        assert_frame_equal(answer.frame, TRUTH.head(10))
+        assert "exchange failed" in answer.about.why_stale["A"]
+        assert store.gaps("A", "1m", end=START + 60 * MINUTE)["reason"].to_list() == ["fetch_failed"]
+        service.get_candle_data("A", "1m", START, START + 60 * MINUTE)
+        assert len(source.requests) == 1  # it is left alone
+        timer.now = 1e12
+        answer = service.get_candle_data("A", "1m", START, START + 60 * MINUTE)
+    assert_frame_equal(answer.frame, TRUTH.head(60))
+    assert not answer.about.is_stale
+    assert store.gaps("A", "1m", end=START + 60 * MINUTE).is_empty()
+
+
+def test_what_came_before_a_failure_stays(store, clock):
+    source = Faulty({("A", "1m"): TRUTH}, plan=[None, "fail"], page_bars=50)
+    with MarketDataService(store, coordinator=source) as service:
+        answer = service.get_candle_data("A", "1m", START, START + 150 * MINUTE)
+    assert_frame_equal(answer.frame, TRUTH.head(50))
+    assert answer.about.is_stale
+
+
+def test_a_page_that_is_full_proves_its_rows_only(store, clock):
+    """A server whose cap is lower than it says gives the latest of a range; the rest is asked for again."""
+    asked = []
+
+    def capped(symbol, timeframe, start, end):
+        asked.append((start, end))
+        rows = TRUTH.filter((start <= AT) & (end > AT))
+        return rows.tail(100)
+
+    source = FunctionCoordinator(capped, name="capped", page_bars=100)
+    source.limits = type(source.limits)(page_bars=100)
+    with MarketDataService(store, coordinator=source) as service:
+        answer = service.get_candle_data("A", "1m", START, START + 250 * MINUTE)
+    assert_frame_equal(answer.frame, TRUTH.head(250))
+    assert store.gaps("A", "1m").is_empty()
+
+
+def test_a_source_that_never_gives_what_it_says_is_given_up(store, clock):
+    rows = TRUTH.slice(100, 100)
+    source = FunctionCoordinator(lambda *asked: rows, name="stuck", page_bars=100)
+    with MarketDataService(store, coordinator=source) as service:
+        answer = service.get_candle_data("A", "1m", START + 150 * MINUTE, START + 250 * MINUTE)
+    assert_frame_equal(answer.frame, TRUTH.slice(150, 50))  # what it gave of the range, it gave
+    assert "did not keep to the range" in answer.about.why_stale["A"]
+
+
+def test_a_call_waits_no_longer_than_it_may_and_what_had_come_stays(store, clock):
+    source = Faulty({("A", "1m"): TRUTH}, plan=[None, "slow"], page_bars=50)
+    with MarketDataService(store, coordinator=source, policies=ServicePolicies(wait_seconds=0.5)) as service:
+        answer = service.get_candle_data("A", "1m", START, START + 150 * MINUTE)
+        assert_frame_equal(answer.frame, TRUTH.head(50))
+        assert "after 0.5 s" in answer.about.why_stale["A"]
+        answer = service.get_candle_data("A", "1m", START, START + 150 * MINUTE)
+    assert_frame_equal(answer.frame, TRUTH.head(150))
+
+
+def test_a_request_that_is_not_answered_in_time_has_failed(store, clock):
+    source = Faulty({("A", "1m"): TRUTH}, plan=["slow"], timeout=0.2)
+    store.write("A", "1m", TRUTH.head(1))
+    with MarketDataService(store, coordinator=source) as service:
+        answer = service.get_candle_data("A", "1m", START, START + 150 * MINUTE)
+    assert "no answer within 0.2 s" in answer.about.why_stale["A"]

@@ -1,0 +1,70 @@
+"""An upstream to test with: candles in truth, and a source of them that fails, lies and is slow by a plan."""
+
+import asyncio
+
+from mdstore.service.coordinator import Limits, Page
+from mdstore.service.memory_coordinator import MemoryCoordinator
+from tests.support.candles import MINUTE, START
+
+__all__ = ["Clock", "Faulty", "bars_asked"]
+
+
+class Clock:
+    """A clock that stands still until it is set; seconds since 1970."""
+
+    def __init__(self, now=START / 1000):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+    def at(self, bars, step=MINUTE):
+        """Be so many bars behind the start, and a little."""
+        self.now = (START + bars * step) / 1000 + 10
+
+
+class Faulty(MemoryCoordinator):
+    """Gives pages, but for what `plan` says of each request in turn; behind its end all goes well.
+
+    "fail" raises, "slow" never answers, "half" gives the latter half of the rows, "late" fails behind the
+    first page, "html", "none", "symbol", "grid" and "range" are pages that are none.
+    """
+
+    def __init__(self, *args, plan=(), timeout=10.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.plan = list(plan)
+        self.limits = Limits(self.limits.page_bars, self.limits.concurrency, timeout)
+
+    async def candles(self, symbol, timeframe, start, end):
+        fault = self.plan.pop(0) if self.plan else None
+        if fault == "fail":
+            self.requests.append((symbol, timeframe, start, end))
+            raise ConnectionError("the exchange is down")
+        if fault == "slow":
+            self.requests.append((symbol, timeframe, start, end))
+            await asyncio.sleep(1_000)
+        async for page in super().candles(symbol, timeframe, start, end):
+            if fault == "late":
+                yield page
+                raise ConnectionError("the connection was lost")
+            yield page if fault is None else Page(page.start, page.end, self._changed(page, fault, symbol))
+
+    def _changed(self, page, fault, symbol):
+        rows = page.rows
+        if fault == "half":
+            return rows[len(rows) // 2 :]
+        if fault == "html":
+            return "<html>Service unavailable</html>"
+        if fault == "none":
+            return None
+        if fault == "symbol":
+            import polars as pl
+
+            return rows.with_columns(symbol=pl.lit(f"{symbol}X"))
+        moved = {"grid": "17s", "range": "-30d"}[fault]
+        return rows.with_columns(rows["timestamp"].dt.offset_by(moved))
+
+
+def bars_asked(source, step=MINUTE):
+    """Return how many bars were asked for in all."""
+    return sum((end - start) // step for _, _, start, end in source.requests)
