@@ -15,7 +15,8 @@ from tests.support.live import GRACE_MS, SYMBOL, T0, Clock
 # Times step back by less than the grace; ids have nothing to do with time, as Upbit's do not always.
 trades = st.lists(
     st.tuples(
-        st.sampled_from([0, 0, 0, 1, -1, -900, 700, 1_500]), st.integers(1, 9), st.integers(1, 99), st.none() | st.integers(1, 12)
+        st.sampled_from([0, 0, 0, 1, -1, -900, 700, 1_500]), st.integers(1, 9), st.integers(1, 99),
+        st.none() | st.integers(1, 12),
     ),
     min_size=1, max_size=80,
 )  # fmt: skip
