@@ -44,7 +44,8 @@ class Declared:
 
         `resample` says how a longer bar has it, of those of its bars that have a value: "sum", "last",
         "first", "max", "min", "mean", or "volume_weighted", the mean by the volume of the bars. `symbols`
-        (names, or patterns such as "KRW-*") and `timeframes` say of which series it is kept; None is all.
+        (names, or patterns such as "KRW-*") and `timeframes` say of which series it is kept (None: all);
+        data of others is stored without it.
 
         Reads give it where `columns=` names it; `scan`, `screen` and `sql` know it. Declared again, it is by
         the new rule and of the new series, and what is stored stays. Sixteen can be declared.
