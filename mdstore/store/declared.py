@@ -67,12 +67,11 @@ class Declared:
         Its values stay in the file, and are there again when it is declared again. Raises `InvalidInputError`
         for a column that is not declared.
         """
-        known = [one.name for one in self._ledger.declared()]
+        known = self._ledger.undeclare(name)
         if name not in known:
             raise InvalidInputError(
                 f"no column {name!r} is declared", hint=did_you_mean(name, known) or _listed(known)
             )
-        self._ledger.undeclare(name)
 
     def declared(self) -> pl.DataFrame:
         """Return the columns that are declared: `name`, `resample`, `source`, `symbols`, `timeframes`.
