@@ -48,10 +48,10 @@ class Part:
     `symbol` and `timeframe` are what else the file tells, None where it tells nothing or a column does;
     `told_by` says which: "pattern", "file name", "spacing". `spacing` is the most common distance between the
     first rows, whatever else is told, `trouble` why that does not tell the timeframe, `besides` what must be
-    said of the times to have them stored; `contradicted` is whether rows so far apart cannot be of the
-    timeframe in the file's name. `bytes_read` gives how much of the file on disk has been read, to show
-    progress. `notes` says what else was understood; `ignored` are the columns that were not kept; both grow
-    with the frames. `pattern` is one for `symbol_from_filename` that fits the name.
+    said of the times, too, where the symbol is asked for; `contradicted` is whether rows so far apart cannot
+    be of the timeframe in the file's name. `bytes_read` gives how much of the file on disk has been read, to
+    show progress. `notes` says what else was understood; `ignored` are the columns that were not kept; both
+    grow with the frames. `pattern` is one for `symbol_from_filename` that fits the name.
     """
 
     name: str
@@ -164,6 +164,7 @@ def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Pa
         raise NoRowsError(f"{source.name}: there are columns of candles and no rows")
     told, told_by = _told(source, pattern, first.columns)
     needed = told.timeframe is None and "timeframe" not in first.columns
+    asks = told.symbol is None and "symbol" not in first.columns
     apart, timeframe = spacing_of(first, source.style), told.timeframe
     spacing = None if apart.bar is None else str(apart.bar)
     if needed and apart.trouble is None and spacing is not None:
@@ -178,7 +179,7 @@ def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Pa
         told_by,
         spacing,
         apart.trouble,
-        besides(first, timeframe, apart, source.style),
+        besides(first, timeframe, apart, source.style) if asks else None,
         told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, source.style),
         source,
         kept,
