@@ -97,7 +97,7 @@ def localised(times: pl.Series, zone: str) -> tuple[pl.Series, pl.Series]:
 
 @lru_cache(maxsize=64)
 def _parts(pattern: str | None) -> str:
-    """Return the expression of a date, a clock, an offset and a zone; any date where no pattern is said.
+    """Return the expression of a date, a clock, an offset and a zone's name; any date without a pattern.
 
     An offset follows a clock: 2024-01-02 has none.
     """

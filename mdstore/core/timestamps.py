@@ -175,7 +175,10 @@ def _wall_of_texts(texts: pl.Series, style: TimeStyle) -> pl.Series | None:
     if style.pattern is not None:
         return _none_empty(read_spelled(texts, style, 2 * len(texts)).wall)
     plain = _plain(texts, style)
-    zoned = plain.str.contains(OFFSET).fill_null(value=False) | (style.tz is not None)
+    zoned = plain.str.contains(OFFSET).fill_null(value=False)
+    if style.tz is None and not style.told.spelled and not zoned.any():
+        return None
+    zoned |= style.tz is not None
     wall = pl.Series(texts.name, [None] * len(texts), dtype=pl.Int64)
     if zoned.any():
         shown = plain.set(~zoned, None).str.replace(OFFSET, "")

@@ -350,9 +350,7 @@ class _Landing:
         if symbol is None and "symbol" not in part.columns:
             raise FileFormatError(
                 f"{part.name}: which symbol? Neither a column nor the file's name says",
-                hint=f"give {GIVE_SYMBOL}"
-                + (f", or --symbol-from-filename '{part.pattern}'" if part.pattern else "")
-                + "".join(f"; and {more}" for more in self._more(part)),
+                hint=self._which(part),
             )
         if timeframe is None and "timeframe" not in part.columns:
             raise part.trouble or FileFormatError(
@@ -362,14 +360,16 @@ class _Landing:
             )
         return symbol, timeframe
 
-    def _more(self, part: Part) -> Iterator[str]:
-        """Yield what else must be said of a part whose symbol nothing tells, to say it in one hint."""
+    def _which(self, part: Part) -> str:
+        """Say what to give for a part whose symbol nothing tells, and all else that it needs."""
+        hint = f"give {GIVE_SYMBOL}"
+        if part.pattern:
+            hint += f", or --symbol-from-filename '{part.pattern}'"
         if part.contradicted and not self._options.timeframe:
-            yield f"-t {part.spacing}, since its rows are that far apart, whatever its name says"
-        elif part.trouble is not None and part.trouble.hint is not None and not self._options.timeframe:
-            yield part.trouble.hint.cli
-        elif part.off_grid and not self._options.align:
-            yield "--align floor, which moves its rows to the start of their bar"
+            hint += f"; and -t {part.spacing}, since its rows are that far apart, whatever its name says"
+        if part.besides and not self._options.align:
+            hint += f". Of the times: {part.besides.cli}"
+        return hint
 
     def frames(self, part: Part) -> Iterator[pl.DataFrame]:
         """Yield a part's frames; refuse to put several series under one name."""

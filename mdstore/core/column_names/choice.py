@@ -87,6 +87,8 @@ def _named(columns: Mapping[str, str]) -> dict[str, str]:
                 f"{excerpt(meaning)!r} is nothing that a column of candles is",
                 hint=f"known are {', '.join(MEANINGS)}",
             )
-        of_day = meaning == "time" and "date" in columns
-        found["time of day" if of_day else MEANINGS[meaning]] = name
+        canonical = "time of day" if meaning == "time" and "date" in columns else MEANINGS[meaning]
+        if canonical in found:
+            raise InvalidInputError(f"two columns are said to be the {canonical}", hint="name one of them")
+        found[canonical] = name
     return found

@@ -15,9 +15,7 @@ from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.excerpts import excerpt
 from mdstore.core.extra_columns import Extra
 from mdstore.core.time_style import TimeStyle, Unit
-from mdstore.core.timeframe import Timeframe
-from mdstore.core.timestamps import column_to_ms
-from mdstore.errors import FileFormatError, MarketDataError, TimestampError
+from mdstore.errors import FileFormatError, Hint, MarketDataError, TimestampError
 from mdstore.sources.files.csv import read_text
 from mdstore.sources.files.excel import read_excel
 from mdstore.sources.files.file_names import Named, from_pattern, guess, suggest
@@ -25,7 +23,7 @@ from mdstore.sources.files.formats import FORMATS
 from mdstore.sources.files.json import read_json, read_ndjson
 from mdstore.sources.files.opening import Asked, Counted, Source, check_suffix, open_sources
 from mdstore.sources.files.parquet_arrow import read_arrow, read_parquet
-from mdstore.sources.files.spacing import contradicts, spacing_of
+from mdstore.sources.files.spacing import besides, contradicts, spacing_of
 from mdstore.sources.files.text_encodings import known_encoding
 
 __all__ = ["NoRowsError", "Part", "read"]
@@ -49,12 +47,11 @@ class Part:
     typed in the file (texts in CSV), and `symbol` and `timeframe` where the file has them as columns.
     `symbol` and `timeframe` are what else the file tells, None where it tells nothing or a column does;
     `told_by` says which: "pattern", "file name", "spacing". `spacing` is the most common distance between the
-    first rows, whatever else is told, `trouble` why that does not tell the timeframe; `contradicted` is
-    whether rows so far apart cannot be of the timeframe in the file's name, `off_grid` whether the first rows
-    start where no such bar does (looked at where nothing tells the symbol). `bytes_read` gives how much of
-    the file on disk has been read, to show progress. `notes` says what else was understood; `ignored` are
-    the columns that were not kept; both grow with the frames. `pattern` is one for `symbol_from_filename`
-    that fits the name.
+    first rows, whatever else is told, `trouble` why that does not tell the timeframe, `besides` what must be
+    said of the times, too, where the symbol is asked for; `contradicted` is whether rows so far apart cannot
+    be of the timeframe in the file's name. `bytes_read` gives how much of the file on disk has been read, to
+    show progress. `notes` says what else was understood; `ignored` are the columns that were not kept; both
+    grow with the frames. `pattern` is one for `symbol_from_filename` that fits the name.
     """
 
     name: str
@@ -66,8 +63,8 @@ class Part:
     told_by: dict[str, str]
     spacing: str | None
     trouble: TimestampError | None
+    besides: Hint | None
     contradicted: bool
-    off_grid: bool
     _source: Source
     _kept: object
 
@@ -167,6 +164,7 @@ def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Pa
         raise NoRowsError(f"{source.name}: there are columns of candles and no rows")
     told, told_by = _told(source, pattern, first.columns)
     needed = told.timeframe is None and "timeframe" not in first.columns
+    asks = told.symbol is None and "symbol" not in first.columns
     apart, timeframe = spacing_of(first, source.style), told.timeframe
     spacing = None if apart.bar is None else str(apart.bar)
     if needed and apart.trouble is None and spacing is not None:
@@ -181,23 +179,11 @@ def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Pa
         told_by,
         spacing,
         apart.trouble,
+        besides(first, timeframe, apart, source.style) if asks else None,
         told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, source.style),
-        told.symbol is None
-        and "symbol" not in first.columns
-        and apart.bar is not None
-        and _is_off_grid(first, timeframe, source),
         source,
         kept,
     )
-
-
-def _is_off_grid(first: pl.DataFrame, timeframe: str | None, source: Source) -> bool:
-    """Tell whether rows do not start where bars of a timeframe do."""
-    if timeframe is None:
-        return False
-    stamps = column_to_ms(first["timestamp"], source.style)[0].drop_nulls()
-    starts = stamps.to_frame("ms").select(Timeframe.parse(timeframe).floor_expr(pl.col("ms"))).to_series()
-    return bool((starts != stamps).any())
 
 
 def _named_frames(source: Source) -> Iterator[pl.DataFrame]:

@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 import polars as pl
 
-from mdstore.core.bad_rows import AS_WRITTEN
+from mdstore.core.bad_rows import AS_WRITTEN, of_days
 from mdstore.core.excerpts import excerpt
+from mdstore.core.off_grid import dated
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import DAY, HOUR, MINUTE, SECOND, WEEK, Timeframe
 from mdstore.core.timestamps import column_to_ms, ms_to_datetime
 from mdstore.errors import Hint, TimestampError
 
-__all__ = ["Spacing", "contradicts", "spacing_of"]
+__all__ = ["Spacing", "besides", "contradicts", "spacing_of"]
 
 UNITS = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND))
 # So many bars that are all whole multiples of a longer one apart are bars of that.
@@ -55,6 +56,20 @@ def spacing_of(frame: pl.DataFrame, style: TimeStyle) -> Spacing:
     bar = _named(int(counts["ms"][0]), bars["ms"])
     elsewhere = bar is not None and bar.unit in "wM" and not _on_grid(bars["ms"], bar)
     return Spacing(bar, _elsewhere(bar, bars["ms"]) if bar is not None and elsewhere else None)
+
+
+def besides(frame: pl.DataFrame, timeframe: str | None, apart: Spacing, style: TimeStyle) -> Hint | None:
+    """Return what must be said of the times, too, where the symbol is asked for: one hint is enough."""
+    if apart.trouble is not None and (timeframe is None or apart.bar is None):
+        return apart.trouble.hint
+    if timeframe is None or (bar := Timeframe.parse(timeframe)).shortest_ms < DAY:
+        return None
+    times = frame["timestamp"]
+    stamps, whole = column_to_ms(times, style)
+    read = pl.DataFrame([stamps.alias("timestamp"), whole.alias("whole")])
+    days = dated(read, times, bar, style)["timestamp"].drop_nulls()
+    others = days.filter(~_is_start(days, bar))
+    return of_days(timeframe, others[0]) if 2 * len(others) > len(days) else None
 
 
 def contradicts(frame: pl.DataFrame, timeframe: str | None, spacing: str | None, style: TimeStyle) -> bool:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import struct
+import sys
 import zipfile
 
 import polars as pl
@@ -512,6 +513,13 @@ def test_what_cannot_be_read_says_why(tmp_path, name, data, message):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(FileFormatError, match=message):
         whole(tmp_path / name)
+
+
+def test_a_workbook_without_what_reads_it_names_the_extra(tmp_path, monkeypatch):
+    (tmp_path / "x.xlsx").write_bytes(b"PK")
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    with pytest.raises(FileFormatError, match=r"x.xlsx: reading Excel.*Hint: pip install 'mdstore\[excel\]'"):
+        whole(tmp_path / "x.xlsx")
 
 
 def test_a_file_that_is_not_there_is_an_os_error(tmp_path):
