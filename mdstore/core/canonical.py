@@ -198,6 +198,8 @@ def _as_text(column: pl.Series) -> pl.Series:
         if any(name is None and isinstance(value, str) for name, value in zip(names, column, strict=True)):
             return column  # half a character: the row is named as it came
         return pl.Series(column.name, names, dtype=pl.String)
+    if column.dtype == pl.String and len(column) and (column[0] or "").startswith("'"):
+        return column.str.strip_prefix("'")  # a spreadsheet's mark of a text that looks like a number
     if column.dtype.is_float() and (column.drop_nulls() % 1 == 0).all():
         column = column.cast(pl.Int64, strict=False)
     return column.cast(pl.String) if column.dtype.is_integer() else column

@@ -75,6 +75,8 @@ class Found:
     def frame(self, table: Mapping[str, pl.Series], canonical: Canonical) -> pl.DataFrame:
         """Return columns, by their own names, as a frame of canonical names; instruments under each other."""
         shared = {name: table[own] for name, own in self.columns.items()}
+        if UNNAMED_NOTE in self.notes:
+            _refuse_counter(shared["timestamp"])
         if not self.tickers:
             return self._made(canonical.frame(shared), canonical)
         parts = []
@@ -164,6 +166,18 @@ def _unnamed(names: Sequence[str]) -> str | None:
     if names and clean(names[0]) in INDEX_NAMES:
         return names[0]
     return next((name for name in names if clean(name).startswith("__index_level_")), None)
+
+
+def _refuse_counter(column: pl.Series) -> None:
+    """Raise where a column without a name counts the rows: as seconds that would be bars of 1970."""
+    if column[:3].cast(pl.String, strict=False).to_list() in (["0", "1", "2"], ["1", "2", "3"]):
+        raise InvalidInputError(
+            "no column for timestamp: the first has no name, and counts the rows",
+            hint=Hint(
+                "say which one is the time, as columns={'time': 'its name'}",
+                "say which one is the time, as --columns 'time=its name'",
+            ),
+        )
 
 
 def _is_empty(column: pl.Series) -> pl.Series:

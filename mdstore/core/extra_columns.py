@@ -40,9 +40,9 @@ AFTER: Final = "new_"  # what begins the name of a value after a change, in the 
 EXTRA_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "value": (
         "candle_acc_trade_price", "quote_volume", "quote_asset_volume", "quote asset volume", "quotevolume",
-        "turnover", "volume_quote",
+        "turnover", "volume_quote", "quote turnover", "거래대금", "成交额", "成交額", "売買代金",
     ),
-    "trades": ("number_of_trades", "number of trades", "trade_count", "tradecount", "num_trades"),
+    "trades": ("number_of_trades", "number of trades", "trade_count", "tradecount", "num_trades", "count"),
     "taker_buy_volume": (
         "taker_buy_base_asset_volume", "taker buy base asset volume", "taker_buy_base",
         "taker_buy_base_volume", "taker_volume",

@@ -19,6 +19,7 @@ from mdstore.core.canonical import Canonical
 from mdstore.core.column_names import TIME_OF_DAY, Choice, by_ticker, clean, recognise, unused
 from mdstore.core.column_orders import ordered
 from mdstore.core.columns_found import Found, find, missing
+from mdstore.core.excerpts import excerpt
 from mdstore.core.extra_columns import Extra, extras_among
 from mdstore.core.statements import Statements, marks_in, refuse_made
 from mdstore.core.time_style import TimeStyle
@@ -249,7 +250,9 @@ def _stream(data: Any) -> pa.RecordBatchReader:
     try:
         return pa.RecordBatchReader.from_stream(data)
     except (TypeError, pa.ArrowInvalid) as error:
-        raise InvalidInputError(f"cannot take {type(data).__name__} as candles: {error}") from error
+        raise InvalidInputError(
+            f"cannot take {type(data).__name__} as candles: {excerpt(error, 300)}"
+        ) from error
 
 
 def _frame(table: pa.Table, wanted: Wanted) -> Table:
@@ -260,7 +263,9 @@ def _frame(table: pa.Table, wanted: Wanted) -> Table:
     try:
         frame = pl.from_arrow(used)
     except (pl.exceptions.PolarsError, pa.ArrowException, pl.exceptions.PanicException) as error:
-        raise InvalidInputError(f"an Arrow column of a type that holds no candles: {error}") from error
+        raise InvalidInputError(
+            f"an Arrow column of a type that holds no candles: {excerpt(error, 300)}"
+        ) from error
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series; for mypy
     return Table(frame, found, names, lambda at: table.slice(at, 1).to_pylist()[0])
 
@@ -268,14 +273,16 @@ def _frame(table: pa.Table, wanted: Wanted) -> Table:
 def _refuse_twice(names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InvalidInputError(f"several columns are named {', '.join(twice)}; give each a name of its own")
+        raise InvalidInputError(
+            f"several columns are named {excerpt(', '.join(twice))}; give each a name of its own"
+        )
 
 
 def _from_columns(data: Mapping[Any, Any]) -> pl.DataFrame:
     columns = {str(name): _column(str(name), values) for name, values in data.items()}
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        raise InvalidInputError(f"the columns differ in length: {lengths}")
+        raise InvalidInputError(f"the columns differ in length: {excerpt(lengths, 300)}")
     return pl.DataFrame(columns)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from mdstore.core.timestamps import ms_to_datetime
 
-__all__ = ["About", "MarketAnswer", "Step"]
+__all__ = ["About", "Facts", "MarketAnswer", "Step", "ranges_frame"]
+
+TIME = pl.Datetime("ms", "UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Facts:
 
     tiers: tuple[str, ...]
     rows_by_tier: Mapping[str, int]
+    ranges: Callable[[], pl.DataFrame]
     at: int
     """When, in ms."""
     why_stale: Mapping[str, str]
@@ -60,6 +63,14 @@ class About:
     def rows_by_tier(self) -> Mapping[str, int]:
         """The rows that came from an upstream for this call, by tier."""
         return self._facts.rows_by_tier
+
+    @cached_property
+    def ranges(self) -> pl.DataFrame:
+        """Which tier gave which range of which symbol: `symbol`, `start`, `end`, `tier` and `rows`.
+
+        What an upstream was asked for comes first, in that order; then what was here, by symbol.
+        """
+        return self._facts.ranges()
 
     @property
     def at(self) -> datetime:
@@ -164,3 +175,9 @@ class MarketAnswer:
     def _repr_html_(self) -> str:
         html: Any = self.frame._repr_html_()
         return str(html)
+
+
+def ranges_frame(rows: Sequence[tuple[str, int, int, str, int]]) -> pl.DataFrame:
+    """Return symbol, start, end (ms), tier and rows as a frame."""
+    schema = {"symbol": pl.String, "start": pl.Int64, "end": pl.Int64, "tier": pl.String, "rows": pl.Int64}
+    return pl.DataFrame(rows, schema, orient="row").with_columns(pl.col("start", "end").cast(TIME))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mdstore.service.router import RoutedBar, SmartRouter
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["Fetcher", "Outcome"]
+__all__ = ["Fetcher", "Got", "Outcome"]
 
 log = logging.getLogger("mdstore.service")
 Range = tuple[int, int]
@@ -38,25 +38,38 @@ LOOK_SECONDS = 0.05
 """How often it is looked whether another process has given a series back."""
 
 
+@dataclass(frozen=True, slots=True)
+class Got:
+    """What a tier gave of a range (ms) of a symbol, and the microseconds that took."""
+
+    tier: str
+    symbol: str
+    start: int
+    end: int
+    rows: int
+    microseconds: float
+
+
 @dataclass(slots=True)
 class Outcome:
     """What asking brought: rows by tier, and why something did not come, by symbol."""
 
-    rows: dict[str, int] = field(default_factory=dict)
+    parts: list[Got] = field(default_factory=list)
     troubles: dict[str, str] = field(default_factory=dict)
-    requests: int = 0
 
-    def add(self, tier: str, rows: int) -> None:
-        """Count rows that a tier gave."""
-        if rows:
-            self.rows[tier] = self.rows.get(tier, 0) + rows
+    @property
+    def rows(self) -> dict[str, int]:
+        """The rows that came, by tier; a tier that gave none is not among them."""
+        found: dict[str, int] = {}
+        for part in self.parts:
+            if part.rows:
+                found[part.tier] = found.get(part.tier, 0) + part.rows
+        return found
 
     def join(self, other: Outcome) -> None:
         """Add what another brought."""
-        for tier, rows in other.rows.items():
-            self.add(tier, rows)
+        self.parts += other.parts
         self.troubles.update(other.troubles)
-        self.requests += other.requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,10 @@ class Wanted:
     def within(self, start: int, end: int) -> Wanted:
         """Return a part of it."""
         return Wanted(self.symbol, self.timeframe, max(start, self.start), min(end, self.end))
+
+    def got(self, tier: str, rows: int, microseconds: float) -> Got:
+        """Return what a tier gave of it."""
+        return Got(tier, self.symbol, self.start, self.end, rows, microseconds)
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.timeframe}"
@@ -123,7 +140,7 @@ class Fetcher:
         async with self._alone(wanted.key):
             if self._router is not None:
                 for part in await self._parts(wanted):
-                    outcome.add("router", await self._from_router(self._router, part))
+                    outcome.parts.append(await self._from_router(self._router, part))
             if self._coordinator is None or not await self._parts(wanted):
                 return
             trouble = self.troubles.of(wanted.key)
@@ -135,7 +152,7 @@ class Fetcher:
 
     # ---- the router
 
-    async def _from_router(self, router: SmartRouter, wanted: Wanted) -> int:
+    async def _from_router(self, router: SmartRouter, wanted: Wanted) -> Got:
         clock = time.perf_counter()
         try:
             bars = router.candles(*wanted.key, wanted.start, wanted.end)
@@ -143,8 +160,9 @@ class Fetcher:
         except Exception as error:  # a router is somebody else's code: without it there is the next tier
             self._meters.failed(f"{router.name}: {wanted}", error)
             rows = 0
-        self._meters.add("router", (time.perf_counter() - clock) * 1e6, hit=rows > 0, rows=rows)
-        return rows
+        taken = (time.perf_counter() - clock) * 1e6
+        self._meters.add("router", taken, hit=rows > 0, rows=rows)
+        return wanted.got("router", rows, taken)
 
     def _land_routed(self, name: str, wanted: Wanted, bars: Sequence[RoutedBar]) -> int:
         """Store a router's bars, those of each kind with its own provenance; they prove themselves only."""
@@ -165,8 +183,7 @@ class Fetcher:
                 _refuse_again(parts, before, source)
                 before = parts
                 for part in parts:
-                    outcome.requests += 1
-                    outcome.add("coordinator", await self._ask(source, part))
+                    outcome.parts.append(await self._ask(source, part))
             self.troubles.went_well(wanted.key)
         except Exception as error:  # whatever a source raises, a timeout as well
             text = error.message if isinstance(error, MarketDataError) else f"{type(error).__name__}: {error}"
@@ -176,8 +193,8 @@ class Fetcher:
             with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
                 await asyncio.to_thread(self._state_failed, source.name, wanted)
 
-    async def _ask(self, source: Coordinator, wanted: Wanted) -> int:
-        """Ask for a range, land its pages as they come, and return the rows."""
+    async def _ask(self, source: Coordinator, wanted: Wanted) -> Got:
+        """Ask for a range, and land its pages as they come."""
         async with self._slot(source):
             clock, rows, error = time.perf_counter(), 0, "cancelled"
             try:
@@ -194,7 +211,7 @@ class Fetcher:
                 with suppress(Exception):  # what it makes of that is its own affair
                     source.report(Metrics(*wanted.key, wanted.start, wanted.end, rows, taken, error))
         log.info("%s: %s: %d bars in %.0f ms", source.name, wanted, rows, taken)
-        return rows
+        return wanted.got("coordinator", rows, taken * 1e3)
 
     def _land(self, source: Coordinator, wanted: Wanted, page: Page) -> int:
         """Store a page with the range that it proves."""

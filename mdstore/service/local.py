@@ -10,13 +10,15 @@ import polars as pl
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
-from mdstore.service.answer import Facts, MarketAnswer, Step
+from mdstore.service.answer import Facts, MarketAnswer, Step, ranges_frame
 from mdstore.service.fetching import Outcome
 from mdstore.service.meters import Meters
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import CandleRequest
+from mdstore.service.routed_bars import with_routed
 
 if TYPE_CHECKING:
+    from mdstore.service.router import SmartRouter
     from mdstore.store.store import MarketDataStore
 
 __all__ = ["LocalReads"]
@@ -29,8 +31,15 @@ class LocalReads:
     """Reads of one store; `asks` counts them by series."""
 
     def __init__(
-        self, store: MarketDataStore, policies: ServicePolicies, meters: Meters, *, has_upstream: bool
+        self,
+        store: MarketDataStore,
+        policies: ServicePolicies,
+        meters: Meters,
+        *,
+        router: SmartRouter | None,
+        has_upstream: bool,
     ) -> None:
+        self._router = router
         self._store, self._policies, self._meters = store, policies, meters
         self._has_upstream = has_upstream
         self.asks: dict[tuple[str, str], int] = {}
@@ -50,6 +59,8 @@ class LocalReads:
                 raise
             why = "; ".join(outcome.troubles.values())
             raise NoSuchSeriesError(f"{error.message}; {why}", hint=error.hint) from error
+        if request.include_forming and source is None and self._router is not None:
+            found = with_routed(found, self._router, request, self._meters)
         taken = (time.perf_counter() - clock) * 1e6
         tiers = getattr(found, "tiers", None) or ("made",)
         self._meters.add(tiers[0], taken, rows=found.rows)
@@ -153,6 +164,7 @@ class LocalReads:
         return Facts(
             (*tiers, *outcome.rows),
             outcome.rows,
+            lambda: _ranges(request, found.frame(), "+".join(tiers), outcome),
             now,
             OFFLINE if is_offline else outcome.troubles,
             steps,
@@ -171,6 +183,26 @@ def opened(moment: int) -> int | None:
 def _end_of_last(frame: pl.DataFrame, timeframe: Timeframe) -> int | None:
     last = frame["timestamp"].to_physical().max()
     return None if last is None else timeframe.next(last)  # type: ignore[arg-type]  # of whole numbers
+
+
+def _ranges(request: CandleRequest, frame: pl.DataFrame, here: str, outcome: Outcome) -> pl.DataFrame:
+    """Return which tier gave which range; what no upstream gave was here."""
+    rows = [(got.symbol, got.start, got.end, got.tier, got.rows) for got in outcome.parts if got.rows]
+    named = (
+        frame
+        if "symbol" in frame.columns
+        else frame.with_columns(symbol=pl.lit((request.symbols or ("",))[0]))
+    )
+    for (symbol,), bars in named.group_by(pl.col("symbol").cast(pl.String), maintain_order=True):
+        times = bars["timestamp"].to_physical()
+        got = pl.Series([False]).new_from_index(0, len(times))
+        for name, start, end, _, _ in rows:
+            if name == symbol:
+                got = got | ((times >= start) & (times < end))
+        left = times.filter(~got)
+        if len(left):
+            rows.append((str(symbol), left[0], request.timeframe.next(left[-1]), here, len(left)))
+    return ranges_frame(rows)
 
 
 def _first(frame: pl.DataFrame, otherwise: int) -> int:

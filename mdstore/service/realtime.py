@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pyarrow as pa
 
 from mdstore.core.arguments import bar_limit, positive_seconds, symbol_list
@@ -15,7 +16,7 @@ from mdstore.realtime.limits import ORDERBOOKS, TICKERS, TRADES, Kind
 from mdstore.realtime.packing import batch_of
 from mdstore.realtime.row_rules import MS_NS, check_row
 from mdstore.realtime.table import RealtimeTable
-from mdstore.service.answer import Facts, MarketAnswer
+from mdstore.service.answer import Facts, MarketAnswer, ranges_frame
 from mdstore.service.meters import Meters
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class RealtimeReads:
         }
         tiers = tuple(dict.fromkeys(tier for rows, tier in parts.values() if rows.num_rows))
         whole = _stacked(parts, is_long=not isinstance(symbols, str))
-        facts = Facts(tiers, {}, now, why, newest=lambda: _latest(parts))
+        facts = Facts(tiers, {}, lambda: _ranges(parts), now, why, newest=lambda: _latest(parts))
         frame = (lambda: as_frame(whole.values)) if isinstance(symbols, str) else (lambda: whole.frame)
         return MarketAnswer(lambda: whole.values if isinstance(symbols, str) else whole.table, frame, facts)
 
@@ -159,6 +160,15 @@ def _stacked(parts: dict[str, Part], *, is_long: bool) -> Long:
         ends.append(at)
     values = tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()
     return Long(values, list(parts) if is_long else [], ends if is_long else [])
+
+
+def _ranges(parts: dict[str, Part]) -> pl.DataFrame:
+    rows = []
+    for symbol, (table, tier) in parts.items():
+        times = table["timestamp"].cast(pa.int64()).to_pylist()
+        if times:
+            rows.append((symbol, min(times), max(times) + 1, tier, len(times)))
+    return ranges_frame(rows)
 
 
 def _latest(parts: dict[str, Part]) -> int | None:

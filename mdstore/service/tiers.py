@@ -57,7 +57,7 @@ class Tiers:
         self.meters = Meters()
         self.background = Background()
         self.fetcher = self._new_fetcher()
-        self.local = LocalReads(store, policies, self.meters, has_upstream=self._has_upstream)
+        self.local = LocalReads(store, policies, self.meters, router=router, has_upstream=self._has_upstream)
         self._whole: dict[tuple[object, ...], tuple[float, Timeframe | None]] = {}
         self._flights = Flights[MarketAnswer]()
         self._is_closed = False
@@ -103,16 +103,14 @@ class Tiers:
 
     async def _answer(self, request: CandleRequest, *, explain: bool) -> MarketAnswer:
         """Get what is missing, then read."""
-        clock = time.perf_counter()
         source = await asyncio.to_thread(self.local.source, request)
         outcome = await self._filled(request, source)
-        taken = (time.perf_counter() - clock) * 1e6
 
         def read() -> MarketAnswer:
             return self.local.read(request, source, outcome, explain=explain)
 
         answer = await asyncio.to_thread(read)
-        return _with_step(answer, outcome, taken) if explain else answer
+        return _with_steps(answer, outcome) if explain else answer
 
     async def _filled(self, request: CandleRequest, source: Timeframe | None) -> Outcome:
         """Get what is missing, for as long as a call may wait; what came by then is stored."""
@@ -212,8 +210,11 @@ class Tiers:
         return self._store._now()
 
 
-def _with_step(answer: MarketAnswer, outcome: Outcome, taken: float) -> MarketAnswer:
-    """Say what an upstream was asked, before what was read."""
-    had = ", ".join(f"{rows:,} rows from {tier}" for tier, rows in outcome.rows.items())
-    step = Step("upstream", had or "; ".join(outcome.troubles.values()) or "nothing was missing", taken)
-    return replace(answer, facts=replace(answer.facts, steps=(step, *answer.facts.steps)))
+def _with_steps(answer: MarketAnswer, outcome: Outcome) -> MarketAnswer:
+    """Say what each tier of an upstream was asked, before what was read."""
+    steps = []
+    for tier in dict.fromkeys(part.tier for part in outcome.parts):
+        parts = [part for part in outcome.parts if part.tier == tier]
+        had = f"{sum(part.rows for part in parts):,} rows in {len(parts):,} ranges"
+        steps.append(Step(tier, had, sum(part.microseconds for part in parts)))
+    return replace(answer, facts=replace(answer.facts, steps=(*steps, *answer.facts.steps)))

@@ -44,7 +44,8 @@ class Declared:
 
         `resample` says how a longer bar has it, of those of its bars that have a value: "sum", "last",
         "first", "max", "min", "mean", or "volume_weighted", the mean by the volume of the bars. `symbols`
-        (names, or patterns such as "KRW-*") and `timeframes` say of which series it is kept; None is all.
+        (names, or patterns such as "KRW-*") and `timeframes` say of which series it is kept (None: all);
+        data of others is stored without it.
 
         Reads give it where `columns=` names it; `scan`, `screen` and `sql` know it. Declared again, it is by
         the new rule and of the new series, and what is stored stays. Sixteen can be declared.
@@ -66,12 +67,11 @@ class Declared:
         Its values stay in the file, and are there again when it is declared again. Raises `InvalidInputError`
         for a column that is not declared.
         """
-        known = [one.name for one in self._ledger.declared()]
+        known = self._ledger.undeclare(name)
         if name not in known:
             raise InvalidInputError(
                 f"no column {name!r} is declared", hint=did_you_mean(name, known) or _listed(known)
             )
-        self._ledger.undeclare(name)
 
     def declared(self) -> pl.DataFrame:
         """Return the columns that are declared: `name`, `resample`, `source`, `symbols`, `timeframes`.

@@ -145,9 +145,10 @@ class Reading:
 
 def _with_extras(request: Request, columns: Sequence[str] | None, candles: Reader) -> Request:
     """Return the request with those declared columns behind the others that are among `columns`."""
-    if columns is None or all(name in (*request.columns, *ADDED) for name in columns):
+    names = (columns,) if isinstance(columns, str) else columns
+    if not isinstance(names, Sequence) or all(name in (*request.columns, *ADDED) for name in names):
         return request
-    more = [one.name for one in candles.ledger.declared() if one.name in columns]
+    more = [one.name for one in candles.ledger.declared() if one.name in names]
     return replace(request, columns=(*request.columns, *more))
 
 

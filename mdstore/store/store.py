@@ -426,8 +426,9 @@ class MarketDataStore:
         One symbol gives timestamp, open, high, low, close, volume. A list of symbols, or None for every
         symbol of the timeframe, gives a long frame with `symbol` (categorical) first, sorted by symbol and
         time. `limit` is the latest so many bars in the range, of each symbol. `columns` picks and orders
-        columns; a long frame keeps its symbol. A range without candles gives an empty frame of the same
-        schema. The frame shares memory with the store's where it can; changing it changes nothing but it.
+        columns, declared ones (see `declare`) among them; a long frame keeps its symbol. A range without
+        candles gives an empty frame of the same schema. The frame shares memory with the store's where it
+        can; changing it changes nothing but it.
 
         `derive_from` makes the bars of a shorter timeframe that is stored (see `resample`): with the same
         meaning of range and limit, and with the columns `closed`, `bars` and `of` at the end. `tz` then is

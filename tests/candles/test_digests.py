@@ -17,6 +17,7 @@ from mdstore import DamagedDataError
 from mdstore.candles.file import row_hashes
 from mdstore.candles.file.bar_digests import batch_of, sums_of, sums_of_bars, sums_of_frame
 from mdstore.candles.file.digests import BUCKET_BARS, accept, span_of
+from mdstore.candles.file.migrations import MIGRATIONS, migrate
 from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hashes_of_bars, sums_between
 from tests.support.candles import MINUTE, START, bits, walk
 
@@ -296,14 +297,23 @@ def old(store):
     store.write("B", "1m", walk(60))
     store.maintenance.warm()
     store.close()
+    with closing(apsw.Connection(":memory:")) as con:
+        migrate(con, MIGRATIONS[:3])
+        before = columns_of(con)
     with closing(apsw.Connection(str(store.path))) as con:
-        con.execute(
-            "DROP TABLE digests; DROP TABLE bucket_digests; ALTER TABLE revision DROP COLUMN negative;"
-            "DROP TABLE declared; DROP TABLE extras; DROP TABLE extra_revisions;"
-            "ALTER TABLE series DROP COLUMN extras"
-        )
+        for table, column in sorted(columns_of(con) - before):
+            if table in {name for name, _ in before}:
+                con.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+            else:
+                con.execute(f"DROP TABLE IF EXISTS {table}")
         con.execute("DELETE FROM schema_version WHERE version > 3")
     return store.path
+
+
+def columns_of(con):
+    """Return the columns of every table, with its name."""
+    sql = "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+    return {(table, column) for table, column in con.execute(sql) if not table.startswith("sqlite_")}
 
 
 def test_an_old_file_is_read_at_once_and_under_digests_when_it_is_checked(old):

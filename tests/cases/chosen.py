@@ -88,6 +88,7 @@ CASES = [
     *(Import(f"a text in {encoding} with a mark", {"A.csv": KOREAN.encode(encoding)}, bars=DAYS) for encoding in ("utf-16", "utf-8-sig")),
     Import("a text in UTF-16 with tabs", {"A.tsv": KOREAN.replace(",", "\t").encode("utf-16")}, bars=DAYS),
     Import("JSON in cp949", {"A.json": '[{"날짜": "2024-01-02", "시가": 10, "고가": 14, "저가": 9, "종가": 12, "거래량": 5}]'.encode("cp949")}, ["-t", "1d"], refused="cannot be read: the text is not UTF-8", hint=SAY, then=["-t", "1d", "--encoding", "cp949"], then_bars={("A", "1d"): DAYS["A", "1d"][:1]}),
+    Import("rows a line in cp949", {"A.ndjson": '{"날짜": "2024-01-02", "시가": 10, "고가": 14, "저가": 9, "종가": 12, "거래량": 5}'.encode("cp949")}, ["-t", "1d"], refused="cannot be read: the text is not UTF-8", hint=SAY, then=["-t", "1d", "--encoding", "cp949"], then_bars={("A", "1d"): DAYS["A", "1d"][:1]}),
     Import("JSON in UTF-16", {"A.json": TABLE.rename(dict(zip(OWN, ("date", "open", "high", "low", "close", "volume"), strict=True))).write_json().encode("utf-16")}, bars=DAYS),
     *(Import(f"pandas' index without a name in {suffix}", {f"A.{suffix}": written(method, frame)}, bars=DAYS, said=["no name and was taken as the time"] if frame is CANDLES else []) for suffix, method, frame in (("parquet", "to_parquet", CANDLES), ("parquet", "to_parquet", CANDLES.rename_axis("Date")), ("feather", "to_feather", CANDLES.reset_index())) if not (suffix == "parquet" and frame is not CANDLES)),
 ]  # fmt: skip

@@ -83,5 +83,11 @@ CASES = [
     Import("a title above the header", {"A.csv": "Prices of A\nDate,Open,High,Low,Close,Volume\n" + FLAT}, bars=DAYS),
     Import("an unnamed index", {"A.csv": ",Open,High,Low,Close,Volume\n" + FLAT}, bars=DAYS, said=["the first column has no name and was taken as the time"]),
     Import("a row number before the date", {"A.csv": ",Date,Open,High,Low,Close,Volume\n0,2024-01-02,1,1,1,1,10\n1,2024-01-03,2,2,2,2,20\n"}, bars=DAYS),
+    Import("a column without a name that counts is no time", {"A.csv": ",when,Open,High,Low,Close,Volume\n0,2024-01-02,1,1,1,1,10\n1,2024-01-03,2,2,2,2,20\n2,2024-01-04,2,2,2,2,20\n"}, refused="no column for timestamp: the first has no name, and counts the rows", hint="--columns 'time=its name'", then=["--columns", "time=when"], then_bars={("A", "1d"): [*DAYS["A", "1d"], ("2024-01-04", 2, 20)]}),
+    Import("a header that lacks the name of the first column", {"A.csv": "Open,High,Low,Close,Volume\n" + FLAT}, bars=DAYS, said=["the first column has no name and was taken as the time"]),
+    Import("words below the table", {"A.csv": "Date,Open,High,Low,Close,Volume\n" + FLAT + "Source: the exchange\n"}, bars=DAYS, said=["lines of words were skipped, such as 'Source: the exchange'"]),
+    Import("a blank line at the end", {"A.csv": "Date,Open,High,Low,Close,Volume\n" + FLAT + ",,,,,\n"}, bars=DAYS, said=["lines without a value were skipped"]),
+    Import("Nasdaq's line of today", {"A.csv": '"date","close","volume","open","high","low"\n"16:00","9","9","9","9","9"\n"2024/01/03","2","20","2","2","2"\n"2024/01/02","1","10","1","1","1"\n'}, bars=DAYS, said=["the first line bears 16:00 in place of a date, and was skipped"]),
+    Import("a spreadsheet's mark before the code of a stock", {"x.csv": "日期,股票代码,收盘价,最高价,最低价,开盘价,成交量\n2024-01-02,'A,1,1,1,1,10\n2024-01-03,'A,2,2,2,2,20\n"}, bars=DAYS),
     Import("Windows' line ends", {"A.csv": csv({"Date": ["2024-01-02", "2024-01-03"], "Open": [1, 2], "High": [1, 2], "Low": [1, 2], "Close": [1, 2], "Volume": [10, 20]}).replace("\n", "\r\n")}, bars=DAYS),
 ]  # fmt: skip

@@ -19,6 +19,7 @@ README = ROOT / "README.md"
 COMMANDS = [
     "demo", "import", "export", "show", "screen", "sql", "series", "delete", "warm", "compact", "stats",
     "backup", "check", "gaps", "cover", "verify", "calendar", "revisions", "replay",
+    "rename", "declare",
 ]  # fmt: skip
 OF_WHAT_IS_STORED = [["gaps"], ["verify"], ["calendar"], ["revisions"]]
 
@@ -55,7 +56,8 @@ def test_help_loads_only_the_commands(python):
     loaded = python("import sys, mdstore.cli; print(*sys.modules)").split()
     ours = {name.removeprefix("mdstore.cli.") for name in loaded if name.startswith("mdstore.cli.")}
     beside = {name for name in ours if not name.startswith("commands")}
-    assert beside == {"app", "shared", "shared.console", "shared.errors", "shared.options", "shared.store"}
+    shared = {"shared.console", "shared.errors", "shared.options", "shared.pipes", "shared.store"}
+    assert beside == {"app", "shared", *shared}
     assert not {"polars", "apsw", "duckdb"} & set(loaded)
 
 

@@ -22,6 +22,7 @@ SILENCE = 0.25
 FAULTS = ("drop", "close", "stall", "hold", "refuse")
 NEAR_NS = 500_000_000  # two messages that are further apart are not sent in the other order
 AGAIN = 0.05
+FIRST = 10
 
 
 class OverSockets(Recorded):
@@ -91,7 +92,8 @@ class OverSockets(Recorded):
 
     def comes_after_the_next(self, number):
         after = self.messages[number + 1 : number + 2]
-        is_near = after and after[0].received - self.messages[number].received < NEAR_NS
+        # Not the very first: a bar that had ended before anything came is none of the session's.
+        is_near = number > FIRST and after and after[0].received - self.messages[number].received < NEAR_NS
         if is_near and self.random.random() < AGAIN:
             self.kinds["reorder"] += 1
             return True
@@ -189,7 +191,7 @@ def test_bars_over_sockets_are_the_truth_or_in_a_hole(name):
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "seconds", "faults", "seeds"),
-    [("binance", 120, 40, [1]), ("upbit", 20, 5, range(2, 8)), ("binance-futures", 20, 5, range(2, 8))],
+    [("binance", 120, 40, [1]), ("upbit", 15, 5, range(2, 8)), ("binance-futures", 15, 5, range(2, 8))],
 )
 def test_so_they_are_for_two_minutes_of_faults(name, seconds, faults, seeds):
     kinds, stored = Counter(), 0

@@ -220,11 +220,24 @@ def test_an_answer_without_the_bars_that_should_be_there_is_stale(store, clock):
 
 def test_a_request_explains_itself(service):
     steps = service.get_candle_data("A", "1m", START, START + 60 * MINUTE, explain=True).about.steps
-    assert next((step.tier, step.had) for step in steps) == ("upstream", "60 rows from coordinator")
+    assert (steps[0].tier, steps[0].had) == ("coordinator", "60 rows in 1 ranges")
     assert steps[-1].had == "60 rows"
     assert all(step.microseconds > 0 for step in steps)
     again = service.get_candle_data("A", "1m", START, START + 60 * MINUTE, explain=True).about.steps
     assert [step.tier for step in again] == ["memory"]
+
+
+def test_which_tier_gave_which_range(service, store, source):
+    source.limits = type(source.limits)(page_bars=100)
+    store.write("A", "1m", TRUTH.slice(100, 350), covers="data")
+    about = service.get_candle_data("A", "1m", START, START + 500 * MINUTE).about
+    assert about.ranges.drop("symbol").with_columns(pl.col("start", "end").dt.epoch("ms")).rows() == [
+        (START, START + 100 * MINUTE, "coordinator", 100),
+        (START + 450 * MINUTE, START + 500 * MINUTE, "coordinator", 50),
+        (START + 100 * MINUTE, START + 450 * MINUTE, "packs+sqlite", 350),
+    ]
+    both = service.get_candle_data(["A", "B"], "1m", START, START + 200 * MINUTE).about.ranges
+    assert both.select("symbol", "rows").rows() == [("B", 100), ("B", 100), ("A", 200)]
 
 
 def test_stats_balance(service, source):

@@ -88,6 +88,20 @@ def test_what_is_forming_is_not_stored_and_what_the_router_lacks_is_not_covered(
     assert answer.about.is_stale
 
 
+def test_what_a_router_sees_form_comes_behind_what_is_stored(store, clock):
+    router = Router([*bars(90, 99), *bars(99, 100, closed=False)])
+    store.write("A", "1m", TRUTH.head(90))
+    with MarketDataService(store, router) as service:
+        frame = service.get_candle_data("A", "1m", START, include_forming=True).frame
+        assert frame["closed"].to_list() == [True] * 99 + [False]
+        assert_frame_equal(frame.select(TRUTH.columns), TRUTH)
+        three = service.get_candle_data("A", "1m", count=3, include_forming=True).frame
+        assert_frame_equal(three.select(TRUTH.columns), TRUTH.tail(3))
+        both = service.get_candle_data(["A", "B"], "1m", START, include_forming=True).frame
+    assert both.group_by("symbol", maintain_order=True).len().rows() == [("A", 100), ("B", 10)]
+    assert both["partial"].to_list() == [False] * 110
+
+
 def test_a_router_that_fails_or_lies_is_the_lesser_trouble(store, caplog):
     class Broken(Router):
         def candles(self, symbol, timeframe, start, end):

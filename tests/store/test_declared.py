@@ -365,6 +365,9 @@ def test_bars_that_are_made_have_it(kept):
     assert flat["filled"].to_list() == [True, True, False]
     both = kept.candles("A", "5m", derive_from="1m", fill="null", columns=["value", "of", "filled"])
     assert both["value"].to_list() == [50, 280, 0]
+    assert kept.candles("A", "5m", derive_from="1m", columns="value")["value"].to_list() == [50, 280, 0]
+    picked = (name for name in ("timestamp", "close"))
+    assert kept.candles("A", "5m", derive_from="1m", columns=picked).columns == ["timestamp", "close"]
     forming = kept.candles("A", "1m", include_forming=True, columns=["value", "closed"])
     assert forming["value"].to_list() == kept.candles("A", "1m", columns=["value"])["value"].to_list()
     every = kept.candles(None, "1m", include_forming=True, columns=["value", "partial"])

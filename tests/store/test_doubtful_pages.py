@@ -110,6 +110,9 @@ def test_what_changes_nothing_of_it_leaves_it_said(store):
     store.write("A", "1m", walk(5, start=START - 5 * MINUTE))  # before
     store.write("B", "1m", walk(1, start=START + 500 * MINUTE))  # another
     assert later(store) == []
+    store.cover("A", "1m", start=START + 90 * MINUTE, reason="after_delisting")  # over bars that are there
+    store.write("A", "1m", walk(106, start=START - 6 * MINUTE))  # those again, and a new one before
+    assert later(store) == []
 
 
 def test_it_counts_wherever_behind_it_the_bar_is_and_however_it_came(store):

@@ -58,6 +58,18 @@ class Model:
             elif time not in self.said or (rank or RANKS.get(reason, 3)) >= RANKS.get(self.said[time], 3):
                 self.said[time] = reason
 
+    def relist(self, times):
+        """A new bar behind a delisting: from there on it is not said any more."""
+        behind = [
+            time for time in times if time not in self.held and self.said.get(time) == "after_delisting"
+        ]
+        if behind:
+            self.said = {
+                time: said
+                for time, said in self.said.items()
+                if said != "after_delisting" or time < min(behind)
+            }
+
     def reason(self, time, now, is_open):
         said = self.said.get(time, "nothing")
         if said in LIFE:
@@ -119,6 +131,7 @@ def play(store, clock, bar, given):
                 model.say(at[what[0]], at[what[1] - 1], more, clock.ms)
         else:
             times = sorted(at[place] for place in what if at[place] <= clock.ms)
+            model.relist(times)
             if kind == "write":
                 store.write("X", str(bar), bars_at(times) if times else [], unit="ms")
             else:

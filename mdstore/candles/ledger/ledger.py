@@ -143,10 +143,13 @@ class Ledger:
         with self._database.writing() as con:
             declared_columns.declare(con, extra)
 
-    def undeclare(self, name: str) -> None:
-        """Take a declaration back; values that are stored stay."""
+    def undeclare(self, name: str) -> list[str]:
+        """Take a declaration back, if there is one; return the names that were declared."""
         with self._database.writing() as con:
-            declared_columns.undeclare(con, name)
+            known = [one.name for one in declared_columns.all_declared(con)]
+            if name in known:
+                declared_columns.undeclare(con, name)
+            return known
 
     def provenance(self, symbol: str | None, timeframe: str | None) -> list[Origin]:
         """Return where bars came from; intervals behind each other from one source are one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 import apsw
 
@@ -13,23 +13,28 @@ from mdstore.candles.ledger.coverage import Key
 __all__ = ["relist"]
 
 DELISTED: Final = "after_delisting"
-LAST: Final = """
-SELECT reason FROM coverage WHERE timeframe = ? AND symbol = ? ORDER BY start DESC LIMIT 1
-"""
+# Ranges do not overlap: besides those that start in the range, the last one before it can reach into it.
+WITHIN: Final = f"""
+SELECT start, "end" FROM coverage WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?4 AND "end" > ?3
+  AND start >= coalesce(
+    (SELECT max(start) FROM coverage WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?3), ?3)
+  AND reason = '{DELISTED}'
+"""  # noqa: S608 - of constants
 
 
-def relist(con: apsw.Connection, key: Key, times: Iterable[int]) -> bool:
-    """Take back, from the first of new bars on, that the series was delisted; tell whether it was said.
+def relist(con: apsw.Connection, key: Key, first: int, last: int, times: Iterable[int]) -> bool:
+    """Take back, from the first of new bars on, that the series was delisted; tell whether that was said.
 
-    `times` are the starts (ms) of bars that are stored now. Where the series was not said to be delisted, as
-    nearly always, that is one look into an index.
+    `times` are the starts (ms) of new bars, all from `first` to `last`. Where nothing there was said to be
+    after a delisting, as nearly always, that is one look into an index.
     """
     symbol, timeframe = key
-    if con.execute(LAST, (timeframe, symbol)).get != DELISTED:
+    within = cast("list[tuple[int, int]]", con.execute(WITHIN, (timeframe, symbol, first, last)).fetchall())
+    behind = [time for time in times if any(start <= time < end for start, end in within)] if within else []
+    if not behind:
         return False
-    said = [one for one in coverage.known(con, key) if one.reason == DELISTED]
-    behind = [time for time in times if any(one.start <= time < one.end for one in said)]
-    for one in said:
-        if behind and one.end > min(behind):
-            coverage.forget(con, key, max(one.start, min(behind)), one.end)
-    return bool(behind)
+    since = min(behind)
+    for one in coverage.known(con, key):
+        if one.reason == DELISTED and one.end > since:
+            coverage.forget(con, key, max(one.start, since), one.end)
+    return True

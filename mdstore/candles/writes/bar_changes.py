@@ -39,7 +39,7 @@ class Changes:
     """The changes of one series in one transaction."""
 
     __slots__ = (
-        "_changed", "_fresh", "_gone", "_names", "_new", "_olds", "_times", "bar", "key", "last_extras",
+        "_changed", "_fresh", "_gone", "_new", "_olds", "_places", "_times", "bar", "key", "last_extras",
         "last_updated", "old_extras", "span",
     )  # fmt: skip
 
@@ -52,7 +52,7 @@ class Changes:
         self._times: list[int] = []
         self._new: list[Sequence[float]] = []
         self._gone: list[Values] = []
-        self._names: Names = ((), ())
+        self._places: list[int] = []  # of the declared columns of the series, in their table
         self._changed: set[int] = set()
         self.old_extras: dict[int, Extras] = {}
         """What values of declared columns were before the call, by time, in the order of the table."""
@@ -65,6 +65,10 @@ class Changes:
     def olds(self) -> Collection[Values]:
         """What the rows that were updated were before the call."""
         return self._olds.values()
+
+    def is_new(self, time: int) -> bool:
+        """Tell whether a bar that was written was not there before the call."""
+        return any(start <= time < end for start, end in self._fresh)
 
     def insert(self, con: Writer, rows: pl.DataFrame) -> None:
         """Take note of new rows where there were none, written just now."""
@@ -89,7 +93,8 @@ class Changes:
         `names` are declared columns in the order of the table, and of the series, if any is written.
         """
         self._times, self._new, self._gone, self._changed = [], [], [], set()
-        self._names = names or ((), ())
+        in_table, in_series = names or ((), ())
+        self._places = [in_table.index(name) for name in in_series]
         with con.telling(self._note if names is None else partial(self._note_any, con)):
             write()
         if self._times:
@@ -153,7 +158,6 @@ class Changes:
 
     def _note_extras(self, con: Writer, change: apsw.PreUpdate) -> None:
         """Take note of a row of declared columns: of its digest, and of what it was if anything changes."""
-        in_table, in_series = self._names
         row, old = change.new, change.old
         assert row is not None  # noqa: S101 - nothing is deleted here; for mypy
         time = cast("int", row[TIMESTAMP])
@@ -161,11 +165,10 @@ class Changes:
         before = cast("Extras", old[TIMESTAMP + 1 :]) if old is not None else (None,) * len(new)
         if new == before:  # a row without a value where there was none
             return
-        places = [in_table.index(name) for name in in_series]
         try:
             change_of_sum = sum(
                 hash_of_extra(time, new[at], place) - hash_of_extra(time, before[at], place)
-                for place, at in enumerate(places)
+                for place, at in enumerate(self._places)
             )
         except (TypeError, struct.error) as error:
             raise damaged(con, "candles", self.key) from error

@@ -259,8 +259,9 @@ class _Batch:
         if changed:
             self._finish_changed(changed, now)
             for key, seen in changed.items():
-                if seen.inserted:
-                    relisting.relist(self._con, key, chain.from_iterable(seen.runs))
+                if seen.inserted and seen.first is not None and seen.last is not None:
+                    new = filter(seen.changes.is_new, chain.from_iterable(seen.runs))
+                    relisting.relist(self._con, key, seen.first, seen.last, new)
         if self._seen:
             self._settle()
         self._warnings = tuple(self._doubts())

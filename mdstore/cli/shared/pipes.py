@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -29,6 +27,9 @@ def spooled(form: PipeFormat) -> Iterator[Path]:
 
     It is in a temporary folder, of a name that tells no symbol, and is gone afterwards.
     """
+    import shutil  # noqa: PLC0415 - the help page, which has the formats, need not wait for these
+    import tempfile  # noqa: PLC0415
+
     with tempfile.TemporaryDirectory(prefix="mdstore-import-") as folder:
         path = Path(folder) / f"-.{form.value}"
         with path.open("wb") as file:

@@ -26,29 +26,33 @@ ENGLISH = Table(
             "datetime", "date_time", "date", "trade_date", "trading_date", "trading_day", "business_date",
             "session_date", "time", "unix", "unix_time", "unix_timestamp", "epoch", "epoch_time", "t",
             "ts_event", "ts", "gmt_time", "local_time", "start", "begin", "bar_time", "time_stamp", "day",
+            "index_date", "ticks",
             "date/time", "price_date", "quote_date", "timestamp_ms", "ts_ms", "mts",
         ),
         "open": (
             "open", "opening_price", "open_price", "price_open", "o", "opn", "first", "px_open", "open_px",
             "open_value", "first_price",
+            "open_index_value",
         ),
         "high": (
             "high", "high_price", "price_high", "h", "highest_price", "highest", "max", "px_high",
             "high_value", "maximum", "max_price", "day_high", "hi",
+            "high_index_value",
         ),
         "low": (
             "low", "low_price", "price_low", "l", "lowest_price", "lowest", "min", "px_low", "low_value",
             "minimum", "min_price", "day_low", "lo",
+            "low_index_value",
         ),
         "close": (
-            "close", "trade_price", "close_price", "price_close", "close/last", "last", "c", "closing_price",
+            "close", "trade_price", "close_price", "price_close", "close/last", "last", "c", "closing_price", "closing_index_value",
             "last_price", "price", "px_last", "px_close", "close_value", "ltp", "latest", "settle", "settle_price",
             "cls",
         ),
         "volume": (
             "volume", "candle_acc_trade_volume", "vol", "v", "qty", "volume_from", "base_volume",
             "volume_base", "base_asset_volume", "total_trade_quantity", "total_traded_quantity", "tottrdqty",
-            "ttl_trd_qnty", "traded_quantity", "no_of_shares", "shares_traded", "volume_traded",
+            "ttl_trd_qnty", "traded_quantity", "no_of_shares", "no_of_shrs", "shares_traded", "volume_traded",
             "trading_volume", "trade_volume", "traded_volume", "trade_qty", "px_volume", "share_volume",
             "volume_shares", "real_volume", "capacity", "quantity", "tick_volume", "tick_vol", "tickvol",
         ),
@@ -91,5 +95,8 @@ ENGLISH = Table(
         Example("Date,Capacity,Turnover,Open,High,Low,Close,Change,Trascation", "tv-ohlc--"),
         Example("num,ts_code,trade_date,open,high,low,close,pre_close,change,pct_chg,vol,amount", "-stohlc---v-"),
         Example("open_time,open,high,low,close,volume,close_time,quote_volume,count", "tohlcv---"),
+        Example("id,open,close,low,high,amount,vol,count", "toclhv--"),  # Huobi
+        Example("date,high,low,open,close,volume,quoteVolume,weightedAverage", "thloc-v-"),  # Poloniex
+        Example("Index Date,Open Index Value,High Index Value,Low Index Value,Closing Index Value,Volume", "tohlcv"),
     ),
 )  # fmt: skip

@@ -131,24 +131,26 @@ TURKISH = Table(
 JAPANESE = Table(
     names={
         "symbol": ("銘柄コード", "コード"),
-        "timestamp": ("日付", "日付け", "日時", "年月日"),
+        "timestamp": ("日付", "日付け", "日時", "年月日", "データ日付"),
         "time of day": ("時刻", "時間"),
         "open": ("始値",),
         "high": ("高値",),
         "low": ("安値",),
         "close": ("終値",),
-        "volume": ("出来高",),
+        "volume": ("出来高", "出来高(株)", "売買高", "売買高(株)"),
     },
     examples=(
         Example("日付,始値,高値,安値,終値,出来高", "tohlcv"),
         Example("日付け,終値,始値,高値,安値,出来高,変化率 %", "tcohlv-"),  # Investing
         Example("日付,時刻,始値,高値,安値,終値,出来高", "tdohlcv"),
+        Example("データ日付,終値,始値,高値,安値,売買高(株)", "tcohlv"),
     ),
 )
 CHINESE = Table(
     names={
         "symbol": ("股票代码", "代码", "证券代码", "證券代號"),
         "timestamp": ("日期", "交易日期", "时间", "時間", "交易时间"),
+        "time of day": ("时间", "時間"),
         "open": ("开盘", "开盘价", "開盤", "開盤價", "今开", "開市"),
         "high": ("最高", "最高价", "最高價", "高"),
         "low": ("最低", "最低价", "最低價", "低"),
@@ -161,6 +163,7 @@ CHINESE = Table(
         ),  # AKShare
         Example("日期,股票代码,收盘价,最高价,最低价,开盘价,前收盘,成交量", "tschlo-v"),
         Example("日期,收盘,开盘,高,低,交易量,涨跌幅", "tcohlv-"),  # Investing
+        Example("日期,时间,开盘,最高,最低,收盘,成交量,成交额", "tdohlcv-"),  # TDX
         Example("日期,成交股數,成交金額,開盤價,最高價,最低價,收盤價,漲跌價差,成交筆數", "tv-ohlc--"),  # TWSE
     ),
 )

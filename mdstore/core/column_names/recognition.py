@@ -40,6 +40,12 @@ UPBIT_KEYS, UPBIT_MINUTES = {"candledatetimeutc", "candledatetimekst"}, "unit"
 NUMBERED_NAME, ITS_NEIGHBOURS = "name", {"timeopen", "timehigh", "timelow"}
 # Brokers of currencies count ticks beside a volume, which is then 0 throughout.
 TICKS = ("tickvol", "tickvolume")
+# Where all of some names are there, others mean what they mean nowhere else: Huobi counts coins as `amount`
+# and money as `vol`, Poloniex coins as `quoteVolume`.
+PECULIAR = (
+    ({"id", "amount", "vol", "count"}, {"timestamp": "id", "volume": "amount"}),
+    ({"quotevolume", "weightedaverage"}, {"volume": "quotevolume"}),
+)
 IN_BRACKETS = re.compile(r"(.*?)\s*\(([^()]*)\)")
 # What does not matter in a name: `Open*`, `Vol.`, `open_time`, Alpha Vantage's `1. open`, DynamoDB's `t (N)`.
 NUMBERED = re.compile(r"^\d+[a-z]?\.\s*(?=[a-z])")
@@ -106,6 +112,9 @@ def _recognise(columns: tuple[str, ...]) -> dict[str, str]:
         name = next((name for name in names if name in known), None)
         if name is not None:
             found[canonical] = known[name]
+    for signs, meanings in PECULIAR:
+        if signs <= there.keys():
+            found |= {canonical: there[name] for canonical, name in meanings.items()}
     if "volume" not in found and (volume := base_volume(cleaned)) is not None:
         found["volume"] = volume
     if UPBIT_MINUTES in there and UPBIT_KEYS & there.keys():

@@ -77,7 +77,7 @@ def read_text(source: Source) -> Iterator[pl.DataFrame]:
         source.notes.add(day.note)
     done = 0
     for block in _blocks(head[layout.start :], source):
-        rows = _rows(block, layout, columns.wanted, done, source.name)
+        rows = _rows(block, layout, columns.wanted, done, source)
         bars = rows if done else _without_quote(rows, columns, source)
         done += rows.height
         bars = _without_headings(_without_blanks(bars, source), layout, columns, source)
@@ -113,7 +113,7 @@ def _blocks(held: bytes, source: Source) -> Iterator[bytes]:
         yield held
 
 
-def _rows(block: bytes, layout: Layout, wanted: list[int], done: int, name: str) -> pl.DataFrame:
+def _rows(block: bytes, layout: Layout, wanted: list[int], done: int, source: Source) -> pl.DataFrame:
     """Parse a piece of a file; `done` rows were before it."""
     names = [f"column {place}" for place in range(len(layout.names))]
     kept = [names[place] for place in wanted]
@@ -127,19 +127,26 @@ def _rows(block: bytes, layout: Layout, wanted: list[int], done: int, name: str)
             frame = pl.DataFrame(parse(threads=False))
     except pa.ArrowInvalid as error:
         if "UTF8" in str(error):
-            raise not_utf8(name) from error
-        evened = _evened(block, layout.separator, names, max(wanted)) if RAGGED in str(error) else None
+            raise not_utf8(source.name) from error
+        evened = (
+            _evened(block, layout.separator, names, max(wanted), source.notes)
+            if RAGGED in str(error)
+            else None
+        )
         if evened is not None:
             return evened.select(kept)
         said = ROW_NUMBER.sub(lambda row: f"Row #{int(row[1]) + done}", str(error))
-        raise FileFormatError(f"{name}: cannot be read: {excerpt(said, 200)}") from error
+        raise FileFormatError(f"{source.name}: cannot be read: {excerpt(said, 200)}") from error
     # To strip values takes half as long as to parse them.
     return frame.select(pl.all().str.strip_chars()) if b" " in block else frame
 
 
-def _evened(block: bytes, separator: str, names: list[str], last: int) -> pl.DataFrame | None:
+def _evened(
+    block: bytes, separator: str, names: list[str], last: int, notes: set[str]
+) -> pl.DataFrame | None:
     """Parse lines that lack cells behind the `last` that is needed, or have empty ones beyond the others.
 
+    A line of words alone, as under a table of a vendor, is skipped with a note.
     None where a line lacks one that is needed, or has more that is not empty.
     """
     try:
@@ -147,6 +154,10 @@ def _evened(block: bytes, separator: str, names: list[str], last: int) -> pl.Dat
     except csv.Error:  # a cell of a megabyte
         return None
     width = len(names)
+    said = [row for row in rows if len(row) == 1 and not row[0].strip()[:1].isdigit()]
+    if said:
+        rows = [row for row in rows if row not in said]
+        notes.add(f"lines of words were skipped, such as {excerpt(said[0][0].strip(), 40)!r}")
     if any(len(row) <= last or any(cell.strip() for cell in row[width:]) for row in rows):
         return None
     cells = zip(*([*row[:width], *[""] * (width - len(row))] for row in rows), strict=True)
@@ -228,8 +239,10 @@ def _layout(source: Source, head: bytes) -> Layout:
                 columns = placed(by_their_place, source)
                 return Layout(start, separator, by_their_place, columns, headerless=True)
         start += len(line)
-        if found_in(row, source) is not None:
-            return _headed(source, start, separator, _widened(row, _sample(head[start:], separator)))
+        sample = _sample(head[start:], separator)
+        for header in (_widened(row, sample), _with_index(row, sample)):
+            if header is not None and found_in(header, source) is not None:
+                return _headed(source, start, separator, header)
     nearest = max(rows, key=lambda row: len(find(row).there))
     return _headed(source, start, separator, nearest)  # which says what is missing
 
@@ -242,6 +255,11 @@ def _begins_rows(row: list[str]) -> bool:
     """Tell whether a line may be one of values: it begins with a time, or with a symbol before numbers."""
     first = row[0].strip() if row else ""
     return first[:1].isdigit() or (len(row) > len(CANDLE_COLUMNS) and row[-1].strip()[:1].isdigit())
+
+
+def _with_index(names: list[str], sample: list[list[str]]) -> list[str] | None:
+    """Return the names of a table of R's, whose header lacks the one of the first column; None for others."""
+    return ["", *names] if sample and all(len(row) == len(names) + 1 for row in sample[:-1]) else None
 
 
 def _widened(names: list[str], sample: list[list[str]]) -> list[str]:

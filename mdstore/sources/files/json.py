@@ -63,7 +63,7 @@ def _document(text: bytes, source: Source) -> Any:
 def read_ndjson(source: Source) -> Iterator[pl.DataFrame]:
     """Yield the candles of a file with one JSON row a line."""
     lines = (line for line in _lines(source.stream, source.name) if line.strip())
-    chunks = iter(lambda: [json.loads(line) for line in itertools.islice(lines, CHUNK)], [])
+    chunks = iter(lambda: [_document(line, source) for line in itertools.islice(lines, CHUNK)], [])
     return _frames(chunks, source)
 
 

@@ -5,6 +5,7 @@ import signal
 import time
 from contextlib import ExitStack
 
+import polars as pl
 import pytest
 
 import mdstore
@@ -37,7 +38,8 @@ CHILD = """
     from mdstore.candles.packs import merging as compaction
     from mdstore.candles.packs import pack_files as packs
     from mdstore.candles.packs import seal_policy as upkeep
-    from tests.support.candles import walk, START, MINUTE
+    from tests.candles.packs.test_kill import valued
+    from tests.support.candles import START, MINUTE
 
     place, name, when = sys.argv[1:]
     owner = eval(place, {"cells": cells, "compaction": compaction, "packs": packs, "upkeep": upkeep})
@@ -50,13 +52,13 @@ CHILD = """
         os.kill(os.getpid(), signal.SIGKILL)
 
     with mdstore.open("market_data.sqlite3") as store:
-        store.write("D", "1m", walk(1_500, seed=4))
+        store.write("D", "1m", valued(1_500, seed=4))
         print("ready", flush=True)
         setattr(owner, name, dying)
         store.maintenance.compact()
         store.maintenance.warm()
-        store.write("A", "1m", walk(1, seed=9, start=START + 100 * MINUTE))
-        store.write("B", "1m", walk(3_000, seed=7))
+        store.write("A", "1m", valued(1, seed=9, start=START + 100 * MINUTE))
+        store.write("B", "1m", valued(3_000, seed=7))
 """
 WORKER = """
     import random, sys
@@ -140,11 +142,19 @@ def test_ctrl_c_at_any_moment_leaves_a_store_that_works_and_closes(tmp_path, kin
     assert child.communicate(timeout=80)[0].split() == ["fine"]
 
 
+def valued(bars, **options):
+    """Return bars with a column more, which says of which bar it is."""
+    return walk(bars, **options).with_columns(value=pl.col("volume") * 3)
+
+
+@pytest.mark.parametrize("declared", [False, True], ids=["candles", "a declared column"])
 @pytest.mark.parametrize("point", POINTS)
-def test_a_process_that_is_killed_leaves_a_store_that_is_true(tmp_path, point):
+def test_a_process_that_is_killed_leaves_a_store_that_is_true(tmp_path, point, declared):
     with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        if declared:
+            store.declare("value", resample="sum")
         for seed, symbol in enumerate("ABC"):
-            store.write(symbol, "1m", walk(BARS, seed=seed))
+            store.write(symbol, "1m", valued(BARS, seed=seed))
         child = start(CHILD, *POINTS[point], cwd=tmp_path)
         assert child.stdout.readline() == "ready\n"
         assert child.wait(60) == -signal.SIGKILL
@@ -157,6 +167,10 @@ def test_a_process_that_is_killed_leaves_a_store_that_is_true(tmp_path, point):
                 # What was being written is there as a whole or not at all.
                 assert read["A"] == bits(walk(BARS)) or len(read["A"]["close"]) == 8 * BARS
                 assert read["B"] in (bits(walk(BARS, seed=1)), bits(walk(BARS, seed=7)))
+                if declared:
+                    both = found.candles(None, "1m", columns=["volume", "value"])
+                    assert (both["value"] == both["volume"] * 3).all()
+                    assert not both["value"].null_count()
     with mdstore.open(tmp_path / "market_data.sqlite3") as store:
         store.maintenance.warm()
         assert store.maintenance.check() == []

@@ -68,8 +68,8 @@ def test_a_write_between_scan_and_publication_wins(store, monkeypatch):
     store.write("B", "1m", walk(1_500))
     scanned = upkeep.Upkeep._scanned
 
-    def write_meanwhile(self, group):
-        table = scanned(self, group)
+    def write_meanwhile(self, group, extras):
+        table = scanned(self, group, extras)
         store.write("A", "1m", walk(1, start=START + 7 * MINUTE, seed=8))
         return table
 
