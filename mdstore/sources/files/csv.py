@@ -259,7 +259,8 @@ def _begins_rows(row: list[str]) -> bool:
 
 def _with_index(names: list[str], sample: list[list[str]]) -> list[str] | None:
     """Return the names of a table of R's, whose header lacks the one of the first column; None for others."""
-    return ["", *names] if sample and all(len(row) == len(names) + 1 for row in sample[:-1]) else None
+    wider = bool(sample) and all(len(row) == len(names) + 1 for row in (sample[0], *sample[:-1]))
+    return ["", *names] if wider else None
 
 
 def _widened(names: list[str], sample: list[list[str]]) -> list[str]:

@@ -94,14 +94,10 @@ def of_file(name: str) -> Iterator[None]:
 
 def found_in(names: Sequence[str], source: Source) -> Found | None:
     """Return the columns of a candle in a header; None where one is missing."""
-    choice = source.asked.choice
-    if not set(choice.named.values()) <= set(names):  # nothing is said of a line that lacks a column named
-        try:
-            found = find(names, choice)
-        except InvalidInputError:
-            return None
-    else:
-        found = find(names, choice)
+    try:
+        found = find(names, source.asked.choice)
+    except InvalidInputError:  # it lacks a column that the call names: a title, or no header at all
+        return None
     return found if found.is_whole() else None
 
 
