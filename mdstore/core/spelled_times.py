@@ -143,7 +143,8 @@ def _settled(dates: pl.Series, family: Sequence[str], style: TimeStyle, of: int)
     doubtful = table.select((fits > 1) & differ).to_series().fill_null(value=False)
     told = style.told
     told.orders |= {order for order, days in readings.items() if (days.is_not_null() & alone).any()}
-    if doubtful.any() and len(told.orders) != 1 and 2 * doubtful.sum() <= of:
+    either = int(table.select((fits > 1).sum()).item())
+    if doubtful.any() and len(told.orders) != 1 and 2 * either <= of:
         return _first_of(list(readings.values())).set(doubtful, None)
     told.leans |= bool(doubtful.any())
     told.undecided = bool(doubtful.any()) and not told.orders

@@ -224,14 +224,15 @@ def _parse_text(text: str, what: str) -> datetime:
 # ---- texts
 
 
-def _texts(texts: pl.Series, style: TimeStyle) -> tuple[pl.Series, pl.Series]:
+def _texts(texts: pl.Series, style: TimeStyle, *, alone: bool = True) -> tuple[pl.Series, pl.Series]:
+    """Read texts; `alone` is whether they are all of their column."""
     stripped = texts.str.strip_chars()
     if style.pattern is not None:
         read = read_spelled(stripped, style)
         return read.ms, read.whole
     digits = stripped.str.contains(NUMBERS_OF_A_UNIT if style.unit else NUMBERS).fill_null(value=True)
     if digits.all():
-        return read_numbers(stripped.cast(pl.Int64, strict=False), style.unit)
+        return read_numbers(stripped.cast(pl.Int64, strict=False), style.unit, alone=alone)
     if digits.any() and digits.sum() > texts.null_count():
         # Each row by itself: a text among numbers, as a header that is repeated, spoils no other.
         numbers, exact = read_numbers(
@@ -266,7 +267,7 @@ def _others(texts: pl.Series, style: TimeStyle, of: int) -> Read:
     read = read_spelled(texts.set(fractions, None), style, of)
     wholes = texts.set(~fractions, None).str.replace(r"\.0*$", "")
     digits = wholes.str.contains(NUMBERS_OF_A_UNIT).fill_null(value=True)
-    ms, whole = _texts(wholes.set(~digits, None), style)
+    ms, whole = _texts(wholes.set(~digits, None), style, alone=False)
     floats, exact = read_numbers(
         wholes.set(digits, None).cast(pl.Float64, strict=False), style.unit, alone=False
     )

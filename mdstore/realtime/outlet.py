@@ -42,11 +42,13 @@ class Outlet:
         """Store a bar, and tell of it."""
         if series.persist and self.lander is not None:
             self.lander.put((series.symbol, series.name), bar.row())
-        self._tell((series.symbol, series.name), bar.row(), amended=amended)
+        if self._queues:
+            self._tell((series.symbol, series.name), bar.row(), amended=amended)
 
     def partial(self, series: BarSeries, bar: Bar) -> None:
         """Tell of a bar that is not whole."""
-        self._tell((series.symbol, series.name), bar.row(), partial=True)
+        if self._queues:
+            self._tell((series.symbol, series.name), bar.row(), partial=True)
 
     def wrong(self, series: BarSeries, start: int) -> None:
         """Have a bar that was stored, or stated to be without a trade, asked for again."""

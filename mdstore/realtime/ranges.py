@@ -42,6 +42,9 @@ class Ranges:
         """Add a range; nothing where it is empty."""
         if start >= end:
             return
+        if self._ends and self._starts[-1] <= start <= self._ends[-1]:  # behind the last, as most are
+            self._ends[-1] = max(self._ends[-1], end)
+            return
         low, high = bisect_left(self._ends, start), bisect_right(self._starts, end)
         if low < high:
             start, end = min(start, self._starts[low]), max(end, self._ends[high - 1])

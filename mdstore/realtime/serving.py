@@ -30,7 +30,8 @@ HEADER = struct.Struct("<cQ")
 """What kind of answer follows, and how many bytes it has."""
 ARROW, JSON, REFUSED = b"A", b"J", b"E"
 TABLES = ("tickers", "orderbooks", "trades")
-LATEST, READS = "latest", ("window", "arrow", "snapshot")
+LATEST = "latest"
+READS = ("window", "arrow", "snapshot")
 MOST_REQUEST = 1024**2
 LONGEST_NAME = 100  # of the 104 to 108 bytes that systems have for the name of a socket
 OPEN_FILES = Path("/proc/self/fd")

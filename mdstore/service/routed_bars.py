@@ -11,7 +11,6 @@ from mdstore.core.long_table import latest_of_each
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.service.meters import Meters
 from mdstore.service.requests import CandleRequest
-from mdstore.store.reading import Made
 
 if TYPE_CHECKING:
     from mdstore.service.router import SmartRouter
@@ -40,6 +39,8 @@ def with_routed(found: Any, router: SmartRouter, request: CandleRequest, meters:
     meters.add("router", (time.perf_counter() - clock) * 1e6, hit=bool(parts), rows=rows_in_all)
     if not parts:
         return found
+    from mdstore.store.reading import Made  # noqa: PLC0415 - with all of candles, which nobody waits for else
+
     both = pl.concat([bars, *parts])
     if request.is_long:
         both = both.sort(pl.col("symbol").cast(pl.String), "timestamp")

@@ -107,8 +107,9 @@ WHOLE = (
     "%Y%m%d %H%M%S", "%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S", "%Y%m%d %H:%M:%S",
     "%a %b %d %H:%M:%S %Y",
 )  # fmt: skip
+# Korea has had no summer time since 1988.
 OFFSETS = {"": 0, "Z": 0, " UTC": 0, "+09:00": 9, "-0500": -5, " GMT+0900": 9, " KST": 9}
-MOMENTS = st.datetimes(dt.datetime(1980, 1, 1), dt.datetime(2060, 1, 1)).map(
+MOMENTS = st.datetimes(dt.datetime(1990, 1, 1), dt.datetime(2060, 1, 1)).map(
     lambda at: at.replace(microsecond=0)
 )
 

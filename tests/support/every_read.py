@@ -10,7 +10,8 @@ from tests.support.candles import START, walk
 
 
 def fill(store):
-    """Store what `every_read` reads: A 1m with revisions, A 5m of the same bars, B 1m."""
+    """Store what `every_read` reads: A 1m with revisions, A 5m of the same bars, B 1m; declare a column."""
+    store.declare("value", resample="sum")
     store.write("A", "1m", walk(5_000))
     store.write("A", "1m", walk(3, seed=7))
     five = store.resample("A", "5m", source="1m").filter("closed")
