@@ -127,7 +127,7 @@ def now_stored(folder, bars):
 
 def test_there_are_cases_enough():
     cases = [case for table in CASES.values() for case in table]
-    assert len(cases) >= 80
+    assert len(cases) >= 700
     names = [f"{table}: {case.name}" for table, cases in CASES.items() for case in cases]
     assert len(names) == len(set(names))
     json.dumps(names)
