@@ -37,6 +37,8 @@ MOST_TITLE_LINES = 5
 # Rows that are looked at to tell columns without a header.
 SAMPLE = 200
 RAGGED = "Expected"  # pyarrow's word for a line of more or fewer cells
+# Bytes behind a header that tell whether lines are wider than it: 200 lines of each file took 0.3 ms.
+FEW = 2_000
 # Only what is empty is absent: NA is a symbol (Nano Labs), and no number says so by itself.
 NULLS = [""]
 CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d)?")
@@ -239,7 +241,7 @@ def _layout(source: Source, head: bytes) -> Layout:
                 columns = placed(by_their_place, source)
                 return Layout(start, separator, by_their_place, columns, headerless=True)
         start += len(line)
-        sample = _sample(head[start:], separator)
+        sample = _sample(head[start : start + FEW], separator)
         for header in (_widened(row, sample), _with_index(row, sample)):
             if header is not None and found_in(header, source) is not None:
                 return _headed(source, start, separator, header)
