@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from types import TracebackType
 from typing import Protocol, Self
 
+from mdstore.core.logs import logger
 from mdstore.errors import FeedError
 
 __all__ = ["Attempt", "Attempts"]
 
-LOG = logging.getLogger("mdstore.live")
+LOG = logger("live")
 LOST = (OSError, EOFError)
 LOOKS = 8
 """How often within the time of silence it is looked for."""

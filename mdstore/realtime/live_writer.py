@@ -7,13 +7,13 @@ changes while it waits, waits once, as it is at last.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
+from mdstore.core.logs import logger
 from mdstore.errors import InvalidInputError, StoreBusyError, StoreClosedError
 from mdstore.realtime.bars import Row
 from mdstore.realtime.ranges import Range, Ranges
@@ -27,7 +27,7 @@ Land = Callable[[str, str, list[Row]], object]
 Waiting = tuple[int, Row]
 """A running number, given when the bar was queued or changed, and its row."""
 
-LOG = logging.getLogger("mdstore.live")
+LOG = logger("live")
 # Importing Polars makes SIGINT restart blocking waits: Ctrl-C is noticed between two of these.
 SLICE_SECONDS = 0.1
 BUSY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 
+from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
 from mdstore.realtime.bars import Bar, Row
 from mdstore.realtime.forming_bars import BarSeries
@@ -14,7 +14,7 @@ from mdstore.realtime.subscription import Queue
 
 __all__ = ["Outlet"]
 
-LOG = logging.getLogger("mdstore.live")
+LOG = logger("live")
 
 
 class Outlet:

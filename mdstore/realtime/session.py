@@ -7,7 +7,6 @@ one hole, from the last bar that was proven to the first that was seen from its 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from mdstore.core.arguments import symbol_list
+from mdstore.core.logs import logger
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import FeedError, InvalidInputError, MessageError
@@ -29,7 +29,7 @@ from mdstore.realtime.rows import Depth, Hole, Notice, Trade
 __all__ = ["Reads", "Session", "State"]
 
 State = Literal["connecting", "subscribed", "alive", "silent", "disconnected", "closed"]
-LOG = logging.getLogger("mdstore.live")
+LOG = logger("live")
 SILENCE = 60.0
 
 

@@ -8,7 +8,6 @@ another finds that nothing is missing any more.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import InvalidInputError, MarketDataError
 from mdstore.service.coordinator import Coordinator, Metrics, Page
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fetcher", "Got", "Outcome"]
 
-log = logging.getLogger("mdstore.service")
+log = logger("service")
 Range = tuple[int, int]
 LOOK_SECONDS = 0.05
 """How often it is looked whether another process has given a series back."""

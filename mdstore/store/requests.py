@@ -108,5 +108,5 @@ def of_stored_bars() -> Iterator[None]:
 def told(result: WriteResult) -> WriteResult:
     """Return what became of a write, and warn whoever called the store of what is doubtful in it."""
     for text in result.warnings:
-        warnings.warn(text, stacklevel=3)
+        warnings.warn(text, stacklevel=4)  # past `held`, to the user's line
     return result

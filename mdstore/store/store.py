@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,35 +20,19 @@ from mdstore.analysis.fill import Fill
 from mdstore.candles.reads.answer import Answer
 from mdstore.candles.reads.explanation import Explanation, Reader
 from mdstore.candles.repository import CandleRepository
-from mdstore.candles.writes.writer import Policy, WriteResult
 from mdstore.core.arguments import (
     DEFAULT_FILE,
     byte_count,
-    conflict_rule,
     default_file,
     file_path,
-    invalid_rule,
-    kept_ranges,
     positive_seconds,
     symbol_list,
-    time_range,
 )  # fmt: skip
-from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms
-from mdstore.core.column_names import Choice, Columns, Volume
-from mdstore.core.duplicates import OnConflict
-from mdstore.core.hole_reasons import Stated
-from mdstore.core.inputs import Incoming, Piece
-from mdstore.core.numbers import Decimal
 from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
-from mdstore.core.rounding import Tolerance
-from mdstore.core.schema import CANDLE_COLUMNS
-from mdstore.core.symbols import check_symbol
-from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
 from mdstore.errors import Hint, InvalidInputError, QueryError
 from mdstore.realtime.owner import Owner
-from mdstore.store.checking import checked_pieces, terms_of
 from mdstore.store.contents import Contents
 from mdstore.store.declared import Declared
 from mdstore.store.held import held
@@ -59,7 +42,8 @@ from mdstore.store.live_place import LivePlace
 from mdstore.store.maintenance import Maintenance
 from mdstore.store.past import Past
 from mdstore.store.reading import Made, Reading
-from mdstore.store.requests import LONG, Covers, claim_of, request_of, told
+from mdstore.store.requests import LONG, request_of
+from mdstore.store.writing import Writing
 
 if TYPE_CHECKING:
     from mdstore.analysis.screen import Question, Screen
@@ -76,8 +60,6 @@ UNNAMED: Final = Path()
 """Stands for the path that was not given; None is one that somebody has given by mistake."""
 MEMORY_BYTES = 256 * 1024 * 1024
 SQL_MEMORY_LEAST = 32 * 1024 * 1024
-Keep = Mapping[tuple[str, str], Sequence[tuple[int, int]]]
-"""Ranges (ms, half-open) of series, by (symbol, timeframe)."""
 REALTIME = ("tickers", "orderbooks", "trades")
 
 
@@ -180,6 +162,7 @@ class MarketDataStore:
         self._listing = Listing(self._candles)
         self._maintenance = Maintenance(self._candles)
         self._declared = Declared(self._candles.ledger, self._listing)
+        self._writing = Writing(self._candles, self._declared, self._now)
         self._reading = Reading(self._listing, lambda: self.live, self._now)
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
@@ -280,131 +263,6 @@ class MarketDataStore:
         finally:
             if self.realtime.is_empty:  # nothing was played: the time of day again
                 self.realtime.clear()
-
-    def write(
-        self,
-        symbol: str,
-        timeframe: str | Timeframe,
-        data: object,
-        *,
-        unit: Unit | None = None,
-        date_format: str | None = None,
-        tz: str | None = None,
-        align: Align | None = None,
-        tolerance: Tolerance | None = None,
-        on_invalid: OnInvalid = "raise",
-        on_conflict: OnConflict = "raise",
-        rename: bool = False,
-        columns: Columns | None = None,
-        volume: Volume | None = None,
-        decimal: Decimal | None = None,
-        source: str | None = None,
-        covers: Covers | None = None,
-        absent: Stated | None = None,
-        keep: Keep | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> WriteResult:
-        """Store candles of one series, in one transaction: all of them or, on any error, none.
-
-        `data` is a Polars, pandas or Arrow table (or anything with `__arrow_c_stream__`), a dict of columns,
-        rows as dicts or as tuples `(timestamp, open, high, low, close, volume)`, or an iterable of tables
-        or rows, which is streamed and may be larger than memory. Columns are found by their names in common
-        use (`core.column_names`); others are not kept, and named in `WriteResult.ignored`. A column of dates
-        and one of times of day become one time. Candles already there are updated where they differ.
-
-        A bar that comes twice in `data` with equal values is a duplicate; with different ones it raises
-        `ConflictError`, or the last wins with `on_conflict="last"`. Rows that say of themselves that they
-        are of another timeframe, or of another symbol, are refused; `rename=True` says that their one symbol
-        is another name of `symbol`.
-
-        Where names do not say it, `columns={"time": "일자", "open": "시가"}` does: which column is the time,
-        the symbol, a price or the volume; of tuples a list of all by their place.
-        `volume="none"` is for instruments without one (indices, currencies): it is stored as 0, which
-        `WriteResult.notes` says. Numbers may be texts as people write them (`1,010.5`, `$10.90`, `41.15K`);
-        `decimal=","` or `"."` says what begins the decimals where no number tells (`1,234` all through).
-
-        Times are read in the spellings of `time_spellings`, day and month in the order that the column shows.
-        `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`);
-        `date_format` (as "%d/%m/%Y") says how dates are written, with or without their time of day; `tz` (as
-        "Asia/Seoul") is the zone of times that bear none, UTC when absent. A time that its clocks show twice
-        or never, in the hour of their change, is a bad row.
-        `align="floor"` moves times to the start of their bar, which otherwise must be exact. A row that
-        breaks a rule raises `ValidationError`; with `on_invalid="quarantine"` it is set aside with the reason
-        and the others are stored, with `"drop"` it is only counted. `progress` is called with the number of
-        rows taken so far.
-
-        `source` says where the data is from: an exchange, a file, a function. `covers=(start, end)` states
-        that the source was asked for this range and `data` is all there is in it: bars that are absent need
-        not be asked for again. Why they are absent is not guessed: `absent="no_trade"` (or another reason,
-        see `gaps`) says so, unless a reason is known. Only bars that have ended are covered; what is stored
-        there already stays. Let `end` stay behind where a source publishes late: an answer without a bar is
-        an answer. `covers="data"` says so of the range from the first row to the last, as of a whole file. A
-        page that came back full, such as 200 of 200, with a wider `covers` is warned of (`UserWarning`, and
-        `WriteResult.warnings`): what it lacks was perhaps not fetched.
-
-        `tolerance="ulp"` widens high or low by at most 4 units in the last place where open or close misses
-        it by rounding, as in adjusted prices; `WriteResult.widened` counts such rows.
-
-        `keep` names ranges, by (symbol, timeframe), whose stored bars may not change: `ConflictError` where
-        `data` has other values for one, as where files of one import disagree.
-
-        Raises `InvalidInputError` (and its kinds), `StoreBusyError` or `StoreFileError`.
-        """
-        key = (check_symbol(symbol), Timeframe.parse(timeframe))
-        claim = claim_of(source, covers, absent, (key[0], str(key[1])))
-        policy = _policy(on_invalid, on_conflict, keep)
-        choice = Choice.of(columns, volume)
-        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
-        data = Incoming(
-            data, CANDLE_COLUMNS, symbol=key[0], timeframe=str(key[1]), rename=rename, choice=choice,
-            style=terms.style, extras=self._declared.of(key[0], str(key[1])),
-        )  # fmt: skip
-        return told(self._candles.write(self._checked(data, data, key, terms), claim, policy, progress))
-
-    def write_many(
-        self,
-        data: object,
-        *,
-        timeframe: str | Timeframe | None = None,
-        unit: Unit | None = None,
-        date_format: str | None = None,
-        tz: str | None = None,
-        align: Align | None = None,
-        tolerance: Tolerance | None = None,
-        on_invalid: OnInvalid = "raise",
-        on_conflict: OnConflict = "raise",
-        columns: Columns | None = None,
-        volume: Volume | None = None,
-        decimal: Decimal | None = None,
-        source: str | None = None,
-        covers: Covers | None = None,
-        absent: Stated | None = None,
-        keep: Keep | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> WriteResult:
-        """Store candles of several series, in one transaction.
-
-        As `write`, with a `symbol` and a `timeframe` column in `data`, in whatever order of rows; with
-        `timeframe=` all rows are of that one. Tuples are `(symbol, timeframe, timestamp, open, ...)`, or
-        `(symbol, timestamp, open, ...)` with `timeframe=`. `covers` is of each series that has a row,
-        stored or refused.
-        """
-        claim = claim_of(source, covers, absent)
-        policy = _policy(on_invalid, on_conflict, keep)
-        choice = Choice.of(columns, volume)
-        terms = terms_of(TimeStyle(unit, date_format, tz), align, tolerance, decimal, self._now())
-        if timeframe is None:
-            wanted = ("symbol", "timeframe", *CANDLE_COLUMNS)
-            data = Incoming(data, wanted, choice=choice, style=terms.style, extras=self._declared.all)
-            return told(self._candles.write(self._checked(data, data, None, terms), claim, policy, progress))
-        bar = str(Timeframe.parse(timeframe))
-        data = Incoming(
-            data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, choice=choice, style=terms.style,
-            extras=self._declared.all,
-        )  # fmt: skip
-        name = pl.lit(bar).alias("timeframe")
-        long = (Piece(piece.frame.with_columns(name), piece.row) for piece in data)
-        return told(self._candles.write(self._checked(data, long, None, terms), claim, policy, progress))
 
     def candles(
         self,
@@ -698,6 +556,10 @@ class MarketDataStore:
         refuse_broken_polars()
         return self._listing.quarantine()
 
+    write = held("_writing", Writing.write)
+    write_many = held("_writing", Writing.write_many)
+    delete = held("_writing", Writing.delete)
+    rename = held("_writing", Writing.rename)
     gaps = held("_holes", Holes.gaps)
     missing = held("_holes", Holes.missing)
     coverage = held("_holes", Holes.coverage)
@@ -736,40 +598,6 @@ class MarketDataStore:
         listed = self._listing.series()
         wanted = symbol_list(symbols)
         return verify(self._candles, listed, wanted, bar, now=self._now(), progress=progress)
-
-    def delete(
-        self,
-        symbol: str,
-        timeframe: str | Timeframe | None = None,
-        *,
-        start: Moment | None = None,
-        end: Moment | None = None,
-    ) -> int:
-        """Delete candles of a symbol, in one timeframe or all, and return how many rows went.
-
-        Raises `NoSuchSeriesError`.
-        """
-        bar = None if timeframe is None else Timeframe.parse(timeframe)
-        return self._candles.delete(check_symbol(symbol), bar, *time_range(start, end))
-
-    def rename(self, old: str, new: str) -> list[str]:
-        """Give a symbol another name, in one transaction, and return its timeframes.
-
-        Its candles in all timeframes go along, and all that is known of them: why bars are not there, where
-        they came from, what they were before; a calendar that was set for it alone, too. Nothing is joined
-        with what is stored or known under the new name: that is refused. Rows in quarantine stay as given.
-
-        Raises `NoSuchSeriesError`, `InvalidInputError`.
-
-        >>> with mdstore.open(folder / "market_data.sqlite3") as store:
-        ...     store.write("BTC_KRW", "1m", [("2025-09-01", 1, 2, 1, 2, 5)]).inserted
-        ...     store.rename("BTC_KRW", "KRW-BTC")
-        1
-        ['1m']
-        """
-        if old == new:
-            raise InvalidInputError(f"{old!r} is its name already")
-        return self._candles.rename(check_symbol(old), check_symbol(new))
 
     def close(self) -> None:
         """Close the file and end the scanner process; what was written is safe already.
@@ -821,18 +649,6 @@ class MarketDataStore:
     def __repr__(self) -> str:
         return f"MarketDataStore({str(self.path)!r})"
 
-    def _checked(
-        self,
-        data: Incoming,
-        pieces: Iterable[Piece],
-        key: tuple[str, Timeframe] | None,
-        terms: Terms,
-    ) -> Iterator[Checked]:
-        refuse_broken_polars()
-        for checked in checked_pieces(pieces, key, terms):
-            notes = (*data.notes, *checked.notes)
-            yield replace(checked, ignored=data.ignored, notes=notes) if data.ignored or notes else checked
-
     def _read(
         self, symbols: str | Sequence[str] | None, timeframe: str | Timeframe, **asked: Any
     ) -> Answer | Made:
@@ -861,10 +677,6 @@ class MarketDataStore:
 
     def _realtime_rows(self, table: str) -> pa.Table:
         return self.realtime.tables[table].arrow()
-
-
-def _policy(on_invalid: OnInvalid, on_conflict: OnConflict, keep: Keep | None) -> Policy:
-    return Policy(invalid_rule(on_invalid), conflict_rule(on_conflict), kept_ranges(keep))
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

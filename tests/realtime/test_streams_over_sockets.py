@@ -41,6 +41,7 @@ class OverSockets(Recorded):
         self.faults = dict(zip(places, names, strict=True))
         self.sockets, self.kept, self.sent = set(), [], []
         self.is_silent = self.is_holding = False
+        self.returning = None
 
     def begin(self, name):
         return self.live.session(FEEDS[name](), self.symbols, silence=SILENCE)
@@ -132,14 +133,14 @@ class OverSockets(Recorded):
 
     async def refuse(self):
         """Nobody is there for a while."""
+        if self.returning is not None:
+            await self.returning  # from the time before
         self.server.close()
         await self.server.wait_closed()
-        asyncio.get_running_loop().call_later(0.2, self.come_back)
+        self.returning = asyncio.create_task(self.come_back())
 
-    def come_back(self):
-        self.returning = asyncio.create_task(self.open_again())
-
-    async def open_again(self):
+    async def come_back(self):
+        await asyncio.sleep(0.2)
         self.server = await websockets.serve(self.serve, "127.0.0.1", self.port)
 
     # --- ours
@@ -164,7 +165,10 @@ class OverSockets(Recorded):
         feeding.cancel()
         with suppress(asyncio.CancelledError):
             await feeding
+        if self.returning is not None:
+            await self.returning
         self.server.close()
+        await self.server.wait_closed()
         self.live.close()
 
 

@@ -7,12 +7,12 @@ feed's messages takes the answers, between two of them.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from mdstore.core.logs import logger
 from mdstore.errors import StoreClosedError
 from mdstore.realtime.fetching import result_of
 from mdstore.sources.exchanges.messages import Raw
@@ -22,7 +22,7 @@ __all__ = ["FetchDepth", "Snapshots"]
 FetchDepth = Callable[[str], Raw | Awaitable[Raw]]
 """Returns the exchange's answer, as it came, to a request for the order book of a symbol."""
 
-LOG = logging.getLogger("mdstore.live")
+LOG = logger("live")
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
 

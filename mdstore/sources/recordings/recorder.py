@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import logging
 import os
 import re
 import threading
@@ -21,11 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from mdstore.core.logs import logger
 from mdstore.errors import InvalidInputError, StoreClosedError
 
 __all__ = ["Recorder"]
 
-LOG = logging.getLogger("mdstore.recorder")
+LOG = logger("recorder")
 NS_PER_SECOND, NS_PER_US = 1_000_000_000, 1_000
 EARLIEST, LATEST = 10**17, 10**19  # 1973, and what fits the lines of a recording
 URL = re.compile(r"\w+://\S+")
