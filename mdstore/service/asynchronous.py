@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakKeyDictionary
 
 import polars as pl
 
@@ -49,8 +50,7 @@ class AsyncMarketDataService:
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._service = MarketDataService(store, router, coordinator, policies, cache=cache, timer=timer)
-        self._gate = asyncio.Semaphore(AT_A_TIME)
-        self._flights = Flights[MarketAnswer]()
+        self._by_loop = WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared]()
 
     async def get_candle_data(
         self,
@@ -78,8 +78,12 @@ class AsyncMarketDataService:
             tz=tz,
             derive=derive,
         )
-        answer = await self._flights.join(
-            (request, explain), lambda: self._service.candles_later(request, self._gate, explain=explain)
+        loop = asyncio.get_running_loop()
+        shared = self._by_loop.get(loop)
+        if shared is None:
+            shared = self._by_loop[loop] = _Shared()
+        answer = await shared.flights.join(
+            (request, explain), lambda: self._service.candles_later(request, shared.gate, explain=explain)
         )
         return answer.own()
 
@@ -164,3 +168,11 @@ class AsyncMarketDataService:
 
     def __repr__(self) -> str:
         return f"Async{self._service!r}"
+
+
+class _Shared:
+    """What the calls of one event loop share."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Semaphore(AT_A_TIME)
+        self.flights = Flights[MarketAnswer]()

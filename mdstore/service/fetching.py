@@ -8,6 +8,7 @@ another finds that nothing is missing any more.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -18,6 +19,7 @@ import polars as pl
 
 from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
+from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError, MarketDataError
 from mdstore.service.coordinator import Coordinator, Metrics, Page
 from mdstore.service.meters import Meters
@@ -34,6 +36,8 @@ __all__ = ["Fetcher", "Got", "Outcome"]
 
 log = logger("service")
 Range = tuple[int, int]
+LEAVES = 0.8
+"""A request is given up before the call that waits for it, so that it counts as failed."""
 LOOK_SECONDS = 0.05
 """How often it is looked whether another process has given a series back."""
 
@@ -115,6 +119,7 @@ class Fetcher:
         self._leases = store._candles.leases
         self._router, self._coordinator = router, coordinator
         self.troubles = Troubles(policies, timer)
+        self._late = round(policies.late_seconds * 1000)
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._waiting: dict[tuple[str, str], int] = {}
         self._slots: asyncio.Semaphore | None = None
@@ -127,13 +132,16 @@ class Fetcher:
         Never raises for what an upstream does: that is in the outcome.
         """
         outcome = Outcome()
-        if start is not None and start >= end:
+        if not symbols or (start is not None and start >= end):
             return outcome
         missing = await asyncio.to_thread(self._missing, symbols, timeframe, start, end)
-        async with asyncio.TaskGroup() as group:
-            for symbol, ranges in missing.items():
-                wanted = Wanted(symbol, timeframe, ranges[0][0], ranges[-1][1])
-                group.create_task(self._fill(wanted, outcome))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for symbol, ranges in missing.items():
+                    wanted = Wanted(symbol, timeframe, ranges[0][0], ranges[-1][1])
+                    group.create_task(self._fill(wanted, outcome))
+        except BaseExceptionGroup as errors:  # of the store, which is the same for all
+            raise errors.exceptions[0] from None
         return outcome
 
     async def _fill(self, wanted: Wanted, outcome: Outcome) -> None:
@@ -180,12 +188,16 @@ class Fetcher:
         try:
             # A page may prove less than it was asked for, so it is looked again.
             while parts := await self._parts(wanted, source.limits.page_bars):
-                _refuse_again(parts, before, source)
+                if parts == before:
+                    self._refuse_old(source, parts[0])
+                    break
                 before = parts
                 for part in parts:
                     outcome.parts.append(await self._ask(source, part))
             self.troubles.went_well(wanted.key)
-        except Exception as error:  # whatever a source raises, a timeout as well
+        except BaseException as error:  # of a source: a timeout, sys.exit, a cancellation
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
             text = error.message if isinstance(error, MarketDataError) else f"{type(error).__name__}: {error}"
             trouble = self.troubles.failed(wanted.key, f"{source.name} failed: {text}")
             outcome.troubles[wanted.symbol] = self._said(trouble)
@@ -193,16 +205,23 @@ class Fetcher:
             with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
                 await asyncio.to_thread(self._state_failed, source.name, wanted)
 
+    def _refuse_old(self, source: Coordinator, part: Wanted) -> None:
+        """Refuse that nothing comes of an answer, but for the latest bars, which may come late."""
+        if part.start < part.timeframe.floor(self._store._now() - self._late):
+            raise InvalidInputError(f"{source.name} answers, and {part} lacks the same bars as before")
+
     async def _ask(self, source: Coordinator, wanted: Wanted) -> Got:
         """Ask for a range, and land its pages as they come."""
         async with self._slot(source):
             clock, rows, error = time.perf_counter(), 0, "cancelled"
             try:
                 pages = source.candles(*wanted.key, wanted.start, wanted.end)
-                async for page in _timed(pages, source.limits.timeout):
+                async for page in _timed(
+                    pages, min(source.limits.timeout, LEAVES * self._policies.wait_seconds)
+                ):
                     rows += await asyncio.to_thread(self._land, source, wanted, page)
                 error = ""
-            except Exception as failed:
+            except BaseException as failed:
                 error = f"{type(failed).__name__}: {failed}"
                 raise
             finally:
@@ -220,26 +239,27 @@ class Fetcher:
         part = wanted.within(page.start, page.end)
         page = Page(part.start, part.end, page.rows, page.absent)
         most, now = source.limits.page_bars, self._store._now()
-        good = proven(page, wanted.symbol, wanted.timeframe, most, now)
+        good = proven(page, wanted.symbol, wanted.timeframe, most, (now, self._late))
         if len(good.rows):
             self._store.write(
                 wanted.symbol, wanted.timeframe, good.rows, unit="ms",
-                source=source.name, covers=(good.start, good.end), absent=page.absent,
+                source=source.name, covers=(ms_to_datetime(good.start), ms_to_datetime(good.end)),
+                absent=page.absent,
             )  # fmt: skip
         elif good.start < good.end:
             self._store.cover(
-                wanted.symbol, wanted.timeframe, start=good.start, end=good.end,
-                reason=page.absent, source=source.name,
+                wanted.symbol, wanted.timeframe, reason=page.absent, source=source.name,
+                start=ms_to_datetime(good.start), end=ms_to_datetime(good.end),
             )  # fmt: skip
         return len(good.rows)
 
     def _state_failed(self, source: str, wanted: Wanted) -> None:
-        for low, high in self._missing([wanted.symbol], wanted.timeframe, wanted.start, wanted.end).get(
-            wanted.symbol, []
-        ):
+        found = self._missing([wanted.symbol], wanted.timeframe, wanted.start, wanted.end)
+        for low, high in found.get(wanted.symbol, []):
             self._store.cover(
-                wanted.symbol, wanted.timeframe, start=low, end=high, reason="fetch_failed", source=source
-            )
+                wanted.symbol, wanted.timeframe, start=ms_to_datetime(low), end=ms_to_datetime(high),
+                reason="fetch_failed", source=source,
+            )  # fmt: skip
 
     def _said(self, trouble: Trouble) -> str:
         return f"{trouble.error}; tried again in {self.troubles.seconds_left(trouble):.0f} s"
@@ -261,7 +281,10 @@ class Fetcher:
         end: int,
         page: int | None = None,
     ) -> dict[str, list[Range]]:
-        missing = self._store.missing(list(symbols), timeframe, start=start, end=end, page=page)
+        first = None if start is None else ms_to_datetime(start)
+        missing = self._store.missing(
+            list(symbols), timeframe, start=first, end=ms_to_datetime(end), page=page
+        )
         names = missing["symbol"].cast(pl.String)
         ranges = zip(names, missing["start"].to_physical(), missing["end"].to_physical(), strict=True)
         found: dict[str, list[Range]] = {}
@@ -286,7 +309,7 @@ class Fetcher:
     async def _leased(self, key: tuple[str, str]) -> AsyncIterator[None]:
         """And one process at a time."""
         name = f"fetch {key[0]} {key[1]}"
-        while (lease := await asyncio.to_thread(self._leases.take, name)) is None:
+        while (lease := await self._taken(name)) is None:
             await asyncio.sleep(LOOK_SECONDS)
         beating = asyncio.create_task(_beat(lease))
         try:
@@ -294,6 +317,15 @@ class Fetcher:
         finally:
             beating.cancel()
             await asyncio.shield(asyncio.to_thread(lease.give_back))
+
+    async def _taken(self, name: str) -> Lease | None:
+        """Take a lease, in a thread; one that comes when nobody waits for it any more is given back."""
+        taking = asyncio.ensure_future(asyncio.to_thread(self._leases.take, name))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(_given_back)
+            raise
 
     @asynccontextmanager
     async def _slot(self, source: Coordinator) -> AsyncIterator[None]:
@@ -316,9 +348,17 @@ async def _timed(pages: AsyncIterator[Page], seconds: float) -> AsyncIterator[Pa
         yield page
 
 
-def _refuse_again(parts: list[Wanted], before: list[Wanted] | None, source: Coordinator) -> None:
-    if parts == before:
-        raise InvalidInputError(f"{source.name} answers, and {parts[0]} lacks the same bars as before")
+def _is_cancelled() -> bool:
+    """Tell whether the task itself is cancelled, rather than something that it has waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _given_back(taking: asyncio.Future[Lease | None]) -> None:
+    if not taking.cancelled() and taking.exception() is None:
+        lease = taking.result()
+        if lease is not None:
+            threading.Thread(target=lease.give_back, name="mdstore-lease", daemon=True).start()
 
 
 async def _beat(lease: Lease) -> None:

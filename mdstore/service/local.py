@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
+from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import NoSuchSeriesError
 from mdstore.service.answer import Facts, MarketAnswer, Step, ranges_frame
 from mdstore.service.fetching import Outcome
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["LocalReads"]
 
 OFFLINE = {"": "offline: nothing was asked of an upstream"}
+ONLY_READ = {"": "the store is only read: what is missing cannot be stored, and was not asked for"}
 NOTHING = Outcome()
 
 
@@ -42,6 +46,9 @@ class LocalReads:
         self._router = router
         self._store, self._policies, self._meters = store, policies, meters
         self._has_upstream = has_upstream
+        self._why_alone: Mapping[str, str] = {}
+        if has_upstream and (policies.offline or store.read_only):
+            self._why_alone = OFFLINE if policies.offline else ONLY_READ
         self.asks: dict[tuple[str, str], int] = {}
 
     def read(
@@ -59,8 +66,8 @@ class LocalReads:
                 raise
             why = "; ".join(outcome.troubles.values())
             raise NoSuchSeriesError(f"{error.message}; {why}", hint=error.hint) from error
-        if request.include_forming and source is None and self._router is not None:
-            found = with_routed(found, self._router, request, self._meters)
+        if request.include_forming and source is None and self._router is not None and not self._why_alone:
+            found = with_routed(found, self._router, request, self._meters, self._store._now())
         taken = (time.perf_counter() - clock) * 1e6
         tiers = getattr(found, "tiers", None) or ("made",)
         self._meters.add(tiers[0], taken, rows=found.rows)
@@ -99,9 +106,9 @@ class LocalReads:
             limit=request.count,
             columns=None,
             derive_from=source,
-            tz=request.tz if source else None,
+            tz=request.tz,
             fill=None,
-            as_of=request.as_of,
+            as_of=None if request.as_of is None else ms_to_datetime(request.as_of),
             include_forming=request.include_forming and source is None,
         )
 
@@ -133,17 +140,22 @@ class LocalReads:
         self, request: CandleRequest, stored: Timeframe, frame: pl.DataFrame, settled: int
     ) -> dict[str, str]:
         """Return by symbol how many bars of an answer are missing that nobody has been asked for."""
-        end = min(request.end, stored.floor(settled))
+        late = (
+            round(self._policies.late_seconds * 1000) if self._has_upstream else 0
+        )  # was asked, may come yet
+        end = min(request.end, stored.floor(settled - late))
         start = request.start if request.start > -FOREVER else _first(frame, end)
         if request.as_of is not None or start >= end or not self._is_stored(request, stored):
             return {}
         symbols = frame["symbol"].unique().cast(pl.String).to_list() if "symbol" in frame.columns else None
-        missing = self._store.missing(symbols or list(request.symbols or ()), stored, start=start, end=end)
+        missing = self._store.missing(
+            symbols or list(request.symbols or ()), stored, start=opened(start), end=opened(end)
+        )
         counts = missing.group_by(pl.col("symbol").cast(pl.String), maintain_order=True).agg(
             pl.col("bars").sum(), pl.col("end").max()
         )
         return {
-            symbol: f"{bars:,} bars up to {last:%Y-%m-%d %H:%M:%S} are missing, and nobody was asked for them"
+            symbol: f"{bars:,} bars up to {last:%Y-%m-%d %H:%M:%S} are missing, and no source has said why"
             for symbol, bars, last in counts.iter_rows()
         }
 
@@ -160,24 +172,33 @@ class LocalReads:
         settled = now - round(self._policies.settle_seconds * 1000)
         symbols: Any = request.symbols if request.is_long or request.symbols is None else request.symbols[0]
         low, high = opened(request.start), opened(request.end)
-        is_offline = self._policies.offline and self._has_upstream
         return Facts(
             (*tiers, *outcome.rows),
             outcome.rows,
             lambda: _ranges(request, found.frame(), "+".join(tiers), outcome),
             now,
-            OFFLINE if is_offline else outcome.troubles,
+            self._why_alone or outcome.troubles,
             steps,
-            holes=lambda: store.gaps(symbols, stored, start=low, end=high),
+            holes=lambda: store.gaps(_known(symbols, found.frame()), stored, start=low, end=high),
             provenance=lambda: _within(store.provenance(None, stored), request, found.frame()),
             newest=lambda: _end_of_last(found.frame(), request.timeframe),
             lacks=lambda: self._lacks(request, stored, found.frame(), settled),
         )
 
 
-def opened(moment: int) -> int | None:
-    """Return a moment (ms), None for one that is not bounded."""
-    return None if abs(moment) >= FOREVER else moment
+def opened(moment: int) -> datetime | None:
+    """Return a moment (ms) as the store takes it for sure, None for one that is not bounded.
+
+    Not as a number: one of the years about 1970 would be taken for seconds.
+    """
+    return None if abs(moment) >= FOREVER else ms_to_datetime(moment)
+
+
+def _known(symbols: Any, frame: pl.DataFrame) -> Any:
+    """Return the symbols of which there is something, of several."""
+    if isinstance(symbols, tuple) and "symbol" in frame.columns and not frame.is_empty():
+        return frame["symbol"].unique().cast(pl.String).to_list()
+    return symbols
 
 
 def _end_of_last(frame: pl.DataFrame, timeframe: Timeframe) -> int | None:
@@ -216,5 +237,7 @@ def _within(origins: pl.DataFrame, request: CandleRequest, frame: pl.DataFrame) 
     named = "symbol" in frame.columns
     symbols = frame["symbol"].unique().cast(pl.String) if named else pl.Series(list(request.symbols or ()))
     mine = pl.col("symbol").cast(pl.String).is_in(symbols.implode())
-    low, high = frame["timestamp"].min(), frame["timestamp"].max()
-    return origins.filter(mine & (pl.col("end") > low) & (pl.col("start") <= high))
+    times = frame["timestamp"].to_physical()
+    low, high = times.min(), request.timeframe.next(int(times.max()))  # type: ignore[arg-type]
+    start, end = pl.col("start").dt.epoch("ms"), pl.col("end").dt.epoch("ms")
+    return origins.filter(mine & (end > low) & (start < high))

@@ -24,6 +24,8 @@ class ServicePolicies:
     """Whether a timeframe that is not stored is made of a shorter one that is."""
     settle_seconds: float = 2.0
     """So long after its end a bar is not asked for yet: sources publish late, and no answer is an answer."""
+    late_seconds: float = 60.0
+    """A bar that is absent is believed to be so when it has ended that long ago: some come late."""
     wait_seconds: float = 10.0
     """How long a call waits for what is missing; what has come by then stays, and the answer says so."""
     retry_seconds: float = 1.0

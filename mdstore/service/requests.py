@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mdstore.core.arguments import bar_limit, symbol_list, time_range
+from mdstore.core.arguments import symbol_list, time_range
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
-from mdstore.errors import InvalidInputError
+from mdstore.core.zones import check_zone
+from mdstore.errors import Hint, InvalidInputError
 
 __all__ = ["CandleRequest", "before", "candle_request"]
 
+WHOLE_NUMBER = "give a whole number from 1 to 50,000,000, or None"
+EARLIEST = -5_000_000_000_000  # 1811: before that nobody has traded what anybody asks for
 MOST_BARS = 50_000_000
 """More bars than that are no request but a mistake: 95 years of minutes."""
 
@@ -35,7 +38,9 @@ class CandleRequest:
     @property
     def key(self) -> tuple[object, ...]:
         """What tells which bars are wanted of an upstream."""
-        return self.symbols, self.timeframe, self.start, self.end, self.count, self.derive
+        return (
+            self.symbols, self.is_long, self.timeframe, self.start, self.end, self.count, self.tz, self.derive
+        )  # fmt: skip
 
     def range_upstream(self, now: int) -> tuple[int, int]:
         """Return the range of which bars are worth having at `now` (ms), an open end where nobody has said.
@@ -47,6 +52,11 @@ class CandleRequest:
             start = self.start
         else:
             start = before(self.timeframe, end, self.count)
+        if start > -FOREVER and self.timeframe.span(start, end) > MOST_BARS:
+            raise InvalidInputError(
+                f"{self.timeframe.span(start, end):,} bars are more than the {MOST_BARS:,} of one request",
+                hint="ask for a later start, or for one part after the other",
+            )
         return start, end
 
 
@@ -69,9 +79,14 @@ def candle_request(
             f"the range [{start!r}, {end!r}) is empty: its end is not after its start",
             hint="give start before end",
         )
-    number = None if count is None else bar_limit(count)
-    if number is not None and number > MOST_BARS:
-        raise InvalidInputError(f"count={count!r} is more than the {MOST_BARS:,} bars of one request")
+    number = None if count is None else _count(count)
+    if tz is not None:
+        check_zone(tz)
+        if derive is False:
+            raise InvalidInputError(
+                f"tz={tz!r} is for bars that are made of shorter ones",
+                hint=Hint("leave derive=False out", "leave it out"),
+            )
     source = Timeframe.parse(derive) if isinstance(derive, str | Timeframe) else derive
     if source is not None and not isinstance(source, bool | Timeframe):
         raise InvalidInputError(f"derive={derive!r}: give True, False, or the timeframe to make bars of")
@@ -81,6 +96,15 @@ def candle_request(
     )  # fmt: skip
 
 
+def _count(count: int) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 < count <= MOST_BARS:
+        raise InvalidInputError(
+            f"count={count!r} is no number of bars",
+            hint=Hint(WHOLE_NUMBER, "give a whole number"),
+        )
+    return count
+
+
 def before(timeframe: Timeframe, end: int, bars: int) -> int:
     """Return the start of the bar `bars` before the one that begins at `end` (ms).
 
@@ -88,7 +112,7 @@ def before(timeframe: Timeframe, end: int, bars: int) -> int:
     (420000, 0)
     """
     if timeframe.ms is not None:
-        return end - bars * timeframe.ms
+        return max(end - bars * timeframe.ms, timeframe.next(EARLIEST))
     for _ in range(bars):
-        end = timeframe.floor(end - 1)
+        end = timeframe.floor(max(end - 1, EARLIEST))
     return end

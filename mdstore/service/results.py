@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -119,13 +120,16 @@ def is_lasting(query: str) -> bool:
 def _question(what: Question) -> str | None:
     """Return a text that only this question has; None for a function."""
     if isinstance(what, pl.Expr):
-        return what.meta.serialize(format="json")
+        try:
+            return what.meta.serialize(format="json")
+        except pl.exceptions.PolarsError:  # a Python function in it
+            return None
     if isinstance(what, str):
         return json.dumps(what)
     if isinstance(what, Mapping):
         parts = [(str(name), _question(one)) for name, one in what.items()]
         return None if any(text is None for _, text in parts) else json.dumps(["dict", parts])
-    if callable(what):
+    if callable(what) or not isinstance(what, Sequence):
         return None
     texts = [_question(one) for one in what]
     return None if None in texts else json.dumps(["list", texts])
@@ -139,11 +143,10 @@ def _plain(values: Any) -> str | None:
         return None
 
 
-def _text_of(value: object) -> str:
-    from datetime import date  # noqa: PLC0415
-
+def _text_of(value: object) -> dict[str, str]:
+    """Return what JSON has not as what no text of a user's is."""
     if isinstance(value, date):
-        return f"{type(value).__name__} {value.isoformat()}"
+        return {type(value).__name__: value.isoformat()}
     if isinstance(value, Timeframe):
-        return f"timeframe {value}"
+        return {"timeframe": str(value)}
     raise TypeError

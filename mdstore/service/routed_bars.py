@@ -10,6 +10,7 @@ import polars as pl
 from mdstore.core.long_table import latest_of_each
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.service.meters import Meters
+from mdstore.service.pages import candle_rows
 from mdstore.service.requests import CandleRequest
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ __all__ = ["with_routed"]
 PARTIAL = pl.lit(value=False).alias("partial")
 
 
-def with_routed(found: Any, router: SmartRouter, request: CandleRequest, meters: Meters) -> Any:
+def with_routed(found: Any, router: SmartRouter, request: CandleRequest, meters: Meters, now: int) -> Any:
     """Return bars, and behind them what a router holds that is later; it never gives a part of a bar."""
     clock, bars, parts = time.perf_counter(), found.frame(), []
     for symbol in request.symbols or _symbols(bars):
@@ -29,7 +30,10 @@ def with_routed(found: Any, router: SmartRouter, request: CandleRequest, meters:
         start = request.start if last is None else max(request.start, int(last) + 1)
         try:
             later = router.candles(symbol, str(request.timeframe), start, request.end)
-            rows = [tuple(bar[:7]) for bar in later if start <= bar.timestamp < request.end]
+            inside = [bar for bar in later if start <= bar.timestamp < request.end]
+            good = candle_rows([tuple(bar[:6]) for bar in inside], symbol, request.timeframe, now)[0]
+            closed = {bar.timestamp: bar.closed for bar in inside}
+            rows = [(*row, closed[row[0]]) for row in good.iter_rows()]
         except Exception as error:  # somebody else's code: without it there is what the store has
             meters.failed(f"{router.name}: {symbol} {request.timeframe}", error)
             continue

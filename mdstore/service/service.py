@@ -16,7 +16,7 @@ from mdstore.cache.data_cache import DataCache
 from mdstore.cache.memory import MemoryCache
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
-from mdstore.errors import InvalidInputError
+from mdstore.errors import Hint, InvalidInputError
 from mdstore.service.answer import MarketAnswer
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.preload import Preloaded, keep_ready, preload
@@ -34,6 +34,9 @@ __all__ = ["MarketDataService"]
 
 R = TypeVar("R")
 RESULT_BYTES = 64 * 1024 * 1024
+STORE = ("candles", "missing", "cover", "tickers")
+ROUTER = ("name", "candles")
+COORDINATOR = ("name", "limits", "candles", "report")
 MOST_USED = 1_000
 USED = {"symbol": pl.String, "timeframe": pl.String, "asks": pl.Float64}
 
@@ -69,6 +72,11 @@ class MarketDataService:
             raise InvalidInputError(
                 f"policies={policies!r}: give mdstore.ServicePolicies(...), or None for the defaults"
             )
+        _refuse_other(store, "store", STORE, "give what mdstore.open() returns")
+        _refuse_other(router, "router", ROUTER, "see mdstore.SmartRouter for what a router has")
+        _refuse_other(
+            coordinator, "coordinator", COORDINATOR, "mdstore.FunctionCoordinator(function) makes one"
+        )
         self._store, self._policies = store, policies or ServicePolicies()
         self._tiers = Tiers(store, self._policies, router=router, coordinator=coordinator, timer=timer)
         self._cache = MemoryCache(RESULT_BYTES, clock=store._clock, timer=timer) if cache is None else cache
@@ -257,3 +265,11 @@ class MarketDataService:
         answer = call()
         self._tiers.meters.add("calls", (time.perf_counter() - clock) * 1e6)
         return answer
+
+
+def _refuse_other(given: object, what: str, wanted: Sequence[str], hint: str) -> None:
+    lacks = [name for name in wanted if not hasattr(given, name)]
+    if lacks and (given is not None or what == "store"):
+        raise InvalidInputError(
+            f"{what}={given!r:.80} has no {', '.join(lacks)}", hint=Hint(hint, f"give a {what}")
+        )

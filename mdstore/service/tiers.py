@@ -10,12 +10,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import NoSuchSeriesError, StoreClosedError
+from mdstore.errors import MarketDataError, NoSuchSeriesError, StoreClosedError
 from mdstore.service.answer import MarketAnswer, Step
 from mdstore.service.background import Background
 from mdstore.service.fetching import Fetcher, Outcome
@@ -34,7 +35,7 @@ __all__ = ["Tiers"]
 
 KNOWN = 10_000
 """Of so many requests it is remembered that nothing was missing."""
-LONGEST_SECONDS = 600.0
+LONGEST_SECONDS = 60.0
 """Not longer than that: somebody may have deleted bars."""
 
 
@@ -54,6 +55,8 @@ class Tiers:
         self._store, self._policies = store, policies
         self._router, self._coordinator = router, coordinator
         self._has_upstream = router is not None or coordinator is not None
+        # What is only read takes in nothing.
+        self._is_closed_up = not self._has_upstream or policies.offline or store.read_only
         self.meters = Meters()
         self.background = Background()
         self.fetcher = self._new_fetcher()
@@ -74,9 +77,12 @@ class Tiers:
         """Answer from what is here; None where something may be missing that an upstream has."""
         if self._is_for_upstream(request):
             until, source = self._whole.get(request.key, (0.0, None))
-            if self._timer() >= until:
+            if self._timer() >= until or (source is not None and source != self.local.source(request)):
                 return None
-            return self.local.read(request, source, explain=explain)
+            try:
+                return self.local.read(request, source, explain=explain)
+            except NoSuchSeriesError:  # it was deleted since
+                return None
         if not self.local.is_plain(request):
             return self.local.read(request, self.local.source(request), explain=explain)
         try:
@@ -114,37 +120,38 @@ class Tiers:
 
     async def _filled(self, request: CandleRequest, source: Timeframe | None) -> Outcome:
         """Get what is missing, for as long as a call may wait; what came by then is stored."""
-        outcome = Outcome()
+        outcome, now = Outcome(), self._now() - self._settle
         symbols = await asyncio.to_thread(self._named, request, source)
         try:
             async with asyncio.timeout(self._policies.wait_seconds):
-                await self._fill(request, source, symbols, outcome)
+                await self._fill(request, source, symbols, outcome, now)
         except TimeoutError:
             text = (
                 f"after {self._policies.wait_seconds:g} s not all that is missing had come; what came stays"
             )
             outcome.troubles = {**dict.fromkeys(symbols, text), **outcome.troubles}
         if not outcome.troubles:
-            self._remember(request, source)
+            self._remember(request, source, now)
         return outcome
 
     async def _fill(
-        self, request: CandleRequest, source: Timeframe | None, symbols: list[str], outcome: Outcome
-    ) -> None:
+        self, request: CandleRequest, source: Timeframe | None, symbols: list[str], outcome: Outcome, now: int
+    ) -> None:  # fmt: skip
         wanted = request.timeframe if source is None else source
-        low, high = request.range_upstream(self._now() - self._settle)
-        if source is not None:  # what has come of the bar that is forming, too
-            high = max(high, min(request.end, source.floor(self._now() - self._settle)))
-        reach = request.count or 0
+        low, high = request.range_upstream(now)
+        if source is not None:  # all of the last bar, and what has come of the one that is forming
+            whole = FOREVER if request.end >= FOREVER else request.timeframe.next(request.end - 1)
+            high = max(high, min(whole, source.floor(now)))
+        reach, top = request.count or 0, high
         while True:
-            start = opened(low)
+            start = None if low == -FOREVER else low
             outcome.join(await self.fetcher.fill(symbols, wanted, start, high))
             reach *= 2
             if outcome.troubles or not self._may_reach(request, reach):
                 return
             if not await asyncio.to_thread(self._falls_short, request, source):
                 return
-            low = before(request.timeframe, high, reach)
+            low, high = before(request.timeframe, top, reach), low  # what is behind was asked for just now
 
     def _may_reach(self, request: CandleRequest, reach: int) -> bool:
         """Tell whether it may be looked further back for the latest so many bars of one symbol."""
@@ -163,10 +170,11 @@ class Tiers:
             return True
         return len(found) < (request.count or 0)
 
-    def _remember(self, request: CandleRequest, source: Timeframe | None) -> None:
-        """Know that nothing is missing until the next bar has ended."""
-        now, bar = self._now() - self._settle, source or request.timeframe
-        seconds = (bar.next(now) - now) / 1000 if request.end > now else LONGEST_SECONDS
+    def _remember(self, request: CandleRequest, source: Timeframe | None, now: int) -> None:
+        """Know that nothing is missing until the next bar has ended behind `now`, when it was looked (ms)."""
+        bar, seconds = source or request.timeframe, LONGEST_SECONDS
+        if request.end > now:
+            seconds = (bar.next(now) - (self._now() - self._settle)) / 1000
         while len(self._whole) >= KNOWN:
             del self._whole[next(iter(self._whole))]
         self._whole[request.key] = self._timer() + min(seconds, LONGEST_SECONDS), source
@@ -175,7 +183,8 @@ class Tiers:
         """End what is under way, and keep what was asked for often."""
         self._is_closed = True
         self.background.close()
-        self.flush()
+        with suppress(MarketDataError):  # the store was closed before: what was asked for is forgotten
+            self.flush()
 
     def flush(self) -> None:
         """Keep in the file what was asked for."""
@@ -200,7 +209,7 @@ class Tiers:
 
     def _is_for_upstream(self, request: CandleRequest) -> bool:
         """Tell whether an upstream may be asked: never for what was known at some time in the past."""
-        return self._has_upstream and not self._policies.offline and request.as_of is None
+        return not self._is_closed_up and request.as_of is None
 
     @property
     def _settle(self) -> int:

@@ -118,7 +118,7 @@ def test_sparse_bars_are_looked_for_further_back(store, clock):
     with MarketDataService(store, coordinator=source) as service:
         answer = service.get_candle_data("A", "1m", count=20)
     assert_frame_equal(answer.frame, sparse.tail(20))
-    assert bars_asked(source) == 320  # doubled until there were twenty
+    assert bars_asked(source) == 321  # doubled until there were twenty; the last may come late: twice
     assert store.gaps("A", "1m")["reason"].unique().to_list() == ["no_trade"]
     assert not answer.about.is_stale
 
@@ -214,7 +214,7 @@ def test_an_answer_without_the_bars_that_should_be_there_is_stale(store, clock):
         about = service.get_candle_data("A", "1m", count=10).about
     assert about.is_stale
     assert about.why_stale == {
-        "A": "100 bars up to 2025-09-01 16:40:00 are missing, and nobody was asked for them"
+        "A": "100 bars up to 2025-09-01 16:40:00 are missing, and no source has said why"
     }
 
 
@@ -260,7 +260,7 @@ def test_stats_balance(service, source):
     [
         ({"start": START + 5, "end": START}, "is empty"),
         ({"count": 0}, "number of bars"),
-        ({"count": 10**9}, "more than the 50,000,000 bars"),
+        ({"count": 10**9}, "from 1 to 50,000,000"),
         ({"derive": 3}, "derive=3"),
         ({"timeframe": "7x"}, "no timeframe"),
         ({"symbols": 5}, "symbols=5"),
@@ -326,12 +326,15 @@ def test_a_source_that_never_gives_what_it_says_is_given_up(store, clock):
     assert "did not keep to the range" in answer.about.why_stale["A"]
 
 
-def test_a_call_waits_no_longer_than_it_may_and_what_had_come_stays(store, clock):
+def test_a_call_waits_no_longer_than_it_may_and_what_had_come_stays(store, timer):
     source = Faulty({("A", "1m"): TRUTH}, plan=[None, "slow"], page_bars=50)
-    with MarketDataService(store, coordinator=source, policies=ServicePolicies(wait_seconds=0.5)) as service:
+    policies = ServicePolicies(wait_seconds=0.5)
+    with MarketDataService(store, coordinator=source, policies=policies, timer=timer) as service:
         answer = service.get_candle_data("A", "1m", START, START + 150 * MINUTE)
         assert_frame_equal(answer.frame, TRUTH.head(50))
-        assert "after 0.5 s" in answer.about.why_stale["A"]
+        assert "no answer within 0.4 s" in answer.about.why_stale["A"]
+        assert service.stats()["upstream"]["failing"] == 1  # so it is left alone for a while
+        timer.now += 10
         answer = service.get_candle_data("A", "1m", START, START + 150 * MINUTE)
     assert_frame_equal(answer.frame, TRUTH.head(150))
 

@@ -32,6 +32,7 @@ COMMON = """
 
     source = mdstore.FunctionCoordinator(fetch, name="exchange", page_bars=200)
     chance, wrong, errors, asked = random.Random(sys.argv[3]), 0, [], 0
+    time.sleep(max(0.0, began - time.time()))  # before that there is nothing
     with mdstore.MarketDataStore("market_data.sqlite3", clock=clock) as store:
         with mdstore.MarketDataService(store, coordinator=source) as service:
             while time.time() < began + seconds:

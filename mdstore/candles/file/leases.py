@@ -30,6 +30,7 @@ FIND = "SELECT owner, beat FROM leases WHERE name = ?"
 PUT = "INSERT INTO leases VALUES (?, ?, 0) ON CONFLICT DO UPDATE SET owner = excluded.owner, beat = 0"
 BEAT = "UPDATE leases SET beat = beat + 1 WHERE name = ? AND owner = ? RETURNING 1"
 DROP = "DELETE FROM leases WHERE name = ? AND owner = ?"
+ENDED = "ZX"  # a process that has ended, and whose parent has not looked yet
 BEGAN = 19  # the place of a process's start in /proc/PID/stat, behind its name in brackets (man 5 proc)
 
 
@@ -111,7 +112,8 @@ def _numbering() -> str:
 
 def _began(pid: int) -> str:
     stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    return stat.rpartition(")")[2].split()[BEGAN]
+    state, *rest = stat.rpartition(")")[2].split()
+    return "dead" if state in ENDED else rest[BEGAN - 1]
 
 
 def _is_gone(owner: str) -> bool:
