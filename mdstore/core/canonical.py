@@ -199,7 +199,8 @@ def _as_text(column: pl.Series) -> pl.Series:
             return column  # half a character: the row is named as it came
         return pl.Series(column.name, names, dtype=pl.String)
     if column.dtype == pl.String and len(column) and (column[0] or "").startswith("'"):
-        return column.str.strip_prefix("'")  # a spreadsheet's mark of a text that looks like a number
+        # A spreadsheet's mark of a text that looks like a number: '005930. Other names may begin so.
+        return column.str.replace(r"^'(\d{4,6})$", "$1")
     if column.dtype.is_float() and (column.drop_nulls() % 1 == 0).all():
         column = column.cast(pl.Int64, strict=False)
     return column.cast(pl.String) if column.dtype.is_integer() else column
