@@ -17,6 +17,12 @@ from tests.support.every_read import every_read, every_write, fill, lying_in
 from tests.support.nobody import as_nobody
 from tests.support.processes import start
 
+# Where the package lies in a folder of its owner's alone, nobody can import any more of it later.
+ALL_OF_THE_COMMAND_LINE = (
+    "import importlib, pkgutil, mdstore.cli; "
+    # Where the package lies in a folder that is its owner's alone, nobody can import more of it later.
+    " if '__main__' not in one.name]"
+)
 WARMED_UP = "from tests.support.every_read import warmed_up; warmed_up()"
 
 
@@ -118,7 +124,7 @@ def test_the_command_line_says_why_it_does_not_write(folder):
             assert "open for reading only: this user may not write to the file" in words, words
             assert "`mdstore backup COPY` makes one" in words
         """,
-        WARMED_UP,
+        f"{WARMED_UP}; {ALL_OF_THE_COMMAND_LINE}",
     )
 
 

@@ -88,6 +88,6 @@ CASES = [
     Import("words below the table", {"A.csv": "Date,Open,High,Low,Close,Volume\n" + FLAT + "Source: the exchange\n"}, bars=DAYS, said=["lines of words were skipped, such as 'Source: the exchange'"]),
     Import("a blank line at the end", {"A.csv": "Date,Open,High,Low,Close,Volume\n" + FLAT + ",,,,,\n"}, bars=DAYS, said=["lines without a value were skipped"]),
     Import("Nasdaq's line of today", {"A.csv": '"date","close","volume","open","high","low"\n"16:00","9","9","9","9","9"\n"2024/01/03","2","20","2","2","2"\n"2024/01/02","1","10","1","1","1"\n'}, bars=DAYS, said=["the first line bears 16:00 in place of a date, and was skipped"]),
-    Import("a spreadsheet's mark before the code of a stock", {"x.csv": "日期,股票代码,收盘价,最高价,最低价,开盘价,成交量\n2024-01-02,'A,1,1,1,1,10\n2024-01-03,'A,2,2,2,2,20\n"}, bars=DAYS),
+    Import("a spreadsheet's mark before the code of a stock", {"x.csv": "日期,股票代码,收盘价,最高价,最低价,开盘价,成交量\n2024-01-02,'600519,1,1,1,1,10\n2024-01-03,'600519,2,2,2,2,20\n"}, bars={("600519", "1d"): DAYS["A", "1d"]}),
     Import("Windows' line ends", {"A.csv": csv({"Date": ["2024-01-02", "2024-01-03"], "Open": [1, 2], "High": [1, 2], "Low": [1, 2], "Close": [1, 2], "Volume": [10, 20]}).replace("\n", "\r\n")}, bars=DAYS),
 ]  # fmt: skip

@@ -22,6 +22,9 @@ __all__ = ["read_arrow", "read_parquet"]
 ROWS = 50_000
 # A packed file is unpacked to be read from its end: up to so many bytes in memory, beyond on disk.
 MOST_IN_MEMORY = 64 << 20
+# Where a batch cannot be decompressed, threads at others end the process ("terminate called without an
+# active exception"), once in some hundred times on a busy machine.
+ONE_THREAD = pa.ipc.IpcReadOptions(use_threads=False)
 FILE_MAGIC, FIRST_FEATHER_MAGIC = b"ARROW1", b"FEA1"
 
 
@@ -47,11 +50,11 @@ def _arrow(stream: BinaryIO, source: Source) -> Iterator[pl.DataFrame]:
     if magic.startswith(FIRST_FEATHER_MAGIC):
         yield from _checked(pa_feather.read_table(stream).to_batches(max_chunksize=ROWS), source)
     elif magic == FILE_MAGIC:
-        file = pa.ipc.open_file(stream)
+        file = pa.ipc.open_file(stream, options=ONE_THREAD)
         batches = (file.get_batch(number) for number in range(file.num_record_batches))
         yield from _frames(batches, headed(file.schema.names, source), file.schema.names)
     else:
-        reader = pa.ipc.open_stream(stream)
+        reader = pa.ipc.open_stream(stream, options=ONE_THREAD)
         yield from _frames(reader, headed(reader.schema.names, source), reader.schema.names)
 
 
