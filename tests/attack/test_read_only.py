@@ -17,10 +17,10 @@ from tests.support.every_read import every_read, every_write, fill, lying_in
 from tests.support.nobody import as_nobody
 from tests.support.processes import start
 
-# Where the package lies in a folder of its owner's alone, nobody can import any more of it later.
+# In a folder of its owner's alone nobody can import any more of the package later.
 ALL_OF_THE_COMMAND_LINE = (
     "import importlib, pkgutil, mdstore.cli; "
-    # Where the package lies in a folder that is its owner's alone, nobody can import more of it later.
+    "[importlib.import_module(one.name) for one in pkgutil.walk_packages(mdstore.cli.__path__, 'mdstore.cli.')"
     " if '__main__' not in one.name]"
 )
 WARMED_UP = "from tests.support.every_read import warmed_up; warmed_up()"

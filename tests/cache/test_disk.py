@@ -249,7 +249,9 @@ def histories(cache):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize(
+    "error", [errno.ENOSPC, *(pytest.param(one, marks=pytest.mark.long) for one in (errno.EACCES, errno.EIO))]
+)
 @pytest.mark.parametrize("lasting", [True, False])
 def test_whatever_call_the_disk_refuses_it_is_a_miss(tmp_path, monkeypatch, error, lasting):
     counting = Refusing()

@@ -75,7 +75,7 @@ def test_sp500_with_its_dirty_row_quarantined(cli):
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_recorded_source_lands(cli):
     sources = list(map(real, ("upbit", "lean", "smtm", "plotly", "binance_kline", "freqtrade")))
     done = cli("import", *sources, "--json", "--on-conflict", "last", code=1)
@@ -100,6 +100,7 @@ def test_files_that_differ_by_an_ulp_do_not_overwrite_each_other_unasked(cli):
     assert "UNITTEST_BTC-1m.feather, which was imported before it" in failed["UNITTEST_BTC-1m.json"]
 
 
+@pytest.mark.long
 def test_lean_zips_land_in_one_transaction_each(cli):
     report = json.loads(cli("import", real("lean", "minute"), "--json").stdout)
     assert {tuple(one["symbols"]) for one in report["files"]} == {("BTCUSD",)}

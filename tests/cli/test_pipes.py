@@ -13,7 +13,10 @@ from tests.support.command_line import HEADER, ROW, finished, mdstore_process
 FORMATS = ("csv", "tsv", "json", "ndjson", "parquet", "feather", "arrow")
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    "form",
+    [pytest.param(form, marks=() if form in ("csv", "parquet") else pytest.mark.long) for form in FORMATS],
+)
 def test_a_store_goes_through_a_pipe_into_another(filled, store_of, tmp_path, form):
     out = subprocess.Popen(
         [sys.executable, "-m", "mdstore", "export", "-", "-t", "1m", "--format", form],

@@ -48,7 +48,9 @@ def test_it_speaks_as_the_command_line_does(sql):
     assert "of what is live" not in done.stderr
 
 
-@pytest.mark.parametrize("query", [ENDLESS, DEAF.replace("80000000", "2000000000")])
+@pytest.mark.parametrize(
+    "query", [ENDLESS, pytest.param(DEAF.replace("80000000", "2000000000"), marks=pytest.mark.long)]
+)
 def test_ctrl_c_ends_it(sql, tmp_path, query):
     started = subprocess.Popen(
         [sys.executable, "-m", "mdstore", "sql", query],

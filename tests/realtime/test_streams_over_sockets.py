@@ -184,7 +184,9 @@ def play(name, seed, seconds, faults):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FEEDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "upbit" else pytest.mark.long) for name in FEEDS]
+)
 def test_bars_over_sockets_are_the_truth_or_in_a_hole(name):
     world = play(name, 1, 6, len(FAULTS))
     assert set(FAULTS) <= set(world.kinds)

@@ -122,7 +122,9 @@ def test_a_forked_child_has_rings_of_its_own(python):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["row", "list", "batch"])
+@pytest.mark.parametrize(
+    "form", ["row", *(pytest.param(form, marks=pytest.mark.long) for form in ("list", "batch"))]
+)
 def test_an_interrupt_leaves_no_sum_wrong(python, form):
     assert (
         python(f"""

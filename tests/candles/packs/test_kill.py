@@ -147,7 +147,10 @@ def valued(bars, **options):
     return walk(bars, **options).with_columns(value=pl.col("volume") * 3)
 
 
-@pytest.mark.parametrize("declared", [False, True], ids=["candles", "a declared column"])
+@pytest.mark.parametrize(
+    "declared",
+    [pytest.param(False, id="candles"), pytest.param(True, id="a declared column", marks=pytest.mark.long)],
+)
 @pytest.mark.parametrize("point", POINTS)
 def test_a_process_that_is_killed_leaves_a_store_that_is_true(tmp_path, point, declared):
     with mdstore.open(tmp_path / "market_data.sqlite3") as store:
