@@ -20,8 +20,8 @@ from tests.support.processes import start
 # In a folder of its owner's alone nobody can import any more of the package later.
 ALL_OF_THE_COMMAND_LINE = (
     "import importlib, pkgutil, mdstore.cli; "
-    "[importlib.import_module(one.name) for one in pkgutil.walk_packages(mdstore.cli.__path__, 'mdstore.cli.')"
-    " if '__main__' not in one.name]"
+    "[importlib.import_module(one.name) for one in pkgutil.walk_packages(mdstore.cli.__path__, "
+    "'mdstore.cli.') if '__main__' not in one.name]"
 )
 WARMED_UP = "from tests.support.every_read import warmed_up; warmed_up()"
 
