@@ -74,11 +74,6 @@ SLOW = (
 )
 
 
-def pytest_xdist_auto_num_workers(config):
-    """One more than there are processors: many tests wait for another process, or for the clock."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items):
     """Mark what the quick subset leaves out."""
     for item in items:

@@ -469,6 +469,7 @@ def kill_at_random(folder, rounds, seed):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_kills_at_random_moments_part_no_value_from_its_bar(tmp_path):
     kill_at_random(tmp_path, 6, 1)
 

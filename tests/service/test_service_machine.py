@@ -171,4 +171,4 @@ class Services(RuleBasedStateMachine):
 
 
 TestServices = Services.TestCase
-TestServices.settings = settings(max_examples=25, stateful_step_count=20)
+TestServices.settings = settings(max_examples=15, stateful_step_count=20)

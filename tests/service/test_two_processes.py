@@ -105,7 +105,7 @@ def judged(folder, seconds):
 
 @pytest.mark.slow
 def test_a_recorder_and_a_notebook_for_a_moment(tmp_path):
-    judged(tmp_path, 4)
+    judged(tmp_path, 3)
 
 
 @pytest.mark.long

@@ -134,6 +134,7 @@ def test_it_ends_when_its_parent_is_killed(python, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_no_descriptor_is_left_open(store, scanning):
     scanned(store)
     gc.collect()  # what other tests left open is theirs

@@ -166,6 +166,7 @@ def check(answers, commits):
         assert answer["reads"] > 50
 
 
+@pytest.mark.long
 def test_every_answer_is_of_exactly_one_revision(tmp_path):
     check(commit_and_read(tmp_path, 300), 300)
 

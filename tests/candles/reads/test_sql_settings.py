@@ -70,7 +70,9 @@ def hours(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("zone", ZONES)
-@pytest.mark.parametrize("language", ["C", "th_TH.UTF-8"])  # where ICU counts the years of the Buddha
+@pytest.mark.parametrize(
+    "language", ["C", pytest.param("th_TH.UTF-8", marks=pytest.mark.long)]
+)  # where ICU counts the years of the Buddha
 def test_a_query_answers_alike_in_every_zone(hours, zone, language):
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(hours)],
