@@ -84,9 +84,14 @@ def _off() -> Iterator[None]:
             con.preupdate_hook(None)
 
     def read(
-        proof: bar_digests.Proof, key: digests.Key, start: int, end: int, _: object = None
+        proof: bar_digests.Proof,
+        key: digests.Key,
+        start: int,
+        end: int,
+        _: object = None,
+        extras: tuple[str, ...] = (),
     ) -> pa.RecordBatch:
-        rows = read_range(proof._con, *key, start, end)
+        rows = read_range(proof._con, *key, start, end, extras)
         proof.claim(key, rows, start, end)
         return rows
 
