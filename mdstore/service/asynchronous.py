@@ -83,7 +83,7 @@ class AsyncMarketDataService:
         if shared is None:
             shared = self._by_loop[loop] = _Shared()
         answer = await shared.flights.join(
-            (request, explain), lambda: self._service.candles_later(request, shared.gate, explain=explain)
+            (request, explain), lambda: self._service._candles_later(request, shared.gate, explain=explain)
         )
         return answer.own()
 

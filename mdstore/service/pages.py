@@ -43,8 +43,8 @@ def proven(page: Page, symbol: str, timeframe: Timeframe, most: int, times: tupl
     - A page that is full covers no more than its rows: what was cut off, nobody knows.
     - Nor does one with rows behind the range: the source did not keep to it, and may have left out what lies
       before them. The one bar at its end is no such sign, since for many sources the end is included.
-    - Bars that ended less than that ago may yet be published: those that are absent behind the last row are
-      not covered.
+    - Bars that have just ended may yet be published: those that are absent behind the last row, and ended no
+      longer ago than a bar may come late, are not covered.
     """
     now, late = times
     rows, given = candle_rows(page.rows, symbol, timeframe, now)

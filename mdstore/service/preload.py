@@ -67,13 +67,19 @@ def preload(
     return Preloaded(series, rows, rows * ROW_BYTES, stopped)
 
 
-async def keep_ready(store: MarketDataStore, policies: ServicePolicies, flush: Callable[[], None]) -> None:
+async def keep_ready(
+    store: MarketDataStore,
+    policies: ServicePolicies,
+    flush: Callable[[], None],
+    is_over: Callable[[], bool] = lambda: False,
+) -> None:
     """Preload now, and again a while before each session opens of what is asked for; until it is cancelled.
 
-    `flush` keeps in the file what was asked for so far.
+    `flush` keeps in the file what was asked for so far. `is_over` ends a preload that is under way in its
+    thread, which no cancellation reaches.
     """
     while True:
-        await asyncio.to_thread(preload, store, policies)
+        await asyncio.to_thread(preload, store, policies, is_over)
         opens = await asyncio.to_thread(_next_opening, store)
         if opens is None:
             return  # what always trades is asked for all the time, and stays in memory by that

@@ -30,19 +30,19 @@ FLEETING = re.compile(
 
 
 class Results:
-    """Answers of one store in a cache."""
+    """Answers of one store in a cache; each comes with whether it was kept from before."""
 
     def __init__(self, store: MarketDataStore, cache: DataCache) -> None:
         self._store, self._cache = store, cache
 
-    def sql(self, query: str, params: Any, timeout: float | None) -> pl.DataFrame:
+    def sql(self, query: str, params: Any, timeout: float | None) -> tuple[pl.DataFrame, bool]:
         """Return what `store.sql` gives."""
 
         def ask() -> pl.DataFrame:
             return self._store.sql(query, params=params, timeout=timeout)
 
         if not isinstance(query, str) or not is_lasting(query):
-            return ask()
+            return ask(), False
         return self._kept("sql", None, None, (query, _plain(params)), ask)
 
     def resample(
@@ -52,7 +52,7 @@ class Results:
         *,
         source: str | Timeframe,
         **asked: Any,
-    ) -> pl.DataFrame:
+    ) -> tuple[pl.DataFrame, bool]:
         """Return what `store.resample` gives."""
 
         def ask() -> pl.DataFrame:
@@ -61,7 +61,7 @@ class Results:
         detail = (isinstance(symbols, str), str(Timeframe.parse(timeframe)), _plain(asked))
         return self._kept("resample", symbols, source, detail, ask)
 
-    def screen(self, timeframe: str | Timeframe, what: Question, **asked: Any) -> Screen:
+    def screen(self, timeframe: str | Timeframe, what: Question, **asked: Any) -> tuple[Screen, bool]:
         """Return what `store.screen` gives; a screen by a function is not kept, nobody knows what it does."""
         answers: list[Screen] = []
 
@@ -75,37 +75,37 @@ class Results:
 
         question = _question(what)
         if question is None:
-            return self._store.screen(timeframe, what, **asked)
+            return self._store.screen(timeframe, what, **asked), False
         source = asked.get("derive_from") or timeframe
         detail = (str(Timeframe.parse(timeframe)), question, _plain(asked))
-        rows, failed = (
+        (rows, was_kept), (failed, _) = (
             self._kept("screen", asked.get("symbols"), source, (part, *detail), ask(part))
             for part in ("rows", "failed")
         )
-        return Screen(rows, failed)
+        return Screen(rows, failed), was_kept
 
     def _kept(
         self,
         kind: str,
         symbols: str | Sequence[str] | None,
         timeframe: str | Timeframe | None,
-        detail: tuple[object, ...] | None,
+        detail: tuple[object, ...],
         ask: Callable[[], pl.DataFrame],
-    ) -> pl.DataFrame:
+    ) -> tuple[pl.DataFrame, bool]:
         """Return an answer of the state that the store is in: read before, so that it is never too new."""
         bar = None if timeframe is None else str(Timeframe.parse(timeframe))
         wanted = symbol_list(symbols)
-        if detail is None or None in detail:
-            return ask()
+        if None in detail:
+            return ask(), False
         state = self._store._candles.state(wanted, bar)
         key = Key(kind, wanted, bar, detail=(str(self._store.path), *detail), revision=state)
         found = self._cache.get(key)
         if found is not None:
             assert isinstance(found, pl.DataFrame)  # noqa: S101 - as it was put; for mypy
-            return found
+            return found, True
         answer = ask()
         self._cache.put(key, answer)
-        return answer
+        return answer, False
 
 
 def is_lasting(query: str) -> bool:

@@ -20,7 +20,7 @@ from mdstore.errors import Hint, InvalidInputError
 from mdstore.service.answer import MarketAnswer
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.preload import Preloaded, keep_ready, preload
-from mdstore.service.realtime import RealtimeReads
+from mdstore.service.realtime_reads import RealtimeReads
 from mdstore.service.requests import CandleRequest, candle_request
 from mdstore.service.results import Results
 from mdstore.service.tiers import Tiers
@@ -83,7 +83,9 @@ class MarketDataService:
         self._results = Results(store, self._cache)
         self._realtime = RealtimeReads(store, router, self._tiers.meters)
         if self._policies.preload:
-            self._tiers.background.submit(keep_ready(store, self._policies, self._tiers.flush))
+            tiers = self._tiers
+            ready = keep_ready(store, self._policies, tiers.flush, lambda: tiers.is_closed)
+            tiers.background.submit(ready)
 
     def get_candle_data(
         self,
@@ -142,23 +144,6 @@ class MarketDataService:
         """Return the trades of the last `seconds`, the latest `count` of each symbol, ascending."""
         return self._timed(lambda: self._realtime.trades(symbols, seconds, count))
 
-    async def candles_later(
-        self, request: CandleRequest, gate: asyncio.Semaphore, *, explain: bool
-    ) -> MarketAnswer:
-        """Answer in a task, as `get_candle_data` does in a thread; only so many at a time pass the gate."""
-        clock = time.perf_counter()
-        self._tiers.refuse_closed()
-        flight = None
-        async with gate:
-            found = await asyncio.to_thread(partial(self._tiers.quick, request, explain=explain))
-            if found is None:
-                flight = self._tiers.fly(request, explain=explain)
-        if found is None:
-            assert flight is not None  # noqa: S101 - as above; for mypy
-            found = await asyncio.wrap_future(flight)
-        self._tiers.meters.add("calls", (time.perf_counter() - clock) * 1e6)
-        return found
-
     def sql(self, query: str, *, params: Any = None, timeout: float | None = None) -> pl.DataFrame:
         """Return what `store.sql` gives, kept until anything changes that it was made of.
 
@@ -200,15 +185,6 @@ class MarketDataService:
         return self._kept(
             "resample", lambda: self._results.resample(symbols, timeframe, source=source, **asked)
         )
-
-    def _kept(self, kind: str, call: Callable[[], R]) -> R:
-        clock = time.perf_counter()
-        self._tiers.refuse_closed()
-        hits = self._cache.stats()["hits"]
-        answer = call()
-        is_hit = self._cache.stats()["hits"] > hits
-        self._tiers.meters.add(kind, (time.perf_counter() - clock) * 1e6, hit=is_hit)
-        return answer
 
     def preload(self) -> Preloaded:
         """Read what is asked for most, so that it is in memory; within bytes and seconds of the policies.
@@ -258,6 +234,30 @@ class MarketDataService:
             return future.result().own()
         finally:
             future.cancel()  # Ctrl-C ends the wait; the last who waits ends the flight
+
+    async def _candles_later(
+        self, request: CandleRequest, gate: asyncio.Semaphore, *, explain: bool
+    ) -> MarketAnswer:
+        """Answer in a task, as `get_candle_data` does in a thread; only so many at a time pass the gate."""
+        clock = time.perf_counter()
+        self._tiers.refuse_closed()
+        flight = None
+        async with gate:
+            found = await asyncio.to_thread(partial(self._tiers.quick, request, explain=explain))
+            if found is None:
+                flight = self._tiers.fly(request, explain=explain)
+        if found is None:
+            assert flight is not None  # noqa: S101 - as above; for mypy
+            found = await asyncio.wrap_future(flight)
+        self._tiers.meters.add("calls", (time.perf_counter() - clock) * 1e6)
+        return found
+
+    def _kept(self, kind: str, call: Callable[[], tuple[R, bool]]) -> R:
+        clock = time.perf_counter()
+        self._tiers.refuse_closed()
+        answer, was_kept = call()
+        self._tiers.meters.add(kind, (time.perf_counter() - clock) * 1e6, hit=was_kept)
+        return answer
 
     def _timed(self, call: Callable[[], MarketAnswer]) -> MarketAnswer:
         clock = time.perf_counter()

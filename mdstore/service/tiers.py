@@ -21,7 +21,7 @@ from mdstore.service.answer import MarketAnswer, Step
 from mdstore.service.background import Background
 from mdstore.service.fetching import Fetcher, Outcome
 from mdstore.service.flights import Flights
-from mdstore.service.local import LocalReads, opened
+from mdstore.service.local_reads import LocalReads, opened
 from mdstore.service.meters import Meters
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import CandleRequest, before
@@ -55,8 +55,6 @@ class Tiers:
         self._store, self._policies = store, policies
         self._router, self._coordinator = router, coordinator
         self._has_upstream = router is not None or coordinator is not None
-        # What is only read takes in nothing.
-        self._is_closed_up = not self._has_upstream or policies.offline or store.read_only
         self.meters = Meters()
         self.background = Background()
         self.fetcher = self._new_fetcher()
@@ -64,6 +62,11 @@ class Tiers:
         self._whole: dict[tuple[object, ...], tuple[float, Timeframe | None]] = {}
         self._flights = Flights[MarketAnswer]()
         self._is_closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._is_closed
 
     def refuse_closed(self) -> None:
         """Raise `StoreClosedError` once it is closed; begin anew in a forked process."""
@@ -209,7 +212,7 @@ class Tiers:
 
     def _is_for_upstream(self, request: CandleRequest) -> bool:
         """Tell whether an upstream may be asked: never for what was known at some time in the past."""
-        return not self._is_closed_up and request.as_of is None
+        return self._has_upstream and not self.local.why_alone and request.as_of is None
 
     @property
     def _settle(self) -> int:

@@ -60,6 +60,11 @@ def test_it_is_done_as_the_service_is_made_if_that_is_asked_for(used):
     assert held(used) == list(NAMES)
 
 
+def test_a_service_that_is_closed_reads_no_further(used):
+    asyncio.run(keep_ready(used, ServicePolicies(), lambda: None, lambda: True))
+    assert held(used) == []
+
+
 def test_it_is_done_again_before_a_market_opens(tmp_path, monkeypatch):
     from mdstore.service import preload as module
 

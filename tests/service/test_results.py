@@ -41,6 +41,9 @@ def test_the_same_question_is_answered_once_until_its_series_change(service, sto
         )
         assert_frame_equal(service.resample("A", "1h", source="1m"), store.resample("A", "1h", source="1m"))
     assert hits(service) == 2 * 4  # of a screen its rows, and what failed
+    counted = service.stats()["tiers"]
+    for kind in ("sql", "screen", "resample"):
+        assert (counted[kind]["calls"], counted[kind]["hits"]) == (3, 2)
     store.write("B", "1m", walk(310, seed=1))
     before = hits(service)
     service.sql(TOTALS)

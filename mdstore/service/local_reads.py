@@ -46,9 +46,10 @@ class LocalReads:
         self._router = router
         self._store, self._policies, self._meters = store, policies, meters
         self._has_upstream = has_upstream
-        self._why_alone: Mapping[str, str] = {}
+        self.why_alone: Mapping[str, str] = {}
+        """Why no upstream is asked though there is one; what is only read takes in nothing."""
         if has_upstream and (policies.offline or store.read_only):
-            self._why_alone = OFFLINE if policies.offline else ONLY_READ
+            self.why_alone = OFFLINE if policies.offline else ONLY_READ
         self.asks: dict[tuple[str, str], int] = {}
 
     def read(
@@ -66,7 +67,7 @@ class LocalReads:
                 raise
             why = "; ".join(outcome.troubles.values())
             raise NoSuchSeriesError(f"{error.message}; {why}", hint=error.hint) from error
-        if request.include_forming and source is None and self._router is not None and not self._why_alone:
+        if request.include_forming and source is None and self._router is not None and not self.why_alone:
             found = with_routed(found, self._router, request, self._meters, self._store._now())
         taken = (time.perf_counter() - clock) * 1e6
         tiers = getattr(found, "tiers", None) or ("made",)
@@ -139,10 +140,9 @@ class LocalReads:
     def _lacks(
         self, request: CandleRequest, stored: Timeframe, frame: pl.DataFrame, settled: int
     ) -> dict[str, str]:
-        """Return by symbol how many bars of an answer are missing that nobody has been asked for."""
-        late = (
-            round(self._policies.late_seconds * 1000) if self._has_upstream else 0
-        )  # was asked, may come yet
+        """Return by symbol how many bars of an answer are missing without a reason."""
+        # What an upstream was asked for just now may come yet.
+        late = round(self._policies.late_seconds * 1000) if self._has_upstream else 0
         end = min(request.end, stored.floor(settled - late))
         start = request.start if request.start > -FOREVER else _first(frame, end)
         if request.as_of is not None or start >= end or not self._is_stored(request, stored):
@@ -177,7 +177,7 @@ class LocalReads:
             outcome.rows,
             lambda: _ranges(request, found.frame(), "+".join(tiers), outcome),
             now,
-            self._why_alone or outcome.troubles,
+            self.why_alone or outcome.troubles,
             steps,
             holes=lambda: store.gaps(_known(symbols, found.frame()), stored, start=low, end=high),
             provenance=lambda: _within(store.provenance(None, stored), request, found.frame()),
@@ -209,11 +209,8 @@ def _end_of_last(frame: pl.DataFrame, timeframe: Timeframe) -> int | None:
 def _ranges(request: CandleRequest, frame: pl.DataFrame, here: str, outcome: Outcome) -> pl.DataFrame:
     """Return which tier gave which range; what no upstream gave was here."""
     rows = [(got.symbol, got.start, got.end, got.tier, got.rows) for got in outcome.parts if got.rows]
-    named = (
-        frame
-        if "symbol" in frame.columns
-        else frame.with_columns(symbol=pl.lit((request.symbols or ("",))[0]))
-    )
+    one = pl.lit(request.symbols[0] if request.symbols else "")
+    named = frame if "symbol" in frame.columns else frame.with_columns(symbol=one)
     for (symbol,), bars in named.group_by(pl.col("symbol").cast(pl.String), maintain_order=True):
         times = bars["timestamp"].to_physical()
         got = pl.Series([False]).new_from_index(0, len(times))
