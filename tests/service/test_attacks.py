@@ -204,7 +204,9 @@ def test_a_store_that_is_only_read_answers_at_once(tmp_path):
         store.write("A", "1m", walk(10))
     source = Source()
     with mdstore.open(tmp_path / "s.sqlite3", read_only=True) as store:
-        answer = answered(store, source, "A", "1m", START, START + 20 * MINUTE)
+        with MarketDataService(store, coordinator=source) as service:
+            answer = service.get_candle_data("A", "1m", START, START + 20 * MINUTE)
+            assert service._tiers.background._thread is None  # nobody waits for what cannot come
         assert len(answer) == 10
         assert "only read" in answer.about.why_stale[""]
     assert source.asked == []
