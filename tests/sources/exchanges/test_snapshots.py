@@ -164,18 +164,24 @@ def test_so_are_those_of_a_session_in_an_event_loop(market):
     cache = RealtimeDataCache(clock=lambda: T0 * 10**6)
     errors, seen = [], cache.orderbooks.subscribe()
 
+    async def in_sync(session):
+        while True:
+            for symbol in SYMBOLS:
+                session.push(exchange.change(symbol))
+            if not feed.needs_snapshot():
+                return
+            await asyncio.sleep(0.002)
+
     async def run():
         async with cache.live.session(feed, SYMBOLS, on_error=errors.append) as session:
+            await in_sync(session)  # so that the faults are of books that are
             for message in wire(exchange, 300, faults=True):
                 if message is None:
                     session.connecting()
                 else:
                     session.push(message)
                 await asyncio.sleep(0)
-            while feed.needs_snapshot():
-                for symbol in SYMBOLS:
-                    session.push(exchange.change(symbol))
-                await asyncio.sleep(0.002)
+            await in_sync(session)
 
     asyncio.run(run())
     cache.close()
