@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from mdstore.realtime.order_book import OrderBook
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
     from mdstore.service.asynchronous import AsyncMarketDataService
-    from mdstore.service.coordinator import Coordinator, FunctionCoordinator, Page
     from mdstore.service.policies import ServicePolicies
     from mdstore.service.router import SmartRouter
     from mdstore.service.service import MarketDataService
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from mdstore.sources.exchanges.binance import BinanceFeed
     from mdstore.sources.exchanges.upbit import UpbitFeed
     from mdstore.sources.recordings.recorder import Recorder
+    from mdstore.sources.sync.coordinator import Coordinator, FunctionCoordinator, Page
     from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
 
     __version__: str
@@ -73,7 +73,7 @@ _HOMES = {
         "TimestampError", "ValidationError",
     ),
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
-    "mdstore.service.coordinator": ("Coordinator", "FunctionCoordinator", "Page"),
+    "mdstore.sources.sync.coordinator": ("Coordinator", "FunctionCoordinator", "Page"),
     "mdstore.service.policies": ("ServicePolicies",),
     "mdstore.service.router": ("SmartRouter",),
     "mdstore.service.service": ("MarketDataService",),

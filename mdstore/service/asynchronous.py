@@ -22,8 +22,8 @@ from mdstore.service.requests import candle_request
 from mdstore.service.service import MarketDataService
 
 if TYPE_CHECKING:
-    from mdstore.service.coordinator import Coordinator
     from mdstore.service.router import SmartRouter
+    from mdstore.sources.sync.coordinator import Coordinator
     from mdstore.store.store import MarketDataStore
 
 __all__ = ["AsyncMarketDataService"]

@@ -21,11 +21,12 @@ from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError, MarketDataError
-from mdstore.service.coordinator import Coordinator, Metrics, Page
 from mdstore.service.meters import Meters
-from mdstore.service.pages import proven
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.troubles import Trouble, Troubles
+from mdstore.sources.sync.coordinator import Coordinator, Metrics, Page
+from mdstore.sources.sync.landing import land
+from mdstore.sources.sync.page_proof import proven
 
 if TYPE_CHECKING:
     from mdstore.candles.file.leases import Lease
@@ -240,18 +241,8 @@ class Fetcher:
         page = Page(part.start, part.end, page.rows, page.absent)
         most, now = source.limits.page_bars, self._store._now()
         good = proven(page, wanted.symbol, wanted.timeframe, most, (now, self._late))
-        if len(good.rows):
-            self._store.write(
-                wanted.symbol, wanted.timeframe, good.rows, unit="ms",
-                source=source.name, covers=(ms_to_datetime(good.start), ms_to_datetime(good.end)),
-                absent=page.absent,
-            )  # fmt: skip
-        elif good.start < good.end:
-            self._store.cover(
-                wanted.symbol, wanted.timeframe, reason=page.absent, source=source.name,
-                start=ms_to_datetime(good.start), end=ms_to_datetime(good.end),
-            )  # fmt: skip
-        return len(good.rows)
+        series = (wanted.symbol, wanted.timeframe)
+        return land(self._store, series, good, source=source.name, absent=page.absent)
 
     def _state_failed(self, source: str, wanted: Wanted) -> None:
         found = self._missing([wanted.symbol], wanted.timeframe, wanted.start, wanted.end)

@@ -8,7 +8,7 @@ import polars as pl
 
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.timeframe import Timeframe
-from mdstore.service.coordinator import Limits, Metrics, Page, cut
+from mdstore.sources.sync.coordinator import Limits, Metrics, Page, cut
 
 __all__ = ["MemoryCoordinator"]
 

@@ -10,8 +10,8 @@ import polars as pl
 from mdstore.core.long_table import latest_of_each
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.service.meters import Meters
-from mdstore.service.pages import candle_rows
 from mdstore.service.requests import CandleRequest
+from mdstore.sources.sync.page_proof import candle_rows
 
 if TYPE_CHECKING:
     from mdstore.service.router import SmartRouter

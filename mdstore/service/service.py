@@ -26,8 +26,8 @@ from mdstore.service.results import Results
 from mdstore.service.tiers import Tiers
 
 if TYPE_CHECKING:
-    from mdstore.service.coordinator import Coordinator
     from mdstore.service.router import SmartRouter
+    from mdstore.sources.sync.coordinator import Coordinator
     from mdstore.store.store import MarketDataStore
 
 __all__ = ["MarketDataService"]

@@ -27,8 +27,8 @@ from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import CandleRequest, before
 
 if TYPE_CHECKING:
-    from mdstore.service.coordinator import Coordinator
     from mdstore.service.router import SmartRouter
+    from mdstore.sources.sync.coordinator import Coordinator
     from mdstore.store.store import MarketDataStore
 
 __all__ = ["Tiers"]

@@ -9,9 +9,9 @@ from mdstore.cache.memory import MemoryCache
 from mdstore.realtime.rows import ClosedBar
 from mdstore.realtime.subscription import Subscription
 from mdstore.service.answer import MarketAnswer
-from mdstore.service.coordinator import Source
 from mdstore.service.memory_coordinator import MemoryCoordinator
 from mdstore.service.router import RingRouter
+from mdstore.sources.sync.coordinator import Source
 
 
 def latest(store: mdstore.MarketDataStore, cache: mdstore.RealtimeDataCache) -> None:

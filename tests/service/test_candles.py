@@ -6,8 +6,8 @@ from polars.testing import assert_frame_equal
 
 import mdstore
 from mdstore import InvalidInputError, MarketDataService, NoSuchSeriesError, ServicePolicies
-from mdstore.service.coordinator import FunctionCoordinator
 from mdstore.service.memory_coordinator import MemoryCoordinator
+from mdstore.sources.sync.coordinator import FunctionCoordinator
 from tests.support.candles import MINUTE, START, walk
 from tests.support.upstream import Clock, Faulty, bars_asked
 

@@ -11,8 +11,8 @@ from polars.testing import assert_frame_equal
 
 import mdstore
 from mdstore import AsyncMarketDataService, MarketDataService, ServicePolicies
-from mdstore.service.coordinator import FunctionCoordinator
 from mdstore.service.memory_coordinator import MemoryCoordinator
+from mdstore.sources.sync.coordinator import FunctionCoordinator
 from tests.support.candles import MINUTE, START, walk
 from tests.support.processes import start
 from tests.support.upstream import Clock, Faulty, bars_asked
@@ -206,7 +206,7 @@ def test_both_faces_answer_the_same(store):
 
 SHARER = """
     import sys, mdstore
-    from mdstore.service.coordinator import FunctionCoordinator
+    from mdstore.sources.sync.coordinator import FunctionCoordinator
     from tests.support.candles import MINUTE, START, walk
     from tests.support.upstream import Clock
 

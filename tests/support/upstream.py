@@ -2,8 +2,8 @@
 
 import asyncio
 
-from mdstore.service.coordinator import Limits, Page
 from mdstore.service.memory_coordinator import MemoryCoordinator
+from mdstore.sources.sync.coordinator import Limits, Page
 from tests.support.candles import MINUTE, START
 
 __all__ = ["Clock", "Faulty", "bars_asked"]

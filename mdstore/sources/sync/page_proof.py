@@ -15,7 +15,7 @@ from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
-from mdstore.service.coordinator import Page
+from mdstore.sources.sync.coordinator import Page
 
 __all__ = ["Proven", "candle_rows", "proven"]
 

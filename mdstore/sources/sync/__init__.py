@@ -1,0 +1,1 @@
+"""Candles that are missing, from a source: what a source is, what its pages prove, how they land."""
