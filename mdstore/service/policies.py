@@ -33,7 +33,10 @@ class ServicePolicies:
     most_seconds: float = 300.0
     """The longest that a series, or a source that fails altogether, is left alone."""
     breaker: int = 5
-    """After so many failures without a success between them nothing is asked of the source for a while."""
+    """After so many failures of the host in a row nothing is asked of it for a while; 0 for never.
+
+    A symbol that it does not know is no failure of the host, see `FunctionCoordinator`.
+    """
     reach: int = 32
     """How many times as far back as `count` bars reach it is looked for them where bars are sparse."""
     preload: bool = False
