@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from mdstore.service.router import SmartRouter
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["LocalReads"]
+__all__ = ["OFFLINE", "LocalReads", "opened"]
 
-OFFLINE = {"": "offline: nothing was asked of an upstream"}
-ONLY_READ = {"": "the store is only read: what is missing cannot be stored, and was not asked for"}
+OFFLINE = "offline: nothing was asked of an upstream"
+ONLY_READ = "the store is only read: what is missing cannot be stored, and was not asked for"
 NOTHING = Outcome()
 
 
@@ -49,7 +49,7 @@ class LocalReads:
         self.why_alone: Mapping[str, str] = {}
         """Why no upstream is asked though there is one; what is only read takes in nothing."""
         if has_upstream and (policies.offline or store.read_only):
-            self.why_alone = OFFLINE if policies.offline else ONLY_READ
+            self.why_alone = {"": OFFLINE if policies.offline else ONLY_READ}
         self.asks: dict[tuple[str, str], int] = {}
 
     def read(

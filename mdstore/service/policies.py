@@ -19,7 +19,8 @@ class ServicePolicies:
     """
 
     offline: bool = False
-    """Whether nothing is asked of router and coordinator: answers are of what is here, and say so."""
+    """Whether no upstream is asked for anything: neither the coordinator nor the router, which is memory, but
+    not the store's. Answers are of what the store has, its rings included, and say so."""
     derive: bool = True
     """Whether a timeframe that is not stored is made of a shorter one that is."""
     settle_seconds: float = 2.0
