@@ -18,6 +18,7 @@ from mdstore.service.meters import Meters
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import CandleRequest
 from mdstore.service.routed_bars import with_routed
+from mdstore.service.usage import Usage
 from mdstore.service.wanted import Outcome
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ NOTHING = Outcome()
 
 
 class LocalReads:
-    """Reads of one store; `asks` counts them by series."""
+    """Reads of one store; `usage` counts them by series."""
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class LocalReads:
         """Why no upstream is asked though there is one; what is only read takes in nothing."""
         if has_upstream and (policies.offline or store.read_only):
             self.why_alone = {"": OFFLINE if policies.offline else ONLY_READ}
-        self.asks: dict[tuple[str, str], int] = {}
+        self.usage = Usage(store)
 
     def read(
         self, request: CandleRequest, source: Timeframe | None, outcome: Outcome = NOTHING, *, explain: bool
@@ -69,9 +70,7 @@ class LocalReads:
         taken = (time.perf_counter() - clock) * 1e6
         tiers = getattr(found, "tiers", None) or ("made",)
         self._meters.add(tiers[0], taken, rows=found.rows)
-        for symbol in request.symbols or ():
-            key = (symbol, str(request.timeframe))
-            self.asks[key] = self.asks.get(key, 0) + 1
+        self.usage.note(request.symbols or (), str(request.timeframe))
         steps = (Step(" + ".join(tiers), f"{found.rows:,} rows", taken),) if explain else ()
         return MarketAnswer(
             found.table, found.frame, self._facts(request, source, found, tiers, outcome, steps)

@@ -88,7 +88,7 @@ class MarketDataService:
         )
         if self._policies.preload:
             tiers = self._tiers
-            ready = keep_ready(store, self._policies, tiers.flush, lambda: tiers.is_closed)
+            ready = keep_ready(store, self._policies, tiers.local.usage.flush, lambda: tiers.is_closed)
             tiers.background.submit(ready)
 
     def get_candle_data(
@@ -193,16 +193,17 @@ class MarketDataService:
     def preload(self) -> Preloaded:
         """Read what is asked for most, so that it is in memory; within bytes and seconds of the policies.
 
-        What has been asked for by whom ever is kept in the file, see `used`. `ServicePolicies(preload=True)`
+        What has been asked for by whom ever is kept in the file, see `used`: of a process that is killed, the
+        last minute is lost. `ServicePolicies(preload=True)`
         does it in the background: as the service is made, and before a market opens.
         """
         self._tiers.refuse_closed()
-        self._tiers.flush()
+        self._tiers.local.usage.flush()
         return preload(self._store, self._policies)
 
     def used(self) -> pl.DataFrame:
         """Return what is asked for most: symbol, timeframe, and `asks`, of which old ones count less."""
-        self._tiers.flush()
+        self._tiers.local.usage.flush()
         rows = self._store._candles.most_used(MOST_USED)
         return pl.DataFrame(rows, USED, orient="row")
 

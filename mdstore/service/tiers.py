@@ -78,6 +78,7 @@ class Tiers:
         if self.background.mind_forks():  # its parent's flights are not its own
             self._flights = Flights[MarketAnswer]()
             self.fetcher = self._new_fetcher()
+            self.local.usage.forget()
 
     def quick(self, request: CandleRequest, *, explain: bool) -> MarketAnswer | None:
         """Answer from what is here; None where something may be missing that an upstream has."""
@@ -199,13 +200,7 @@ class Tiers:
         self.background.close()
         self.fetcher.calls.close()
         with suppress(MarketDataError):  # the store was closed before: what was asked for is forgotten
-            self.flush()
-
-    def flush(self) -> None:
-        """Keep in the file what was asked for."""
-        asks, self.local.asks = self.local.asks, {}
-        if asks and not self._store._candles.used(asks):
-            self.local.asks = asks
+            self.local.usage.flush()
 
     def _new_fetcher(self) -> Fetcher:
         return Fetcher(
