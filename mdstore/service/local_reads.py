@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from mdstore.analysis.resample import reach
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
@@ -29,6 +30,7 @@ __all__ = ["OFFLINE", "LocalReads", "opened"]
 
 OFFLINE = "offline: nothing was asked of an upstream"
 ONLY_READ = "the store is only read: what is missing cannot be stored, and was not asked for"
+BY_NOW = "the store has other bars by now than this answer: ask again"
 NOTHING = Outcome()
 
 
@@ -139,6 +141,16 @@ class LocalReads:
         parts = [name for name in names if name != request.timeframe and request.timeframe.holds(name)]
         return max(parts, key=lambda name: name.longest_ms, default=None)
 
+    def _other_by_now(self, request: CandleRequest, source: Timeframe | None, found: Any) -> dict[str, str]:
+        """Say so where the store has other bars by now than an answer has."""
+        if request.include_forming:
+            return {}
+        try:
+            is_same = self._read(request, source).frame().equals(found.frame())
+        except NoSuchSeriesError:
+            is_same = found.frame().is_empty()
+        return {} if is_same else {"": BY_NOW}
+
     def _lacks(
         self, request: CandleRequest, stored: Timeframe, frame: pl.DataFrame, settled: int
     ) -> dict[str, str]:
@@ -183,8 +195,11 @@ class LocalReads:
             steps,
             holes=lambda: store.gaps(_known(symbols, found.frame()), stored, start=low, end=high),
             provenance=lambda: _within(store.provenance(None, stored), request, found.frame()),
-            newest=lambda: _end_of_last(found.frame(), request.timeframe),
-            lacks=lambda: self._lacks(request, stored, found.frame(), settled),
+            newest=lambda: _end_of_last(found.frame(), request),
+            lacks=lambda: (
+                self._other_by_now(request, source, found)
+                or self._lacks(request, stored, found.frame(), settled)
+            ),
         )
 
 
@@ -213,9 +228,16 @@ def _known(symbols: Any, frame: pl.DataFrame) -> Any:
     return symbols
 
 
-def _end_of_last(frame: pl.DataFrame, timeframe: Timeframe) -> int | None:
-    last = frame["timestamp"].to_physical().max()
-    return None if last is None else timeframe.next(last)  # type: ignore[arg-type]  # of whole numbers
+def _end_of_last(frame: pl.DataFrame, request: CandleRequest) -> int | None:
+    """Return where the last bar ends that has ended; one that is forming has not."""
+    ended = frame.filter("closed") if "closed" in frame.columns else frame
+    last = ended["timestamp"].to_physical().max()
+    return None if last is None else _end(request, last)  # type: ignore[arg-type]  # of whole numbers
+
+
+def _end(request: CandleRequest, start: int) -> int:
+    """Return where a bar ends (ms), by the clocks of a zone if it is cut by them."""
+    return reach(request.timeframe, start, start + 1, request.tz)[1]
 
 
 def _ranges(request: CandleRequest, frame: pl.DataFrame, here: str, outcome: Outcome) -> pl.DataFrame:
@@ -231,7 +253,7 @@ def _ranges(request: CandleRequest, frame: pl.DataFrame, here: str, outcome: Out
             if got.symbol == symbol:
                 left = left.filter((left < got.start) | (left >= got.end) | left.is_in(got.kept.implode()))
         if len(left):
-            rows.append((str(symbol), left[0], request.timeframe.next(left[-1]), here, len(left)))
+            rows.append((str(symbol), left[0], _end(request, left[-1]), here, len(left)))
     return ranges_frame(rows)
 
 
@@ -247,6 +269,6 @@ def _within(origins: pl.DataFrame, request: CandleRequest, frame: pl.DataFrame) 
     symbols = frame["symbol"].unique().cast(pl.String) if named else pl.Series(list(request.symbols or ()))
     mine = pl.col("symbol").cast(pl.String).is_in(symbols.implode())
     times = frame["timestamp"].to_physical()
-    low, high = times.min(), request.timeframe.next(int(times.max()))  # type: ignore[arg-type]
+    low, high = times.min(), _end(request, int(times.max()))  # type: ignore[arg-type]
     start, end = pl.col("start").dt.epoch("ms"), pl.col("end").dt.epoch("ms")
     return origins.filter(mine & (end > low) & (start < high))
