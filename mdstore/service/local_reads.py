@@ -14,20 +14,20 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import NoSuchSeriesError
 from mdstore.service.answer import Facts, MarketAnswer, Step, ranges_frame
-from mdstore.service.fetching import Outcome
 from mdstore.service.meters import Meters
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import CandleRequest
 from mdstore.service.routed_bars import with_routed
+from mdstore.service.wanted import Outcome
 
 if TYPE_CHECKING:
     from mdstore.service.router import SmartRouter
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["LocalReads"]
+__all__ = ["OFFLINE", "LocalReads", "opened"]
 
-OFFLINE = {"": "offline: nothing was asked of an upstream"}
-ONLY_READ = {"": "the store is only read: what is missing cannot be stored, and was not asked for"}
+OFFLINE = "offline: nothing was asked of an upstream"
+ONLY_READ = "the store is only read: what is missing cannot be stored, and was not asked for"
 NOTHING = Outcome()
 
 
@@ -49,7 +49,7 @@ class LocalReads:
         self.why_alone: Mapping[str, str] = {}
         """Why no upstream is asked though there is one; what is only read takes in nothing."""
         if has_upstream and (policies.offline or store.read_only):
-            self.why_alone = OFFLINE if policies.offline else ONLY_READ
+            self.why_alone = {"": OFFLINE if policies.offline else ONLY_READ}
         self.asks: dict[tuple[str, str], int] = {}
 
     def read(
@@ -208,16 +208,16 @@ def _end_of_last(frame: pl.DataFrame, timeframe: Timeframe) -> int | None:
 
 def _ranges(request: CandleRequest, frame: pl.DataFrame, here: str, outcome: Outcome) -> pl.DataFrame:
     """Return which tier gave which range; what no upstream gave was here."""
-    rows = [(got.symbol, got.start, got.end, got.tier, got.rows) for got in outcome.parts if got.rows]
+    came = [got for got in outcome.parts if got.rows]
+    rows = [(got.symbol, got.start, got.end, got.tier, got.rows) for got in came]
     one = pl.lit(request.symbols[0] if request.symbols else "")
     named = frame if "symbol" in frame.columns else frame.with_columns(symbol=one)
     for (symbol,), bars in named.group_by(pl.col("symbol").cast(pl.String), maintain_order=True):
         times = bars["timestamp"].to_physical()
-        got = pl.Series([False]).new_from_index(0, len(times))
-        for name, start, end, _, _ in rows:
-            if name == symbol:
-                got = got | ((times >= start) & (times < end))
-        left = times.filter(~got)
+        left = times
+        for got in came:
+            if got.symbol == symbol:
+                left = left.filter((left < got.start) | (left >= got.end) | left.is_in(got.kept.implode()))
         if len(left):
             rows.append((str(symbol), left[0], request.timeframe.next(left[-1]), here, len(left)))
     return ranges_frame(rows)

@@ -18,6 +18,7 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
 from mdstore.errors import Hint, InvalidInputError
 from mdstore.service.answer import MarketAnswer
+from mdstore.service.local_reads import OFFLINE
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.preload import Preloaded, keep_ready, preload
 from mdstore.service.realtime_reads import RealtimeReads
@@ -81,7 +82,10 @@ class MarketDataService:
         self._tiers = Tiers(store, self._policies, router=router, coordinator=coordinator, timer=timer)
         self._cache = MemoryCache(RESULT_BYTES, clock=store._clock, timer=timer) if cache is None else cache
         self._results = Results(store, self._cache)
-        self._realtime = RealtimeReads(store, router, self._tiers.meters)
+        is_offline = self._policies.offline and router is not None
+        self._realtime = RealtimeReads(
+            store, None if is_offline else router, self._tiers.meters, OFFLINE if is_offline else ""
+        )
         if self._policies.preload:
             tiers = self._tiers
             ready = keep_ready(store, self._policies, tiers.flush, lambda: tiers.is_closed)

@@ -19,12 +19,13 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError, NoSuchSeriesError, StoreClosedError
 from mdstore.service.answer import MarketAnswer, Step
 from mdstore.service.background import Background
-from mdstore.service.fetching import Fetcher, Outcome
+from mdstore.service.fetching import Fetcher
 from mdstore.service.flights import Flights
 from mdstore.service.local_reads import LocalReads, opened
 from mdstore.service.meters import Meters
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import CandleRequest, before
+from mdstore.service.wanted import Outcome
 
 if TYPE_CHECKING:
     from mdstore.service.router import SmartRouter
@@ -97,7 +98,11 @@ class Tiers:
             return self.local.read(request, source, explain=explain)
 
     def fly(self, request: CandleRequest, *, explain: bool) -> Future[MarketAnswer]:
-        """Start to answer, or join those who wait for the same. Raises `StoreClosedError`."""
+        """Start to answer, or join those who wait for the same.
+
+        Raises `StoreClosedError`, and `InvalidInputError` in a call of its own source.
+        """
+        self.fetcher.calls.refuse_itself()
         return self.background.submit(self._joined(request, explain=explain))
 
     async def _joined(self, request: CandleRequest, *, explain: bool) -> MarketAnswer:
@@ -186,6 +191,7 @@ class Tiers:
         """End what is under way, and keep what was asked for often."""
         self._is_closed = True
         self.background.close()
+        self.fetcher.calls.close()
         with suppress(MarketDataError):  # the store was closed before: what was asked for is forgotten
             self.flush()
 

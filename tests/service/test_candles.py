@@ -232,8 +232,8 @@ def test_which_tier_gave_which_range(service, store, source):
     store.write("A", "1m", TRUTH.slice(100, 350), covers="data")
     about = service.get_candle_data("A", "1m", START, START + 500 * MINUTE).about
     assert about.ranges.drop("symbol").with_columns(pl.col("start", "end").dt.epoch("ms")).rows() == [
+        (START + 450 * MINUTE, START + 500 * MINUTE, "coordinator", 50),  # the latest first
         (START, START + 100 * MINUTE, "coordinator", 100),
-        (START + 450 * MINUTE, START + 500 * MINUTE, "coordinator", 50),
         (START + 100 * MINUTE, START + 450 * MINUTE, "packs+sqlite", 350),
     ]
     both = service.get_candle_data(["A", "B"], "1m", START, START + 200 * MINUTE).about.ranges
@@ -296,7 +296,7 @@ def test_what_came_before_a_failure_stays(store, clock):
     source = Faulty({("A", "1m"): TRUTH}, plan=[None, "fail"], page_bars=50)
     with MarketDataService(store, coordinator=source) as service:
         answer = service.get_candle_data("A", "1m", START, START + 150 * MINUTE)
-    assert_frame_equal(answer.frame, TRUTH.head(50))
+    assert_frame_equal(answer.frame, TRUTH.slice(100, 50))
     assert answer.about.is_stale
 
 
@@ -331,7 +331,7 @@ def test_a_call_waits_no_longer_than_it_may_and_what_had_come_stays(store, timer
     policies = ServicePolicies(wait_seconds=0.5)
     with MarketDataService(store, coordinator=source, policies=policies, timer=timer) as service:
         answer = service.get_candle_data("A", "1m", START, START + 150 * MINUTE)
-        assert_frame_equal(answer.frame, TRUTH.head(50))
+        assert_frame_equal(answer.frame, TRUTH.slice(100, 50))
         assert "no answer within 0.4 s" in answer.about.why_stale["A"]
         assert service.stats()["upstream"]["failing"] == 1  # so it is left alone for a while
         timer.now += 10
