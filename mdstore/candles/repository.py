@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,6 +148,15 @@ class CandleRepository:
         if result.inserted >= writer.SEAL_ROWS:
             self._compaction.merge()
         return result
+
+    def write_each(self, parts: Sequence[writer.Part]) -> list[WriteResult]:
+        """Land several series, each once, with what is said of them, in one transaction."""
+        self.refuse_to_write()
+        room = self._compaction.has_room
+        done = writer.write_each(self._database, self._packs, parts, clock=self._clock, has_room=room)
+        if any(result.inserted >= writer.SEAL_ROWS for result in done):
+            self._compaction.merge()
+        return done
 
     def read(self, request: Request, *, verify: bool = True) -> Answer:
         """Return candles sorted by symbol and time, all of one snapshot; see `Columnar.read`.

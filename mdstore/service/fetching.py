@@ -8,7 +8,6 @@ another finds that nothing is missing any more.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -26,10 +25,10 @@ from mdstore.service.policies import ServicePolicies
 from mdstore.service.troubles import Trouble, Troubles
 from mdstore.sources.sync.coordinator import Coordinator, Metrics, Page
 from mdstore.sources.sync.landing import land
+from mdstore.sources.sync.leasing import leased
 from mdstore.sources.sync.page_proof import proven
 
 if TYPE_CHECKING:
-    from mdstore.candles.file.leases import Lease
     from mdstore.service.router import RoutedBar, SmartRouter
     from mdstore.store.store import MarketDataStore
 
@@ -39,8 +38,6 @@ log = logger("service")
 Range = tuple[int, int]
 LEAVES = 0.8
 """A request is given up before the call that waits for it, so that it counts as failed."""
-LOOK_SECONDS = 0.05
-"""How often it is looked whether another process has given a series back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +153,7 @@ class Fetcher:
             if trouble is not None:
                 outcome.troubles[wanted.symbol] = self._said(trouble)
                 return
-            async with self._leased(wanted.key):
+            async with leased(self._leases, wanted.key):
                 await self._from_coordinator(self._coordinator, wanted, outcome)
 
     # ---- the router
@@ -297,28 +294,6 @@ class Fetcher:
                 del self._waiting[key], self._locks[key]
 
     @asynccontextmanager
-    async def _leased(self, key: tuple[str, str]) -> AsyncIterator[None]:
-        """And one process at a time."""
-        name = f"fetch {key[0]} {key[1]}"
-        while (lease := await self._taken(name)) is None:
-            await asyncio.sleep(LOOK_SECONDS)
-        beating = asyncio.create_task(_beat(lease))
-        try:
-            yield
-        finally:
-            beating.cancel()
-            await asyncio.shield(asyncio.to_thread(lease.give_back))
-
-    async def _taken(self, name: str) -> Lease | None:
-        """Take a lease, in a thread; one that comes when nobody waits for it any more is given back."""
-        taking = asyncio.ensure_future(asyncio.to_thread(self._leases.take, name))
-        try:
-            return await asyncio.shield(taking)
-        except asyncio.CancelledError:
-            taking.add_done_callback(_given_back)
-            raise
-
-    @asynccontextmanager
     async def _slot(self, source: Coordinator) -> AsyncIterator[None]:
         if self._slots is None:
             self._slots = asyncio.Semaphore(source.limits.concurrency)
@@ -343,16 +318,3 @@ def _is_cancelled() -> bool:
     """Tell whether the task itself is cancelled, rather than something that it has waited for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _given_back(taking: asyncio.Future[Lease | None]) -> None:
-    if not taking.cancelled() and taking.exception() is None:
-        lease = taking.result()
-        if lease is not None:
-            threading.Thread(target=lease.give_back, name="mdstore-lease", daemon=True).start()
-
-
-async def _beat(lease: Lease) -> None:
-    while True:
-        await asyncio.sleep(lease.beat_seconds)
-        await asyncio.to_thread(lease.beat)

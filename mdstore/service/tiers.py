@@ -18,13 +18,13 @@ from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError, NoSuchSeriesError, StoreClosedError
 from mdstore.service.answer import MarketAnswer, Step
-from mdstore.service.background import Background
 from mdstore.service.fetching import Fetcher, Outcome
 from mdstore.service.flights import Flights
 from mdstore.service.local_reads import LocalReads, opened
 from mdstore.service.meters import Meters
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import CandleRequest, before
+from mdstore.sources.sync.background import Background
 
 if TYPE_CHECKING:
     from mdstore.service.router import SmartRouter
