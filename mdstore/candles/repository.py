@@ -258,6 +258,11 @@ class CandleRepository:
         with self._database.reading() as con:
             return {series.symbol for series in catalogue.series_of(con, timeframe)}
 
+    def first_bars(self, timeframe: str) -> dict[str, int]:
+        """Return the first stored bar of each series of a timeframe, in ms."""
+        with self._database.reading() as con:
+            return {series.symbol: series.first for series in catalogue.series_of(con, timeframe)}
+
     def delete(self, symbol: str, timeframe: Timeframe | None, start: int, end: int) -> int:
         """Delete candles of a symbol, in one timeframe or all; return how many."""
         self.refuse_to_write()

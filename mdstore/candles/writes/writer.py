@@ -137,7 +137,7 @@ class Part:
     claims: Sequence[Claim]
 
 
-RAISE = Policy("raise", "raise")
+SET_ASIDE = Policy("quarantine", "raise")
 WATCH_ROWS = 4  # so few are watched, which costs less than to ask where their series ends
 WATCH_MORE = 64  # so many new ones behind known ones are, which costs less than statements of their own
 NOTHING = Checked([], NO_BAD, 0, 0)
@@ -196,12 +196,12 @@ def write_each(
     """
     now, sealers, done = int(clock() * 1000), [], []
     for part in parts:
-        _refuse(part.rows, RAISE)
+        _refuse(part.rows, SET_ASIDE)
     try:
         with database.writing() as con:
             for part in parts:
                 sealers.append(_BatchSealer(packs, clock, has_room))
-                batch = _Batch(con, part.claims, RAISE, sealers[-1], now)
+                batch = _Batch(con, part.claims, SET_ASIDE, sealers[-1], now)
                 batch.land(part.rows)
                 batch.finish(int(clock() * 1000))
                 done.append(batch.result())
