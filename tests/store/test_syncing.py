@@ -121,7 +121,7 @@ def test_what_fails_is_told_and_does_not_stop_the_others(store, clock):
     source = FakeExchange({("KRW-A", "1m"): bars(300), ("KRW-B", "1m"): bars(300)}, clock, plan=["fail"])
     result = store.sync(source, ["KRW-A", "KRW-C", "KRW-B"], "1m", since=at(0), until=at(300))
     assert set(result.failed) == {("KRW-A", "1m"), ("KRW-C", "1m")}
-    assert "no market KRW-C. Hint: did you mean KRW-A?" in str(result.failed["KRW-C", "1m"])
+    assert "no market KRW-C. Hint: did you mean KRW-B?" in str(result.failed["KRW-C", "1m"])
     assert result.series[2].state == "done"
     again = store.sync(source, ["KRW-A", "KRW-B"], "1m", since=at(0), until=at(300))
     assert again.failed == {}
