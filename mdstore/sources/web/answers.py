@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -19,9 +19,11 @@ SAID: Final = re.compile(
     r"(\d+)\s*(milliseconds?|ms|seconds?|secs?|minutes?|mins?|hours?|days?|초|분|시간|일|s\b|m\b|h\b)",
     re.IGNORECASE,
 )
-LENGTHS: Final = (
-    (("milli", "ms"), 0.001), (("s", "초"), 1.0), (("m", "분"), 60.0), (("h", "시간"), 3600.0), (("d", "일"), 86_400.0),
+LENGTHS: Final[tuple[tuple[tuple[str, ...], float], ...]] = (
+    (("milli", "ms"), 0.001), (("s", "초"), 1.0), (("m", "분"), 60.0), (("h", "시간"), 3600.0),
+    (("d", "일"), 86_400.0),
 )  # fmt: skip
+SHOWN: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def ban_seconds(answer: Answer, now: float, bans: int) -> float:
     >>> ban_seconds(Answer(418, {}, "2분 동안 차단되었습니다".encode()), 0, 0)
     120.0
     """
-    unsaid = min(FIRST_BAN * 2**bans, LONGEST_UNSAID)
+    unsaid = min(FIRST_BAN * float(2**bans), LONGEST_UNSAID)
     if "Retry-After" in answer.headers:
         return wait_seconds(answer, unsaid)
     if until := UNTIL.search(answer.text):
@@ -91,7 +93,4 @@ def ban_seconds(answer: Answer, now: float, bans: int) -> float:
 def excerpt(answer: Answer) -> str:
     """Return the beginning of an answer in one line, for an error."""
     text = " ".join(answer.text[:2_000].split())
-    return text if len(text) <= 120 else f"{text[:120]}..."
-
-
-Told = Callable[[str, float], None]
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -11,9 +11,9 @@ __all__ = ["Breaker"]
 
 @dataclass(slots=True)
 class Breaker:
-    """Opens after `most` failures in a row, for `seconds`; then one request may try, and the rest wait on.
+    """Opens after `most` failures in a row, for `seconds`; the next failure opens it for twice as long.
 
-    Each time that it opens again, it is for twice as long, up to `longest`.
+    What was under way when it opened counts no more: it belongs to the same trouble.
     """
 
     most: int = 12
@@ -32,10 +32,12 @@ class Breaker:
 
     def failed(self, reason: str) -> None:
         """Count a failure."""
+        if self.left > 0:
+            return
         self.failures += 1
         self.reason = reason
         if self.failures >= self.most:
-            self._closes = self.clock() + min(self.seconds * 2**self._opened, self.longest)
+            self._closes = self.clock() + min(self.seconds * float(2**self._opened), self.longest)
             self._opened += 1
 
     def worked(self) -> None:

@@ -3,8 +3,8 @@
 A host counts requests as they arrive, and nobody but the host knows when that was: the network may hold one
 up and not the next. But a request has arrived before it is answered, and earlier than that by at least the
 way back. So a place is free a second after `answered - floor`, where `floor` is the shortest time that an
-answer has taken of late: what was sent then arrives a second after the other or more, whatever the network
-does. That costs the jitter of the network, not its delay: 0.1 s of delay that hardly varies costs nothing.
+answer has taken of late: what is sent then arrives a second after the other or more, however much the network
+held it up. That costs the jitter of the network, not its delay: 0.2 s that hardly vary cost nothing.
 
 Times are of the machine's monotonic clock, which is one for all its processes, and begins anew with each
 start of the machine: entries that lie in the future are from before it, and are dropped.
@@ -20,8 +20,8 @@ from typing import Final
 
 __all__ = ["SPREAD", "UNANSWERED", "WINDOW", "Floor", "Sent", "Window"]
 
-WINDOW: Final = 1.002
-"""The second, and 2 ms for what of the way is shorter than any that was seen."""
+WINDOW: Final = 1.005
+"""The second, and 5 ms by which the shortest way may be shorter than any that was seen of late."""
 UNANSWERED: Final = 3.0
 """A request without an answer counts as arrived so long after it was sent: its process may have died."""
 SPREAD: Final = 0.9

@@ -1,15 +1,16 @@
 """The law of the pace: whatever the network does, a host never counts more than it allows in a second."""
 
 import heapq
+import itertools
 import math
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mdstore.sources.web.window import UNANSWERED, WINDOW, Floor, Sent, Window
 
-WAY = 0.004  # the shortest way there and back
+WAY = 0.2  # the shortest way there and back, in seconds
 delays = st.sampled_from([0.0, 0.0, 0.001, 0.02, 0.3, 2.0])
 
 
@@ -19,7 +20,10 @@ def most_in_a_second(times):
 
 
 def play(outward, backward, *, limit, requests, lateness=0.0):
-    """Return when requests arrive, each sent as soon as the window allows it, over a network that varies."""
+    """Return when requests arrive, each sent as soon as the window allows it, over a network that varies.
+
+    Each seventh goes there and back in the shortest time: that is how that time is known.
+    """
     window, floor, now, arrivals, answers = Window(), Floor(), 100.0, [], []
     for number in range(1, requests + 1):
         while True:
@@ -32,9 +36,11 @@ def play(outward, backward, *, limit, requests, lateness=0.0):
                 break
             now += wait + lateness
         window.entries.append(Sent(number, now, 1))
-        arrived = now + WAY / 2 + outward[number % len(outward)]
+        there, back = outward[number % len(outward)], backward[number % len(backward)]
+        slow = number % 7 != 0
+        arrived = now + WAY / 2 + slow * there
         arrivals.append(arrived)
-        heapq.heappush(answers, (arrived + WAY / 2 + backward[number % len(backward)], number, now))
+        heapq.heappush(answers, (arrived + WAY / 2 + slow * back, number, now))
     return arrivals
 
 
@@ -44,19 +50,20 @@ def play(outward, backward, *, limit, requests, lateness=0.0):
     st.integers(1, 12),
 )
 @example([0.3, 0.0], [0.0], 10)
+@settings(max_examples=300)
 def test_a_host_never_counts_more_than_it_allows(outward, backward, limit):
     assert most_in_a_second(play(outward, backward, limit=limit, requests=60)) <= limit
 
 
-def test_delay_costs_nothing_and_wake_ups_little():
+def test_the_second_is_used():
     """1,080 requests at 10 a second end within 1 % of 108 s, if each wakes up a millisecond late."""
-    arrivals = play([0.2], [0.2], limit=10, requests=1080, lateness=0.001)
+    arrivals = play([0.0], [0.0], limit=10, requests=1080, lateness=0.001)
     assert 106.9 < arrivals[-1] - arrivals[0] < 109
 
 
 def test_requests_are_spread_over_the_second():
     arrivals = play([0.0], [0.0], limit=10, requests=40)
-    gaps = [after - before for before, after in zip(arrivals, arrivals[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(arrivals)]
     assert min(gaps) > 0.085
 
 
