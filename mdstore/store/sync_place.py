@@ -14,12 +14,12 @@ from mdstore.core.hole_reasons import Stated
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
+from mdstore.sources.sync.sync_place import Key, Landing
 from mdstore.store.declared import Declared
 from mdstore.store.gaps_and_missing import gaps, to_ask
 
 __all__ = ["StorePlace"]
 
-Key = tuple[str, str]
 Range = tuple[int, int]
 
 
@@ -55,9 +55,9 @@ class StorePlace:
         """Return what gives the declared columns that are kept of a series."""
         return self._declared.of(*key)
 
-    def land(self, parts: Sequence[Part]) -> list[WriteResult]:
-        """Store rows of several series, and what is said of them, in one transaction."""
-        return self._candles.write_each(parts)
+    def land(self, landings: Sequence[Landing]) -> list[WriteResult]:
+        """Store rows of several series, each once, and what is said of them, in one transaction."""
+        return self._candles.write_each([Part(one.rows, _claims(one)) for one in landings])
 
     def state(self, key: Key, start: int | None, end: int | None, reason: Stated, source: str) -> None:
         """State why there are no bars in a range; an end that is None is open."""
@@ -75,3 +75,10 @@ class StorePlace:
         for reason, bars in found.select("reason", "bars").iter_rows():
             counts[reason] = counts.get(reason, 0) + bars
         return counts
+
+
+def _claims(one: Landing) -> list[Claim]:
+    return [
+        Claim(one.source, (said.start, said.end), said.absent or "unknown", one.key, said.settled)
+        for said in one.said
+    ]

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -140,6 +139,8 @@ class Syncing:
             source, symbols, timeframes, since=since, until=until, every=every, dry_run=dry_run,
             base_url=base_url, offline=offline, progress=progress,
         )  # fmt: skip
+        import asyncio
+
         over = threading.Event()
         try:
             return await asyncio.wrap_future(self._loop().submit(self._go(asked, over)))
@@ -223,6 +224,8 @@ class Syncing:
             over.set()
 
     async def _rounds(self, source: Coordinator, asked: _Asked, waits: _Waits) -> SyncResult:
+        import asyncio
+
         from mdstore.sources.sync.source_facts import SourceFacts
         from mdstore.sources.sync.sync_run import SyncRun, Wanted
         from mdstore.store.sync_place import StorePlace

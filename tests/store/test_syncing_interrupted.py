@@ -154,7 +154,7 @@ def test_what_a_killed_process_was_asking_for_is_taken_over_at_once(tmp_path):
 def test_ctrl_c_ends_it_soon_with_what_has_come_and_the_same_call_goes_on(tmp_path):
     clock = Clock()
     clock.at(BARS)
-    source = FakeExchange({("A", "1m"): truth_of("A")}, clock, delay=0.02)
+    source = FakeExchange({("A", "1m"): truth_of("A")}, clock, delay=0.1)
     seen, took, until = [], [], START + (BARS - 10) * MINUTE
 
     def fetch():

@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdstore.candles.ledger.claims import Claim
-from mdstore.candles.writes.writer import Part, WriteResult
 from mdstore.core.candle_rules import Checked, Group
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
 from mdstore.sources.sync.coordinator import Page
 from mdstore.sources.sync.page_rows import PageRows, rows_of
-from mdstore.sources.sync.sync_place import Key, Range, SyncPlace
+from mdstore.sources.sync.sync_place import Key, Landing, Range, Said, SyncPlace
+
+if TYPE_CHECKING:
+    from mdstore.candles.writes.writer import WriteResult
 
 __all__ = ["Arrived", "Landed", "Lander", "NotStoredError"]
 
@@ -120,8 +121,8 @@ class Lander:
         for page, rows in zip(pages, found, strict=True):
             if isinstance(rows, PageRows):
                 by_series.setdefault(page.key, []).append((page, rows))
-        parts = [self._part(key, those) for key, those in by_series.items()]
-        done = dict(zip(by_series, self._place.land(parts), strict=True)) if parts else {}
+        landings = [self._landing(key, those) for key, those in by_series.items()]
+        done = dict(zip(by_series, self._place.land(landings), strict=True)) if landings else {}
         outcomes: list[Outcome] = []
         for page, rows in zip(pages, found, strict=True):
             if isinstance(rows, PageRows):
@@ -136,7 +137,7 @@ class Lander:
         except MarketDataError as error:
             return error
 
-    def _part(self, key: Key, pages: Sequence[tuple[Arrived, PageRows]]) -> Part:
+    def _landing(self, key: Key, pages: Sequence[tuple[Arrived, PageRows]]) -> Landing:
         """Put the pages of one series together; of a bar that is in two the later one counts."""
         whole = pages[0][1].rows
         if len(pages) > 1:
@@ -144,20 +145,17 @@ class Lander:
             whole = both.unique("timestamp", keep="last").sort("timestamp")
         bad = pl.concat([rows.bad for _, rows in pages])
         groups = [Group(*key, whole)] if len(whole) else []
-        return Part(Checked(groups, bad, 0, len(whole) + len(bad)), self._claims(key, pages))
+        checked = Checked(groups, bad, 0, len(whole) + len(bad))
+        return Landing(key, checked, _said(pages), self._source)
 
-    def _claims(self, key: Key, pages: Sequence[tuple[Arrived, PageRows]]) -> list[Claim]:
-        """Say what the pages cover; those behind each other of which the same is said are one."""
-        claims: list[Claim] = []
-        for one, rows in sorted(pages, key=lambda page: page[1].start):
-            reason = one.page.absent or "unknown"
-            new = Claim(self._source, (rows.start, rows.end), reason, key, one.settled)
-            last = claims[-1] if claims else None
-            same = last is not None and last.covers is not None and last.covers[1] == rows.start
-            if last is not None and same and (last.reason, last.settled) == (new.reason, new.settled):
-                claims[-1] = Claim(
-                    self._source, (cast("Range", last.covers)[0], rows.end), reason, key, one.settled
-                )
-            else:
-                claims.append(new)
-        return claims
+
+def _said(pages: Sequence[tuple[Arrived, PageRows]]) -> list[Said]:
+    """Say what pages cover; those behind each other of which the same is said are one."""
+    made: list[Said] = []
+    for one, rows in sorted(pages, key=lambda page: page[1].start):
+        new = Said(rows.start, rows.end, one.page.absent, one.settled)
+        last = made[-1] if made else None
+        if last is not None and (last.end, last.absent, last.settled) == (new.start, new.absent, new.settled):
+            new = Said(made.pop().start, new.end, new.absent, new.settled)
+        made.append(new)
+    return made

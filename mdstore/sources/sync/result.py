@@ -61,7 +61,7 @@ class SeriesSync:
 class SyncResult:
     """What a sync has done. While it is under way it is what `progress` is called with.
 
-    `series` are all that were meant, in the order in which they were named. `requests` counts what was sent
+    `series` are all that were meant, by timeframe and symbol. `requests` counts what was sent
     to the source, also to find out what there is; `seconds` is how long it took. `waiting` says for what
     the source waits, such as the end of a ban, and is empty otherwise. `pace` is the requests a second that
     the source takes, None where nobody knows. `is_over` is false while it is under way.

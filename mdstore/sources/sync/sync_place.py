@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from mdstore.core.candle_rules import Checked
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.timeframe import Timeframe
 
 if TYPE_CHECKING:
-    from mdstore.candles.writes.writer import Part, WriteResult
+    from mdstore.candles.writes.writer import WriteResult
     from mdstore.core.extra_columns import Extra
     from mdstore.sources.sync.leasing import TakesLeases
 
-__all__ = ["Key", "Range", "SyncPlace"]
+__all__ = ["Key", "Landing", "Range", "Said", "SyncPlace"]
 
 Key = tuple[str, str]
 """A series: symbol and timeframe."""
 Range = tuple[int, int]
 """Bars that start in `[start, end)`, in ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a page says of `[start, end)` (ms): all there is came with it.
+
+    `absent` is why other bars are not there, where that is known. From `settled` on they may yet change.
+    """
+
+    start: int
+    end: int
+    absent: Stated | None
+    settled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Rows of one series, and what is said of the ranges that they are from; `source` gave them."""
+
+    key: Key
+    rows: Checked
+    said: Sequence[Said]
+    source: str
 
 
 class SyncPlace(Protocol):
@@ -45,8 +70,8 @@ class SyncPlace(Protocol):
     def extras(self, key: Key) -> Callable[[], list[Extra]]:
         """Return what gives the declared columns that are kept of a series."""
 
-    def land(self, parts: Sequence[Part]) -> list[WriteResult]:
-        """Store rows of several series, and what is said of them, in one transaction."""
+    def land(self, landings: Sequence[Landing]) -> list[WriteResult]:
+        """Store rows of several series, each once, and what is said of them, in one transaction."""
 
     def state(self, key: Key, start: int | None, end: int | None, reason: Stated, source: str) -> None:
         """State why there are no bars in a range; an end that is None is open."""

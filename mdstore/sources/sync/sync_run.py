@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from mdstore.candles.ledger.coverage import without
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.logs import logger
 from mdstore.core.time_bounds import EARLIEST
@@ -34,6 +33,7 @@ from mdstore.errors import (
     StoreClosedError,
     StoreFileError,
 )
+from mdstore.realtime.ranges import Ranges
 from mdstore.sources.sync.coordinator import Coordinator, Metrics, Page, cut
 from mdstore.sources.sync.lander import Arrived, Landed, Lander, NotStoredError
 from mdstore.sources.sync.leasing import LOOK_SECONDS, held, taken
@@ -320,9 +320,11 @@ class SyncRun:
             taken_ms = (time.perf_counter() - clock) * 1e3
             with suppress(Exception):  # what it makes of that is its own affair
                 self._source.report(Metrics(*job.key, *part, rows, taken_ms, error))
-        left = without(*part, sorted(one for one in proven if one[0] < one[1]))
+        left = _left(part, proven)
+        if self._facts.proves and left and left[-1][1] == part[1] and (proven or part[0] >= settled):
+            left.pop()  # the exchange is not so far: the latest bars come late, or its clock is behind
         over = job.timeframe.floor(self._place.now() - LATE_MS)
-        return [one for one in left if one[0] < over]  # the latest bars may come late: next time
+        return [one for one in left if one[0] < over]
 
     async def _pages(self, job: _Job, part: Range) -> AsyncIterator[Page]:
         """Give the pages of a range; a source that proves them has timeouts of its own, and sits out bans."""
@@ -418,12 +420,18 @@ async def _all_landed(job: _Job, asked: Sequence[asyncio.Task[None]]) -> None:
             await asyncio.wait(job.landing)
 
 
-def _joined(ranges: Iterable[Range]) -> list[Range]:
+def _left(part: Range, proven: Iterable[Range]) -> list[Range]:
+    """Return what is left of a range without others."""
+    left = Ranges()
+    left.add(*part)
+    for one in proven:
+        left.remove(*one)
+    return list(left)
+
+
+def _joined(ranges: Iterable[Range]) -> Ranges:
     """Make one range of those that touch."""
-    made: list[Range] = []
-    for low, high in ranges:
-        if made and made[-1][1] >= low:
-            made[-1] = (made[-1][0], max(made[-1][1], high))
-        else:
-            made.append((low, high))
+    made = Ranges()
+    for one in ranges:
+        made.add(*one)
     return made
