@@ -27,7 +27,8 @@ from mdstore.errors import SourceError
 from mdstore.sources.exchanges.binance_columns import COLUMNS, KEPT
 from mdstore.sources.sync.coordinator import Page
 from mdstore.sources.web.answers import Answer, Request, excerpt
-from mdstore.sources.web.client import NoPageError, WebClient
+from mdstore.sources.web.client import WebClient
+from mdstore.sources.web.host import NoPageError
 
 __all__ = ["ARCHIVE", "Archive", "pieces", "plan", "read_zip"]
 

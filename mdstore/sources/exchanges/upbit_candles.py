@@ -26,7 +26,8 @@ from mdstore.sources.exchanges.candle_source import Market, Wait
 from mdstore.sources.exchanges.rest_source import LEFT_MS, RestSource, closed_until, page_end, told
 from mdstore.sources.sync.coordinator import Limits, Page
 from mdstore.sources.web.answers import Answer, Request, excerpt
-from mdstore.sources.web.client import Manners, NoPageError, WebClient
+from mdstore.sources.web.client import WebClient
+from mdstore.sources.web.host import Manners, NoPageError
 
 __all__ = ["PATHS", "TURNOVER", "UpbitCandles", "open_upbit"]
 

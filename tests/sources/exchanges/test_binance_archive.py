@@ -12,7 +12,7 @@ from mdstore.errors import SourceError
 from mdstore.sources.exchanges.binance_archive import Archive, plan, read_checksum, read_file, read_zip
 from mdstore.sources.exchanges.binance_candles import SPOT, BinanceCandles
 from mdstore.sources.web.answers import Answer
-from mdstore.sources.web.client import NoPageError
+from mdstore.sources.web.host import NoPageError
 from tests.support.binance_exchange import ArchiveFiles, BinanceExchange, kline, zipped
 from tests.support.real import real
 

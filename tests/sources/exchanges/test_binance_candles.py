@@ -22,7 +22,7 @@ from mdstore.sources.exchanges.binance_candles import (
 )
 from mdstore.sources.exchanges.rest_source import LATE_MS
 from mdstore.sources.web.answers import Answer
-from mdstore.sources.web.client import NoPageError
+from mdstore.sources.web.host import NoPageError
 from tests.support.binance_exchange import BinanceExchange, kline
 
 DAWN = 1_735_689_600_000  # 2025-01-01 00:00 UTC, a Wednesday
