@@ -26,7 +26,6 @@ class RestSource:
     limits: Limits
     timeframes: Sequence[str]
     settles: int
-    pace: float | None
 
     def __init__(self, clients: Sequence[WebClient]) -> None:
         self._clients = clients
