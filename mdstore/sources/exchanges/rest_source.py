@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from mdstore.core.timeframe import Timeframe
+from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.errors import Hint, InvalidInputError
 from mdstore.sources.exchanges.candle_source import Wait
 from mdstore.sources.sync.coordinator import Limits, Metrics
 from mdstore.sources.web.client import WebClient
 
-__all__ = ["LATE_MS", "RestSource", "closed_until", "page_end"]
+__all__ = ["LATE_MS", "LEFT_MS", "RestSource", "closed_until", "page_end", "told"]
 
 LATE_MS: Final = 10_000
 """A bar may be published so long after it has ended; until then it is not said to be absent."""
+LEFT_MS: Final = 7 * DAY
+"""A market without a trade for so long may be one that is no more: the list of markets tells."""
 
 
 class RestSource:
@@ -24,7 +26,6 @@ class RestSource:
     limits: Limits
     timeframes: Sequence[str]
     settles: int
-    pace: float | None
 
     def __init__(self, clients: Sequence[WebClient]) -> None:
         self._clients = clients

@@ -19,14 +19,15 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 import polars as pl
 
-from mdstore.core.timeframe import DAY, HOUR, SECOND, Timeframe
+from mdstore.core.timeframe import HOUR, SECOND, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import NoSuchMarketError, SourceError
 from mdstore.sources.exchanges.candle_source import Market, Wait
-from mdstore.sources.exchanges.rest_source import RestSource, closed_until, page_end, told
+from mdstore.sources.exchanges.rest_source import LEFT_MS, RestSource, closed_until, page_end, told
 from mdstore.sources.sync.coordinator import Limits, Page
 from mdstore.sources.web.answers import Answer, Request, excerpt
-from mdstore.sources.web.client import Manners, NoPageError, WebClient
+from mdstore.sources.web.client import WebClient
+from mdstore.sources.web.host import Manners, NoPageError
 
 __all__ = ["PATHS", "TURNOVER", "UpbitCandles", "open_upbit"]
 
@@ -52,8 +53,6 @@ REMAINING: Final = re.compile(r"\bsec=(\d+)")
 EPOCH: Final = datetime(1970, 1, 1)
 A_MS: Final = timedelta(milliseconds=1)
 Naive = Annotated[datetime, msgspec.Meta(tz=False)]
-LEFT_MS: Final = 7 * DAY
-"""A market without a trade for so long may be one that is no more: the list of markets tells."""
 
 
 class Candle(msgspec.Struct):

@@ -13,7 +13,7 @@ from mdstore.errors import InvalidInputError, NoSuchMarketError, SourceError
 from mdstore.sources.exchanges.rest_source import LATE_MS
 from mdstore.sources.exchanges.upbit_candles import UpbitCandles, read_bars, remaining, rows_of
 from mdstore.sources.web.answers import Answer
-from mdstore.sources.web.client import NoPageError
+from mdstore.sources.web.host import NoPageError
 from tests.support.real import real
 from tests.support.upbit_exchange import UpbitExchange, candle
 

@@ -9,7 +9,8 @@ import pytest
 
 from mdstore.errors import BannedError, SourceError
 from mdstore.sources.web.answers import Answer, Request, ban_seconds, wait_seconds
-from mdstore.sources.web.client import Manners, NoPageError, WebClient, proxy_for
+from mdstore.sources.web.client import WebClient, proxy_for
+from mdstore.sources.web.host import Manners, NoPageError
 from tests.support.tiny_server import Reply, TinyServer
 
 QUICK = Manners(attempts=4, first_wait=0.01, longest_wait=0.02, connect=2, answer=2, patience=5)
