@@ -12,7 +12,7 @@ import polars as pl
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
-from mdstore.errors import NoSuchSeriesError
+from mdstore.errors import Hint, InvalidInputError, NoSuchSeriesError
 from mdstore.service.answer import Facts, MarketAnswer, Step, ranges_frame
 from mdstore.service.meters import Meters
 from mdstore.service.policies import ServicePolicies
@@ -63,10 +63,7 @@ class LocalReads:
         try:
             found = self._read(request, source)
         except NoSuchSeriesError as error:
-            if not outcome.troubles:
-                raise
-            why = "; ".join(outcome.troubles.values())
-            raise NoSuchSeriesError(f"{error.message}; {why}", hint=error.hint) from error
+            raise _no_series(error, request, outcome) from error
         if request.include_forming and source is None and self._router is not None and not self.why_alone:
             found = with_routed(found, self._router, request, self._meters, self._store._now())
         taken = (time.perf_counter() - clock) * 1e6
@@ -99,6 +96,12 @@ class LocalReads:
         return request.tz is None and (request.derive is None or request.derive is False)
 
     def _read(self, request: CandleRequest, source: Timeframe | None) -> Any:
+        if request.tz is not None and source is None:
+            raise InvalidInputError(
+                f"tz={request.tz!r} is for bars that are made of shorter ones, and none are stored that make "
+                f"{request.timeframe}",
+                hint=Hint("name those to fetch and to make them of, as derive='1m'", "import shorter ones"),
+            )
         return self._store._read(
             self._symbols(request, source),
             request.timeframe,
@@ -184,6 +187,16 @@ class LocalReads:
             newest=lambda: _end_of_last(found.frame(), request.timeframe),
             lacks=lambda: self._lacks(request, stored, found.frame(), settled),
         )
+
+
+def _no_series(error: NoSuchSeriesError, request: CandleRequest, outcome: Outcome) -> NoSuchSeriesError:
+    """Return the error with what an upstream said, and a hint in the words of a service."""
+    hint, part = error.hint, error.made_of
+    if part is not None:
+        made = f"{request.timeframe} can be made of {part}, with"
+        fits = request.timeframe.holds(Timeframe.parse(part))
+        hint = Hint(f"{made} derive='{part}'", f"{made} --from {part}") if fits else None
+    return NoSuchSeriesError("; ".join((error.message, *outcome.troubles.values())), hint=hint, made_of=part)
 
 
 def opened(moment: int) -> datetime | None:
