@@ -8,7 +8,6 @@ another finds that nothing is missing any more.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -27,9 +26,9 @@ from mdstore.service.source_calls import SourceCalls, is_cancelled
 from mdstore.service.troubles import Troubles, is_of_host
 from mdstore.service.wanted import NO_TIMES, Got, Outcome, Wanted, missing
 from mdstore.sources.sync.coordinator import Coordinator, Metrics
+from mdstore.sources.sync.leasing import leased
 
 if TYPE_CHECKING:
-    from mdstore.candles.file.leases import Lease
     from mdstore.service.router import RoutedBar, SmartRouter
     from mdstore.store.store import MarketDataStore
 
@@ -38,8 +37,6 @@ __all__ = ["Fetcher"]
 log = logger("service")
 LEAVES = 0.8
 """A request is given up before the call that waits for it, so that it counts as failed."""
-LOOK_SECONDS = 0.05
-"""How often it is looked whether another process has given a series back."""
 
 
 class Fetcher:
@@ -97,7 +94,7 @@ class Fetcher:
             if trouble is not None:
                 outcome.troubles[wanted.symbol] = self.troubles.said(trouble)
                 return
-            async with self._leased(wanted.key):
+            async with leased(self._leases, wanted.key):
                 await self._from_coordinator(self._coordinator, wanted, outcome)
 
     # ---- the router
@@ -209,28 +206,6 @@ class Fetcher:
                 del self._waiting[key], self._locks[key]
 
     @asynccontextmanager
-    async def _leased(self, key: tuple[str, str]) -> AsyncIterator[None]:
-        """And one process at a time."""
-        name = f"fetch {key[0]} {key[1]}"
-        while (lease := await self._taken(name)) is None:
-            await asyncio.sleep(LOOK_SECONDS)
-        beating = asyncio.create_task(_beat(lease))
-        try:
-            yield
-        finally:
-            beating.cancel()
-            await asyncio.shield(asyncio.to_thread(lease.give_back))
-
-    async def _taken(self, name: str) -> Lease | None:
-        """Take a lease, in a thread; one that comes when nobody waits for it any more is given back."""
-        taking = asyncio.ensure_future(asyncio.to_thread(self._leases.take, name))
-        try:
-            return await asyncio.shield(taking)
-        except asyncio.CancelledError:
-            taking.add_done_callback(_given_back)
-            raise
-
-    @asynccontextmanager
     async def _slot(self, source: Coordinator) -> AsyncIterator[None]:
         if self._slots is None:
             self._slots = asyncio.Semaphore(source.limits.concurrency)
@@ -240,16 +215,3 @@ class Fetcher:
 
 def _text_of(error: BaseException) -> str:
     return str(error) if isinstance(error, MarketDataError) else f"{type(error).__name__}: {error}"
-
-
-def _given_back(taking: asyncio.Future[Lease | None]) -> None:
-    if not taking.cancelled() and taking.exception() is None:
-        lease = taking.result()
-        if lease is not None:
-            threading.Thread(target=lease.give_back, name="mdstore-lease", daemon=True).start()
-
-
-async def _beat(lease: Lease) -> None:
-    while True:
-        await asyncio.sleep(lease.beat_seconds)
-        await asyncio.to_thread(lease.beat)

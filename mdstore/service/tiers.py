@@ -20,7 +20,6 @@ from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError, NoSuchSeriesError, StoreClosedError
 from mdstore.service.answer import MarketAnswer, Step
-from mdstore.service.background import Background
 from mdstore.service.fetching import Fetcher
 from mdstore.service.flights import Flights
 from mdstore.service.local_reads import LocalReads, opened
@@ -28,6 +27,7 @@ from mdstore.service.meters import Meters
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import CandleRequest, before
 from mdstore.service.wanted import Outcome
+from mdstore.sources.sync.background import Background
 
 if TYPE_CHECKING:
     from mdstore.service.router import SmartRouter

@@ -43,6 +43,7 @@ from mdstore.store.maintenance import Maintenance
 from mdstore.store.past import Past
 from mdstore.store.reading import Made, Reading
 from mdstore.store.requests import LONG, request_of
+from mdstore.store.syncing import Syncing
 from mdstore.store.writing import Writing
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ class MarketDataStore:
         self._reading = Reading(self._listing, lambda: self.live, self._now)
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
+        self._syncing = Syncing(self._candles, self._declared, self._now)
         self._contents = Contents(self._candles, self._listing)
         try:
             self._realtime = Owner(realtime, LivePlace(self, self._candles), clock)
@@ -573,6 +575,8 @@ class MarketDataStore:
     provenance = held("_past", Past.provenance)
     revisions = held("_past", Past.revisions)
     fingerprint = held("_past", Past.fingerprint)
+    sync = held("_syncing", Syncing.sync)
+    sync_async = held("_syncing", Syncing.sync_async)
 
     def verify(
         self,
@@ -606,6 +610,7 @@ class MarketDataStore:
         """
         if self._server is not None:
             self._server.close()
+        self._syncing.close()
         try:
             self._realtime.close()
         except KeyboardInterrupt:
