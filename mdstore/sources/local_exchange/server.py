@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import time
 from collections.abc import Callable
@@ -27,6 +28,8 @@ OK, REFUSED, BANNED, DOWN = 200, 429, 418, 503
 HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking</body></html>"
 MAINTENANCE = b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
 SMALLEST = 1400  # bytes worth compressing
+QUICKEST = 1  # 0.1 ms a page of 200 bars, and 10 kB; the usual 6 takes 0.5 ms for 8 kB
+ZIP = "application/zip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +157,12 @@ class Server:
         body = answer.bytes()
         if fault == "dropped":
             return await _broken_off(request, answer, body)
-        response = web.Response(body=body, status=answer.status, headers=answer.headers)
-        response.headers["Content-Type"] = answer.content_type
-        if self.rules.compress and len(body) > SMALLEST and not answer.content_type.endswith("zip"):
-            response.enable_compression()
-        return response
+        headers = answer.headers | {"Content-Type": answer.content_type}
+        takes_gzip = "gzip" in request.headers.get("Accept-Encoding", "")
+        if self.rules.compress and takes_gzip and len(body) > SMALLEST and answer.content_type != ZIP:
+            body = gzip.compress(body, QUICKEST)
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=body, status=answer.status, headers=headers)
 
     def _allowance(self, most: int | None, window: float) -> Allowance:
         rules = self.rules

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from mdstore.core.timeframe import Timeframe
 from mdstore.sources.local_exchange.answers import Answer
@@ -20,7 +20,7 @@ from mdstore.sources.local_exchange.trades_of_bar import Bar
 __all__ = ["UpbitRest", "candle_fields"]
 
 MOST = 200
-KST = timezone(timedelta(hours=9))
+EPOCH, KST = datetime(1970, 1, 1), timedelta(hours=9)  # as texts without a zone
 MINUTE_UNITS = (1, 3, 5, 10, 15, 30, 60, 240)
 OTHERS = {"seconds": "1s", "days": "1d", "weeks": "1w", "months": "1M", "years": "12M"}
 SECONDS_KEPT = 90 * 24 * 3600 * 1000
@@ -122,11 +122,10 @@ class UpbitRest:
 
 def candle_fields(symbol: str, bar: Bar) -> str:
     """Return the fields that all of Upbit's candles have, as JSON without the braces."""
-    utc = datetime.fromtimestamp(bar.timestamp // 1000, UTC)
-    kst = utc.astimezone(KST)
+    utc = EPOCH + timedelta(milliseconds=bar.timestamp)
     return (
-        f'"market":"{symbol}","candle_date_time_utc":"{utc:%Y-%m-%dT%H:%M:%S}",'
-        f'"candle_date_time_kst":"{kst:%Y-%m-%dT%H:%M:%S}","opening_price":{bar.open!r},'
+        f'"market":"{symbol}","candle_date_time_utc":"{utc.isoformat()}",'
+        f'"candle_date_time_kst":"{(utc + KST).isoformat()}","opening_price":{bar.open!r},'
         f'"high_price":{bar.high!r},"low_price":{bar.low!r},"trade_price":{bar.close!r},'
         f'"timestamp":{bar.last},"candle_acc_trade_price":{bar.value!r},"candle_acc_trade_volume":{bar.volume!r}'
     )
