@@ -38,7 +38,8 @@ class Rules:
 
     `upbit_per_second` requests of each group, `spot_weight` and `futures_weight` a minute; None: no limit.
     `patience` refusals are forgiven, then comes a ban of `ban` seconds, the next twice as long. `slow` is how
-    late a slow answer is, `compress` whether answers are gzipped for those who take it.
+    late a slow answer is, `maintenance` how long one lasts, `compress` whether answers are gzipped for those
+    who take it, `upbit_idle` how long a client of Upbit's websocket may say nothing.
     """
 
     upbit_per_second: int | None = 10
@@ -50,6 +51,7 @@ class Rules:
     slow: float = 0.5
     maintenance: float = 0.5
     compress: bool = True
+    upbit_idle: float = 120.0
 
 
 class Server:
@@ -61,8 +63,9 @@ class Server:
         self.asked: list[Asked] = []
         self.shelf = Shelf(truth, now)
         self._archive = BinanceArchive(self.shelf)
+        self.upbit = UpbitRest(self.shelf)
         self._apis: dict[str, Api] = {
-            "/v1/": UpbitRest(self.shelf),
+            "/v1/": self.upbit,
             "/api/v3/": BinanceRest(self.shelf, SPOT, rules.spot_weight),
             "/fapi/v1/": BinanceRest(self.shelf, FUTURES, rules.futures_weight),
             "/data/": self._archive,

@@ -17,7 +17,7 @@ from mdstore.sources.local_exchange.limits import Verdict
 from mdstore.sources.local_exchange.shelf import Shelf, Writer
 from mdstore.sources.local_exchange.trades_of_bar import Bar
 
-__all__ = ["UpbitRest", "candle_fields"]
+__all__ = ["UpbitRest", "candle_fields", "times_of"]
 
 MOST = 200
 EPOCH, KST = datetime(1970, 1, 1), timedelta(hours=9)  # as texts without a zone
@@ -109,6 +109,13 @@ class UpbitRest:
         oldest = now - SECONDS_KEPT if timeframe.ms == 1000 else 0  # noqa: PLR2004  # a second
         return Answer(self._rows(symbol, timeframe, until, max(0, min(count, MOST)), oldest))
 
+    def latest(self, symbol: str, timeframe: Timeframe) -> Bar | None:
+        """Return the newest bar of a market; None where it has none."""
+        for block, _, end in self._shelf.down(symbol, timeframe, self._shelf.now() + 1):
+            if end:
+                return block.bars[end - 1]
+        return None
+
     def _rows(self, symbol: str, timeframe: Timeframe, until: int, count: int, oldest: int) -> list[bytes]:
         found: list[bytes] = []
         writer = WRITERS.get(str(timeframe), _minutes)
@@ -120,12 +127,18 @@ class UpbitRest:
         return found
 
 
+def times_of(bar: Bar) -> tuple[str, str]:
+    """Return when a bar starts, in UTC and in Korea."""
+    utc = EPOCH + timedelta(milliseconds=bar.timestamp)
+    return utc.isoformat(), (utc + KST).isoformat()
+
+
 def candle_fields(symbol: str, bar: Bar) -> str:
     """Return the fields that all of Upbit's candles have, as JSON without the braces."""
-    utc = EPOCH + timedelta(milliseconds=bar.timestamp)
+    utc, kst = times_of(bar)
     return (
-        f'"market":"{symbol}","candle_date_time_utc":"{utc.isoformat()}",'
-        f'"candle_date_time_kst":"{(utc + KST).isoformat()}","opening_price":{bar.open!r},'
+        f'"market":"{symbol}","candle_date_time_utc":"{utc}",'
+        f'"candle_date_time_kst":"{kst}","opening_price":{bar.open!r},'
         f'"high_price":{bar.high!r},"low_price":{bar.low!r},"trade_price":{bar.close!r},'
         f'"timestamp":{bar.last},"candle_acc_trade_price":{bar.value!r},"candle_acc_trade_volume":{bar.volume!r}'
     )
