@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from mdstore.service.storage import MarketDataStorage, Repository
     from mdstore.sources.exchanges.binance import BinanceFeed
     from mdstore.sources.exchanges.upbit import UpbitFeed
+    from mdstore.sources.local_exchange.local_exchange import LocalExchange
+    from mdstore.sources.local_exchange.truth import LocalMarket
     from mdstore.sources.recordings.recorder import Recorder
     from mdstore.sources.sync.coordinator import Coordinator, FunctionCoordinator, Page
     from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
@@ -83,6 +85,8 @@ _HOMES = {
     "mdstore.service.storage": ("MarketDataStorage", "Repository"),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),
     "mdstore.sources.exchanges.upbit": ("UpbitFeed",),
+    "mdstore.sources.local_exchange.local_exchange": ("LocalExchange",),
+    "mdstore.sources.local_exchange.truth": ("LocalMarket",),
     "mdstore.sources.recordings.recorder": ("Recorder",),
     "mdstore.analysis.fingerprints": ("fingerprint",),
     "mdstore.realtime.attached": ("attach",),
@@ -113,6 +117,8 @@ __all__ = [
     "InvalidInputError",
     "Kline",
     "LiveFileError",
+    "LocalExchange",
+    "LocalMarket",
     "MarketDataError",
     "MarketDataService",
     "MarketDataStorage",

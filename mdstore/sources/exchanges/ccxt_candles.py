@@ -69,7 +69,6 @@ class CcxtHost(Host):
     """What the latest request has cost, as ccxt counts."""
     _clock = 0
     _turn: Turn | None = None
-    _refusals: tuple[Answer, ...] = ()
 
     @property
     def clock(self) -> int:
@@ -78,6 +77,7 @@ class CcxtHost(Host):
 
     def look_at(self, exchange: Any) -> None:
         """Stand between an exchange of ccxt and its host."""
+        self._refusals: list[Answer] = []
         exchange.throttle = self._throttle
         exchange.on_rest_response = self._seen
 
@@ -94,7 +94,7 @@ class CcxtHost(Host):
         answer = Answer(status, headers, text.encode())
         self._clock = max(self._clock, answer.clock or 0)
         if status != HTTPStatus.OK:
-            self._refusals = (answer,)
+            self._refusals.append(answer)
         elif text.lstrip()[:1] not in ("{", "["):
             raise NoPageError(f"no JSON was answered, but {excerpt(answer)}")
         return text
@@ -110,7 +110,7 @@ class CcxtHost(Host):
 
     async def _called(self, what: str, function: Callable[[], Awaitable[Any]]) -> Any:
         ccxt, aiohttp = import_module("ccxt"), import_module("aiohttp")
-        self._refusals = ()
+        self._refusals.clear()
         try:
             return await function()
         except ccxt.BadSymbol as error:
