@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mdstore.candles.writes.writer import WriteResult
     from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
+        BannedError,
         ConflictError,
         DamagedDataError,
         FeedError,
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
         MarketDataError,
         MessageError,
         NewerSchemaError,
+        NoSuchMarketError,
         NoSuchSeriesError,
         QueryError,
         QueryTimeoutError,
         ReadOnlyError,
         ScannerError,
+        SourceError,
         StaleDataError,
         StoreBusyError,
         StoreClosedError,
@@ -68,11 +71,11 @@ _HOMES = {
     "mdstore.candles.repository": ("CandleRepository",),
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
-        "ConflictError", "DamagedDataError", "FeedError", "FileFormatError", "ForkedError",
-        "InvalidInputError", "LiveFileError", "MarketDataError", "MessageError", "NewerSchemaError",
-        "NoSuchSeriesError", "QueryError", "QueryTimeoutError", "ReadOnlyError", "ScannerError",
-        "StaleDataError", "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError",
-        "TimestampError", "ValidationError",
+        "BannedError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
+        "ForkedError", "InvalidInputError", "LiveFileError", "MarketDataError", "MessageError",
+        "NewerSchemaError", "NoSuchMarketError", "NoSuchSeriesError", "QueryError", "QueryTimeoutError",
+        "ReadOnlyError", "ScannerError", "SourceError", "StaleDataError", "StoreBusyError",
+        "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError", "ValidationError",
     ),
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
     "mdstore.sources.sync.coordinator": ("Coordinator", "FunctionCoordinator", "Page"),
@@ -98,6 +101,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AsyncMarketDataService",
+    "BannedError",
     "BinanceFeed",
     "CandleRepository",
     "ConflictError",
@@ -121,6 +125,7 @@ __all__ = [
     "MarketDataStore",
     "MessageError",
     "NewerSchemaError",
+    "NoSuchMarketError",
     "NoSuchSeriesError",
     "OrderBook",
     "Page",
@@ -134,6 +139,7 @@ __all__ = [
     "Screen",
     "ServicePolicies",
     "SmartRouter",
+    "SourceError",
     "StaleDataError",
     "StoreBusyError",
     "StoreClosedError",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mdstore.core.column_names import Choice, recognise
 from mdstore.core.excerpts import excerpt
-from mdstore.core.numbers import number
+from mdstore.core.numbers import numbers_of
 from mdstore.core.schema import CANDLE_COLUMNS, PRICES
 from mdstore.errors import Hint, InvalidInputError
 
@@ -61,6 +61,8 @@ ABOVE = Hint(
 )
 NO_VOLUME = Hint("volume='none' where there is no volume", "--volume none where there is no volume")
 Rows = Sequence[Sequence[str]]
+Numbers = Sequence[Sequence[float | None]]
+"""What the cells of rows are as numbers; None for one that is none."""
 
 
 class Fit(NamedTuple):
@@ -82,17 +84,19 @@ def ordered(rows: Rows, choice: Choice | None = None) -> tuple[str, ...] | None:
         return choice.placed
     width = len(rows[0])
     alike = [row for row in rows if len(row) == width]
-    known = [order for order in ORDERS if len(order.names) == width and _is_of(order, rows[0])]
+    numbers = list(zip(*map(numbers_of, zip(*alike, strict=True)), strict=True))
+    first = rows[0], numbers[0]
+    known = [order for order in ORDERS if len(order.names) == width and _is_of(order, *first)]
     if width == len(CANDLE_COLUMNS) - 1:
-        known = [short for order in ORDERS if (short := _without_volume(order)) and _is_of(short, rows[0])]
+        known = [short for order in ORDERS if (short := _without_volume(order)) and _is_of(short, *first)]
         if known and (choice is None or choice.volume is None):
             raise InvalidInputError(
                 "no header, and five columns: there is none for the volume", hint=NO_VOLUME
             )
-    fitting = _fitting(known, alike)
+    fitting = _fitting(known, numbers)
     if len(fitting) > 1:
-        fitting = _of_seven(fitting, alike)
-    if len({_candles(order, alike) for order in fitting}) > 1:
+        fitting = _of_seven(fitting, alike, numbers)
+    if len({_candles(order, numbers) for order in fitting}) > 1:
         raise _of_several(fitting)
     return fitting[0].names if fitting else None
 
@@ -102,56 +106,55 @@ def _without_volume(order: Order) -> Order | None:
     return Order(order.names[:-1], *order[1:]) if plain else None
 
 
-def _fitting(known: Sequence[Order], rows: Rows) -> list[Order]:
+def _fitting(known: Sequence[Order], numbers: Numbers) -> list[Order]:
     """Return the orders that fit most rows, or the first of `known` where none fits half of them."""
-    fits = [Fit(order, _share(order, rows)) for order in known]
+    fits = [Fit(order, _share(order, numbers)) for order in known]
     best = max((fit.share for fit in fits), default=0.0)
     if best > HALF:
         return [fit.order for fit in fits if fit.share == best]
     return list(known[:1])  # the rules refuse the rows, and say which
 
 
-def _is_of(order: Order, row: Sequence[str]) -> bool:
+def _is_of(order: Order, row: Sequence[str], numbers: Sequence[float | None]) -> bool:
     """Tell whether the cells of a row are of the kinds that an order has."""
-    places = recognise(order.names)
-    at = {
-        name: row[order.names.index(own)] for name, own in places.items() if order.names.index(own) < len(row)
-    }
+    places = {name: order.names.index(own) for name, own in recognise(order.names).items()}
+    at = {name: row[place] for name, place in places.items() if place < len(row)}
+    number = {name: numbers[places[name]] for name in at}
     if "time of day" in at and not (CLOCK.fullmatch(at["time of day"]) and DATE.fullmatch(at["timestamp"])):
         return False
     if "symbol" in at:
-        return not at["symbol"].strip()[:1].isdigit() and all(number(at[name]) is not None for name in PRICES)
+        return not at["symbol"].strip()[:1].isdigit() and all(number[name] is not None for name in PRICES)
     if not at["timestamp"].strip()[:1].isdigit():
         return False
-    return all(number(cell) is not None for name, cell in at.items() if name in CANDLE_COLUMNS[1:])
+    return all(value is not None for name, value in number.items() if name in CANDLE_COLUMNS[1:])
 
 
-def _values(order: Order, row: Sequence[str], names: Sequence[str]) -> tuple[float | None, ...]:
-    return tuple(number(row[order.names.index(name)]) if name in order.names else None for name in names)
+def _values(order: Order, row: Sequence[float | None], names: Sequence[str]) -> tuple[float | None, ...]:
+    return tuple(row[order.names.index(name)] if name in order.names else None for name in names)
 
 
-def _share(order: Order, rows: Rows) -> float:
+def _share(order: Order, numbers: Numbers) -> float:
     """Return the share of rows in which the rules hold."""
     keeps = 0
-    for row in rows:
+    for row in numbers:
         prices = _values(order, row, PRICES)
         if None not in prices:
             opened, high, low, close = prices
             keeps += low <= min(opened, close) and max(opened, close) <= high  # type: ignore[type-var,operator]
-    return keeps / len(rows)
+    return keeps / len(numbers)
 
 
-def _candles(order: Order, rows: Rows) -> tuple[tuple[float | None, ...], ...]:
-    return tuple(_values(order, row, CANDLE_COLUMNS[1:]) for row in rows)
+def _candles(order: Order, numbers: Numbers) -> tuple[tuple[float | None, ...], ...]:
+    return tuple(_values(order, row, CANDLE_COLUMNS[1:]) for row in numbers)
 
 
-def _of_seven(fitting: Sequence[Order], rows: Rows) -> list[Order]:
+def _of_seven(fitting: Sequence[Order], rows: Rows, numbers: Numbers) -> list[Order]:
     """Tell an adjusted close in the sixth place from a volume; raise where the rows are too few to tell."""
     adjusted = [order for order in fitting if "adjusted close" in order.names]
     if not adjusted:
         return list(fitting)
-    numbers = [(number(row[4]), number(row[5])) for row in rows]
-    ratios = [sixth / close for close, sixth in numbers if close and sixth is not None]
+    pairs = [row[4:6] for row in numbers]
+    ratios = [sixth / close for close, sixth in pairs if close and sixth is not None]
     if not ratios or min(ratios) <= 0 or max(ratios) / min(ratios) >= FOLLOWS:
         return [order for order in fitting if order not in adjusted]
     if len(ratios) >= LEAST_ROWS and max(ratios) <= MOST_ADJUSTED:

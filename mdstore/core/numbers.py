@@ -15,7 +15,7 @@ import polars as pl
 from mdstore.core.excerpts import excerpt
 from mdstore.errors import Hint, InvalidInputError
 
-__all__ = ["DASHES", "Decimal", "Numbers", "number"]
+__all__ = ["DASHES", "Decimal", "Numbers", "numbers_of"]
 
 Decimal = Literal[".", ","]
 
@@ -54,20 +54,19 @@ SAID: dict[Decimal, Hint] = {
 SAY = Hint(f"{SAID['.'].python}, {SAID[','].python}", f"{SAID['.'].cli}, {SAID[','].cli}")
 
 
-def number(text: str) -> float | None:
-    """Return the number in a text, with a point or a comma for its decimals; None for what is none.
+def numbers_of(texts: Sequence[str]) -> list[float | None]:
+    """Return the number in each text, with a point or a comma for its decimals; None for what is none.
 
     For a look at a few rows only: a comma that may be either is taken for one that groups.
 
-    >>> number("1,010.5"), number("266,99"), number("41.15K"), number("soon")
-    (1010.5, 266.99, 41150.0, None)
+    >>> numbers_of(["1,010.5", "266,99", "41.15K", "soon"])
+    [1010.5, 266.99, 41150.0, None]
     """
-    column = pl.Series([text])
-    for mark in SHAPES:
-        made = _parsed(column, mark)[0]
-        if made is not None:
-            return float(made)
-    return None
+    column = pl.Series(texts, dtype=pl.String)
+    made: list[float | None] = (
+        pl.select(pl.coalesce(*(_parsed(column, mark) for mark in SHAPES))).to_series().to_list()
+    )
+    return made
 
 
 class Numbers:

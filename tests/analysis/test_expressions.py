@@ -15,6 +15,7 @@ from mdstore import QueryError
 from mdstore.analysis import expressions
 from mdstore.analysis.expressions import FUNCTIONS, parse
 from tests.support.candles import walk
+from tests.support.doses import dose
 from tests.support.real import real
 
 COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
@@ -136,7 +137,7 @@ conditions = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=dose(300))
 @given(
     st.one_of(arithmetic, conditions),
     st.lists(st.sampled_from([0.25, 1.0, 1.5, 3.0]), min_size=5, max_size=5),
@@ -237,7 +238,7 @@ def check_indicators(frame, window):
     assert_near(values(f"atr({window})", frame), naive_atr(frame, window))
 
 
-@settings(max_examples=40)
+@settings(max_examples=dose(40))
 @given(st.integers(1, 40), st.integers(1, 60), st.integers(0, 1000))
 def test_indicators_are_those_of_plain_python(window, bars, seed):
     check_indicators(walk(bars, seed=seed), window)
@@ -511,7 +512,7 @@ sentences = st.lists(st.sampled_from(TOKENS), max_size=25).flatmap(
 
 
 @pytest.mark.slow
-@settings(max_examples=600)
+@settings(max_examples=dose(600))
 @given(st.one_of(st.text(max_size=80), st.text(string.printable, max_size=80), sentences))
 def test_any_text_is_an_expression_or_a_query_error(text):
     try:
@@ -540,7 +541,7 @@ series = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=dose(150))
 @given(st.one_of(series, single))
 def test_whatever_is_written_by_the_rules_is_read_and_can_be_answered(text):
     try:

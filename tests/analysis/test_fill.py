@@ -11,6 +11,7 @@ from mdstore import InvalidInputError
 from mdstore.analysis.fill import check_fill, filled, filled_long
 from mdstore.core.schema import CANDLE_COLUMNS, PRICES, VALUES
 from tests.support.candles import MINUTE, START, walk
+from tests.support.doses import dose
 
 UTC_MS = pl.Datetime("ms", "UTC")
 TINY, HUGE = 5e-324, 1.7976931348623157e308
@@ -21,7 +22,7 @@ hows = st.sampled_from([FLAT, NULL])
 halves = st.lists(st.integers(-8, 40), unique=True, max_size=25).map(sorted)
 odd_floats = st.sampled_from([-0.0, 0.0, TINY, -TINY, HUGE, float("inf"), float("nan")])
 values = st.one_of(odd_floats, st.floats())
-laws = settings(max_examples=60)
+laws = settings(max_examples=dose(60))
 symbols = st.sampled_from(["B", "A", "é", "AA", "a", "한"])
 
 

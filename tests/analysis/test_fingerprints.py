@@ -15,6 +15,7 @@ import mdstore.analysis.fingerprints
 from mdstore import InvalidInputError
 from mdstore.analysis.fingerprints import _little, fingerprint
 from tests.support.candles import START, walk
+from tests.support.doses import dose
 
 UTC_MS = pl.Datetime("ms", "UTC")
 INFINITY, NAN = 0x7FF0000000000000, 0x7FF8000000000000
@@ -45,7 +46,7 @@ CELLS = {
 }
 
 
-laws = settings(max_examples=30)
+laws = settings(max_examples=dose(30))
 
 
 def column_of(cells, kind):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mdstore.analysis.outliers import splits
 from mdstore.core.schema import PRICES
 from mdstore.core.timeframe import DAY
+from tests.support.doses import dose
 from tests.support.quality import BAD_TICKS, BARS, calm, found, only, put, stock, stocks
 
 SLIPS = [
@@ -205,7 +206,7 @@ def test_volumes_are_judged_by_those_around_them():
 @given(
     row=st.integers(1, BARS - 2), factor=st.sampled_from(BAD_TICKS), scale=st.sampled_from([1e-8, 1.0, 1e9])
 )
-@settings(max_examples=30)
+@settings(max_examples=dose(30))
 def test_a_bad_close_is_found_wherever_it_is_and_in_whatever_unit(row, factor, scale):
     frame = calm().with_columns(pl.col(name) * scale for name in PRICES)
     bad = frame["close"][row] * factor

@@ -14,6 +14,7 @@ from mdstore.analysis.quality_checks import CHECKS, FINDING, SEVERITIES, disagre
 from mdstore.core.schema import PRICES, VALUES
 from mdstore.core.timeframe import DAY, HOUR
 from tests.support.candles import MINUTE, START, candle_frames, moments, timeframes, walk
+from tests.support.doses import dose
 from tests.support.quality import BARS, LATER, calm, found, made_of, only, put, stamps, tf, times_of
 
 # ---- the frame of findings
@@ -289,14 +290,14 @@ def test_bars_that_end_where_they_began_are_not_stuck():
 
 
 @given(bars=st.integers(0, 300), seed=st.integers(0, 1000), start=moments.map(tf("1m").floor))
-@settings(max_examples=30)
+@settings(max_examples=dose(30))
 def test_a_valid_walk_has_no_errors(bars, seed, start):
     result = found(walk(bars, seed=seed, start=start), now=4_200_000_000_000)
     assert "error" not in result["severity"]
 
 
 @given(st.data())
-@settings(max_examples=60)
+@settings(max_examples=dose(60))
 def test_any_valid_candles_have_no_errors(data):
     timeframe = data.draw(timeframes)
     frame = data.draw(candle_frames(timeframe)).sort("timestamp")
@@ -309,7 +310,7 @@ rows = st.tuples(st.none() | st.integers(0, 40).map(lambda i: i * 20_000), *([ru
 
 @pytest.mark.slow
 @given(st.lists(rows, max_size=80), st.integers(0, 5))
-@settings(max_examples=60)
+@settings(max_examples=dose(60))
 def test_rubbish_is_judged_without_a_fall_and_left_alone(rows, most):
     columns = zip(*rows, strict=True) if rows else [[]] * 6
     times, *values = map(list, columns)
@@ -330,7 +331,7 @@ def test_rubbish_is_judged_without_a_fall_and_left_alone(rows, most):
 
 
 @given(cuts=st.lists(st.integers(0, BARS), max_size=5))
-@settings(max_examples=15)
+@settings(max_examples=dose(15))
 def test_chunks_make_no_difference(cuts):
     frame = put(flat(calm(), 100, 140, 50_000.0, i120=5.0), "low", i300=5_000.0, i50=60_000.0)
     edges = [0, *sorted(cuts), BARS]

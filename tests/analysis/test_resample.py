@@ -20,6 +20,7 @@ from mdstore.core.timeframe import DAY, HOUR, MINUTE, Timeframe
 from mdstore.core.timestamps import column_to_ms
 from mdstore.sources.files import read
 from tests.support.candles import START, bits, moments, walk
+from tests.support.doses import dose
 from tests.support.real import real
 
 tf = Timeframe.parse
@@ -284,7 +285,7 @@ steady = settings(derandomize=True)
 
 
 @given(st.data())
-@settings(steady, max_examples=200)
+@settings(steady, max_examples=dose(200))
 def test_bars_are_those_of_the_model(data):
     source, target, _ = data.draw(pairs())
     frame = data.draw(frames(source))
@@ -293,7 +294,7 @@ def test_bars_are_those_of_the_model(data):
 
 @pytest.mark.slow
 @given(st.data())
-@settings(steady, max_examples=200)
+@settings(steady, max_examples=dose(200))
 def test_bars_are_those_of_the_model_in_zones(data):
     source, target, tz = data.draw(pairs(zones=ZONES[1:]))
     frame = data.draw(frames(source))

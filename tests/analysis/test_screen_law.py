@@ -12,6 +12,7 @@ from polars.testing import assert_series_equal
 from mdstore.analysis import screen as module
 from mdstore.analysis.screen import screen
 from tests.support.candles import START
+from tests.support.doses import dose
 from tests.support.markets import ENDS, LONG, MARKET, close, high, low, open_, together, volume
 from tests.support.real import real
 
@@ -160,7 +161,7 @@ AWKWARD = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*GROUPED, *AWKWARD])
-@settings(max_examples=12)
+@settings(max_examples=dose(12))
 @given(frames=markets(), chunks=st.booleans())
 def test_a_screen_is_each_symbol_on_its_own(name, frames, chunks):
     assert_as_alone(frames, GROUPED.get(name, AWKWARD.get(name)), chunks=chunks)
@@ -195,7 +196,7 @@ trees = st.recursive(st.sampled_from([*map(pl.col, VALUES), pl.lit(2.5)]), along
 
 
 @pytest.mark.slow
-@settings(max_examples=250)
+@settings(max_examples=dose(250))
 @given(markets(), trees, st.booleans())
 def test_so_is_any_tree_of_them(frames, expr, chunks):
     try:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 import mdstore
 from tests.support.candles import START, walk
+from tests.support.doses import dose
 
 HOUR = 3_600_000
 NOON = START + 12 * HOUR
@@ -78,7 +79,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=dose(30))
 @given(steps)
 def test_the_past_never_changes_however_the_clock_goes(tmp_path_factory, given_steps):
     """Every state that the store ever had is still told, by its revision, after all that came later."""

@@ -16,6 +16,7 @@ import mdstore
 from mdstore import MarketDataError
 from mdstore.candles.file import log
 from tests.support.candles import MINUTE, START, bits, walk
+from tests.support.doses import dose
 from tests.support.faults import failing_disk
 from tests.support.small import cut_down
 
@@ -166,7 +167,7 @@ def attack(template, folder, name, most, modes):
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_failure_of_the_disk_loses_nothing(template, tmp_path, name):
-    total, failed, _ = attack(template, tmp_path, name, PLACES // 2, MODES[::3])
+    total, failed, _ = attack(template, tmp_path, name, dose(PLACES), MODES[::3])
     assert total > PLACES
     assert failed
 

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from mdstore.cache import TTL, Key
 from tests.cache.caches import CACHES, MILLION, Clock
+from tests.support.doses import dose
 
 # Few, so that what is put meets what is asked for.
 queries = st.sampled_from(
@@ -116,5 +117,5 @@ def of_version(query, version):
 @pytest.mark.parametrize(("limit", "exact"), [(9_000, False), (200_000, False), (50 * MILLION, True)])
 def test_cached_equals_what_was_put_or_nothing(kind, limit, exact):
     chosen = type("Chosen", (Against,), {"kind": kind, "limit": limit, "exact": exact})
-    chosen.TestCase.settings = settings(max_examples=25, stateful_step_count=50, deadline=None)
+    chosen.TestCase.settings = settings(max_examples=dose(25), stateful_step_count=50, deadline=None)
     chosen.TestCase("runTest").runTest()

@@ -27,6 +27,7 @@ from mdstore import DamagedDataError
 from mdstore.candles.packs.cells import all_cells
 from mdstore.core.schema import CANDLE_COLUMNS
 from tests.support.candles import MINUTE, START
+from tests.support.doses import dose
 from tests.support.paths import ROOT
 from tests.support.small import cut_down
 
@@ -375,7 +376,7 @@ COLUMNS = (CANDLE_COLUMNS, (*CANDLE_COLUMNS, "value"))
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", COLUMNS, ids=["candles", "a declared column"])
 def test_every_history_reads_as_the_model(other, columns):
-    run(other, 40, 30, columns)
+    run(other, dose(40), 30, columns)
 
 
 @pytest.mark.long

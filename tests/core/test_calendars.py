@@ -17,12 +17,13 @@ from mdstore.core import calendars
 from mdstore.core.calendars import ALWAYS, Grid, calendar_of, check_calendar
 from mdstore.core.timeframe import DAY, MINUTE, Timeframe
 from mdstore.errors import InvalidInputError
+from tests.support.doses import dose
 
 tf = Timeframe.parse
 KOREA, NEW_YORK, HONG_KONG, TOKYO, CHICAGO = "XKRX", "XNYS", "XHKG", "XTKS", "CMES"
 FRAMES = ("1m", "5m", "30m", "1h", "4h", "1d", "3d", "1w", "1M")
 UNBOUNDED = 2**63 - 1
-steady = settings(max_examples=25)
+steady = settings(max_examples=dose(25))
 
 
 def utc(text):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mdstore.errors import InvalidInputError
 from mdstore.realtime import order_book as book_module
 from mdstore.realtime.order_book import OrderBook
+from tests.support.doses import dose
 from tests.support.real import real
 
 
@@ -204,7 +205,7 @@ BAD_LEVELS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=dose(300))
 @given(
     bad=st.sampled_from(BAD_LEVELS), side=st.sampled_from(["bids", "asks"]), good=BIDS, whole=st.booleans()
 )

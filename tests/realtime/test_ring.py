@@ -13,6 +13,7 @@ from mdstore import (
 from mdstore.realtime import rings as rings_module
 from mdstore.realtime.limits import TICKERS, TRADES
 from mdstore.realtime.table import RealtimeTable
+from tests.support.doses import dose
 from tests.support.realtime import NAMES, NOW, Clock, trade
 
 
@@ -138,7 +139,7 @@ def test_a_ring_is_a_deque_with_timestamps(monkeypatch, rows, examples):
     law()
 
 
-@settings(max_examples=150)
+@settings(max_examples=dose(150))
 @given(st.lists(st.tuples(st.integers(-1200, 50), st.integers(0, 3), st.integers(0, 300)), max_size=40))
 def test_states_are_never_older_than_the_newest(steps):
     """Tickers: late ones are dropped, repeated ones, too; what is left is a deque in order."""

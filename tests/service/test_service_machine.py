@@ -10,6 +10,7 @@ import mdstore
 from mdstore import MarketDataService, NoSuchSeriesError
 from mdstore.service.router import RoutedBar
 from tests.support.candles import MINUTE, START, walk
+from tests.support.doses import dose
 from tests.support.upstream import Clock, Faulty
 
 BARS = 400
@@ -171,4 +172,4 @@ class Services(RuleBasedStateMachine):
 
 
 TestServices = Services.TestCase
-TestServices.settings = settings(max_examples=15, stateful_step_count=20)
+TestServices.settings = settings(max_examples=dose(15), stateful_step_count=20)

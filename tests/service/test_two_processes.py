@@ -7,6 +7,7 @@ import pytest
 
 import mdstore
 from tests.support.candles import bits, walk
+from tests.support.doses import dose
 from tests.support.processes import start
 
 # The truth is of a fixed number of bars; time goes on quicker, so that there is something new all the time.
@@ -105,7 +106,7 @@ def judged(folder, seconds):
 
 @pytest.mark.slow
 def test_a_recorder_and_a_notebook_for_a_moment(tmp_path):
-    judged(tmp_path, 3)
+    judged(tmp_path, dose(6))
 
 
 @pytest.mark.long

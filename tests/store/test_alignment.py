@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 import mdstore
 from mdstore.cli import app
 from tests.support.candles import START, bits, walk
+from tests.support.doses import dose
 
 HOUR = 3_600_000
 WHOLE = (START, 5.0, 5.0, 5.0, 5.0, 700.0)
@@ -33,7 +34,7 @@ def test_a_moved_row_does_not_replace_a_stored_bar_unasked(store):
     assert values(store) == [(6.0, 2.0)]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=dose(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(1, 3)), min_size=1, max_size=25)
 )
@@ -85,7 +86,7 @@ def test_what_export_writes_import_reads_back(tmp_path, suffix):
     round_trip(tmp_path, symbols, suffix)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=dose(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     symbols=st.lists(names, min_size=1, max_size=4, unique=True),
     suffix=st.sampled_from(["csv", "json", "parquet"]),

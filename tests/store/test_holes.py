@@ -13,6 +13,7 @@ from mdstore.core.calendars import Grid
 from mdstore.core.timeframe import Timeframe
 from mdstore.sources.files import read
 from tests.support.candles import MINUTE, START, walk
+from tests.support.doses import dose
 from tests.support.holes import DAY, Clock, bars_at, ms
 from tests.support.real import real
 
@@ -222,7 +223,7 @@ def fewest(wanted, page, is_open, bar):
 # ---- laws
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=dose(50), suppress_health_check=[HealthCheck.too_slow])
 @given(grids, steps, st.integers(1, 9))
 def test_holes_and_what_is_missing_are_the_models(grid, given, page):
     check_gaps(grid, given, page)

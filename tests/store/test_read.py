@@ -16,6 +16,7 @@ from mdstore.candles.packs import seal_policy as upkeep
 from mdstore.candles.reads import reads as columnar
 from mdstore.core.schema import CANDLE, LONG_CANDLE
 from tests.support.candles import MINUTE, START, bits, walk
+from tests.support.doses import dose
 
 BARS = 300
 SYMBOLS = ("KRW-BTC", "KRW-ETH", "KRW-XRP")
@@ -69,7 +70,7 @@ def road(request, full, monkeypatch):
 edges = st.none() | st.integers(START - 5 * MINUTE, START + (BARS + 5) * MINUTE)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=dose(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     symbols=st.lists(st.sampled_from(SYMBOLS), min_size=1, max_size=4),
     start=edges,

@@ -16,11 +16,12 @@ from mdstore import InvalidInputError, TimeframeError, TimestampError, Validatio
 from mdstore.core.inputs import CHUNK
 from mdstore.core.timeframe import Timeframe
 from tests.support.candles import MINUTE, START, bits, candle_frames, positive_zero, timeframes, walk
+from tests.support.doses import dose
 
 NAMES = ("timestamp", "open", "high", "low", "close", "volume")
 ROW = (START, 2.0, 3.0, 1.0, 2.5, 10.0)
 slow_start = settings(
-    max_examples=60,
+    max_examples=dose(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -1,7 +1,8 @@
 """The schema of the file, a step at a time.
 
 Each step runs in one transaction with the row that records it; a step that fails or is killed leaves the
-version before. Steps are appended and never changed: a file in the field has run them as they were.
+version before. In a new file all of them are one. Steps are appended and never changed: a file in the field
+has run them as they were.
 """
 
 from __future__ import annotations
@@ -323,33 +324,43 @@ def migrate(con: apsw.Connection, migrations: Sequence[Migration] = MIGRATIONS) 
     """Bring a file to the newest version, mark it as a store, and return how many steps that took."""
     steps = 0
     if refuse_unknown(con, migrations) != migrations[-1].version:
-        steps = sum(_apply(con, step, migrations) for step in migrations)
+        steps = sum(_apply(con, together, migrations) for together in _transactions(con, migrations))
     if con.pragma("application_id") != APPLICATION_ID:  # made before files were marked
         con.pragma("application_id", APPLICATION_ID)
     return steps
 
 
-def _apply(con: apsw.Connection, step: Migration, migrations: Sequence[Migration]) -> bool:
+def _transactions(con: apsw.Connection, migrations: Sequence[Migration]) -> list[Sequence[Migration]]:
+    """Return the steps that go together: each alone, but in a new file, where each would be one more sync."""
+    return [migrations] if version_of(con) == 0 else [(step,) for step in migrations]
+
+
+def _apply(con: apsw.Connection, steps: Sequence[Migration], migrations: Sequence[Migration]) -> int:
+    """Take steps in one transaction, and return how many there were to take."""
     con.execute("BEGIN IMMEDIATE")
     try:
         # Read again inside the transaction: another process may have just done it.
-        pending = refuse_unknown(con, migrations) < step.version
+        version = refuse_unknown(con, migrations)
+        pending = [step for step in steps if step.version > version]
         if pending:
             con.execute(VERSIONS)
             con.pragma("application_id", APPLICATION_ID)
-            con.execute(step.sql)
-            if step.after is not None:
-                step.after(con)
-            con.execute(
-                "INSERT INTO schema_version VALUES (?, ?, ?)",
-                (step.version, int(time.time() * 1000), step.description),
-            )
+        for step in pending:
+            _take(con, step)
         con.execute("COMMIT")
     except BaseException:
         if con.in_transaction:
             con.execute("ROLLBACK")
         raise
-    return pending
+    return len(pending)
+
+
+def _take(con: apsw.Connection, step: Migration) -> None:
+    con.execute(step.sql)
+    if step.after is not None:
+        step.after(con)
+    row = (step.version, int(time.time() * 1000), step.description)
+    con.execute("INSERT INTO schema_version VALUES (?, ?, ?)", row)
 
 
 def _refuse_foreign(con: apsw.Connection) -> None:

@@ -14,6 +14,7 @@ from mdstore.candles.ledger import coverage
 from mdstore.candles.repository import CandleRepository
 from mdstore.core.time_bounds import FOREVER
 from tests.support.candles import MINUTE, START, walk
+from tests.support.doses import dose
 from tests.support.holes import DAY, Clock, bars_at, ms
 
 
@@ -251,7 +252,7 @@ IN_VAIN = "UPDATE coverage SET asked = asked WHERE FALSE AND coalesce(?1, ?2, ?3
 
 @given(st.lists(entries, max_size=12))
 @example([([low, high], "unknown", "", 5 * DAY, None) for low, high in ((0, 5), (8, 10), (5, 8))])
-@settings(max_examples=100)
+@settings(max_examples=dose(100))
 def test_what_goes_on_in_one_statement_is_as_what_is_laid_over(steps):
     tables = []
     for go_on in (coverage.GO_ON, IN_VAIN):

@@ -19,6 +19,7 @@ from mdstore.candles.ledger import arrivals as ledger_arrivals
 from mdstore.candles.reads import as_of
 from mdstore.core.timeframe import Timeframe
 from tests.support.candles import MINUTE, START, walk
+from tests.support.doses import FULL, dose
 
 DAY = 86_400_000
 BARS = 24
@@ -159,7 +160,7 @@ def check_arrivals(store):
         assert one.end <= other.start
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=dose(60), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=1, max_size=14))
 def test_every_past_state_comes_back(given):
     check_history(given)
@@ -184,8 +185,11 @@ def clock():
     return Clock()
 
 
+NAMES = ["1m", "1s", "1d", "1h", "1w", "7m", "3M", "1M"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["1s", "1m", "1h", "1d", "1w", "1M", "7m", "3M"])
+@pytest.mark.parametrize("name", NAMES if FULL else NAMES[::2])
 def test_bars_that_come_one_by_one_share_a_row_and_are_known_to_the_millisecond(store, clock, name):
     bar = Timeframe.parse(name)
     starts = [bar.floor(START)]

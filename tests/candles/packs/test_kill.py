@@ -10,6 +10,7 @@ import pytest
 
 import mdstore
 from tests.support.candles import bits, walk
+from tests.support.doses import dose
 from tests.support.processes import start
 from tests.support.small import cut_down
 
@@ -210,7 +211,7 @@ def kill_at_random(folder, rounds, seed):
 
 
 def test_kills_at_random_moments_lose_nothing(tmp_path):
-    kill_at_random(tmp_path, 8, 1)
+    kill_at_random(tmp_path, dose(15), 1)
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ import mdstore
 from mdstore.candles.packs import seal_policy as upkeep
 from mdstore.candles.reads import reads as columnar
 from tests.support.candles import walk
+from tests.support.doses import dose
 from tests.support.processes import start
 
 pytestmark = pytest.mark.slow
@@ -89,7 +90,7 @@ def read_while_another_writes(path, seconds, monkeypatch):
 
 
 def test_an_answer_is_of_one_moment(tmp_path, monkeypatch):
-    read_while_another_writes(tmp_path / "market_data.sqlite3", 4, monkeypatch)
+    read_while_another_writes(tmp_path / "market_data.sqlite3", dose(6), monkeypatch)
 
 
 @pytest.mark.long

@@ -12,6 +12,7 @@ import mdstore
 from mdstore import QueryError
 from mdstore.candles.reads.sql_bounds import wanted
 from tests.support.candles import MINUTE, START, bits, walk
+from tests.support.doses import dose
 from tests.support.interrupts import interrupted
 
 SYMBOLS = ("A", "B", "C")
@@ -202,7 +203,7 @@ shapes = st.sampled_from(
 
 
 @pytest.mark.slow
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=dose(120), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shape=shapes, one=wheres, two=wheres)
 def test_a_bounded_query_answers_as_duckdb_does_over_all_candles(full, plain, shape, one, two):
     qualified = (

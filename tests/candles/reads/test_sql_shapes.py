@@ -14,6 +14,7 @@ from mdstore import QueryError
 from mdstore.candles.reads import sql_parse
 from mdstore.candles.reads.sql_bounds import wanted
 from tests.support.candles import START, walk
+from tests.support.doses import dose
 
 QUERIES = (
     "SELECT * FROM candles WHERE symbol = 'A' AND timeframe IN ('1m', '5m') AND timestamp >= '2025-09-01'",
@@ -95,7 +96,7 @@ def test_a_node_of_another_shape_sets_no_bound(number, change):
 
 
 @given(st.integers(0, len(TREES) - 1), st.integers(0), st.data())
-@settings(max_examples=300)
+@settings(max_examples=dose(300))
 def test_no_tree_ends_it(number, seed, data):
     other = copy.deepcopy(TREES[number])
     chance = random.Random(seed)

@@ -9,6 +9,7 @@ from mdstore import InvalidInputError, TimeframeError
 from mdstore.realtime.forming_bars import KEPT
 from mdstore.realtime.live import LiveCandles
 from mdstore.realtime.rows import Kline, Trade
+from tests.support.doses import dose
 from tests.support.live import GRACE_MS, MINUTE, OHLCV, SYMBOL, T0, Clock, Sink, bar, grouped, play, trade
 from tests.support.real import real
 
@@ -68,7 +69,7 @@ def arrivals(longest):
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=dose(150))
 @given(arrivals(GRACE_MS), st.lists(st.booleans(), min_size=40, max_size=40))
 def test_trades_in_any_order_within_the_grace_make_the_bars_of_a_plain_grouping(arriving, ticks):
     sink, clock = Sink(), Clock()
@@ -89,7 +90,7 @@ def test_trades_in_any_order_within_the_grace_make_the_bars_of_a_plain_grouping(
     assert (stats["amended"], stats["too_late"], stats["forming"]) == (0, 0, 0)
 
 
-@settings(max_examples=150)
+@settings(max_examples=dose(150))
 @given(arrivals(10 * MINUTE), st.lists(st.booleans(), min_size=40, max_size=40))
 def test_no_volume_is_lost_but_that_of_trades_counted_as_too_late(arriving, ticks):
     sink, clock = Sink(), Clock()

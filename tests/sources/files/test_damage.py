@@ -7,12 +7,14 @@ import polars as pl
 import pytest
 
 from tests.support.candles import walk
+from tests.support.doses import dose
 
 # Cut inside its last line: the reader that pyarrow has for streams left a thread alive, and one process in
 # two to ten ended by `terminate called without an active exception`, exit code 134.
 SCRIPT = """
 import sys
 import mdstore
+from tests.support.doses import dose
 from mdstore.sources.files import read
 try:
     for part in read(sys.argv[1]):
@@ -63,7 +65,7 @@ def ends_well(python, path, times):
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_file_ends_no_process(tmp_path, python, name):
     (tmp_path / name).write_bytes(FILES[name]())
-    ends_well(python, tmp_path / name, 2)
+    ends_well(python, tmp_path / name, dose(3))
 
 
 @pytest.mark.long
