@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import polars as pl
@@ -34,6 +35,12 @@ WITH_OFFSET = Hint(
 OF_A_ZONE = Hint(
     f"times of another zone are read with tz='Asia/Seoul'; {SET_ASIDE.python}",
     f"times of another zone are read with --tz Asia/Seoul; {SET_ASIDE.cli}",
+)
+# 2024010209: as seconds these are of 2034.
+HOURS = re.compile(r"20\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])")
+AS_HOURS = Hint(
+    "where they are written YYYYMMDDHH, date_format='%Y%m%d%H' says so",
+    "where they are written YYYYMMDDHH, --date-format %Y%m%d%H says so",
 )
 BY_ROUNDING = Hint(
     f"it misses by rounding, which tolerance='ulp' mends (by {MOST_ULPS} units in the last place at most); "
@@ -69,6 +76,8 @@ def _hint(row: dict[str, Any], bad: pl.DataFrame, *, most: bool) -> str | Hint:
     rule, timeframe = row["rule"], meant(row["timeframe"]) or row["timeframe"]
     if rule == NO_TIME and most:
         return AS_WRITTEN
+    if rule == IN_FUTURE and HOURS.fullmatch(row["value"]):
+        return AS_HOURS
     if rule in BY_RULE:
         return BY_RULE[rule]
     if not rule.startswith(STARTS):

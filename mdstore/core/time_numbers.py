@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from datetime import datetime
 
 import polars as pl
 
 from mdstore.core.time_style import Unit
 from mdstore.errors import Hint, TimestampError
 
-__all__ = ["LARGEST", "MAGNITUDES", "NS_PER", "read_numbers", "unit_trouble", "whole_ms"]
+__all__ = [
+    "LARGEST", "MAGNITUDES", "NS_PER", "are_dates", "date_in", "read_numbers", "unit_trouble", "whole_ms",
+]  # fmt: skip
 
 LARGEST = 2**63 - 1
 NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
@@ -19,6 +23,14 @@ MAGNITUDES: tuple[tuple[Unit, int, int], ...] = (
     ("us", 10**14, 10**17),
     ("ns", 10**17, 2**63),
 )
+# Numbers that are dates as they are written, by their digits: 20240125, 202401250900, 20240125090000. As
+# seconds, milliseconds and milliseconds they would be of 1970, of a summer of 1976 and of the year 2611.
+WRITTEN = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+FIRST_YEAR, LAST_YEAR = 1900, 2100
+# Excel's day 25569 is the first of 1970; its serials of today are near 45,000.
+EXCEL_1970, EXCEL_FIRST, EXCEL_END = 25_569, 20_000, 80_000
+MS_PER_DAY = 86_400_000
+YYMMDD = re.compile(r"(\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 # Seconds that are so few among finer times have rather lost digits: a millisecond of ten digits is none.
 RARE = 10
 
@@ -48,12 +60,52 @@ def _whole_floats(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:
     return floored.cast(pl.Int64, strict=False), (exact == floored).fill_null(value=True)
 
 
+def date_in(number: int) -> datetime | None:
+    """Return the date and time of day that a number is as it is written; None for others.
+
+    >>> date_in(202401250900), date_in(1706140800)
+    (datetime.datetime(2024, 1, 25, 9, 0), None)
+    """
+    digits = str(number)
+    pattern = WRITTEN.get(len(digits))
+    if pattern is None or not FIRST_YEAR <= int(digits[:4]) <= LAST_YEAR:
+        return None
+    try:
+        return datetime.strptime(digits, pattern)
+    except ValueError:
+        return None
+
+
+def are_dates(numbers: pl.Series) -> bool:
+    """Tell numbers of which most are dates as they are written, in as many digits each.
+
+    Most: one bad date must not make the others milliseconds of 1976, of which hardly any reads as a date.
+    """
+    low, high = numbers.min(), numbers.max()
+    if not isinstance(low, int | float) or not isinstance(high, int | float) or low != low:  # noqa: PLR0124 - NaN
+        return False
+    digits = len(str(int(low))) if low > 0 and high < LARGEST else 0
+    pattern = WRITTEN.get(digits)
+    if pattern is None or len(str(int(high))) != digits:
+        return False
+    tens = 10 ** (digits - 4)
+    if int(low) // tens < FIRST_YEAR or int(high) // tens > LAST_YEAR:
+        return False
+    texts = numbers.cast(pl.Int64, strict=False).cast(pl.String)
+    minutes = texts.str.pad_end(14, "0").str.to_datetime("%Y%m%d%H%M%S", strict=False)
+    return 2 * minutes.count() > numbers.count()
+
+
 def read_numbers(numbers: pl.Series, unit: Unit | None, *, alone: bool = True) -> tuple[pl.Series, pl.Series]:
     """Read numbers in a unit, or each in the one that its size tells; what is of none becomes null.
 
     `alone` is whether nothing else is in the column, so that most of them must be times.
     """
     made = _whole_floats if numbers.dtype.is_float() else whole_ms
+    if unit == "excel":
+        days = (numbers.cast(pl.Float64) - EXCEL_1970) * MS_PER_DAY
+        days = days.set(~days.is_finite().fill_null(value=False), None)
+        return days.round().cast(pl.Int64, strict=False), _all_true(numbers)
     if unit is not None:
         return made(numbers, NS_PER[unit])
     sizes = numbers.abs()
@@ -93,15 +145,26 @@ def _within(sizes: pl.Series, first: int, end: int) -> pl.Series:
 
 def _no_unit(low: float, high: float) -> TimestampError:
     return TimestampError(
-        f"timestamp: cannot tell the unit of numbers between {low} and {high}: {unit_trouble(low, high)}",
-        hint=Hint("pass unit='s', 'ms', 'us' or 'ns'", "pass --unit s, ms, us or ns"),
+        f"timestamp: cannot tell the unit of numbers between {low} and {high}: {unit_trouble(high)}",
+        hint=_unit_hint(low, high),
     )
 
 
-def unit_trouble(low: float, high: float) -> str:
+def _unit_hint(low: float, high: float) -> Hint:
+    if low >= EXCEL_FIRST and high < EXCEL_END:
+        return Hint(
+            "pass unit='excel' where Excel counted days", "pass --unit excel where Excel counted days"
+        )
+    if all(YYMMDD.fullmatch(f"{int(number):06}") for number in (low, high)):
+        return Hint(
+            "where they are written YYMMDD, pass date_format='%y%m%d'",
+            "where they are written YYMMDD, pass --date-format %y%m%d",
+        )
+    return Hint("pass unit='s', 'ms', 'us' or 'ns'", "pass --unit s, ms, us or ns")
+
+
+def unit_trouble(high: float) -> str:
     """Say why numbers do not tell their unit."""
-    if MAGNITUDES[-1][2] <= high:
+    if high >= MAGNITUDES[-1][2]:
         return "too large for a time"
-    if low >= 19_000_101 and high <= 21_001_231:  # noqa: PLR2004 - years 1900 to 2100 as YYYYMMDD
-        return "they look like dates written YYYYMMDD; give these as dates or texts"
     return "too small for a time after 1973"

@@ -12,8 +12,9 @@ from mdstore.errors import TimestampError
 
 __all__ = ["UNITS", "TimeStyle", "Told", "Unit"]
 
-Unit = Literal["s", "ms", "us", "ns"]
-UNITS = ("s", "ms", "us", "ns")
+Unit = Literal["s", "ms", "us", "ns", "excel"]
+"""Seconds and their parts since 1970, or days as Excel counts them."""
+UNITS = ("s", "ms", "us", "ns", "excel")
 
 
 @dataclass(slots=True)
@@ -22,13 +23,15 @@ class Told:
 
     `orders` are the orders of day and month ("dm", "md") of dates that can be read in one way only; `leans`
     is whether others were read by that, `undecided` whether some could not be read, since nothing tells yet.
-    `spelled` is whether there were texts other than ISO 8601.
+    `spelled` is whether there were texts other than ISO 8601, `written` whether whole numbers are dates as
+    they are written (202401250900), None until some have told.
     """
 
     orders: set[str] = field(default_factory=set)
     leans: bool = False
     undecided: bool = False
     spelled: bool = False
+    written: bool | None = None
 
 
 class TimeStyle:
@@ -43,7 +46,7 @@ class TimeStyle:
         self, unit: Unit | None = None, date_format: str | None = None, tz: str | None = None
     ) -> None:
         if unit is not None and (not isinstance(unit, str) or unit not in UNITS):
-            raise TimestampError(f"unit {unit!r} is none of 's', 'ms', 'us', 'ns'")
+            raise TimestampError(f"unit {unit!r} is none of {', '.join(map(repr, UNITS))}")
         self.unit = unit
         self.pattern = None if date_format is None else pattern_of(date_format)
         self.tz = None if tz is None else check_zone(ZONES.get(tz.lower(), tz) if isinstance(tz, str) else tz)

@@ -1,5 +1,7 @@
 """Times as people write them: read at once, or refused with the readings that there are."""
 
+import pandas as pd
+
 from tests.cases.case import Import, Write, csv, dated, flat
 
 MINUTES = {("A", "1m"): [("2024-01-25T09:30", 1), ("2024-01-25T09:31", 2), ("2024-01-25T16:00", 3)]}
@@ -83,6 +85,8 @@ def doubted(format_, bars):
     )  # fmt: skip
 
 
+TWO_DATES = {("A", "1d"): [("2024-01-02", 1), ("2024-01-03", 2)]}
+TWO_MINUTES = {("A", "1m"): [("2024-01-02T09:30", 1), ("2024-01-02T09:31", 2)]}
 CASES = [
     *(case for name, texts in OF_MINUTES.items() for case in both(name, "1m", texts, MINUTES)),
     *(case for name, texts in OF_DAYS.items() for case in both(name, "1d", texts, DAYS)),
@@ -117,6 +121,25 @@ CASES = [
     Import("no time can be read, of a timeframe", {"A-1d.csv": csv(flat(["w1 2024", "w2 2024"]))}, refused="timestamp = w1 2024 breaks", hint="write times as 2025-09-01 00:00", then=[], then_files={"A-1d.csv": csv(flat(["2024-01-01", "2024-01-02"]))}, then_bars={("A", "1d"): [("2024-01-01", 1), ("2024-01-02", 2)]}),
     Write("EST is no zone all the year", flat(["2024-01-02 09:30 EST"]), refused="breaks the rule 'timestamp is a time'", hint="quarantine", then={"data": flat(["2024-01-02 09:30 US/Eastern"])}, bars={("A", "1m"): [("2024-01-02T14:30", 1)]}),
     *(Write(f"a number {text} among dates is a bad row", flat(["2024-01-12", text, "2024-01-16"]), timeframe="1d", options={"on_invalid": "quarantine"}, bars={("A", "1d"): [("2024-01-12", 1), ("2024-01-16", 3)]}, result={"quarantined": 1}) for text in ("5", "5.0", "5.5", "1e2", "0", "-", "12", "2024")),
+    # ---- dates written as whole numbers
+    *(
+        Write(f"whole numbers as {name}", flat(times), timeframe=bar, bars=bars)
+        for what, of in {"ints": int, "texts": str, "floats": float}.items()
+        for name, times, bar, bars in (
+            (f"YYYYMMDD, {what}", [of(20240102), of(20240103)], "1d", TWO_DATES),
+            (f"YYYYMMDDHHMM, {what}", [of(202401020930), of(202401020931)], "1m", TWO_MINUTES),
+            (f"YYYYMMDDHHMMSS, {what}", [of(20240102093000), of(20240102093100)], "1m", TWO_MINUTES),
+        )
+    ),
+    Write("whole numbers as dates, of a zone", flat([202401021830, 202401021831]), options={"tz": "Asia/Seoul"}, bars=TWO_MINUTES),
+    Write("whole numbers as dates, pandas", pd.DataFrame(flat([20240102, 20240103])), timeframe="1d", bars=TWO_DATES),
+    Write("whole numbers as dates, in rows", [(20240102, 1, 1, 1, 1, 10), (20240103, 2, 2, 2, 2, 20)], timeframe="1d", bars=TWO_DATES),
+    Write("milliseconds of 1976, said", flat([202401020000]), options={"unit": "ms", "align": "floor"}, bars={("A", "1m"): [("1976-05-31T14:30", 1)]}),
+    Import("a file of hours written YYYYMMDDHHMM", {"A.csv": csv(flat([f"2024010{day}{hour:02}00" for day in (2, 3) for hour in range(24)]))}, bars={("A", "1h"): [(f"2024-01-0{day}T{hour:02}:00", 24 * (day - 2) + hour + 1) for day in (2, 3) for hour in range(24)]}),
+    Import("a file of days written YYMMDD", {"A.csv": csv(flat([240102, 240103]))}, refused="cannot tell the unit of numbers between 240102 and 240103", hint="YYMMDD, pass --date-format %y%m%d", then=["--date-format", "%y%m%d"], then_bars=TWO_DATES),
+    Import("a file of Excel's days", {"A.csv": csv(flat([45293, 45294]))}, refused="cannot tell the unit of numbers between 45293 and 45294", hint="--unit excel", then=["--unit", "excel"], then_bars=TWO_DATES),
+    Write("Excel's days and times of day", flat([45293.395833333336, 45293.396527777775]), refused="cannot tell the unit", hint="unit='excel'", then={"unit": "excel"}, bars=TWO_MINUTES),
+    Write("hours written YYYYMMDDHH", flat([2024010209, 2024010210]), timeframe="1h", refused="is not in the future", hint="date_format='%Y%m%d%H'", then={"date_format": "%Y%m%d%H"}, bars={("A", "1h"): [("2024-01-02T09:00", 1), ("2024-01-02T10:00", 2)]}),
     # ---- numbers
     Write("milliseconds, then microseconds", flat([int(text) for text in TWO_UNITS]), bars=LATER),
     Write("milliseconds, then microseconds, as texts", flat(TWO_UNITS), bars=LATER),

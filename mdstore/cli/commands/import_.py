@@ -19,9 +19,9 @@ __all__ = ["import_"]
 
 
 class Unit(StrEnum):
-    """Units of whole-number times."""
+    """Units of times that are numbers."""
 
-    S, MS, US, NS = "s", "ms", "us", "ns"
+    S, MS, US, NS, EXCEL = "s", "ms", "us", "ns", "excel"
 
 
 class Tolerance(StrEnum):
@@ -71,7 +71,9 @@ def import_(
             "'*_{symbol}'."
         ),
     ] = None,
-    unit: Annotated[Unit | None, typer.Option(help="The unit of numeric times, else by their size.")] = None,
+    unit: Annotated[
+        Unit | None, typer.Option(help="The unit of numeric times, else by their size; excel: its days.")
+    ] = None,
     date_format: Annotated[
         str | None, typer.Option(help="How dates are written, as '%d/%m/%Y' or '%d/%m/%Y %H:%M'.")
     ] = None,
