@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from mdstore.core.column_names import OF_A_SEASON
 from mdstore.core.excerpts import excerpt
 from mdstore.core.labels import as_hint, of_labels
 from mdstore.core.rounding import MOST_ULPS, misses_by_rounding
@@ -74,6 +75,8 @@ def first_error(bad: pl.DataFrame, rows: int) -> ValidationError:
 def _hint(row: dict[str, Any], bad: pl.DataFrame, *, most: bool) -> str | Hint:
     """Say what to do about the first of the bad rows; `most` is whether these are most of the chunk."""
     rule, timeframe = row["rule"], meant(row["timeframe"]) or row["timeframe"]
+    if rule == NO_TIME and (letters := row["value"].rpartition(" ")[2].lower()) in OF_A_SEASON:
+        return _of_season(letters)
     if rule == NO_TIME and most:
         return AS_WRITTEN
     if rule == IN_FUTURE and HOURS.fullmatch(row["value"]):
@@ -96,6 +99,16 @@ def _of_labels(bar: Timeframe, row: dict[str, Any], bad: pl.DataFrame, *, most: 
         doubt = f"most rows start no bar: are they {bar} bars? "
         return Hint(doubt + hint.python, doubt + hint.cli)
     return Hint(f"{SET_ASIDE.python}; {hint.python}", f"{SET_ASIDE.cli}; {hint.cli}")
+
+
+def _of_season(letters: str) -> Hint:
+    """Say what to do about times of EST, which people write in summer, too."""
+    clocks, fixed = OF_A_SEASON[letters]
+    what = f"{letters.upper()} is not one zone all the year:"
+    return Hint(
+        f"{what} tz={clocks!r} where its clocks change, tz={fixed!r} where they do not",
+        f"{what} --tz {clocks} where its clocks change, --tz {fixed} where they do not",
+    )
 
 
 def _of_values(row: dict[str, Any], *, most: bool) -> Hint:

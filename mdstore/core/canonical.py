@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from mdstore.core.column_names import FIAT, KOREAN, UPBIT_MINUTES, clean, zone_in
+from mdstore.core.column_names import FIAT, KOREAN, UPBIT_MINUTES, clean, key, zone_in
 from mdstore.core.schema import PRICES
 from mdstore.core.time_of_day import TimeOfDay
 from mdstore.core.time_style import TimeStyle
-from mdstore.core.timestamps import column_to_ms
-from mdstore.core.zones import header_zone, in_zone, zoned_texts
+from mdstore.core.timestamps import column_to_ms, wall_clock
+from mdstore.core.zones import by_season, header_zone, in_zone, zoned_texts
 from mdstore.errors import Hint, InvalidInputError, TimestampError
 
 __all__ = ["Canonical", "divided"]
@@ -23,6 +23,7 @@ FIXED_POINT_TIME, ITS_NEIGHBOURS = "ts_event", {"rtype", "publisher_id", "instru
 ABSENT_PRICE = 2**63 - 1  # theirs
 FIXED_POINT_NOTE = "prices are Databento's fixed point: whole numbers of 0.000000001, scaled"
 CURRENCY = "currency"
+LOCAL = "localtime"
 WHOLE_NUMBER = r"^-?\d+$"
 # A column of whole numbers that lacks one becomes floats, as in pandas: 0.01 is 10,000,000 of theirs.
 LEAST_AS_FLOAT = 1e7
@@ -53,6 +54,8 @@ class Canonical:
         elif "timestamp" in made and zone_in(made["timestamp"].name) not in (None, "UTC"):
             self._note_zone(made["timestamp"].name)
             made["timestamp"] = _zoned(made["timestamp"], self._style)
+        elif "timestamp" in made and key(made["timestamp"].name) == LOCAL:
+            _refuse_nowhere(made["timestamp"], self._style)
         ticks = made.pop("tick volume", None)
         if ticks is not None and self._are_ticks(made["volume"], ticks):
             made["volume"] = ticks
@@ -87,10 +90,25 @@ class Canonical:
 
     def _note_zone(self, name: str) -> None:
         zone = zone_in(name)
+        zone = zone if zone is None else by_season(zone, self._style.tz) or zone
         if clean(name) == KOREAN:
             self.notes.add(f"{KOREAN} was read as Korean time, UTC+9")
         elif zone not in (None, "UTC"):
             self.notes.add(f"times in {name.strip()} were read as of {zone}")
+
+
+def _refuse_nowhere(times: pl.Series, style: TimeStyle) -> None:
+    """Raise where a column says that its times are local, and neither they nor the call say where."""
+    if style.tz is not None or times.dtype.is_numeric():
+        return
+    shown = column_to_ms(times, style)[0]
+    if shown.count() and wall_clock(times, style) is None:
+        raise TimestampError(
+            f"{times.name.strip()!r} holds times of a local clock, and no zone",
+            hint=Hint(
+                "say which, as tz='Asia/Seoul', or tz='UTC'", "say which, as --tz Asia/Seoul, or --tz UTC"
+            ),
+        )
 
 
 def _is_nothing(volume: pl.Series) -> bool:
@@ -162,7 +180,7 @@ def _zoned(times: pl.Series, style: TimeStyle) -> pl.Series:
     dtype = times.dtype
     if dtype.is_numeric() or (isinstance(dtype, pl.Datetime) and dtype.time_zone is not None):
         return times
-    zone = header_zone(str(zone_in(times.name)))
+    zone = header_zone(str(zone_in(times.name)), style.tz)
     if isinstance(dtype, pl.Datetime) or dtype == pl.Date:
         made = in_zone(times.cast(pl.Datetime), zone)
     else:

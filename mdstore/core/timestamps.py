@@ -72,7 +72,8 @@ def to_ms(value: Moment, what: str = "time") -> int:
     """Return a moment as milliseconds since 1970, UTC, rounded up to a whole one.
 
     A year (`"2024"`) and a month (`"2024-01"`) are their first moment. Rounding up keeps half-open ranges
-    exact: no bar starts between two milliseconds. `what` names the argument in the error. Raises `TimestampError`.
+    exact: no bar starts between two milliseconds. `what` names the argument in the error.
+    Raises `TimestampError`.
 
     >>> to_ms("2025-09-01")
     1756684800000

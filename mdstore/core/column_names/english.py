@@ -74,7 +74,6 @@ ENGLISH = Table(
         Example("Date ,series ,OPEN ,HIGH ,LOW ,PREV. CLOSE ,ltp ,close ,vwap ,VOLUME ,VALUE ", "t-ohl--c-v-"),
         Example("SYMBOL,SERIES,OPEN,HIGH,LOW,CLOSE,LAST,PREVCLOSE,TOTTRDQTY,TOTTRDVAL,TIMESTAMP", "s-ohlc--v-t"),
         Example("Epoch,Open,High,Low,Close,Volume", "tohlcv"),
-        Example("Local time,Open,High,Low,Close,Volume", "tohlcv"),
         Example("Gmt time,Open,High,Low,Close,Volume", "tohlcv"),
         Example("time,price_open,price_high,price_low,price_close,volume", "tohlcv"),
         Example("time_period_start,time_period_end,price_open,price_high,price_low,price_close,volume_traded", "t-ohlcv"),

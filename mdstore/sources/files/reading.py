@@ -90,6 +90,7 @@ def read(
     symbol_from_filename: str | None = None,
     unit: Unit | None = None,
     date_format: str | None = None,
+    tz: str | None = None,
     whole: bool = False,
     columns: Columns | None = None,
     volume: Volume | None = None,
@@ -101,7 +102,7 @@ def read(
     A part must be used before the next is asked for. `symbol_from_filename` is a pattern such as
     `{symbol}-{timeframe}` for names without their suffixes; `unit` is that of whole-number times, "s", "ms",
     "us" or "ns", needed to tell a timeframe by spacing where the size of the numbers does not tell it, and
-    `date_format` how dates are written, as "%d/%m/%Y".
+    `date_format` how dates are written, as "%d/%m/%Y", `tz` what a header such as `Time (EST)` is to mean.
     `whole` gives the other columns as well, under their own names; `extras` are the declared columns, which
     are given so in any case. `columns` says which columns are which
     (`{"time": "일자"}`, or a list of all by their place), `volume="none"` that there is none, which gives
@@ -117,7 +118,7 @@ def read(
     # A part keeps what it is read from: whoever drops the parts for one of them has not closed its file.
     kept: list[object] = []
     asked = Asked(whole, Choice.of(columns, volume), known_encoding(encoding), extras)
-    style = partial(TimeStyle, unit, date_format)
+    style = partial(TimeStyle, unit, date_format, tz)
     parts = _parts(Path(path), symbol_from_filename, style, asked, kept)
     kept.append(parts)
     return parts
@@ -165,7 +166,8 @@ def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Pa
     told, told_by = _told(source, pattern, first.columns)
     needed = told.timeframe is None and "timeframe" not in first.columns
     asks = told.symbol is None and "symbol" not in first.columns
-    apart, timeframe = spacing_of(first, source.style), told.timeframe
+    style = source.style.of_zone(None)  # dates are dates in any zone
+    apart, timeframe = spacing_of(first, style), told.timeframe
     spacing = None if apart.bar is None else str(apart.bar)
     if needed and apart.trouble is None and spacing is not None:
         timeframe, told_by["timeframe"] = spacing, "spacing"
@@ -179,8 +181,8 @@ def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Pa
         told_by,
         spacing,
         apart.trouble,
-        besides(first, timeframe, apart, source.style) if asks else None,
-        told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, source.style),
+        besides(first, timeframe, apart, style) if asks else None,
+        told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, style),
         source,
         kept,
     )
