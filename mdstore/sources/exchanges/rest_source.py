@@ -11,7 +11,7 @@ from mdstore.sources.exchanges.candle_source import Wait
 from mdstore.sources.sync.coordinator import Limits, Metrics
 from mdstore.sources.web.client import WebClient
 
-__all__ = ["LATE_MS", "LEFT_MS", "RestSource", "closed_until", "page_end", "told"]
+__all__ = ["LATE_MS", "LEFT_MS", "RestSource", "closed_until", "on_grid", "page_end", "told"]
 
 LATE_MS: Final = 10_000
 """A bar may be published so long after it has ended; until then it is not said to be absent."""
@@ -73,6 +73,11 @@ def told(host: str, on_wait: Callable[[Wait], None] | None) -> Callable[[str, fl
             on_wait(Wait(host, reason, seconds))
 
     return tell
+
+
+def on_grid(timeframe: Timeframe, *times: int) -> list[int]:
+    """Return the start of the first bar at each time (ms), or after it."""
+    return [timeframe.next(time - 1) for time in times]
 
 
 def closed_until(timeframe: Timeframe, clock: int) -> int:
