@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -213,6 +213,18 @@ class BinanceCandles(RestSource):
         if low < high:
             gone = high - low > LEFT_MS and await self._is_gone(symbol, frame, low)
             yield Page(low, high, [], "after_delisting" if gone else "no_trade")
+
+    def stretches(self, timeframe: str, start: int, end: int) -> list[tuple[int, int]]:
+        """Cut a range (ms) at the months, where there may be files of them; else by pages."""
+        by_pages = super().stretches
+        if self._archive is None:
+            return by_pages(timeframe, start, end)
+        files = self._archive.plan(self._timeframe(timeframe), start, end, self.part.page)
+        return list(
+            chain.from_iterable(
+                [(low, high)] if file else by_pages(timeframe, low, high) for file, low, high in files
+            )
+        )
 
     async def markets(self) -> list[Market]:
         """List what is traded, by symbol; of futures since when, too."""

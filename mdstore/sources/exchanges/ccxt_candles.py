@@ -105,6 +105,10 @@ class CcxtHost(Host):
                 raise NoPageError(f"no JSON was answered, but {excerpt(answer)}") from error
         return text
 
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._exchange.close()
+
     def _give_back(self, at: float | None) -> None:
         if self._turn is not None:
             self.pace.answered(self._turn, at)
@@ -143,6 +147,7 @@ class CcxtCandles(RestSource):
     settles = 3
 
     def __init__(self, name: str, exchange: Any, host: CcxtHost) -> None:
+        super().__init__([host])
         self.name = f"{PREFIX}{name}"
         self._exchange, self._host = exchange, host
         host.look_at(exchange)
@@ -156,15 +161,6 @@ class CcxtCandles(RestSource):
     def pace(self) -> float:
         """The requests in a second, as far as is known: what they cost is known from the first on."""
         return self._host.pace.limits[GROUP] / self._host.cost
-
-    @property
-    def requests(self) -> int:
-        """The requests that were sent, those that were sent again among them."""
-        return self._host.requests
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._exchange.close()
 
     async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
         """Give the pages of a range (ms), ascending."""
