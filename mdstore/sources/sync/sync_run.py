@@ -372,6 +372,7 @@ class SyncRun:
         if done.cancelled() or done.exception() is not None:
             return
         landed, series = done.result(), job.to
+        self.result.waiting = ""
         series.done += job.timeframe.span(*landed.range)
         series.pages_done += 1
         if landed.result is not None:
