@@ -26,7 +26,6 @@ from mdstore.service.troubles import Troubles, is_of_host
 from mdstore.service.wanted import NO_TIMES, Got, Outcome, Wanted
 from mdstore.sources.sync.coordinator import Coordinator, Metrics
 from mdstore.sources.sync.leasing import leased
-from mdstore.store.sync_place import StorePlace
 
 if TYPE_CHECKING:
     from mdstore.service.router import RoutedBar, SmartRouter
@@ -52,6 +51,8 @@ class Fetcher:
         coordinator: Coordinator | None,
         timer: Callable[[], float],
     ) -> None:
+        from mdstore.store.sync_place import StorePlace  # noqa: PLC0415 - which loads SQLite
+
         self._store, self._policies, self._meters = store, policies, meters
         self._leases = store._candles.leases
         self._router, self._coordinator = router, coordinator
