@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from mdstore.errors import InvalidInputError
 
-__all__ = ["FAULTS", "SOCKET_FAULTS", "Fault", "Faults", "SocketFault"]
+__all__ = ["FAULTS", "SOCKET_FAULTS", "Fault", "Faults", "SocketFault", "SocketFaults"]
 
 Fault = Literal[
     "429", "418", "500", "502", "503", "slow", "stalled", "dropped", "truncated", "duplicated", "reordered",
@@ -63,3 +63,31 @@ class Faults:
         plan = Faults(kinds, every=1.0)
         plan.left = list(kinds)
         return plan
+
+
+class SocketFaults:
+    """A plan for websockets: each kind so many times, each at another connection, after some seconds.
+
+    Connections meet the faults in the order in which they are made, `after` seconds on average; the seed
+    decides the order and the times.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[SocketFault] = SOCKET_FAULTS,
+        *,
+        seed: int = 0,
+        times: int = 1,
+        after: float = 1.0,
+    ) -> None:
+        unknown = sorted(set(kinds) - set(SOCKET_FAULTS))
+        if unknown:
+            raise InvalidInputError(f"socket faults: {unknown[0]!r} is none of {', '.join(SOCKET_FAULTS)}")
+        self._random = random.Random(seed)  # noqa: S311  # it is a plan, no secret
+        self.left: list[SocketFault] = [kind for kind in kinds for _ in range(times)]
+        self._random.shuffle(self.left)
+        self._after = after
+
+    def next(self) -> tuple[SocketFault, float] | None:
+        """Return what happens to a new connection, and after how many seconds; None for nothing."""
+        return (self.left.pop(0), self._random.uniform(0, 2 * self._after)) if self.left else None

@@ -33,52 +33,50 @@ def generated(span: tuple[int, int], seed: int, price: float, *, silent: float, 
     `price` is about what they cost, `silent` the share of minutes without a trade.
     """
     start, end = span
-    numbers = pl.int_range(start // MINUTE, max(start, end) // MINUTE + 1, dtype=pl.UInt64, eager=True)
-    minute, log = pl.col("minute"), pl.col("log")
-    path = numbers.to_frame("minute").with_columns(log=_walk(minute, seed))
-    at = price * log.exp()
-    bars = path.with_columns(
-        open=_on_tick(at, price),
-        close=_on_tick(at.shift(-1), price),
-        up=1 + WICK * _uniform(minute, seed ^ 1).pow(3),
-        down=1 - WICK * _uniform(minute, seed ^ 2).pow(3),
-        volume=(-(1 - _uniform(minute, seed ^ 3)).log() * TURNOVER[won] / price).clip(SMALLEST).round(DIGITS),
-        traded=_uniform(minute, seed ^ 4) >= silent,
-    )[:-1]
-    ends = (pl.col("open"), pl.col("close"))
-    bars = bars.filter("traded").with_columns(
-        high=pl.max_horizontal(_on_tick(pl.max_horizontal(ends) * pl.col("up"), price), *ends),
-        low=pl.min_horizontal(_on_tick(pl.min_horizontal(ends) * pl.col("down"), price), *ends),
+    minute = pl.int_range(start // MINUTE, max(start, end) // MINUTE + 1, dtype=pl.UInt64, eager=True)
+    at = _walk(minute, seed).exp() * price
+    drawn = [_uniform(minute, seed ^ salt) for salt in (1, 2, 3, 4)]
+    bars = pl.DataFrame([minute, at, *drawn], schema=["minute", "at", "up", "down", "traded", "silent"])
+    price_at, ends = pl.col("at"), (pl.col("open"), pl.col("close"))
+    bars = bars.with_columns(open=_on_tick(price_at, price), close=_on_tick(price_at.shift(-1), price))[:-1]
+    top, bottom = pl.max_horizontal(ends), pl.min_horizontal(ends)
+    bars = bars.filter(pl.col("silent") >= silent).with_columns(
+        high=pl.max_horizontal(_on_tick(top * (1 + WICK * pl.col("up").pow(3)), price), *ends),
+        low=pl.min_horizontal(_on_tick(bottom * (1 - WICK * pl.col("down").pow(3)), price), *ends),
+        volume=(-(1 - pl.col("traded")).log() * TURNOVER[won] / price).clip(SMALLEST).round(DIGITS),
     )
     return bars.select(
-        (minute.cast(pl.Int64) * MINUTE).alias("timestamp"), "open", "high", "low", "close", "volume",
+        (pl.col("minute").cast(pl.Int64) * MINUTE).alias("timestamp"),
+        "open", "high", "low", "close", "volume",
         value=(pl.col("volume") * pl.mean_horizontal("open", "high", "low", "close")).round(5),
     )  # fmt: skip
 
 
-def _walk(minute: pl.Expr, seed: int) -> pl.Expr:
-    return pl.sum_horizontal(
-        HEIGHT * 2**wave * (_wave(minute, 4**wave, seed + (wave + 1) * 101) - 0.5) for wave in range(WAVES)
-    )
+def _walk(minute: pl.Series, seed: int) -> pl.Series:
+    path = _wave(minute, 1, seed + 101) * HEIGHT
+    for wave in range(1, WAVES):
+        path = path + _wave(minute, 4**wave, seed + (wave + 1) * 101) * (HEIGHT * 2**wave)
+    return path
 
 
-def _wave(minute: pl.Expr, period: int, seed: int) -> pl.Expr:
-    """Return random numbers at multiples of a period, joined by straight lines."""
-    left = minute // pl.lit(period, dtype=pl.UInt64)
-    part = (minute % pl.lit(period, dtype=pl.UInt64)).cast(pl.Float64) / period
-    return _uniform(left, seed) * (1 - part) + _uniform(left + 1, seed) * part
+def _wave(minute: pl.Series, period: int, seed: int) -> pl.Series:
+    """Return random numbers of [-0.5, 0.5) at multiples of a period, joined by straight lines."""
+    if period == 1:
+        return _uniform(minute, seed) - 0.5
+    first, last = int(minute[0]) // period, int(minute[-1]) // period + 1
+    points = _uniform(pl.int_range(first, last + 1, dtype=pl.UInt64, eager=True), seed) - 0.5
+    left = minute // period - first
+    part = (minute % period).cast(pl.Float64) / period
+    start = points.gather(left)
+    return start + (points.gather(left + 1) - start) * part
 
 
-def _uniform(number: pl.Expr, seed: int) -> pl.Expr:
+def _uniform(number: pl.Series, seed: int) -> pl.Series:
     """Return a number of [0, 1) for a whole number: the same for the same number and seed, on any machine."""
-    mixed = (number + pl.lit(seed % 2**32, dtype=pl.UInt64) * _u64(SECOND)) * _u64(STEP)
-    mixed = (mixed ^ (mixed // _u64(SHIFTS[0]))) * _u64(FIRST)
-    mixed = (mixed ^ (mixed // _u64(SHIFTS[1]))) * _u64(SECOND)
-    return (mixed ^ (mixed // _u64(SHIFTS[2]))).cast(pl.Float64) / UNITS
-
-
-def _u64(number: int) -> pl.Expr:
-    return pl.lit(number, dtype=pl.UInt64)
+    mixed = (number + seed % 2**32 * SECOND % 2**64) * STEP
+    mixed = (mixed ^ (mixed // SHIFTS[0])) * FIRST
+    mixed = (mixed ^ (mixed // SHIFTS[1])) * SECOND
+    return (mixed ^ (mixed // SHIFTS[2])).cast(pl.Float64) / UNITS
 
 
 def _on_tick(price: pl.Expr, about: float) -> pl.Expr:

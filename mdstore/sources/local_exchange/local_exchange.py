@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import Hint, InvalidInputError
-from mdstore.sources.local_exchange.faults import Fault, Faults
+from mdstore.sources.local_exchange.faults import Fault, Faults, SocketFault, SocketFaults
 from mdstore.sources.local_exchange.request_log import Asked
 from mdstore.sources.local_exchange.truth import LocalMarket, Span, Truth
 
@@ -31,7 +31,8 @@ class LocalExchange:
 
     Limits are the exchanges' own unless `limits` names others (`upbit_per_second`, `spot_weight`,
     `futures_weight`, None for no limit; `patience`, `ban`, `slow`, `compress`: see `Rules`); `limits=None`
-    lifts all. `faults` is what goes wrong: a plan (`Faults`), or a list of faults for the next requests.
+    lifts all. `faults` is what goes wrong: a plan (`Faults`), or a list of faults for the next requests;
+    `socket_faults` (`SocketFaults`) what befalls the next websockets.
 
     >>> from urllib.request import urlopen
     >>> with LocalExchange(["KRW-BTC"], now="2025-09-01T00:05") as exchange:
@@ -51,6 +52,7 @@ class LocalExchange:
         clock: Callable[[], float] | None = None,
         limits: Mapping[str, Any] | None = MappingProxyType({}),
         faults: Faults | Sequence[Fault] = (),
+        socket_faults: SocketFaults | Sequence[SocketFault] = (),
         port: int = 0,
     ) -> None:
         self.truth = Truth(markets, seed=seed, maintenance=maintenance)
@@ -62,6 +64,7 @@ class LocalExchange:
         self._up = threading.Event()
         self._failed: BaseException | None = None
         self._server = self._make_server()
+        self._hub = self._make_hub(socket_faults)
 
     @property
     def url(self) -> str:
@@ -91,6 +94,17 @@ class LocalExchange:
         """Correct a minute, as exchanges do afterwards: `amend("KRW-BTC", "2025-09-01", close=1.5e8)`."""
         self.truth.amend(symbol, timestamp, values)
         self._server.changed()
+        self._hub.tape.forget()
+
+    def fail_sockets(self, kind: SocketFault = "dropped") -> int:
+        """Let a fault happen to all websockets that are connected; return how many there were."""
+        if self._loop is None:
+            return 0
+        return asyncio.run_coroutine_threadsafe(self._fail(kind), self._loop).result(WAIT)
+
+    async def _fail(self, kind: SocketFault) -> int:
+        failed: int = self._hub.fail(kind)
+        return failed
 
     def start(self) -> Self:
         """Start to listen. Raises `InvalidInputError` where the port is taken."""
@@ -142,6 +156,15 @@ class LocalExchange:
         rules = Rules(**(free if self._limits is None else self._limits))
         return Server(self.truth, self.now, rules, self._faults)
 
+    def _make_hub(self, faults: SocketFaults | Sequence[SocketFault]) -> Any:
+        from mdstore.sources.local_exchange.hub import Hub  # noqa: PLC0415  # the extra
+
+        plan = faults if isinstance(faults, SocketFaults) else SocketFaults(faults)
+        return Hub(self._server, plan)
+
+    async def _handle(self, request: Any) -> Any:
+        return await self._hub.handle(request) or await self._server.handle(request)
+
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
@@ -153,14 +176,19 @@ class LocalExchange:
         from aiohttp import web  # noqa: PLC0415  # the extra
 
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        runner = web.ServerRunner(web.Server(self._server.handle, access_log=None), shutdown_timeout=0.1)
+        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.1)
         await runner.setup()
         try:
             site = web.TCPSite(runner, "127.0.0.1", self._port)
             await site.start()
             self._port = runner.addresses[0][1]
             self._up.set()
-            await self._stopped.wait()
+            pump = asyncio.ensure_future(self._hub.pump())
+            await asyncio.wait(
+                (asyncio.ensure_future(self._stopped.wait()), pump), return_when="FIRST_COMPLETED"
+            )
+            self._hub.fail("dropped")
+            pump.cancel()
         finally:
             await runner.cleanup()
 

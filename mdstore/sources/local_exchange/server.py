@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 from aiohttp import web
@@ -27,6 +29,8 @@ OK, REFUSED, BANNED, DOWN = 200, 429, 418, 503
 HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking</body></html>"
 MAINTENANCE = b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
 SMALLEST = 1400  # bytes worth compressing
+QUICKEST = 1  # 0.1 ms a page of 200 bars, and 10 kB; the usual 6 takes 0.5 ms for 8 kB
+ZIP = "application/zip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class Rules:
 
     `upbit_per_second` requests of each group, `spot_weight` and `futures_weight` a minute; None: no limit.
     `patience` refusals are forgiven, then comes a ban of `ban` seconds, the next twice as long. `slow` is how
-    late a slow answer is, `compress` whether answers are gzipped for those who take it.
+    late a slow answer is, `maintenance` how long one lasts, `compress` whether answers are gzipped for those
+    who take it, `upbit_idle` how long a client of Upbit's websocket may say nothing.
     """
 
     upbit_per_second: int | None = 10
@@ -47,6 +52,7 @@ class Rules:
     slow: float = 0.5
     maintenance: float = 0.5
     compress: bool = True
+    upbit_idle: float = 120.0
 
 
 class Server:
@@ -58,8 +64,9 @@ class Server:
         self.asked: list[Asked] = []
         self.shelf = Shelf(truth, now)
         self._archive = BinanceArchive(self.shelf)
+        self.upbit = UpbitRest(self.shelf)
         self._apis: dict[str, Api] = {
-            "/v1/": UpbitRest(self.shelf),
+            "/v1/": self.upbit,
             "/api/v3/": BinanceRest(self.shelf, SPOT, rules.spot_weight),
             "/fapi/v1/": BinanceRest(self.shelf, FUTURES, rules.futures_weight),
             "/data/": self._archive,
@@ -97,7 +104,8 @@ class Server:
             answer, fault = self._with_fault(api, asked, verdict)
             if answer.status in (REFUSED, BANNED):
                 headers = api.headers(asked.group, Verdict(answer.status, 0, verdict.used, 1))
-        answer.headers |= headers
+        # By its own clock, as an exchange's is: clients tell by it which bar is forming.
+        answer.headers |= headers | {"Date": formatdate(self.shelf.now() / 1000, usegmt=True)}
         return answer, fault
 
     def _ask(self, asked: Asked) -> Verdict:
@@ -154,11 +162,12 @@ class Server:
         body = answer.bytes()
         if fault == "dropped":
             return await _broken_off(request, answer, body)
-        response = web.Response(body=body, status=answer.status, headers=answer.headers)
-        response.headers["Content-Type"] = answer.content_type
-        if self.rules.compress and len(body) > SMALLEST and not answer.content_type.endswith("zip"):
-            response.enable_compression()
-        return response
+        headers = answer.headers | {"Content-Type": answer.content_type}
+        takes_gzip = "gzip" in request.headers.get("Accept-Encoding", "")
+        if self.rules.compress and takes_gzip and len(body) > SMALLEST and answer.content_type != ZIP:
+            body = gzip.compress(body, QUICKEST)
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=body, status=answer.status, headers=headers)
 
     def _allowance(self, most: int | None, window: float) -> Allowance:
         rules = self.rules

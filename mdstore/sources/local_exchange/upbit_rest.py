@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from mdstore.core.timeframe import Timeframe
 from mdstore.sources.local_exchange.answers import Answer
@@ -17,10 +17,10 @@ from mdstore.sources.local_exchange.limits import Verdict
 from mdstore.sources.local_exchange.shelf import Shelf, Writer
 from mdstore.sources.local_exchange.trades_of_bar import Bar
 
-__all__ = ["UpbitRest", "candle_fields"]
+__all__ = ["UpbitRest", "candle_fields", "times_of"]
 
 MOST = 200
-KST = timezone(timedelta(hours=9))
+EPOCH, KST = datetime(1970, 1, 1), timedelta(hours=9)  # as texts without a zone
 MINUTE_UNITS = (1, 3, 5, 10, 15, 30, 60, 240)
 OTHERS = {"seconds": "1s", "days": "1d", "weeks": "1w", "months": "1M", "years": "12M"}
 SECONDS_KEPT = 90 * 24 * 3600 * 1000
@@ -109,6 +109,13 @@ class UpbitRest:
         oldest = now - SECONDS_KEPT if timeframe.ms == 1000 else 0  # noqa: PLR2004  # a second
         return Answer(self._rows(symbol, timeframe, until, max(0, min(count, MOST)), oldest))
 
+    def latest(self, symbol: str, timeframe: Timeframe) -> Bar | None:
+        """Return the newest bar of a market; None where it has none."""
+        for block, _, end in self._shelf.down(symbol, timeframe, self._shelf.now() + 1):
+            if end:
+                return block.bars[end - 1]
+        return None
+
     def _rows(self, symbol: str, timeframe: Timeframe, until: int, count: int, oldest: int) -> list[bytes]:
         found: list[bytes] = []
         writer = WRITERS.get(str(timeframe), _minutes)
@@ -120,13 +127,18 @@ class UpbitRest:
         return found
 
 
+def times_of(bar: Bar) -> tuple[str, str]:
+    """Return when a bar starts, in UTC and in Korea."""
+    utc = EPOCH + timedelta(milliseconds=bar.timestamp)
+    return utc.isoformat(), (utc + KST).isoformat()
+
+
 def candle_fields(symbol: str, bar: Bar) -> str:
     """Return the fields that all of Upbit's candles have, as JSON without the braces."""
-    utc = datetime.fromtimestamp(bar.timestamp // 1000, UTC)
-    kst = utc.astimezone(KST)
+    utc, kst = times_of(bar)
     return (
-        f'"market":"{symbol}","candle_date_time_utc":"{utc:%Y-%m-%dT%H:%M:%S}",'
-        f'"candle_date_time_kst":"{kst:%Y-%m-%dT%H:%M:%S}","opening_price":{bar.open!r},'
+        f'"market":"{symbol}","candle_date_time_utc":"{utc}",'
+        f'"candle_date_time_kst":"{kst}","opening_price":{bar.open!r},'
         f'"high_price":{bar.high!r},"low_price":{bar.low!r},"trade_price":{bar.close!r},'
         f'"timestamp":{bar.last},"candle_acc_trade_price":{bar.value!r},"candle_acc_trade_volume":{bar.volume!r}'
     )

@@ -24,6 +24,8 @@ PATIENCE = 100
 """So often it is tried to note an answer: a place that is not given back counts as taken a while longer."""
 CLEARLY_MORE = 1.5
 """A host that has so many times the requests left that were thought allowed does allow more."""
+UNPACED = 500.0
+"""A host that has so many left in a second is not paced: the books would take longer than its answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Pace:
         self, group: str, cost: float = 1.0, banned: Callable[[float], None] | None = None
     ) -> Turn:
         """Wait until a request may be sent. `banned` is told for how many seconds the host is not asked."""
+        if self.limits[group] >= UNPACED:
+            return Turn(0, group, cost, self._clock())
         async with self._queues.setdefault(group, asyncio.Lock()):
             while True:
                 found = self._try(group, cost)
@@ -73,6 +77,8 @@ class Pace:
 
     def answered(self, turn: Turn, at: float | None = None, remaining: float | None = None) -> None:
         """Note that a request has arrived by `at`, or never will, and what the host says remains."""
+        if not turn.number:
+            return
         now = self._clock() if at is None else at
         if at is not None:
             self._floor.add(at - turn.sent)
