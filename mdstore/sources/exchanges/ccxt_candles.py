@@ -27,7 +27,7 @@ from mdstore.core.timeframe import DAY, MINUTE, Timeframe, meant
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import Hint, InvalidInputError, NoSuchMarketError, SourceError
 from mdstore.sources.exchanges.candle_source import Market, Wait
-from mdstore.sources.exchanges.rest_source import RestSource, closed_until, page_end, told
+from mdstore.sources.exchanges.rest_source import RestSource, closed_until, on_grid, page_end, told
 from mdstore.sources.sync.coordinator import Limits, Page, cut
 from mdstore.sources.web.answers import Answer, excerpt
 from mdstore.sources.web.client import proxy_for, user_agent
@@ -105,6 +105,10 @@ class CcxtHost(Host):
                 raise NoPageError(f"no JSON was answered, but {excerpt(answer)}") from error
         return text
 
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._exchange.close()
+
     def _give_back(self, at: float | None) -> None:
         if self._turn is not None:
             self.pace.answered(self._turn, at)
@@ -146,6 +150,7 @@ class CcxtCandles(RestSource):
     settles = 3
 
     def __init__(self, name: str, exchange: Any, host: CcxtHost) -> None:
+        super().__init__([host])
         self.name = f"{PREFIX}{name}"
         self._exchange, self._host = exchange, host
         host.look_at(exchange)
@@ -160,18 +165,10 @@ class CcxtCandles(RestSource):
         """The requests in a second, as far as is known: what they cost is known from the first on."""
         return self._host.pace.limits[GROUP] / self._host.cost
 
-    @property
-    def requests(self) -> int:
-        """The requests that were sent, those that were sent again among them."""
-        return self._host.requests
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._exchange.close()
-
     async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
         """Give the pages of a range (ms), ascending."""
         frame = self._timeframe(timeframe)
+        start, end = on_grid(frame, start, end)
         first = await self.first(symbol, timeframe)
         if first is not None and start < first:
             before = min(first, page_end(frame, end, self._host.clock, None))
@@ -192,12 +189,14 @@ class CcxtCandles(RestSource):
             if low < until:
                 yield Page(low, until, [], self._reason(symbol, frame))
             return
-        begin, end = closed[0][0], min(frame.next(closed[-1][0]), high)
+        begin, last, rest = closed[0][0], closed[-1][0], rows[len(closed) :]
+        until = min(high, rest[0][0]) if rest else frame.next(last)
+        end = page_end(frame, until, self._host.clock, last)
         if low < begin:
             async for page in self._range(symbol, frame, low, begin):
                 yield page
         yield Page(begin, end, rows_of(closed), "no_trade")
-        if end < min(high, forming) and len(closed) == len(rows):
+        if end < high and not rest:
             async for page in self._range(symbol, frame, end, high):
                 yield page
 
