@@ -118,6 +118,10 @@ class CcxtHost(Host):
         """Return what a function of ccxt gives. Raises `SourceError`: why it gives nothing."""
         return await self.tried(what, lambda: self._called(what, function))
 
+    async def _obey_refusals(self) -> None:
+        for refusal in self._refusals:
+            await self.obey(GROUP, refusal)
+
     async def _called(self, what: str, function: Callable[[], Awaitable[Any]]) -> Any:
         ccxt, aiohttp = import_module("ccxt"), import_module("aiohttp")
         self._refusals.clear()
@@ -130,8 +134,7 @@ class CcxtHost(Host):
             raise NoSuchMarketError(f"{what}: {_short(error)}", hint=hint) from error
         except ccxt.BaseError as error:
             reason = f"{type(error).__name__}: {_short(error)}"
-            for refusal in self._refusals:
-                await self.obey(GROUP, refusal)
+            await self._obey_refusals()
             if isinstance(error, ccxt.NetworkError) or isinstance(error.__cause__, aiohttp.ClientError):
                 raise AskedInVainError(reason) from error
             raise SourceError(f"{what}: {reason}") from error

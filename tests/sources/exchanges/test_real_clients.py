@@ -1,4 +1,4 @@
-"""The sources of ours against the local exchange, with all its faults: in the end they told the truth."""
+"""The sources of ours against the local exchange and all its faults: in the end they have told the truth."""
 
 import asyncio
 from itertools import pairwise
