@@ -1,7 +1,6 @@
 """Exchanges of ccxt, by the real package, against the local exchange: its traps cover nothing."""
 
 import asyncio
-from itertools import pairwise
 
 import pytest
 
@@ -11,6 +10,7 @@ from mdstore.errors import InvalidInputError, NoSuchMarketError, SourceError
 from mdstore.sources.exchanges.candle_sources import open_source
 from mdstore.sources.exchanges.ccxt_candles import open_ccxt
 from mdstore.sources.web.host import Manners
+from tests.support.pages import covered, pages_of, times_of
 
 pytest.importorskip(
     "ccxt", reason="ccxt is not installed: it is 124 MB, and no part of the tests' extra (pip install ccxt)"
@@ -29,25 +29,10 @@ def opened(exchange, name="upbit", **options):
 
 
 def asked(exchange, start, end, timeframe="1m", *, symbol="BTC/KRW", name="upbit", unlisted=True):
-    async def run():
-        source = opened(exchange, name)
-        if unlisted:
-            source._firsts[symbol, timeframe] = start
-        try:
-            return [page async for page in source.candles(symbol, timeframe, start, end)]
-        finally:
-            await source.aclose()
-
-    return asyncio.run(run())
-
-
-def times_of(pages):
-    return [int(time) for page in pages if len(page.rows) for time in page.rows["timestamp"]]
-
-
-def covered(pages):
-    assert all(before.end == after.start for before, after in pairwise(pages))
-    return pages[0].start, pages[-1].end
+    source = opened(exchange, name)
+    if unlisted:
+        source._firsts[symbol, timeframe] = start
+    return pages_of(source, symbol, timeframe, start, end, close=True)
 
 
 def truth(exchange, symbol, start, end, timeframe="1m"):
