@@ -34,18 +34,20 @@ def futures(minutes, **options):
 @given(
     traded=st.sets(st.integers(0, 600), max_size=120),
     asked=st.tuples(st.integers(-200, 700), st.integers(1, 500)),
-    clock=st.integers(0, 800 * 60),
-    cap=st.sampled_from([1, 3, 10, 1000]),
+    exchange=st.tuples(st.integers(0, 800 * 60), st.sampled_from([1, 3, 10, 1000])),
     timeframe=st.sampled_from(["1m", "5m", "1h"]),
 )
-@example(traded=set(), asked=(0, 100), clock=90 * 60, cap=200, timeframe="1m")
-@example(traded={0}, asked=(-10, 20), clock=500 * 60, cap=200, timeframe="1m")
-@example(traded={0, 175}, asked=(0, 176), clock=175 * 60, cap=3, timeframe="1m")
+@example(traded=set(), asked=(0, 100), exchange=(90 * 60, 200), timeframe="1m")
+@example(traded={0}, asked=(-10, 20), exchange=(500 * 60, 200), timeframe="1m")
+@example(traded={0, 175}, asked=(0, 176), exchange=(175 * 60, 3), timeframe="1m")
 @settings(max_examples=150, deadline=None)
-def test_the_pages_are_the_truth(opens, traded, asked, clock, cap, timeframe):
-    """Every closed bar once, and each that is absent with its reason, whatever is asked and how pages end."""
-    frame, now = Timeframe.parse(timeframe), DAWN + clock * 1000
-    exchange, source = opens({SYMBOL: [DAWN + at * MINUTE for at in traded]}, clock=now, cap=cap)
+def test_the_pages_are_the_truth(opens, traded, asked, exchange, timeframe):
+    """Every closed bar once, and each that is absent with its reason, whatever is asked and how pages end.
+
+    `exchange` is what its clock shows, in seconds, and how many bars it gives at most.
+    """
+    frame, now = Timeframe.parse(timeframe), DAWN + exchange[0] * 1000
+    exchange, source = opens({SYMBOL: [DAWN + at * MINUTE for at in traded]}, clock=now, cap=exchange[1])
     low, high = (DAWN + minute * MINUTE for minute in (asked[0], sum(asked)))
     pages = pages_of(source, SYMBOL, timeframe, low, high)
     low, high = (frame.next(time - 1) for time in (low, high))  # where bars start
