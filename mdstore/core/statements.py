@@ -17,7 +17,9 @@ __all__ = ["Statements", "made_bars", "marks_in", "refuse_made", "texts_in"]
 ENDED = (False, "have not ended")
 MARKS = {
     # OKX says `confirm`, OANDA `complete`, Binance's libraries `is_closed` or `isFinal`.
-    **dict.fromkeys(("closed", "is_closed", "is_final", "final", "ended", "complete", "is_complete", "confirm"), ENDED),
+    **dict.fromkeys(
+        ("closed", "is_closed", "is_final", "final", "ended", "complete", "is_complete", "confirm"), ENDED
+    ),
     "filled": (True, "fill holes"),
     "partial": (True, "were not seen from start to end"),
 }  # fmt: skip
