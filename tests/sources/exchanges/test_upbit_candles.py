@@ -133,6 +133,12 @@ def test_a_market_that_is_listed_no_more():
     assert page.absent == "no_trade"
 
 
+def test_a_market_that_rested_before_it_was_listed_no_more():
+    exchange = UpbitExchange({BTC: minutes(0, 40_000)}, clock=DAWN + 60 * DAY, listed=[])
+    [page] = pages_of(exchange, DAWN, DAWN + 20 * DAY)
+    assert page.absent == "no_trade"
+
+
 def test_what_is_no_market_or_no_timeframe():
     exchange = UpbitExchange({BTC: []}, clock=DAWN)
     with pytest.raises(NoSuchMarketError, match="KRW-NOPE") as error:
