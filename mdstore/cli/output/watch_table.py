@@ -16,7 +16,7 @@ from mdstore.reports.text_chart import digits
 from mdstore.sources.watching.watch import Watch
 from mdstore.store.store import MarketDataStore
 
-__all__ = ["WatchTable"]
+__all__ = ["WatchTable", "stored_bars"]
 
 NS_PER_MS: Final = 1_000_000
 RATE_SECONDS: Final = 2.0
@@ -38,13 +38,14 @@ class WatchTable:
     def heading(self) -> Text:
         """Return what is known of the watch as a whole, and what failed last."""
         self._reckon()
-        stats, live = self._watch.stats(), self._store.live.stats()
+        stats = self._watch.stats()
         holes = int(stats["holes"])
         parts = [
             f"{self._watch.exchange}  {stats['alive']} of {count(int(stats['connections']), 'connection')}",
-            f"{sum(self._rates.values()):,.0f} rows/s", f"{live['landed'] or 0:,} bars stored",
+            f"{sum(self._rates.values()):,.0f} rows/s",
+            f"{count(stored_bars(self._store, self._watch), 'bar')} stored",
             f"{count(holes, 'hole')} to fetch" if holes else "no holes",
-        ]  # fmt: skip
+        ]
         if stats["reconnects"]:
             parts.append(count(int(stats["reconnects"]), "reconnect"))
         heading = Text("  ".join(parts), style="bold", no_wrap=True, overflow="ellipsis")
@@ -114,6 +115,11 @@ class WatchTable:
         counts = Counter(self._counts)
         self._rates = {symbol: (number - before[symbol]) / (now - then) for symbol, number in counts.items()}
         self._before = (now, counts)
+
+
+def stored_bars(store: MarketDataStore, watch: Watch) -> int:
+    """Count the bars that were stored as they ended, and those that were fetched."""
+    return int(store.live.stats()["landed"] or 0) + watch.fetched
 
 
 def _number(value: float | None, places: int, style: str = "") -> Text:
