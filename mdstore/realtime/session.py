@@ -126,7 +126,7 @@ class Session:
         """The number of times that something came after a connection began."""
         self._live, self._reader, self._prefix = live, None if isinstance(feed, str) else feed, prefix
         self._on_error = on_error
-        self._feed = Feed(live.grace, self.name, volume_digits)
+        self._feed = Feed(live.grace, self.name, volume_digits, is_told=True)
         self._state: State = "connecting"
         self._heard_at = time.monotonic()
         live.enter(self, self._feed, self.symbols)

@@ -18,6 +18,7 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
 from mdstore.errors import Hint, InvalidInputError
 from mdstore.service.answer import MarketAnswer
+from mdstore.service.local_reads import OFFLINE
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.preload import Preloaded, keep_ready, preload
 from mdstore.service.realtime_reads import RealtimeReads
@@ -81,10 +82,13 @@ class MarketDataService:
         self._tiers = Tiers(store, self._policies, router=router, coordinator=coordinator, timer=timer)
         self._cache = MemoryCache(RESULT_BYTES, clock=store._clock, timer=timer) if cache is None else cache
         self._results = Results(store, self._cache)
-        self._realtime = RealtimeReads(store, router, self._tiers.meters)
+        is_offline = self._policies.offline and router is not None
+        self._realtime = RealtimeReads(
+            store, None if is_offline else router, self._tiers.meters, OFFLINE if is_offline else ""
+        )
         if self._policies.preload:
             tiers = self._tiers
-            ready = keep_ready(store, self._policies, tiers.flush, lambda: tiers.is_closed)
+            ready = keep_ready(store, self._policies, tiers.local.usage.flush, lambda: tiers.is_closed)
             tiers.background.submit(ready)
 
     def get_candle_data(
@@ -189,16 +193,17 @@ class MarketDataService:
     def preload(self) -> Preloaded:
         """Read what is asked for most, so that it is in memory; within bytes and seconds of the policies.
 
-        What has been asked for by whom ever is kept in the file, see `used`. `ServicePolicies(preload=True)`
+        What has been asked for by whom ever is kept in the file, see `used`: of a process that is killed, the
+        last minute is lost. `ServicePolicies(preload=True)`
         does it in the background: as the service is made, and before a market opens.
         """
         self._tiers.refuse_closed()
-        self._tiers.flush()
+        self._tiers.local.usage.flush()
         return preload(self._store, self._policies)
 
     def used(self) -> pl.DataFrame:
         """Return what is asked for most: symbol, timeframe, and `asks`, of which old ones count less."""
-        self._tiers.flush()
+        self._tiers.local.usage.flush()
         rows = self._store._candles.most_used(MOST_USED)
         return pl.DataFrame(rows, USED, orient="row")
 

@@ -1,15 +1,16 @@
 """Candles of the exchanges of ccxt (https://docs.ccxt.com), for those that are not asked by a module of ours.
 
-What ccxt gives proves little by itself: a page of HTML with status 200 comes back as an empty list, Upbit's
-429 and 418 as an error like any other, and where a server gives fewer bars than it was asked for, either the
-oldest or the newest are missing, as the exchange has it. So each raw answer is looked at before ccxt reads
-it, and bars prove what lies between them: what is empty before or behind them is asked for by itself. If that
-is empty, too, nothing is there. An empty page is no end.
+What ccxt gives proves little by itself: HTML with status 200 comes back as an empty list, as does JSON that
+was cut off, Upbit's 429 and 418 as an error like any other, and where a server gives fewer bars than it was
+asked for, either the oldest or the newest are missing, as the exchange has it. So each raw answer is looked
+at before ccxt reads it, and bars prove what lies between them: what is empty before or behind them is asked
+for by itself. If that is empty, too, nothing is there. An empty page is no end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -40,6 +41,7 @@ GROUP: Final = "any"
 NAMES: Final = ("timestamp", "open", "high", "low", "close", "volume")
 PAGE: Final = 200
 """So many bars are asked for where it is not known how many an exchange gives at most: few give fewer."""
+CCXT_MONTH: Final = 30 * DAY
 DAWN: Final = 1_230_768_000_000  # 2009-01-01: no market of these is older
 
 
@@ -77,6 +79,7 @@ class CcxtHost(Host):
 
     def look_at(self, exchange: Any) -> None:
         """Stand between an exchange of ccxt and its host."""
+        self._exchange = exchange
         self._refusals: list[Answer] = []
         exchange.throttle = self._throttle
         exchange.on_rest_response = self._seen
@@ -95,8 +98,11 @@ class CcxtHost(Host):
         self._clock = max(self._clock, answer.clock or 0)
         if status != HTTPStatus.OK:
             self._refusals.append(answer)
-        elif text.lstrip()[:1] not in ("{", "["):
-            raise NoPageError(f"no JSON was answered, but {excerpt(answer)}")
+        else:
+            try:  # ccxt makes an empty list of HTML, and of JSON that was cut off
+                json.loads(text)
+            except ValueError as error:
+                raise NoPageError(f"no JSON was answered, but {excerpt(answer)}") from error
         return text
 
     def _give_back(self, at: float | None) -> None:
@@ -108,9 +114,15 @@ class CcxtHost(Host):
         """Return what a function of ccxt gives. Raises `SourceError`: why it gives nothing."""
         return await self.tried(what, lambda: self._called(what, function))
 
+    async def _obey_refusals(self) -> None:
+        for refusal in self._refusals:
+            await self.obey(GROUP, refusal)
+
     async def _called(self, what: str, function: Callable[[], Awaitable[Any]]) -> Any:
         ccxt, aiohttp = import_module("ccxt"), import_module("aiohttp")
         self._refusals.clear()
+        self._exchange.open()
+        self._exchange.session._retry_connection = False  # a request that had no turn (see `WebClient`)
         try:
             return await function()
         except ccxt.BadSymbol as error:
@@ -118,8 +130,7 @@ class CcxtHost(Host):
             raise NoSuchMarketError(f"{what}: {_short(error)}", hint=hint) from error
         except ccxt.BaseError as error:
             reason = f"{type(error).__name__}: {_short(error)}"
-            for refusal in self._refusals:
-                await self.obey(GROUP, refusal)
+            await self._obey_refusals()
             if isinstance(error, ccxt.NetworkError) or isinstance(error.__cause__, aiohttp.ClientError):
                 raise AskedInVainError(reason) from error
             raise SourceError(f"{what}: {reason}") from error
@@ -167,7 +178,7 @@ class CcxtCandles(RestSource):
             if start < before:
                 yield Page(start, before, [], "before_listing")
             start = max(start, before)
-        for low, high in cut(frame, start, end, self.limits.page_bars):
+        for low, high in cut(frame, start, end, self._most(frame)):
             async for page in self._range(symbol, frame, low, high):
                 yield page
 
@@ -226,7 +237,7 @@ class CcxtCandles(RestSource):
 
     async def _oldest(self, symbol: str, frame: Timeframe, low: int, high: int) -> int | None:
         """Return the oldest bar of a range. What comes before the bars of a page is asked for, too."""
-        for start, end in cut(frame, low, high, self.limits.page_bars):
+        for start, end in cut(frame, low, high, self._most(frame)):
             until = end
             while start < until and (rows := await self._ask(symbol, frame, start, until)):
                 until = int(rows[0][0])
@@ -236,7 +247,9 @@ class CcxtCandles(RestSource):
 
     async def _ask(self, symbol: str, frame: Timeframe, low: int, high: int) -> list[list[Any]]:
         """Ask for exactly `[low, high)`, and return the bars in it, ascending."""
-        theirs, limit = self._theirs[str(frame)], frame.span(low, high)
+        theirs = self._theirs[str(frame)]
+        # To ccxt a month is 30 days: so many of them reach to the end of the range, and past it.
+        limit = frame.span(low, high) if frame.ms else -((low - high) // CCXT_MONTH)
         what = f"{symbol} {frame} from {ms_to_datetime(low)} by ccxt"
         await self._loaded()
         async with self._one:
@@ -244,6 +257,10 @@ class CcxtCandles(RestSource):
                 what, lambda: self._exchange.fetch_ohlcv(symbol, theirs, since=low, limit=limit)
             )
         return _in_range(rows, frame, low, high)
+
+    def _most(self, frame: Timeframe) -> int:
+        """Return how many bars a range may have, so that no more than a page of them is asked for."""
+        return self.limits.page_bars if frame.ms else self.limits.page_bars * 30 // 31 - 1
 
     async def _loaded(self) -> None:
         async with self._one:
@@ -301,8 +318,6 @@ def _exchange(name: str, base_url: str | None, manners: Manners) -> Any:
         exchange.urls["api"] = _moved(exchange.urls["api"], base_url)
     with suppress(SourceError):
         exchange.aiohttp_proxy = proxy_for(_address(exchange))
-    exchange.open()
-    exchange.session._retry_connection = False  # a request that had no turn (see `WebClient`)
     return exchange
 
 

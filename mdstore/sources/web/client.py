@@ -47,6 +47,7 @@ class WebClient(Host):
         self.base_url = base_url.rstrip("/")
         self._remaining = remaining
         self._session: aiohttp.ClientSession | None = None
+        self._proxy: str | None = None
 
     async def fetch(self, request: Request, read: Callable[[Answer], T]) -> T:
         """Ask, and return what `read` makes of the answer; it raises `NoPageError` for what is no answer.
@@ -75,7 +76,7 @@ class WebClient(Host):
                 session.get(
                     self.base_url + request.path,
                     params=request.params,
-                    proxy=proxy_for(self.base_url),
+                    proxy=self._proxy,
                     allow_redirects=False,
                 ) as response,
             ):
@@ -92,6 +93,7 @@ class WebClient(Host):
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             aiohttp = _aiohttp()
+            self._proxy = proxy_for(self.base_url)  # once: reading the environment takes 0.2 ms
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self.manners.answer, connect=self.manners.connect),
                 connector=aiohttp.TCPConnector(limit=32, ttl_dns_cache=300, keepalive_timeout=30),

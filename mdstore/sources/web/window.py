@@ -20,8 +20,8 @@ from typing import Final
 
 __all__ = ["SPREAD", "UNANSWERED", "WINDOW", "Floor", "Sent", "Window"]
 
-WINDOW: Final = 1.005
-"""The second, and 5 ms by which the shortest way may be shorter than any that was seen of late."""
+WINDOW: Final = 1.003
+"""The second, and 3 ms by which the shortest way may be shorter than any that was seen of late."""
 UNANSWERED: Final = 3.0
 """A request without an answer counts as arrived so long after it was sent: its process may have died."""
 SPREAD: Final = 0.9
