@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -21,7 +22,7 @@ __all__ = ["WatchTable", "stored_bars"]
 NS_PER_MS: Final = 1_000_000
 RATE_SECONDS: Final = 2.0
 # Columns by the width of the terminal at which there is room for them.
-ROOM: Final = {"volume": 110, "low": 100, "high": 100, "open": 90, "lag": 60, "rows/s": 50, "change": 40}
+ROOM: Final = {"volume": 110, "low": 100, "high": 100, "open": 90, "lag": 60, "rows/s": 50, "close": 50}
 UP, DOWN = "green", "red"
 
 
@@ -56,7 +57,7 @@ class WatchTable:
             heading.append(f"\n{at:%H:%M:%SZ} {said.splitlines()[0]}", style="dim red")
         return heading
 
-    def table(self, height: int, width: int) -> Table:
+    def table(self, height: int, width: int) -> Group:
         """Return the table, of at most so many lines."""
         names = [
             name
@@ -83,9 +84,8 @@ class WatchTable:
         for symbol in shown_symbols:
             cells = self._cells(symbol)
             table.add_row(*(cells[name] for name in names))
-        if len(shown_symbols) < len(symbols):
-            table.add_row(Text(f"and {len(symbols) - len(shown_symbols):,} more", style="dim"))
-        return table
+        left = len(symbols) - len(shown_symbols)
+        return Group(table, Text(f"and {left:,} more", style="dim")) if left else Group(table)
 
     def _cells(self, symbol: str) -> dict[str, Text]:
         ticker, trade = self._store.tickers.latest(symbol), self._store.trades.latest(symbol)

@@ -105,7 +105,7 @@ class Watch:
         not answer, and `InvalidInputError`, also for a timeframe that it does not have.
         """
         if self._thread is not None:
-            raise InvalidInputError("this watch was started before: make another by store.watch(...)")
+            raise InvalidInputError("this watch was started before, and a watch is started once")
         if find_spec("websockets") is None:
             raise InvalidInputError("a watch needs the library websockets", hint=Hint(INSTALL, INSTALL))
         self._thread = threading.Thread(target=self._run, name=f"mdstore-watch-{self.exchange}", daemon=True)
