@@ -8,6 +8,7 @@ import polars as pl
 
 from mdstore.core.column_names import FIAT, KOREAN, UPBIT_MINUTES, clean, zone_in
 from mdstore.core.schema import PRICES
+from mdstore.core.time_numbers import of_spreadsheet
 from mdstore.core.time_of_day import TimeOfDay
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timestamps import column_to_ms
@@ -46,6 +47,8 @@ class Canonical:
     def frame(self, columns: Mapping[str, pl.Series]) -> pl.DataFrame:
         """Return columns, by canonical name and named as in the table, as a frame of canonical names."""
         made = dict(columns)
+        if self._style.unit == "excel" and "timestamp" in made and not made["timestamp"].dtype.is_temporal():
+            made["timestamp"] = of_spreadsheet(made["timestamp"])
         of_day = made.pop("time of day", None)
         if of_day is not None:
             made["timestamp"] = self._clock.whole(made["timestamp"], of_day)

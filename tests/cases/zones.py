@@ -61,6 +61,8 @@ CASES = [
     seoul("numbers as texts", ["1706140800", "1706140860.0"]),
     seoul("naive and aware", ["2024-01-25 09:00", "2024-01-25T00:01Z"]),
     Write("the zone in a header goes before", {"Time (Asia/Seoul)" if k == "timestamp" else k: v for k, v in flat(TEXTS).items()}, options=NEW_YORK, bars=AT_NINE),
+    *(Import(f"a header that says {name}", {"A-1m.csv": csv({name if k == "timestamp" else k: v for k, v in flat(times).items()})}, bars=AT_NINE) for name, times in {"Time (UTC+9)": TEXTS, "Time (GMT+09:00)": TEXTS, "Datetime [KST]": TEXTS, "Date [UTC]": ["2024-01-25 00:00", "2024-01-25 00:01"], "Time (UTC-5)": ["2024-01-24 19:00", "2024-01-24 19:01"]}.items()),
+    Write("a header with a distance from UTC beside dates", {"Time (UTC+9)" if k == "time" else k: v for k, v in dated(["09:00", "09:01"], dates=["2024-01-25"] * 2).items()}, bars=AT_NINE),
     # ---- days bear their date
     seoul("days as texts", ["2024-01-25", "2024-01-26"], DAYS, "1d"),
     seoul("days as dates", [date(2024, 1, 25), date(2024, 1, 26)], DAYS, "1d"),

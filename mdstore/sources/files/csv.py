@@ -20,7 +20,7 @@ from mdstore.core.columns_found import find
 from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.errors import FileFormatError
-from mdstore.sources.files.header import Columns, by_place, found_in, headed, levels, placed
+from mdstore.sources.files.header import MOST_TITLE_LINES, Columns, by_place, found_in, headed, levels, placed
 from mdstore.sources.files.lean import lean
 from mdstore.sources.files.opening import Source
 from mdstore.sources.files.text_encodings import UTF8_MARK, not_utf8, recoded, text_encoding
@@ -32,8 +32,6 @@ HEAD = 64 << 10
 # a thread behind after an error, which calls into Python while the interpreter ends: `terminate`, exit 134.
 BLOCK = 4 << 20
 SEPARATORS = (",", "\t", ";", "|")
-# A title or a link may stand above the header, as in CryptoDataDownload's files.
-MOST_TITLE_LINES = 5
 # Rows that are looked at to tell columns without a header.
 SAMPLE = 200
 RAGGED = "Expected"  # pyarrow's word for a line of more or fewer cells
@@ -273,7 +271,7 @@ def _widened(names: list[str], sample: list[list[str]]) -> list[str]:
 
 
 def _sample(body: bytes, separator: str) -> list[list[str]]:
-    return [_cells(line, separator) for line in body.splitlines()[:SAMPLE]]
+    return [_cells(line, separator) for line in body.splitlines()[:SAMPLE] if line.strip()]
 
 
 def _cells(line: bytes, separator: str) -> list[str]:

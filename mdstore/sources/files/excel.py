@@ -8,14 +8,13 @@ from typing import Any
 import polars as pl
 
 from mdstore.errors import FileFormatError, Hint
-from mdstore.sources.files.header import found_in, headed
+from mdstore.sources.files.header import MOST_TITLE_LINES, found_in, headed
 from mdstore.sources.files.opening import Source
 from mdstore.sources.files.python_columns import column
 
 __all__ = ["read_excel"]
 
 CHUNK = 50_000
-MOST_TITLE_LINES = 5
 INSTALL = Hint(
     "pip install 'mdstore[excel]', or save the sheet as CSV",
     "pip install 'mdstore[excel]', or save the sheet as CSV",
