@@ -40,6 +40,8 @@ UPBIT_KEYS, UPBIT_MINUTES = {"candledatetimeutc", "candledatetimekst"}, "unit"
 NUMBERED_NAME, ITS_NEIGHBOURS = "name", {"timeopen", "timehigh", "timelow"}
 # Brokers of currencies count ticks beside a volume, which is then 0 throughout.
 TICKS = ("tickvol", "tickvolume")
+# A count since 1970, which is a moment wherever it stands: a written time beside it may be of any zone.
+EPOCHS = ("unix", "unixtime", "unixtimestamp", "epoch", "epochtime", "epochms", "timestampms", "tsms", "mts")
 # Where all of some names are there, others mean what they mean nowhere else: Huobi counts coins as `amount`
 # and money as `vol`, Poloniex coins as `quoteVolume`.
 PECULIAR = (
@@ -93,7 +95,8 @@ def recognise(columns: Iterable[str]) -> dict[str, str]:
 
     Where several columns could serve, the order of the tables decides, that of the language of most columns
     first; columns that are nothing to a candle are left out. `time of day` is a second column of times,
-    which completes a date; `tick volume` is one to take where the volume is 0 throughout.
+    which completes a date; `tick volume` is one to take where the volume is 0 throughout,
+    `epoch` a count since 1970 to hold the times against.
 
     >>> recognise(["Date", "Open", "Adj Close", "Close", "Name"])
     {'symbol': 'Name', 'timestamp': 'Date', 'open': 'Open', 'close': 'Close'}
@@ -135,6 +138,9 @@ def _recognise(columns: tuple[str, ...]) -> dict[str, str]:
     ticks = next((there[name] for name in TICKS if name in there), None)
     if ticks is not None and found.get("volume") != ticks:
         found["tick volume"] = ticks
+    epoch = next((there[name] for name in EPOCHS if name in there), None)
+    if epoch is not None and found.get("timestamp") != epoch:
+        found["epoch"] = epoch
     return found
 
 

@@ -15,7 +15,7 @@ from mdstore.core.excerpts import excerpt, listed
 from mdstore.core.schema import PRICES
 from mdstore.errors import FileFormatError, InvalidInputError
 
-__all__ = ["ACCEPTED", "SHAPES", "Shape", "Table", "lifted", "tables"]
+__all__ = ["ACCEPTED", "SHAPES", "Shape", "Table", "is_instrument", "lifted", "tables"]
 
 ACCEPTED = "rows as objects ([{...}, ...]) or as arrays ([[ms, open, high, low, close, volume], ...])"
 Rows = list[Any]
@@ -167,9 +167,14 @@ def _in_zone(table: Table, zone: str | None) -> Table:
     return Table(table.symbol, [{zoned if k == own else k: v for k, v in row.items()} for row in table.rows])
 
 
-def _instrument(key: str) -> str | None:
+def is_instrument(key: str) -> bool:
+    """Tell a key that is likely an instrument."""
     is_one = INSTRUMENT.fullmatch(key) and any(map(str.isalpha, key)) and key not in NO_INSTRUMENTS
-    return key if is_one else None
+    return bool(is_one)
+
+
+def _instrument(key: str) -> str | None:
+    return key if is_instrument(key) else None
 
 
 def _any_rows(document: Any, depth: int) -> Iterator[Rows]:
