@@ -191,9 +191,9 @@ class CandleRepository:
         with self._database.reading() as con:
             return catalogue.state(con, symbols, timeframe)
 
-    def used(self, asks: Mapping[tuple[str, str], int]) -> bool:
+    def used(self, asks: Mapping[tuple[str, str], int], *, fades: bool = True) -> bool:
         """Count what was asked for, by (symbol, timeframe); false where that must be said again later."""
-        return usage.add(self._database, asks)
+        return usage.add(self._database, asks, fades=fades)
 
     def most_used(self, limit: int) -> list[tuple[str, str, float]]:
         """Return the series that were asked for most, and how often."""

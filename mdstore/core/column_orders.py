@@ -42,6 +42,11 @@ ORDERS = (
     _order("date, time, open, high, low, close, volume", "MetaTrader", "2024.01.02,09:30,10,14,9,12,5\n2024.01.02,09:31,12,13,8,9,7"),
     _order("timestamp, open, high, low, close, vwap, volume, trades", "Kraken's API", "1704153600,10,14,9,12,11,5,3\n1704240000,12,13,8,9,11,7,4"),
     _order("timestamp, quote volume, close, high, low, open, volume, ended", "Gate.io", "1704153600,60,12,14,9,10,5,true\n1704240000,65,9,13,8,12,7,true"),
+    _order("timestamp, open, high, low, close, volume, close_time, quote_volume", "MEXC", "1704153600000,10,14,9,12,5,1704240000000,60\n1704240000000,12,13,8,9,7,1704326400000,65"),
+    _order("symbol, timestamp, open, high, low, close, volume", "MetaStock", "PKO,20240102,10,14,9,12,5\nPKO,20240103,12,13,8,9,7"),
+    _order("symbol, timestamp, open, high, low, close, volume, open interest", "MetaStock", "PKO,20240102,10,14,9,12,5,0\nPKO,20240103,12,13,8,9,7,0"),
+    _order("symbol, date, time, open, high, low, close, volume", "AmiBroker", "PKO,20240102,09:00,10,14,9,12,5\nPKO,20240102,09:01,12,13,8,9,7"),
+    _order("symbol, date, time, open, high, low, close, volume, open interest", "AmiBroker", "PKO,20240102,09:00,10,14,9,12,5,0\nPKO,20240102,09:01,12,13,8,9,7,0"),
     _order("timestamp, open, high, low, close, volume, quote volume, quote turnover, ended", "OKX", "1704153600000,10,14,9,12,5,60,60,1\n1704240000000,12,13,8,9,7,65,65,1"),
     _order("symbol, period, date, time, open, high, low, close, volume, open interest", "MetaStock, stooq", "PKO,60,20240102,090000,10,14,9,12,5,0\nPKO,60,20240102,100000,12,13,8,9,7,0"),
     _order("timestamp, open, high, low, close, volume, close_time, quote_volume, trades, taker_volume, taker_quote_volume, ignore", "Binance", "1704153600000,10,14,9,12,5,1704239999999,60,3,2,24,0\n1704240000000,12,13,8,9,7,1704326399999,65,4,3,27,0"),
@@ -135,13 +140,19 @@ def _values(order: Order, row: Sequence[float | None], names: Sequence[str]) -> 
 
 def _share(order: Order, numbers: Numbers) -> float:
     """Return the share of rows in which the rules hold."""
-    keeps = 0
-    for row in numbers:
-        prices = _values(order, row, PRICES)
-        if None not in prices:
-            opened, high, low, close = prices
-            keeps += low <= min(opened, close) and max(opened, close) <= high  # type: ignore[type-var,operator]
-    return keeps / len(numbers)
+    return sum(_keeps(order, row) for row in numbers) / len(numbers)
+
+
+def _keeps(order: Order, row: Sequence[float | None]) -> bool:
+    prices = _values(order, row, PRICES)
+    if None in prices:
+        return False
+    opened, high, low, close = prices
+    keeps = low <= min(opened, close) and max(opened, close) <= high  # type: ignore[type-var,operator]
+    # MEXC has the end of the bar where Kraken has a price: it was taken for a volume of 1.7e12.
+    start, end, average = _values(order, row, ("timestamp", "close_time", "vwap"))
+    keeps = keeps and (average in (None, 0) or low <= average <= high)  # type: ignore[operator]
+    return keeps and (start is None or end is None or start < end)
 
 
 def _candles(order: Order, numbers: Numbers) -> tuple[tuple[float | None, ...], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from mdstore.core.column_names import clean
+from mdstore.core.column_names import key
 from mdstore.core.excerpts import excerpt
 from mdstore.core.timeframe import meant
 from mdstore.errors import Hint, InvalidInputError
@@ -14,11 +14,16 @@ from mdstore.errors import Hint, InvalidInputError
 __all__ = ["Statements", "made_bars", "marks_in", "refuse_made", "texts_in"]
 
 # Columns that say of bars that they are none to be stored, where they say so, and what these bars do.
+ENDED = (False, "have not ended")
 MARKS = {
-    "closed": (False, "have not ended"),
+    "closed": ENDED,
+    "confirm": ENDED,  # OKX
+    "complete": ENDED,  # OANDA
+    **dict.fromkeys(("ended", "final", "is_closed", "is_final", "is_complete"), ENDED),
     "filled": (True, "fill holes"),
     "partial": (True, "were not seen from start to end"),
 }
+BY_KEY = {key(name): mark for name, mark in MARKS.items()}
 WORDS = {False: ("false", "f", "no", "n", "0", "0.0"), True: ("true", "t", "yes", "y", "1", "1.0")}
 MOST_NAMES = 3
 
@@ -87,7 +92,7 @@ class Statements:
 
 def marks_in(names: Iterable[str]) -> list[str]:
     """Return which columns say of bars whether they are to be stored."""
-    return [name for name in names if clean(name) in MARKS]
+    return [name for name in names if key(name) in BY_KEY]
 
 
 def refuse_made(frame: pl.DataFrame) -> None:
@@ -103,7 +108,7 @@ def made_bars(frame: pl.DataFrame) -> tuple[str, str] | None:
     Files and other tools write such columns as texts or as 0 and 1.
     """
     for name in marks_in(frame.columns):
-        made, which = MARKS[clean(name)]
+        made, which = BY_KEY[key(name)]
         there = _said(frame[name], made)
         if there.any():
             values = frame[name].filter(there).unique().to_list() if frame[name].dtype != pl.Object else []

@@ -183,7 +183,7 @@ class BarSeries:
     def close_until(self, proven: int) -> None:
         """Close the bars that ended by a time (ms) until which all has come."""
         while self.open and self.open[0].end <= proven:
-            self._close(self.open[0])
+            self._close_by(self.open[0], self.feed.time)
         self._refresh()
 
     def forming(self) -> Kline | None:
@@ -209,7 +209,7 @@ class BarSeries:
             self._follow_klines()
         if self.by_klines and not kline.snapshot:
             while self.open and self.open[0].start < kline.timestamp:
-                self._close(self.open[0])
+                self._close_by(self.open[0], kline.timestamp)
             if self._whole_from is None and (self.hole is None or kline.timestamp >= self.hole):
                 self._begin_at(kline.timestamp)
         self._set(bar, kline)
@@ -333,6 +333,16 @@ class BarSeries:
             insort(self.open, bar, key=_start)
         due = bar.end + self.feed.grace
         self.feed.due = min(self.feed.due, due)
+
+    def _close_by(self, bar: Bar, moment: int) -> None:
+        """Close a bar by what has come of a moment (ms) behind its end.
+
+        Where nobody tells of lost connections, klines may have stopped before the last one of a bar: that it
+        was the last is known only by what comes of the very next bar.
+        """
+        if bar.by_kline and not self.feed.is_told and moment >= self.timeframe.next(bar.end):
+            bar.partial = True
+        self._close(bar)
 
     def _close(self, bar: Bar) -> None:
         self.open.remove(bar)

@@ -6,9 +6,10 @@ The rules by which a bar is closed, `grace` being the seconds by which what an e
   a trade of its symbol, of another one on the same connection (see `session`), or a stated `heartbeat`. The
   clock of this machine closes nothing. A bar without trades does not exist.
 - A bar of klines is closed by a kline that says so, by the first kline of a later bar (an exchange that never
-  says so has then sent all that it had), or as above. An update that comes after its bar was closed still
-  counts while that bar is the newest and the exchange has not closed it; older updates are dropped. A kline
-  that says `closed` always counts.
+  says so has then sent all that it had), or as above. Without a session nobody tells of a lost connection:
+  what closes the bar must then be of the very next one, else the bar is partial. An update that comes after
+  its bar was closed still counts while that bar is the newest and the exchange has not closed it; older
+  updates are dropped. A kline that says `closed` always counts.
 - A closed bar that changes is amended: it is stored again. The last three of each series can be; an older one
   is asked for again.
 - A bar that was not seen from its start to its end is partial: it is shown until it is closed, then dropped,

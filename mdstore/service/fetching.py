@@ -10,94 +10,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
-from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError, MarketDataError
 from mdstore.service.meters import Meters
+from mdstore.service.page_landing import PageLanding
 from mdstore.service.policies import ServicePolicies
-from mdstore.service.troubles import Trouble, Troubles
-from mdstore.sources.sync.coordinator import Coordinator, Metrics, Page
-from mdstore.sources.sync.landing import land
+from mdstore.service.source_calls import SourceCalls, is_cancelled
+from mdstore.service.troubles import Troubles, is_of_host
+from mdstore.service.wanted import NO_TIMES, Got, Outcome, Wanted
+from mdstore.sources.sync.coordinator import Coordinator, Metrics
 from mdstore.sources.sync.leasing import leased
-from mdstore.sources.sync.page_proof import proven
 
 if TYPE_CHECKING:
     from mdstore.service.router import RoutedBar, SmartRouter
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["Fetcher", "Got", "Outcome"]
+__all__ = ["Fetcher"]
 
 log = logger("service")
-Range = tuple[int, int]
 LEAVES = 0.8
 """A request is given up before the call that waits for it, so that it counts as failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Got:
-    """What a tier gave of a range (ms) of a symbol, and the microseconds that took."""
-
-    tier: str
-    symbol: str
-    start: int
-    end: int
-    rows: int
-    microseconds: float
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What asking brought: rows by tier, and why something did not come, by symbol."""
-
-    parts: list[Got] = field(default_factory=list)
-    troubles: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def rows(self) -> dict[str, int]:
-        """The rows that came, by tier; a tier that gave none is not among them."""
-        found: dict[str, int] = {}
-        for part in self.parts:
-            if part.rows:
-                found[part.tier] = found.get(part.tier, 0) + part.rows
-        return found
-
-    def join(self, other: Outcome) -> None:
-        """Add what another brought."""
-        self.parts += other.parts
-        self.troubles.update(other.troubles)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Bars of one series in `[start, end)` (ms)."""
-
-    symbol: str
-    timeframe: Timeframe
-    start: int
-    end: int
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Which series it is."""
-        return self.symbol, str(self.timeframe)
-
-    def within(self, start: int, end: int) -> Wanted:
-        """Return a part of it."""
-        return Wanted(self.symbol, self.timeframe, max(start, self.start), min(end, self.end))
-
-    def got(self, tier: str, rows: int, microseconds: float) -> Got:
-        """Return what a tier gave of it."""
-        return Got(tier, self.symbol, self.start, self.end, rows, microseconds)
-
-    def __str__(self) -> str:
-        return f"{self.symbol} {self.timeframe}"
 
 
 class Fetcher:
@@ -113,10 +51,15 @@ class Fetcher:
         coordinator: Coordinator | None,
         timer: Callable[[], float],
     ) -> None:
+        from mdstore.store.sync_place import StorePlace  # noqa: PLC0415 - which loads SQLite
+
         self._store, self._policies, self._meters = store, policies, meters
         self._leases = store._candles.leases
         self._router, self._coordinator = router, coordinator
+        self.calls = SourceCalls()
         self.troubles = Troubles(policies, timer)
+        self._place = StorePlace(store._candles, store._declared, store._now)
+        self._landing = PageLanding(store, self._place, policies, timer)
         self._late = round(policies.late_seconds * 1000)
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._waiting: dict[tuple[str, str], int] = {}
@@ -132,10 +75,10 @@ class Fetcher:
         outcome = Outcome()
         if not symbols or (start is not None and start >= end):
             return outcome
-        missing = await asyncio.to_thread(self._missing, symbols, timeframe, start, end)
+        lacking = await asyncio.to_thread(self._place.to_ask, symbols, timeframe, start, end, None)
         try:
             async with asyncio.TaskGroup() as group:
-                for symbol, ranges in missing.items():
+                for symbol, ranges in lacking.items():
                     wanted = Wanted(symbol, timeframe, ranges[0][0], ranges[-1][1])
                     group.create_task(self._fill(wanted, outcome))
         except BaseExceptionGroup as errors:  # of the store, which is the same for all
@@ -151,7 +94,7 @@ class Fetcher:
                 return
             trouble = self.troubles.of(wanted.key)
             if trouble is not None:
-                outcome.troubles[wanted.symbol] = self._said(trouble)
+                outcome.troubles[wanted.symbol] = self.troubles.said(trouble)
                 return
             async with leased(self._leases, wanted.key):
                 await self._from_coordinator(self._coordinator, wanted, outcome)
@@ -161,7 +104,8 @@ class Fetcher:
     async def _from_router(self, router: SmartRouter, wanted: Wanted) -> Got:
         clock = time.perf_counter()
         try:
-            bars = router.candles(*wanted.key, wanted.start, wanted.end)
+            asked = (*wanted.key, wanted.start, wanted.end)
+            bars = await self.calls.routed(lambda: router.candles(*asked))
             rows = await asyncio.to_thread(self._land_routed, router.name, wanted, bars)
         except Exception as error:  # a router is somebody else's code: without it there is the next tier
             self._meters.failed(f"{router.name}: {wanted}", error)
@@ -185,20 +129,21 @@ class Fetcher:
         before: list[Wanted] | None = None
         try:
             # A page may prove less than it was asked for, so it is looked again.
-            while parts := await self._parts(wanted, source.limits.page_bars):
+            while parts := self._landing.worth(await self._parts(wanted, source.limits.page_bars), outcome):
                 if parts == before:
                     self._refuse_old(source, parts[0])
                     break
                 before = parts
-                for part in parts:
-                    outcome.parts.append(await self._ask(source, part))
+                for part in reversed(parts):
+                    outcome.parts.append(await self._ask(source, part, outcome))
             self.troubles.went_well(wanted.key)
         except BaseException as error:  # of a source: a timeout, sys.exit, a cancellation
-            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
                 raise
-            text = error.message if isinstance(error, MarketDataError) else f"{type(error).__name__}: {error}"
-            trouble = self.troubles.failed(wanted.key, f"{source.name} failed: {text}")
-            outcome.troubles[wanted.symbol] = self._said(trouble)
+            text = _text_of(error)
+            is_host = is_of_host(error)
+            trouble = self.troubles.failed(wanted.key, f"{source.name} failed: {text}", is_host=is_host)
+            outcome.troubles[wanted.symbol] = self.troubles.said(trouble)
             log.warning("%s: %s failed, %d in a row: %s", source.name, wanted, trouble.failures, text)
             with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
                 await asyncio.to_thread(self._state_failed, source.name, wanted)
@@ -208,16 +153,19 @@ class Fetcher:
         if part.start < part.timeframe.floor(self._store._now() - self._late):
             raise InvalidInputError(f"{source.name} answers, and {part} lacks the same bars as before")
 
-    async def _ask(self, source: Coordinator, wanted: Wanted) -> Got:
+    async def _ask(self, source: Coordinator, wanted: Wanted, outcome: Outcome) -> Got:
         """Ask for a range, and land its pages as they come."""
         async with self._slot(source):
-            clock, rows, error = time.perf_counter(), 0, "cancelled"
+            clock, rows, kept, error = time.perf_counter(), 0, NO_TIMES, "cancelled"
+            seconds = min(source.limits.timeout, LEAVES * self._policies.wait_seconds)
+            asked = (*wanted.key, wanted.start, wanted.end)
             try:
-                pages = source.candles(*wanted.key, wanted.start, wanted.end)
-                async for page in _timed(
-                    pages, min(source.limits.timeout, LEAVES * self._policies.wait_seconds)
-                ):
-                    rows += await asyncio.to_thread(self._land, source, wanted, page)
+                async with aclosing(self.calls.pages(source, asked, seconds)) as pages:
+                    async for page in pages:
+                        count, there = await asyncio.to_thread(
+                            self._landing.land, source, wanted, page, outcome
+                        )
+                        rows, kept = rows + count, pl.concat([kept, there])
                 error = ""
             except BaseException as failed:
                 error = f"{type(failed).__name__}: {failed}"
@@ -225,60 +173,23 @@ class Fetcher:
             finally:
                 taken = (time.perf_counter() - clock) * 1e3
                 self._meters.add("coordinator", taken * 1e3, hit=not error, rows=rows)
-                with suppress(Exception):  # what it makes of that is its own affair
-                    source.report(Metrics(*wanted.key, wanted.start, wanted.end, rows, taken, error))
+                await self.calls.report(source, Metrics(*asked, rows, taken, error))
         log.info("%s: %s: %d bars in %.0f ms", source.name, wanted, rows, taken)
-        return wanted.got("coordinator", rows, taken * 1e3)
-
-    def _land(self, source: Coordinator, wanted: Wanted, page: Page) -> int:
-        """Store a page with the range that it proves."""
-        if not isinstance(page, Page):
-            raise InvalidInputError(f"{source.name} gave {type(page).__name__} for a page of {wanted}")
-        part = wanted.within(page.start, page.end)
-        page = Page(part.start, part.end, page.rows, page.absent)
-        most, now = source.limits.page_bars, self._store._now()
-        good = proven(page, wanted.symbol, wanted.timeframe, most, (now, self._late))
-        series = (wanted.symbol, wanted.timeframe)
-        return land(self._store, series, good, source=source.name, absent=page.absent)
+        return wanted.got("coordinator", rows, taken * 1e3, kept)
 
     def _state_failed(self, source: str, wanted: Wanted) -> None:
-        found = self._missing([wanted.symbol], wanted.timeframe, wanted.start, wanted.end)
+        found = self._place.to_ask([wanted.symbol], wanted.timeframe, wanted.start, wanted.end, None)
         for low, high in found.get(wanted.symbol, []):
-            self._store.cover(
-                wanted.symbol, wanted.timeframe, start=ms_to_datetime(low), end=ms_to_datetime(high),
-                reason="fetch_failed", source=source,
-            )  # fmt: skip
-
-    def _said(self, trouble: Trouble) -> str:
-        return f"{trouble.error}; tried again in {self.troubles.seconds_left(trouble):.0f} s"
+            self._place.state(wanted.key, low, high, "fetch_failed", source)
 
     # ---- what is missing
 
     async def _parts(self, wanted: Wanted, page: int | None = None) -> list[Wanted]:
         """Return the parts of a range that are missing, each of at most a page."""
         found = await asyncio.to_thread(
-            self._missing, [wanted.symbol], wanted.timeframe, wanted.start, wanted.end, page
+            self._place.to_ask, [wanted.symbol], wanted.timeframe, wanted.start, wanted.end, page
         )
         return [wanted.within(*one) for one in found.get(wanted.symbol, [])]
-
-    def _missing(
-        self,
-        symbols: Sequence[str],
-        timeframe: Timeframe,
-        start: int | None,
-        end: int,
-        page: int | None = None,
-    ) -> dict[str, list[Range]]:
-        first = None if start is None else ms_to_datetime(start)
-        missing = self._store.missing(
-            list(symbols), timeframe, start=first, end=ms_to_datetime(end), page=page
-        )
-        names = missing["symbol"].cast(pl.String)
-        ranges = zip(names, missing["start"].to_physical(), missing["end"].to_physical(), strict=True)
-        found: dict[str, list[Range]] = {}
-        for symbol, low, high in ranges:
-            found.setdefault(symbol, []).append((low, high))
-        return found
 
     @asynccontextmanager
     async def _alone(self, key: tuple[str, str]) -> AsyncIterator[None]:
@@ -301,20 +212,5 @@ class Fetcher:
             yield
 
 
-async def _timed(pages: AsyncIterator[Page], seconds: float) -> AsyncIterator[Page]:
-    """Give pages, each of which must come within so many seconds."""
-    while True:
-        try:
-            async with asyncio.timeout(seconds):
-                page = await anext(pages)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise TimeoutError(f"no answer within {seconds:g} s") from None
-        yield page
-
-
-def _is_cancelled() -> bool:
-    """Tell whether the task itself is cancelled, rather than something that it has waited for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _text_of(error: BaseException) -> str:
+    return str(error) if isinstance(error, MarketDataError) else f"{type(error).__name__}: {error}"

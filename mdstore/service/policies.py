@@ -19,7 +19,8 @@ class ServicePolicies:
     """
 
     offline: bool = False
-    """Whether nothing is asked of router and coordinator: answers are of what is here, and say so."""
+    """Whether no upstream is asked for anything: neither the coordinator nor the router, which is memory, but
+    not the store's. Answers are of what the store has, its rings included, and say so."""
     derive: bool = True
     """Whether a timeframe that is not stored is made of a shorter one that is."""
     settle_seconds: float = 2.0
@@ -33,7 +34,10 @@ class ServicePolicies:
     most_seconds: float = 300.0
     """The longest that a series, or a source that fails altogether, is left alone."""
     breaker: int = 5
-    """After so many failures without a success between them nothing is asked of the source for a while."""
+    """After so many failures of the host in a row nothing is asked of it for a while; 0 for never.
+
+    A symbol that it does not know is no failure of the host, see `FunctionCoordinator`.
+    """
     reach: int = 32
     """How many times as far back as `count` bars reach it is looked for them where bars are sparse."""
     preload: bool = False

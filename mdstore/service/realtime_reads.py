@@ -1,9 +1,10 @@
-"""Realtime rows by request: from the store's rings, else from the router."""
+"""Realtime rows by request: from the store's rings, and from the router what these lack."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -17,6 +18,7 @@ from mdstore.realtime.packing import batch_of
 from mdstore.realtime.row_rules import MS_NS, check_row
 from mdstore.realtime.table import RealtimeTable
 from mdstore.service.answer import Facts, MarketAnswer, ranges_frame
+from mdstore.service.joined_trades import joined_trades
 from mdstore.service.meters import Meters
 
 if TYPE_CHECKING:
@@ -25,16 +27,30 @@ if TYPE_CHECKING:
 
 __all__ = ["RealtimeReads"]
 
-Part = tuple[pa.Table, str]
-"""The rows of one symbol without its name, and the tier that had them; empty is none."""
-NOWHERE = ""
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of one symbol without its name, and those of them that each tier had, if it had any."""
+
+    rows: pa.Table
+    by_tier: dict[str, pa.Table]
+
+    @classmethod
+    def of(cls, rows: pa.Table, tier: str) -> Part:
+        """Return the rows of one tier."""
+        return cls(rows, {tier: rows} if rows.num_rows else {})
 
 
 class RealtimeReads:
-    """Tickers, order books and trades of one store and one router; nothing here waits for a network."""
+    """Tickers, order books and trades of one store and one router; nothing here waits for a network.
 
-    def __init__(self, store: MarketDataStore, router: SmartRouter | None, meters: Meters) -> None:
-        self._store, self._router, self._meters = store, router, meters
+    `why_alone` is why no router is asked though there is one.
+    """
+
+    def __init__(
+        self, store: MarketDataStore, router: SmartRouter | None, meters: Meters, why_alone: str = ""
+    ) -> None:
+        self._store, self._router, self._meters, self._why_alone = store, router, meters, why_alone
         self._began = time.monotonic()
 
     def tickers(self, symbols: str | Sequence[str], max_age: float | None) -> MarketAnswer:
@@ -55,9 +71,11 @@ class RealtimeReads:
 
         def one(symbol: str) -> Part:
             rows = table.arrow(symbol, seconds=span, rows=most)
-            if rows.num_rows or self._router is None:
-                return rows, "memory"
-            return self._routed(lambda: _checked_trades(self._router, symbol, span, most), TRADES)
+            if self._router is None:
+                return Part.of(rows, "memory")
+            now = table.clock() // MS_NS
+            routed = self._routed(lambda: _checked_trades(self._router, symbol, span, now), TRADES)
+            return _joined(rows, routed, most)
 
         return self._answer(TRADES, table, symbols, one, span)
 
@@ -70,15 +88,17 @@ class RealtimeReads:
         def one(symbol: str) -> Part:
             row = table.latest(symbol, max_age=age)
             if row is not None:
-                return _table(kind, [row]), "memory"
+                return Part.of(_table(kind, [row]), "memory")
             if ask is None:
-                return _table(kind, []), NOWHERE
+                return Part(_table(kind, []), {})
             oldest = table.clock() // MS_NS - round(1000 * min(age or table.ttl, table.ttl))
-            return self._routed(lambda: _fresh(kind, ask(symbol), table.clock(), oldest), kind)
+            return Part.of(
+                self._routed(lambda: _fresh(kind, ask(symbol), table.clock(), oldest), kind), "router"
+            )
 
         return self._answer(kind, table, symbols, one, age)
 
-    def _routed(self, call: Callable[[], pa.Table], kind: Kind[Any]) -> Part:
+    def _routed(self, call: Callable[[], pa.Table], kind: Kind[Any]) -> pa.Table:
         """Ask the router, which is somebody else's code: what it fails at, it does not have."""
         clock = time.perf_counter()
         try:
@@ -88,7 +108,7 @@ class RealtimeReads:
             rows = _table(kind, [])
         taken = (time.perf_counter() - clock) * 1e6
         self._meters.add("router", taken, hit=rows.num_rows > 0, rows=rows.num_rows)
-        return rows, "router" if rows.num_rows else NOWHERE
+        return rows
 
     def _answer(
         self, kind: Kind[Any], table: RealtimeTable[Any], symbols: str | Sequence[str],
@@ -102,16 +122,16 @@ class RealtimeReads:
         clock = time.perf_counter()
         parts = {symbol: one(symbol) for symbol in names}
         self._meters.add(
-            kind.name, (time.perf_counter() - clock) * 1e6, hit=any(p[1] for p in parts.values())
+            kind.name, (time.perf_counter() - clock) * 1e6, hit=any(part.by_tier for part in parts.values())
         )
         now = table.clock() // MS_NS
         within = table.ttl if seconds is None else seconds
         why = {
             symbol: self._why_nothing(kind, table, symbol, within)
             for symbol, part in parts.items()
-            if not part[0].num_rows
+            if not part.rows.num_rows
         }
-        tiers = tuple(dict.fromkeys(tier for rows, tier in parts.values() if rows.num_rows))
+        tiers = tuple(dict.fromkeys(tier for part in parts.values() for tier in part.by_tier))
         whole = _stacked(parts, is_long=not isinstance(symbols, str))
         facts = Facts(tiers, {}, lambda: _ranges(parts), now, why, newest=lambda: _latest(parts))
         frame = (lambda: as_frame(whole.values)) if isinstance(symbols, str) else (lambda: whole.frame)
@@ -119,12 +139,13 @@ class RealtimeReads:
 
     def _why_nothing(self, kind: Kind[Any], table: RealtimeTable[Any], symbol: str, seconds: float) -> str:
         """Say since when there is nothing."""
-        newest = table.newest_time(symbol)
+        newest, alone = table.newest_time(symbol), self._why_alone and f"; {self._why_alone}"
         if newest is None:
             began = time.monotonic() - self._began
-            return f"nothing of {symbol} in {kind.name} since this service began, {began:,.0f} s ago"
+            return f"nothing of {symbol} in {kind.name} since this service began, {began:,.0f} s ago{alone}"
         age = (table.clock() // MS_NS - newest) / 1000
-        return f"the latest of {symbol} in {kind.name} is {age:,.1f} s old, and {seconds:g} s were asked for"
+        asked = f"{age:,.1f} s old, and {seconds:g} s were asked for"
+        return f"the latest of {symbol} in {kind.name} is {asked}{alone}"
 
 
 def _fresh(kind: Kind[Any], row: Any, now: int, oldest: int) -> pa.Table:
@@ -135,7 +156,16 @@ def _fresh(kind: Kind[Any], row: Any, now: int, oldest: int) -> pa.Table:
     return _table(kind, [checked] if checked.timestamp > oldest else [])
 
 
-def _checked_trades(router: Any, symbol: str, seconds: float | None, most: int | None) -> pa.Table:
+def _joined(ring: pa.Table, routed: pa.Table, most: int | None) -> Part:
+    """Join what both tiers have: the rings may have begun late, or have stopped."""
+    if not routed.num_rows:
+        return Part.of(ring, "memory")
+    whole, *each = joined_trades(ring, routed, most)
+    tiers = zip(("memory", "router"), each, strict=True)
+    return Part(whole, {tier: rows for tier, rows in tiers if rows.num_rows})
+
+
+def _checked_trades(router: Any, symbol: str, seconds: float | None, now: int) -> pa.Table:
     rows = router.trades(symbol, seconds)
     schema = TRADES.packing.schema
     if not isinstance(rows, pa.Table) or rows.schema.names != schema.names:
@@ -143,7 +173,11 @@ def _checked_trades(router: Any, symbol: str, seconds: float | None, most: int |
             f"{router.name} gave no table of trades: the columns are {', '.join(schema.names)}"
         )
     rows = rows.cast(schema)
-    return rows if most is None else rows.slice(max(0, rows.num_rows - most))
+    if seconds is None:
+        return rows
+    import pyarrow.compute as pc  # noqa: PLC0415 - 20 ms that most answers are spared
+
+    return rows.filter(pc.greater(rows["timestamp"].cast(pa.int64()), now - round(1000 * seconds)))
 
 
 def _table(kind: Kind[Any], rows: Sequence[Any]) -> pa.Table:
@@ -153,7 +187,7 @@ def _table(kind: Kind[Any], rows: Sequence[Any]) -> pa.Table:
 
 
 def _stacked(parts: dict[str, Part], *, is_long: bool) -> Long:
-    tables = [rows for rows, _ in parts.values()]
+    tables = [part.rows for part in parts.values()]
     ends, at = [], 0
     for rows in tables:
         at += rows.num_rows
@@ -164,9 +198,9 @@ def _stacked(parts: dict[str, Part], *, is_long: bool) -> Long:
 
 def _ranges(parts: dict[str, Part]) -> pl.DataFrame:
     rows = []
-    for symbol, (table, tier) in parts.items():
-        times = table["timestamp"].cast(pa.int64()).to_pylist()
-        if times:
+    for symbol, part in parts.items():
+        for tier, table in part.by_tier.items():
+            times = table["timestamp"].cast(pa.int64()).to_pylist()
             rows.append((symbol, min(times), max(times) + 1, tier, len(times)))
     return ranges_frame(rows)
 
@@ -174,7 +208,6 @@ def _ranges(parts: dict[str, Part]) -> pl.DataFrame:
 def _latest(parts: dict[str, Part]) -> int | None:
     import pyarrow.compute as pc  # noqa: PLC0415 - 20 ms that most answers are spared
 
-    times = [
-        pc.max(rows["timestamp"].cast(pa.int64())).as_py() for rows, _ in parts.values() if rows.num_rows
-    ]
+    tables = [part.rows for part in parts.values() if part.rows.num_rows]
+    times = [pc.max(rows["timestamp"].cast(pa.int64())).as_py() for rows in tables]
     return max(times, default=None)

@@ -31,7 +31,7 @@ def with_routed(found: Any, router: SmartRouter, request: CandleRequest, meters:
         try:
             later = router.candles(symbol, str(request.timeframe), start, request.end)
             inside = [bar for bar in later if start <= bar.timestamp < request.end]
-            good = candle_rows([tuple(bar[:6]) for bar in inside], symbol, request.timeframe, now)[0]
+            good = candle_rows([tuple(bar[:6]) for bar in inside], symbol, request.timeframe, now)
             closed = {bar.timestamp: bar.closed for bar in inside}
             rows = [(*row, closed[row[0]]) for row in good.iter_rows()]
         except Exception as error:  # somebody else's code: without it there is what the store has

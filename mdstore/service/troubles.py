@@ -1,4 +1,8 @@
-"""What failed, and when it is worth trying again: a delay that grows for each series, and for the source."""
+"""What failed, and when it is worth trying again: a delay that grows for each series, and for the source.
+
+A source is left alone where its host fails, not where it has no such symbol: a list with a few unknown ones
+had shut it off for all others.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,13 @@ from dataclasses import dataclass
 
 from mdstore.service.policies import ServicePolicies
 
-__all__ = ["Trouble", "Troubles"]
+__all__ = ["Trouble", "Troubles", "is_of_host"]
 
 KEPT = 10_000
 """Of so many series it is remembered that they failed; of more, those that failed first are tried at once."""
+CLIENT_ERRORS, SERVER_ERRORS = 400, 500
+OF_HOST = frozenset({401, 403, 407, 408, 418, 425, 429})
+"""Status codes below 500 that say nothing of what was asked: who asks is refused, or is to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +49,11 @@ class Troubles:
             found = self._by_key.get(key)
             return found if found is not None and now < found.until else None
 
-    def failed(self, key: Hashable, error: str) -> Trouble:
-        """Take note of a failure; return until when the series is left alone."""
+    def failed(self, key: Hashable, error: str, *, is_host: bool = True) -> Trouble:
+        """Take note of a failure; return until when the series is left alone.
+
+        `is_host` tells that the source as a whole has failed, rather than what was asked of it.
+        """
         now, most = self._timer(), self._policies.most_seconds
         with self._lock:
             before = self._by_key.pop(key, None)
@@ -52,6 +62,8 @@ class Troubles:
             self._by_key[key] = trouble
             while len(self._by_key) > KEPT:
                 del self._by_key[next(iter(self._by_key))]
+            if not is_host:
+                return trouble
             total = self._source.failures + 1
             beyond = total - self._policies.breaker
             until = now + self._delay(beyond + 1, most) if beyond >= 0 else 0.0
@@ -70,6 +82,10 @@ class Troubles:
         """Return how long it is until the next try."""
         return max(0.0, trouble.until - self._timer())
 
+    def said(self, trouble: Trouble) -> str:
+        """Say what failed, and when it is tried again."""
+        return f"{trouble.error}; tried again in {self.seconds_left(trouble):.0f} s"
+
     @property
     def _is_open(self) -> bool:
         return 0 < self._policies.breaker <= self._source.failures
@@ -82,3 +98,30 @@ class Troubles:
         with self._lock:
             is_open = self._is_open and self._timer() < self._source.until
             return {"failing": len(self._by_key), "breaker": self._source.error if is_open else ""}
+
+
+def is_of_host(error: BaseException) -> bool:
+    """Tell whether an error is of the source as a whole: it cannot be reached, is late, or refuses all.
+
+    That are an `OSError` (`ConnectionError`, `TimeoutError`) that an error is, or comes from, and an answer
+    with a status that is no matter of what was asked. Any other error is of the series that was asked for;
+    so is a `LookupError` (`NoSuchMarketError`), whatever else it is.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        status = _status(found)
+        if status is not None:
+            return status >= SERVER_ERRORS or status in OF_HOST
+        if isinstance(found, OSError | LookupError):
+            return not isinstance(found, LookupError)
+        found = found.__cause__
+    return False
+
+
+def _status(error: BaseException) -> int | None:
+    """Return the status of an HTTP answer that an error is of, as HTTP clients name it."""
+    of = (error, getattr(error, "response", None))
+    for value in (getattr(one, name, None) for one in of for name in ("status_code", "status", "code")):
+        if isinstance(value, int) and not isinstance(value, bool) and value >= CLIENT_ERRORS:
+            return value
+    return None

@@ -1,6 +1,7 @@
 """Bars that say of themselves that they have not ended, fill a hole or lack trades are not stored as whole ones."""
 
 import io
+import json
 
 import pandas as pd
 import polars as pl
@@ -11,6 +12,8 @@ DAYS = ["2024-01-02", "2024-01-03"]
 FIRST = {("A", "1d"): [("2024-01-02", 1)]}
 BOTH = {("A", "1d"): [("2024-01-02", 1), ("2024-01-03", 2)]}
 WHAT = {"closed": "have not ended", "filled": "fill holes", "partial": "were not seen from start to end"}
+# What exchanges and their libraries call the first of them.
+ENDED = ("is_closed", "isClosed", "isFinal", "ended", "complete", "confirm")
 WAYS = {
     "truths": (False, True),
     "texts": ("false", "true"),
@@ -23,7 +26,7 @@ WAYS = {
 def marked(name, way, whole=False):
     """Return two bars, of which the second is none to be stored."""
     no, yes = WAYS[way]
-    good, bad = (yes, no) if name == "closed" else (no, yes)
+    good, bad = (no, yes) if name in ("filled", "partial") else (yes, no)
     return flat(DAYS, **{name: [good, good if whole else bad]})
 
 
@@ -43,7 +46,11 @@ WRITERS = {
     "parquet": lambda columns: packed(columns, "parquet"), "arrow": lambda columns: packed(columns, "arrow"),
 }  # fmt: skip
 EACH = [(name, way) for name in WHAT for way in WAYS]
+OKX = [[1704153600000, 1, 1, 1, 1, 10, 10, 10, "1"], [1704240000000, 2, 2, 2, 2, 20, 20, 40, "0"]]
 CASES = [
+    *(Write(f"{name} is another name of closed", marked(name, "texts"), timeframe="1d", refused="1 of the rows are bars that have not ended", hint="filter", then={"data": left_out(marked(name, "texts"))}, bars=FIRST) for name in ENDED),
+    *(Write(f"{name} of bars that have ended", marked(name, "numbers", whole=True), timeframe="1d", bars=BOTH, result={"ignored": ()}) for name in ENDED),
+    Import("OKX's answer", {"A-1d.json": json.dumps(OKX)}, refused="A-1d.json: 1 of the rows are bars that have not ended", hint="leave these rows out of the file", then=[], then_files={"A-1d.json": json.dumps(OKX[:1])}, then_bars=FIRST),
     *(Write(f"{name} as {way}", marked(name, way), timeframe="1d", refused=f"1 of the rows are bars that {WHAT[name]}", hint=r"write frame.filter\(", then={"data": left_out(marked(name, way))}, bars=FIRST) for name, way in EACH),
     *(Write(f"{name} as {way} of whole bars", marked(name, way, whole=True), timeframe="1d", bars=BOTH, result={"ignored": ()}) for name, way in EACH),
     Write("a mark in pandas' objects", pd.DataFrame(flat(DAYS, closed=[True, "False"])), timeframe="1d", refused="have not ended", hint="filter", bars=FIRST, then={"data": left_out(flat(DAYS))}),

@@ -14,6 +14,13 @@ BY_PLACE = "no header: the columns were taken by their place as timestamp, "
 PLAIN = {("A", "1d"): [("2024-01-02", 12, 5, 10, 14, 9), ("2024-01-03", 9, 7, 12, 13, 8)]}
 
 
+OF_CLOCK = {
+    "09:31": ("1m", ["2024-01-02T09:30", "2024-01-02T09:31"]),
+    "09:01": ("1m", ["2024-01-02T09:00", "2024-01-02T09:01"]),
+    "100000": ("1h", ["2024-01-02T09:00", "2024-01-02T10:00"]),
+}
+
+
 def rows(order):
     return [line.split(",") for line in order.example.splitlines()]
 
@@ -37,11 +44,7 @@ def bars(order):
     times = ["2024-01-02", "2024-01-03", "2024-01-04"]
     timeframe = "1d"
     if "time" in order.names:
-        timeframe, times = (
-            ("1m", ["2024-01-02T09:30", "2024-01-02T09:31"])
-            if symbol == "A"
-            else ("1h", ["2024-01-02T09:00", "2024-01-02T10:00"])
-        )
+        timeframe, times = next(value for clock, value in OF_CLOCK.items() if clock in order.example)
     return {
         (symbol, timeframe): [
             (time, close, volume, opened, high, low)
@@ -55,11 +58,11 @@ def csv(table, separator=","):
 
 
 LONG = [order for order in ORDERS if len(order.names) != 6 and order.names[0] != "symbol"]
-OF_TEN = next(order for order in ORDERS if order.names[0] == "symbol")
+OF_FILES = [order for order in ORDERS if order.names[0] == "symbol"]
 CASES = [
-    *(Import(f"{order.whose}: {', '.join(order.names[:6])}, in a file", {"A.csv": order.example}, bars=bars(order), said=["no header: the columns were taken by their place as " + ", ".join(order.names)]) for order in ORDERS),
-    *(Import(f"{order.whose}: {', '.join(order.names[:6])}, with semicolons", {"A.csv": order.example.replace(",", ";")}, bars=bars(order)) for order in ORDERS),
-    *(Import(f"{order.whose}: {', '.join(order.names[:6])}, in JSON", {"A.json": json.dumps(values(order))}, bars=bars(order)) for order in ORDERS if order is not OF_TEN),
+    *(Import(f"{order.whose}: {', '.join(order.names[:9])}, in a file", {"A.csv": order.example}, bars=bars(order), said=["no header: the columns were taken by their place as " + ", ".join(order.names)]) for order in ORDERS),
+    *(Import(f"{order.whose}: {', '.join(order.names[:9])}, with semicolons", {"A.csv": order.example.replace(",", ";")}, bars=bars(order)) for order in ORDERS),
+    *(Import(f"{order.whose}: {', '.join(order.names[:9])}, in JSON", {"A.json": json.dumps(values(order))}, bars=bars(order)) for order in ORDERS if order not in OF_FILES),
     *(Write(f"{order.whose}: rows of {len(order.names)}, {order.names[2]} third", values(order), timeframe=next(key[1] for key in bars(order)), bars=bars(order)) for order in LONG),
     Write("rows of six are as documented", [["2024-01-02", 10, 14, 9, 12, 5], ["2024-01-03", 12, 13, 8, 9, 7]], timeframe="1d", bars=PLAIN),
     Write("rows of six in another order, as said", [["2024-01-02", 10, 12, 14, 9, 5], ["2024-01-03", 12, 9, 13, 8, 7]], timeframe="1d", options={"columns": ["time", "open", "close", "high", "low", "volume"]}, bars=PLAIN),

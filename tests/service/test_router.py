@@ -153,6 +153,18 @@ def test_rings_of_another_part_of_the_program_are_a_router(store, clock):
     other.close()
 
 
+def test_a_bar_whose_last_klines_were_lost_is_none_of_a_router(store, clock):
+    other = RealtimeDataCache(clock=lambda: int(clock.now * 1e9))
+    for at in (95, 99, 100):
+        other.live.update(Kline("A", "1m", START + at * MINUTE, 1.0, 3.0, 0.5, 2.0, 7.0, closed=False))
+    source = MemoryCoordinator({("A", "1m"): TRUTH}, name="exchange")
+    with MarketDataService(store, RingRouter(other), source) as service:
+        answer = service.get_candle_data("A", "1m", START + 90 * MINUTE)
+    assert_frame_equal(answer.frame.head(9), TRUTH.slice(90, 9))
+    assert answer.frame["volume"][-1] == 7.0  # this one was followed by the next
+    other.close()
+
+
 def test_the_rings_of_the_store_are_asked_first(store, clock):
     feed(store.realtime, clock)
     router = Router(ticker=mdstore.Ticker("A", int(clock.now * 1000), 99.0))

@@ -13,7 +13,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from http import HTTPStatus
 from importlib import import_module
 from typing import Any, Final
@@ -118,6 +117,10 @@ class CcxtHost(Host):
         """Return what a function of ccxt gives. Raises `SourceError`: why it gives nothing."""
         return await self.tried(what, lambda: self._called(what, function))
 
+    async def _obey_refusals(self) -> None:
+        for refusal in self._refusals:
+            await self.obey(GROUP, refusal)
+
     async def _called(self, what: str, function: Callable[[], Awaitable[Any]]) -> Any:
         ccxt, aiohttp = import_module("ccxt"), import_module("aiohttp")
         self._refusals.clear()
@@ -130,8 +133,7 @@ class CcxtHost(Host):
             raise NoSuchMarketError(f"{what}: {_short(error)}", hint=hint) from error
         except ccxt.BaseError as error:
             reason = f"{type(error).__name__}: {_short(error)}"
-            for refusal in self._refusals:
-                await self.obey(GROUP, refusal)
+            await self._obey_refusals()
             if isinstance(error, ccxt.NetworkError) or isinstance(error.__cause__, aiohttp.ClientError):
                 raise AskedInVainError(reason) from error
             raise SourceError(f"{what}: {reason}") from error
@@ -247,12 +249,15 @@ class CcxtCandles(RestSource):
         # To ccxt a month is 30 days: so many of them reach to the end of the range, and past it.
         limit = frame.span(low, high) if frame.ms else -((low - high) // CCXT_MONTH)
         what = f"{symbol} {frame} from {ms_to_datetime(low)} by ccxt"
+
+        async def fetch() -> list[list[Any]]:
+            rows = await self._exchange.fetch_ohlcv(symbol, theirs, since=low, limit=limit)
+            return _in_range(rows, frame, low, high)
+
         await self._loaded()
         async with self._one:
-            rows = await self._host.call(
-                what, lambda: self._exchange.fetch_ohlcv(symbol, theirs, since=low, limit=limit)
-            )
-        return _in_range(rows, frame, low, high)
+            found: list[list[Any]] = await self._host.call(what, fetch)
+        return found
 
     def _most(self, frame: Timeframe) -> int:
         """Return how many bars a range may have, so that no more than a page of them is asked for."""
@@ -266,14 +271,15 @@ class CcxtCandles(RestSource):
 
 
 def _in_range(rows: list[list[Any]], frame: Timeframe, low: int, high: int) -> list[list[Any]]:
-    """Return the bars of a range, ascending. Raises `SourceError` for what is no list of bars."""
-    inside = sorted(row for row in rows if low <= row[0] < high)
+    """Return the bars of a range, ascending. Raises `NoPageError` for what is no list of bars.
+
+    A bar without any price is one that was not traded.
+    """
+    inside = sorted((row for row in rows if low <= row[0] < high), key=lambda row: row[0])
     times = [row[0] for row in inside]
     if len(set(times)) < len(times) or any(frame.floor(time) != time for time in times):
-        raise SourceError(
-            f"ccxt gave {frame} bars that are not on the grid, or one twice, from {ms_to_datetime(times[0])}"
-        )
-    return [row for row in inside if None not in row]
+        raise NoPageError("its bars are not on the grid, or one comes twice")
+    return [row for row in inside if any(price is not None for price in row[1:5])]
 
 
 def rows_of(rows: list[list[Any]]) -> pl.DataFrame:
@@ -312,8 +318,7 @@ def _exchange(name: str, base_url: str | None, manners: Manners) -> Any:
         raise InvalidInputError(f"{name!r} has no candles, by what ccxt knows of it")
     if base_url is not None:
         exchange.urls["api"] = _moved(exchange.urls["api"], base_url)
-    with suppress(SourceError):
-        exchange.aiohttp_proxy = proxy_for(_address(exchange))
+    exchange.aiohttp_proxy = proxy_for(_address(exchange))
     return exchange
 
 

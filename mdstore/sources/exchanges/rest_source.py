@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.errors import Hint, InvalidInputError
@@ -76,8 +77,9 @@ def _made_of(timeframe: Timeframe, there: Sequence[str]) -> Hint | None:
     )
 
 
-def told(host: str, on_wait: Callable[[Wait], None] | None) -> Callable[[str, float], None]:
-    """Return what a client is to call when it waits."""
+def told(address: str, on_wait: Callable[[Wait], None] | None) -> Callable[[str, float], None]:
+    """Return what a client of an address is to call when it waits."""
+    host = urlsplit(address).netloc.rpartition("@")[2]
 
     def tell(reason: str, seconds: float) -> None:
         if on_wait is not None:

@@ -226,15 +226,18 @@ class UpbitCandles(RestSource):
             return []
         inside = [at for at in range(closed, len(bars.times)) if start <= bars.times[at] < end]
         rows: object = rows_of(bars, inside[::-1]) if inside else []
-        if last is not None and end - last > LEFT_MS and await self._is_gone(symbol):
+        if last is not None and end - last > LEFT_MS and await self._is_gone(symbol, frame, last):
             left = min(frame.next(last), end)
             return [Page(max(left, start), end, [], "after_delisting"), *_some(start, left, rows)]
         return [Page(start, end, rows, "no_trade")]
 
-    async def _is_gone(self, symbol: str) -> bool:
+    async def _is_gone(self, symbol: str, frame: Timeframe, last: int) -> bool:
+        """Tell whether a market is listed no more, and has no bar after `last`."""
         if self._listed is None:
             self._listed = frozenset(market.symbol for market in await self.markets())
-        return symbol not in self._listed
+        if symbol in self._listed:
+            return False
+        return (await self._page(symbol, frame, None, 1)).times == [last]
 
 
 def _some(start: int, end: int, rows: object) -> list[Page]:

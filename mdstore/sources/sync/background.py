@@ -20,9 +20,10 @@ END_SECONDS = 1.0
 
 
 class Background:
-    """Runs coroutines; `close` cancels those that are under way."""
+    """Runs coroutines; `close` cancels those that are under way. Its thread has the `name`."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "mdstore-service") -> None:
+        self._name = name
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -35,7 +36,7 @@ class Background:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
-                    target=self._run, args=(self._loop,), name="mdstore-service", daemon=True
+                    target=self._run, args=(self._loop,), name=self._name, daemon=True
                 )
                 self._thread.start()
             return self._loop
@@ -43,14 +44,6 @@ class Background:
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine; its future may be waited for in any thread, or wrapped in a loop."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine to its end; Ctrl-C ends the wait and cancels it."""
-        future = self.submit(work)
-        try:
-            return future.result()
-        finally:
-            future.cancel()
 
     def mind_forks(self) -> bool:
         """Forget the loop of the parent in a forked process, and tell whether it is one."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
@@ -14,6 +13,7 @@ from mdstore.core.arguments import bar_limit, positive_seconds, source_name
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import InvalidInputError
+from mdstore.sources.sync.call_threads import CallThreads
 
 __all__ = ["Coordinator", "FunctionCoordinator", "Limits", "Metrics", "Page", "Source", "cut"]
 
@@ -80,7 +80,12 @@ class FunctionCoordinator:
 
     The function returns what there is in `[start, end)`, which holds at most `page_bars` bars, and raises
     what keeps it from knowing: None, a text or a page of errors is refused, and covers nothing. An empty list
-    says that there are no bars. A plain function runs in a thread, several at a time.
+    says that there are no bars. What it raises is of the series that was asked for, such as a symbol that is
+    not known; an `OSError` (`ConnectionError`, `TimeoutError`), or what comes from one, is of the host.
+
+    A plain function runs in a thread, `concurrency` at a time: give it a timeout of its own, since one that
+    hangs keeps its thread. A coroutine function must not block. `timeout` is how long an answer is waited
+    for.
 
     >>> source = FunctionCoordinator(lambda symbol, timeframe, start, end: [], name="nothing")
     >>> source.name, source.limits.page_bars
@@ -106,7 +111,7 @@ class FunctionCoordinator:
             bar_limit(page_bars), bar_limit(concurrency), positive_seconds(timeout, "timeout")
         )
         self._function = function
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads = CallThreads(self.limits.concurrency)
 
     async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
         """Ask the function for one page after the other, ascending."""
@@ -119,10 +124,7 @@ class FunctionCoordinator:
     async def _ask(self, *asked: Any) -> Any:
         if iscoroutinefunction(self._function):
             return await self._function(*asked)
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(self.limits.concurrency, thread_name_prefix="mdstore-source")
-        loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._threads, partial(self._function, *asked))
+        answer = await asyncio.wrap_future(self._threads.submit(partial(self._function, *asked)))
         return await answer if isawaitable(answer) else answer
 
 

@@ -48,7 +48,7 @@ def rows_of(page: Page, key: Key, asked: Range, most: int | None, place: SyncPla
     if most is not None:
         part = Page(low, high, page.rows, page.absent)
         good = proven(part, symbol, bar, most, (place.now(), LATE_MS))
-        return PageRows(good.rows, good.start, good.end)
+        return PageRows(good.rows, good.start, good.end, good.bad)
     if low >= high:
         raise InvalidInputError(
             f"asked for {_of(key, asked)}, the source gave {_of(key, (page.start, page.end))}"

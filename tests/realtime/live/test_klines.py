@@ -76,6 +76,44 @@ def test_a_kline_of_a_later_bar_closes_the_one_before(live):
     assert live.bars(SYMBOL, "1m") == [bar(0, 2, 3, 1, 2.5, 10), bar(1, 4, 4, 4, 4, 0, closed=False)]
 
 
+def test_a_kline_that_does_not_follow_closes_no_bar_as_whole(landing, clock):
+    """Without a session nobody has said that the connection was lost in between."""
+    sink = Sink()
+    live = landing(sink)
+    clock.at(T0 + 9 * MINUTE)
+    live.update(kline(0))
+    live.update(kline(5))
+    live.update(kline(6))
+    live.update(kline(9, closed=True))
+    live.flush()
+    assert [row[0] for row in sink.sorted()] == [T0 + 5 * MINUTE, T0 + 9 * MINUTE]
+    assert live.stats()["partial"] == 2
+    live.update(kline(0, 2, 5, 1, 2.5, 11, closed=True))  # the exchange's own word makes it whole
+    live.flush()
+    assert sink.sorted()[0] == bar(0, 2, 5, 1, 2.5, 11)[:6]
+
+
+@pytest.mark.parametrize("how", ["trade", "heartbeat"])
+def test_nor_does_what_comes_of_a_much_later_time(live, clock, how):
+    def comes(seconds):
+        clock.at(T0 + 1000 * seconds)
+        play(live, clock, [trade(seconds)]) if how == "trade" else live.heartbeat(T0 + 1000 * seconds)
+
+    live.update(kline(0))
+    comes(63)  # of the very next bar
+    live.update(kline(1))
+    comes(300)
+    assert [one[0] for one in live.bars(SYMBOL, "1m") if one[6]] == [T0]
+    assert [start for _, _, start, _ in live.holes()] == [T0 + MINUTE]
+
+
+def test_in_a_session_that_was_not_lost_a_quiet_time_costs_no_bar(live, clock):
+    clock.at(T0 + 9 * MINUTE)
+    with live.session("made up", SYMBOL) as session:
+        session.push([kline(0), kline(5), kline(6)])
+        assert [one[0] for one in live.bars(SYMBOL, "1m") if one[6]] == [T0, T0 + 5 * MINUTE]
+
+
 def test_an_open_kline_of_an_older_or_settled_bar_is_dropped(live):
     live.update(kline(0))
     live.update(kline(1))

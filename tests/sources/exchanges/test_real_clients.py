@@ -1,7 +1,6 @@
-"""The sources of ours against the local exchange, with all its faults: in the end they told the truth."""
+"""The sources of ours against the local exchange and all its faults: in the end they have told the truth."""
 
 import asyncio
-from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -13,6 +12,7 @@ from mdstore.sources.exchanges.upbit_candles import open_upbit
 from mdstore.sources.local_exchange.faults import FAULTS, Faults
 from mdstore.sources.local_exchange.request_log import most_in_a_second
 from mdstore.sources.web.host import Manners
+from tests.support.pages import covered, pages_of
 from tests.support.real import real
 
 NOW, DAWN = "2025-09-03T00:00:30", 1_756_684_800_000  # 2025-09-01 00:00
@@ -28,15 +28,9 @@ VALUES = ("timestamp", "open", "high", "low", "close", "volume")
 def fetched(exchange, name, start, end, timeframe="1m", *, manners=None):
     """Return the pages of a range, ascending, as a source gives them."""
     opens, symbol, _ = SOURCES[name]
-
-    async def run():
-        source = opens(base_url=exchange.url, manners=manners)
-        try:
-            return [page async for page in source.candles(symbol, timeframe, start, end)]
-        finally:
-            await source.aclose()
-
-    return sorted(asyncio.run(run()), key=lambda page: page.start)
+    source = opens(base_url=exchange.url, manners=manners)
+    found = pages_of(source, symbol, timeframe, start, end, close=True)
+    return sorted(found, key=lambda page: page.start)
 
 
 def rows_of(pages):
@@ -58,8 +52,7 @@ def test_whatever_goes_wrong_the_truth_comes(name, seed):
     with LocalExchange([market], seed=seed, now=NOW, faults=faults, limits=limits) as exchange:
         pages = fetched(exchange, name, start, end, manners=MANNERS)
         assert rows_of(pages).equals(truth(exchange, symbol, start, end))
-    assert all(before.end == after.start for before, after in pairwise(pages))
-    assert (pages[0].start, pages[-1].end) == (start, end)
+    assert covered(pages) == (start, end)
     assert {page.absent for page in pages} == {"no_trade"}
 
 

@@ -1,0 +1,122 @@
+"""A page that was asked for lands: what it proves, but for the bars that are here already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pyarrow as pa
+
+from mdstore.core.candle_rules import Checked, Group
+from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timestamps import ms_to_datetime
+from mdstore.errors import InvalidInputError, NoSuchSeriesError
+from mdstore.service.policies import ServicePolicies
+from mdstore.service.troubles import Trouble, Troubles
+from mdstore.service.wanted import NO_TIMES, Outcome, Wanted
+from mdstore.sources.sync.coordinator import Coordinator, Page
+from mdstore.sources.sync.page_proof import Proven, proven
+from mdstore.sources.sync.sync_place import Landing, Said
+
+if TYPE_CHECKING:
+    from mdstore.store.store import MarketDataStore
+    from mdstore.store.sync_place import StorePlace
+
+__all__ = ["PageLanding"]
+
+
+class PageLanding:
+    """Lands pages in a store, and remembers which bars came with a row that is none."""
+
+    def __init__(
+        self,
+        store: MarketDataStore,
+        place: StorePlace,
+        policies: ServicePolicies,
+        timer: Callable[[], float],
+    ) -> None:
+        self._store, self._place = store, place
+        self._late = round(policies.late_seconds * 1000)
+        self._bad_bars = Troubles(policies, timer)
+
+    def land(
+        self, source: Coordinator, wanted: Wanted, page: Page, outcome: Outcome
+    ) -> tuple[int, pl.Series]:
+        """Store a page with the range that it proves; return how many rows, and what was here before.
+
+        Bars that are stored stay as they are. A page may reach over them, since two holes of one page are one
+        request, but nobody has asked for them.
+        """
+        if not isinstance(page, Page):
+            raise InvalidInputError(f"{source.name} gave {type(page).__name__} for a page of {wanted}")
+        part = wanted.within(page.start, page.end)
+        page = Page(part.start, part.end, page.rows, page.absent)
+        most, now = source.limits.page_bars, self._place.now()
+        try:
+            good = proven(page, wanted.symbol, wanted.timeframe, most, (now, self._late))
+        except InvalidInputError as error:  # whose hints are of writes
+            raise InvalidInputError(error.message) from error
+        here = self._here(part)
+        good = good.without(here)
+        self._put(source, wanted, good, page)
+        for one in good.bad.iter_rows(named=True):
+            outcome.troubles[wanted.symbol] = self._bad_bar(source, wanted, one)
+        return len(good.rows), here
+
+    def _put(self, source: Coordinator, wanted: Wanted, good: Proven, page: Page) -> None:
+        """Store rows, set those aside that are bad, and say what the page covers, in one transaction."""
+        if good.start >= good.end:
+            return
+        groups = [Group(*wanted.key, good.rows)] if len(good.rows) else []
+        rows = Checked(groups, good.bad, 0, len(good.rows) + len(good.bad))
+        said = Said(good.start, good.end, page.absent, FOREVER)
+        self._place.land([Landing(wanted.key, rows, [said], source.name)])
+
+    def worth(self, parts: list[Wanted], outcome: Outcome) -> list[Wanted]:
+        """Leave out parts of which each bar was bad a while ago, and say so.
+
+        A series goes on where one bar of it never comes right; that bar is asked for after a delay that
+        grows, or along with others.
+        """
+        worth = []
+        for part in parts:
+            trouble = self._trouble_of_all(part)
+            if trouble is None:
+                worth.append(part)
+            else:
+                outcome.troubles[part.symbol] = self._bad_bars.said(trouble)
+        return worth
+
+    def _here(self, wanted: Wanted) -> pl.Series:
+        """Return the times of bars that are stored, and are not to be asked for again."""
+        low, high = ms_to_datetime(wanted.start), ms_to_datetime(wanted.end)
+        try:
+            table = self._store.arrow(*wanted.key, start=low, end=high, columns=["timestamp"])
+        except NoSuchSeriesError:
+            return NO_TIMES
+        times = pl.Series(table["timestamp"].cast(pa.int64()), dtype=pl.Int64)
+        symbols, between = [wanted.symbol], (wanted.start, wanted.end)
+        for start, end in self._place.to_ask(symbols, wanted.timeframe, *between, None).get(
+            wanted.symbol, []
+        ):
+            times = times.filter((times < start) | (times >= end))
+        return times
+
+    def _bad_bar(self, source: Coordinator, wanted: Wanted, bad: dict[str, Any]) -> str:
+        """Take note of a bar whose row breaks a rule, and say so."""
+        text = (
+            f"{source.name}: the bar of {ms_to_datetime(bad['time'])} breaks the rule '{bad['rule']}' "
+            f"({bad['column']} = {bad['value']}), its row is in quarantine"
+        )
+        return self._bad_bars.said(self._bad_bars.failed((*wanted.key, bad["time"]), text, is_host=False))
+
+    def _trouble_of_all(self, part: Wanted) -> Trouble | None:
+        """Return why no bar of a part is asked for just now; None where one may be."""
+        at, trouble = part.start, None
+        while at < part.end:
+            trouble = self._bad_bars.of((*part.key, at))
+            if trouble is None:
+                return None
+            at = part.timeframe.next(at)
+        return trouble
