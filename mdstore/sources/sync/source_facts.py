@@ -36,6 +36,7 @@ class SourceFacts:
         self._source = source
         self._exchange = cast("CandleSource", source) if hasattr(source, "settles") else None
         self._asked = 0
+        self._told = self._sent
         self._markets: asyncio.Task[dict[str, Market]] | None = None
 
     @property
@@ -55,8 +56,16 @@ class SourceFacts:
 
     @property
     def requests(self) -> int:
-        """How many requests were sent; of a source that does not say so, the pages it was asked for."""
+        """The requests since they were told last; of a source that does not count them, its pages."""
+        return self._sent - self._told
+
+    @property
+    def _sent(self) -> int:
         return self._asked if self._exchange is None else self._exchange.requests
+
+    def told(self) -> None:
+        """Take note that the requests so far were told."""
+        self._told = self._sent
 
     def stretches(self, timeframe: Timeframe, start: int, end: int) -> list[tuple[int, int]]:
         """Cut a range (ms) as the source is best asked for it: by the files it has, or by pages."""

@@ -101,7 +101,6 @@ class SyncRun:
     ) -> None:
         self._place, self._source, self._wanted = place, source, wanted
         self._facts = facts or SourceFacts(source)
-        self._sent_before = self._facts.requests
         self._progress, self._timer = progress, timer
         self._began = timer()
         self._lander = Lander(place, source.name)
@@ -125,6 +124,7 @@ class SyncRun:
             await self._lander.at_rest()
             self.result.is_over = True
             self._tell()
+            self._facts.told()
         return self.result
 
     async def plan(self) -> SyncResult:
@@ -419,7 +419,7 @@ class SyncRun:
 
     def _tell(self) -> None:
         self.result.seconds = self._timer() - self._began
-        self.result.requests = self._facts.requests - self._sent_before
+        self.result.requests = self._facts.requests
         if self._progress is not None and self.trouble is None:
             try:
                 self._progress(self.result)
