@@ -1,10 +1,11 @@
 """A watch of 200 markets: how long a message is on its way from the socket to the ring, at 5,000 a second.
 
 The local exchange, in a process of its own, sends a trade and a ticker of each of 2,500 trades a second; a
-watch reads them by two connections, makes bars of a minute, and stores these as they end. The clock starts
-when the bytes of a message have been read from the socket, and stops when its row is in the ring: what waits for
-others that came with it counts. Times are of this process's processor, that of its other threads (which store
-bars) included, since others may have the machine; those by the clock on the wall are beside them.
+watch reads them by two connections, makes bars of a minute, and stores these as they end.
+
+The clock starts when the bytes of a message have been read from the socket, and stops when its row is in the
+ring: what waits for others that came with it counts. Times are of this process's processor, that of its other
+threads (which store bars) included, since others may have the machine; those by the wall are beside them.
 """
 
 from __future__ import annotations
