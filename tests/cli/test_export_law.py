@@ -1,4 +1,4 @@
-"""Export, then import, is identity: over any symbols, times, doubles and declared columns, in every format."""
+"""Export, then import, is identity: over any symbols, doubles and declared columns, in every format."""
 
 from contextlib import chdir
 
@@ -13,6 +13,7 @@ from mdstore.core.symbols import can_name
 from mdstore.core.timeframe import Timeframe
 from mdstore.sources.files.writing import WRITABLE
 from tests.support.candles import bits, candle_frames
+from tests.support.doses import dose
 
 NAMED = (
     "NA",
@@ -73,7 +74,7 @@ PLAIN = ("open", "high", "low", "close", "volume")
 
 
 @given(stores(), st.sampled_from(WRITABLE))
-@settings(max_examples=60)
+@settings(max_examples=dose(15))
 def test_export_then_import_is_identity(tmp_path_factory, drawn, suffix):
     folder = tmp_path_factory.mktemp("law")
     timeframe, frames = drawn
