@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mdstore.candles.writes.writer import WriteResult
     from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
+        BannedError,
         ConflictError,
         DamagedDataError,
         FeedError,
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
         MarketDataError,
         MessageError,
         NewerSchemaError,
+        NoSuchMarketError,
         NoSuchSeriesError,
         QueryError,
         QueryTimeoutError,
         ReadOnlyError,
         ScannerError,
+        SourceError,
         StaleDataError,
         StoreBusyError,
         StoreClosedError,
@@ -52,6 +55,8 @@ if TYPE_CHECKING:
     from mdstore.service.storage import MarketDataStorage, Repository
     from mdstore.sources.exchanges.binance import BinanceFeed
     from mdstore.sources.exchanges.upbit import UpbitFeed
+    from mdstore.sources.local_exchange.local_exchange import LocalExchange
+    from mdstore.sources.local_exchange.truth import LocalMarket
     from mdstore.sources.recordings.recorder import Recorder
     from mdstore.sources.sync.coordinator import Coordinator, FunctionCoordinator, Page
     from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
@@ -66,11 +71,11 @@ _HOMES = {
     "mdstore.candles.repository": ("CandleRepository",),
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
-        "ConflictError", "DamagedDataError", "FeedError", "FileFormatError", "ForkedError",
-        "InvalidInputError", "LiveFileError", "MarketDataError", "MessageError", "NewerSchemaError",
-        "NoSuchSeriesError", "QueryError", "QueryTimeoutError", "ReadOnlyError", "ScannerError",
-        "StaleDataError", "StoreBusyError", "StoreClosedError", "StoreFileError", "TimeframeError",
-        "TimestampError", "ValidationError",
+        "BannedError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
+        "ForkedError", "InvalidInputError", "LiveFileError", "MarketDataError", "MessageError",
+        "NewerSchemaError", "NoSuchMarketError", "NoSuchSeriesError", "QueryError", "QueryTimeoutError",
+        "ReadOnlyError", "ScannerError", "SourceError", "StaleDataError", "StoreBusyError",
+        "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError", "ValidationError",
     ),
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
     "mdstore.sources.sync.coordinator": ("Coordinator", "FunctionCoordinator", "Page"),
@@ -80,6 +85,8 @@ _HOMES = {
     "mdstore.service.storage": ("MarketDataStorage", "Repository"),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),
     "mdstore.sources.exchanges.upbit": ("UpbitFeed",),
+    "mdstore.sources.local_exchange.local_exchange": ("LocalExchange",),
+    "mdstore.sources.local_exchange.truth": ("LocalMarket",),
     "mdstore.sources.recordings.recorder": ("Recorder",),
     "mdstore.analysis.fingerprints": ("fingerprint",),
     "mdstore.realtime.attached": ("attach",),
@@ -94,6 +101,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AsyncMarketDataService",
+    "BannedError",
     "BinanceFeed",
     "CandleRepository",
     "ConflictError",
@@ -109,12 +117,15 @@ __all__ = [
     "InvalidInputError",
     "Kline",
     "LiveFileError",
+    "LocalExchange",
+    "LocalMarket",
     "MarketDataError",
     "MarketDataService",
     "MarketDataStorage",
     "MarketDataStore",
     "MessageError",
     "NewerSchemaError",
+    "NoSuchMarketError",
     "NoSuchSeriesError",
     "OrderBook",
     "Page",
@@ -128,6 +139,7 @@ __all__ = [
     "Screen",
     "ServicePolicies",
     "SmartRouter",
+    "SourceError",
     "StaleDataError",
     "StoreBusyError",
     "StoreClosedError",

@@ -23,6 +23,9 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     │   └── StoreBusyError (TimeoutError)    another thread or process kept the write lock
     ├── LiveFileError (PermissionError)      a second opener of a live store file, refused
     ├── FeedError (ConnectionError)          an exchange refused something, or fell silent
+    ├── SourceError (ConnectionError)        an exchange that was asked for candles did not give them
+    │   ├── BannedError (PermissionError)    it answers nothing for a while; carries until
+    │   └── NoSuchMarketError (LookupError)  it has no such symbol
     ├── ScannerError (RuntimeError)          the scanner process failed twice; reads go on without it
     └── FileFormatError (ValueError)         a data file that cannot be read as candles
 """
@@ -32,6 +35,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, Self
 
 __all__ = [
+    "BannedError",
     "ConflictError",
     "DamagedDataError",
     "FeedError",
@@ -43,11 +47,13 @@ __all__ = [
     "MarketDataError",
     "MessageError",
     "NewerSchemaError",
+    "NoSuchMarketError",
     "NoSuchSeriesError",
     "QueryError",
     "QueryTimeoutError",
     "ReadOnlyError",
     "ScannerError",
+    "SourceError",
     "StaleDataError",
     "StoreBusyError",
     "StoreClosedError",
@@ -268,6 +274,22 @@ class ScannerError(MarketDataError, RuntimeError):
 
 class FeedError(MarketDataError, ConnectionError):
     """An exchange refused something by a message of its own, or a connection fell silent."""
+
+
+class SourceError(MarketDataError, ConnectionError):
+    """An exchange that was asked for candles gave none, or gave what is not proven to be an answer."""
+
+
+class BannedError(SourceError, PermissionError):
+    """An exchange answers nothing for longer than is waited; `until` is when it does again, ms since 1970."""
+
+    def __init__(self, message: str = "", *, until: int = 0, hint: str | Hint | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.until = until
+
+
+class NoSuchMarketError(SourceError, LookupError):
+    """An exchange has no market of that symbol, or has it no more."""
 
 
 class FileFormatError(MarketDataError, ValueError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,6 +149,15 @@ class CandleRepository:
             self._compaction.merge()
         return result
 
+    def write_each(self, parts: Sequence[writer.Part]) -> list[WriteResult]:
+        """Land several series, each once, with what is said of them, in one transaction."""
+        self.refuse_to_write()
+        room = self._compaction.has_room
+        done = writer.write_each(self._database, self._packs, parts, clock=self._clock, has_room=room)
+        if any(result.inserted >= writer.SEAL_ROWS for result in done):
+            self._compaction.merge()
+        return done
+
     def read(self, request: Request, *, verify: bool = True) -> Answer:
         """Return candles sorted by symbol and time, all of one snapshot; see `Columnar.read`.
 
@@ -182,9 +191,9 @@ class CandleRepository:
         with self._database.reading() as con:
             return catalogue.state(con, symbols, timeframe)
 
-    def used(self, asks: Mapping[tuple[str, str], int]) -> bool:
+    def used(self, asks: Mapping[tuple[str, str], int], *, fades: bool = True) -> bool:
         """Count what was asked for, by (symbol, timeframe); false where that must be said again later."""
-        return usage.add(self._database, asks)
+        return usage.add(self._database, asks, fades=fades)
 
     def most_used(self, limit: int) -> list[tuple[str, str, float]]:
         """Return the series that were asked for most, and how often."""
@@ -248,6 +257,11 @@ class CandleRepository:
         """Return the symbols of which bars of a timeframe are stored."""
         with self._database.reading() as con:
             return {series.symbol for series in catalogue.series_of(con, timeframe)}
+
+    def first_bars(self, timeframe: str) -> dict[str, int]:
+        """Return the first stored bar of each series of a timeframe, in ms."""
+        with self._database.reading() as con:
+            return {series.symbol: series.first for series in catalogue.series_of(con, timeframe)}
 
     def delete(self, symbol: str, timeframe: Timeframe | None, start: int, end: int) -> int:
         """Delete candles of a symbol, in one timeframe or all; return how many."""

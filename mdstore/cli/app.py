@@ -30,6 +30,7 @@ from mdstore.cli.commands.sql import sql
 from mdstore.cli.commands.stats import stats
 from mdstore.cli.commands.verify import verify
 from mdstore.cli.commands.warm import warm
+from mdstore.cli.commands.watch import watch
 from mdstore.cli.shared.errors import CommandGroup
 from mdstore.cli.shared.store import READ_ONLY
 
@@ -57,6 +58,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "declare": declare,
     "revisions": revisions,
     "replay": replay,
+    "watch": watch,
 }
 """Each command by its name, in the order of the help page."""
 

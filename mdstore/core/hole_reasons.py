@@ -20,7 +20,7 @@ Stated = Literal[
 ]
 """Why a bar is not there, as somebody can state it."""
 
-Reason = Stated | Literal["unknown", "forming"]
+Reason = Stated | Literal["unsettled", "unknown", "forming"]
 """Why a bar is not there."""
 
 Ask = Literal["never", "once", "until answered"]
@@ -52,6 +52,7 @@ TABLE = (
     HoleReason("after_delisting", 3, "never", expected=False, of_instrument=True, drawn="known"),
     HoleReason("session_closed", 3, "never", expected=False, of_instrument=False, drawn="closed"),
     HoleReason("fetch_failed", 1, "until answered", expected=True, of_instrument=False, drawn="failed"),
+    HoleReason("unsettled", 1, "until answered", expected=True, of_instrument=False, drawn="forming"),
     HoleReason("unknown", 2, "once", expected=True, of_instrument=False, drawn="unknown"),
     HoleReason("forming", 0, "never", expected=False, of_instrument=False, drawn="forming"),
 )

@@ -6,21 +6,37 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import polars as pl
+
+from mdstore.core.hole_reasons import Stated
+from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.errors import StoreClosedError
 from mdstore.realtime.fetching import result_of
 from mdstore.realtime.live_writer import Ledger
 from mdstore.realtime.rows import Hole
 
-__all__ = ["Backfill", "Fetch"]
+__all__ = ["Backfill", "Fetch", "Part"]
 
 Fetch = Callable[[str, str, int, int], Any | Awaitable[Any]]
-"""Returns the candles of a symbol and timeframe in `[start, end)` ms, in a form that `store.write` takes."""
+"""Returns the candles of a symbol and timeframe in `[start, end)` ms: in a form that `store.write` takes, or
+as a list of `Part`, which cover the range between them."""
 
 LOOK_SECONDS = 0.2
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 ROW = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The candles of `[start, end)` ms; `absent` is why bars in it are not there, where that is known."""
+
+    start: int
+    end: int
+    rows: Any
+    absent: Stated | None = None
 
 
 class Filled(Protocol):
@@ -93,7 +109,23 @@ class Backfill:
         if ledger is None:
             return
         answer = self._fetch(hole.symbol[self._prefix :], hole.timeframe, hole.start, hole.end)
-        rows = result_of(answer, self._loop, self._stopping.is_set)
-        ledger.fill(hole.symbol, hole.timeframe, rows, hole.start, hole.end)
-        plain = isinstance(rows, list) and all(isinstance(row, tuple) and len(row) == ROW for row in rows)
-        self._live.filled(hole.symbol, hole.timeframe, hole.start, hole.end, rows if plain else ())
+        given = result_of(answer, self._loop, self._stopping.is_set)
+        told: list[Any] = []
+        for part in _parts(given, hole.start, hole.end):
+            ledger.fill(hole.symbol, hole.timeframe, part.rows, part.start, part.end, absent=part.absent)
+            told += _plain(part.rows)
+        self._live.filled(hole.symbol, hole.timeframe, hole.start, hole.end, told)
+
+
+def _parts(given: Any, start: int, end: int) -> list[Part]:
+    in_parts = isinstance(given, list) and given and all(isinstance(one, Part) for one in given)
+    return given if in_parts else [Part(start, end, given)]
+
+
+def _plain(rows: Any) -> list[Any]:
+    """Return rows as those who subscribed to bars are told of them; none where they are of another form."""
+    if isinstance(rows, pl.DataFrame):
+        known = set(CANDLE_COLUMNS) <= set(rows.columns) and rows["timestamp"].dtype == pl.Int64
+        return rows.select(CANDLE_COLUMNS).rows() if known else []
+    plain = isinstance(rows, list) and all(isinstance(row, tuple) and len(row) == ROW for row in rows)
+    return rows if plain else []

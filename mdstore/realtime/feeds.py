@@ -41,13 +41,27 @@ class Feed:
 
     Of the symbols `awaited` (None: of all) all is seen from the next trade on. `due` is the time at which the
     next bar is whole. `not_before` is a local time (ms): that clock may delay, but never declare. A feed
-    `is_told` of lost connections by its session; one without a session is not.
+    `is_told` of lost connections by its session; one without a session is not. `digits` are the decimals of
+    volumes, where they are known: sums are rounded to them.
     """
 
-    __slots__ = ("awaited", "due", "grace", "is_told", "name", "not_before", "seen", "series", "time")
+    __slots__ = (
+        "awaited",
+        "digits",
+        "due",
+        "grace",
+        "is_told",
+        "name",
+        "not_before",
+        "seen",
+        "series",
+        "time",
+    )
 
-    def __init__(self, grace: int, name: str = "", *, is_told: bool = False) -> None:
-        self.name, self.grace, self.is_told = name, grace, is_told
+    def __init__(
+        self, grace: int, name: str = "", digits: int | None = None, *, is_told: bool = False
+    ) -> None:
+        self.name, self.grace, self.digits, self.is_told = name, grace, digits, is_told
         self.time, self.due = -FOREVER, FOREVER
         self.awaited: frozenset[str | None] = frozenset()
         self.not_before = -FOREVER

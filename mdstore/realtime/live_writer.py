@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from mdstore.core.hole_reasons import Stated
 from mdstore.core.logs import logger
 from mdstore.errors import InvalidInputError, StoreBusyError, StoreClosedError
 from mdstore.realtime.bars import Row
@@ -58,8 +59,10 @@ class Ledger(Protocol):
     def state(self, quiet: Mapping[Key, Sequence[Range]], doubted: Mapping[Key, Sequence[Range]]) -> object:
         """State where there was no trade, and have what is `doubted` asked for again."""
 
-    def fill(self, symbol: str, timeframe: str, rows: object, start: int, end: int) -> object:
-        """Store what was fetched for a range."""
+    def fill(
+        self, symbol: str, timeframe: str, rows: Any, start: int, end: int, *, absent: Stated | None = None
+    ) -> object:
+        """Store what was fetched for a range; `absent` is why bars in it are not there."""
 
     def missing(self, symbols: Sequence[str], timeframe: str) -> Mapping[str, Sequence[Range]]:
         """Return the ranges that are worth asking for, of those of the symbols that are stored."""

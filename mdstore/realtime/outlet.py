@@ -39,7 +39,14 @@ class Outlet:
         return [queue for queues in self._queues.values() for queue in queues]
 
     def whole(self, series: BarSeries, bar: Bar, *, amended: bool) -> None:
-        """Store a bar, and tell of it."""
+        """Store a bar, and tell of it.
+
+        A sum of sizes is rounded to the decimals that the exchange has: 0.30000000000000004 in place of its
+        0.3 would be taken for a correction when the bar is fetched.
+        """
+        digits = series.feed.digits
+        if digits is not None and not bar.by_kline:
+            bar.volume = round(bar.volume, digits)
         if series.persist and self.lander is not None:
             self.lander.put((series.symbol, series.name), bar.row())
         if self._queues:

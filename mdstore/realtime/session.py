@@ -91,8 +91,9 @@ class Session:
     timeframe, start, end)`, a function or a coroutine function, returns the candles of `[start, end)` ms. It
     is called for holes once their bars have ended, those of before a restart included; until then they stay
     in `hole`. `silence` is after how many seconds without anything a connection is taken for dead, None for
-    never. `on_error` is called with every row that is refused, whatever the exchange refuses, connections
-    that are lost, and what keeps bars from being stored.
+    never. `volume_digits` are the decimals that sizes have at the exchange: volumes that are summed up are
+    rounded to them, and so equal to its own. `on_error` is called with every row that is refused, whatever
+    the exchange refuses, connections that are lost, and what keeps bars from being stored.
 
     A `with`, or an `async with`, ends it.
 
@@ -108,6 +109,7 @@ class Session:
         prefix: str = "",
         backfill: Fetch | None = None,
         silence: float | None = SILENCE,
+        volume_digits: int | None = None,
         on_error: Callable[[Exception], object] | None = None,
     ) -> None:
         names = symbol_list(symbols)
@@ -124,7 +126,7 @@ class Session:
         """The number of times that something came after a connection began."""
         self._live, self._reader, self._prefix = live, None if isinstance(feed, str) else feed, prefix
         self._on_error = on_error
-        self._feed = Feed(live.grace, self.name, is_told=True)
+        self._feed = Feed(live.grace, self.name, volume_digits, is_told=True)
         self._state: State = "connecting"
         self._heard_at = time.monotonic()
         live.enter(self, self._feed, self.symbols)

@@ -42,13 +42,19 @@ class Facts:
     holes: Callable[[], pl.DataFrame] | None = None
     provenance: Callable[[], pl.DataFrame] | None = None
     newest: Callable[[], int | None] | None = None
-    """The end of the newest bar, or the time of the newest row, in ms."""
+    """The end of the newest bar that has ended, or the time of the newest row, in ms."""
     lacks: Callable[[], Mapping[str, str]] | None = None
     """By symbol, which bars are missing that nobody has been asked for."""
 
 
 class About:
-    """What is known of an answer; whatever costs anything is worked out when it is looked at, and once."""
+    """What is known of an answer; whatever costs anything is worked out when it is looked at, and once.
+
+    Of the answer itself are `at`, `tiers`, `rows_by_tier`, `ranges`, `steps`, `newest`, `age` and
+    `fingerprint`, whenever they are looked at. What the store knows of its bars is what it knows when it is
+    first looked at: `holes`, `provenance`, `sources` and `collected`. `is_stale` and `why_stale` compare the
+    answer with the store of that moment, and say so where this has other bars by then.
+    """
 
     def __init__(self, facts: Facts, table: Callable[[], pa.Table]) -> None:
         self._facts = facts
@@ -84,12 +90,15 @@ class About:
 
     @cached_property
     def holes(self) -> pl.DataFrame:
-        """The holes of the range, with reasons, as `store.gaps` gives them; empty for realtime rows."""
+        """The holes of the range now, with reasons, as `store.gaps` gives them; empty for realtime rows."""
         return pl.DataFrame() if self._facts.holes is None else self._facts.holes()
 
     @cached_property
     def provenance(self) -> pl.DataFrame:
-        """Where the bars came from and when, by range: `store.provenance`; empty for realtime rows."""
+        """Where the bars of its range that are stored now came from and when, as `store.provenance` says it.
+
+        Empty for realtime rows.
+        """
         return pl.DataFrame() if self._facts.provenance is None else self._facts.provenance()
 
     @property
@@ -107,13 +116,13 @@ class About:
 
     @cached_property
     def newest(self) -> datetime | None:
-        """Where the newest bar ends, or the time of the newest row; None of nothing."""
+        """Where the newest bar ends that has ended, or the time of the newest row; None of nothing."""
         found = None if self._facts.newest is None else self._facts.newest()
         return None if found is None else ms_to_datetime(found)
 
     @property
     def age(self) -> float | None:
-        """How old the newest is, in seconds: of bars, since the end of the last."""
+        """How old the newest was when the answer was given, in seconds."""
         return None if self.newest is None else (self.at - self.newest).total_seconds()
 
     @cached_property
@@ -125,12 +134,15 @@ class About:
 
     @cached_property
     def is_stale(self) -> bool:
-        """Whether something newer or more could be had, see `why_stale`."""
+        """Whether something newer or more could be had when this is first looked at, see `why_stale`."""
         return bool(self.why_stale)
 
     @cached_property
     def why_stale(self) -> Mapping[str, str]:
-        """By symbol, what the answer lacks and why: what failed, what nobody was asked for; else empty."""
+        """By symbol, what the answer lacks and why: what failed, what nobody was asked for; else empty.
+
+        Under no symbol ("") is what is true of all: offline, or that the store has other bars by now.
+        """
         known = self._facts.why_stale
         return known if known or self._facts.lacks is None else self._facts.lacks()
 

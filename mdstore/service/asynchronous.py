@@ -18,6 +18,7 @@ from mdstore.core.timestamps import Moment
 from mdstore.service.answer import MarketAnswer
 from mdstore.service.flights import Flights
 from mdstore.service.policies import ServicePolicies
+from mdstore.service.preload import Preloaded
 from mdstore.service.requests import candle_request
 from mdstore.service.service import MarketDataService
 
@@ -149,6 +150,14 @@ class AsyncMarketDataService:
             end=end,
             limit=limit,
         )
+
+    async def preload(self) -> Preloaded:
+        """Do what `MarketDataService.preload` does, in a thread."""
+        return await asyncio.to_thread(self._service.preload)
+
+    async def used(self) -> pl.DataFrame:
+        """Return what `MarketDataService.used` does, in a thread."""
+        return await asyncio.to_thread(self._service.used)
 
     def stats(self) -> dict[str, Any]:
         """Return what `MarketDataService.stats` does."""

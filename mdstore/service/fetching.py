@@ -8,7 +8,6 @@ another finds that nothing is missing any more.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -18,18 +17,17 @@ import polars as pl
 
 from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
-from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError, MarketDataError
 from mdstore.service.meters import Meters
 from mdstore.service.page_landing import PageLanding
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.source_calls import SourceCalls, is_cancelled
 from mdstore.service.troubles import Troubles, is_of_host
-from mdstore.service.wanted import NO_TIMES, Got, Outcome, Wanted, missing
+from mdstore.service.wanted import NO_TIMES, Got, Outcome, Wanted
 from mdstore.sources.sync.coordinator import Coordinator, Metrics
+from mdstore.sources.sync.leasing import leased
 
 if TYPE_CHECKING:
-    from mdstore.candles.file.leases import Lease
     from mdstore.service.router import RoutedBar, SmartRouter
     from mdstore.store.store import MarketDataStore
 
@@ -38,8 +36,6 @@ __all__ = ["Fetcher"]
 log = logger("service")
 LEAVES = 0.8
 """A request is given up before the call that waits for it, so that it counts as failed."""
-LOOK_SECONDS = 0.05
-"""How often it is looked whether another process has given a series back."""
 
 
 class Fetcher:
@@ -55,12 +51,15 @@ class Fetcher:
         coordinator: Coordinator | None,
         timer: Callable[[], float],
     ) -> None:
+        from mdstore.store.sync_place import StorePlace  # noqa: PLC0415 - which loads SQLite
+
         self._store, self._policies, self._meters = store, policies, meters
         self._leases = store._candles.leases
         self._router, self._coordinator = router, coordinator
         self.calls = SourceCalls()
         self.troubles = Troubles(policies, timer)
-        self._landing = PageLanding(store, policies, timer)
+        self._place = StorePlace(store._candles, store._declared, store._now)
+        self._landing = PageLanding(store, self._place, policies, timer)
         self._late = round(policies.late_seconds * 1000)
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._waiting: dict[tuple[str, str], int] = {}
@@ -76,7 +75,7 @@ class Fetcher:
         outcome = Outcome()
         if not symbols or (start is not None and start >= end):
             return outcome
-        lacking = await asyncio.to_thread(missing, self._store, symbols, timeframe, (start, end))
+        lacking = await asyncio.to_thread(self._place.to_ask, symbols, timeframe, start, end, None)
         try:
             async with asyncio.TaskGroup() as group:
                 for symbol, ranges in lacking.items():
@@ -97,7 +96,7 @@ class Fetcher:
             if trouble is not None:
                 outcome.troubles[wanted.symbol] = self.troubles.said(trouble)
                 return
-            async with self._leased(wanted.key):
+            async with leased(self._leases, wanted.key):
                 await self._from_coordinator(self._coordinator, wanted, outcome)
 
     # ---- the router
@@ -179,19 +178,16 @@ class Fetcher:
         return wanted.got("coordinator", rows, taken * 1e3, kept)
 
     def _state_failed(self, source: str, wanted: Wanted) -> None:
-        found = missing(self._store, [wanted.symbol], wanted.timeframe, (wanted.start, wanted.end))
+        found = self._place.to_ask([wanted.symbol], wanted.timeframe, wanted.start, wanted.end, None)
         for low, high in found.get(wanted.symbol, []):
-            self._store.cover(
-                wanted.symbol, wanted.timeframe, start=ms_to_datetime(low), end=ms_to_datetime(high),
-                reason="fetch_failed", source=source,
-            )  # fmt: skip
+            self._place.state(wanted.key, low, high, "fetch_failed", source)
 
     # ---- what is missing
 
     async def _parts(self, wanted: Wanted, page: int | None = None) -> list[Wanted]:
         """Return the parts of a range that are missing, each of at most a page."""
         found = await asyncio.to_thread(
-            missing, self._store, [wanted.symbol], wanted.timeframe, (wanted.start, wanted.end), page
+            self._place.to_ask, [wanted.symbol], wanted.timeframe, wanted.start, wanted.end, page
         )
         return [wanted.within(*one) for one in found.get(wanted.symbol, [])]
 
@@ -209,28 +205,6 @@ class Fetcher:
                 del self._waiting[key], self._locks[key]
 
     @asynccontextmanager
-    async def _leased(self, key: tuple[str, str]) -> AsyncIterator[None]:
-        """And one process at a time."""
-        name = f"fetch {key[0]} {key[1]}"
-        while (lease := await self._taken(name)) is None:
-            await asyncio.sleep(LOOK_SECONDS)
-        beating = asyncio.create_task(_beat(lease))
-        try:
-            yield
-        finally:
-            beating.cancel()
-            await asyncio.shield(asyncio.to_thread(lease.give_back))
-
-    async def _taken(self, name: str) -> Lease | None:
-        """Take a lease, in a thread; one that comes when nobody waits for it any more is given back."""
-        taking = asyncio.ensure_future(asyncio.to_thread(self._leases.take, name))
-        try:
-            return await asyncio.shield(taking)
-        except asyncio.CancelledError:
-            taking.add_done_callback(_given_back)
-            raise
-
-    @asynccontextmanager
     async def _slot(self, source: Coordinator) -> AsyncIterator[None]:
         if self._slots is None:
             self._slots = asyncio.Semaphore(source.limits.concurrency)
@@ -240,16 +214,3 @@ class Fetcher:
 
 def _text_of(error: BaseException) -> str:
     return str(error) if isinstance(error, MarketDataError) else f"{type(error).__name__}: {error}"
-
-
-def _given_back(taking: asyncio.Future[Lease | None]) -> None:
-    if not taking.cancelled() and taking.exception() is None:
-        lease = taking.result()
-        if lease is not None:
-            threading.Thread(target=lease.give_back, name="mdstore-lease", daemon=True).start()
-
-
-async def _beat(lease: Lease) -> None:
-    while True:
-        await asyncio.sleep(lease.beat_seconds)
-        await asyncio.to_thread(lease.beat)

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from mdstore.analysis.resample import reach
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
-from mdstore.errors import NoSuchSeriesError
+from mdstore.errors import Hint, InvalidInputError, NoSuchSeriesError
 from mdstore.service.answer import Facts, MarketAnswer, Step, ranges_frame
 from mdstore.service.meters import Meters
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import CandleRequest
 from mdstore.service.routed_bars import with_routed
+from mdstore.service.usage import Usage
 from mdstore.service.wanted import Outcome
 
 if TYPE_CHECKING:
@@ -28,11 +30,12 @@ __all__ = ["OFFLINE", "LocalReads", "opened"]
 
 OFFLINE = "offline: nothing was asked of an upstream"
 ONLY_READ = "the store is only read: what is missing cannot be stored, and was not asked for"
+BY_NOW = "the store has other bars by now than this answer: ask again"
 NOTHING = Outcome()
 
 
 class LocalReads:
-    """Reads of one store; `asks` counts them by series."""
+    """Reads of one store; `usage` counts them by series."""
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class LocalReads:
         """Why no upstream is asked though there is one; what is only read takes in nothing."""
         if has_upstream and (policies.offline or store.read_only):
             self.why_alone = {"": OFFLINE if policies.offline else ONLY_READ}
-        self.asks: dict[tuple[str, str], int] = {}
+        self.usage = Usage(store)
 
     def read(
         self, request: CandleRequest, source: Timeframe | None, outcome: Outcome = NOTHING, *, explain: bool
@@ -63,18 +66,13 @@ class LocalReads:
         try:
             found = self._read(request, source)
         except NoSuchSeriesError as error:
-            if not outcome.troubles:
-                raise
-            why = "; ".join(outcome.troubles.values())
-            raise NoSuchSeriesError(f"{error.message}; {why}", hint=error.hint) from error
+            raise _no_series(error, request, outcome) from error
         if request.include_forming and source is None and self._router is not None and not self.why_alone:
             found = with_routed(found, self._router, request, self._meters, self._store._now())
         taken = (time.perf_counter() - clock) * 1e6
         tiers = getattr(found, "tiers", None) or ("made",)
         self._meters.add(tiers[0], taken, rows=found.rows)
-        for symbol in request.symbols or ():
-            key = (symbol, str(request.timeframe))
-            self.asks[key] = self.asks.get(key, 0) + 1
+        self.usage.note(request.symbols or (), str(request.timeframe))
         steps = (Step(" + ".join(tiers), f"{found.rows:,} rows", taken),) if explain else ()
         return MarketAnswer(
             found.table, found.frame, self._facts(request, source, found, tiers, outcome, steps)
@@ -99,6 +97,12 @@ class LocalReads:
         return request.tz is None and (request.derive is None or request.derive is False)
 
     def _read(self, request: CandleRequest, source: Timeframe | None) -> Any:
+        if request.tz is not None and source is None:
+            raise InvalidInputError(
+                f"tz={request.tz!r} is for bars that are made of shorter ones, and none are stored that make "
+                f"{request.timeframe}",
+                hint=Hint("name those to fetch and to make them of, as derive='1m'", "import shorter ones"),
+            )
         return self._store._read(
             self._symbols(request, source),
             request.timeframe,
@@ -136,6 +140,16 @@ class LocalReads:
         names = [Timeframe.parse(name) for name in listed["timeframe"].unique() if Timeframe.is_name(name)]
         parts = [name for name in names if name != request.timeframe and request.timeframe.holds(name)]
         return max(parts, key=lambda name: name.longest_ms, default=None)
+
+    def _other_by_now(self, request: CandleRequest, source: Timeframe | None, found: Any) -> dict[str, str]:
+        """Say so where the store has other bars by now than an answer has."""
+        if request.include_forming:
+            return {}
+        try:
+            is_same = self._read(request, source).frame().equals(found.frame())
+        except NoSuchSeriesError:
+            is_same = found.frame().is_empty()
+        return {} if is_same else {"": BY_NOW}
 
     def _lacks(
         self, request: CandleRequest, stored: Timeframe, frame: pl.DataFrame, settled: int
@@ -181,9 +195,22 @@ class LocalReads:
             steps,
             holes=lambda: store.gaps(_known(symbols, found.frame()), stored, start=low, end=high),
             provenance=lambda: _within(store.provenance(None, stored), request, found.frame()),
-            newest=lambda: _end_of_last(found.frame(), request.timeframe),
-            lacks=lambda: self._lacks(request, stored, found.frame(), settled),
+            newest=lambda: _end_of_last(found.frame(), request),
+            lacks=lambda: (
+                self._other_by_now(request, source, found)
+                or self._lacks(request, stored, found.frame(), settled)
+            ),
         )
+
+
+def _no_series(error: NoSuchSeriesError, request: CandleRequest, outcome: Outcome) -> NoSuchSeriesError:
+    """Return the error with what an upstream said, and a hint in the words of a service."""
+    hint, part = error.hint, error.made_of
+    if part is not None:
+        made = f"{request.timeframe} can be made of {part}, with"
+        fits = request.timeframe.holds(Timeframe.parse(part))
+        hint = Hint(f"{made} derive='{part}'", f"{made} --from {part}") if fits else None
+    return NoSuchSeriesError("; ".join((error.message, *outcome.troubles.values())), hint=hint, made_of=part)
 
 
 def opened(moment: int) -> datetime | None:
@@ -201,9 +228,16 @@ def _known(symbols: Any, frame: pl.DataFrame) -> Any:
     return symbols
 
 
-def _end_of_last(frame: pl.DataFrame, timeframe: Timeframe) -> int | None:
-    last = frame["timestamp"].to_physical().max()
-    return None if last is None else timeframe.next(last)  # type: ignore[arg-type]  # of whole numbers
+def _end_of_last(frame: pl.DataFrame, request: CandleRequest) -> int | None:
+    """Return where the last bar ends that has ended; one that is forming has not."""
+    ended = frame.filter("closed") if "closed" in frame.columns else frame
+    last = ended["timestamp"].to_physical().max()
+    return None if last is None else _end(request, last)  # type: ignore[arg-type]  # of whole numbers
+
+
+def _end(request: CandleRequest, start: int) -> int:
+    """Return where a bar ends (ms), by the clocks of a zone if it is cut by them."""
+    return reach(request.timeframe, start, start + 1, request.tz)[1]
 
 
 def _ranges(request: CandleRequest, frame: pl.DataFrame, here: str, outcome: Outcome) -> pl.DataFrame:
@@ -219,7 +253,7 @@ def _ranges(request: CandleRequest, frame: pl.DataFrame, here: str, outcome: Out
             if got.symbol == symbol:
                 left = left.filter((left < got.start) | (left >= got.end) | left.is_in(got.kept.implode()))
         if len(left):
-            rows.append((str(symbol), left[0], request.timeframe.next(left[-1]), here, len(left)))
+            rows.append((str(symbol), left[0], _end(request, left[-1]), here, len(left)))
     return ranges_frame(rows)
 
 
@@ -235,6 +269,6 @@ def _within(origins: pl.DataFrame, request: CandleRequest, frame: pl.DataFrame) 
     symbols = frame["symbol"].unique().cast(pl.String) if named else pl.Series(list(request.symbols or ()))
     mine = pl.col("symbol").cast(pl.String).is_in(symbols.implode())
     times = frame["timestamp"].to_physical()
-    low, high = times.min(), request.timeframe.next(int(times.max()))  # type: ignore[arg-type]
+    low, high = times.min(), _end(request, int(times.max()))  # type: ignore[arg-type]
     start, end = pl.col("start").dt.epoch("ms"), pl.col("end").dt.epoch("ms")
     return origins.filter(mine & (end > low) & (start < high))

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from mdstore.errors import InvalidInputError
-from mdstore.service.background import Background
+from mdstore.sources.sync.background import Background
 from mdstore.sources.sync.call_threads import CallThreads
 from mdstore.sources.sync.coordinator import Coordinator, Metrics, Page
 

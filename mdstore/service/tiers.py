@@ -14,11 +14,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError, NoSuchSeriesError, StoreClosedError
 from mdstore.service.answer import MarketAnswer, Step
-from mdstore.service.background import Background
 from mdstore.service.fetching import Fetcher
 from mdstore.service.flights import Flights
 from mdstore.service.local_reads import LocalReads, opened
@@ -26,6 +27,7 @@ from mdstore.service.meters import Meters
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import CandleRequest, before
 from mdstore.service.wanted import Outcome
+from mdstore.sources.sync.background import Background
 
 if TYPE_CHECKING:
     from mdstore.service.router import SmartRouter
@@ -76,6 +78,7 @@ class Tiers:
         if self.background.mind_forks():  # its parent's flights are not its own
             self._flights = Flights[MarketAnswer]()
             self.fetcher = self._new_fetcher()
+            self.local.usage.forget()
 
     def quick(self, request: CandleRequest, *, explain: bool) -> MarketAnswer | None:
         """Answer from what is here; None where something may be missing that an upstream has."""
@@ -155,28 +158,32 @@ class Tiers:
             start = None if low == -FOREVER else low
             outcome.join(await self.fetcher.fill(symbols, wanted, start, high))
             reach *= 2
-            if outcome.troubles or not self._may_reach(request, reach):
+            if not self._may_reach(request, reach):
                 return
-            if not await asyncio.to_thread(self._falls_short, request, source):
+            symbols = [symbol for symbol in symbols if symbol not in outcome.troubles]
+            symbols = await asyncio.to_thread(self._short, request, source, symbols)
+            if not symbols:
                 return
             low, high = before(request.timeframe, top, reach), low  # what is behind was asked for just now
 
     def _may_reach(self, request: CandleRequest, reach: int) -> bool:
-        """Tell whether it may be looked further back for the latest so many bars of one symbol."""
-        if request.count is None or request.start > -FOREVER or request.is_long:
+        """Tell whether it may be looked further back for the latest so many bars of each symbol."""
+        if request.count is None or request.start > -FOREVER:
             return False
         return reach <= request.count * self._policies.reach
 
-    def _falls_short(self, request: CandleRequest, source: Timeframe | None) -> bool:
-        """Tell whether fewer bars than asked for are there, and there may be earlier ones."""
-        symbol = request.symbols[0] if request.symbols else ""
-        try:
-            found = self._store.candles(
-                symbol, request.timeframe, end=opened(request.end), limit=request.count, derive_from=source
-            )
-        except NoSuchSeriesError:
-            return True
-        return len(found) < (request.count or 0)
+    def _short(self, request: CandleRequest, source: Timeframe | None, symbols: list[str]) -> list[str]:
+        """Return those symbols of which fewer bars than asked for are there: there may be earlier ones."""
+        stored = self._store._candles.stored(str(source or request.timeframe))
+        known, count = [symbol for symbol in symbols if symbol in stored], request.count or 0
+        if not known:
+            return symbols
+        found = self._store.candles(
+            known, request.timeframe, end=opened(request.end), limit=count, derive_from=source
+        )
+        whole = found.group_by(pl.col("symbol").cast(pl.String)).len().filter(pl.col("len") >= count)
+        enough = set(whole["symbol"])
+        return [symbol for symbol in symbols if symbol not in enough]
 
     def _remember(self, request: CandleRequest, source: Timeframe | None, now: int) -> None:
         """Know that nothing is missing until the next bar has ended behind `now`, when it was looked (ms)."""
@@ -193,13 +200,7 @@ class Tiers:
         self.background.close()
         self.fetcher.calls.close()
         with suppress(MarketDataError):  # the store was closed before: what was asked for is forgotten
-            self.flush()
-
-    def flush(self) -> None:
-        """Keep in the file what was asked for."""
-        asks, self.local.asks = self.local.asks, {}
-        if asks and not self._store._candles.used(asks):
-            self.local.asks = asks
+            self.local.usage.flush()
 
     def _new_fetcher(self) -> Fetcher:
         return Fetcher(

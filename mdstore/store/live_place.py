@@ -11,7 +11,7 @@ from mdstore.core.hole_reasons import Stated
 
 __all__ = ["LivePlace"]
 
-SOURCE = "live"
+SOURCE, BACKFILL = "live", "backfill"
 Key = tuple[str, str]
 Row = tuple[int, float, float, float, float, float]
 Range = tuple[int, int]
@@ -27,6 +27,10 @@ class Writes(Protocol):
     @property
     def write_many(self) -> Callable[..., object]:
         """Stores candles of several series."""
+
+    @property
+    def cover(self) -> Callable[..., object]:
+        """States why there are no bars in a range."""
 
     @property
     def missing(self) -> Callable[..., Any]:
@@ -57,9 +61,19 @@ class LivePlace:
         said = [(key, _claim(one, "no_trade")) for key, found in quiet.items() for one in found]
         self._candles.ledger.note(said, [(key, *one) for key, found in doubted.items() for one in found])
 
-    def fill(self, symbol: str, timeframe: str, rows: object, start: int, end: int) -> object:
-        """Store what was fetched for a range; of what is not among it, the source has no more."""
-        return self._store.write(symbol, timeframe, rows, source="backfill", covers=(start, end))
+    def fill(
+        self, symbol: str, timeframe: str, rows: Any, start: int, end: int, *, absent: Stated | None = None
+    ) -> object:
+        """Store what was fetched for a range; of what is not among it, the source has no more.
+
+        With a reason for what is absent, the range is proven by whoever fetched it: it is stated apart, since
+        a full page with a wider `covers` would be doubted.
+        """
+        if absent is None:
+            return self._store.write(symbol, timeframe, rows, source=BACKFILL, covers=(start, end))
+        if len(rows):
+            self._store.write(symbol, timeframe, rows, unit="ms", source=BACKFILL)
+        return self._store.cover(symbol, timeframe, start=start, end=end, reason=absent, source=BACKFILL)
 
     def missing(self, symbols: Sequence[str], timeframe: str) -> dict[str, list[Range]]:
         """Return the ranges that are worth asking for, of those of the symbols that are stored."""

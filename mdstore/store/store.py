@@ -43,6 +43,8 @@ from mdstore.store.maintenance import Maintenance
 from mdstore.store.past import Past
 from mdstore.store.reading import Made, Reading
 from mdstore.store.requests import LONG, request_of
+from mdstore.store.syncing import Syncing
+from mdstore.store.watching import Watching
 from mdstore.store.writing import Writing
 
 if TYPE_CHECKING:
@@ -166,7 +168,9 @@ class MarketDataStore:
         self._reading = Reading(self._listing, lambda: self.live, self._now)
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
+        self._syncing = Syncing(self._candles, self._declared, self._now)
         self._contents = Contents(self._candles, self._listing)
+        self._watching = Watching(lambda: self.realtime)
         try:
             self._realtime = Owner(realtime, LivePlace(self, self._candles), clock)
         except BaseException:
@@ -557,6 +561,7 @@ class MarketDataStore:
         return self._listing.quarantine()
 
     write = held("_writing", Writing.write)
+    watch = held("_watching", Watching.watch)
     write_many = held("_writing", Writing.write_many)
     delete = held("_writing", Writing.delete)
     rename = held("_writing", Writing.rename)
@@ -573,6 +578,8 @@ class MarketDataStore:
     provenance = held("_past", Past.provenance)
     revisions = held("_past", Past.revisions)
     fingerprint = held("_past", Past.fingerprint)
+    sync = held("_syncing", Syncing.sync)
+    sync_async = held("_syncing", Syncing.sync_async)
 
     def verify(
         self,
@@ -604,8 +611,10 @@ class MarketDataStore:
 
         Ends subscriptions, and stores the closed live candles that wait for it.
         """
+        self._watching.close()
         if self._server is not None:
             self._server.close()
+        self._syncing.close()
         try:
             self._realtime.close()
         except KeyboardInterrupt:

@@ -1,5 +1,7 @@
 """Candles by a service: what is here is read, what is missing is asked for once, and the answer says so."""
 
+import re
+
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -121,6 +123,26 @@ def test_sparse_bars_are_looked_for_further_back(store, clock):
     assert bars_asked(source) == 321  # doubled until there were twenty; the last may come late: twice
     assert store.gaps("A", "1m")["reason"].unique().to_list() == ["no_trade"]
     assert not answer.about.is_stale
+
+
+def test_sparse_bars_of_several_symbols_are_looked_for_as_those_of_one(store, clock):
+    sparse, whole = TRUTH[::10], walk(1_000, seed=1)
+    held = {("A", "1m"): sparse, ("B", "1m"): whole, ("C", "1m"): TRUTH[::20]}
+    source = MemoryCoordinator(held, absent="no_trade")
+    with MarketDataService(store, coordinator=source) as service:
+        answer = service.get_candle_data(["A", "B", "C", "D"], "1m", count=20)
+        parts = {str(name): rows.drop("symbol") for (name,), rows in answer.frame.group_by("symbol")}
+        assert_frame_equal(parts["A"], sparse.tail(20))
+        assert_frame_equal(parts["B"], whole.tail(20))
+        assert_frame_equal(parts["C"], TRUTH[::20].tail(20))
+        assert list(answer.about.why_stale) == ["D"]  # what one lacks keeps nobody from the others
+        asked = {
+            name: sum((end - start) // MINUTE for one, _, start, end in source.requests if one == name)
+            for name in "ABC"
+        }
+        assert asked == {"A": 321, "B": 20, "C": 641}  # and no more is asked of those that have enough
+        both = service.get_candle_data(None, "1m", count=25).frame
+        assert both.group_by("symbol").len()["len"].to_list() == [25, 25, 25]
 
 
 def test_the_end_of_history_is_not_asked_for_again_and_again(store, clock):
@@ -345,3 +367,38 @@ def test_a_request_that_is_not_answered_in_time_has_failed(store, clock):
     with MarketDataService(store, coordinator=source) as service:
         answer = service.get_candle_data("A", "1m", START, START + 150 * MINUTE)
     assert "no answer within 0.2 s" in answer.about.why_stale["A"]
+
+
+def hinted(error):
+    """Return the argument that a hint names, as it stands there."""
+    name, value = re.search(r"(\w+)='(\w+)'", error.value.hint.python).groups()
+    return {name: value}
+
+
+@pytest.mark.parametrize("symbols", ["A", ["A"], None])
+def test_a_hint_of_the_service_works_when_it_is_followed(store, symbols):
+    store.write("A", "1m", TRUTH)
+    with MarketDataService(store, policies=ServicePolicies(derive=False)) as service:
+        with pytest.raises(NoSuchSeriesError, match="1h can be made of 1m") as error:
+            service.get_candle_data(symbols, "1h")
+        assert len(service.get_candle_data(symbols, "1h", **hinted(error))) == 17
+        with pytest.raises(NoSuchSeriesError) as error:
+            service.get_candle_data(symbols, "1s", derive=False)
+        assert error.value.hint is None
+        with pytest.raises(NoSuchSeriesError) as error:
+            service.get_candle_data(symbols, "1h", derive="7m")
+        assert hinted(error) == {"derive": "1m"}  # 7m could be made of them, too, but no hour of 7m
+
+
+def test_a_zone_without_bars_to_cut_says_which_to_fetch(store, clock):
+    clock.at(3 * 1_440)
+    source = FunctionCoordinator(
+        lambda symbol, timeframe, low, high: [(at, 1, 2, 1, 2, 5) for at in range(low, high, MINUTE)],
+        page_bars=10_000,
+    )
+    with MarketDataService(store, coordinator=source) as service:
+        asked = {"symbols": "B", "timeframe": "1d", "start": START, "tz": "Asia/Seoul"}
+        with pytest.raises(InvalidInputError, match="are made of shorter ones") as error:
+            service.get_candle_data(**asked)
+        days = service.get_candle_data(**asked, **hinted(error)).frame
+    assert days["bars"].to_list()[1] == 1_440

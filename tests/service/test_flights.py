@@ -168,8 +168,13 @@ def test_the_loop_of_the_caller_is_free_while_an_upstream_sleeps_and_a_disk_is_s
     assert longest < 0.25  # a call of 0.3 s was never waited for in the loop
 
 
+def calls_of(face):
+    return {name for name in vars(face) if not name.startswith("_")}
+
+
 def test_the_two_faces_have_the_same_calls():
-    names = {name for name in vars(AsyncMarketDataService) if not name.startswith("_")} - {"close"}
+    names = calls_of(MarketDataService)
+    assert names == calls_of(AsyncMarketDataService)
     assert {"get_candle_data", "get_ticker_data", "get_orderbook_data", "get_trade_data", "sql"} <= names
     for name in names:
         one, other = getattr(MarketDataService, name), getattr(AsyncMarketDataService, name)

@@ -89,7 +89,7 @@ def test_a_trade_comes_once_and_in_its_place(ring, routed, with_ids, count):
     routed = [(*known.get(number, (at, price)), number) for at, price, number in routed]
     tables = []
     for trades in (ring, routed):
-        cache = RealtimeDataCache(clock=lambda: 1_756_690_000 * 10**9)
+        cache = RealtimeDataCache(clock=lambda: 1_756_689_005 * 10**9)
         for at, price, number in sorted(trades):
             cache.trades.push(("A", 1_756_689_000_000 + at, price, 1.0, "buy", number if with_ids else None))
         tables.append(cache.trades.arrow("A"))

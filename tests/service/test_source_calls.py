@@ -250,7 +250,10 @@ class ClientError(Exception):
     """As an HTTP client raises for what it could not reach, from the error of the socket."""
 
 
-@pytest.mark.parametrize("error", [KeyError("no such symbol"), ValueError("what?"), StatusError(404)])
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("no such symbol"), ValueError("what?"), StatusError(404), mdstore.NoSuchMarketError("none")],
+)
 def test_symbols_that_a_source_does_not_know_shut_it_off_for_nobody(store, error):
     def gives(symbol, timeframe, low, high):
         if symbol.startswith("BAD"):

@@ -17,7 +17,7 @@ __all__ = ["add", "most"]
 SERIES = 2_000
 """So many series are remembered."""
 FADE = 0.9
-"""What a count is worth after another flush."""
+"""What a count is worth after another service that has ended."""
 LEAST = 0.05
 FADED = "UPDATE usage SET asks = asks * ?"
 ADD = "INSERT INTO usage VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET asks = asks + excluded.asks"
@@ -28,11 +28,15 @@ DELETE FROM usage WHERE asks < ?1 OR (symbol, timeframe) NOT IN
 MOST = "SELECT symbol, timeframe, asks FROM usage ORDER BY asks DESC, symbol, timeframe LIMIT ?"
 
 
-def add(database: Database, asks: Mapping[tuple[str, str], int]) -> bool:
-    """Count what was asked for, by (symbol, timeframe); false where it could not be written."""
+def add(database: Database, asks: Mapping[tuple[str, str], int], *, fades: bool = True) -> bool:
+    """Count what was asked for, by (symbol, timeframe); false where it could not be written.
+
+    What was counted before `fades`.
+    """
 
     def work(con: apsw.Connection) -> bool:
-        con.execute(FADED, (FADE,))
+        if fades:
+            con.execute(FADED, (FADE,))
         con.executemany(ADD, ((*key, count) for key, count in asks.items()))
         con.execute(FORGET, (LEAST, SERIES))
         return True

@@ -23,13 +23,15 @@ class Claim:
 
     `covers` is `[start, end)` in ms, "data" for that from a series' first bar in the data to its last, None
     for none; `reason` is why bars in it that the data lacks are not there, "unknown" where nobody said.
-    `series` is covered even if the data has no row of it.
+    `series` is covered even if the data has no row of it. From `settled` on (ms) the source may yet amend
+    what it has given: bars there are unsettled, whether they came or not.
     """
 
     source: str = ""
     covers: tuple[int, int] | Literal["data"] | None = None
     reason: str = "unknown"
     series: Key | None = None
+    settled: int = FOREVER
 
     @property
     def range(self) -> tuple[int, int] | None:
@@ -87,9 +89,12 @@ def enter(
     failed = [(first, bar.next(first)) for first in starts if start <= first < end]
     if None in refused:
         failed = [(start, end)] if start < end else []
-    for low, high in coverage.without(start, end, failed) if start < end else ():
+    settled = max(start, min(end, claim.settled))
+    for low, high in coverage.without(start, settled, failed) if start < settled else ():
         said = Interval(low, high, claim.reason, claim.source, now)
         coverage.state(con, key, said, as_much_as="unknown" if of_write else None)
+    for low, high in coverage.without(settled, end, failed) if settled < end else ():
+        coverage.state(con, key, Interval(low, high, "unsettled", claim.source, now))
     for low, high in failed:
         failure = Interval(low, high, "fetch_failed", claim.source, now)
         coverage.state(con, key, failure, as_much_as="unknown")

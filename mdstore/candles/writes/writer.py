@@ -42,7 +42,7 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
 
-__all__ = ["SEAL_ROWS", "Policy", "Progress", "WriteResult", "write"]
+__all__ = ["SEAL_ROWS", "Part", "Policy", "Progress", "WriteResult", "write", "write_each"]
 
 Progress = Callable[[int], None]
 
@@ -129,6 +129,15 @@ class Policy:
     keep: Mapping[tuple[str, str], Sequence[tuple[int, int]]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One series of a write of several: its rows, and what is said of the ranges that they are from."""
+
+    rows: Checked
+    claims: Sequence[Claim]
+
+
+SET_ASIDE = Policy("quarantine", "raise")
 WATCH_ROWS = 4  # so few are watched, which costs less than to ask where their series ends
 WATCH_MORE = 64  # so many new ones behind known ones are, which costs less than statements of their own
 NOTHING = Checked([], NO_BAD, 0, 0)
@@ -159,7 +168,7 @@ def write(
     sealer = _BatchSealer(packs, clock, has_room)
     try:
         with database.writing() as con:
-            batch = _Batch(con, claim, policy, sealer, now)
+            batch = _Batch(con, [claim], policy, sealer, now)
             batch.land(first)
             _report(progress, batch)
             for chunk in chunks:
@@ -171,6 +180,36 @@ def write(
         sealer.take_back(database)
         raise
     return batch.result()
+
+
+def write_each(
+    database: Database,
+    packs: Packs,
+    parts: Sequence[Part],
+    *,
+    clock: Callable[[], float],
+    has_room: Callable[[int], bool],
+) -> list[WriteResult]:
+    """Write several series, each once, in one transaction; return what became of each.
+
+    Each has claims of its own, so that pages of many series wait for one synced commit together.
+    """
+    now, sealers, done = int(clock() * 1000), [], []
+    for part in parts:
+        _refuse(part.rows, SET_ASIDE)
+    try:
+        with database.writing() as con:
+            for part in parts:
+                sealers.append(_BatchSealer(packs, clock, has_room))
+                batch = _Batch(con, part.claims, SET_ASIDE, sealers[-1], now)
+                batch.land(part.rows)
+                batch.finish(int(clock() * 1000))
+                done.append(batch.result())
+    except BaseException:
+        for sealer in sealers:
+            sealer.take_back(database)
+        raise
+    return done
 
 
 def _refuse(chunk: Checked, policy: Policy) -> None:
@@ -211,9 +250,11 @@ class _Seen:
 class _Batch:
     """The state of one write transaction."""
 
-    def __init__(self, con: Writer, claim: Claim, policy: Policy, sealer: _BatchSealer, now: int) -> None:
+    def __init__(
+        self, con: Writer, claims: Sequence[Claim], policy: Policy, sealer: _BatchSealer, now: int
+    ) -> None:
         self._con = con
-        self._claim = claim
+        self._claim, self._claims = claims[0], claims
         self._sealer = sealer
         self._now = now
         self._refused: dict[tuple[str, str], list[int | None]] = {}
@@ -268,7 +309,8 @@ class _Batch:
         if self._claim.range:
             named = (self._claim.series,) if self._claim.series else ()
             for key in dict.fromkeys((*named, *self._seen, *self._refused)):
-                self._cover(key, self._claim)
+                for claim in self._claims:
+                    self._cover(key, claim)
         elif self._claim.covers:
             for key, seen in self._seen.items():
                 assert seen.first is not None  # noqa: S101 - a group has rows; for mypy
@@ -280,7 +322,9 @@ class _Batch:
 
         1,240 bars became `no_trade` when a page of 200 came back for a day of minutes.
         """
-        for (symbol, timeframe), seen in self._seen.items() if self._claim.range else ():
+        if not self._claim.range or len(self._claims) > 1:
+            return
+        for (symbol, timeframe), seen in self._seen.items():
             rows = sum(map(len, seen.runs))
             beside = claims.beside(self._claim, seen.changes.bar, seen.first, seen.last, self._now)
             if beside and is_full_page(rows):
@@ -309,7 +353,7 @@ class _Batch:
 
         Behind that a source gives the bar that forms, which may have ended until it is written.
         """
-        end = self._claim.range[1] if self._claim.range else FOREVER
+        end = max(FOREVER if claim.range is None else claim.range[1] for claim in self._claims)
         return [self._now] if end >= self._now else [end, self._now]
 
     def _finish_changed(self, changed: dict[tuple[str, str], _Seen], now: int) -> None:

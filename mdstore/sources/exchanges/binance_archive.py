@@ -1,0 +1,175 @@
+"""Binance's public archive: a zip file of each month and day of a series (https://data.binance.vision).
+
+It is described at https://github.com/binance/binance-public-data. Beside each file lies its SHA-256. Months
+are published some days after their end, days on the next. Times are in ms, those of spot from 2025 on in us.
+Files lack bars that the exchange itself has: so a file proves its bars, and what it lacks is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import time
+import zipfile
+import zlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+from itertools import pairwise
+from typing import Final
+
+import polars as pl
+
+from mdstore.core.timeframe import DAY, Timeframe
+from mdstore.errors import SourceError
+from mdstore.sources.exchanges.binance_columns import COLUMNS, KEPT
+from mdstore.sources.sync.coordinator import Page
+from mdstore.sources.web.answers import Answer, Request, excerpt
+from mdstore.sources.web.client import WebClient
+from mdstore.sources.web.host import NoPageError
+
+__all__ = ["ARCHIVE", "Archive", "pieces", "plan", "read_zip"]
+
+ARCHIVE: Final = "https://data.binance.vision"
+LEAST_PAGES: Final = 5
+"""A file takes two requests; where fewer pages would do, they are asked for."""
+MOST_PIECES: Final = 32
+"""A file with more holes than this is not used."""
+SPANS: Final = (
+    (Timeframe.parse("1M"), "monthly", "%Y-%m", 7 * DAY),
+    (Timeframe.parse("1d"), "daily", "%Y-%m-%d", 2 * DAY),
+)
+"""What a file holds, its folder, how its name says when, and how long after the end it surely is there."""
+LARGEST: Final = 1 << 30
+MICROSECONDS: Final = 10**14
+"""A time greater than this is in us: in ms it would be in the year 5138."""
+
+Range = tuple[int, int]
+File = tuple[str, str]
+"""The folder of a file, and the time in its name."""
+
+
+class Archive:
+    """The files of one market: `market` is its folder, `spot` or `futures/um`."""
+
+    def __init__(self, market: str, client: WebClient, *, clock: Callable[[], float] = time.time) -> None:
+        self.market, self.client, self._clock = market, client, clock
+        self._missing: set[str] = set()
+
+    async def parts(
+        self, symbol: str, frame: Timeframe, asked: Range, page: int
+    ) -> AsyncIterator[Page | Range]:
+        """Give a range (ms) ascending: pages from files, and the ranges that are to be asked for."""
+        for file, low, high in self.plan(frame, *asked, page):
+            rows = None if file is None else await self._rows(symbol, frame, file)
+            for piece in [(low, high)] if rows is None else pieces(rows, frame, low, high):
+                yield piece
+
+    def plan(self, frame: Timeframe, start: int, end: int, page: int) -> list[tuple[File | None, int, int]]:
+        """Cut a range (ms) into files that are there by now, and ranges without one, ascending."""
+        return plan(frame, start, end, page, int(self._clock() * 1000))
+
+    async def _rows(self, symbol: str, frame: Timeframe, file: File) -> pl.DataFrame | None:
+        """Return the rows of a file; None where there is none."""
+        folder, when = file
+        name = f"{symbol}-{frame}-{when}.zip"
+        path = f"/data/{self.market}/{folder}/klines/{symbol}/{frame}/{name}"
+        if path in self._missing:
+            return None
+        digest = await self.client.fetch(_request(f"{path}.CHECKSUM"), partial(read_checksum, name=name))
+        if digest is not None:
+            body = await self.client.fetch(_request(path), partial(read_file, digest=digest))
+            if body is not None:
+                return await asyncio.to_thread(read_zip, body, name)
+        self._missing.add(path)
+        return None
+
+
+def _request(path: str) -> Request:
+    return Request(path, group="file", what=path.rpartition("/")[2])
+
+
+def plan(frame: Timeframe, start: int, end: int, page: int, now: int) -> list[tuple[File | None, int, int]]:
+    """Cut a range (ms) into files and ranges without one, ascending; a request gives `page` bars at most."""
+    found: list[tuple[File | None, int, int]] = []
+    low = start
+    while low < end:
+        for span, folder, spelled, published in SPANS:
+            high = span.next(low)
+            worth_it = frame.span(low, high) >= LEAST_PAGES * page
+            if span.floor(low) == low and high <= end and high + published <= now and worth_it:
+                when = datetime.fromtimestamp(low // 1000, UTC).strftime(spelled)
+                found.append(((folder, when), low, high))
+                break
+        else:
+            high = min(SPANS[-1][0].next(low), end)
+            if found and found[-1][0] is None:
+                found[-1] = (None, found[-1][1], high)
+            else:
+                found.append((None, low, high))
+        low = high
+    return found
+
+
+def pieces(rows: pl.DataFrame, frame: Timeframe, low: int, high: int) -> list[Page | Range]:
+    """Cut the rows of a file into pages without a hole, and the holes between them."""
+    rows = rows.filter((pl.col("timestamp") >= low) & (pl.col("timestamp") < high))
+    times = rows["timestamp"]
+    ends_run = times.diff().fill_null(0) != frame.ms
+    begins = [*ends_run.arg_true().to_list(), len(rows)]
+    if len(begins) > MOST_PIECES:
+        return [(low, high)]
+    found: list[Page | Range] = []
+    for at, until in pairwise(begins):
+        begin, end = int(times[at]), frame.next(int(times[until - 1]))
+        if low < begin:
+            found.append((low, begin))
+        found.append(Page(begin, end, rows[at:until], "no_trade"))
+        low = end
+    return [*found, (low, high)] if low < high else found
+
+
+def read_checksum(answer: Answer, *, name: str) -> str | None:
+    """Return the SHA-256 of a file by the text beside it; None where there is none."""
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return None
+    if answer.status != HTTPStatus.OK:
+        raise SourceError(f"{name}.CHECKSUM was refused ({answer.status}): {excerpt(answer)}")
+    digest, _, named = answer.text.strip().partition(" ")
+    if len(digest) != 2 * hashlib.sha256().digest_size or named.strip().lstrip("*") != name:
+        raise NoPageError(f"no SHA-256 of {name} was answered, but {excerpt(answer)}")
+    return digest.lower()
+
+
+def read_file(answer: Answer, *, digest: str) -> bytes | None:
+    """Return a file, if it has its SHA-256; None where there is none."""
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return None
+    if answer.status != HTTPStatus.OK:
+        raise SourceError(f"a file of the archive was refused ({answer.status}): {excerpt(answer)}")
+    if hashlib.sha256(answer.body).hexdigest() != digest:
+        raise NoPageError(f"a file of {len(answer.body)} bytes does not have the SHA-256 that it should")
+    return answer.body
+
+
+def read_zip(body: bytes, name: str) -> pl.DataFrame:
+    """Return the rows of a file, ascending, times in ms. Raises `SourceError` for what is no such file."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as file:
+            [inside] = file.infolist()
+            if inside.file_size > LARGEST:
+                raise SourceError(f"{name} would be {inside.file_size} bytes unpacked, which is too large")
+            text = file.read(inside)
+        rows = pl.read_csv(
+            text,
+            has_header=not text[:1].isdigit(),  # futures have one since 2022, spot has none
+            new_columns=list(COLUMNS),
+            schema_overrides=[pl.Int64, *[pl.Float64] * 5, pl.Int64, *[pl.Float64] * 5],
+        )
+    except (zipfile.BadZipFile, zlib.error, ValueError, pl.exceptions.PolarsError) as error:
+        raise SourceError(f"{name} has its SHA-256, and holds no candles: {error}") from error
+    moment = pl.col("timestamp")
+    in_ms = pl.when(moment > MICROSECONDS).then(moment // 1000).otherwise(moment)
+    return rows.select(in_ms, *(pl.col(column).cast(pl.Float64) for column in KEPT[1:])).sort("timestamp")

@@ -1,0 +1,87 @@
+"""Every exchange from which candles are fetched, by name: ours, those of ccxt, and those of others.
+
+A package adds its own by an entry point of the group `mdstore.sources`, which names what `OpensSource` is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final, cast
+
+from mdstore.core.did_you_mean import did_you_mean
+from mdstore.errors import InvalidInputError, SourceError
+from mdstore.sources.exchanges.candle_source import CandleSource, OpensSource, Wait
+
+__all__ = ["GROUP", "OURS", "open_source", "source_names"]
+
+GROUP: Final = "mdstore.sources"
+OURS: Final = {
+    "upbit": "mdstore.sources.exchanges.upbit_candles:open_upbit",
+    "binance": "mdstore.sources.exchanges.binance_candles:open_spot",
+    "binance-futures": "mdstore.sources.exchanges.binance_candles:open_usdm",
+}
+CCXT: Final = "mdstore.sources.exchanges.ccxt_candles"
+PREFIX: Final = "ccxt:"
+INSTALL: Final = "pip install 'mdstore[exchanges]'"
+
+
+def open_source(
+    name: str,
+    *,
+    base_url: str | None = None,
+    offline: bool = False,
+    on_wait: Callable[[Wait], None] | None = None,
+) -> CandleSource:
+    """Return an exchange by name, to be closed with `aclose`.
+
+    `base_url` is asked in the exchange's place; if `offline`, nobody is asked, and what would be raises.
+    `on_wait` is told when a request waits longer than the exchange's pace asks for. All that ccxt has are
+    there by their names, or as `ccxt:upbit` where one of ours has the name. Raises `InvalidInputError` for a
+    name that is not known, `SourceError` where what is needed is not installed.
+    """
+    return _opener(name)(base_url=base_url, offline=offline, on_wait=on_wait)
+
+
+def source_names() -> list[str]:
+    """Return the names that `open_source` takes, but for those of ccxt."""
+    return sorted({*OURS, *(point.name for point in _others())})
+
+
+def _opener(name: str) -> OpensSource:
+    if name in OURS:
+        module, _, function = OURS[name].partition(":")
+        return cast("OpensSource", getattr(_loaded(module), function))
+    for point in _others():
+        if point.name == name:
+            return cast("OpensSource", point.load())
+    if name.startswith(PREFIX) or name in _of_ccxt():
+        return partial(_loaded(CCXT).open_ccxt, name.removeprefix(PREFIX))
+    known = source_names()
+    hint = did_you_mean(name, [*known, *_of_ccxt()], shown=repr)
+    raise InvalidInputError(
+        f"no exchange is called {name!r}: there are {', '.join(known)}",
+        hint=hint or "those of ccxt are there, too: pip install 'mdstore[ccxt]'",
+    )
+
+
+def _loaded(module: str) -> Any:
+    """Import a module of ours. Raises `SourceError` where what it needs is not installed."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise SourceError("asking exchanges for candles is an extra", hint=INSTALL) from error
+
+
+def _of_ccxt() -> list[str]:
+    """Return the names that ccxt has; none where it is not installed."""
+    try:
+        return list(import_module("ccxt").exchanges)
+    except ImportError:
+        return []
+
+
+def _others() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=GROUP))

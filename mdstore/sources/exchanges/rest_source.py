@@ -1,0 +1,108 @@
+"""What the REST interfaces of exchanges have in common, as sources of candles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from mdstore.core.timeframe import DAY, Timeframe
+from mdstore.errors import Hint, InvalidInputError
+from mdstore.sources.exchanges.candle_source import Wait
+from mdstore.sources.sync.coordinator import Limits, Metrics, cut
+from mdstore.sources.web.host import Host
+
+__all__ = ["LATE_MS", "LEFT_MS", "RestSource", "closed_until", "on_grid", "page_end", "told"]
+
+LATE_MS: Final = 10_000
+"""A bar may be published so long after it has ended; until then it is not said to be absent."""
+STRETCH_PAGES: Final = 10
+"""So many pages are gone through one after the other: where bars are few, one may hold what ten would."""
+LEFT_MS: Final = 7 * DAY
+"""A market without a trade for so long may be one that is no more: the list of markets tells."""
+
+
+class RestSource:
+    """A source of candles that asks one host, or several."""
+
+    name: str
+    limits: Limits
+    timeframes: Sequence[str]
+    settles: int
+
+    def __init__(self, clients: Sequence[Host]) -> None:
+        self._clients = clients
+
+    @property
+    def requests(self) -> int:
+        """The requests that were sent, those that were sent again among them."""
+        return sum(client.requests for client in self._clients)
+
+    @property
+    def offline(self) -> bool:
+        """Whether nobody is asked at all."""
+        return all(client.offline for client in self._clients)
+
+    def stretches(self, timeframe: str, start: int, end: int) -> list[tuple[int, int]]:
+        """Cut a range (ms) into those that it is best asked for, ascending."""
+        return cut(Timeframe.parse(timeframe), start, end, self.limits.page_bars * STRETCH_PAGES)
+
+    def report(self, metrics: Metrics) -> None:
+        """Take no note."""
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for client in self._clients:
+            await client.aclose()
+
+    def _timeframe(self, timeframe: str) -> Timeframe:
+        """Return a timeframe that the exchange has. Raises `InvalidInputError` for another."""
+        parsed = Timeframe.parse(timeframe)
+        if str(parsed) not in self.timeframes:
+            raise InvalidInputError(
+                f"{self.name} has no {parsed} candles: it has {', '.join(self.timeframes)}",
+                hint=_made_of(parsed, self.timeframes),
+            )
+        return parsed
+
+
+def _made_of(timeframe: Timeframe, there: Sequence[str]) -> Hint | None:
+    """Return the hint that bars can be put together of shorter ones, of the longest that fit."""
+    parts = [name for name in there if timeframe.holds(Timeframe.parse(name))]
+    if not parts:
+        return None
+    best = max(parts, key=lambda name: Timeframe.parse(name).longest_ms)
+    return Hint(
+        f"sync {best!r}, and read them with derive=True", f"sync {best}, and read them with `mdstore show`"
+    )
+
+
+def told(address: str, on_wait: Callable[[Wait], None] | None) -> Callable[[str, float], None]:
+    """Return what a client of an address is to call when it waits."""
+    host = urlsplit(address).netloc.rpartition("@")[2]
+
+    def tell(reason: str, seconds: float) -> None:
+        if on_wait is not None:
+            on_wait(Wait(host, reason, seconds))
+
+    return tell
+
+
+def on_grid(timeframe: Timeframe, *times: int) -> list[int]:
+    """Return the start of the first bar at each time (ms), or after it."""
+    return [timeframe.next(time - 1) for time in times]
+
+
+def closed_until(timeframe: Timeframe, clock: int) -> int:
+    """Return the start of the bar that is forming when an exchange's clock shows `clock` (ms)."""
+    return timeframe.floor(clock)
+
+
+def page_end(timeframe: Timeframe, end: int, clock: int, last: int | None) -> int:
+    """Return up to where an answer proves what there is, at most `end`.
+
+    `clock` is the exchange's, `last` the newest closed bar that came (all ms). Behind it bars may be late.
+    """
+    settled = timeframe.floor(clock - LATE_MS)
+    proven = settled if last is None else max(timeframe.next(last), settled)
+    return min(end, proven)

@@ -1,0 +1,88 @@
+"""What a source says of itself: an exchange says more than a `Coordinator` has to."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
+
+from mdstore.core.did_you_mean import did_you_mean
+from mdstore.errors import MarketDataError
+from mdstore.sources.sync.coordinator import Coordinator
+
+if TYPE_CHECKING:
+    from mdstore.sources.exchanges.candle_source import CandleSource, Market
+
+__all__ = ["SourceFacts", "said_of"]
+
+
+def said_of(error: Exception) -> MarketDataError:
+    """Return what a source has raised as one of our errors."""
+    return (
+        error if isinstance(error, MarketDataError) else MarketDataError(f"{type(error).__name__}: {error}")
+    )
+
+
+class SourceFacts:
+    """The facts of one source, each asked for once."""
+
+    def __init__(self, source: Coordinator, *, offline: bool = False) -> None:
+        self.offline = offline
+        """Whether nobody is asked."""
+        self._exchange = cast("CandleSource", source) if hasattr(source, "settles") else None
+        self._asked = 0
+        self._markets: asyncio.Task[dict[str, Market]] | None = None
+
+    @property
+    def proves(self) -> bool:
+        """Whether the source proves its own pages."""
+        return self._exchange is not None
+
+    @property
+    def settles(self) -> int:
+        """So many of the latest bars may yet be amended."""
+        return 0 if self._exchange is None else self._exchange.settles
+
+    @property
+    def pace(self) -> float | None:
+        """The requests a second that it takes, where that is known."""
+        return None if self._exchange is None else self._exchange.pace
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent; of a source that does not say so, the pages it was asked for."""
+        return self._asked if self._exchange is None else self._exchange.requests
+
+    def count(self) -> None:
+        """Take note that it is asked for a page."""
+        self._asked += 1
+
+    async def first(self, symbol: str, timeframe: str) -> int | None:
+        """Return since when it has a series (ms); None where that cannot be known."""
+        if self._exchange is None:
+            return None
+        try:
+            return await self._exchange.first(symbol, timeframe)
+        except Exception as error:  # somebody else's code
+            raise said_of(error) from error
+
+    async def like(self, symbol: str) -> str | None:
+        """Return what may be meant by a symbol that is not traded, in words; None for one that is."""
+        if self._exchange is None:
+            return None
+        with suppress(Exception):  # it is asked only for what may be meant
+            markets = await self.markets()
+            if markets and symbol not in markets:
+                return did_you_mean(symbol, markets)
+        return None
+
+    async def markets(self) -> dict[str, Market]:
+        """Return what is traded, by symbol."""
+        assert self._exchange is not None  # noqa: S101 - nobody else has markets; for mypy
+        if self._markets is None:
+            self._markets = asyncio.ensure_future(self._listed(self._exchange))
+        return await asyncio.shield(self._markets)
+
+    @staticmethod
+    async def _listed(exchange: CandleSource) -> dict[str, Market]:
+        return {market.symbol: market for market in await exchange.markets()}

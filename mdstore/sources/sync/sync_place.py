@@ -1,0 +1,77 @@
+"""What a sync needs of the store that it fills: what is missing there, and a place where pages land."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from mdstore.core.candle_rules import Checked
+from mdstore.core.hole_reasons import Stated
+from mdstore.core.timeframe import Timeframe
+
+if TYPE_CHECKING:
+    from mdstore.candles.writes.writer import WriteResult
+    from mdstore.core.extra_columns import Extra
+    from mdstore.sources.sync.leasing import TakesLeases
+
+__all__ = ["Key", "Landing", "Range", "Said", "SyncPlace"]
+
+Key = tuple[str, str]
+"""A series: symbol and timeframe."""
+Range = tuple[int, int]
+"""Bars that start in `[start, end)`, in ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a page says of `[start, end)` (ms): all there is came with it.
+
+    `absent` is why other bars are not there, where that is known. From `settled` on they may yet change.
+    """
+
+    start: int
+    end: int
+    absent: Stated | None
+    settled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Rows of one series, and what is said of the ranges that they are from; `source` gave them."""
+
+    key: Key
+    rows: Checked
+    said: Sequence[Said]
+    source: str
+
+
+class SyncPlace(Protocol):
+    """A store, as a sync sees it. Its methods may be called in any thread."""
+
+    @property
+    def leases(self) -> TakesLeases:
+        """Names that one process has at a time."""
+
+    def now(self) -> int:
+        """Return the time in ms."""
+
+    def to_ask(
+        self, symbols: Sequence[str], timeframe: Timeframe, start: int | None, end: int, page: int | None
+    ) -> dict[str, list[Range]]:
+        """Return what is worth asking for in `[start, end)`, by symbol; no start is the first stored bar."""
+
+    def first_bars(self, timeframe: Timeframe) -> Mapping[str, int]:
+        """Return the first stored bar of each series of a timeframe (ms)."""
+
+    def extras(self, key: Key) -> Callable[[], list[Extra]]:
+        """Return what gives the declared columns that are kept of a series."""
+
+    def land(self, landings: Sequence[Landing]) -> list[WriteResult]:
+        """Store rows of several series, each once, and what is said of them, in one transaction."""
+
+    def state(self, key: Key, start: int | None, end: int | None, reason: Stated, source: str) -> None:
+        """State why there are no bars in a range; an end that is None is open."""
+
+    def holes(self, key: Key, start: int, end: int) -> dict[str, int]:
+        """Return how many bars are not there in a range, by reason."""

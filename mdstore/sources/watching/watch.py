@@ -1,0 +1,285 @@
+"""An exchange that is watched: its websocket goes into the rings, and what was missed is fetched.
+
+Connections are made one after the other, each for some of the symbols, in an event loop of a thread of its
+own. What is known of bars is the session's part: one is whole when it was seen from its start to its end, or
+was fetched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from mdstore.core.logs import logger
+from mdstore.core.timeframe import Timeframe
+from mdstore.errors import Hint, InvalidInputError
+from mdstore.realtime.backfill import Part
+from mdstore.realtime.cache import RealtimeDataCache
+from mdstore.realtime.session import SILENCE, Session
+from mdstore.sources.exchanges.candle_source import CandleSource
+from mdstore.sources.recordings.recorder import Recorder
+from mdstore.sources.watching.pages import fetched
+from mdstore.sources.watching.streams import Stream, Wanted
+from mdstore.sources.watching.symbols import matching
+from mdstore.sources.web.client import INSTALL, user_agent
+
+__all__ = ["Asked", "Failure", "Watch"]
+
+LOG = logger("watch")
+ERRORS_KEPT = 100
+SLICE_SECONDS = 0.1
+"""Importing Polars makes SIGINT restart blocking waits: Ctrl-C is noticed between two of these."""
+CLOSE_SECONDS: Final = 0.4
+"""How long the other side may take to say goodbye."""
+PING_SECONDS: Final = 20.0
+# Messages that were read from the socket and wait here; at the library's own 16, reading stops now and then.
+WAITING: Final = 4096
+MESSAGE_BYTES: Final = 8 * 1024**2
+
+
+class Failure(NamedTuple):
+    """What went wrong, and when (seconds since 1970)."""
+
+    at: float
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is watched: patterns of symbols are names with `*` or `?`."""
+
+    symbols: Sequence[str]
+    timeframes: Sequence[Timeframe]
+    orderbooks: bool = False
+    silence: float = SILENCE
+    base_url: str | None = None
+
+
+class Watch:
+    """An exchange that is watched, until it is closed; made by `store.watch`.
+
+    What comes is in `store.tickers`, `store.trades`, `store.orderbooks` and `store.live`; bars that have
+    ended are stored. `symbols` are those that are watched. A `with`, or an `async with`, starts and ends it.
+    """
+
+    def __init__(
+        self,
+        cache: RealtimeDataCache,
+        stream: Stream,
+        source: Callable[[], CandleSource],
+        asked: Asked,
+        *,
+        recorder: Recorder | None = None,
+        owns_recorder: bool = False,
+        on_error: Callable[[Exception], object] | None = None,
+    ) -> None:
+        self.exchange = stream.name
+        self.timeframes = tuple(str(one) for one in asked.timeframes)
+        self.symbols: tuple[str, ...] = ()
+        self.errors: deque[Failure] = deque(maxlen=ERRORS_KEPT)
+        """The latest failures of connections, rows and requests; the watch goes on."""
+        self.messages = self.fetched = 0
+        """How many messages came, and how many bars were fetched in place of those that were missed."""
+        self._cache, self._stream, self._open_source, self._asked = cache, stream, source, asked
+        self.recorder, self._owns_recorder, self._on_error = recorder, owns_recorder, on_error
+        self._sessions: list[Session] = []
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[None] | None = None
+        self._ready, self._closing = threading.Event(), False
+        self._failed: BaseException | None = None
+
+    def start(self) -> Self:
+        """Look up the symbols, and begin to connect.
+
+        Raises `NoSuchMarketError` for a symbol that the exchange does not have, `SourceError` where it does
+        not answer, and `InvalidInputError`, also for a timeframe that it does not have.
+        """
+        if self._thread is not None:
+            raise InvalidInputError("this watch was started before, and a watch is started once")
+        if find_spec("websockets") is None:
+            raise InvalidInputError("a watch needs the library websockets", hint=Hint(INSTALL, INSTALL))
+        self._thread = threading.Thread(target=self._run, name=f"mdstore-watch-{self.exchange}", daemon=True)
+        self._thread.start()
+        while not self._ready.wait(SLICE_SECONDS):
+            pass
+        self._raise_failed()
+        return self
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the watch ends, at most so many seconds; tell whether it has. Raises what ended it."""
+        until = None if seconds is None else time.monotonic() + seconds
+        while self._thread is not None and self._thread.is_alive():
+            left = SLICE_SECONDS if until is None else until - time.monotonic()
+            if left <= 0:
+                break
+            self._thread.join(min(SLICE_SECONDS, left))
+        self._raise_failed()
+        return self._thread is None or not self._thread.is_alive()
+
+    def close(self) -> None:
+        """End it: connections are closed, and what has ended is stored."""
+        self._closing = True
+        if self._loop is not None and self._main is not None:
+            with suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._main.cancel)
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(SLICE_SECONDS)
+        if self.recorder is not None and self._owns_recorder:
+            self.recorder.close()
+
+    def stats(self) -> dict[str, int | float | str]:
+        """Return how many connections are alive, what came by them, and what was not seen whole."""
+        states = [session.state for session in self._sessions]
+        return {
+            "symbols": len(self.symbols), "connections": len(states),
+            "alive": states.count("alive") + states.count("subscribed"), "messages": self.messages,
+            "fetched": self.fetched,
+            "reconnects": sum(max(0, session.connections - 1) for session in self._sessions),
+            "refused": sum(session.refused for session in self._sessions),
+            "holes": sum(len(session.hole) for session in self._sessions), "failures": len(self.errors),
+        }  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.close)
+
+    def __repr__(self) -> str:
+        return f"<Watch: {self.exchange}, {len(self.symbols):,} symbols, {self.messages:,} messages>"
+
+    # ---- within, in the thread
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._watched())
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:
+            LOG.warning("the watch of %s has ended: %r", self.exchange, error)
+            self._failed = error
+        except BaseException as error:  # Ctrl-C, which Polars raises in any thread
+            self._failed = None if self._closing else error
+        finally:
+            self._ready.set()
+
+    async def _watched(self) -> None:
+        self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
+        source = self._open_source()
+        try:
+            self._check_timeframes(source)
+            listed = [market.symbol for market in await source.markets()]
+            self.symbols = matching(self._asked.symbols, listed, self.exchange)
+            self._refuse_watched()
+            self._cache.live.build(self.timeframes, symbols=list(self.symbols), persist=True)
+            await self._connect_all(source)
+        finally:
+            await source.aclose()
+
+    def _check_timeframes(self, source: CandleSource) -> None:
+        """Refuse what the exchange does not have: what is missed of it could not be fetched."""
+        for timeframe in self.timeframes:
+            if timeframe not in source.timeframes:
+                raise InvalidInputError(
+                    f"{self.exchange} has no {timeframe} candles: what is missed could not be fetched",
+                    hint=f"watch one of {', '.join(source.timeframes)}; others are made of them by reading",
+                )
+
+    def _refuse_watched(self) -> None:
+        for symbol in self.symbols:
+            if (other := self._cache.live.session_of(symbol)) is not None:
+                raise InvalidInputError(
+                    f"{symbol} is watched already, at {other.name}: its bars would be made of both",
+                    hint="close that first, or watch in another store",
+                )
+
+    async def _connect_all(self, source: CandleSource) -> None:
+        turn = asyncio.Lock()
+        each = self._stream.symbols
+        groups = [self.symbols[at : at + each] for at in range(0, len(self.symbols), each)]
+        async with asyncio.TaskGroup() as tasks:
+            for symbols in groups:
+                session = self._session(source, symbols)
+                self._sessions.append(session)
+                tasks.create_task(self._connected(session, symbols, turn))
+            self._ready.set()
+
+    def _session(self, source: CandleSource, symbols: Sequence[str]) -> Session:
+        return self._cache.live.session(
+            self._stream.feed(),
+            list(symbols),
+            backfill=partial(self._fetch, source),
+            silence=self._asked.silence,
+            volume_digits=self._stream.volume_digits,
+            on_error=self._trouble,
+        )
+
+    async def _connected(self, session: Session, symbols: Sequence[str], turn: asyncio.Lock) -> None:
+        """Keep a connection up, and give the session what comes by it."""
+        from websockets import WebSocketException  # noqa: PLC0415  # an extra
+
+        wanted = Wanted(symbols, self.timeframes, self._asked.orderbooks)
+        async with session:
+            async for attempt in session.attempts(on=WebSocketException):
+                async with attempt:
+                    async with turn:  # so many connections a second, whatever becomes of them
+                        await asyncio.sleep(1 / self._stream.connects)
+                    await self._listen(session, wanted)
+
+    async def _listen(self, session: Session, wanted: Wanted) -> None:
+        from websockets.asyncio.client import connect  # noqa: PLC0415  # an extra
+
+        async with connect(
+            self._stream.url(self._asked.base_url),
+            user_agent_header=user_agent(),
+            ping_interval=PING_SECONDS, ping_timeout=PING_SECONDS, close_timeout=CLOSE_SECONDS,
+            max_queue=WAITING, max_size=MESSAGE_BYTES,
+        ) as socket:  # fmt: skip
+            for number, text in enumerate(self._stream.messages(wanted)):
+                await asyncio.sleep(self._stream.pause if number else 0)
+                await socket.send(text)
+            session.subscribed()
+            push, clock, recorder = session.push, time.time_ns, self.recorder
+            async for message in socket:
+                push(message, clock() if recorder is None else recorder.write(message))
+                self.messages += 1
+
+    async def _fetch(
+        self, source: CandleSource, symbol: str, timeframe: str, start: int, end: int
+    ) -> list[Part]:
+        parts = await fetched(source, symbol, timeframe, start, end)
+        self.fetched += sum(len(part.rows) for part in parts)
+        return parts
+
+    def _trouble(self, error: Exception) -> None:
+        self.errors.append(Failure(time.time(), error))
+        if self._on_error is not None:
+            self._on_error(error)
+
+    def _raise_failed(self) -> None:
+        if self._failed is None:
+            return
+        error, self._failed = self._failed, None
+        if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error

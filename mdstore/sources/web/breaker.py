@@ -1,0 +1,45 @@
+"""A host that fails again and again is left alone for a while, rather than asked by each series in turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+__all__ = ["Breaker"]
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Opens after `most` failures in a row, for `seconds`; the next failure opens it for twice as long.
+
+    What was under way when it opened counts no more: it belongs to the same trouble.
+    """
+
+    most: int = 12
+    seconds: float = 30.0
+    longest: float = 600.0
+    clock: Callable[[], float] = time.monotonic
+    failures: int = 0
+    reason: str = ""
+    _opened: int = field(default=0, init=False)
+    _closes: float = field(default=0.0, init=False)
+
+    @property
+    def left(self) -> float:
+        """How many seconds nothing is asked; 0 if something may be."""
+        return max(self._closes - self.clock(), 0.0) if self.failures >= self.most else 0.0
+
+    def failed(self, reason: str) -> None:
+        """Count a failure."""
+        if self.left > 0:
+            return
+        self.failures += 1
+        self.reason = reason
+        if self.failures >= self.most:
+            self._closes = self.clock() + min(self.seconds * float(2**self._opened), self.longest)
+            self._opened += 1
+
+    def worked(self) -> None:
+        """Begin to count anew."""
+        self.failures = self._opened = 0

@@ -1,0 +1,143 @@
+"""The one HTTP client.
+
+aiohttp, by measurement (a page of 200 Upbit candles, 65 kB of JSON, gzip, 8 requests at a time, one core):
+98 us of CPU a request, where niquests takes 483 and httpx 739. It is imported with the first request, which
+takes 0.14 s: a sync that finds nothing to do asks nobody.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from mdstore.errors import SourceError
+from mdstore.sources.web.answers import Answer, Request
+from mdstore.sources.web.host import AskedInVainError, Host
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["INSTALL", "WebClient", "proxy_for", "user_agent"]
+
+T = TypeVar("T")
+INSTALL: Final = "pip install 'mdstore[exchanges]'"
+LARGEST: Final = 256 << 20
+
+
+class WebClient(Host):
+    """Asks one host by HTTP. It belongs to the event loop in which it was first used.
+
+    `remaining` reads from headers how much of a group's limit is left; `options` are those of `Host`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        limits: dict[str, float],
+        *,
+        remaining: Callable[[Mapping[str, str]], float | None] = lambda _: None,
+        **options: Any,
+    ) -> None:
+        super().__init__(base_url, limits, **options)
+        self.base_url = base_url.rstrip("/")
+        self._remaining = remaining
+        self._session: aiohttp.ClientSession | None = None
+        self._proxy: str | None = None
+
+    async def fetch(self, request: Request, read: Callable[[Answer], T]) -> T:
+        """Ask, and return what `read` makes of the answer; it raises `NoPageError` for what is no answer.
+
+        Statuses that are neither an answer nor worth trying again are handed to `read`, too. Raises
+        `SourceError`: why there is no answer.
+        """
+
+        async def ask() -> T:
+            return read(await self.obey(request.group, await self._ask(request)))
+
+        return await self.tried(request.what, ask)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def _ask(self, request: Request) -> Answer:
+        """Ask once, in turn. Raises `AskedInVainError` where no answer came."""
+        session, aiohttp = self._opened(), _aiohttp()
+        try:
+            async with (
+                self.turn(request) as heard,
+                session.get(
+                    self.base_url + request.path,
+                    params=request.params,
+                    proxy=self._proxy,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                heard.at = time.monotonic()
+                heard.remaining = self._remaining(response.headers)
+                return Answer(response.status, response.headers, await _body(response))
+        except TimeoutError as error:
+            raise AskedInVainError(f"no answer within {self.manners.answer:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, SourceError):
+                raise
+            raise AskedInVainError(f"the connection failed: {error or type(error).__name__}") from error
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            aiohttp = _aiohttp()
+            self._proxy = proxy_for(self.base_url)  # once: reading the environment takes 0.2 ms
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=self.manners.answer, connect=self.manners.connect),
+                connector=aiohttp.TCPConnector(limit=32, ttl_dns_cache=300, keepalive_timeout=30),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": user_agent(), "Accept": "application/json, */*;q=0.1"},
+            )
+            # It would ask again by itself where a connection is dropped: a request that had no turn.
+            self._session._retry_connection = False
+        return self._session
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    if (response.content_length or 0) > LARGEST:
+        raise AskedInVainError(f"an answer of {response.content_length} bytes is too large to be one")
+    return await response.read()
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for an address: `HTTPS_PROXY`, `NO_PROXY` and so on.
+
+    Raises `SourceError` for a kind of proxy that is not spoken.
+    """
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.hostname or ""):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if urlsplit(proxy).scheme not in ("http", "https"):
+        raise SourceError(
+            f"the proxy {urlsplit(proxy).scheme}://{urlsplit(proxy).hostname} is neither HTTP nor HTTPS",
+            hint=f"set {parts.scheme.upper()}_PROXY to an HTTP proxy, or NO_PROXY to {parts.hostname}",
+        )
+    return proxy
+
+
+def user_agent() -> str:
+    """Say who asks."""
+    return f"mdstore/{version('mdstore')} Python/{platform.python_version()}"
+
+
+def _aiohttp() -> Any:
+    try:
+        import aiohttp  # noqa: PLC0415 - an extra, and 0.14 s that a sync with nothing to do need not take
+    except ImportError as error:
+        raise SourceError("asking exchanges for candles is an extra", hint=INSTALL) from error
+    return aiohttp

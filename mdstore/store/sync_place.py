@@ -1,0 +1,79 @@
+"""A store as a sync sees it: what is missing there, and where pages land."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from mdstore.candles.file.leases import Leases
+from mdstore.candles.file.table_reads import Request
+from mdstore.candles.ledger.claims import Claim
+from mdstore.candles.repository import CandleRepository
+from mdstore.candles.writes.writer import Part, WriteResult
+from mdstore.core.extra_columns import Extra
+from mdstore.core.hole_reasons import Stated
+from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import Timeframe
+from mdstore.errors import NoSuchSeriesError
+from mdstore.sources.sync.sync_place import Key, Landing
+from mdstore.store.declared import Declared
+from mdstore.store.gaps_and_missing import gaps, to_ask
+
+__all__ = ["StorePlace"]
+
+Range = tuple[int, int]
+
+
+class StorePlace:
+    """The candles and the ledger of one store; `now` gives the time in ms."""
+
+    def __init__(self, candles: CandleRepository, declared: Declared, now: Callable[[], int]) -> None:
+        self._candles, self._declared, self.now = candles, declared, now
+
+    @property
+    def leases(self) -> Leases:
+        """Names that one process has at a time."""
+        return self._candles.leases
+
+    def to_ask(
+        self, symbols: Sequence[str], timeframe: Timeframe, start: int | None, end: int, page: int | None
+    ) -> dict[str, list[Range]]:
+        """Return what is worth asking for in `[start, end)`, by symbol; no start is the first stored bar."""
+        low = -FOREVER if start is None else start
+        request = Request(tuple(symbols), timeframe, ("timestamp",), low, end)
+        return to_ask(self._candles, request, page, self.now())
+
+    def first_bars(self, timeframe: Timeframe) -> Mapping[str, int]:
+        """Return the first stored bar of each series of a timeframe (ms)."""
+        return self._candles.first_bars(str(timeframe))
+
+    def extras(self, key: Key) -> Callable[[], list[Extra]]:
+        """Return what gives the declared columns that are kept of a series."""
+        return self._declared.of(*key)
+
+    def land(self, landings: Sequence[Landing]) -> list[WriteResult]:
+        """Store rows of several series, each once, and what is said of them, in one transaction."""
+        return self._candles.write_each([Part(one.rows, _claims(one)) for one in landings])
+
+    def state(self, key: Key, start: int | None, end: int | None, reason: Stated, source: str) -> None:
+        """State why there are no bars in a range; an end that is None is open."""
+        low, high = -FOREVER if start is None else start, FOREVER if end is None else end
+        self._candles.ledger.cover([key], Claim(source, (low, high), reason))
+
+    def holes(self, key: Key, start: int, end: int) -> dict[str, int]:
+        """Return how many bars are not there in a range, by reason."""
+        request = Request((key[0],), Timeframe.parse(key[1]), ("timestamp",), start, end)
+        try:
+            found = gaps(self._candles, request, self.now())
+        except NoSuchSeriesError:  # nothing came of it
+            return {}
+        counts: dict[str, int] = {}
+        for reason, bars in found.select("reason", "bars").iter_rows():
+            counts[reason] = counts.get(reason, 0) + bars
+        return counts
+
+
+def _claims(one: Landing) -> list[Claim]:
+    return [
+        Claim(one.source, (said.start, said.end), said.absent or "unknown", one.key, said.settled)
+        for said in one.said
+    ]

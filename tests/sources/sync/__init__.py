@@ -1,0 +1,1 @@
+"""Tests of what a sync is made of."""

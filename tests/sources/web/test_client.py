@@ -1,0 +1,281 @@
+"""How a host is asked: again where that is worth it, not where it is not, and never for long."""
+
+import asyncio
+import gzip
+import json
+import time
+
+import pytest
+
+from mdstore.errors import BannedError, SourceError
+from mdstore.sources.web.answers import Answer, Request, ban_seconds, wait_seconds
+from mdstore.sources.web.client import WebClient, proxy_for
+from mdstore.sources.web.host import Manners, NoPageError
+from tests.support.tiny_server import Reply, TinyServer
+
+QUICK = Manners(attempts=4, first_wait=0.01, longest_wait=0.02, connect=2, answer=2, patience=5)
+PAGE = Request("/page", {"count": 3}, group="candle", what="the page")
+
+
+def in_turn(*replies):
+    """Answer with each reply in turn, and with the last ever after."""
+    left = list(replies)
+    return lambda asked: left.pop(0) if len(left) > 1 else left[0]
+
+
+def read_list(answer):
+    if answer.status != 200:
+        raise SourceError(f"refused ({answer.status})")
+    try:
+        found = json.loads(answer.body)
+    except ValueError as error:
+        raise NoPageError("no JSON") from error
+    return found
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Ask a server once: `ask(server)` gives what was read, and `ask.told` the waits that were told."""
+
+    def once(server, *, manners=QUICK, **options):
+        async def run():
+            client = WebClient(
+                server.url,
+                {"candle": 200.0},
+                manners=manners,
+                told=lambda reason, seconds: once.told.append((reason, seconds)),
+                pace_folder=tmp_path,
+                **options,
+            )
+            try:
+                return await client.fetch(PAGE, read_list)
+            finally:
+                await client.aclose()
+
+        return asyncio.run(run())
+
+    once.told = []
+    return once
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Reply("busy", status=500),
+        Reply("busy", status=503),
+        Reply("<html>maintenance</html>"),
+        Reply([1, 2, 3, 4, 5, 6], cut=True),
+        Reply(drop=True),
+        Reply(status=429, headers={"Retry-After": "0"}),
+        Reply(status=418, headers={"Retry-After": "0"}),
+        Reply(
+            gzip.compress(json.dumps(list(range(1000))).encode())[:-900], headers={"Content-Encoding": "gzip"}
+        ),
+    ],
+    ids=["500", "503", "html", "cut", "dropped", "429", "418", "broken gzip"],
+)
+def test_what_is_worth_it_is_tried_again(ask, trouble):
+    with TinyServer(in_turn(trouble, trouble, Reply([1]))) as server:
+        assert ask(server) == [1]
+        assert len(server.log) == 3
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404])
+def test_what_is_not_worth_it_is_not(ask, status):
+    with TinyServer(lambda _: Reply(status=status, headers={"Location": "/other"})) as server:
+        with pytest.raises(SourceError, match=str(status)):
+            ask(server)
+        assert len(server.log) == 1
+
+
+def test_it_is_not_tried_for_ever_and_the_error_says_why(ask):
+    with TinyServer(lambda _: Reply("<html>maintenance</html>")) as server:
+        with pytest.raises(SourceError, match=r"the page: .* was asked 4 times: no JSON") as error:
+            ask(server)
+        assert "try again later" in str(error.value)
+        assert len(server.log) == 4
+
+
+def test_a_429_is_waited_for_as_it_says(ask):
+    with TinyServer(in_turn(Reply(status=429, headers={"Retry-After": "0.3"}), Reply([1]))) as server:
+        assert ask(server) == [1]
+        assert server.log[1].at - server.log[0].at >= 0.3
+
+
+def test_a_ban_is_waited_out_and_told(ask):
+    banned = Reply({"error": {"message": "blocked for 2 seconds"}}, status=418)
+    with TinyServer(in_turn(banned, Reply([1]))) as server:
+        assert ask(server) == [1]
+        assert server.log[1].at - server.log[0].at >= 1.9
+    [(reason, seconds)] = ask.told
+    assert "banned this address for 2 s (418)" in reason
+    assert seconds == 2
+
+
+def test_a_ban_longer_than_is_waited_ends_it(ask):
+    with TinyServer(lambda _: Reply({"msg": "banned for 3 minutes"}, status=418)) as server:
+        before = time.time()
+        with pytest.raises(BannedError, match="banned this address") as error:
+            ask(server)
+        assert before + 179 < error.value.until / 1000 < time.time() + 181
+        with pytest.raises(BannedError):
+            ask(server)  # another client, as another process is: it does not ask
+        assert len(server.log) == 1
+
+
+def test_a_host_that_is_slow_is_given_up(ask):
+    slow = Manners(attempts=2, first_wait=0.01, answer=0.1)
+    with (
+        TinyServer(lambda _: Reply(delay=5)) as server,
+        pytest.raises(SourceError, match=r"asked 2 times: no answer within 0.1 s"),
+    ):
+        ask(server, manners=slow)
+
+
+def test_nobody_there(ask):
+    with TinyServer() as server:
+        pass
+    with pytest.raises(SourceError, match="the connection failed"):
+        ask(server)
+
+
+def test_offline_asks_nobody(ask):
+    with TinyServer() as server:
+        with pytest.raises(SourceError, match="nobody is to be asked") as error:
+            ask(server, offline=True)
+        assert "offline=True" in str(error.value)
+        assert "--offline" in error.value.said("cli")
+        assert server.log == []
+
+
+def test_who_asks_and_how(ask):
+    with TinyServer(
+        lambda _: Reply(gzip.compress(b"[1, 2]"), headers={"Content-Encoding": "gzip"})
+    ) as server:
+        assert ask(server) == [1, 2]
+    headers = server.log[0].headers
+    assert headers["User-Agent"].startswith("mdstore/")
+    assert "gzip" in headers["Accept-Encoding"]
+    assert "Origin" not in headers  # with it Upbit takes one request in ten seconds
+    assert server.log[0].params == {"count": "3"}
+
+
+def test_connections_are_kept(tmp_path):
+    ports = set()
+
+    async def run(server):
+        client = WebClient(server.url, {"candle": 500.0}, pace_folder=tmp_path)
+        for _ in range(20):
+            await client.fetch(PAGE, read_list)
+        ports.update(client._session.connector._conns)
+        assert sum(map(len, client._session.connector._conns.values())) == 1
+        assert client.requests == 20
+        await client.aclose()
+
+    with TinyServer() as server:
+        asyncio.run(run(server))
+
+
+def test_it_is_cancelled_at_once(tmp_path):
+    async def run(server):
+        client = WebClient(server.url, {"candle": 1.0}, pace_folder=tmp_path)
+        for waits_for in ("an answer", "its turn"):
+            task = asyncio.create_task(client.fetch(PAGE, read_list))
+            await asyncio.sleep(0.1)
+            before = time.monotonic()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert time.monotonic() - before < 0.5, waits_for
+        await client.aclose()
+
+    with TinyServer(lambda _: Reply(delay=30)) as server:
+        asyncio.run(run(server))
+
+
+def test_a_host_that_fails_and_fails_is_left_alone(tmp_path):
+    async def run(server):
+        client = WebClient(server.url, {"candle": 500.0}, manners=QUICK, pace_folder=tmp_path)
+        now = [0.0]
+        client.breaker.clock = lambda: now[0]
+        for _ in range(10):
+            with pytest.raises(SourceError):
+                await client.fetch(PAGE, read_list)
+        assert len(server.log) == client.breaker.most
+        with pytest.raises(SourceError, match=r"failed 12 times in a row .*left alone for 30 s"):
+            await client.fetch(PAGE, read_list)
+        now[0] += 31
+        server.answer = lambda _: Reply([7])
+        assert await client.fetch(PAGE, read_list) == [7]
+        assert client.breaker.left == 0
+        await client.aclose()
+
+    with TinyServer(lambda _: Reply(status=500)) as server:
+        asyncio.run(run(server))
+
+
+def test_the_proxy_of_the_environment_is_asked(ask, monkeypatch):
+    with TinyServer(lambda _: Reply([9])) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+
+        class Elsewhere:
+            url = "http://exchange.invalid"
+
+        assert ask(Elsewhere) == [9]
+        assert proxy.log[0].headers["Host"] == "exchange.invalid"
+        monkeypatch.setenv("no_proxy", "exchange.invalid")
+        with pytest.raises(SourceError, match="the connection failed"):
+            ask(Elsewhere)
+
+
+def test_a_proxy_that_is_not_spoken_is_named(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("all_proxy", "socks5://user:secret@gate:1080")
+    with pytest.raises(SourceError, match="socks5://gate is neither HTTP nor HTTPS") as error:
+        proxy_for("https://api.upbit.com")
+    assert "secret" not in str(error.value)
+    monkeypatch.setenv("no_proxy", "api.upbit.com")
+    assert proxy_for("https://api.upbit.com") is None
+
+
+@pytest.mark.parametrize("address", ["api.upbit.com", "ftp://x", "http://"])
+def test_what_is_no_address_is_refused(address):
+    with pytest.raises(SourceError, match="is no address"):
+        WebClient(address, {})
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"Retry-After": "42"}, "", 42),
+        ({}, '{"code":-1003,"msg":"Way too much request weight used; IP banned until 1620286253180."}', 3.18),
+        ({}, '{"error":{"message":"Please retry after 90 seconds"}}', 90),
+        ({}, '{"error":{"message":"10분 후 다시 시도해주세요"}}', 600),
+        ({}, '{"error":{"message":"1시간 동안"}}', 3600),
+        ({}, '{"error":{"message":"blocked for 500 milliseconds"}}', 0.5),
+        ({}, "I am a teapot", 60),
+    ],
+)
+def test_how_long_a_ban_lasts(headers, body, seconds):
+    answer = Answer(418, headers, body.encode())
+    assert ban_seconds(answer, 1620286250.0, 0) == pytest.approx(seconds)
+
+
+def test_a_ban_of_which_no_end_is_said_is_waited_for_longer_each_time():
+    said = [ban_seconds(Answer(418, {}, b""), 0, bans) for bans in range(9)]
+    assert said[:3] == [60, 120, 240]
+    assert said[-1] == 3600
+
+
+@pytest.mark.parametrize("text", ["", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"])
+def test_a_wait_that_is_not_said_in_seconds(text):
+    assert wait_seconds(Answer(429, {"Retry-After": text}, b""), 1.5) == 1.5
+
+
+@pytest.mark.parametrize(
+    ("date", "clock"), [("Wed, 01 Jan 2025 06:00:00 GMT", 1735711200000), ("", None), ("soon", None)]
+)
+def test_the_clock_of_a_host(date, clock):
+    assert Answer(200, {"Date": date}, b"").clock == clock
