@@ -7,13 +7,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from mdstore.core.did_you_mean import did_you_mean
+from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
-from mdstore.sources.sync.coordinator import Coordinator
+from mdstore.sources.sync.coordinator import Coordinator, cut
 
 if TYPE_CHECKING:
     from mdstore.sources.exchanges.candle_source import CandleSource, Market
 
 __all__ = ["SourceFacts", "said_of"]
+
+STRETCH_PAGES = 10
+"""A source is asked for so many pages at a time: it may go through them by rows, where bars are few."""
 
 
 def said_of(error: Exception) -> MarketDataError:
@@ -29,6 +33,7 @@ class SourceFacts:
     def __init__(self, source: Coordinator, *, offline: bool = False) -> None:
         self.offline = offline
         """Whether nobody is asked."""
+        self._source = source
         self._exchange = cast("CandleSource", source) if hasattr(source, "settles") else None
         self._asked = 0
         self._told = self._sent
@@ -61,6 +66,12 @@ class SourceFacts:
     def told(self) -> None:
         """Take note that the requests so far were told."""
         self._told = self._sent
+
+    def stretches(self, timeframe: Timeframe, start: int, end: int) -> list[tuple[int, int]]:
+        """Cut a range (ms) as the source is best asked for it: by the files it has, or by pages."""
+        if self._exchange is not None:
+            return self._exchange.stretches(str(timeframe), start, end)
+        return cut(timeframe, start, end, self._source.limits.page_bars * STRETCH_PAGES)
 
     def count(self) -> None:
         """Take note that it is asked for a page."""

@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["LISTING", "SyncRun", "Wanted"]
 
 log = logger("sync")
-STRETCH_PAGES = 10
-"""A source is asked for so many pages at a time: it may go through them by rows, where bars are few."""
 LISTING = EARLIEST
 """A start that is before every market: from the first bar that the exchange has."""
 OF_THE_STORE = (NotStoredError, StoreFileError, StoreClosedError)
@@ -266,8 +264,7 @@ class SyncRun:
         if self._is_from_listing(job):
             job.to.start = ranges[0][0]
         pages = await asyncio.to_thread(self._missing_of, job, self._source.limits.page_bars)
-        most = self._source.limits.page_bars * STRETCH_PAGES
-        return list(chain.from_iterable(cut(job.timeframe, *one, most) for one in _joined(pages)))
+        return list(chain.from_iterable(self._facts.stretches(job.timeframe, *one) for one in _joined(pages)))
 
     def _is_from_listing(self, job: _Job) -> bool:
         return job.to.start is not None and job.to.start <= LISTING
