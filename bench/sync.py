@@ -15,8 +15,9 @@ import polars as pl
 import mdstore
 from bench.measure import Line, Report, Turn, interleave, ready, verify
 from bench.scale import Scale, scratch
+from mdstore.core.timeframe import Timeframe
 from mdstore.sources.exchanges.candle_source import Market
-from mdstore.sources.sync.coordinator import Limits, Metrics, Page
+from mdstore.sources.sync.coordinator import Limits, Metrics, Page, cut
 
 __all__ = ["run"]
 
@@ -43,6 +44,10 @@ class Quick:
             low = max(start, end - self.limits.page_bars * MINUTE)
             yield Page(low, end, _rows(low, end), "no_trade")
             end = low
+
+    def stretches(self, timeframe: str, start: int, end: int) -> list[tuple[int, int]]:
+        """Cut a range into ten pages each."""
+        return cut(Timeframe.parse(timeframe), start, end, 10 * self.limits.page_bars)
 
     async def markets(self) -> list[Market]:
         """List nothing."""
