@@ -115,10 +115,11 @@ class Watched:
         self._interrupted = True
 
     def _is_over(self, watch: Watch, seconds: float) -> bool:
-        """Wait, and tell whether the watch was interrupted. Raises what has ended it."""
+        """Wait, and tell whether the watch has ended or was interrupted. Raises what has ended it."""
         until = time.monotonic() + seconds
         while not self._interrupted and (left := until - time.monotonic()) > 0:
-            watch.wait(min(left, LOOK_SECONDS))
+            if watch.wait(min(left, LOOK_SECONDS)):
+                return True
         return self._interrupted
 
     def _summary(self, watch: Watch, seconds: float) -> str:

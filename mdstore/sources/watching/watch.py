@@ -95,7 +95,7 @@ class Watch:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
-        self._ready, self._closing = threading.Event(), False
+        self._ready = threading.Event()
         self._failed: BaseException | None = None
 
     def start(self) -> Self:
@@ -128,7 +128,6 @@ class Watch:
 
     def close(self) -> None:
         """End it: connections are closed, and what has ended is stored."""
-        self._closing = True
         if self._loop is not None and self._main is not None:
             with suppress(RuntimeError):  # it has ended by itself
                 self._loop.call_soon_threadsafe(self._main.cancel)
@@ -178,8 +177,8 @@ class Watch:
         except Exception as error:
             LOG.warning("the watch of %s has ended: %r", self.exchange, error)
             self._failed = error
-        except BaseException as error:  # Ctrl-C, which Polars raises in any thread
-            self._failed = None if self._closing else error
+        except KeyboardInterrupt:  # Polars raises it in any thread; the main one has it, too
+            LOG.info("the watch of %s was interrupted", self.exchange)
         finally:
             self._ready.set()
 
