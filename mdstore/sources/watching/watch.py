@@ -110,9 +110,13 @@ class Watch:
             raise InvalidInputError("a watch needs the library websockets", hint=Hint(INSTALL, INSTALL))
         self._thread = threading.Thread(target=self._run, name=f"mdstore-watch-{self.exchange}", daemon=True)
         self._thread.start()
-        while not self._ready.wait(SLICE_SECONDS):
-            pass
-        self._raise_failed()
+        try:
+            while not self._ready.wait(SLICE_SECONDS):
+                pass
+            self._raise_failed()
+        except BaseException:  # Ctrl-C while the exchange is asked, too
+            self.close()
+            raise
         return self
 
     def wait(self, seconds: float | None = None) -> bool:
