@@ -20,7 +20,7 @@ PLACEHOLDERS = {
 SEPARATORS = re.compile(r"([-_ .]+)")
 # Words that say nothing of a symbol, alone or put together: historicalquotes, klines, stockdata.
 FILLER = (
-    "data|candles?|exports?|ohlcv?|bars|prices?|history|historical|hist|klines?|kline|trades?|minutes?|minute"
+    "data|sheets?|candles?|exports?|ohlcv?|bars|prices?|history|historical|hist|klines?|kline|trades?|minutes?|minute"
     "|hours?|hourly|daily|weekly|monthly|intraday|stocks?|crypto|market|tests?|sample|full|quotes?|charts?"
     "|series|raw|clean(?:ed)?|output|results?|download(?:ed)?|files?|adjusted|adj|spot|the|my|all|new|old"
     "|merged|combined|csv|json|table|dataset|train|eod|ticks?|binance|upbit|bithumb|coinbase|kraken|bitfinex"
