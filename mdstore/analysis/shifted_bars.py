@@ -11,8 +11,8 @@ from mdstore.core.timeframe import Timeframe
 
 __all__ = ["shifted"]
 
-# Weeks of BTC from Sunday on that were stored a week early, beside days of another exchange: the median of 248
-# was 8.0 % from its own week, 1.2 % from the next and 12 % from the one before.
+# Weeks of BTC from Sunday on that were stored a week early, beside days of another exchange: the median of
+# 248 was 8.0 % from its own week, 1.2 % from the next and 12 % from the one before.
 CLEARLY = 4.0
 FEWEST = 8
 NONE = pl.DataFrame(

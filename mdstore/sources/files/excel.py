@@ -8,16 +8,15 @@ from typing import Any
 
 import polars as pl
 
-from mdstore.core.excerpts import listed
+from mdstore.core.excerpts import excerpt, listed
 from mdstore.errors import FileFormatError, Hint
-from mdstore.sources.files.header import found_in, headed
+from mdstore.sources.files.header import MOST_TITLE_LINES, found_in, headed
 from mdstore.sources.files.opening import Sheet, Source
 from mdstore.sources.files.python_columns import column
 
 __all__ = ["read_excel", "sheets_of"]
 
 CHUNK = 50_000
-MOST_TITLE_LINES = 5
 INSTALL = Hint(
     "pip install 'mdstore[excel]', or save the sheet as CSV",
     "pip install 'mdstore[excel]', or save the sheet as CSV",
@@ -77,8 +76,22 @@ def _candles(rows: Rows, source: Source) -> Rows | None:
     """Return the rows of a sheet from its header on, without blank ones; None where it holds no candles."""
     for at, row in enumerate(rows[: MOST_TITLE_LINES + 1]):
         if found_in(list(map(str, row)), source) is not None:
-            return [row, *(row for row in rows[at + 1 :] if any(cell != "" for cell in row))]
+            below = [row for row in rows[at + 1 :] if any(cell != "" for cell in row)]
+            said = [row for row in below if _is_word(row)]
+            if said:
+                note = f"lines of words were skipped, such as {excerpt(_only(said[0]).strip(), 40)!r}"
+                source.notes.add(note)
+            return [row, *(row for row in below if not _is_word(row))]
     return None
+
+
+def _is_word(row: list[Any]) -> bool:
+    """Tell a line of words alone, as under a table of a vendor."""
+    return sum(cell != "" for cell in row) == 1 and not _only(row).strip()[:1].isdigit()
+
+
+def _only(row: list[Any]) -> str:
+    return str(next(cell for cell in row if cell != ""))
 
 
 def _sheet(source: Source, name: str, rows: Rows, among: tuple[str, ...]) -> Source:
