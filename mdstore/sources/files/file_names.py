@@ -138,7 +138,7 @@ def suggest(stem: str) -> str | None:
 
 
 def _likely(parts: list[str]) -> str | None:
-    """Return the part of a name that is likeliest its symbol: capitals, else a stock's number, else a word."""
+    """Return the part of a name that is likeliest its symbol: capitals, a stock's number, else a word."""
     likely = [at for at in range(0, len(parts), 2) if parts[at] and not _says_nothing(parts[at])]
     capital = [at for at in likely if parts[at] == parts[at].upper()]
     codes = [part for part in parts[::2] if LONG_CODE.fullmatch(part)]
