@@ -32,6 +32,11 @@ LEVELS = 2
 ABOVE_AN_INDEX = ("", "ticker", "tickers", "symbol", "symbols", "price", "attributes")
 
 
+def _end_of_table(names: Sequence[str], place: int) -> int:
+    """Return where the table of a column ends: a blank column sets another beside it, as in sheets."""
+    return next((at for at in range(place + 1, len(names)) if not names[at].strip()), len(names))
+
+
 class Columns:
     """How the columns of one file become a candle's, the same in all its chunks.
 
@@ -59,7 +64,7 @@ class Columns:
         twins = [
             (at, place)
             for at, name in enumerate(kept)
-            for place in range(first[at] + 1, len(names))
+            for place in range(first[at] + 1, _end_of_table(names, first[at]))
             if names[place] == name != ""
         ]
         self._twins = [at for at, _ in twins]
