@@ -24,12 +24,6 @@ class Unit(StrEnum):
     S, MS, US, NS, EXCEL = "s", "ms", "us", "ns", "excel"
 
 
-class Align(StrEnum):
-    """What to do with times between two bars."""
-
-    FLOOR = "floor"
-
-
 class Tolerance(StrEnum):
     """What may be off by rounding."""
 
@@ -87,7 +81,13 @@ def import_(
     tz: Annotated[
         str | None, typer.Option(help="The zone of times that bear none, as Asia/Seoul; else UTC.")
     ] = None,
-    align: Annotated[Align | None, typer.Option(help="floor: move times to the start of their bar.")] = None,
+    align: Annotated[
+        str | None,
+        typer.Option(
+            metavar="floor|ZONE",
+            help="floor: move times to the start of their bar. Asia/Seoul: take the date that it was there.",
+        ),
+    ] = None,
     tolerance: Annotated[
         Tolerance | None,
         typer.Option(help="ulp: widen high or low where open or close misses it by rounding, 4 ulp at most."),

@@ -73,14 +73,14 @@ def _read(source: Source) -> dict[str, Rows]:
 
 
 def _candles(rows: Rows, source: Source) -> Rows | None:
-    """Return the rows of a sheet from its header on, without blank ones; None where it holds no candles."""
+    """Return a sheet from its header on, without blank rows and words; None where it holds no candles."""
     for at, row in enumerate(rows[: MOST_TITLE_LINES + 1]):
         if found_in(list(map(str, row)), source) is not None:
             below = [row for row in rows[at + 1 :] if any(cell != "" for cell in row)]
             said = [row for row in below if _is_word(row)]
             if said:
-                note = f"lines of words were skipped, such as {excerpt(_only(said[0]).strip(), 40)!r}"
-                source.notes.add(note)
+                text = excerpt(_only(said[0]).strip(), 40)
+                source.notes.add(f"lines of words were skipped, such as {text!r}")
             return [row, *(row for row in below if not _is_word(row))]
     return None
 
