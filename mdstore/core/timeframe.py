@@ -54,8 +54,17 @@ class Timeframe:
     """
 
     count: int
-    unit: str
+    unit: str = ""
     behind: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no text was read for."""
+        if self.unit not in UNIT_MS and self.unit != "M":
+            given: object = self.count
+            raise TimeframeError(
+                f"Timeframe({given!r}, {self.unit!r}) is no bar length",
+                hint=f"Timeframe.parse({given!r}) reads a text" if isinstance(given, str) else None,
+            )
 
     @classmethod
     def parse(cls, text: str | Timeframe) -> Timeframe:
