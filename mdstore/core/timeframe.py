@@ -18,7 +18,7 @@ from functools import lru_cache
 import polars as pl
 
 from mdstore.core.timeframe_names import WORDS, spelled
-from mdstore.errors import TimeframeError, TimestampError
+from mdstore.errors import Hint, TimeframeError, TimestampError
 
 __all__ = ["DAYS", "Timeframe", "as_timeframe", "meant", "of_anchor"]
 
@@ -63,7 +63,9 @@ class Timeframe:
             given: object = self.count
             raise TimeframeError(
                 f"Timeframe({given!r}, {self.unit!r}) is no bar length",
-                hint=f"Timeframe.parse({given!r}) reads a text" if isinstance(given, str) else None,
+                hint=Hint(
+                    f"Timeframe.parse({given!r}) reads a text", "give a timeframe such as 1m, 4h or 1d"
+                ),
             )
 
     @classmethod
