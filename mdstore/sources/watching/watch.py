@@ -40,8 +40,8 @@ SLICE_SECONDS = 0.1
 """Importing Polars makes SIGINT restart blocking waits: Ctrl-C is noticed between two of these."""
 CLOSE_SECONDS: Final = 0.4
 """How long the other side may take to say goodbye."""
-# Pings keep a connection open that says nothing. Whether it is dead is told by `silence` alone: an answer to a
-# ping waits behind the messages, and on a busy machine that was taken for a lost connection.
+# Pings keep a connection open that says nothing. Whether it is dead is told by `silence` alone: an answer to
+# a ping waits behind the messages, and on a busy machine that was taken for a lost connection.
 PING_SECONDS: Final = 20.0
 # Messages that were read from the socket and wait here; at the library's own 16, reading stops now and then.
 WAITING: Final = 4096
