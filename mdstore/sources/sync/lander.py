@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -169,8 +170,19 @@ class Lander:
     def _landing(
         self, key: Key, rows: pl.DataFrame, bad: pl.DataFrame, ranges: Mapping[Arrived, Range]
     ) -> Landing:
-        groups = [Group(*key, rows)] if len(rows) else []
-        return Landing(key, Checked(groups, bad, 0, len(rows) + len(bad)), _said(ranges), self._source)
+        said = _said(ranges)
+        groups = [Group(*key, part) for part in _runs(rows, said)]
+        return Landing(key, Checked(groups, bad, 0, len(rows) + len(bad)), said, self._source)
+
+
+def _runs(rows: pl.DataFrame, said: Sequence[Said]) -> list[pl.DataFrame]:
+    """Cut rows where one stretch ends and another begins.
+
+    A run that is written where there are no bars is new without a look at each of them: 1 us a bar, not 7.
+    """
+    starts = pl.Series([one.start for one in said], dtype=pl.Int64)
+    cuts = [*rows["timestamp"].search_sorted(starts, side="left"), len(rows)]
+    return [rows.slice(low, high - low) for low, high in pairwise(cuts) if low < high]
 
 
 def _said(ranges: Mapping[Arrived, Range]) -> list[Said]:
