@@ -12,7 +12,7 @@ from mdstore.core.rounding import MOST_ULPS, misses_by_rounding
 from mdstore.core.timeframe import DAY, Timeframe, meant
 from mdstore.errors import Hint, ValidationError
 
-__all__ = ["AS_WRITTEN", "IN_FUTURE", "NO_TIME", "STARTS", "TWICE", "first_error"]
+__all__ = ["AS_WRITTEN", "IN_FUTURE", "NO_TIME", "STARTS", "TWICE", "UNKNOWN_TIMEFRAME", "first_error"]
 
 NO_TIME = "timestamp is a time"
 TWICE = "timestamp is a time that the clocks of its zone show once"
@@ -45,7 +45,13 @@ NO_VOLUME = Hint(
     f"volume='none' where there is none; {SET_ASIDE.python}",
     f"--volume none where there is none; {SET_ASIDE.cli}",
 )
-BY_RULE = {NO_TIME: SET_ASIDE, TWICE: WITH_OFFSET, IN_FUTURE: OF_A_ZONE}
+# 60 is an hour to one exchange and a minute to another: where a call says it, the column may say anything.
+OF_TIMEFRAME = Hint(
+    f"write(symbol, timeframe, data) says what that is; {SET_ASIDE.python}",
+    f"--timeframe 1h says what that is, where it is the same for all rows; {SET_ASIDE.cli}",
+)
+UNKNOWN_TIMEFRAME = "timeframe is a timeframe such as '1m'"
+BY_RULE = {UNKNOWN_TIMEFRAME: OF_TIMEFRAME, NO_TIME: SET_ASIDE, TWICE: WITH_OFFSET, IN_FUTURE: OF_A_ZONE}
 
 
 def first_error(bad: pl.DataFrame, rows: int) -> ValidationError:

@@ -49,8 +49,9 @@ SYMBOLS = (
     "pair",
 )
 DESCRIBING = ("meta", "Meta Data", "metadata", "dataset")
-# Alpha Vantage says in what describes them of which zone its times are, under a number of its own each time.
-ZONED = re.compile(r"\d\. Time Zone")
+# Of which zone times are is said in what describes them: by Alpha Vantage under a number of its own each time,
+# by Twelve Data where nobody asked for another zone.
+ZONED = re.compile(r"\d\. Time Zone|exchange_timezone")
 # What a key may be that is an instrument: in capitals, and not a word for rows.
 INSTRUMENT = re.compile(r"\^?[A-Z0-9][A-Z0-9.^=\-/_:&]{0,29}")
 NO_INSTRUMENTS = {
@@ -81,7 +82,7 @@ def tables(document: Any, choice: Choice, name: str, notes: set[str]) -> list[Ta
 
     Raises `FileFormatError` where there are none, or several that nothing tells apart.
     """
-    parts = [_in_zone(table, _zone_in(document)) for table in _tables(document, choice, None, 0)]
+    parts = [_in_zone(table, _zone_in(document), choice) for table in _tables(document, choice, None, 0)]
     found = [table for table in parts if table.rows]
     if len(found) < len(parts):
         notes.add(f"objects of prices without a time were skipped: {len(parts) - len(found)}")
@@ -156,9 +157,14 @@ def _zone_in(document: Any) -> str | None:
     return next((str(value) for key, value in described if ZONED.fullmatch(key)), None)
 
 
-def _in_zone(table: Table, zone: str | None) -> Table:
-    """Write a zone beside the name of the times, as people do in headers."""
-    if zone is None or not table.rows or not isinstance(table.rows[0], Mapping):
+def _in_zone(table: Table, zone: str | None, choice: Choice) -> Table:
+    """Write a zone beside the name of the times, as people do in headers; not where a call names them."""
+    if (
+        zone is None
+        or "timestamp" in choice.named
+        or not table.rows
+        or not isinstance(table.rows[0], Mapping)
+    ):
         return table
     own = recognise(map(str, table.rows[0])).get("timestamp")
     if own is None:
