@@ -20,7 +20,8 @@ from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
 from mdstore.sources.sync.coordinator import Page
-from mdstore.sources.sync.page_rows import PageRows, rows_of, rows_together
+from mdstore.sources.sync.page_proof import Proven
+from mdstore.sources.sync.page_rows import rows_of, rows_together
 from mdstore.sources.sync.sync_place import Key, Landing, Range, Said, SyncPlace
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Lander:
     def _one_by_one(
         self, key: Key, pages: Sequence[Arrived], wrong: dict[Arrived, Exception]
     ) -> tuple[Landing, dict[Arrived, Range]] | None:
-        found: dict[Arrived, PageRows] = {}
+        found: dict[Arrived, Proven] = {}
         for page in pages:
             try:
                 found[page] = rows_of(page.page, key, page.asked, page.most, self._place)
