@@ -72,7 +72,20 @@ def shape(name, document, bars=DAYS, **more):
     )
 
 
+def oanda(*sides):
+    prices = {"o": "10", "h": "14", "l": "9", "c": "12"}
+    others = {"o": "11", "h": "15", "l": "10", "c": "13"}
+    given = {
+        side: prices if side == "mid" or ("mid" not in sides and side == "bid") else others for side in sides
+    }
+    days = "2024-01-02", "2024-01-03"
+    rows = [{"complete": True, "volume": 5, "time": f"{day}T00:00:00Z", **given} for day in days]
+    return json.dumps({"instrument": "EUR_USD", "granularity": "D", "candles": rows})
+
+
 CASES = [
+    Import("OANDA's middle goes before its bid and ask", {"A.json": oanda("bid", "mid", "ask")}, bars={("EUR_USD", "1d"): [("2024-01-02", 12, 5, 10, 14, 9), ("2024-01-03", 12, 5, 10, 14, 9)]}),
+    Import("of OANDA's bid and ask one has to be named", {"A.json": oanda("bid", "ask")}, refused="no column for open, high, low, close; found 'complete', 'volume', 'time', 'bid.o'", hint="--columns open=bid.o,high=bid.h,low=bid.l,close=bid.c", then=["--columns", "open=bid.o,high=bid.h,low=bid.l,close=bid.c"], then_bars={("EUR_USD", "1d"): [("2024-01-02", 12, 5, 10, 14, 9), ("2024-01-03", 12, 5, 10, 14, 9)]}),
     *(Import(f"{number}: {one.whose}", {"A.json": one.example}, ["-t", "1d"], bars=DAYS if one.whose == "Bybit" else ONE) for number, one in enumerate(SHAPES)),
     *(of_pandas(frame, orient) for frame in (FRAME, NAMED, BARE) for orient in ("columns", "index", "split", "records", "table") if frame is NAMED or orient != "records"),
     *(of_pandas(frame, orient, date_format="iso") for frame in (FRAME, NAMED) for orient in ("columns", "split", "index")),

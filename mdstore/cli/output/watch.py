@@ -100,7 +100,7 @@ class Watched:
 
     @contextmanager
     def _interrupts(self) -> Iterator[None]:
-        """Take note of Ctrl-C and SIGTERM; a second one, or one before the watch has begun, ends it at once."""
+        """Take note of Ctrl-C and SIGTERM; a second one, or one before the watch begins, ends it at once."""
         before = {
             number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)
         }

@@ -71,6 +71,7 @@ NO_INSTRUMENTS = {
 }
 # Keys of an object in which a row's candle lies: OANDA's, Binance's, CoinMarketCap's.
 NESTED = ("mid", "bid", "ask", "k", "kline", "candle", "candles", "ohlc", "ohlcv", "quote")
+MIDDLE = "mid"
 ENDED = "x"  # Binance's mark of a bar that has ended, a truth
 TIME = re.compile(r"\d{4}-\d\d|\d{8,19}$|\d{4}/\d\d?/|\d{4}\.\d\d")
 LEAST_WIDTH = 5
@@ -226,8 +227,10 @@ def lifted(rows: Rows, choice: Choice) -> Rows:
     within = [
         key for key in NESTED if isinstance(first.get(key), Mapping) and _are_candles(first[key], choice)
     ]
-    if len(within) == 1 and not _are_candles(list(first), choice):
-        rows = [_merged(row, within[0]) for row in rows]
+    if within and not _are_candles(list(first), choice):
+        # OANDA gives bid and ask as well: the middle, or whichever a call names, as bid.o.
+        one = within[0] if len(within) == 1 or within[0] == MIDDLE else None
+        rows = [_merged(row, one) if one else _dotted(row, within) for row in rows]
     return [
         {key: _untyped(value) for key, value in row.items()} if isinstance(row, Mapping) else row
         for row in rows
@@ -241,6 +244,19 @@ def _merged(row: Any, key: str) -> Any:
     made = {name: value for name, value in row.items() if name != key} | dict(inner)
     if key == "k" and isinstance(made.get(ENDED), bool):
         made["closed"] = made.pop(ENDED)
+    return made
+
+
+def _dotted(row: Any, keys: Sequence[str]) -> Any:
+    """Return a row whose objects of prices are columns by names as `bid.o`."""
+    if not isinstance(row, Mapping):
+        return row
+    made = {name: value for name, value in row.items() if name not in keys}
+    for key in keys:
+        inner = row.get(key)
+        made |= (
+            {f"{key}.{name}": value for name, value in inner.items()} if isinstance(inner, Mapping) else {}
+        )
     return made
 
 
