@@ -348,3 +348,11 @@ def test_a_source_whose_answers_prove_nothing_is_not_asked_for_ever(store):
     result = store.sync(source, "A", "1m", since=at(0), until=at(250))
     assert "did not keep to the range" in str(result.failed["A", "1m"])
     assert result.requests <= 4
+
+
+def test_a_source_that_exits_fails_by_itself(store, clock):
+    source = FakeExchange({("A", "1m"): bars(100), ("B", "1m"): bars(100)}, clock, plan=["exit"])
+    result = store.sync(source, ["A", "B"], "1m", since=at(0), until=at(100))
+    assert "SystemExit: 3" in str(result.failed["A", "1m"])
+    assert rows_of(store, "B") == bars(100)
+    assert store.sync(source, ["A", "B"], "1m", since=at(0), until=at(100)).failed == {}
