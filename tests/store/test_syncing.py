@@ -356,3 +356,12 @@ def test_a_source_that_exits_fails_by_itself(store, clock):
     assert "SystemExit: 3" in str(result.failed["A", "1m"])
     assert rows_of(store, "B") == bars(100)
     assert store.sync(source, ["A", "B"], "1m", since=at(0), until=at(100)).failed == {}
+
+
+def test_a_store_that_is_only_read_takes_nothing_and_may_be_asked_what_it_lacks(store, clock):
+    source = FakeExchange({("A", "1m"): bars(100)}, clock)
+    store.sync(source, "A", "1m", since=at(0), until=at(50))
+    with mdstore.MarketDataStore(store.path, clock=clock, read_only=True) as reader:
+        assert reader.sync(source, "A", "1m", until=at(100), dry_run=True).missing == 50
+        with pytest.raises(mdstore.ReadOnlyError):
+            reader.sync(source, "A", "1m", until=at(100))
