@@ -184,7 +184,8 @@ class Syncing:
         from mdstore.sources.sync.sync_run import LISTING
 
         refuse_broken_polars()
-        self._candles.refuse_to_write()
+        if not dry_run:
+            self._candles.refuse_to_write()
         if not isinstance(source, str) and not callable(getattr(source, "candles", None)):
             raise InvalidInputError(
                 f"{source!r} is no source: give the name of an exchange, or a Coordinator"

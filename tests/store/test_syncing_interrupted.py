@@ -3,6 +3,7 @@
 import json
 import signal
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mdstore
-from mdstore.errors import FeedError
 from tests.support.candles import MINUTE, START
 from tests.support.fake_exchange import FakeExchange, asked_twice, bars
 from tests.support.interrupts import interrupted
@@ -179,8 +179,6 @@ def test_ctrl_c_ends_it_soon_with_what_has_come_and_the_same_call_goes_on(tmp_pa
 
 
 def test_a_store_that_is_closed_ends_what_is_under_way(tmp_path):
-    import threading
-
     clock = Clock()
     clock.at(BARS)
     source = FakeExchange({("A", "1m"): truth_of("A")}, clock, delay=0.05)
@@ -279,4 +277,3 @@ def test_signals_are_as_before(tmp_path):
     with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
         store.sync(source, "A", "1m", since=START)
     assert signal.getsignal(signal.SIGINT) is before
-    assert issubclass(FeedError, mdstore.MarketDataError)
