@@ -157,10 +157,12 @@ class LocalReads:
         """Return by symbol how many bars of an answer are missing without a reason."""
         # What an upstream was asked for just now may come yet.
         late = round(self._policies.late_seconds * 1000) if self._has_upstream else 0
-        end = min(request.end, stored.floor(settled - late))
-        start = request.start if request.start > -FOREVER else _first(frame, end)
+        first, last = request.range_stored(None if stored == request.timeframe else stored)
+        end = min(last, stored.floor(settled - late))
+        start = first if first > -FOREVER else _first(frame, end)
+        nobody = self._nobody_has(request, stored)
         if request.as_of is not None or start >= end or not self._is_stored(request, stored):
-            return {}
+            return nobody
         symbols = frame["symbol"].unique().cast(pl.String).to_list() if "symbol" in frame.columns else None
         missing = self._store.missing(
             symbols or list(request.symbols or ()), stored, start=opened(start), end=opened(end)
@@ -168,10 +170,16 @@ class LocalReads:
         counts = missing.group_by(pl.col("symbol").cast(pl.String), maintain_order=True).agg(
             pl.col("bars").sum(), pl.col("end").max()
         )
-        return {
+        return nobody | {
             symbol: f"{bars:,} bars up to {last:%Y-%m-%d %H:%M:%S} are missing, and no source has said why"
             for symbol, bars, last in counts.iter_rows()
         }
+
+    def _nobody_has(self, request: CandleRequest, stored: Timeframe) -> dict[str, str]:
+        """Name those of several symbols that an answer has left out."""
+        known = self._store._candles.stored(str(stored))
+        text = f"no {stored} bar is stored, and no source gave one"
+        return {symbol: text for symbol in request.symbols or () if request.is_long and symbol not in known}
 
     def _facts(  # noqa: PLR0917 - what an answer came of
         self,
@@ -185,13 +193,13 @@ class LocalReads:
         store, stored, now = self._store, source or request.timeframe, self._store._now()
         settled = now - round(self._policies.settle_seconds * 1000)
         symbols: Any = request.symbols if request.is_long or request.symbols is None else request.symbols[0]
-        low, high = opened(request.start), opened(request.end)
+        low, high = map(opened, request.range_stored(source))
         return Facts(
             (*tiers, *outcome.rows),
             outcome.rows,
             lambda: _ranges(request, found.frame(), "+".join(tiers), outcome),
             now,
-            self.why_alone or outcome.troubles,
+            self.why_alone or (outcome.troubles and self._nobody_has(request, stored) | outcome.troubles),
             steps,
             holes=lambda: store.gaps(_known(symbols, found.frame()), stored, start=low, end=high),
             provenance=lambda: _within(store.provenance(None, stored), request, found.frame()),

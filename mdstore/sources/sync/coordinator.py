@@ -108,7 +108,9 @@ class FunctionCoordinator:
         source_name(name)
         self.name = name
         self.limits = Limits(
-            bar_limit(page_bars), bar_limit(concurrency), positive_seconds(timeout, "timeout")
+            bar_limit(page_bars, "page_bars", or_none=False),
+            bar_limit(concurrency, "concurrency", of="requests", or_none=False),
+            positive_seconds(timeout, "timeout", or_none=False),
         )
         self._function = function
         self._threads = CallThreads(self.limits.concurrency)
