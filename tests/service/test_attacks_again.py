@@ -227,6 +227,71 @@ def test_a_coordinator_is_no_router_and_the_hint_works(store):
     assert len(answered(store, source, "A", "1m", START, START + 5 * MINUTE)) == 5
 
 
+# ---- sources
+
+
+@pytest.mark.parametrize("cap", [7, 30, 99])
+@pytest.mark.parametrize("end", ["latest", "earliest"])
+def test_a_server_that_gives_fewer_rows_than_is_said_of_it_hides_none(store, cap, end):
+    def capped(symbol, timeframe, low, high):
+        rows = bars(low, high)
+        return rows[-cap:] if end == "latest" else rows[:cap]
+
+    source = Source(capped, page_bars=200)
+    answer = answered(store, source, "A", "1m", START, START + 500 * MINUTE)
+    assert len(answer) == 500
+    assert not answer.about.is_stale
+
+
+def test_a_server_that_gives_fewer_rows_of_a_sparse_market_hides_none(store):
+    def capped(symbol, timeframe, low, high):
+        return [row for row in bars(low, high) if (row[0] - START) // MINUTE % 3 == 0][-50:]
+
+    source = Source(capped, page_bars=200)
+    assert len(answered(store, source, "A", "1m", START, START + 600 * MINUTE)) == 200
+    asked = len(source.asked)
+    assert len(answered(store, source, "A", "1m", START, START + 600 * MINUTE)) == 200
+    assert len(source.asked) == asked  # the others never were, and that is known
+
+
+def test_bars_from_before_a_listing_cost_one_request_more(store):
+    listed = START + 150 * MINUTE
+    source = Source(lambda symbol, timeframe, low, high: bars(max(low, listed), high), page_bars=200)
+    assert len(answered(store, source, "A", "1m", START, START + 200 * MINUTE)) == 50
+    assert [asked[2:] for asked in source.asked] == [(0, 200), (0, 150)]
+
+
+class Pages(Source):
+    """Gives one page, made of what was asked for."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.make = make
+
+    async def candles(self, symbol, timeframe, start, end):
+        yield self.make(start, end)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda low, high: mdstore.Page(low, high, [], "because"), "'because' of bars of A 1m"),
+        (
+            lambda low, high: mdstore.Page(low, high, bars(low, high)[:5], "unknown"),
+            "a reason is one of no_trade",
+        ),
+        (lambda low, high: mdstore.Page(float(low), high, bars(low, high)), "no whole ms"),
+        (lambda low, high: mdstore.Page(low, None, bars(low, high)), "no whole ms"),
+    ],
+)
+def test_a_page_that_says_what_nobody_can_say_is_none(store, make, says):
+    store.write("A", "1m", bars(START, START + 5 * MINUTE))
+    answer = answered(store, Pages(make), "A", "1m", START, START + 20 * MINUTE)
+    assert says in answer.about.why_stale["A"]
+    assert len(answer) == 5
+    assert store.gaps("A", "1m", end=START + 20 * MINUTE)["reason"].to_list() == ["fetch_failed"]
+
+
 # ---- faults that are not of the source
 
 
