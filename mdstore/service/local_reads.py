@@ -66,7 +66,7 @@ class LocalReads:
         try:
             found = self._read(request, source)
         except NoSuchSeriesError as error:
-            raise _no_series(error, request, outcome) from error
+            raise self._no_series(error, request, outcome) from error
         if request.include_forming and source is None and self._router is not None and not self.why_alone:
             found = with_routed(found, self._router, request, self._meters, self._store._now())
         taken = (time.perf_counter() - clock) * 1e6
@@ -127,6 +127,21 @@ class LocalReads:
             return list(request.symbols)
         stored = self._store._candles.stored(str(source or request.timeframe))
         return [symbol for symbol in request.symbols if symbol in stored] or list(request.symbols)
+
+    def _no_series(
+        self, error: NoSuchSeriesError, request: CandleRequest, outcome: Outcome
+    ) -> NoSuchSeriesError:
+        """Return the error with what an upstream said, and a hint in the words of a service."""
+        hint, part = error.hint, error.made_of
+        if part is not None:
+            made = f"{request.timeframe} can be made of {part}"
+            hint = Hint(f"{made}, with derive='{part}'", f"{made}, with --from {part}")
+            if not request.timeframe.holds(Timeframe.parse(part)):
+                hint = None
+            elif not self._store._candles.stored(part) >= set(request.symbols or ()):
+                hint = Hint(f"{made} in a call for this symbol alone", f"{made}, for this symbol alone")
+        message = "; ".join((error.message, *outcome.troubles.values()))
+        return NoSuchSeriesError(message, hint=hint, made_of=part)
 
     def _is_stored(self, request: CandleRequest, timeframe: Timeframe) -> bool:
         stored = self._store._candles.stored(str(timeframe))
@@ -209,16 +224,6 @@ class LocalReads:
                 or self._lacks(request, stored, found.frame(), settled)
             ),
         )
-
-
-def _no_series(error: NoSuchSeriesError, request: CandleRequest, outcome: Outcome) -> NoSuchSeriesError:
-    """Return the error with what an upstream said, and a hint in the words of a service."""
-    hint, part = error.hint, error.made_of
-    if part is not None:
-        made = f"{request.timeframe} can be made of {part}, with"
-        fits = request.timeframe.holds(Timeframe.parse(part))
-        hint = Hint(f"{made} derive='{part}'", f"{made} --from {part}") if fits else None
-    return NoSuchSeriesError("; ".join((error.message, *outcome.troubles.values())), hint=hint, made_of=part)
 
 
 def opened(moment: int) -> datetime | None:

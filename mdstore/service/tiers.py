@@ -7,6 +7,7 @@ have, a flight starts in the service's own event loop; whoever wants the same me
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdstore.cache.ages import Clocks, End
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError, NoSuchSeriesError, StoreClosedError
@@ -38,6 +40,7 @@ __all__ = ["Tiers"]
 
 KNOWN = 10_000
 """Of so many requests it is remembered that nothing was missing."""
+LONG_AGO = End(-math.inf, -math.inf)
 LONGEST_SECONDS = 60.0
 """Not longer than that: somebody may have deleted bars."""
 
@@ -54,7 +57,7 @@ class Tiers:
         coordinator: Coordinator | None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._timer = timer
+        self._timer, self._clocks = timer, Clocks(store._clock, timer)
         self._store, self._policies = store, policies
         self._router, self._coordinator = router, coordinator
         self._has_upstream = router is not None or coordinator is not None
@@ -62,7 +65,7 @@ class Tiers:
         self.background = Background()
         self.fetcher = self._new_fetcher()
         self.local = LocalReads(store, policies, self.meters, router=router, has_upstream=self._has_upstream)
-        self._whole: dict[tuple[object, ...], tuple[float, Timeframe | None]] = {}
+        self._whole: dict[tuple[object, ...], tuple[End, Timeframe | None]] = {}
         self._flights = Flights[MarketAnswer]()
         self._is_closed = False
 
@@ -83,8 +86,8 @@ class Tiers:
     def quick(self, request: CandleRequest, *, explain: bool) -> MarketAnswer | None:
         """Answer from what is here; None where something may be missing that an upstream has."""
         if self._is_for_upstream(request):
-            until, source = self._whole.get(request.key, (0.0, None))
-            if self._timer() >= until or (source is not None and source != self.local.source(request)):
+            end, source = self._whole.get(request.key, (LONG_AGO, None))
+            if self._clocks.is_over(end) or (source is not None and source != self.local.source(request)):
                 return None
             try:
                 return self.local.read(request, source, explain=explain)
@@ -202,7 +205,8 @@ class Tiers:
             seconds = min(seconds, max(self._policies.retry_seconds, (self._now() - late) / 1000))
         while len(self._whole) >= KNOWN:
             del self._whole[next(iter(self._whole))]
-        self._whole[request.key] = self._timer() + min(seconds, LONGEST_SECONDS), source
+        end = self._clocks.end(self._now() + min(seconds, LONGEST_SECONDS) * 1000)
+        self._whole[request.key] = end, source
 
     def close(self) -> None:
         """End what is under way, and keep what was asked for often."""

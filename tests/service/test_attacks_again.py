@@ -171,6 +171,15 @@ def test_a_bar_that_never_comes_costs_a_few_requests(store, clock):
     assert 4 <= len(source.asked) <= 6  # after 2, 4, 8, 16 and 32 s
 
 
+def test_a_machine_that_slept_asks_for_what_came_meanwhile(store, clock):
+    """Its timer stands still while it sleeps, and the time of day does not."""
+    source, timer = Source(), Timer()
+    with MarketDataService(store, coordinator=source, timer=timer) as service:
+        service.get_candle_data("A", "1h", START)
+        clock.now += 3_600
+        assert service.get_candle_data("A", "1h", START).about.age < 3_600
+
+
 # ---- several symbols
 
 
@@ -193,6 +202,19 @@ def test_a_symbol_without_bars_is_named_beside_one_that_failed(store):
     why = answered(store, Source(give), ["A", "B", "C"], "1h", START, START + 20 * HOUR).about.why_stale
     assert sorted(why) == ["B", "C"]
     assert "KeyError" in why["C"]
+
+
+def test_the_hint_works_where_one_of_several_is_stored_otherwise(store):
+    store.write("A", "1h", bars(START, START + 10 * HOUR, HOUR))
+    store.write("B", "1m", bars(START, START + 10 * HOUR))
+    with MarketDataService(store) as service:
+        with pytest.raises(mdstore.NoSuchSeriesError, match="for B 1h.*in a call for this symbol alone"):
+            service.get_candle_data(["A", "B"], "1h")
+        assert len(service.get_candle_data("B", "1h")) == 10
+        store.write("A", "1m", bars(START, START + 10 * HOUR))
+        with pytest.raises(mdstore.NoSuchSeriesError, match="with derive='1m'"):
+            service.get_candle_data(["A", "B"], "1h")
+        assert len(service.get_candle_data(["A", "B"], "1h", derive="1m")) == 20
 
 
 # ---- routers
