@@ -12,7 +12,9 @@ UNDER_MONDAYS = {("A", "1w"): [("2024-01-01", 1), ("2024-01-08", 2), ("2024-01-1
 FROM_SUNDAYS = {("A", "1w@Sun"): [(day, close) for close, day in enumerate(SUNDAYS, 1)]}
 # Monday to Thursday in Seoul, and Monday again: in UTC from Sunday, without a Friday.
 TRADED = ["2024-01-07", "2024-01-08", "2024-01-09", "2024-01-10", "2024-01-11", "2024-01-14"]
-THE_DAY_AFTER = {("A", "1d"): [(str(date.fromisoformat(day) + timedelta(1)), at) for at, day in enumerate(TRADED, 1)]}
+THE_DAY_AFTER = {
+    ("A", "1d"): [(str(date.fromisoformat(day) + timedelta(1)), at) for at, day in enumerate(TRADED, 1)]
+}
 THE_SAME_DAY = {("A", "1d"): [(day, at) for at, day in enumerate(TRADED, 1)]}
 SEOUL, KOLKATA = ([f"{day} {clock}" for day in TRADED] for clock in ("15:00:00", "18:30:00"))
 DATES = [date(2024, 3, 4), date(2024, 3, 5), datetime(2024, 3, 6, 17)]

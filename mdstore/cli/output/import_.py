@@ -449,7 +449,7 @@ class _Landing:
                 f"{part.name}: its symbol column says {excerpt(min(overruled), 40)!r}, not {value!r}",
                 hint=f"leave --symbol out, or say --rename where {value!r} is another name of the same",
             )
-        if name == "timeframe" and any(meant(text) != value for text in overruled):
+        if name == "timeframe" and any(meant(text) not in (value, None) for text in overruled):
             raise FileFormatError(
                 f"{part.name}: its timeframe column says {excerpt(min(overruled), 40)}, not {value}",
                 hint="leave --timeframe out",
