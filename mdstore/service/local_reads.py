@@ -208,7 +208,6 @@ class LocalReads:
         store, stored, now = self._store, source or request.timeframe, self._store._now()
         settled = now - round(self._policies.settle_seconds * 1000)
         symbols: Any = request.symbols if request.is_long or request.symbols is None else request.symbols[0]
-        low, high = map(opened, request.range_stored(source))
         return Facts(
             (*tiers, *outcome.rows),
             outcome.rows,
@@ -216,7 +215,7 @@ class LocalReads:
             now,
             self.why_alone or (outcome.troubles and self._nobody_has(request, stored) | outcome.troubles),
             steps,
-            holes=lambda: store.gaps(_known(symbols, found.frame()), stored, start=low, end=high),
+            holes=lambda: _holes(store, _known(symbols, found.frame()), stored, request.range_stored(source)),
             provenance=lambda: _within(store.provenance(None, stored), request, found.frame()),
             newest=lambda: _end_of_last(found.frame(), request),
             lacks=lambda: (
@@ -232,6 +231,12 @@ def opened(moment: int) -> datetime | None:
     Not as a number: one of the years about 1970 would be taken for seconds.
     """
     return None if abs(moment) >= FOREVER else ms_to_datetime(moment)
+
+
+def _holes(store: MarketDataStore, symbols: Any, stored: Timeframe, within: tuple[int, int]) -> pl.DataFrame:
+    """Return the holes of the stored bars that an answer is, or is made of."""
+    start, end = map(opened, within)
+    return store.gaps(symbols, stored, start=start, end=end)
 
 
 def _known(symbols: Any, frame: pl.DataFrame) -> Any:

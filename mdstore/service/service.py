@@ -122,7 +122,9 @@ class MarketDataService:
 
         `include_forming` adds bars that are forming. `as_of` gives bars as they were known then, and asks
         nobody. `derive` makes bars of a shorter timeframe: by its name, or True for the longest that fits;
-        None does so where the timeframe itself is not stored. `tz` is the zone in which derived days are cut.
+        None does so where the timeframe itself is not stored. Of such bars, that of a time that is not over
+        is among them, and counts, whatever `include_forming` says: it is not `closed`. `tz` is the zone in
+        which derived days are cut.
         `explain` notes which tier was asked, what it had, and how long it took, in `about.steps`.
 
         Raises `NoSuchSeriesError` where nobody has the series, `InvalidInputError` and its kinds, also in a

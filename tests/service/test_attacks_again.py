@@ -208,7 +208,7 @@ def test_the_hint_works_where_one_of_several_is_stored_otherwise(store):
     store.write("A", "1h", bars(START, START + 10 * HOUR, HOUR))
     store.write("B", "1m", bars(START, START + 10 * HOUR))
     with MarketDataService(store) as service:
-        with pytest.raises(mdstore.NoSuchSeriesError, match="for B 1h.*in a call for this symbol alone"):
+        with pytest.raises(mdstore.NoSuchSeriesError, match=r"for B 1h.*in a call for this symbol alone"):
             service.get_candle_data(["A", "B"], "1h")
         assert len(service.get_candle_data("B", "1h")) == 10
         store.write("A", "1m", bars(START, START + 10 * HOUR))
