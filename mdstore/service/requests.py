@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mdstore.analysis.resample import reach
 from mdstore.core.arguments import symbol_list, time_range
 from mdstore.core.time_bounds import FOREVER
-from mdstore.core.timeframe import Timeframe
+from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.core.zones import check_zone
 from mdstore.errors import Hint, InvalidInputError
@@ -49,7 +49,7 @@ class CandleRequest:
         Bars that have not ended are not among them. Of bars that are made of those of `source`, it is the
         range of these: all of the first and the last one, and what has come of the one that is forming.
         """
-        end = min(self.end, self.timeframe.floor(now))
+        end = min(self.end, self.timeframe.floor(now) if self.tz is None else now)
         is_open = self.start <= -FOREVER and self.count is not None
         start = self.first_of(end, self.count or 0) if is_open else self.start
         if start > -FOREVER and self.timeframe.span(start, end) > MOST_BARS:
@@ -71,11 +71,10 @@ class CandleRequest:
     def first_of(self, end: int, bars: int) -> int:
         """Return where to begin for the latest so many bars that begin before `end` (ms).
 
-        The clocks of a zone may cut inside the bar that begins there, and a day may have 25 hours: one more.
+        The bars of a zone begin up to a day before those of UTC, and a day may have 25 hours.
         """
-        if self.tz is None:
-            return before(self.timeframe, end, bars)
-        return reach(self.timeframe, before(self.timeframe, end, bars + 1), end, self.tz)[0]
+        first = before(self.timeframe, end, bars)
+        return first if self.tz is None else reach(self.timeframe, first - DAY, end, self.tz)[0]
 
 
 def candle_request(

@@ -66,6 +66,16 @@ def test_a_day_of_25_hours_is_fetched_whole(store, clock):
     assert answer.frame["bars"].to_list() == [25, 24, 24]
 
 
+@pytest.mark.parametrize(("timeframe", "zone"), [("1d", "America/New_York"), ("1M", "Asia/Seoul")])
+def test_little_more_of_a_zone_is_fetched_than_its_bars_are_made_of(store, clock, timeframe, zone):
+    clock.now, source = NOVEMBER / 1000 + 20 * 86_400, Source(page_bars=5_000)
+    end = NOVEMBER + 3 * DAY + 5 * HOUR
+    answer = answered(store, source, "A", timeframe, end=end, count=2, tz=zone, derive="1h")
+    ((_, _, low, _),) = source.asked
+    first = int(answer.frame["timestamp"].to_physical()[0])
+    assert first - DAY <= START + low * MINUTE <= first
+
+
 def test_what_a_bar_of_a_zone_is_made_of_behind_the_end_is_known_to_be_missing(store):
     store.write("A", "1h", bars(START, START + 2 * DAY, HOUR))
     store.write("A", "1h", bars(START + 6 * DAY, START + 7 * DAY, HOUR))
