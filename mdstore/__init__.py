@@ -73,7 +73,8 @@ _HOMES = {
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
         "BannedError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
-        "ForkedError", "InvalidInputError", "LiveFileError", "MarketDataError", "MessageError",
+        "ForkedError", "InvalidInputError", "LiveFileError", "MaintenanceStoppedError", "MarketDataError",
+        "MessageError",
         "NewerSchemaError", "NoSuchMarketError", "NoSuchSeriesError", "QueryError", "QueryTimeoutError",
         "ReadOnlyError", "ScannerError", "SourceError", "StaleDataError", "StoreBusyError",
         "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError", "ValidationError",

@@ -193,6 +193,11 @@ class MarketDataStore:
         return self._candles.packs_path
 
     @property
+    def repository(self) -> CandleRepository:
+        """The candles of the file, as `FragmentationMonitor` and its like take them."""
+        return self._candles
+
+    @property
     def maintenance(self) -> Maintenance:
         """Upkeep: `warm`, `compact`, `check`, `backup`, `stats`."""
         return self._maintenance

@@ -98,9 +98,9 @@ class FileUpkeep:
         """Return how many pages the file has, and how many are free."""
         return layout.pages(self._database)
 
-    def tables(self, names: tuple[str, ...] | None = None) -> list[TableLayout]:
+    def tables(self, names: tuple[str, ...] | None = None, *, stop: Stop = never) -> list[TableLayout]:
         """Return how the pages of tables lie; reads all of them."""
-        return layout.tables(self._database, names)
+        return layout.tables(self._database, names, stop=stop)
 
     def growth(self) -> list[Growth]:
         """Return when the bars of each series came."""

@@ -12,9 +12,13 @@ from dataclasses import dataclass
 import apsw
 
 from mdstore.candles.file.database import Database
+from mdstore.candles.upkeep.steps import Stop, never
+from mdstore.errors import MaintenanceStoppedError
 
 __all__ = ["Pages", "TableLayout", "pages", "pages_of", "tables"]
 
+STEPS = 2_000
+"""Steps of SQLite's machine between two looks whether to stop."""
 NEAR = 4
 """So many pages further (64 KiB) is in order: a system reads as much ahead, pages of the tree lie between."""
 NAMES = """
@@ -64,10 +68,13 @@ def pages(database: Database) -> Pages:
         return pages_of(con)
 
 
-def tables(database: Database, names: tuple[str, ...] | None = None) -> list[TableLayout]:
+def tables(
+    database: Database, names: tuple[str, ...] | None = None, *, stop: Stop = never
+) -> list[TableLayout]:
     """Return how tables and indexes lie, or those of some names; reads every page of them.
 
-    Each is read in a transaction of its own, so that the log is not pinned for long.
+    Each is read in a transaction of its own, so that the log is not pinned for long. Raises
+    `MaintenanceStoppedError`.
     """
     if names is None:
         with database.reading() as con:
@@ -75,7 +82,13 @@ def tables(database: Database, names: tuple[str, ...] | None = None) -> list[Tab
     found = []
     for name in names:
         with database.reading() as con:
-            layout = _layout(con, name)
+            con.set_progress_handler(stop, STEPS)
+            try:
+                layout = _layout(con, name)
+            except apsw.InterruptError as error:
+                raise MaintenanceStoppedError("measuring how tables lie was stopped") from error
+            finally:
+                con.set_progress_handler(None)
         if layout is not None:
             found.append(layout)
     return found

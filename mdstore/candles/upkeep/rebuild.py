@@ -170,11 +170,18 @@ def _listing(table: _Table, row: str) -> str:
 
 
 def _copy(database: Database, table: _Table, stop: Stop) -> int:
-    """Copy all rows, in the order of the key; return how many that were."""
+    """Copy all rows, in the order of the key; return how many that were.
+
+    It ends with the first step that finds less than it could take: what comes later at the end of the key is
+    listed, and a feed may write there in every pause.
+    """
     pace, rows = Pace(ROWS_PER_STEP, most=MOST_ROWS, stop=stop, what=f"rebuilding {table.name}"), 0
-    while done := pace.take(lambda size: database.step(lambda con: _copy_next(con, table, size))):
+    while True:
+        size = pace.size
+        done = pace.take(lambda size: database.step(lambda con: _copy_next(con, table, size)))
         rows += done
-    return rows
+        if done < size:
+            return rows
 
 
 def _copy_next(con: Writer, table: _Table, size: int) -> int:

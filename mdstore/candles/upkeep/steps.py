@@ -18,6 +18,7 @@ Stop = Callable[[], bool]
 """Asked between steps whether to stop."""
 STEP_SECONDS: Final = 0.005
 REST: Final = 3.0
+LONGEST_REST: Final = 0.05
 LEAST, MOST = 0.25, 2.0
 """A step is at most so many times as large as the one before."""
 
@@ -28,10 +29,13 @@ def never() -> bool:
 
 
 class Pace:
-    """How large the next step is, so that each takes about `STEP_SECONDS`."""
+    """How large the next step is, so that each takes about `STEP_SECONDS`.
+
+    Never less than at first: where the disk is slow a step is mostly a wait for it, however small.
+    """
 
     def __init__(self, size: int, *, most: int, stop: Stop = never, what: str) -> None:
-        self.size = size
+        self.size = self._least = size
         self._most = most
         self._stop = stop
         self._what = what
@@ -47,6 +51,6 @@ class Pace:
         done = step(self.size)
         took = time.perf_counter() - began
         ratio = min(MOST, max(LEAST, STEP_SECONDS / max(took, 1e-6)))
-        self.size = min(self._most, max(1, int(self.size * ratio)))
-        time.sleep(min(took, 1.0) * REST)
+        self.size = min(self._most, max(self._least, int(self.size * ratio)))
+        time.sleep(min(took, LONGEST_REST) * REST)
         return done
