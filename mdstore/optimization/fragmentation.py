@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from mdstore.optimization.ownership import Owner, upkeep_of
+from mdstore.optimization.threads import Stop, never
 
 if TYPE_CHECKING:
     from mdstore.candles.upkeep.growth import Growth
@@ -103,12 +104,11 @@ class FragmentationMonitor:
                     found[hour] = found.get(hour, 0) + rows
         return found
 
-    def measure(self, *, layout: bool = True) -> dict[str, object]:
-        """Measure size, free pages and, with `layout`, the order of `candles`; keep it, and return it."""
+    def measure(self, *, stop: Stop = never) -> dict[str, object]:
+        """Measure size, free pages and the order of `candles`; keep it, and return it."""
         pages = self._upkeep.pages()
         found: dict[str, object] = {"bytes": pages.bytes, "pages": pages.count, "free": pages.free}
-        if layout:
-            found |= {one.name: round(one.in_order, 4) for one in self._upkeep.tables(("candles",))}
+        found |= {one.name: round(one.in_order, 4) for one in self._upkeep.tables(("candles",), stop=stop)}
         self._upkeep.record(MEASURED, found)
         return found
 

@@ -18,6 +18,7 @@ __all__ = ["REBUILT", "VACUUMED", "Limits", "SmartVacuumScheduler"]
 
 VACUUMED, REBUILT, GIVEN_BACK = "vacuum", "rebuild", "incremental"
 """The kinds of records that are kept."""
+ASKED: Final = "no matter, since asked for now"
 DAY: Final = 86_400_000
 TABLE: Final = "candles"
 UNKNOWN = Condition("leaves of candles in order", "not looked at", "outside of the quiet hours", met=False)
@@ -69,16 +70,16 @@ class SmartVacuumScheduler:
         """Tell whether the file is to be written anew, or a table put in order; `decision` says why."""
         return (await in_thread(lambda stop: self.evaluate(stop=stop))).needed
 
-    def evaluate(self, *, look: bool = True, stop: Stop = never) -> Decision:
+    def evaluate(self, *, look: bool = True, at_once: bool = False, stop: Stop = never) -> Decision:
         """Return what is to be done, and keep it as `decision`.
 
         The order of the leaves is measured (which reads the table) only where that could decide, without
-        `look`.
+        `look`. With `at_once` it is as if the time were right: quiet hours, and long since the last VACUUM.
         """
-        quiet = self._quiet()
-        pages = self._upkeep.pages()
-        space = (*self._space(pages), self._since("last VACUUM", VACUUMED), quiet)
-        order = self._order(quiet, look=look, stop=stop)
+        quiet, pages = self._quiet(at_once=at_once), self._upkeep.pages()
+        space = (*self._space(pages), self._since("last VACUUM", VACUUMED, at_once=at_once), quiet)
+        rested = self._since("last VACUUM or rebuild", VACUUMED, REBUILT, at_once=at_once)
+        order = self._order(rested, quiet, look=look, stop=stop)
         self.decision = self._decided(pages, space, order)
         return self.decision
 
@@ -133,10 +134,11 @@ class SmartVacuumScheduler:
             return f"{self.give_back(self._spare(self._upkeep.pages()), stop=stop):,} free pages given back"
         return ""
 
-    def _quiet(self) -> Condition:
+    def _quiet(self, *, at_once: bool) -> Condition:
         window = self._window or QuietWindow.quietest(self._monitor.rows_by_hour())
         now = self._upkeep.now()
-        return Condition("quiet hours", f"{window.clock(now)}", str(window), met=window.holds(now))
+        met = at_once or window.holds(now)
+        return Condition("quiet hours", f"{window.clock(now)}", ASKED if at_once else str(window), met=met)
 
     def _space(self, pages: Pages) -> tuple[Condition, Condition]:
         ratio, limits = _percent(pages.free, pages), self.limits
@@ -152,16 +154,16 @@ class SmartVacuumScheduler:
             ),
         )
 
-    def _since(self, what: str, *kinds: str) -> Condition:
+    def _since(self, what: str, *kinds: str, at_once: bool) -> Condition:
         """Say how long ago something of some kinds was done last."""
         times = [record["at"] for record in map(self._upkeep.last, kinds) if record]
         days = (self._upkeep.now() * 1000 - max(times)) / DAY if times else None
         value = "never" if days is None else f"{days:.1f} days ago"
         least = self.limits.days
-        return Condition(what, value, f">= {least:g} days ago", met=days is None or days >= least)
+        threshold = ASKED if at_once else f">= {least:g} days ago"
+        return Condition(what, value, threshold, met=at_once or days is None or days >= least)
 
-    def _order(self, quiet: Condition, *, look: bool, stop: Stop) -> tuple[Condition, ...]:
-        rested = self._since("last VACUUM or rebuild", VACUUMED, REBUILT)
+    def _order(self, rested: Condition, quiet: Condition, *, look: bool, stop: Stop) -> tuple[Condition, ...]:
         if not look and not (rested.met and quiet.met):
             return UNKNOWN, rested, quiet
         found = self._upkeep.tables((TABLE,), stop=stop)

@@ -12,7 +12,7 @@ from typing import Any
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.leases import Lease, Leases
-from mdstore.candles.upkeep import free_pages, growth, layout, rebuild, records, statistics, vacuum
+from mdstore.candles.upkeep import free_pages, growth, layout, plans, rebuild, records, statistics, vacuum
 from mdstore.candles.upkeep.cold_scan import Scan, scan
 from mdstore.candles.upkeep.growth import Growth
 from mdstore.candles.upkeep.layout import Pages, TableLayout
@@ -46,6 +46,10 @@ class FileUpkeep:
     def read_only(self) -> bool:
         """Whether the file is only read."""
         return self._database.read_only is not None
+
+    def refuse_to_write(self) -> None:
+        """Raise `ReadOnlyError` where the file is only read."""
+        self._database.refuse_to_write()
 
     def now(self) -> float:
         """Return the time in seconds since 1970, by the clock of the store."""
@@ -132,6 +136,10 @@ class FileUpkeep:
     def analyzed_rows(self) -> dict[str, int]:
         """Return how many rows each table had when it was analyzed."""
         return statistics.analyzed_rows(self._database)
+
+    def plan(self, sql: str) -> tuple[str, ...]:
+        """Return the steps of a statement's plan."""
+        return plans.plan(self._database, sql)
 
     # --- records
 
