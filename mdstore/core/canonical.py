@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from mdstore.core.column_names import FIAT, KOREAN, UPBIT_MINUTES, clean, zone_in
+from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import PRICES
+from mdstore.core.time_numbers import of_spreadsheet
 from mdstore.core.time_of_day import TimeOfDay
 from mdstore.core.time_style import TimeStyle
+from mdstore.core.timeframe import DAY, HOUR, MINUTE
 from mdstore.core.timestamps import column_to_ms
 from mdstore.core.zones import header_zone, in_zone, zoned_texts
 from mdstore.errors import Hint, InvalidInputError, TimestampError
@@ -23,6 +26,9 @@ FIXED_POINT_TIME, ITS_NEIGHBOURS = "ts_event", {"rtype", "publisher_id", "instru
 ABSENT_PRICE = 2**63 - 1  # theirs
 FIXED_POINT_NOTE = "prices are Databento's fixed point: whole numbers of 0.000000001, scaled"
 CURRENCY = "currency"
+# Rows in which written times are held against a count since 1970, and what parts zones.
+COMPARED = 1_000
+QUARTER, FARTHEST = 15 * MINUTE, 14 * HOUR
 WHOLE_NUMBER = r"^-?\d+$"
 # A column of whole numbers that lacks one becomes floats, as in pandas: 0.01 is 10,000,000 of theirs.
 LEAST_AS_FLOAT = 1e7
@@ -40,12 +46,15 @@ class Canonical:
         self._fixed_point: bool | None = None if databento else False  # None until prices tell
         self._style = style or TimeStyle()
         self._clock = TimeOfDay(self._style)
+        self._compared = False  # whether written times were held against a count since 1970
         self._ticks: bool | None = None  # None until volumes tell
         self.notes: set[str] = set()
 
     def frame(self, columns: Mapping[str, pl.Series]) -> pl.DataFrame:
         """Return columns, by canonical name and named as in the table, as a frame of canonical names."""
         made = dict(columns)
+        if self._style.unit == "excel" and "timestamp" in made and not made["timestamp"].dtype.is_temporal():
+            made["timestamp"] = of_spreadsheet(made["timestamp"])
         of_day = made.pop("time of day", None)
         if of_day is not None:
             made["timestamp"] = self._clock.whole(made["timestamp"], of_day)
@@ -53,6 +62,10 @@ class Canonical:
         elif "timestamp" in made and zone_in(made["timestamp"].name) not in (None, "UTC"):
             self._note_zone(made["timestamp"].name)
             made["timestamp"] = _zoned(made["timestamp"], self._style)
+        epoch = made.pop("epoch", None)
+        if epoch is not None and not self._compared and "timestamp" in made:
+            _compare(made["timestamp"].head(COMPARED), epoch.head(COMPARED), self._style)
+            self._compared = True
         ticks = made.pop("tick volume", None)
         if ticks is not None and self._are_ticks(made["volume"], ticks):
             made["volume"] = ticks
@@ -180,6 +193,34 @@ def _zoned(times: pl.Series, style: TimeStyle) -> pl.Series:
     return zoned_texts(made).fill_null(_given(times) + f" {zone}")
 
 
+def _compare(times: pl.Series, epoch: pl.Series, style: TimeStyle) -> None:
+    """Raise where written times are of another zone than they are taken for, as a count beside them shows.
+
+    Days are dates wherever they begin, and a count that is no multiple of a quarter away is something else.
+    """
+    try:
+        written = column_to_ms(times, TimeStyle(tz=style.tz))[0]
+        counted = column_to_ms(epoch)[0]
+    except TimestampError:
+        return
+    apart = (counted - written).drop_nulls()
+    days = bool((written % DAY == 0).all())
+    if days or not (apart != 0).any() or not ((apart % QUARTER == 0) & (apart.abs() <= FARTHEST)).all():
+        return
+    at = (counted - written).ne(0).fill_null(value=False).arg_true()[0]
+    away = f"{(counted - written)[at] / HOUR:+g} h"
+    written_name, counted_name = {"time": times.name}, {"time": epoch.name}
+    raise InvalidInputError(
+        f"{times.name!r} says {excerpt(str(times[at]), 40)}, and {epoch.name!r} beside it is {away} from "
+        "that: these times are not of UTC",
+        hint=Hint(
+            f"columns={counted_name} takes the count, columns={written_name} with tz= the times of a zone",
+            f"--columns 'time={epoch.name}' takes the count, --columns 'time={times.name}' with --tz the "
+            "times of a zone",
+        ),
+    )
+
+
 def _given(times: pl.Series) -> pl.Series:
     texts = [None if value is None else str(value) for value in times]
     return pl.Series(times.name, texts, dtype=pl.String)
@@ -198,9 +239,9 @@ def _as_text(column: pl.Series) -> pl.Series:
         if any(name is None and isinstance(value, str) for name, value in zip(names, column, strict=True)):
             return column  # half a character: the row is named as it came
         return pl.Series(column.name, names, dtype=pl.String)
-    if column.dtype == pl.String and len(column) and (column[0] or "").startswith("'"):
-        # A spreadsheet's mark of a text that looks like a number: '005930. Other names may begin so.
-        return column.str.replace(r"^'(\d{4,6})$", "$1")
+    if column.dtype == pl.String and len(column) and (column[0] or "").startswith(("'", '="')):
+        # A spreadsheet's marks of a text like a number: '005930, ="005930". Other names may begin so.
+        return column.str.replace(r"""^(?:'(\d{4,6})|="([^"]*)")$""", "$1$2")
     if column.dtype.is_float() and (column.drop_nulls() % 1 == 0).all():
         column = column.cast(pl.Int64, strict=False)
     return column.cast(pl.String) if column.dtype.is_integer() else column

@@ -116,6 +116,8 @@ def _found(names: Sequence[str], choice: Choice) -> Found:
     chosen = choice.chosen(names)
     others = [name for name in names if name not in chosen.values()]
     columns = recognise(others) | chosen
+    if "timestamp" in chosen:
+        columns.pop("epoch", None)
     if "timestamp" in chosen and "time of day" not in chosen:
         columns.pop("time of day", None)
     if "volume" in chosen:

@@ -16,11 +16,13 @@ __all__ = ["Statements", "made_bars", "marks_in", "refuse_made", "texts_in"]
 # Columns that say of bars that they are none to be stored, where they say so, and what these bars do.
 ENDED = (False, "have not ended")
 MARKS = {
-    # OKX says `confirm`, OANDA `complete`, Binance's libraries `is_closed` or `isFinal`.
-    **dict.fromkeys(("closed", "is_closed", "is_final", "final", "ended", "complete", "is_complete", "confirm"), ENDED),
+    "closed": ENDED,
+    "confirm": ENDED,  # OKX
+    "complete": ENDED,  # OANDA
+    **dict.fromkeys(("ended", "final", "is_closed", "is_final", "is_complete"), ENDED),
     "filled": (True, "fill holes"),
     "partial": (True, "were not seen from start to end"),
-}  # fmt: skip
+}
 BY_KEY = {key(name): mark for name, mark in MARKS.items()}
 WORDS = {False: ("false", "f", "no", "n", "0", "0.0"), True: ("true", "t", "yes", "y", "1", "1.0")}
 MOST_NAMES = 3

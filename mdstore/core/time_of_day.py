@@ -22,6 +22,7 @@ __all__ = ["TimeOfDay"]
 BARE_DIGITS = r"^\d{1,6}$"
 HHMM, HHMMSS = 4, 6
 NS_PER_MS = 1_000_000
+SECONDS_OF_DAY = 86_400
 NAIVE_UTC = (None, "UTC")
 # Years 1900 to 2100 as YYYYMMDD: beside a time of day such a number is a date.
 EARLIEST_DATE, LATEST_DATE = 19_000_101, 21_001_231
@@ -82,6 +83,8 @@ class TimeOfDay:
             return times.to_physical() // NS_PER_MS
         if isinstance(times.dtype, pl.Duration):
             return times.cast(pl.Duration("ms")).to_physical()
+        if times.dtype.is_float() and (times.drop_nulls() < 1).all() and (times > 0).any():
+            return (times * SECONDS_OF_DAY).round().cast(pl.Int64) * SECOND  # as a spreadsheet counts
         texts = _texts(times)
         bare = texts.str.contains(BARE_DIGITS).fill_null(value=False)
         if bare.any():

@@ -17,14 +17,13 @@ import polars as pl
 
 from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
-from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError, MarketDataError
 from mdstore.service.meters import Meters
 from mdstore.service.page_landing import PageLanding
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.source_calls import SourceCalls, is_cancelled
 from mdstore.service.troubles import Troubles, is_of_host
-from mdstore.service.wanted import NO_TIMES, Got, Outcome, Wanted, missing
+from mdstore.service.wanted import NO_TIMES, Got, Outcome, Wanted
 from mdstore.sources.sync.coordinator import Coordinator, Metrics
 from mdstore.sources.sync.leasing import leased
 
@@ -52,12 +51,15 @@ class Fetcher:
         coordinator: Coordinator | None,
         timer: Callable[[], float],
     ) -> None:
+        from mdstore.store.sync_place import StorePlace  # noqa: PLC0415 - which loads SQLite
+
         self._store, self._policies, self._meters = store, policies, meters
         self._leases = store._candles.leases
         self._router, self._coordinator = router, coordinator
         self.calls = SourceCalls()
         self.troubles = Troubles(policies, timer)
-        self._landing = PageLanding(store, policies, timer)
+        self._place = StorePlace(store._candles, store._declared, store._now)
+        self._landing = PageLanding(store, self._place, policies, timer)
         self._late = round(policies.late_seconds * 1000)
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._waiting: dict[tuple[str, str], int] = {}
@@ -73,7 +75,7 @@ class Fetcher:
         outcome = Outcome()
         if not symbols or (start is not None and start >= end):
             return outcome
-        lacking = await asyncio.to_thread(missing, self._store, symbols, timeframe, (start, end))
+        lacking = await asyncio.to_thread(self._place.to_ask, symbols, timeframe, start, end, None)
         try:
             async with asyncio.TaskGroup() as group:
                 for symbol, ranges in lacking.items():
@@ -176,19 +178,16 @@ class Fetcher:
         return wanted.got("coordinator", rows, taken * 1e3, kept)
 
     def _state_failed(self, source: str, wanted: Wanted) -> None:
-        found = missing(self._store, [wanted.symbol], wanted.timeframe, (wanted.start, wanted.end))
+        found = self._place.to_ask([wanted.symbol], wanted.timeframe, wanted.start, wanted.end, None)
         for low, high in found.get(wanted.symbol, []):
-            self._store.cover(
-                wanted.symbol, wanted.timeframe, start=ms_to_datetime(low), end=ms_to_datetime(high),
-                reason="fetch_failed", source=source,
-            )  # fmt: skip
+            self._place.state(wanted.key, low, high, "fetch_failed", source)
 
     # ---- what is missing
 
     async def _parts(self, wanted: Wanted, page: int | None = None) -> list[Wanted]:
         """Return the parts of a range that are missing, each of at most a page."""
         found = await asyncio.to_thread(
-            missing, self._store, [wanted.symbol], wanted.timeframe, (wanted.start, wanted.end), page
+            self._place.to_ask, [wanted.symbol], wanted.timeframe, wanted.start, wanted.end, page
         )
         return [wanted.within(*one) for one in found.get(wanted.symbol, [])]
 

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow as pa
 
+from mdstore.core.candle_rules import Checked, Group
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError, NoSuchSeriesError
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.troubles import Trouble, Troubles
-from mdstore.service.wanted import NO_TIMES, Outcome, Wanted, missing
+from mdstore.service.wanted import NO_TIMES, Outcome, Wanted
 from mdstore.sources.sync.coordinator import Coordinator, Page
-from mdstore.sources.sync.landing import land
-from mdstore.sources.sync.page_proof import proven
+from mdstore.sources.sync.page_proof import Proven, proven
+from mdstore.sources.sync.sync_place import Landing, Said
 
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
+    from mdstore.store.sync_place import StorePlace
 
 __all__ = ["PageLanding"]
 
@@ -26,8 +29,14 @@ __all__ = ["PageLanding"]
 class PageLanding:
     """Lands pages in a store, and remembers which bars came with a row that is none."""
 
-    def __init__(self, store: MarketDataStore, policies: ServicePolicies, timer: Callable[[], float]) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: MarketDataStore,
+        place: StorePlace,
+        policies: ServicePolicies,
+        timer: Callable[[], float],
+    ) -> None:
+        self._store, self._place = store, place
         self._late = round(policies.late_seconds * 1000)
         self._bad_bars = Troubles(policies, timer)
 
@@ -43,18 +52,26 @@ class PageLanding:
             raise InvalidInputError(f"{source.name} gave {type(page).__name__} for a page of {wanted}")
         part = wanted.within(page.start, page.end)
         page = Page(part.start, part.end, page.rows, page.absent)
-        most, now = source.limits.page_bars, self._store._now()
+        most, now = source.limits.page_bars, self._place.now()
         try:
             good = proven(page, wanted.symbol, wanted.timeframe, most, (now, self._late))
         except InvalidInputError as error:  # whose hints are of writes
             raise InvalidInputError(error.message) from error
         here = self._here(part)
         good = good.without(here)
-        series = (wanted.symbol, wanted.timeframe)
-        rows = land(self._store, series, good, source=source.name, absent=page.absent)
+        self._put(source, wanted, good, page)
         for one in good.bad.iter_rows(named=True):
             outcome.troubles[wanted.symbol] = self._bad_bar(source, wanted, one)
-        return rows, here
+        return len(good.rows), here
+
+    def _put(self, source: Coordinator, wanted: Wanted, good: Proven, page: Page) -> None:
+        """Store rows, set those aside that are bad, and say what the page covers, in one transaction."""
+        if good.start >= good.end:
+            return
+        groups = [Group(*wanted.key, good.rows)] if len(good.rows) else []
+        rows = Checked(groups, good.bad, 0, len(good.rows) + len(good.bad))
+        said = Said(good.start, good.end, page.absent, FOREVER)
+        self._place.land([Landing(wanted.key, rows, [said], source.name)])
 
     def worth(self, parts: list[Wanted], outcome: Outcome) -> list[Wanted]:
         """Leave out parts of which each bar was bad a while ago, and say so.
@@ -79,8 +96,10 @@ class PageLanding:
         except NoSuchSeriesError:
             return NO_TIMES
         times = pl.Series(table["timestamp"].cast(pa.int64()), dtype=pl.Int64)
-        lacking = missing(self._store, [wanted.symbol], wanted.timeframe, (wanted.start, wanted.end))
-        for start, end in lacking.get(wanted.symbol, []):
+        symbols, between = [wanted.symbol], (wanted.start, wanted.end)
+        for start, end in self._place.to_ask(symbols, wanted.timeframe, *between, None).get(
+            wanted.symbol, []
+        ):
             times = times.filter((times < start) | (times >= end))
         return times
 

@@ -34,6 +34,7 @@ class RoutedBar(NamedTuple):
 class SmartRouter(Protocol):
     """What a service asks of an upstream that has realtime data in memory; no call may wait for a network.
 
+    A service asks for bars in a thread, for a second at most, and for the rest in that of its caller.
     What it does not have is None, or an empty list. Bars that it gives are whole, but for one that is not
     `closed`: it never gives a part of a bar for the bar.
     """

@@ -107,17 +107,21 @@ class MarketDataService:
     ) -> MarketAnswer:
         """Return candles of one symbol, of several, or of all that are stored (None).
 
-        The frame is that of `store.candles`; `count` is the latest so many bars. What is missing in the range
-        is asked for and stored first: from `start`, or as far back as `count` reaches, or from the first bar
-        that is stored. The call waits `wait_seconds` at most; `about.why_stale` says what did not come.
+        The frame is that of `store.candles`; `count` is the latest so many bars of each symbol. What is
+        missing in the range is asked for and stored first, its latest pages before the others: from `start`,
+        or as far back as `count` reaches (further where bars are sparse), or from the first bar that is
+        stored. Bars that are stored stay as they are. A row that breaks a rule goes into
+        `store.quarantine()`, and its bar is asked for again later. The call waits `wait_seconds` at most;
+        `about.why_stale` says what did not come.
 
         `include_forming` adds bars that are forming. `as_of` gives bars as they were known then, and asks
         nobody. `derive` makes bars of a shorter timeframe: by its name, or True for the longest that fits;
         None does so where the timeframe itself is not stored. `tz` is the zone in which derived days are cut.
         `explain` notes which tier was asked, what it had, and how long it took, in `about.steps`.
 
-        Raises `NoSuchSeriesError` where nobody has the series, `InvalidInputError` and its kinds. What an
-        upstream fails at raises nothing where there is something to show.
+        Raises `NoSuchSeriesError` where nobody has the series, `InvalidInputError` and its kinds, also in a
+        source or router of this service, which would wait for itself. What an upstream fails at raises
+        nothing where there is something to show.
         """
         request = candle_request(
             symbols,
@@ -145,7 +149,11 @@ class MarketDataService:
     def get_trade_data(
         self, symbols: str | Sequence[str], *, seconds: float | None = None, count: int | None = None
     ) -> MarketAnswer:
-        """Return the trades of the last `seconds`, the latest `count` of each symbol, ascending."""
+        """Return the trades of the last `seconds`, the latest `count` of each symbol, ascending.
+
+        Those of the rings and those that the router has besides, each once; `about.ranges` tells them apart.
+        Where not all have an id, trades of one millisecond, price, size and side are the same trade.
+        """
         return self._timed(lambda: self._realtime.trades(symbols, seconds, count))
 
     def sql(self, query: str, *, params: Any = None, timeout: float | None = None) -> pl.DataFrame:

@@ -46,11 +46,6 @@ class StorePlace:
         """Return the first stored bar of each series of a timeframe (ms)."""
         return self._candles.first_bars(str(timeframe))
 
-    def is_begin_known(self, key: Key) -> bool:
-        """Tell whether it is known from when on a series has bars."""
-        known = self._candles.ledger.known([key[0]], key[1]).intervals[0]
-        return any(one.reason == "before_listing" and one.start <= -FOREVER for one in known)
-
     def extras(self, key: Key) -> Callable[[], list[Extra]]:
         """Return what gives the declared columns that are kept of a series."""
         return self._declared.of(*key)

@@ -232,7 +232,8 @@ class Syncing:
 
         _refuse_others(source, asked.timeframes)
         source_name(source.name)
-        facts, place = SourceFacts(source), StorePlace(self._candles, self._declared, self._now)
+        facts = SourceFacts(source, offline=asked.offline)
+        place = StorePlace(self._candles, self._declared, self._now)
         symbols = await _markets(facts, source.name, asked.symbols)
         while True:
             now = self._now()
@@ -267,16 +268,17 @@ class _Waits:
 
 def _refuse_others(source: Coordinator, timeframes: Sequence[Timeframe]) -> None:
     """Refuse timeframes that an exchange has not."""
-    there = getattr(source, "timeframes", None)
+    there: Sequence[str] | None = getattr(source, "timeframes", None)
     for one in timeframes:
         if there is not None and str(one) not in there:
-            shorter = [name for name in there if one.holds(Timeframe.parse(name)) and name != str(one)]
+            parts = [name for name in there if one.holds(Timeframe.parse(name))]
+            best = max(parts, key=lambda name: Timeframe.parse(name).shortest_ms, default=None)
             made = Hint(
-                f"store.candles(..., {str(one)!r}, derive_from={shorter[-1]!r}) makes them of what it has",
-                f"`mdstore show SYMBOL {one} --from {shorter[-1]}` makes them of what it has",
+                f"store.candles(..., {str(one)!r}, derive_from={best!r}) makes them of what it has",
+                f"`mdstore show SYMBOL {one} --from {best}` makes them of what it has",
             )
             raise TimeframeError(
-                f"{source.name} has no {one} bars: it has {', '.join(there)}", hint=made if shorter else None
+                f"{source.name} has no {one} bars: it has {', '.join(there)}", hint=made if best else None
             )
 
 

@@ -31,7 +31,8 @@ def parts(example):
 
 
 def cells(example, day):
-    return [{**CELLS, "t": f"2024-01-{day:02}"}[letter] for letter in example.columns]
+    times = {"t": f"2024-01-{day:02}", "u": str(1704067200 + 86400 * (day - 1))}
+    return [{**CELLS, **times}[letter] for letter in example.columns]
 
 
 def lines(example):

@@ -60,9 +60,9 @@ def csv(table, separator=","):
 LONG = [order for order in ORDERS if len(order.names) != 6 and order.names[0] != "symbol"]
 OF_FILES = [order for order in ORDERS if order.names[0] == "symbol"]
 CASES = [
-    *(Import(f"{order.whose}: {', '.join(order.names[:6])}, in a file", {"A.csv": order.example}, bars=bars(order), said=["no header: the columns were taken by their place as " + ", ".join(order.names)]) for order in ORDERS),
-    *(Import(f"{order.whose}: {', '.join(order.names[:6])}, with semicolons", {"A.csv": order.example.replace(",", ";")}, bars=bars(order)) for order in ORDERS),
-    *(Import(f"{order.whose}: {', '.join(order.names[:6])}, in JSON", {"A.json": json.dumps(values(order))}, bars=bars(order)) for order in ORDERS if order not in OF_FILES),
+    *(Import(f"{order.whose}: {', '.join(order.names[:9])}, in a file", {"A.csv": order.example}, bars=bars(order), said=["no header: the columns were taken by their place as " + ", ".join(order.names)]) for order in ORDERS),
+    *(Import(f"{order.whose}: {', '.join(order.names[:9])}, with semicolons", {"A.csv": order.example.replace(",", ";")}, bars=bars(order)) for order in ORDERS),
+    *(Import(f"{order.whose}: {', '.join(order.names[:9])}, in JSON", {"A.json": json.dumps(values(order))}, bars=bars(order)) for order in ORDERS if order not in OF_FILES),
     *(Write(f"{order.whose}: rows of {len(order.names)}, {order.names[2]} third", values(order), timeframe=next(key[1] for key in bars(order)), bars=bars(order)) for order in LONG),
     Write("rows of six are as documented", [["2024-01-02", 10, 14, 9, 12, 5], ["2024-01-03", 12, 13, 8, 9, 7]], timeframe="1d", bars=PLAIN),
     Write("rows of six in another order, as said", [["2024-01-02", 10, 12, 14, 9, 5], ["2024-01-03", 12, 9, 13, 8, 7]], timeframe="1d", options={"columns": ["time", "open", "close", "high", "low", "volume"]}, bars=PLAIN),

@@ -221,11 +221,11 @@ def in_vain(log):
 FAULTS = st.sampled_from([None, None, None, "fail", "lost"])
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(
     st.lists(FAULTS, max_size=30),
     st.lists(st.integers(0, 900), max_size=40),
-    st.integers(1, 300),
+    st.integers(20, 300),
     st.integers(0, 3),
     st.lists(st.tuples(st.integers(-200, 1_000), st.integers(1, 900)), min_size=1, max_size=4),
 )
@@ -248,9 +248,10 @@ def test_whatever_fails_in_the_end_the_store_is_the_truth_and_every_hole_has_its
             if low >= high:
                 continue
             wanted |= set(range(low, high, MINUTE))
-            failed = True
+            failed, rounds = True, 0
             while failed:
-                known = len(source.log)
+                known, rounds = len(source.log), rounds + 1
+                assert rounds <= len(plan) + 1, failed
                 failed = store.sync(source, "A", "1m", since=low, until=high).failed
                 assert all(isinstance(one, mdstore.MarketDataError) for one in failed.values())
                 assert asked_twice(source.log[known:]) == {}

@@ -21,7 +21,7 @@ __all__ = ["import_"]
 class Unit(StrEnum):
     """Units of whole-number times."""
 
-    S, MS, US, NS = "s", "ms", "us", "ns"
+    S, MS, US, NS, EXCEL = "s", "ms", "us", "ns", "excel"
 
 
 class Align(StrEnum):
@@ -77,7 +77,10 @@ def import_(
             "'*_{symbol}'."
         ),
     ] = None,
-    unit: Annotated[Unit | None, typer.Option(help="The unit of numeric times, else by their size.")] = None,
+    unit: Annotated[
+        Unit | None,
+        typer.Option(help="The unit of numeric times, else by their size; excel: days of a spreadsheet."),
+    ] = None,
     date_format: Annotated[
         str | None, typer.Option(help="How dates are written, as '%d/%m/%Y' or '%d/%m/%Y %H:%M'.")
     ] = None,

@@ -230,8 +230,12 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
     }  # fmt: skip
     try:
         landing, result = _land(store, file, options, _Landing(options, progress), rules)
-    except NoRowsError:
-        return Landed(file, WriteResult(), notes={f"{file.name}: a header and no rows"})
+    except NoRowsError as error:
+        return Landed(
+            file,
+            WriteResult(),
+            notes={f"{file.name}: {'a header and no rows' if error.found else 'no rows'}"},
+        )
     except ConflictError as error:
         if error.stored:
             raise _disagreement(run, file, error) from error

@@ -13,7 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from mdstore.cli.output.watch_table import WatchTable
+from mdstore.cli.output.watch_table import WatchTable, stored_bars
 from mdstore.cli.shared.json_text import json_text
 from mdstore.cli.shared.texts import count
 from mdstore.core.timestamps import ms_to_datetime
@@ -123,11 +123,11 @@ class Watched:
 
     def _summary(self, watch: Watch, seconds: float) -> str:
         stats = watch.stats()
-        landed = self._store.live.stats()["landed"] or 0
         parts = [
-            count(int(stats["messages"]), "message"), f"{count(int(landed), 'bar')} stored",
-            f"{count(int(stats['reconnects']), 'reconnect')}",
-        ]  # fmt: skip
+            count(int(stats["messages"]), "message"),
+            f"{count(stored_bars(self._store, watch), 'bar')} stored",
+            count(int(stats["reconnects"]), "reconnect"),
+        ]
         if watch.recorder is not None:
             parts.append("recorded in " + ", ".join(str(path) for path in watch.recorder.files))
         return f"watched {count(len(watch.symbols), 'market')} for {seconds:,.0f} s: {'; '.join(parts)}"

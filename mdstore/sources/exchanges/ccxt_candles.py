@@ -13,7 +13,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from http import HTTPStatus
 from importlib import import_module
 from typing import Any, Final
@@ -27,7 +26,7 @@ from mdstore.core.timeframe import DAY, MINUTE, Timeframe, meant
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import Hint, InvalidInputError, NoSuchMarketError, SourceError
 from mdstore.sources.exchanges.candle_source import Market, Wait
-from mdstore.sources.exchanges.rest_source import RestSource, closed_until, page_end, told
+from mdstore.sources.exchanges.rest_source import RestSource, closed_until, on_grid, page_end, told
 from mdstore.sources.sync.coordinator import Limits, Page, cut
 from mdstore.sources.web.answers import Answer, excerpt
 from mdstore.sources.web.client import proxy_for, user_agent
@@ -105,6 +104,10 @@ class CcxtHost(Host):
                 raise NoPageError(f"no JSON was answered, but {excerpt(answer)}") from error
         return text
 
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._exchange.close()
+
     def _give_back(self, at: float | None) -> None:
         if self._turn is not None:
             self.pace.answered(self._turn, at)
@@ -146,6 +149,7 @@ class CcxtCandles(RestSource):
     settles = 3
 
     def __init__(self, name: str, exchange: Any, host: CcxtHost) -> None:
+        super().__init__([host])
         self.name = f"{PREFIX}{name}"
         self._exchange, self._host = exchange, host
         host.look_at(exchange)
@@ -160,18 +164,10 @@ class CcxtCandles(RestSource):
         """The requests in a second, as far as is known: what they cost is known from the first on."""
         return self._host.pace.limits[GROUP] / self._host.cost
 
-    @property
-    def requests(self) -> int:
-        """The requests that were sent, those that were sent again among them."""
-        return self._host.requests
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._exchange.close()
-
     async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
         """Give the pages of a range (ms), ascending."""
         frame = self._timeframe(timeframe)
+        start, end = on_grid(frame, start, end)
         first = await self.first(symbol, timeframe)
         if first is not None and start < first:
             before = min(first, page_end(frame, end, self._host.clock, None))
@@ -192,12 +188,14 @@ class CcxtCandles(RestSource):
             if low < until:
                 yield Page(low, until, [], self._reason(symbol, frame))
             return
-        begin, end = closed[0][0], min(frame.next(closed[-1][0]), high)
+        begin, last, rest = closed[0][0], closed[-1][0], rows[len(closed) :]
+        until = min(high, rest[0][0]) if rest else frame.next(last)
+        end = page_end(frame, until, self._host.clock, last)
         if low < begin:
             async for page in self._range(symbol, frame, low, begin):
                 yield page
         yield Page(begin, end, rows_of(closed), "no_trade")
-        if end < min(high, forming) and len(closed) == len(rows):
+        if end < high and not rest:
             async for page in self._range(symbol, frame, end, high):
                 yield page
 
@@ -251,12 +249,15 @@ class CcxtCandles(RestSource):
         # To ccxt a month is 30 days: so many of them reach to the end of the range, and past it.
         limit = frame.span(low, high) if frame.ms else -((low - high) // CCXT_MONTH)
         what = f"{symbol} {frame} from {ms_to_datetime(low)} by ccxt"
+
+        async def fetch() -> list[list[Any]]:
+            rows = await self._exchange.fetch_ohlcv(symbol, theirs, since=low, limit=limit)
+            return _in_range(rows, frame, low, high)
+
         await self._loaded()
         async with self._one:
-            rows = await self._host.call(
-                what, lambda: self._exchange.fetch_ohlcv(symbol, theirs, since=low, limit=limit)
-            )
-        return _in_range(rows, frame, low, high)
+            found: list[list[Any]] = await self._host.call(what, fetch)
+        return found
 
     def _most(self, frame: Timeframe) -> int:
         """Return how many bars a range may have, so that no more than a page of them is asked for."""
@@ -270,14 +271,15 @@ class CcxtCandles(RestSource):
 
 
 def _in_range(rows: list[list[Any]], frame: Timeframe, low: int, high: int) -> list[list[Any]]:
-    """Return the bars of a range, ascending. Raises `SourceError` for what is no list of bars."""
-    inside = sorted(row for row in rows if low <= row[0] < high)
+    """Return the bars of a range, ascending. Raises `NoPageError` for what is no list of bars.
+
+    A bar without any price is one that was not traded.
+    """
+    inside = sorted((row for row in rows if low <= row[0] < high), key=lambda row: row[0])
     times = [row[0] for row in inside]
     if len(set(times)) < len(times) or any(frame.floor(time) != time for time in times):
-        raise SourceError(
-            f"ccxt gave {frame} bars that are not on the grid, or one twice, from {ms_to_datetime(times[0])}"
-        )
-    return [row for row in inside if None not in row]
+        raise NoPageError("its bars are not on the grid, or one comes twice")
+    return [row for row in inside if any(price is not None for price in row[1:5])]
 
 
 def rows_of(rows: list[list[Any]]) -> pl.DataFrame:
@@ -316,8 +318,7 @@ def _exchange(name: str, base_url: str | None, manners: Manners) -> Any:
         raise InvalidInputError(f"{name!r} has no candles, by what ccxt knows of it")
     if base_url is not None:
         exchange.urls["api"] = _moved(exchange.urls["api"], base_url)
-    with suppress(SourceError):
-        exchange.aiohttp_proxy = proxy_for(_address(exchange))
+    exchange.aiohttp_proxy = proxy_for(_address(exchange))
     return exchange
 
 

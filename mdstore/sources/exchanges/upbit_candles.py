@@ -23,7 +23,7 @@ from mdstore.core.timeframe import HOUR, SECOND, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import NoSuchMarketError, SourceError
 from mdstore.sources.exchanges.candle_source import Market, Wait
-from mdstore.sources.exchanges.rest_source import LEFT_MS, RestSource, closed_until, page_end, told
+from mdstore.sources.exchanges.rest_source import LEFT_MS, RestSource, closed_until, on_grid, page_end, told
 from mdstore.sources.sync.coordinator import Limits, Page
 from mdstore.sources.web.answers import Answer, Request, excerpt
 from mdstore.sources.web.client import WebClient
@@ -122,13 +122,14 @@ class UpbitCandles(RestSource):
 
     def __init__(self, client: WebClient) -> None:
         super().__init__([client])
-        self._client = client
+        self.client = client
         self._begins: dict[tuple[str, str], int] = {}
         self._listed: frozenset[str] | None = None
 
     async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
         """Give the pages of a range (ms), newest first."""
         frame = self._timeframe(timeframe)
+        start, end = on_grid(frame, start, end)
         begins = self._begins.get((symbol, str(frame)), start)
         to, seen = end, None
         while max(start, begins) < to:
@@ -146,7 +147,7 @@ class UpbitCandles(RestSource):
     async def markets(self) -> list[Market]:
         """List what is traded. Upbit says neither since when, nor what was traded once."""
         request = Request("/v1/market/all", group="market", what="the markets of upbit")
-        return [Market(one.market) for one in await self._client.fetch(request, read_markets)]
+        return [Market(one.market) for one in await self.client.fetch(request, read_markets)]
 
     async def first(self, symbol: str, timeframe: str) -> int | None:
         """Return when the oldest bar starts (ms); None for seconds, which are kept for three months only."""
@@ -210,7 +211,7 @@ class UpbitCandles(RestSource):
             params["to"] = datetime.fromtimestamp(to // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         what = f"{symbol} {frame} before {ms_to_datetime(to) if to is not None else 'now'}"
         request = Request(PATHS[str(frame)], params, group="candle", what=what)
-        return await self._client.fetch(
+        return await self.client.fetch(
             request, partial(read_bars, symbol=symbol, frame=frame, to=to, count=count)
         )
 
@@ -225,15 +226,18 @@ class UpbitCandles(RestSource):
             return []
         inside = [at for at in range(closed, len(bars.times)) if start <= bars.times[at] < end]
         rows: object = rows_of(bars, inside[::-1]) if inside else []
-        if last is not None and end - last > LEFT_MS and await self._is_gone(symbol):
+        if last is not None and end - last > LEFT_MS and await self._is_gone(symbol, frame, last):
             left = min(frame.next(last), end)
             return [Page(max(left, start), end, [], "after_delisting"), *_some(start, left, rows)]
         return [Page(start, end, rows, "no_trade")]
 
-    async def _is_gone(self, symbol: str) -> bool:
+    async def _is_gone(self, symbol: str, frame: Timeframe, last: int) -> bool:
+        """Tell whether a market is listed no more, and has no bar after `last`."""
         if self._listed is None:
             self._listed = frozenset(market.symbol for market in await self.markets())
-        return symbol not in self._listed
+        if symbol in self._listed:
+            return False
+        return (await self._page(symbol, frame, None, 1)).times == [last]
 
 
 def _some(start: int, end: int, rows: object) -> list[Page]:

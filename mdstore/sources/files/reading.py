@@ -14,6 +14,7 @@ import polars as pl
 from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.excerpts import excerpt
 from mdstore.core.extra_columns import Extra
+from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.errors import FileFormatError, Hint, MarketDataError, TimestampError
 from mdstore.sources.files.csv import read_text
@@ -36,7 +37,7 @@ READERS: dict[str, Callable[[Source], Iterator[pl.DataFrame]]] = {
 
 
 class NoRowsError(FileFormatError):
-    """A file that names its columns and has no rows: nothing is wrong with it, and there is nothing in it."""
+    """A file without rows, such as a header alone or `[]`: nothing is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,10 @@ def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Pa
     frames = _named_frames(source)
     first = next(frames, None)
     if first is None or first.is_empty():
-        raise NoRowsError(f"{source.name}: there are columns of candles and no rows")
+        there = frozenset(CANDLE_COLUMNS if first is None else first.columns)
+        raise NoRowsError(
+            f"{source.name}: there are {'columns of candles and ' if there else ''}no rows", found=there
+        )
     told, told_by = _told(source, pattern, first.columns)
     needed = told.timeframe is None and "timeframe" not in first.columns
     asks = told.symbol is None and "symbol" not in first.columns

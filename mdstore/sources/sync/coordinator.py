@@ -80,8 +80,12 @@ class FunctionCoordinator:
 
     The function returns what there is in `[start, end)`, which holds at most `page_bars` bars, and raises
     what keeps it from knowing: None, a text or a page of errors is refused, and covers nothing. An empty list
-    says that there are no bars. A plain function runs in a thread, `concurrency` at a time: give it a timeout
-    of its own, since one that hangs keeps its thread. `timeout` is how long each answer is waited for.
+    says that there are no bars. What it raises is of the series that was asked for, such as a symbol that is
+    not known; an `OSError` (`ConnectionError`, `TimeoutError`), or what comes from one, is of the host.
+
+    A plain function runs in a thread, `concurrency` at a time: give it a timeout of its own, since one that
+    hangs keeps its thread. A coroutine function must not block. `timeout` is how long an answer is waited
+    for.
 
     >>> source = FunctionCoordinator(lambda symbol, timeframe, start, end: [], name="nothing")
     >>> source.name, source.limits.page_bars

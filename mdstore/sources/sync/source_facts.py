@@ -26,7 +26,9 @@ def said_of(error: Exception) -> MarketDataError:
 class SourceFacts:
     """The facts of one source, each asked for once."""
 
-    def __init__(self, source: Coordinator) -> None:
+    def __init__(self, source: Coordinator, *, offline: bool = False) -> None:
+        self.offline = offline
+        """Whether nobody is asked."""
         self._exchange = cast("CandleSource", source) if hasattr(source, "settles") else None
         self._asked = 0
         self._markets: asyncio.Task[dict[str, Market]] | None = None
@@ -51,11 +53,6 @@ class SourceFacts:
         """How many requests were sent; of a source that does not say so, the pages it was asked for."""
         return self._asked if self._exchange is None else self._exchange.requests
 
-    @property
-    def is_offline(self) -> bool:
-        """Whether nobody is asked at all."""
-        return bool(getattr(self._exchange, "offline", False))
-
     def count(self) -> None:
         """Take note that it is asked for a page."""
         self._asked += 1
@@ -69,24 +66,15 @@ class SourceFacts:
         except Exception as error:  # somebody else's code
             raise said_of(error) from error
 
-    async def delisted(self, symbol: str) -> int | None:
-        """Return when a market has ended (ms); None where it goes on, or nobody knows."""
+    async def like(self, symbol: str) -> str | None:
+        """Return what may be meant by a symbol that is not traded, in words; None for one that is."""
         if self._exchange is None:
             return None
-        with suppress(Exception):  # whether it is there at all, the request for its candles shows
-            market = (await self.markets()).get(symbol)
-            return None if market is None else market.delisted
+        with suppress(Exception):  # it is asked only for what may be meant
+            markets = await self.markets()
+            if markets and symbol not in markets:
+                return did_you_mean(symbol, markets)
         return None
-
-    def like(self, symbol: str) -> str | None:
-        """Return what may be meant by a symbol that is not traded, in words; None for one that is."""
-        task = self._markets
-        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
-            return None
-        markets = task.result()
-        if not markets or symbol in markets:
-            return None
-        return did_you_mean(symbol, list(markets)) or "it is not among the markets that are traded now"
 
     async def markets(self) -> dict[str, Market]:
         """Return what is traded, by symbol."""

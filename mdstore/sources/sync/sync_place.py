@@ -64,9 +64,6 @@ class SyncPlace(Protocol):
     def first_bars(self, timeframe: Timeframe) -> Mapping[str, int]:
         """Return the first stored bar of each series of a timeframe (ms)."""
 
-    def is_begin_known(self, key: Key) -> bool:
-        """Tell whether it is known from when on a series has bars."""
-
     def extras(self, key: Key) -> Callable[[], list[Extra]]:
         """Return what gives the declared columns that are kept of a series."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -29,6 +29,7 @@ from mdstore.errors import (
     Hint,
     InvalidInputError,
     MarketDataError,
+    NoSuchMarketError,
     NoSuchSeriesError,
     StoreClosedError,
     StoreFileError,
@@ -79,6 +80,8 @@ class _Job:
     first_stored: int | None
     handed_out: asyncio.Event = field(default_factory=asyncio.Event)
     landing: set[asyncio.Future[Landed]] = field(default_factory=set)
+    begins_here: bool = False
+    """Whether a page has come that reaches back before the listing."""
 
     @property
     def key(self) -> Key:
@@ -127,12 +130,14 @@ class SyncRun:
         return self.result
 
     async def plan(self) -> SyncResult:
-        """Say what would be asked for; the source is asked only since when it has what is not stored."""
+        """Say what would be asked for; the source is asked for the listing only, where that is the start."""
         for job in await self._plan():
-            with suppress(MarketDataError, OSError):
-                begins = await self._begins(job)
-                if begins is not None:
-                    self._expect(job, [(max(low, begins), high) for low, high in job.ranges if begins < high])
+            if self._is_from_listing(job):
+                begins = await self._facts.first(*job.key)
+                left = (
+                    [(max(low, begins), high) for low, high in job.ranges if begins < high] if begins else []
+                )
+                self._expect(job, left)
         self._tell()
         return self.result
 
@@ -176,7 +181,7 @@ class SyncRun:
         series.start, series.end, series.state = ranges[0][0], ranges[-1][1], "waiting"
         job = _Job(series, timeframe, ranges, first)
         # From when on an exchange has what is wanted from its listing on is not known yet.
-        self._expect(job, [] if series.start <= LISTING else ranges)
+        self._expect(job, [] if self._is_from_listing(job) else ranges)
         return job
 
     def _expect(self, job: _Job, ranges: Sequence[Range]) -> None:
@@ -207,16 +212,15 @@ class SyncRun:
             job.to.state = "at work"
             asked: list[asyncio.Task[None]] = []
             try:
-                for stretch in await self._stretches(job):
-                    await self._slots.acquire()
-                    if job.to.error is not None:
-                        self._slots.release()
-                        break
-                    asked.append(group.create_task(self._fetch(job, stretch)))
+                stretches: Sequence[Range] = await self._stretches(job)
+                if stretches and (job.first_stored is None or stretches[0][0] < job.first_stored):
+                    stretches = await self._from_the_beginning(job, stretches, group)
+                for stretch in stretches:
+                    asked += await self._begin(job, stretch, group)
             except MarketDataError as error:
                 if isinstance(error, OF_THE_STORE):
                     raise
-                self._fail(job.to, error)
+                await self._failed(job, None, error)
             finally:
                 job.handed_out.set()
                 await _all_landed(job, asked)
@@ -226,44 +230,54 @@ class SyncRun:
             job.to.expect(0, 0)
         self._tell()
 
+    async def _begin(self, job: _Job, stretch: Range, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Begin to ask for a stretch, once that may be; for nothing more of a series that has failed."""
+        await self._slots.acquire()
+        if job.to.error is not None:
+            self._slots.release()
+            return []
+        return [group.create_task(self._fetch(job, stretch))]
+
+    async def _from_the_beginning(
+        self, job: _Job, stretches: Sequence[Range], group: asyncio.TaskGroup
+    ) -> Sequence[Range]:
+        """Ask for the first page of a series by itself, and return what is left to ask for.
+
+        Where it is before the listing, as the source says, years of empty answers need not be asked for.
+        """
+        page = cut(job.timeframe, *stretches[0], self._source.limits.page_bars)[0]
+        await _all_landed(job, await self._begin(job, page, group))
+        rest = _left(stretches[0], [page]) + list(stretches[1:])
+        if not job.begins_here:
+            return rest
+        return await self._stretches(job) if await self._state_listing(job) else rest
+
     async def _stretches(self, job: _Job) -> list[Range]:
         """Return what to ask for, oldest first: what is missing now that nobody else asks for it."""
-        await self._state_bounds(job)
+        if self._is_from_listing(job) and not await self._state_listing(job):
+            raise InvalidInputError(
+                f"{self._source.name} does not say when {job.to} was listed",
+                hint=Hint("give since= a time", "give --since a time"),
+            )
         ranges = await asyncio.to_thread(self._missing_of, job, None)
         self._expect(job, ranges)
         if not ranges:
             return []
-        if job.to.start is not None and job.to.start <= LISTING:
+        if self._is_from_listing(job):
             job.to.start = ranges[0][0]
         pages = await asyncio.to_thread(self._missing_of, job, self._source.limits.page_bars)
         most = self._source.limits.page_bars * STRETCH_PAGES
         return list(chain.from_iterable(cut(job.timeframe, *one, most) for one in _joined(pages)))
 
-    async def _state_bounds(self, job: _Job) -> None:
-        """State where a series begins and ends, if the source knows."""
-        begins = await self._begins(job)
+    def _is_from_listing(self, job: _Job) -> bool:
+        return job.to.start is not None and job.to.start <= LISTING
+
+    async def _state_listing(self, job: _Job) -> bool:
+        """State that there is nothing before the first bar, if the source knows which that is."""
+        begins = await self._facts.first(*job.key)
         if begins is not None:
             await self._state(job.key, None, begins, "before_listing")
-        elif (
-            self._wanted.start is not None and self._wanted.start <= LISTING and not await self._is_begun(job)
-        ):
-            raise InvalidInputError(
-                f"{self._source.name} does not say when {job.to} was listed",
-                hint=Hint("give since= a time", "give --since a time"),
-            )
-        ends = await self._facts.delisted(job.to.symbol)
-        if ends is not None and job.to.end is not None and ends < job.to.end:
-            await self._state(job.key, job.timeframe.next(ends - 1), None, "after_delisting")
-
-    async def _begins(self, job: _Job) -> int | None:
-        """Return since when the source has a series, where bars before the stored ones are wanted."""
-        start, first = job.to.start, job.first_stored
-        if start is None or (first is not None and start >= first) or await self._is_begun(job):
-            return None
-        return await self._facts.first(*job.key)
-
-    async def _is_begun(self, job: _Job) -> bool:
-        return await asyncio.to_thread(self._place.is_begin_known, job.key)
+        return begins is not None
 
     async def _state(self, key: Key, start: int | None, end: int | None, reason: Stated) -> None:
         await asyncio.to_thread(self._place.state, key, start, end, reason, self._source.name)
@@ -302,8 +316,9 @@ class SyncRun:
         try:
             try:
                 async for page in self._pages(job, part):
-                    rows += len(page.rows) if hasattr(page, "rows") and hasattr(page.rows, "__len__") else 0
+                    rows += _rows_in(page)
                     most = None if self._facts.proves else self._source.limits.page_bars
+                    job.begins_here |= getattr(page, "absent", None) == "before_listing"
                     one = Arrived(job.to.symbol, job.timeframe, page, part, settled, most)
                     landing.append(await self._lander.put(one))
                     job.landing.add(landing[-1])
@@ -368,10 +383,16 @@ class SyncRun:
 
     # ---- what becomes of it
 
-    async def _failed(self, job: _Job, stretch: Range, error: Exception) -> None:
-        self._fail(job.to, said_of(error))
-        if self._facts.is_offline:
-            return  # nobody was asked
+    async def _failed(self, job: _Job, stretch: Range | None, error: Exception) -> None:
+        said = said_of(error)
+        if (
+            isinstance(said, NoSuchMarketError)
+            and (like := await self._facts.like(job.to.symbol)) is not None
+        ):
+            said.hint = Hint(like, like)
+        self._fail(job.to, said)
+        if stretch is None or self._facts.offline or isinstance(error, NoSuchMarketError):
+            return  # nobody was asked, or there is nothing that could be asked for again
         with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
             for low, high in await asyncio.to_thread(self._missing_of, job, None):
                 if max(low, stretch[0]) < min(high, stretch[1]):
@@ -380,8 +401,6 @@ class SyncRun:
 
     def _fail(self, series: SeriesSync, error: MarketDataError) -> None:
         log.warning("%s: %s failed: %s", self._source.name, series, error)
-        if error.hint is None and (like := self._facts.like(series.symbol)) is not None:
-            error.hint = Hint(like, like)
         if series.error is None:
             series.state, series.error = "failed", error
 
@@ -418,6 +437,11 @@ async def _all_landed(job: _Job, asked: Sequence[asyncio.Task[None]]) -> None:
     finally:
         if job.landing:
             await asyncio.wait(job.landing)
+
+
+def _rows_in(page: object) -> int:
+    rows = getattr(page, "rows", None)
+    return len(rows) if isinstance(rows, Sized) else 0
 
 
 def _left(part: Range, proven: Iterable[Range]) -> list[Range]:

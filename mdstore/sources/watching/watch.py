@@ -22,6 +22,7 @@ from typing import Final, NamedTuple, Self
 from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import Hint, InvalidInputError
+from mdstore.realtime.backfill import Part
 from mdstore.realtime.cache import RealtimeDataCache
 from mdstore.realtime.session import SILENCE, Session
 from mdstore.sources.exchanges.candle_source import CandleSource
@@ -86,7 +87,8 @@ class Watch:
         self.symbols: tuple[str, ...] = ()
         self.errors: deque[Failure] = deque(maxlen=ERRORS_KEPT)
         """The latest failures of connections, rows and requests; the watch goes on."""
-        self.messages = 0
+        self.messages = self.fetched = 0
+        """How many messages came, and how many bars were fetched in place of those that were missed."""
         self._cache, self._stream, self._open_source, self._asked = cache, stream, source, asked
         self.recorder, self._owns_recorder, self._on_error = recorder, owns_recorder, on_error
         self._sessions: list[Session] = []
@@ -103,7 +105,7 @@ class Watch:
         not answer, and `InvalidInputError`, also for a timeframe that it does not have.
         """
         if self._thread is not None:
-            raise InvalidInputError("this watch was started before: make another by store.watch(...)")
+            raise InvalidInputError("this watch was started before, and a watch is started once")
         if find_spec("websockets") is None:
             raise InvalidInputError("a watch needs the library websockets", hint=Hint(INSTALL, INSTALL))
         self._thread = threading.Thread(target=self._run, name=f"mdstore-watch-{self.exchange}", daemon=True)
@@ -141,6 +143,7 @@ class Watch:
         return {
             "symbols": len(self.symbols), "connections": len(states),
             "alive": states.count("alive") + states.count("subscribed"), "messages": self.messages,
+            "fetched": self.fetched,
             "reconnects": sum(max(0, session.connections - 1) for session in self._sessions),
             "refused": sum(session.refused for session in self._sessions),
             "holes": sum(len(session.hole) for session in self._sessions), "failures": len(self.errors),
@@ -187,6 +190,7 @@ class Watch:
             self._check_timeframes(source)
             listed = [market.symbol for market in await source.markets()]
             self.symbols = matching(self._asked.symbols, listed, self.exchange)
+            self._refuse_watched()
             self._cache.live.build(self.timeframes, symbols=list(self.symbols), persist=True)
             await self._connect_all(source)
         finally:
@@ -199,6 +203,14 @@ class Watch:
                 raise InvalidInputError(
                     f"{self.exchange} has no {timeframe} candles: what is missed could not be fetched",
                     hint=f"watch one of {', '.join(source.timeframes)}; others are made of them by reading",
+                )
+
+    def _refuse_watched(self) -> None:
+        for symbol in self.symbols:
+            if (other := self._cache.live.session_of(symbol)) is not None:
+                raise InvalidInputError(
+                    f"{symbol} is watched already, at {other.name}: its bars would be made of both",
+                    hint="close that first, or watch in another store",
                 )
 
     async def _connect_all(self, source: CandleSource) -> None:
@@ -216,7 +228,7 @@ class Watch:
         return self._cache.live.session(
             self._stream.feed(),
             list(symbols),
-            backfill=partial(fetched, source),
+            backfill=partial(self._fetch, source),
             silence=self._asked.silence,
             volume_digits=self._stream.volume_digits,
             on_error=self._trouble,
@@ -251,6 +263,13 @@ class Watch:
             async for message in socket:
                 push(message, clock() if recorder is None else recorder.write(message))
                 self.messages += 1
+
+    async def _fetch(
+        self, source: CandleSource, symbol: str, timeframe: str, start: int, end: int
+    ) -> list[Part]:
+        parts = await fetched(source, symbol, timeframe, start, end)
+        self.fetched += sum(len(part.rows) for part in parts)
+        return parts
 
     def _trouble(self, error: Exception) -> None:
         self.errors.append(Failure(time.time(), error))

@@ -1,16 +1,16 @@
 """Exchanges of ccxt, by the real package, against the local exchange: its traps cover nothing."""
 
 import asyncio
-from itertools import pairwise
 
 import pytest
 
 from mdstore import LocalExchange, LocalMarket
-from mdstore.core.timeframe import DAY, HOUR, MINUTE
+from mdstore.core.timeframe import DAY, HOUR, MINUTE, Timeframe
 from mdstore.errors import InvalidInputError, NoSuchMarketError, SourceError
 from mdstore.sources.exchanges.candle_sources import open_source
-from mdstore.sources.exchanges.ccxt_candles import open_ccxt
-from mdstore.sources.web.host import Manners
+from mdstore.sources.exchanges.ccxt_candles import _in_range, open_ccxt
+from mdstore.sources.web.host import Manners, NoPageError
+from tests.support.pages import covered, pages_of, times_of
 
 pytest.importorskip(
     "ccxt", reason="ccxt is not installed: it is 124 MB, and no part of the tests' extra (pip install ccxt)"
@@ -29,32 +29,18 @@ def opened(exchange, name="upbit", **options):
 
 
 def asked(exchange, start, end, timeframe="1m", *, symbol="BTC/KRW", name="upbit", unlisted=True):
-    async def run():
-        source = opened(exchange, name)
-        if unlisted:
-            source._firsts[symbol, timeframe] = start
-        try:
-            return [page async for page in source.candles(symbol, timeframe, start, end)]
-        finally:
-            await source.aclose()
-
-    return asyncio.run(run())
-
-
-def times_of(pages):
-    return [int(time) for page in pages if len(page.rows) for time in page.rows["timestamp"]]
-
-
-def covered(pages):
-    assert all(before.end == after.start for before, after in pairwise(pages))
-    return pages[0].start, pages[-1].end
+    source = opened(exchange, name)
+    if unlisted:
+        source._firsts[symbol, timeframe] = start
+    return pages_of(source, symbol, timeframe, start, end, close=True)
 
 
 def truth(exchange, symbol, start, end, timeframe="1m"):
     return exchange.truth.bars(symbol, timeframe, start, end)["timestamp"].cast(int).to_list()
 
 
-ALL_FAULTS = ["html", "429", "short_page", "418", "500", "dropped", "truncated", "html", "short_page", "slow"]
+ALL_FAULTS = ["html", "429", "short_page", "418", "500", "dropped", "truncated", "html", "short_page", "slow",
+              "duplicated"]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -62,7 +48,7 @@ ALL_FAULTS = ["html", "429", "short_page", "418", "500", "dropped", "truncated",
 )
 @pytest.mark.parametrize("faults", [[], ALL_FAULTS], ids=["well", "faulty"])
 def test_what_comes_is_the_truth(name, symbol, local, faults):
-    end = DAWN + 15 * HOUR
+    end = DAWN + 40 * HOUR
     with LocalExchange([local], now=NOW, limits={**LIMITS, "ban": 0.1}) as exchange:
         exchange.faults.left = list(faults)
         pages = asked(exchange, DAWN, end, symbol=symbol, name=name)
@@ -177,3 +163,16 @@ def test_a_name_of_ccxt_needs_no_prefix():
             await source.aclose()
 
     asyncio.run(run())
+
+
+def test_what_ccxt_gives_is_looked_at():
+    rows = [
+        [DAWN, None, None, None, None, 0],
+        [DAWN + MINUTE, 1, 2, 1, 2, None],
+        [DAWN + HOUR, 1, 1, 1, 1, 1],
+    ]
+    kept = _in_range(rows, Timeframe.parse("1m"), DAWN, DAWN + HOUR)
+    assert kept == [rows[1]]  # what has no volume is for the store to refuse
+    for wrong in ([rows[1], rows[1]], [[DAWN + 1, 1, 1, 1, 1, 1]]):
+        with pytest.raises(NoPageError, match="not on the grid, or one comes twice"):
+            _in_range(wrong, Timeframe.parse("1m"), DAWN, DAWN + HOUR)

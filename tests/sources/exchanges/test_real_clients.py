@@ -1,7 +1,6 @@
 """The sources of ours against the local exchange and all its faults: in the end they have told the truth."""
 
 import asyncio
-from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -13,6 +12,7 @@ from mdstore.sources.exchanges.upbit_candles import open_upbit
 from mdstore.sources.local_exchange.faults import FAULTS, Faults
 from mdstore.sources.local_exchange.request_log import most_in_a_second
 from mdstore.sources.web.host import Manners
+from tests.support.pages import covered, pages_of
 from tests.support.real import real
 
 NOW, DAWN = "2025-09-03T00:00:30", 1_756_684_800_000  # 2025-09-01 00:00
@@ -25,18 +25,12 @@ SOURCES = {
 VALUES = ("timestamp", "open", "high", "low", "close", "volume")
 
 
-def fetched(exchange, name, start, end, timeframe="1m"):
+def fetched(exchange, name, start, end, timeframe="1m", *, manners=None):
     """Return the pages of a range, ascending, as a source gives them."""
     opens, symbol, _ = SOURCES[name]
-
-    async def run():
-        source = opens(base_url=exchange.url, manners=MANNERS)
-        try:
-            return [page async for page in source.candles(symbol, timeframe, start, end)]
-        finally:
-            await source.aclose()
-
-    return sorted(asyncio.run(run()), key=lambda page: page.start)
+    source = opens(base_url=exchange.url, manners=manners)
+    found = pages_of(source, symbol, timeframe, start, end, close=True)
+    return sorted(found, key=lambda page: page.start)
 
 
 def rows_of(pages):
@@ -56,10 +50,9 @@ def test_whatever_goes_wrong_the_truth_comes(name, seed):
     limits = {"ban": 0.2, "slow": 0.1, "upbit_per_second": 100}
     market = LocalMarket(symbol=symbol, silent=0.1)
     with LocalExchange([market], seed=seed, now=NOW, faults=faults, limits=limits) as exchange:
-        pages = fetched(exchange, name, start, end)
+        pages = fetched(exchange, name, start, end, manners=MANNERS)
         assert rows_of(pages).equals(truth(exchange, symbol, start, end))
-    assert all(before.end == after.start for before, after in pairwise(pages))
-    assert (pages[0].start, pages[-1].end) == (start, end)
+    assert covered(pages) == (start, end)
     assert {page.absent for page in pages} == {"no_trade"}
 
 
@@ -79,8 +72,10 @@ def test_nothing_is_asked_for_twice_and_nothing_too_often(name):
 @pytest.mark.parametrize("timeframe", ["1s", "3m", "15m", "1h", "4h", "1d", "1w", "1M", "12M"])
 def test_every_timeframe_of_upbit(timeframe):
     length = HOUR if timeframe == "1s" else 400 * 24 * HOUR if timeframe[-1] in "wM" else 60 * HOUR
-    start, end = DAWN - length, DAWN + 2 * HOUR
-    with LocalExchange(["KRW-BTC"], now="2025-09-01T02:00:30") as exchange:
+    start, end = DAWN - length, DAWN + 150 * 24 * HOUR * (timeframe == "12M") + 2 * HOUR
+    with LocalExchange(
+        ["KRW-BTC"], now="2026-01-29T02:00:30" if timeframe == "12M" else "2025-09-01T02:00:30"
+    ) as exchange:
         pages = fetched(exchange, "upbit", start, end, timeframe)
         rows = rows_of(pages)
         expected = truth(exchange, "KRW-BTC", start, end, timeframe)

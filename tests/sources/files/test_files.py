@@ -494,7 +494,7 @@ EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
         ("x.zip", b"no zip", "x.zip: cannot be read: File is not a zip file"),
         ("x.zip", EMPTY_ZIP, "x.zip: no data file in it, only nothing"),
         ("x.json", b"{", "x.json: cannot be read"),
-        ("x.json", b"[]", "x.json: the file holds no rows"),
+        ("x.json", b"[]", "x.json: there are no rows"),
         ("x.json", b"{}", "x.json: no candles found"),
         ("x.json", b"3", "x.json: no candles found"),
         ("x.json", b"[[1,2,3]]", r"x.json: the first row is \[1, 2, 3\]"),
