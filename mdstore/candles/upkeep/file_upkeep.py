@@ -80,6 +80,11 @@ class FileUpkeep:
         finally:
             self._mine.release()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread of this process does upkeep."""
+        return self._holding > 0
+
     def _busy(self) -> StoreBusyError:
         return StoreBusyError(
             f"{self.path}: another thread or process is at its upkeep",

@@ -10,6 +10,13 @@ from mdstore import MaintenanceStoppedError
 from mdstore.candles.upkeep import vacuum
 from tests.support.fragmented import all_rows, feed, names, thin_out
 
+THEIRS = """
+CREATE TABLE candles (
+  symbol TEXT NOT NULL, timeframe TEXT NOT NULL, timestamp INTEGER NOT NULL,
+  open REAL, high REAL, low REAL, close REAL, volume REAL, PRIMARY KEY (symbol, timeframe, timestamp)
+)
+"""
+
 
 def test_the_file_is_smaller_and_in_order(fed, upkeep):
     thin_out(fed)
@@ -63,10 +70,7 @@ def test_what_it_needs_is_measured(fed, upkeep):
 def test_a_file_of_another_program_can_give_pages_back_afterwards(tmp_path):
     path = tmp_path / "theirs.sqlite3"
     with closing(apsw.Connection(str(path))) as con:
-        con.execute("""
-            CREATE TABLE candles (symbol TEXT NOT NULL, timeframe TEXT NOT NULL,
-            timestamp INTEGER NOT NULL, open REAL, high REAL, low REAL, close REAL, volume REAL, PRIMARY KEY (symbol, timeframe, timestamp))
-        """)
+        con.execute(THEIRS)
     with mdstore.open(path) as store:
         feed(store, bars=300)
         thin_out(store)
