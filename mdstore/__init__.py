@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from mdstore.sources.local_exchange.truth import LocalMarket
     from mdstore.sources.recordings.recorder import Recorder
     from mdstore.sources.sync.coordinator import Coordinator, FunctionCoordinator, Page
+    from mdstore.sources.sync.result import SyncResult
     from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
 
     __version__: str
@@ -96,6 +97,7 @@ _HOMES = {
     "mdstore.realtime.cache": ("RealtimeDataCache",),
     "mdstore.realtime.rows": ("Depth", "Kline", "Ticker", "Trade"),
     "mdstore.analysis.screen": ("Screen",),
+    "mdstore.sources.sync.result": ("SyncResult",),
     "mdstore.store.store": ("MarketDataStore", "open"),
     "mdstore.core.timeframe": ("Timeframe",),
 }  # fmt: skip
@@ -147,6 +149,7 @@ __all__ = [
     "StoreBusyError",
     "StoreClosedError",
     "StoreFileError",
+    "SyncResult",
     "Ticker",
     "Timeframe",
     "TimeframeError",

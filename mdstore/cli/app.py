@@ -29,6 +29,7 @@ from mdstore.cli.commands.series import series
 from mdstore.cli.commands.show import show
 from mdstore.cli.commands.sql import sql
 from mdstore.cli.commands.stats import stats
+from mdstore.cli.commands.sync import sync
 from mdstore.cli.commands.verify import verify
 from mdstore.cli.commands.warm import warm
 from mdstore.cli.commands.watch import watch
@@ -40,6 +41,7 @@ __all__ = ["COMMANDS", "app"]
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "import": import_,
+    "sync": sync,
     "export": export,
     "show": show,
     "sql": sql,

@@ -26,6 +26,8 @@ FIXED_POINT_TIME, ITS_NEIGHBOURS = "ts_event", {"rtype", "publisher_id", "instru
 ABSENT_PRICE = 2**63 - 1  # theirs
 FIXED_POINT_NOTE = "prices are Databento's fixed point: whole numbers of 0.000000001, scaled"
 CURRENCY = "currency"
+EXPORTED = ("symbol", "timeframe", "timestamp")
+"""How a file of our own begins: a symbol in it is as it was stored, whatever it looks like."""
 # Rows in which written times are held against a count since 1970, and what parts zones.
 COMPARED = 1_000
 QUARTER, FARTHEST = 15 * MINUTE, 14 * HOUR
@@ -37,10 +39,12 @@ LEAST_AS_FLOAT = 1e7
 class Canonical:
     """How the columns of one table become a candle's, the same in all its chunks.
 
-    `notes` is what was understood that a reader should know of.
+    `marked` is whether symbols may bear a spreadsheet's mark of a text. `notes` is what was understood that a
+    reader should know of.
     """
 
-    def __init__(self, names: Sequence[str], style: TimeStyle | None = None) -> None:
+    def __init__(self, names: Sequence[str], style: TimeStyle | None = None, *, marked: bool = False) -> None:
+        self._marked = marked and tuple(names[: len(EXPORTED)]) != EXPORTED
         there = set(map(clean, names))
         databento = FIXED_POINT_TIME in there and bool(ITS_NEIGHBOURS & there)
         self._fixed_point: bool | None = None if databento else False  # None until prices tell
@@ -71,6 +75,8 @@ class Canonical:
             made["volume"] = ticks
         if "symbol" in made:
             made["symbol"] = _as_text(made["symbol"])
+        if "symbol" in made and self._marked:
+            made["symbol"] = _without_mark(made["symbol"])
         if "symbol" in made and _only_currency(made["symbol"]):
             del made["symbol"]
         if "timeframe" in made and clean(made["timeframe"].name) == UPBIT_MINUTES:
@@ -239,12 +245,16 @@ def _as_text(column: pl.Series) -> pl.Series:
         if any(name is None and isinstance(value, str) for name, value in zip(names, column, strict=True)):
             return column  # half a character: the row is named as it came
         return pl.Series(column.name, names, dtype=pl.String)
-    if column.dtype == pl.String and len(column) and (column[0] or "").startswith(("'", '="')):
-        # A spreadsheet's marks of a text like a number: '005930, ="005930". Other names may begin so.
-        return column.str.replace(r"""^(?:'(\d{4,6})|="([^"]*)")$""", "$1$2")
     if column.dtype.is_float() and (column.drop_nulls() % 1 == 0).all():
         column = column.cast(pl.Int64, strict=False)
     return column.cast(pl.String) if column.dtype.is_integer() else column
+
+
+def _without_mark(column: pl.Series) -> pl.Series:
+    """Take a spreadsheet's marks of a text like a number from symbols: '005930, ="005930"."""
+    if column.dtype != pl.String or not ((column[0] if len(column) else "") or "").startswith(("'", '="')):
+        return column
+    return column.str.replace(r"""^(?:'(\d{4,6})|="([^"]*)")$""", "$1$2")
 
 
 def _name(value: object) -> str | None:

@@ -707,7 +707,7 @@ def _refuse_other(maintenance: object) -> None:
     if maintenance not in (None, "auto"):
         raise InvalidInputError(
             f"maintenance={maintenance!r} is neither 'auto' nor None",
-            hint="store.maintenance.start() takes hours and a zone",
+            hint=Hint("store.maintenance.start() takes hours and a zone", "mdstore optimize --daemon"),
         )
 
 

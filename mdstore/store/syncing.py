@@ -36,6 +36,8 @@ Since = Moment | Literal["listing"] | None
 WILD = "*?["
 END_SECONDS = 0.8
 """How long an interrupted call waits for what has come to be stored."""
+LOOK_SECONDS = 0.1
+"""How soon Ctrl-C is heard."""
 CLOSED_SECONDS = 1.0
 """So long after the end of a bar it is asked for."""
 
@@ -113,7 +115,11 @@ class Syncing:
         over = threading.Event()
         future = self._loop().submit(self._go(asked, over))
         try:
-            return future.result()
+            while True:  # Ctrl-C may meet another thread, and is heard by this one when it looks
+                with suppress(TimeoutError):
+                    return future.result(LOOK_SECONDS)
+                if future.done():
+                    return future.result()  # what it raised itself
         except KeyboardInterrupt as error:
             future.cancel()
             over.wait(END_SECONDS)

@@ -79,7 +79,8 @@ def test_in_the_quiet_hours_a_round_does_what_is_needed_and_the_next_nothing(sto
     clock.now = NIGHT + 86_400
     assert keeper.look() == (keeper_done(store),)
     assert keeper.look() == ()
-    assert store.repository.upkeep.last("measured")["free"] == 0
+    measured = store.repository.upkeep.last("measured")
+    assert measured["free"] < measured["pages"] // 20
     assert store.maintenance.check() == []
 
 

@@ -5,7 +5,7 @@ import asyncio
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchMarketError
 from mdstore.sources.exchanges.candle_source import Market
-from mdstore.sources.sync.coordinator import Limits, Page
+from mdstore.sources.sync.coordinator import Limits, Page, cut
 from tests.support.candles import MINUTE, START
 
 __all__ = ["FakeExchange", "asked_twice"]
@@ -47,6 +47,9 @@ class FakeExchange:
             if fault == "lost":
                 raise ConnectionError("the connection was lost")
             at = low
+
+    def stretches(self, timeframe, start, end):
+        return cut(Timeframe.parse(timeframe), start, end, self.limits.page_bars * 10)
 
     def _proven(self, symbol, timeframe, low, high, rows):
         listed = self.truth[symbol, timeframe][0][0]

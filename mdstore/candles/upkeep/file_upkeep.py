@@ -135,8 +135,8 @@ class FileUpkeep:
         return vacuum.estimate(self._database)
 
     def log_is_free(self) -> bool:
-        """Empty the log, and tell whether no long read was in the way."""
-        return vacuum.log_is_free(self._database)
+        """Empty the log, and tell whether no long read was in the way; of a file that is only read, unknown."""
+        return self.read_only or vacuum.log_is_free(self._database)
 
     def analyzed_rows(self) -> dict[str, int]:
         """Return how many rows each table had when it was analyzed."""

@@ -7,12 +7,14 @@ only then summed up anew.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import apsw
 
-from mdstore.candles.file import catalogue, digests
+from mdstore.candles.file import catalogue, declared_columns, digests
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.database import Database
 from mdstore.candles.ledger import arrivals
@@ -25,6 +27,7 @@ TABLES: Final = """
 SELECT t.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c ON c.name = 'symbol'
 WHERE t.type = 'table' AND t.name != 'quarantine' ORDER BY t.name
 """
+SPECIAL: Final = re.compile(r"[*?\[]")  # what a pattern of GLOB has that a name means as it is
 DIGESTS: Final = ("digests", "bucket_digests")  # of a series that was deleted, they stay with nothing in them
 KINDS: Final = tuple(kind for kind in digests.KINDS if kind not in digests.OF_THE_STORE)
 REVISED: Final = "UPDATE series SET revision = ? WHERE symbol = ?"
@@ -58,6 +61,7 @@ def rename(database: Database, old: str, new: str, clock: Callable[[], float]) -
             for timeframe in timeframes:
                 _sum_up(con, (new, timeframe))
         _take_calendar(con, old, new)
+        _take_declared(con, old, new)
     return stored
 
 
@@ -97,6 +101,16 @@ def _take_calendar(con: apsw.Connection, old: str, new: str) -> None:
     if old in known and new not in known:
         catalogue.set_calendar(con, new, known[old])
         catalogue.set_calendar(con, old, None)
+
+
+def _take_declared(con: apsw.Connection, old: str, new: str) -> None:
+    """Have columns go on to be kept that are declared for the old name and not for the new one."""
+    for extra in declared_columns.all_declared(con):
+        anywhere = replace(extra, timeframes=())
+        if anywhere.is_of(old, "") and not anywhere.is_of(new, ""):
+            others = [pattern for pattern in extra.symbols if pattern != old]
+            symbols = (*others, SPECIAL.sub(r"[\g<0>]", new))
+            declared_columns.declare(con, replace(extra, symbols=symbols))
 
 
 def _rows(con: apsw.Connection, kind: str, key: digests.Key) -> digests.Rows:

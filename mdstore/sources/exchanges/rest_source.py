@@ -10,14 +10,13 @@ from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.errors import Hint, InvalidInputError
 from mdstore.sources.exchanges.candle_source import Wait
 from mdstore.sources.sync.coordinator import Limits, Metrics, cut
+from mdstore.sources.sync.source_facts import STRETCH_PAGES
 from mdstore.sources.web.host import Host
 
 __all__ = ["LATE_MS", "LEFT_MS", "RestSource", "closed_until", "on_grid", "page_end", "told"]
 
 LATE_MS: Final = 10_000
 """A bar may be published so long after it has ended; until then it is not said to be absent."""
-STRETCH_PAGES: Final = 10
-"""So many pages are gone through one after the other: where bars are few, one may hold what ten would."""
 LEFT_MS: Final = 7 * DAY
 """A market without a trade for so long may be one that is no more: the list of markets tells."""
 

@@ -15,12 +15,14 @@ from mdstore.core.excerpts import LONGEST_NAME, MOST, excerpt
 from mdstore.core.extra_columns import extras_among
 from mdstore.core.statements import made_bars, marks_in
 from mdstore.errors import FileFormatError, Hint, InvalidInputError
+from mdstore.sources.files.formats import FORMATS
 from mdstore.sources.files.opening import Source
 
 __all__ = ["MOST_TITLE_LINES", "Columns", "by_place", "found_in", "headed", "levels", "of_file", "placed"]
 
 # Titles, links and what was asked for may stand above the header, as in CryptoDataDownload's and Bloomberg's.
 MOST_TITLE_LINES = 20
+MARKING = ("csv", "excel")  # formats in which a symbol may bear a spreadsheet's mark
 LEAVE_OUT = "leave these rows out of the file"
 UNFILLED = Hint(f"read without fill=, or {LEAVE_OUT}", f"export without --fill, or {LEAVE_OUT}")
 # The fields of pandas' headers of several lines: in one line these, in another the tickers.
@@ -39,7 +41,7 @@ class Columns:
     def __init__(self, names: Sequence[str], found: Found, source: Source) -> None:
         self._names = names
         self._found = found
-        self._canonical = Canonical(names, source.style)
+        self._canonical = Canonical(names, source.style, marked=FORMATS.get(source.suffix) in MARKING)
         self._notes = source.notes
         self._file = source.name
         marks = marks_in(names)

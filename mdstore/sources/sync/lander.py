@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mdstore.core.candle_rules import NO_BAD, Checked, Group
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
 from mdstore.sources.sync.coordinator import Page
@@ -176,7 +177,7 @@ def _said(ranges: Mapping[Arrived, Range]) -> list[Said]:
     """Say what pages cover; those behind each other of which the same is said are one."""
     made: list[Said] = []
     for one, (low, high) in sorted(ranges.items(), key=lambda item: item[1]):
-        new = Said(low, high, one.page.absent, one.settled)
+        new = Said(low, high, one.page.absent, one.settled if one.settled < high else FOREVER)
         last = made[-1] if made else None
         if last is not None and (last.end, last.absent, last.settled) == (new.start, new.absent, new.settled):
             new = Said(made.pop().start, new.end, new.absent, new.settled)

@@ -7,13 +7,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from mdstore.core.did_you_mean import did_you_mean
+from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
-from mdstore.sources.sync.coordinator import Coordinator
+from mdstore.sources.sync.coordinator import Coordinator, cut
 
 if TYPE_CHECKING:
     from mdstore.sources.exchanges.candle_source import CandleSource, Market
 
 __all__ = ["SourceFacts", "said_of"]
+
+STRETCH_PAGES = 10
+"""A source is asked for so many pages at a time: it may go through them by rows, where bars are few."""
 
 
 def said_of(error: Exception) -> MarketDataError:
@@ -29,8 +33,10 @@ class SourceFacts:
     def __init__(self, source: Coordinator, *, offline: bool = False) -> None:
         self.offline = offline
         """Whether nobody is asked."""
+        self._source = source
         self._exchange = cast("CandleSource", source) if hasattr(source, "settles") else None
         self._asked = 0
+        self._told = self._sent
         self._markets: asyncio.Task[dict[str, Market]] | None = None
 
     @property
@@ -50,8 +56,22 @@ class SourceFacts:
 
     @property
     def requests(self) -> int:
-        """How many requests were sent; of a source that does not say so, the pages it was asked for."""
+        """The requests since they were told last; of a source that does not count them, its pages."""
+        return self._sent - self._told
+
+    @property
+    def _sent(self) -> int:
         return self._asked if self._exchange is None else self._exchange.requests
+
+    def told(self) -> None:
+        """Take note that the requests so far were told."""
+        self._told = self._sent
+
+    def stretches(self, timeframe: Timeframe, start: int, end: int) -> list[tuple[int, int]]:
+        """Cut a range (ms) as the source is best asked for it: by the files it has, or by pages."""
+        if self._exchange is not None:
+            return self._exchange.stretches(str(timeframe), start, end)
+        return cut(timeframe, start, end, self._source.limits.page_bars * STRETCH_PAGES)
 
     def count(self) -> None:
         """Take note that it is asked for a page."""

@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["LISTING", "SyncRun", "Wanted"]
 
 log = logger("sync")
-STRETCH_PAGES = 10
-"""A source is asked for so many pages at a time: it may go through them by rows, where bars are few."""
 LISTING = EARLIEST
 """A start that is before every market: from the first bar that the exchange has."""
 OF_THE_STORE = (NotStoredError, StoreFileError, StoreClosedError)
@@ -103,7 +101,6 @@ class SyncRun:
     ) -> None:
         self._place, self._source, self._wanted = place, source, wanted
         self._facts = facts or SourceFacts(source)
-        self._sent_before = self._facts.requests
         self._progress, self._timer = progress, timer
         self._began = timer()
         self._lander = Lander(place, source.name)
@@ -127,6 +124,7 @@ class SyncRun:
             await self._lander.at_rest()
             self.result.is_over = True
             self._tell()
+            self._facts.told()
         return self.result
 
     async def plan(self) -> SyncResult:
@@ -266,8 +264,7 @@ class SyncRun:
         if self._is_from_listing(job):
             job.to.start = ranges[0][0]
         pages = await asyncio.to_thread(self._missing_of, job, self._source.limits.page_bars)
-        most = self._source.limits.page_bars * STRETCH_PAGES
-        return list(chain.from_iterable(cut(job.timeframe, *one, most) for one in _joined(pages)))
+        return list(chain.from_iterable(self._facts.stretches(job.timeframe, *one) for one in _joined(pages)))
 
     def _is_from_listing(self, job: _Job) -> bool:
         return job.to.start is not None and job.to.start <= LISTING
@@ -372,6 +369,7 @@ class SyncRun:
         if done.cancelled() or done.exception() is not None:
             return
         landed, series = done.result(), job.to
+        self.result.waiting = ""
         series.done += job.timeframe.span(*landed.range)
         series.pages_done += 1
         if landed.result is not None:
@@ -421,7 +419,7 @@ class SyncRun:
 
     def _tell(self) -> None:
         self.result.seconds = self._timer() - self._began
-        self.result.requests = self._facts.requests - self._sent_before
+        self.result.requests = self._facts.requests
         if self._progress is not None and self.trouble is None:
             try:
                 self._progress(self.result)

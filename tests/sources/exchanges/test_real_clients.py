@@ -1,13 +1,17 @@
 """The sources of ours against the local exchange and all its faults: in the end they have told the truth."""
 
 import asyncio
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
+import mdstore
 from mdstore import LocalExchange, LocalMarket
 from mdstore.core.timeframe import HOUR, MINUTE
-from mdstore.sources.exchanges.binance_candles import open_spot, open_usdm
+from mdstore.core.timestamps import ms_to_datetime
+from mdstore.sources.exchanges import binance_candles
+from mdstore.sources.exchanges.binance_candles import SPOT, open_spot, open_usdm
 from mdstore.sources.exchanges.upbit_candles import open_upbit
 from mdstore.sources.local_exchange.faults import FAULTS, Faults
 from mdstore.sources.local_exchange.request_log import most_in_a_second
@@ -125,3 +129,26 @@ def test_the_listing_by_the_real_clients():
             first, listed = asyncio.run(run())
             assert first == truth(exchange, symbol, DAWN - 30 * 24 * HOUR, DAWN)["timestamp"][0], name
             assert [market.symbol for market in listed] == [symbol]
+
+
+@pytest.mark.slow
+def test_a_sync_takes_whole_months_from_the_archive(tmp_path, monkeypatch):
+    """January by a file, what lies about it by pages, and all of it as it was traded."""
+    january, low, high = 1_735_689_600_000, 1_735_430_400_000, 1_738_713_600_000  # 12-29 to 02-05
+    with (
+        LocalExchange(["BTCUSDT"], now="2025-03-01T00:00:30") as exchange,
+        mdstore.open(tmp_path / "s.sqlite3") as store,
+    ):
+        monkeypatch.setattr(binance_candles, "ARCHIVE", exchange.url)
+        monkeypatch.setattr(binance_candles, "SPOT", replace(SPOT, address=exchange.url))
+        since, until = map(ms_to_datetime, (low, high))
+        result = store.sync("binance", ["BTCUSDT"], "1m", since=since, until=until)
+        files = [one.path for one in exchange.requests if one.path.endswith(".zip")]
+        pages = [one for one in exchange.requests if one.path.endswith("klines")]
+        expected = truth(exchange, "BTCUSDT", low, high)
+        stored = store.candles("BTCUSDT", "1m").with_columns(pl.col("timestamp").dt.epoch("ms"))
+    assert not result.failed
+    assert stored.equals(expected)
+    assert [path.rpartition("/")[2] for path in files] == ["BTCUSDT-1m-2025-01.zip"]
+    assert len(pages) < 20
+    assert january in stored["timestamp"].to_list()
