@@ -72,7 +72,7 @@ def test_hours_that_are_none_are_refused(fed):
 def test_it_goes_on_until_it_is_told_to_end(fed, tmp_path, number):
     process = mdstore_process(
         tmp_path, "optimize", "--daemon", "--quiet-hours", "observed",
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     lines = [process.stderr.readline() for _ in range(2)]
     assert "looking after" in lines[0]

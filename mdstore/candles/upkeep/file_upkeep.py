@@ -135,7 +135,7 @@ class FileUpkeep:
         return vacuum.estimate(self._database)
 
     def log_is_free(self) -> bool:
-        """Empty the log, and tell whether no long read was in the way; of a file that is only read, unknown."""
+        """Empty the log, and tell whether no long read was in the way (which a reader cannot)."""
         return self.read_only or vacuum.log_is_free(self._database)
 
     def analyzed_rows(self) -> dict[str, int]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["keep_optimizing", "print_optimized"]
 
 LOG = "mdstore.maintenance"
+LOOK_SECONDS = 0.2
 ROWS: tuple[tuple[str, Callable[[State], str]], ...] = (
     ("size", lambda state: size_text(state.bytes)),
     ("pages", lambda state: f"{state.pages:,}"),
@@ -74,7 +75,8 @@ def keep_optimizing(store: MarketDataStore, err: Console, *, quiet_hours: str, t
     try:
         store.maintenance.start(quiet_hours=None if quiet_hours == "observed" else quiet_hours, tz=tz)
         err.print(f"looking after {store.path}; Ctrl-C ends it", highlight=False, markup=False)
-        ended.wait()
+        while not ended.wait(LOOK_SECONDS):  # a signal that another thread gets wakes no wait without end
+            pass
     finally:
         logging.getLogger(LOG).removeHandler(handler)
         store.maintenance.stop()
