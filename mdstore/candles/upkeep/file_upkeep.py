@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,22 @@ from typing import Any
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.leases import Lease, Leases
-from mdstore.candles.upkeep import free_pages, growth, layout, plans, rebuild, records, statistics, vacuum
+from mdstore.candles.upkeep import (
+    free_pages,
+    growth,
+    indexes,
+    layout,
+    plans,
+    rebuild,
+    records,
+    statistics,
+    vacuum,
+)
 from mdstore.candles.upkeep.cold_scan import Scan, scan
 from mdstore.candles.upkeep.growth import Growth
+from mdstore.candles.upkeep.indexes import Index, Trial
 from mdstore.candles.upkeep.layout import Pages, TableLayout
+from mdstore.candles.upkeep.plans import Run, Step
 from mdstore.candles.upkeep.records import Record
 from mdstore.candles.upkeep.steps import Stop, never
 from mdstore.candles.upkeep.vacuum import Room
@@ -146,6 +158,34 @@ class FileUpkeep:
         """Return the steps of a statement's plan."""
         return plans.plan(self._database, sql)
 
+    def plan_steps(self, sql: str) -> list[Step]:
+        """Return the tables of a statement's plan, and how each is gone through."""
+        return plans.steps_of(self.plan(sql))
+
+    def run(self, sql: str, params: Sequence[Any] = ()) -> Run:
+        """Run a statement that only reads, and return what that took."""
+        return plans.run(self._database, sql, params)
+
+    def indexes(self) -> list[Index]:
+        """Return all indexes of the file."""
+        return indexes.indexes(self._database)
+
+    def try_indexes(self, sql: str, params: Sequence[Any] = ()) -> list[Trial]:
+        """Run a statement on a copy of some rows with each index that could help; the best come first."""
+        return indexes.try_indexes(self._database, sql, params)
+
+    def has_table(self, table: str) -> bool:
+        """Tell whether there is a table of that name."""
+        return indexes.has_table(self._database, table)
+
+    def index_damage(self, table: str) -> list[str]:
+        """Return what SQLite finds wrong with a table and its indexes."""
+        return indexes.damage(self._database, table)
+
+    def count_seconds(self, table: str) -> tuple[float, int]:
+        """Return how long it takes to count the rows of a table, and how many there are."""
+        return indexes.count_seconds(self._database, table)
+
     # --- records
 
     def record(self, kind: str, record: Mapping[str, Any]) -> None:
@@ -181,6 +221,22 @@ class FileUpkeep:
     def optimize(self) -> list[str]:
         """Have SQLite analyze what it finds worth it; return what it ran."""
         return statistics.optimize(self._database)
+
+    def create_index(self, table: str, columns: Sequence[str]) -> tuple[str, str]:
+        """Make an index; return the statements that make it and that undo it."""
+        return indexes.create(self._database, table, columns)
+
+    def drop_index(self, name: str) -> tuple[str, str]:
+        """Drop an index that no key needs; return the statements that do and that undo it."""
+        return indexes.drop(self._database, name)
+
+    def undo_index(self, sql: str) -> None:
+        """Run the statement that undoes one of these."""
+        indexes.undo(self._database, sql)
+
+    def reindex(self, table: str) -> None:
+        """Make the indexes of a table anew."""
+        indexes.reindex(self._database, table)
 
     def analyze(self, table: str | None = None) -> None:
         """Analyze a table, or all."""
