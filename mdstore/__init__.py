@@ -45,6 +45,11 @@ if TYPE_CHECKING:
         TimestampError,
         ValidationError,
     )
+    from mdstore.optimization.fragmentation import FragmentationMonitor
+    from mdstore.optimization.indexes import IndexOptimizer
+    from mdstore.optimization.queries import QueryAnalyzer
+    from mdstore.optimization.quiet_window import QuietWindow
+    from mdstore.optimization.vacuum import SmartVacuumScheduler
     from mdstore.realtime.attached import attach
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.order_book import OrderBook
@@ -80,6 +85,11 @@ _HOMES = {
         "ReadOnlyError", "ScannerError", "SourceError", "StaleDataError", "StoreBusyError",
         "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError", "ValidationError",
     ),
+    "mdstore.optimization.fragmentation": ("FragmentationMonitor",),
+    "mdstore.optimization.indexes": ("IndexOptimizer",),
+    "mdstore.optimization.queries": ("QueryAnalyzer",),
+    "mdstore.optimization.quiet_window": ("QuietWindow",),
+    "mdstore.optimization.vacuum": ("SmartVacuumScheduler",),
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
     "mdstore.sources.sync.coordinator": ("Coordinator", "FunctionCoordinator", "Page"),
     "mdstore.service.policies": ("ServicePolicies",),
@@ -117,7 +127,9 @@ __all__ = [
     "FeedError",
     "FileFormatError",
     "ForkedError",
+    "FragmentationMonitor",
     "FunctionCoordinator",
+    "IndexOptimizer",
     "InvalidInputError",
     "Kline",
     "LiveFileError",
@@ -134,8 +146,10 @@ __all__ = [
     "NoSuchSeriesError",
     "OrderBook",
     "Page",
+    "QueryAnalyzer",
     "QueryError",
     "QueryTimeoutError",
+    "QuietWindow",
     "ReadOnlyError",
     "RealtimeDataCache",
     "Recorder",
@@ -144,6 +158,7 @@ __all__ = [
     "Screen",
     "ServicePolicies",
     "SmartRouter",
+    "SmartVacuumScheduler",
     "SourceError",
     "StaleDataError",
     "StoreBusyError",

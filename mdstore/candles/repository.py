@@ -246,6 +246,7 @@ class CandleRepository:
         )
         clock, scanned = time.perf_counter(), self._upkeep.scanned
         table, reason = self._queries.run(query, others or {}, timeout, params, own)
+        self.upkeep.tell_query(query, (time.perf_counter() - clock), table.num_rows, reason)
         tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
         return table, Explanation(tiers, table.num_rows, _since(clock), reason, query)
 

@@ -20,6 +20,8 @@ APPLIED, REINDEXED = "index", "reindex"
 """The kinds of records that are kept."""
 LEAST_TIMES: Final = 10.0
 """An index is proposed only if a statement took so many times fewer steps with it."""
+LEAST_STEPS: Final = 1_000
+"""And took so many without it."""
 BULK_ROWS: Final = 1_000_000
 SLOWER: Final = 2.0
 
@@ -69,8 +71,9 @@ class IndexOptimizer:
         """Return which indexes a workload uses and which it lacks; its statements are SQLite's, with counts.
 
         An index that is lacking is tried on a copy of some rows, and proposed only where the statement then
-        took a tenth of the steps. Keys and unique indexes are never proposed to be dropped. Statements with
-        values that are not given (`?`) are judged by their plan alone. Raises `QueryError`.
+        took a tenth of the steps; never one of the store's own tables, whose every write would pay for it.
+        Keys and unique indexes are never proposed to be dropped. Values that are not given (`?`) count as
+        null. Raises `QueryError`.
         """
         return await in_thread(lambda _: self.usage(workload))
 
@@ -165,7 +168,7 @@ class IndexOptimizer:
         reasons: dict[tuple[str, tuple[str, ...]], str] = {}
         for sql in dict.fromkeys(sql for statements in scans.values() for sql in statements):
             for trial in self._upkeep.try_indexes(sql)[:1]:
-                if trial.times >= LEAST_TIMES:
+                if trial.times >= LEAST_TIMES and trial.before.steps >= LEAST_STEPS:
                     key = (trial.table, trial.columns)
                     behind[key][sql] = workload[sql]
                     steps = f"{trial.before.steps:,} steps became {trial.after.steps:,} on a copy"

@@ -28,7 +28,7 @@ from mdstore.candles.file.log import Log
 from mdstore.candles.file.migrations import MIGRATIONS, migrate, refuse_unknown, version_of
 from mdstore.candles.file.paths import os_errors, refuse_part, resolved
 from mdstore.candles.file.read_only import ASKED, ReadOnlyReaders, old_version, refused, why_unwritable
-from mdstore.candles.file.readers import Readers, set_pragmas
+from mdstore.candles.file.readers import Readers, Tracer, set_pragmas
 from mdstore.errors import (
     DamagedDataError,
     Hint,
@@ -118,6 +118,7 @@ class Database:
         self._closed = False
         self._writer: Writer | None = None
         self._synchronous = FULL
+        self._tracer: Tracer | None = None
         self._write_thread: int | None = None
         self.log = Log(self.path)
         self.is_new = False
@@ -250,6 +251,11 @@ class Database:
             finally:
                 con.close()
 
+    def trace(self, tracer: Tracer | None) -> None:
+        """Have each statement that reads told of, or no longer; those under way now are not."""
+        self._tracer = self._readers.tracer = tracer
+        self._readers.close(checkpoint=False)  # the idle ones: new ones are as it is said
+
     def _unsynced(self, work: Callable[[Writer], T], *, wait: bool) -> T:
         con = self._connected_writer()
         try:
@@ -352,6 +358,7 @@ class Database:
         self._write_thread = None
         kind = Readers if self.read_only is None else ReadOnlyReaders
         self._readers: Readers = kind(self.path, self.busy_ms)
+        self._readers.tracer = self._tracer
         self._writer = None
         self._synchronous = FULL
 

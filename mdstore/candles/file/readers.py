@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
-__all__ = ["Readers", "set_pragmas"]
+__all__ = ["Readers", "Tracer", "set_pragmas"]
 
 READER_PRAGMAS: Final[Mapping[str, str | int]] = {
     "query_only": 1,
     "cache_size": -16_384,
     "temp_store": "MEMORY",
 }
+
+Tracer = Callable[[dict[str, Any]], None]
+"""Takes an event of `SQLITE_TRACE_PROFILE`: https://rogerbinns.github.io/apsw/connection.html#apsw.Connection.trace_v2"""
 
 
 class Readers:
@@ -25,6 +28,8 @@ class Readers:
         self.path = path
         self.busy_ms = busy_ms
         self._idle: list[apsw.Connection] = []
+        self.tracer: Tracer | None = None
+        """Told of each statement that has ended, of connections that are made from then on."""
 
     def take(self) -> apsw.Connection:
         """Return one that nobody else has, made where there is none."""
@@ -61,6 +66,8 @@ class Readers:
         """Set what holds for every connection that reads."""
         con.set_busy_timeout(self.busy_ms)
         set_pragmas(con, READER_PRAGMAS)
+        if self.tracer is not None:
+            con.trace_v2(apsw.SQLITE_TRACE_PROFILE, self.tracer)
         return con
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
@@ -33,10 +33,20 @@ from mdstore.candles.upkeep.steps import Stop, never
 from mdstore.candles.upkeep.vacuum import Room
 from mdstore.errors import Hint, StoreBusyError
 
-__all__ = ["LEASE", "FileUpkeep"]
+__all__ = ["LEASE", "FileUpkeep", "Watcher"]
 
 LEASE = "maintenance"
 """What the lease is called of the one process that does upkeep."""
+
+
+class Watcher(Protocol):
+    """Is told of statements that have ended, in the threads that ran them."""
+
+    def statement(self, event: dict[str, Any]) -> None:
+        """Take an event of SQLite: its text, nanoseconds and counts."""
+
+    def query(self, sql: str, seconds: float, rows: int, reason: str) -> None:
+        """Take a query of `sql`."""
 
 
 class FileUpkeep:
@@ -48,6 +58,7 @@ class FileUpkeep:
         self._clock = clock
         self._mine = threading.RLock()
         self._holding = 0
+        self._watcher: Watcher | None = None
 
     @property
     def path(self) -> Path:
@@ -185,6 +196,16 @@ class FileUpkeep:
     def count_seconds(self, table: str) -> tuple[float, int]:
         """Return how long it takes to count the rows of a table, and how many there are."""
         return indexes.count_seconds(self._database, table)
+
+    def watch(self, watcher: Watcher | None) -> None:
+        """Have a watcher told of statements that read the file, and queries of `sql`; None ends it."""
+        self._watcher = watcher
+        self._database.trace(None if watcher is None else watcher.statement)
+
+    def tell_query(self, sql: str, seconds: float, rows: int, reason: str) -> None:
+        """Tell the watcher, if there is one, of a query of `sql`."""
+        if self._watcher is not None:
+            self._watcher.query(sql, seconds, rows, reason)
 
     # --- records
 

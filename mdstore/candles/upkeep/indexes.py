@@ -13,7 +13,7 @@ from typing import Any, Final
 import apsw
 
 from mdstore.candles.file.database import Database
-from mdstore.candles.upkeep.plans import Run, run_on, steps_of
+from mdstore.candles.upkeep.plans import Run, run_on, steps_of, unknown_params
 from mdstore.errors import InvalidInputError
 
 __all__ = [
@@ -33,6 +33,11 @@ MADE = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND 
 NAMES = "SELECT name FROM pragma_table_info(?)"
 OURS: Final = frozenset({"quarantine_once", "upkeep_by_kind"})
 """Those that the store has made."""
+OUR_TABLES: Final = frozenset({
+    "candles", "series", "revision", "quarantine", "cells", "coverage", "unfinished", "arrivals", "revisions",
+    "calendars", "digests", "bucket_digests", "declared", "extras", "extra_revisions", "leases", "usage",
+    "upkeep", "schema_version",
+})  # fmt: skip
 SAMPLE_ROWS: Final = 20_000
 """So many rows of each table are tried with."""
 MOST_COLUMNS: Final = 2
@@ -92,10 +97,12 @@ def indexes(database: Database) -> list[Index]:
 def try_indexes(database: Database, sql: str, params: Sequence[Any] = ()) -> list[Trial]:
     """Run a statement on a copy of its tables with each index that could help; the best come first.
 
-    The copy holds at most 20,000 rows of each table. Only those are returned whose plan is another.
+    The copy holds at most 20,000 rows of each table. Only those are returned whose plan is another. Of the
+    store's own tables none is tried: every write would pay for it.
     """
     with database.reading() as con, closing(apsw.Connection(":memory:")) as copy:
         _copy_tables(con, copy, sql)
+        params = params or unknown_params(copy, sql)
         before, trials = run_on(copy, sql, params), []
         for table, columns in _candidates(copy, before):
             create = _create(table, columns)
@@ -188,6 +195,8 @@ def _candidates(copy: apsw.Connection, before: Run) -> Iterator[tuple[str, tuple
     named = {word.lower() for word in WORD.findall(match[1])} if match else set()
     aliased = {step.table for step in steps_of(before.plan) if step.is_scan or before.sorts}
     for word in sorted({one for one in WORD.findall(before.sql) if aliased}):
+        if word in OUR_TABLES:
+            continue
         columns = [str(one) for (one,) in copy.execute(NAMES, (word,)) if str(one).lower() in named]
         for length in range(1, MOST_COLUMNS + 1):
             for chosen in permutations(columns, length):

@@ -14,7 +14,7 @@ import apsw.ext
 from mdstore.candles.file.database import Database
 from mdstore.errors import QueryError
 
-__all__ = ["Run", "Step", "plan", "plan_of", "run", "run_on", "steps_of"]
+__all__ = ["Run", "Step", "plan", "plan_of", "run", "run_on", "steps_of", "unknown_params"]
 
 STEP = re.compile(r"^(?P<kind>SCAN|SEARCH) (?P<table>\S+)(?: USING (?P<using>.+))?$")
 USING = re.compile(
@@ -67,11 +67,15 @@ def plan(database: Database, sql: str) -> tuple[str, ...]:
 def plan_of(con: apsw.Connection, sql: str) -> tuple[str, ...]:
     """Return the same, of a connection; values that are not given are nulls, which the planner knows not."""
     try:
-        info = apsw.ext.query_info(con, sql)
-        explained = con.execute(f"EXPLAIN QUERY PLAN {info.first_query}", (None,) * info.bindings_count)
+        explained = con.execute(f"EXPLAIN QUERY PLAN {sql}", unknown_params(con, sql))
         return tuple(str(detail) for *_, detail in explained)
     except apsw.SQLError as error:
         raise QueryError(f"SQLite cannot run {sql[:200]!r}: {error}") from error
+
+
+def unknown_params(con: apsw.Connection, sql: str) -> tuple[None, ...]:
+    """Return a null for each value that a statement is to be given."""
+    return (None,) * apsw.ext.query_info(con, sql).bindings_count
 
 
 def steps_of(plan: Sequence[str]) -> list[Step]:
@@ -104,7 +108,7 @@ def run_on(con: apsw.Connection, sql: str, params: Sequence[Any] = ()) -> Run:
             short = name.removeprefix("SQLITE_STMTSTATUS_")
             counted[short] = counted.get(short, 0) + value
 
-    con.trace_v2(apsw.SQLITE_TRACE_PROFILE, note)
+    con.trace_v2(apsw.SQLITE_TRACE_PROFILE, note, id=note)
     began = time.perf_counter()
     try:
         rows = con.execute(sql, params)
@@ -114,7 +118,7 @@ def run_on(con: apsw.Connection, sql: str, params: Sequence[Any] = ()) -> Run:
         raise QueryError(f"SQLite cannot run {sql[:200]!r}: {error}") from error
     finally:
         seconds = time.perf_counter() - began
-        con.trace_v2(0, None)
+        con.trace_v2(0, None, id=note)
     return Run(
         sql,
         count,
