@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import polars as pl
 
 from mdstore.core.excerpts import excerpt
+from mdstore.core.labels import as_hint, of_labels
 from mdstore.core.rounding import MOST_ULPS, misses_by_rounding
-from mdstore.core.timeframe import DAY, WEEK, meant
-from mdstore.core.timestamps import ms_to_datetime
+from mdstore.core.timeframe import DAY, Timeframe, meant
 from mdstore.errors import Hint, ValidationError
 
-__all__ = ["AS_WRITTEN", "IN_FUTURE", "NO_TIME", "STARTS", "TWICE", "first_error", "of_days"]
+__all__ = ["AS_WRITTEN", "IN_FUTURE", "NO_TIME", "STARTS", "TWICE", "UNKNOWN_TIMEFRAME", "first_error"]
 
 NO_TIME = "timestamp is a time"
 TWICE = "timestamp is a time that the clocks of its zone show once"
@@ -23,11 +24,6 @@ SET_ASIDE = Hint(
     "on_invalid='quarantine' sets bad rows aside and lands the others",
     "--on-invalid quarantine sets bad rows aside and lands the others",
 )
-TO_START = Hint(
-    "align='floor' moves times to the start of their bar",
-    "--align floor moves times to the start of their bar",
-)
-FLOOR = Hint(f"{SET_ASIDE.python}; {TO_START.python}", f"{SET_ASIDE.cli}; {TO_START.cli}")
 AS_WRITTEN = Hint(
     "write times as 2025-09-01 00:00, or say how they are written, as date_format='%d/%m/%Y %H:%M'",
     "write times as 2025-09-01 00:00, or say how they are written, as --date-format '%d/%m/%Y %H:%M'",
@@ -50,14 +46,20 @@ NO_VOLUME = Hint(
     f"volume='none' where there is none; {SET_ASIDE.python}",
     f"--volume none where there is none; {SET_ASIDE.cli}",
 )
-BY_RULE = {NO_TIME: SET_ASIDE, TWICE: WITH_OFFSET, IN_FUTURE: OF_A_ZONE}
-DAYS = "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"
+# 60 is an hour to one exchange and a minute to another: where a call says it, the column may say anything.
+OF_TIMEFRAME = Hint(
+    f"write(symbol, timeframe, data) says what that is; {SET_ASIDE.python}",
+    f"--timeframe 1h says what that is, where it is the same for all rows; {SET_ASIDE.cli}",
+)
+UNKNOWN_TIMEFRAME = "timeframe is a timeframe such as '1m'"
+BY_RULE = {UNKNOWN_TIMEFRAME: OF_TIMEFRAME, NO_TIME: SET_ASIDE, TWICE: WITH_OFFSET, IN_FUTURE: OF_A_ZONE}
+MOST_RULES = 3
 
 
 def first_error(bad: pl.DataFrame, rows: int) -> ValidationError:
     """Return the error that names the first bad row of a chunk of `rows`."""
     row = bad.sort("row").row(0, named=True)
-    more = f"; {len(bad) - 1:,} more of the rows checked break a rule" if len(bad) > 1 else ""
+    more = f"; {len(bad) - 1:,} more of the rows checked break {_rules(bad, row)}" if len(bad) > 1 else ""
     return ValidationError(
         f"row {row['row']} of {row['symbol']} {row['timeframe']}: {row['column']} = {row['value']} breaks "
         f"the rule '{row['rule']}'{more}. Nothing was written. The row is {excerpt(row['record'], 600)}",
@@ -66,12 +68,24 @@ def first_error(bad: pl.DataFrame, rows: int) -> ValidationError:
         value=row["value"],
         rule=row["rule"],
         bad_rows=len(bad),
-        hint=_hint(row, most=2 * len(bad) > rows > 1),
+        hint=_hint(row, bad, most=2 * len(bad) > rows > 1),
     )
 
 
-def _hint(row: dict[str, Any], *, most: bool) -> str | Hint:
-    """Say what to do; `most` is whether most rows of the chunk are bad."""
+def _rules(bad: pl.DataFrame, first: dict[str, Any]) -> str:
+    """Say which rules are broken by rows besides the first, and by how many: it is seldom what most break."""
+    counts = Counter(bad["rule"])
+    counts[first["rule"]] -= 1
+    others = [(rule, rows) for rule, rows in counts.most_common() if rows]
+    if [rule for rule, _ in others] == [first["rule"]]:
+        return "it"
+    told = [f"{rows:,} the rule '{rule}'" for rule, rows in others[:MOST_RULES]]
+    more = sum(rows for _, rows in others[MOST_RULES:])
+    return "rules: " + ", ".join([*told, *([f"{more:,} others"] if more else [])])
+
+
+def _hint(row: dict[str, Any], bad: pl.DataFrame, *, most: bool) -> str | Hint:
+    """Say what to do about the first of the bad rows; `most` is whether these are most of the chunk."""
     rule, timeframe = row["rule"], meant(row["timeframe"]) or row["timeframe"]
     if rule == NO_TIME and most:
         return AS_WRITTEN
@@ -79,12 +93,20 @@ def _hint(row: dict[str, Any], *, most: bool) -> str | Hint:
         return BY_RULE[rule]
     if not rule.startswith(STARTS):
         return _of_values(row, most=most)
-    if timeframe[-1] in "dwM":
-        return of_days(timeframe, row["time"])
+    return _of_labels(Timeframe.parse(timeframe), row, bad, most=most)
+
+
+def _of_labels(bar: Timeframe, row: dict[str, Any], bad: pl.DataFrame, *, most: bool) -> Hint:
+    """Say what a time may mean that starts no bar; a single one among others may be none."""
+    here = bad.filter((pl.col("rule") == row["rule"]) & (pl.col("symbol").eq_missing(row["symbol"])))
+    times = here.sort("row")["time"].drop_nulls().to_list()
+    hint = as_hint(bar, times[0], of_labels(bar, times, row["value"]))
+    if bar.shortest_ms >= DAY:
+        return hint
     if most:
-        off = f"most rows are off the grid: are they {timeframe} bars?"
-        return Hint(f"{off} {TO_START.python}", f"{off} {TO_START.cli}")
-    return FLOOR
+        doubt = f"most rows start no bar: are they {bar} bars? "
+        return Hint(doubt + hint.python, doubt + hint.cli)
+    return Hint(f"{SET_ASIDE.python}; {hint.python}", f"{SET_ASIDE.cli}; {hint.cli}")
 
 
 def _of_values(row: dict[str, Any], *, most: bool) -> Hint:
@@ -93,20 +115,3 @@ def _of_values(row: dict[str, Any], *, most: bool) -> Hint:
         return NO_VOLUME
     by_rounding = row["column"] in ("low", "high") and misses_by_rounding(row["record"])
     return BY_ROUNDING if by_rounding else SET_ASIDE
-
-
-def of_days(timeframe: str, time: int) -> Hint:
-    """Say what to do about bars of days, weeks or months that begin elsewhere than ours."""
-    if time % DAY or timeframe.endswith("d"):
-        first = f"{timeframe} bars bear their first date, at 00:00 UTC: give dates, not local midnights; "
-        return Hint(
-            f"{first}align='floor' takes the dates of these times, tz= reads them as of a zone",
-            f"{first}--align floor takes the dates of these times, --tz reads them as of a zone",
-        )
-    if timeframe.endswith("M"):
-        where = f"{timeframe} bars bear the first of their month"
-    elif timeframe == "1w" and time % WEEK == 0:
-        where = "weeks that begin on Thursdays are 7d bars, say timeframe 7d; 1w bars bear their Monday"
-    else:
-        where = f"{timeframe} bars bear their Monday, and this is a {DAYS[ms_to_datetime(time).weekday()]}"
-    return Hint(f"{where}: align='floor' moves bars there", f"{where}: --align floor moves bars there")

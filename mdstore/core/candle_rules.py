@@ -11,11 +11,11 @@ from typing import Literal
 
 import polars as pl
 
-from mdstore.core.bad_rows import IN_FUTURE, NO_TIME, STARTS, TWICE
+from mdstore.core.bad_rows import IN_FUTURE, NO_TIME, STARTS, TWICE, UNKNOWN_TIMEFRAME
 from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once, values_in
 from mdstore.core.excerpts import excerpt
 from mdstore.core.numbers import DASHES, Numbers
-from mdstore.core.off_grid import AS_DATES, dated, exact_first
+from mdstore.core.off_grid import AS_DATES, Align, dated, exact_first
 from mdstore.core.rounding import WIDENED, Tolerance, widen
 from mdstore.core.schema import CANDLE_COLUMNS, VALUES
 from mdstore.core.symbols import LONGEST_SYMBOL, can_name
@@ -32,8 +32,8 @@ __all__ = [
     "check",
 ]
 
-Align = Literal["floor"]
 OnInvalid = Literal["raise", "quarantine", "drop"]
+FLOOR: Align = "floor"
 Rule = tuple[str, Callable[[pl.DataFrame], pl.Series | None], str]
 """A column, what is true of the rows where it is wrong (None: surely nowhere), and the rule in words."""
 
@@ -52,7 +52,7 @@ SHAPE: tuple[Rule, ...] = (
     ("volume", lambda rows: rows["volume"] < 0, "volume >= 0"),
 )
 NO_TIMEFRAME: Rule = (
-    "timeframe", lambda rows: rows["timeframe"].is_null(), "timeframe is a timeframe such as '1m'"
+    "timeframe", lambda rows: rows["timeframe"].is_null(), UNKNOWN_TIMEFRAME
 )  # fmt: skip
 BAD_SCHEMA = {
     "row": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "time": pl.Int64, "column": pl.String,
@@ -139,7 +139,7 @@ def _check_one(  # noqa: PLR0917 - one idea
     offset: int,
     given: Given,
 ) -> Checked:
-    typed = dated(read, frame["timestamp"], key[1], terms.style)
+    typed = dated(read, frame["timestamp"], key[1], terms.style, terms.align)
     good, broken = _judge(typed, _rules(key[1], terms, extras_in(frame)), key[1], terms)
     stays = exact_first(good, ["timestamp"]) if "moved" in good.columns else None
     kept = good if stays is None else good.filter(stays)
@@ -208,7 +208,7 @@ def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: 
             broken.append(_broken(read, [NO_TIMEFRAME] * len(read)))
             continue
         bar = Timeframe.parse(str(name))
-        part = dated(read, frame["timestamp"].gather(read["row"]), bar, terms.style)
+        part = dated(read, frame["timestamp"].gather(read["row"]), bar, terms.style, terms.align)
         rules = (*_symbol_rules(part), *_rules(bar, terms, extras_in(frame)))
         notes = notes if part is read else (AS_DATES,)
         good, wrong = _judge(part, rules, bar, terms)
@@ -286,7 +286,7 @@ def _rules(bar: Timeframe, terms: Terms, extras: tuple[str, ...] = ()) -> tuple[
         ("timestamp", lambda rows: rows["timestamp"] < FIRST_BAR, "timestamp is in 1700 or later"),
         ("timestamp", lambda rows: rows["timestamp"] > latest, IN_FUTURE),
     )
-    if terms.align is None:
+    if terms.align != FLOOR:
         time_rules += (("timestamp", lambda rows: _off_grid(rows, bar), f"{STARTS}{bar} bar"),)
     return (*time_rules, *VALUE_RULES, *_extra_rules(extras)) if extras else (*time_rules, *VALUE_RULES)
 
@@ -306,7 +306,7 @@ def _judge(
     broken = NONE_BROKEN if whole else _first_broken(frame, wrong, rules)
     passed = frame if whole else frame.filter(~pl.any_horizontal(*wrong).fill_null(value=False))
     good = pl.DataFrame([c for c in passed.iter_columns() if c.name not in JUDGED])
-    if terms.align == "floor":
+    if terms.align == FLOOR:
         starts = passed.select(bar.floor_expr(pl.col("timestamp"))).to_series()
         moved = (starts != passed["timestamp"]) | ~passed["whole"]
         good = good.with_columns(starts.alias("timestamp"), moved.alias("moved"))

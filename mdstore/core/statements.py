@@ -57,7 +57,8 @@ class Statements:
 
     def _hold_timeframe(self, column: pl.Series, name: str) -> None:
         there = column.drop_nulls().unique()
-        others = [text for text in there if meant(text) != self._timeframe]
+        # What is no timeframe to us, such as 60, means what the call says.
+        others = [text for text in there if meant(text) not in (self._timeframe, None)]
         if others:
             several = f" and {len(there) - 1} more" if len(there) > 1 else ""
             raise InvalidInputError(

@@ -23,6 +23,7 @@ BARE_DIGITS = r"^\d{1,6}$"
 HHMM, HHMMSS = 4, 6
 NS_PER_MS = 1_000_000
 SECONDS_OF_DAY = 86_400
+NOTHING_GIVEN = "at no time"  # what is no clock: a date alone would be midnight
 NAIVE_UTC = (None, "UTC")
 # Years 1900 to 2100 as YYYYMMDD: beside a time of day such a number is a date.
 EARLIEST_DATE, LATEST_DATE = 19_000_101, 21_001_231
@@ -154,7 +155,8 @@ def _joined(dates: pl.Series, since: pl.Series, times: pl.Series, zone: str | No
 
 
 def _given(values: pl.Series) -> pl.Series:
-    return pl.Series(values.name, [str(value) for value in values], dtype=pl.String)
+    given = [NOTHING_GIVEN if value is None else str(value) for value in values]
+    return pl.Series(values.name, given, dtype=pl.String)
 
 
 def _with_texts(made: pl.Series, joined: pl.Series, lost: pl.Series) -> pl.Series:

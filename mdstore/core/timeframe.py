@@ -3,6 +3,9 @@
 A timeframe is a whole number of seconds, minutes, hours, days, weeks or calendar months. Bars are named by
 their first millisecond, UTC. Fixed lengths are counted from 1970-01-01 00:00, weeks from Monday 1970-01-05,
 months from January 1970; so `1w` starts on Mondays and `3M` in January, April, July and October.
+
+Bars that begin elsewhere say where: `1h@30m` are hours from half past, as those of New York's session from
+9:30, `1w@Sun` weeks from Sunday.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import polars as pl
 from mdstore.core.timeframe_names import WORDS, spelled
 from mdstore.errors import TimeframeError, TimestampError
 
-__all__ = ["Timeframe", "as_timeframe", "meant"]
+__all__ = ["DAYS", "Timeframe", "as_timeframe", "meant", "of_anchor"]
 
 SECOND, MINUTE, HOUR, DAY, WEEK = 1_000, 60_000, 3_600_000, 86_400_000, 604_800_000
 UNIT_MS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
@@ -30,6 +33,10 @@ MONTHS = 12
 # No exchange makes a bar longer than this, and every bar start must stay a year that datetime can hold.
 LONGEST_MS = 400 * 366 * DAY
 GRAMMAR = re.compile(r"([1-9][0-9]{0,8})([smhdwM])")
+# How far bars begin behind those of the plain grid: 30m, or of weeks the day.
+BEHIND = re.compile(r"([1-9][0-9]{0,8})([smhd])")
+DAYS = "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"
+LETTERS = 3
 # What other tools write, for the hint in the error.
 ALIASES = {"min": "m", "t": "m", "sec": "s", "hour": "h", "day": "d", "week": "w", "month": "M", "mo": "M"}
 
@@ -37,6 +44,8 @@ ALIASES = {"min": "m", "t": "m", "sec": "s", "hour": "h", "day": "d", "week": "w
 @dataclass(frozen=True, slots=True)
 class Timeframe:
     """A bar length: `count` times `unit`, the unit one of s, m, h, d, w, M.
+
+    `behind` is how far (ms) its bars begin behind those of the plain grid.
 
     >>> Timeframe.parse("60m")
     Timeframe('1h')
@@ -46,12 +55,14 @@ class Timeframe:
 
     count: int
     unit: str
+    behind: int = 0
 
     @classmethod
     def parse(cls, text: str | Timeframe) -> Timeframe:
-        """Read a timeframe such as `1m`, `4h` or `1M`; equal lengths get one name (`60m` is `1h`).
+        """Read a timeframe such as `1m`, `4h`, `1M` or `1h@30m`; equal bars get one name (`60m` is `1h`).
 
-        Raises `TimeframeError` with a hint where the text looks like another tool's name for one.
+        What other tools write is read as well: `60min`, `1H`, `1D`, `M15`, `daily`. Raises `TimeframeError`,
+        with a hint where the text looks like a timeframe.
         """
         if isinstance(text, Timeframe):
             return text
@@ -112,7 +123,7 @@ class Timeframe:
         if part.ms is None:
             return self.ms is None and self.count % part.count == 0
         if self.ms is None:  # a month may start on any day of the week
-            return DAY % part.ms == 0
+            return DAY % part.ms == 0 and part.behind == 0
         return self.ms % part.ms == 0 and (self._anchor - part._anchor) % part.ms == 0
 
     def floor_expr(self, column: pl.Expr) -> pl.Expr:
@@ -126,14 +137,23 @@ class Timeframe:
         return column - (column - self._anchor) % self.ms
 
     def __str__(self) -> str:
-        return f"{self.count}{self.unit}"
+        return f"{self.count}{self.unit}{self._where}"
 
     def __repr__(self) -> str:
         return f"Timeframe('{self}')"
 
     @property
     def _anchor(self) -> int:
-        return FIRST_MONDAY if self.unit == "w" else 0
+        return (FIRST_MONDAY if self.unit == "w" else 0) + self.behind
+
+    @property
+    def _where(self) -> str:
+        if not self.behind:
+            return ""
+        if self.ms == WEEK and self.unit == "w":
+            return f"@{DAYS[self.behind // DAY][:LETTERS]}"
+        unit = next(unit for unit in "dhms" if self.behind % UNIT_MS[unit] == 0)
+        return f"@{self.behind // UNIT_MS[unit]}{unit}"
 
     def _bars_before(self, timestamp: int) -> int:
         """Count bars that start in [1970, timestamp), for months; negative before 1970."""
@@ -143,8 +163,12 @@ class Timeframe:
 
 @lru_cache(maxsize=1024)
 def _parse(text: str) -> Timeframe:
-    match = GRAMMAR.fullmatch(text)
+    length, at, where = text.partition("@")
+    match = GRAMMAR.fullmatch(length)
     if match is None:
+        other = WORDS.get(length.lower()) or spelled(length)
+        if other is not None:
+            return _parse(f"{other}{at}{where}")
         raise TimeframeError(
             f"{text!r} is no timeframe: write a whole number and one of s, m, h, d, w, M, such as '15m' or "
             "'1d' (m is minutes, M is months)",
@@ -157,7 +181,44 @@ def _parse(text: str) -> Timeframe:
     frame = Timeframe(count, unit)
     if frame.shortest_ms > LONGEST_MS:
         raise TimeframeError(f"{text!r} is too long for a timeframe: the longest is 400 years")
-    return frame
+    return _moved(frame, where, text) if at else frame
+
+
+def _moved(plain: Timeframe, where: str, text: str) -> Timeframe:
+    """Return the bars of a length that begin elsewhere than the plain ones."""
+    behind = _behind(plain, where)
+    if behind is None or plain.ms is None or behind >= plain.ms:
+        raise TimeframeError(
+            f"{text!r} is no timeframe: behind @ stands how far its bars begin behind those of {plain}, less "
+            "than a bar: '1h@30m'; of weeks the day: '1w@Sun'",
+            hint="months begin on their first" if plain.ms is None else None,
+        )
+    return of_anchor(plain, plain._anchor + behind)
+
+
+def _behind(plain: Timeframe, where: str) -> int | None:
+    if plain.unit == "w" and plain.count == 1:
+        day = next(
+            (at for at, day in enumerate(DAYS) if where.lower() in (day[:3].lower(), day.lower())), None
+        )
+        return None if day is None else day * DAY
+    match = BEHIND.fullmatch(where)
+    return int(match[1]) * UNIT_MS[match[2]] if match else None
+
+
+def of_anchor(plain: Timeframe, moment: int) -> Timeframe:
+    """Return the bars as long as the plain ones of which one begins at a moment (ms).
+
+    >>> of_anchor(Timeframe.parse("1h"), 34_200_000), of_anchor(Timeframe.parse("1w"), 0)
+    (Timeframe('1h@30m'), Timeframe('7d'))
+    """
+    if plain.ms is None:
+        raise TimeframeError(f"{plain} bars begin on the first of a month")
+    if plain.ms == WEEK:  # 7d are weeks from Thursday, as 1970 began
+        by_day = moment % DAY == 0 and moment % WEEK != 0
+        plain = Timeframe(1, "w") if by_day else Timeframe(WEEK // DAY, "d")
+    plain = Timeframe(plain.count, plain.unit)
+    return Timeframe(plain.count, plain.unit, (moment - plain._anchor) % (plain.ms or 1))
 
 
 def as_timeframe(word: str) -> str | None:
@@ -181,7 +242,7 @@ def meant(value: object) -> str | None:
     try:
         return str(Timeframe.parse(value))  # type: ignore[arg-type]  # parse refuses others
     except TimeframeError:
-        return WORDS.get(value.lower()) or as_timeframe(value.strip()) if isinstance(value, str) else None
+        return as_timeframe(value.strip()) if isinstance(value, str) else None
 
 
 def _meant(text: str) -> str | None:

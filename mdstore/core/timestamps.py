@@ -199,6 +199,8 @@ def _wall(value: object, style: TimeStyle) -> int | None:
             value = datetime.fromisoformat(value.strip())
         except ValueError:
             return None
+    if isinstance(value, date) and not isinstance(value, datetime) and style.tz is not None:
+        return to_ms(value)
     if not isinstance(value, datetime) or value != value or (value.tzinfo or style.tz) is None:  # noqa: PLR0124 - pandas' NaT
         return None
     return (value.replace(tzinfo=UTC) - EPOCH) // MILLISECOND

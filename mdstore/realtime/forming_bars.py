@@ -74,7 +74,7 @@ class BarSeries:
     def __init__(self, symbol: str, timeframe: Timeframe, *, feed: Feed, counts: Counts, out: Out) -> None:
         self.symbol, self.name, self.timeframe, self.feed = symbol, str(timeframe), timeframe, feed
         # Bars of so many milliseconds from 1970 on; 0 where they are reckoned otherwise (weeks, months).
-        self._plain_ms = (timeframe.ms or 0) if timeframe.unit != "w" else 0
+        self._plain_ms = 0 if timeframe.ms is None or timeframe.floor(0) else timeframe.ms
         self.persist = self.by_klines = False
         self.bar = NO_BAR
         self.open: list[Bar] = []

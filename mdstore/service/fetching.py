@@ -129,7 +129,7 @@ class Fetcher:
         before: list[Wanted] | None = None
         try:
             # A page may prove less than it was asked for, so it is looked again.
-            while parts := self._landing.worth(await self._parts(wanted, source.limits.page_bars), outcome):
+            while parts := await asyncio.to_thread(self._worth, wanted, source.limits.page_bars, outcome):
                 if parts == before:
                     self._refuse_old(source, parts[0])
                     break
@@ -147,6 +147,10 @@ class Fetcher:
             log.warning("%s: %s failed, %d in a row: %s", source.name, wanted, trouble.failures, text)
             with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
                 await asyncio.to_thread(self._state_failed, source.name, wanted)
+
+    def _worth(self, wanted: Wanted, page: int, outcome: Outcome) -> list[Wanted]:
+        """Return the pages that are to be asked for just now."""
+        return self._landing.worth(self._lacking(wanted, page), outcome)
 
     def _refuse_old(self, source: Coordinator, part: Wanted) -> None:
         """Refuse that nothing comes of an answer, but for the latest bars, which may come late."""
@@ -184,11 +188,14 @@ class Fetcher:
 
     # ---- what is missing
 
-    async def _parts(self, wanted: Wanted, page: int | None = None) -> list[Wanted]:
+    async def _parts(self, wanted: Wanted) -> list[Wanted]:
+        """Return the parts of a range that are missing."""
+        return await asyncio.to_thread(self._lacking, wanted, None)
+
+    def _lacking(self, wanted: Wanted, page: int | None) -> list[Wanted]:
         """Return the parts of a range that are missing, each of at most a page."""
-        found = await asyncio.to_thread(
-            self._place.to_ask, [wanted.symbol], wanted.timeframe, wanted.start, wanted.end, page
-        )
+        between = wanted.start, wanted.end
+        found = self._place.to_ask([wanted.symbol], wanted.timeframe, *between, page)
         return [wanted.within(*one) for one in found.get(wanted.symbol, [])]
 
     @asynccontextmanager

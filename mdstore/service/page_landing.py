@@ -15,9 +15,9 @@ from mdstore.errors import InvalidInputError, NoSuchSeriesError
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.troubles import Trouble, Troubles
 from mdstore.service.wanted import NO_TIMES, Outcome, Wanted
-from mdstore.sources.sync.coordinator import Coordinator, Page
+from mdstore.sources.sync.coordinator import Coordinator, Page, cut
 from mdstore.sources.sync.page_proof import Proven, proven
-from mdstore.sources.sync.sync_place import Landing, Said
+from mdstore.sources.sync.sync_place import Landing, Range, Said
 
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
@@ -39,6 +39,7 @@ class PageLanding:
         self._store, self._place = store, place
         self._late = round(policies.late_seconds * 1000)
         self._bad_bars = Troubles(policies, timer)
+        self._had_bad: set[tuple[str, str]] = set()
 
     def land(
         self, source: Coordinator, wanted: Wanted, page: Page, outcome: Outcome
@@ -74,13 +75,16 @@ class PageLanding:
         self._place.land([Landing(wanted.key, rows, [said], source.name)])
 
     def worth(self, parts: list[Wanted], outcome: Outcome) -> list[Wanted]:
-        """Leave out parts of which each bar was bad a while ago, and say so.
+        """Leave out parts of which each bar that is missing was bad a while ago, and say so.
 
         A series goes on where one bar of it never comes right; that bar is asked for after a delay that
         grows, or along with others.
         """
         worth = []
         for part in parts:
+            if part.key not in self._had_bad:
+                worth.append(part)
+                continue
             trouble = self._trouble_of_all(part)
             if trouble is None:
                 worth.append(part)
@@ -96,10 +100,7 @@ class PageLanding:
         except NoSuchSeriesError:
             return NO_TIMES
         times = pl.Series(table["timestamp"].cast(pa.int64()), dtype=pl.Int64)
-        symbols, between = [wanted.symbol], (wanted.start, wanted.end)
-        for start, end in self._place.to_ask(symbols, wanted.timeframe, *between, None).get(
-            wanted.symbol, []
-        ):
+        for start, end in self._lacking(wanted):
             times = times.filter((times < start) | (times >= end))
         return times
 
@@ -109,14 +110,20 @@ class PageLanding:
             f"{source.name}: the bar of {ms_to_datetime(bad['time'])} breaks the rule '{bad['rule']}' "
             f"({bad['column']} = {bad['value']}), its row is in quarantine"
         )
+        self._had_bad.add(wanted.key)
         return self._bad_bars.said(self._bad_bars.failed((*wanted.key, bad["time"]), text, is_host=False))
 
     def _trouble_of_all(self, part: Wanted) -> Trouble | None:
-        """Return why no bar of a part is asked for just now; None where one may be."""
-        at, trouble = part.start, None
-        while at < part.end:
-            trouble = self._bad_bars.of((*part.key, at))
-            if trouble is None:
-                return None
-            at = part.timeframe.next(at)
+        """Return why no bar that is missing in a part is asked for just now; None where one may be."""
+        trouble = None
+        for start, end in self._lacking(part):
+            for at, _ in cut(part.timeframe, start, end, 1):
+                trouble = self._bad_bars.of((*part.key, at))
+                if trouble is None:
+                    return None
         return trouble
+
+    def _lacking(self, wanted: Wanted) -> list[Range]:
+        """Return the ranges of a part that are worth asking for, what is stored between them left out."""
+        found = self._place.to_ask([wanted.symbol], wanted.timeframe, wanted.start, wanted.end, None)
+        return found.get(wanted.symbol, [])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mdstore.core.candle_rules import Align, Checked, Terms, check
+from mdstore.core.candle_rules import FLOOR, Align, Checked, Terms, check
 from mdstore.core.inputs import Piece
 from mdstore.core.numbers import Decimal, Numbers
 from mdstore.core.rounding import Tolerance
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import column_to_ms
+from mdstore.core.zones import check_zone
 from mdstore.errors import Hint, InvalidInputError, TimestampError
 
 __all__ = ["checked_pieces", "terms_of"]
@@ -20,14 +21,24 @@ def terms_of(
     style: TimeStyle, align: Align | None, tolerance: Tolerance | None, decimal: Decimal | None, now: int
 ) -> Terms:
     """Return what a call asks of its rows; raise `InvalidInputError` for what it cannot ask."""
-    if align not in (None, "floor"):
-        raise InvalidInputError(f"align={align!r} is neither None nor 'floor'")
+    if align is not None and align != FLOOR:
+        align = _zone(align)
     if tolerance not in (None, "ulp"):
         raise InvalidInputError(
             f"tolerance={tolerance!r} is neither None nor 'ulp'",
             hint=Hint("tolerance='ulp' widens high or low by rounding", "--tolerance ulp widens high or low"),
         )
     return Terms(style, align, now, tolerance, Numbers(decimal))
+
+
+def _zone(align: object) -> str:
+    """Return the zone whose dates are asked for."""
+    try:
+        return check_zone(align)
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"align={align!r} is neither 'floor' nor a time zone, such as 'Asia/Seoul'", hint=error.hint
+        ) from error
 
 
 def checked_pieces(

@@ -37,6 +37,7 @@ from mdstore.store.contents import Contents
 from mdstore.store.declared import Declared
 from mdstore.store.held import held
 from mdstore.store.holes import Holes
+from mdstore.store.keeping import Keeping
 from mdstore.store.listing import Listing
 from mdstore.store.live_place import LivePlace
 from mdstore.store.maintenance import Maintenance
@@ -175,6 +176,7 @@ class MarketDataStore:
         self._reading = Reading(self._listing, lambda: self.live, self._now)
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
+        self._keeping = Keeping(self._candles, self._reading, self._writing, self._declared)
         self._syncing = Syncing(self._candles, self._declared, self._now)
         self._contents = Contents(self._candles, self._listing)
         self._watching = Watching(lambda: self.realtime)
@@ -592,6 +594,7 @@ class MarketDataStore:
     provenance = held("_past", Past.provenance)
     revisions = held("_past", Past.revisions)
     fingerprint = held("_past", Past.fingerprint)
+    keep = held("_keeping", Keeping.keep)
     sync = held("_syncing", Syncing.sync)
     sync_async = held("_syncing", Syncing.sync_async)
 

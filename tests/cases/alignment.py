@@ -81,7 +81,7 @@ CASES = [
         flat(["2024-01-02T09:30+09:00"]),
         timeframe="1d",
         refused="starts a 1d bar",
-        hint="give dates",
+        hint="align='floor' stores it under 2024-01-02",
         then={"data": flat(["2024-01-02"])},
         bars={("A", "1d"): [("2024-01-02", 1)]},
     ),

@@ -66,7 +66,7 @@ CASES = [
     imported("CSV, dates with a midnight of their own", csv(dated(TEXTS, dates=["2024-01-02 00:00:00"] * 3))),
     imported("JSON, numbers", pl.DataFrame(dated([930, 931, 1600])).write_json(), "json"),
     imported("NDJSON, texts", pl.DataFrame(dated(TEXTS)).write_ndjson(), "ndjson"),
-    Write("the bar of a whole day bears no time of day", dated(["16:00:00"]), timeframe="1d", bars={("A", "1d"): [("2024-01-02", 1)]}, refused="timestamp starts a 1d bar", hint="give dates", then={"data": {k: v for k, v in dated(["16:00:00"]).items() if k != "time"}}),
+    Write("the bar of a whole day bears no time of day", dated(["16:00:00"]), timeframe="1d", bars={("A", "1d"): [("2024-01-02", 1)]}, refused="timestamp starts a 1d bar", hint="align='floor' stores it under 2024-01-02", then={"data": {k: v for k, v in dated(["16:00:00"]).items() if k != "time"}}),
     Write("times that bear their time of day need no other", {**flat(["2024-01-02T09:30"]), "time": ["18:30"]}, bars={("A", "1m"): [("2024-01-02T09:30", 1)]}, result={"ignored": ("time",)}),
     Write("a row without a time of day is named", dated(["09:30", None]), options={"on_invalid": "quarantine"}, bars={("A", "1m"): [("2024-01-02T09:30", 1)]}, result={"quarantined": 1}),
     Write("what is no time of day is refused", dated(["soon", "later"]), bars={("A", "1m"): [("2024-01-02T09:30", 1), ("2024-01-02T09:31", 2)]}, refused="'time' stands beside the dates 'date' and holds no times of day, such as 'soon'", hint="09:30", then={"data": dated(["09:30", "09:31"])}),

@@ -78,10 +78,6 @@ def month_start(time):
     return time.normalize().replace(day=1)
 
 
-def monday(time):
-    return time.normalize() - pd.Timedelta(days=time.weekday())
-
-
 def arrays(order="tohlcv", unit="ms"):
     """Return what reads JSON arrays whose places are of `order`."""
 
@@ -241,7 +237,7 @@ NO_VOLUME = ["--volume", "none"]
 PLAIN = "date|open|high|low|close|volume"
 TITLED = "Date|Open|High|Low|Close|Volume"
 INVESTING = table("Date|Open|High|Low|Price|Vol.", "%b %d, %Y", grouped, encoding="utf-8-sig")
-BITFINEX = table("Date|Open|High|Low|Price|Vol.", "%b %d, %Y", grouped, monday, sep=";", encoding="utf-8-sig")
+BITFINEX = table("Date|Open|High|Low|Price|Vol.", "%b %d, %Y", grouped, sep=";", encoding="utf-8-sig")
 IN_RUSSIAN = "Дата|Откр.|Макс.|Мин.|Цена|Объём"
 BTC_15M = {("btc", "15m"): table("datetime|open|high|low|close", "%Y-%m-%d %H:%M:%S")}
 FILES = (
@@ -265,7 +261,7 @@ FILES = (
     Found("crypto/19", {("BTC", "1m"): objects(lambda document: document, "t (N)|o (N)|h (N)|l (N)|c (N)|v (N)", epoch("s"))}),
     Found("crypto/20", BTC_15M, (NO_VOLUME,)),
     Found("crypto/21", {("btc", "1d"): workbook}, (["--align", "floor"],)),
-    *(Found(f"crypto/{number}", {("BTC_USD", "1w"): BITFINEX}, (["-t", "1w", "--align", "floor"],)) for number in ("22", "35")),
+    *(Found(f"crypto/{number}", {("BTC_USD", "1w@Sun"): BITFINEX}, (["-t", "1w@Sun"],)) for number in ("22", "35")),
     Found("crypto/23", {("BTC-USDT", "15m"): table(PLAIN.replace("date", "datetime"))}),
     Found("crypto/24", BTC_15M, (NO_VOLUME,)),
     Found("crypto/25", {("X", "1d"): table(PLAIN.replace("date", "Unnamed: 0"), floor=day_start)}, ([*X, "--align", "floor"],)),
@@ -286,7 +282,7 @@ FILES = (
     Found("equities/08", {("AAPL", "1m"): lean(lambda text: int(text) / 10_000, lean_minutes)}),
     Found("equities/09", {("SPY", "1d"): lean(lambda text: int(text) / 10_000, lambda column: pd.to_datetime(column, format="%Y%m%d %H:%M", utc=True))}),
     Found("equities/10", {("600519", "1d"): table(PLAIN)}),
-    Found("equities/11", {("SBER", "1w"): table(IN_RUSSIAN, "%d.%m.%Y", of_commas, monday, encoding="utf-8-sig")}, (["-t", "1w", "--align", "floor"],)),
+    Found("equities/11", {("SBER", "1w@Sun"): table(IN_RUSSIAN, "%d.%m.%Y", of_commas, encoding="utf-8-sig")}, (["-t", "1w@Sun"],)),
     Found("equities/12", {("epam", "1d"): table(TITLED, "%d-%b-%y", encoding="utf-8-sig")}),
     Found("equities/13", {("X", "1d"): table(TITLED.replace("Date", "Epoch"), floor=day_start)}, ([*X, "--align", "floor"],)),
     Found("equities/14", {("000001", "1d"): table(PLAIN)}),
@@ -314,7 +310,7 @@ FILES = (
     Found("equities/38", {("EURUSD", "1h"): table(TITLED.replace("Date", "Local time"), dukascopy)}),
     Found("equities/39", {("X", "1d"): objects(lambda document: document, "date|open|high|low|close")}, ([*NO_VOLUME, *X],)),
     Found("equities/40", {("EURUSD", "1d"): two_columns("date", "clock", "%Y.%m.%d %H:%M")}),
-    Found("equities/41", {("EURUSD", "1w"): lambda path: two_columns("date", "clock", "%Y.%m.%d %H:%M")(path).assign(time=lambda frame: frame["time"].map(monday))}, (["--align", "floor"],)),
+    Found("equities/41", {("EURUSD", "1w@Sun"): two_columns("date", "clock", "%Y.%m.%d %H:%M")}, (["-t", "1w@Sun"],)),
     Found("equities/42", {("000017", "1d"): table(PLAIN, "%Y/%m/%d")}),
     Found("equities/43", {("000001.SZ", "1d"): table("trade_date|open|high|low|close|vol", "%Y%m%d")}),
 )  # fmt: skip

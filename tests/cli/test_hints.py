@@ -85,8 +85,8 @@ def test_what_is_there_is_replaced_as_advised(advised, filled):
         ("show {} 1m --no-chart", "krw-eth", "KRW-ETH"),
         ("calendar A* {}", "XNY", "XNYS"),
         ("show KRW-BTC 1d --from 1h --tz {}", "Asia/Soul", "Asia/Seoul"),
-        ("show KRW-ETH {}", "1min", "1m"),
-        ("show KRW-ETH {}", "minute1", "1m"),
+        ("show KRW-ETH {}", "1T", "1m"),
+        ("show KRW-ETH {}", "'1 min'", "1m"),
         ("screen close.{}(3) -t 1m", "rolling_men", "rolling_mean"),
     ],
 )

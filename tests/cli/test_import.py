@@ -255,12 +255,19 @@ def test_other_files_in_a_folder_are_counted(cli, tmp_path):
     ("timeframe", "hint"),
     [
         ("60", "did you mean 60m (minutes), which is 1h?"), ("5", "did you mean 5m?"),
-        ("minute60", "did you mean 1h?"), ("1min", "did you mean '1m'?"), ("MINUTE_1", "is no timeframe"),
+        ("minute60", "did you mean -t 1m?"), ("MINUTE_1", "is no timeframe"),
     ],
 )  # fmt: skip
 def test_other_programs_timeframes_are_offered_as_ours(cli, tmp_path, timeframe, hint):
     candles_file(tmp_path)
     assert hint in cli("import", "KRW-BTC-1m.csv", "-t", timeframe, code=1).stderr
+
+
+@pytest.mark.parametrize("timeframe", ["1min", "M1", "minute1", "60s"])
+def test_other_programs_timeframes_are_taken(cli, tmp_path, timeframe):
+    candles_file(tmp_path)
+    cli("import", "KRW-BTC-1m.csv", "-t", timeframe)
+    assert cli("show", "KRW-BTC", timeframe).stdout
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 95])

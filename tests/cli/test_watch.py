@@ -78,6 +78,19 @@ def test_mistakes_end_it_at_once(tmp_path, exchange):
     assert not (tmp_path / "market_data.sqlite3").exists()  # nothing was put into it
 
 
+def test_ctrl_c_ends_it_while_the_exchange_is_asked(tmp_path):
+    with LocalExchange(["KRW-BTC"], faults=["stalled"] * 9) as exchange:
+        process = watching(tmp_path, exchange, "KRW-BTC")
+        end = time.monotonic() + 60
+        while not exchange.faults.left < ["stalled"] * 9:  # until it has asked
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        code, out, _ = finished(process)
+    assert (code, out) == (130, "")
+    assert [one.path for one in exchange.requests] == ["/v1/market/all"]
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_the_table_fits_the_terminal(store, exchange, width):
     with store.watch("upbit", "KRW-*", "1s", base_url=exchange.url) as watch:

@@ -8,13 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdstore import TimeframeError
-from mdstore.core.timeframe import DAY, Timeframe
+from mdstore.core.timeframe import DAY, Timeframe, of_anchor
 from tests.support.candles import moments, timeframes
 
 counts = st.integers(1, 500)
-any_timeframe = timeframes | st.builds(
-    lambda n, u: Timeframe.parse(f"{n}{u}"), counts, st.sampled_from("smhdwM")
+plain = st.builds(lambda n, u: Timeframe.parse(f"{n}{u}"), counts, st.sampled_from("smhdwM"))
+elsewhere = st.builds(
+    lambda bar, moment: of_anchor(bar, moment * 1000),
+    plain.filter(lambda bar: bar.ms is not None),
+    st.integers(0, 10**9),
 )
+any_timeframe = timeframes | plain | elsewhere
 
 
 def utc(text):
@@ -61,11 +65,15 @@ def test_the_expression_floors_as_the_function_does(frame, stamps):
 
 @given(any_timeframe, any_timeframe, moments)
 def test_bars_of_a_multiple_start_on_bars_of_its_part(one, other, moment):
-    if one.ms and other.ms and one.unit != "w" and other.ms % one.ms == 0 and other.unit != "w":
+    anchored = one.behind or other.behind or "w" in (one.unit, other.unit)
+    if one.ms and other.ms and other.ms % one.ms == 0 and not anchored:
         assert one.floor(other.floor(moment)) == other.floor(moment)
 
 
 small = st.builds(lambda n, u: Timeframe.parse(f"{n}{u}"), st.integers(1, 12), st.sampled_from("smhdwM"))
+small |= st.sampled_from(["1h@30m", "30m@15m", "15m@5m", "4h@2h", "1d@15h", "1w@Sun", "1w@Fri", "2d@1d"]).map(
+    Timeframe.parse
+)
 
 
 @given(small, small)
@@ -79,7 +87,9 @@ def test_a_bar_holds_another_if_all_its_bars_start_on_those(one, other):
 @pytest.mark.parametrize(
     ("whole", "part", "holds"),
     [("1h", "5m", True), ("1h", "7m", False), ("1M", "1d", True), ("1M", "1w", False), ("3M", "1M", True),
-     ("1w", "4h", True), ("1w", "7d", False), ("7d", "1w", False), ("1m", "1h", False), ("1d", "1d", True)],
+     ("1w", "4h", True), ("1h@30m", "30m", True), ("1d", "1h@30m", False), ("1w@Sun", "1d", True),
+     ("1M", "1d@15h", False), ("1d@15h", "1h", True),
+     ("1w", "7d", False), ("7d", "1w", False), ("1m", "1h", False), ("1d", "1d", True)],
 )  # fmt: skip
 def test_what_a_bar_holds(whole, part, holds):
     assert Timeframe.parse(whole).holds(Timeframe.parse(part)) is holds
@@ -106,6 +116,9 @@ def test_the_name_parses_to_the_same_timeframe(frame):
         ("4h", "2025-09-01T03:59:59.999", "2025-09-01T00:00"),
         ("1d", "2025-09-01T23:59", "2025-09-01"),
         ("7m", "1970-01-01T00:13", "1970-01-01T00:07"),
+        ("1h@30m", "2025-09-01T14:29", "2025-09-01T13:30"),
+        ("1w@Sun", "2025-09-03T12:00", "2025-08-31"),
+        ("1d@15h", "2025-09-01T14:59", "2025-08-31T15:00"),
     ],
 )
 def test_floor_by_the_calendar(frame, moment, start):
@@ -130,6 +143,21 @@ def test_months_differ_in_length():
         ("12M", "12M"),
         ("3600s", "1h"),
         ("90s", "90s"),
+        ("60min", "1h"),
+        ("1H", "1h"),
+        ("1D", "1d"),
+        ("1mo", "1M"),
+        ("M15", "15m"),
+        ("minute60", "1h"),
+        ("daily", "1d"),
+        ("60min@30m", "1h@30m"),
+        ("1h@1800s", "1h@30m"),
+        ("1w@Sunday", "1w@Sun"),
+        ("1w@Mon", "1w"),
+        ("1w@Thu", "7d"),
+        ("7d@3d", "1w@Sun"),
+        ("7d@4d", "1w"),
+        ("1d@15h", "1d@15h"),
     ],
 )
 def test_equal_lengths_have_one_name(text, name):
@@ -138,7 +166,14 @@ def test_equal_lengths_have_one_name(text, name):
 
 @pytest.mark.parametrize(
     ("text", "hint"),
-    [("1min", "'1m'"), ("1H", "'1h'"), ("D", "'1d'"), ("1mo", "'1M'"), ("5 minutes", ""), ("15T", "'15m'")],
+    [
+        ("D", "'1d'"),
+        ("5 minutes", ""),
+        ("15T", "'15m'"),
+        ("60", "1h"),
+        ("1h@60m", "'1w@Sun'"),
+        ("1M@3d", "their first"),
+    ],
 )
 def test_other_spellings_are_refused_with_a_hint(text, hint):
     with pytest.raises(TimeframeError, match="is no timeframe") as error:
@@ -147,7 +182,25 @@ def test_other_spellings_are_refused_with_a_hint(text, hint):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "m", "0m", "-1m", "1.5h", "1x", "m1", "99999999d", "9999999999s", None, 5, "1m "]
+    "text",
+    [
+        "",
+        "m",
+        "0m",
+        "-1m",
+        "1.5h",
+        "1x",
+        "m1",
+        "99999999d",
+        "9999999999s",
+        None,
+        5,
+        "1m ",
+        "@30m",
+        "1h@",
+        "1h@1x",
+        "1w@1d",
+    ],
 )
 def test_what_is_no_timeframe_is_refused(text):
     with pytest.raises(TimeframeError):

@@ -76,8 +76,8 @@ def test_the_error_of_a_read_carries_what_bars_can_be_made_of(filled):
     [
         (lambda store, symbol: store.candles(symbol, "1m"), "KRW-BTX", "KRW-BTC"),
         (lambda store, bar: store.candles("KRW-BTC", bar, derive_from="1m"), "60", "60m"),
-        (lambda store, bar: store.candles("KRW-BTC", bar), "minute1", "1m"),
-        (lambda store, bar: store.candles("KRW-BTC", bar), "1min", "1m"),
+        (lambda store, bar: store.candles("KRW-BTC", bar), "1T", "1m"),
+        (lambda store, bar: store.candles("KRW-BTC", bar), "1 min", "1m"),
         (lambda store, name: store.screen("1m", f"{name} > 1"), "clos", "close"),
         (
             lambda store, tz: store.candles("KRW-BTC", "1h", derive_from="1m", tz=tz),

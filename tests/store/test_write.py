@@ -432,7 +432,7 @@ def test_candles_of_several_symbols_do_not_land_in_one_series(store):
             [row(), row(timestamp=START + 2 * 60 * MINUTE), row(timestamp=START + MINUTE)],
             "align='floor'",
         ),
-        ("1d", [row(timestamp="2025-09-01T09:30+09:00")], "give dates"),
+        ("1d", [row(timestamp="2025-09-01T09:30+09:00")], "align='floor' stores it under 2025-09-01"),
         (
             "1m",
             [row(timestamp="week 1 of 2025"), row(timestamp="week 2 of 2025")],

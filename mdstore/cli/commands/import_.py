@@ -24,12 +24,6 @@ class Unit(StrEnum):
     S, MS, US, NS, EXCEL = "s", "ms", "us", "ns", "excel"
 
 
-class Align(StrEnum):
-    """What to do with times between two bars."""
-
-    FLOOR = "floor"
-
-
 class Tolerance(StrEnum):
     """What may be off by rounding."""
 
@@ -87,7 +81,13 @@ def import_(
     tz: Annotated[
         str | None, typer.Option(help="The zone of times that bear none, as Asia/Seoul; else UTC.")
     ] = None,
-    align: Annotated[Align | None, typer.Option(help="floor: move times to the start of their bar.")] = None,
+    align: Annotated[
+        str | None,
+        typer.Option(
+            metavar="floor|ZONE",
+            help="floor: move times to the start of their bar. Asia/Seoul: take the date that it was there.",
+        ),
+    ] = None,
     tolerance: Annotated[
         Tolerance | None,
         typer.Option(help="ulp: widen high or low where open or close misses it by rounding, 4 ulp at most."),
@@ -129,6 +129,9 @@ def import_(
     ] = None,
     encoding: Annotated[
         str | None, typer.Option(help="Of a text that is not UTF-8: cp949, shift_jis, latin1, ...")
+    ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="The sheet of a workbook, where several hold candles.")
     ] = None,
     wait: WaitOption = 10.0,
     file: FileOption = None,
@@ -175,7 +178,7 @@ def import_(
             symbol, timeframe, symbol_from_filename, unit, align, on_invalid,
             complete=complete, on_conflict=on_conflict, rename=rename, date_format=date_format, tz=tz,
             tolerance=tolerance, columns=columns_in(columns), volume=volume, decimal=decimal,
-            encoding=encoding, source=SOURCE if piped else None,
+            encoding=encoding, sheet=sheet, source=SOURCE if piped else None,
         )  # fmt: skip
         with created(store_file(ctx, file), wait=wait) as store:
             run = import_files(store, files, options, ImportProgress(to_stderr(), files))

@@ -41,10 +41,11 @@ def moments(values: Sequence[datetime | date | None], *, intraday: bool) -> list
 def is_intraday(timeframe: str) -> bool:
     """Tell whether bars are shorter than a day.
 
-    >>> is_intraday("4h"), is_intraday("1d"), is_intraday("1M")
-    (True, False, False)
+    >>> is_intraday("4h"), is_intraday("1d"), is_intraday("1M"), is_intraday("1d@15h"), is_intraday("1w@Sun")
+    (True, False, False, True, False)
     """
-    return timeframe.endswith(("s", "m", "h"))
+    length, _, where = timeframe.partition("@")
+    return length.endswith(("s", "m", "h")) or where.endswith(("s", "m", "h"))
 
 
 def count(number: int, noun: str) -> str:

@@ -21,7 +21,7 @@ ENGLISH = Table(
         "timeframe": ("timeframe", "interval", "resolution"),
         "timestamp": (
             "candle_date_time_utc", "candle_date_time_kst", "timestamp_utc", "datetime_utc", "date_utc", "time_utc", "open_time",
-            "open_time_utc", "time_open", "kline_open_time", "window_start", "time_period_start",
+            "open_time_utc", "time_period_start", "time_open", "kline_open_time", "window_start",
             "bar_start", "start_time", "start_timestamp", "start_date", "period_start", "timestamp",
             "datetime", "date_time", "date", "trade_date", "trading_date", "trading_day", "business_date",
             "session_date", "time", "unix", "unix_time", "unix_timestamp", "epoch", "epoch_time", "t",
@@ -80,6 +80,7 @@ ENGLISH = Table(
         Example("Gmt time,Open,High,Low,Close,Volume", "tohlcv"),
         Example("time,price_open,price_high,price_low,price_close,volume", "tohlcv"),
         Example("time_period_start,time_period_end,price_open,price_high,price_low,price_close,volume_traded", "t-ohlcv"),
+        Example("time_period_start,time_period_end,time_open,time_close,price_open,price_high,price_low,price_close,volume_traded", "t---ohlcv"),
         Example("Date,Open,min,max,Close,Volume", "tolhcv"),
         Example("startTime,time,open,high,low,close,volume", "t-ohlcv"),
         Example("start,low,high,open,close,volume", "tlhocv"),

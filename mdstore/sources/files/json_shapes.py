@@ -49,8 +49,9 @@ SYMBOLS = (
     "pair",
 )
 DESCRIBING = ("meta", "Meta Data", "metadata", "dataset")
-# Alpha Vantage says in what describes them of which zone its times are, under a number of its own each time.
-ZONED = re.compile(r"\d\. Time Zone")
+# Of which zone times are is said in what describes them: by Alpha Vantage under a number of its own each time,
+# by Twelve Data where nobody asked for another zone.
+ZONED = re.compile(r"\d\. Time Zone|exchange_timezone")
 # What a key may be that is an instrument: in capitals, and not a word for rows.
 INSTRUMENT = re.compile(r"\^?[A-Z0-9][A-Z0-9.^=\-/_:&]{0,29}")
 NO_INSTRUMENTS = {
@@ -70,6 +71,7 @@ NO_INSTRUMENTS = {
 }
 # Keys of an object in which a row's candle lies: OANDA's, Binance's, CoinMarketCap's.
 NESTED = ("mid", "bid", "ask", "k", "kline", "candle", "candles", "ohlc", "ohlcv", "quote")
+MIDDLE = "mid"
 ENDED = "x"  # Binance's mark of a bar that has ended, a truth
 TIME = re.compile(r"\d{4}-\d\d|\d{8,19}$|\d{4}/\d\d?/|\d{4}\.\d\d")
 LEAST_WIDTH = 5
@@ -81,7 +83,7 @@ def tables(document: Any, choice: Choice, name: str, notes: set[str]) -> list[Ta
 
     Raises `FileFormatError` where there are none, or several that nothing tells apart.
     """
-    parts = [_in_zone(table, _zone_in(document)) for table in _tables(document, choice, None, 0)]
+    parts = [_in_zone(table, _zone_in(document), choice) for table in _tables(document, choice, None, 0)]
     found = [table for table in parts if table.rows]
     if len(found) < len(parts):
         notes.add(f"objects of prices without a time were skipped: {len(parts) - len(found)}")
@@ -156,9 +158,14 @@ def _zone_in(document: Any) -> str | None:
     return next((str(value) for key, value in described if ZONED.fullmatch(key)), None)
 
 
-def _in_zone(table: Table, zone: str | None) -> Table:
-    """Write a zone beside the name of the times, as people do in headers."""
-    if zone is None or not table.rows or not isinstance(table.rows[0], Mapping):
+def _in_zone(table: Table, zone: str | None, choice: Choice) -> Table:
+    """Write a zone beside the name of the times, as people do in headers; not where a call names them."""
+    if (
+        zone is None
+        or "timestamp" in choice.named
+        or not table.rows
+        or not isinstance(table.rows[0], Mapping)
+    ):
         return table
     own = recognise(map(str, table.rows[0])).get("timestamp")
     if own is None:
@@ -220,8 +227,10 @@ def lifted(rows: Rows, choice: Choice) -> Rows:
     within = [
         key for key in NESTED if isinstance(first.get(key), Mapping) and _are_candles(first[key], choice)
     ]
-    if len(within) == 1 and not _are_candles(list(first), choice):
-        rows = [_merged(row, within[0]) for row in rows]
+    if within and not _are_candles(list(first), choice):
+        # OANDA gives bid and ask as well: the middle, or whichever a call names, as bid.o.
+        one = within[0] if len(within) == 1 or within[0] == MIDDLE else None
+        rows = [_merged(row, one) if one else _dotted(row, within) for row in rows]
     return [
         {key: _untyped(value) for key, value in row.items()} if isinstance(row, Mapping) else row
         for row in rows
@@ -235,6 +244,19 @@ def _merged(row: Any, key: str) -> Any:
     made = {name: value for name, value in row.items() if name != key} | dict(inner)
     if key == "k" and isinstance(made.get(ENDED), bool):
         made["closed"] = made.pop(ENDED)
+    return made
+
+
+def _dotted(row: Any, keys: Sequence[str]) -> Any:
+    """Return a row whose objects of prices are columns by names as `bid.o`."""
+    if not isinstance(row, Mapping):
+        return row
+    made = {name: value for name, value in row.items() if name not in keys}
+    for key in keys:
+        inner = row.get(key)
+        made |= (
+            {f"{key}.{name}": value for name, value in inner.items()} if isinstance(inner, Mapping) else {}
+        )
     return made
 
 

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import polars as pl
 
-from mdstore.core.bad_rows import AS_WRITTEN, of_days
+from mdstore.core.bad_rows import AS_WRITTEN
 from mdstore.core.excerpts import excerpt
+from mdstore.core.labels import as_hint, of_labels
 from mdstore.core.off_grid import dated
 from mdstore.core.time_numbers import no_unit
 from mdstore.core.time_style import TimeStyle
@@ -68,9 +69,12 @@ def besides(frame: pl.DataFrame, timeframe: str | None, apart: Spacing, style: T
     times = frame["timestamp"]
     stamps, whole = column_to_ms(times, style)
     read = pl.DataFrame([stamps.alias("timestamp"), whole.alias("whole")])
-    days = dated(read, times, bar, style)["timestamp"].drop_nulls()
-    others = days.filter(~_is_start(days, bar))
-    return of_days(timeframe, others[0]) if 2 * len(others) > len(days) else None
+    days = dated(read, times, bar, style)["timestamp"]
+    where = ~_is_start(days, bar) & days.is_not_null()
+    others = days.filter(where).to_list()
+    if 2 * len(others) <= days.count():
+        return None
+    return as_hint(bar, others[0], of_labels(bar, others, str(times.filter(where)[0])))
 
 
 def contradicts(frame: pl.DataFrame, timeframe: str | None, spacing: str | None, style: TimeStyle) -> bool:
@@ -136,14 +140,10 @@ def _unreadable(times: pl.Series) -> TimestampError:
 
 def _elsewhere(bar: Timeframe, stamps: pl.Series) -> TimestampError:
     """Return the error for bars of weeks or months that bear another day of these than ours."""
-    others = stamps.filter(~_is_start(stamps, bar))
+    others = stamps.filter(~_is_start(stamps, bar)).to_list()
     example = f"{ms_to_datetime(others[0]):%Y-%m-%d, a %A}"
     where = "the last day of their month" if bar.unit == "M" else "another day of the week than Monday"
-    ours = "the first of their month" if bar.unit == "M" else "their Monday"
     return TimestampError(
         f"timestamp: rows are {bar} apart and bear {where}, such as {example}",
-        hint=Hint(
-            f"timeframe '{bar}' with align='floor' stores each under {ours}",
-            f"-t {bar} --align floor stores each under {ours}",
-        ),
+        hint=as_hint(bar, others[0], of_labels(bar, others)),
     )

@@ -95,7 +95,7 @@ class Watch:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
-        self._ready, self._closing = threading.Event(), False
+        self._ready = threading.Event()
         self._failed: BaseException | None = None
 
     def start(self) -> Self:
@@ -110,9 +110,13 @@ class Watch:
             raise InvalidInputError("a watch needs the library websockets", hint=Hint(INSTALL, INSTALL))
         self._thread = threading.Thread(target=self._run, name=f"mdstore-watch-{self.exchange}", daemon=True)
         self._thread.start()
-        while not self._ready.wait(SLICE_SECONDS):
-            pass
-        self._raise_failed()
+        try:
+            while not self._ready.wait(SLICE_SECONDS):
+                pass
+            self._raise_failed()
+        except BaseException:  # Ctrl-C while the exchange is asked, too
+            self.close()
+            raise
         return self
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -128,7 +132,6 @@ class Watch:
 
     def close(self) -> None:
         """End it: connections are closed, and what has ended is stored."""
-        self._closing = True
         if self._loop is not None and self._main is not None:
             with suppress(RuntimeError):  # it has ended by itself
                 self._loop.call_soon_threadsafe(self._main.cancel)
@@ -178,8 +181,8 @@ class Watch:
         except Exception as error:
             LOG.warning("the watch of %s has ended: %r", self.exchange, error)
             self._failed = error
-        except BaseException as error:  # Ctrl-C, which Polars raises in any thread
-            self._failed = None if self._closing else error
+        except KeyboardInterrupt:  # Polars raises it in any thread; the main one has it, too
+            LOG.info("the watch of %s was interrupted", self.exchange)
         finally:
             self._ready.set()
 

@@ -1,6 +1,7 @@
 """Exchanges that are watched over real sockets: what is stored is what was traded, whatever breaks."""
 
 import asyncio
+import random
 import threading
 import time
 
@@ -11,6 +12,7 @@ import mdstore
 from mdstore import LocalExchange, LocalMarket
 from mdstore.core.timestamps import to_ms
 from mdstore.sources.local_exchange.faults import Faults, SocketFaults
+from tests.support.command_line import mdstore_process
 
 pytestmark = pytest.mark.slow  # bars of a second end three seconds after they began
 OHLCV = ["open", "high", "low", "close", "volume"]
@@ -207,6 +209,26 @@ def test_from_a_coroutine(store):
         bar, symbols = asyncio.run(main(exchange))
     assert bar.symbol == "KRW-BTC"
     assert symbols == ("KRW-BTC",)
+
+
+@pytest.mark.long
+def test_killed_at_any_moment_the_next_watch_has_it_all(tmp_path):
+    chance = random.Random(5)
+    with LocalExchange(markets("KRW-BTC", "KRW-ETH")) as exchange:
+        arguments = ("watch", "upbit", "KRW-*", "-t", "1s", "--base-url", exchange.url)
+        for _ in range(4):
+            process = mdstore_process(tmp_path, *arguments)
+            process.stdout.readline()
+            time.sleep(chance.uniform(0, 3))
+            process.kill()
+            process.communicate()
+        with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+            with store.watch("upbit", "KRW-*", "1s", base_url=exchange.url) as watch:
+                more = rows(store)
+                until(lambda: rows(store) > more + 6 and watch.stats()["holes"] == 0)
+            for symbol in ("KRW-BTC", "KRW-ETH"):
+                assert_is_truth(store, exchange, symbol)
+            assert store.maintenance.check() == []
 
 
 # ---- mistakes
