@@ -22,12 +22,12 @@ class Latencies:
         self.count = 0
         self.total = 0.0
 
-    def add(self, seconds: float) -> None:
-        """Count one; under a microsecond."""
+    def add(self, seconds: float, times: int = 1) -> None:
+        """Count one, or so many that are alike; under a microsecond."""
         bucket = int(math.log(seconds / LEAST) / STEP) if seconds > LEAST else 0
-        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
-        self.count += 1
-        self.total += seconds
+        self.buckets[bucket] = self.buckets.get(bucket, 0) + times
+        self.count += times
+        self.total += seconds * times
 
     def percentile(self, percent: float) -> float:
         """Return the seconds within which so many percent were done; 0 of none."""

@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mdstore.candles.reads.explanation import Explanation
     from mdstore.candles.upkeep.file_upkeep import FileUpkeep
 
-__all__ = ["HasRepository", "HasUpkeep", "Owner", "upkeep_of"]
+__all__ = ["HasRepository", "HasUpkeep", "Owner", "repository_of", "upkeep_of"]
 
 
 class HasUpkeep(Protocol):
     """A repository, whose file can be looked after."""
 
     upkeep: FileUpkeep
+
+    def sql(self, query: str) -> tuple[pa.Table, Explanation]:
+        """Return what a query gives, and how it was answered."""
 
 
 @runtime_checkable
@@ -29,6 +35,11 @@ Owner = HasUpkeep | HasRepository
 """A store or its repository."""
 
 
+def repository_of(owner: Owner) -> HasUpkeep:
+    """Return the repository that a store has, or that is given."""
+    return owner.repository if isinstance(owner, HasRepository) else owner
+
+
 def upkeep_of(owner: Owner) -> FileUpkeep:
     """Return the upkeep of the file that a store or repository has."""
-    return owner.repository.upkeep if isinstance(owner, HasRepository) else owner.upkeep
+    return repository_of(owner).upkeep

@@ -96,16 +96,14 @@ def test_slow_ones_are_named_by_the_threshold_and_by_their_own_past(theirs, monk
     assert analyzer.slow().is_empty()
     analyzer.save()
     later = QueryAnalyzer(theirs, slow_ms=1e9, regression=3.0)
+    slowly = [0.0]
+    monkeypatch.setattr(queries.time, "perf_counter", lambda: slowly[0])
+    status = dict.fromkeys((f"SQLITE_STMTSTATUS_{name}" for name in ("FULLSCAN_STEP", "SORT", "VM_STEP")), 0)
     for _ in range(30):
-        later.statement(
-            {
-                "sql": MINE.format(1),
-                "nanoseconds": int(analyzer.statements()["p50_ms"][0] * 10 * 1e6),
-                "stmt_status": dict.fromkeys(
-                    (f"SQLITE_STMTSTATUS_{name}" for name in ("FULLSCAN_STEP", "SORT", "VM_STEP")), 0
-                ),
-            }
-        )
+        later.statement({"sql": MINE.format(1), "id": 1})
+        slowly[0] += analyzer.statements()["p50_ms"][0] / 100
+        later.statement({"sql": MINE.format(1), "id": 1, "stmt_status": status})
+    monkeypatch.undo()
     (row,) = later.slow().iter_rows(named=True)
     assert row["reason"].startswith("regression: ")
     assert row["plan"] == "SCAN trades"
@@ -127,6 +125,18 @@ def test_what_would_help_is_tried_and_the_stores_own_tables_are_left_alone(their
     (advice,) = analyzer.advice()
     assert (advice.table, advice.columns) == ("trades", ("buyer",))
     assert sum(advice.statements.values()) == 3
+
+
+def test_a_profile_says_where_the_time_of_a_query_went(theirs):
+    theirs.write("B", "1m", walk(3_000, seed=1))
+    query = "SELECT max(close) FROM candles WHERE symbol = 'A' AND timeframe = '1m'"
+    profile = QueryAnalyzer(theirs).profile(query)
+    assert profile.operators.columns == ["operator", "rows", "ms", "is_source"]
+    assert profile.operators["ms"].min() >= 0
+    assert (profile.read, profile.stored, profile.given) == (2_000, 5_000, "given 2,000 1m candles")
+    assert profile.pruned == pytest.approx(0.6)
+    with pytest.raises(QueryError):
+        QueryAnalyzer(theirs).profile("SELECT nonsense FROM candles")
 
 
 def test_texts_are_bounded_and_those_that_took_most_stay(theirs, monkeypatch):

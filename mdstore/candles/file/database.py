@@ -252,9 +252,8 @@ class Database:
                 con.close()
 
     def trace(self, tracer: Tracer | None) -> None:
-        """Have each statement that reads told of, or no longer; those under way now are not."""
+        """Have statements that read told of, or no longer: one read of `TRACED_OF`, but those under way."""
         self._tracer = self._readers.tracer = tracer
-        self._readers.close(checkpoint=False)  # the idle ones: new ones are as it is said
 
     def _unsynced(self, work: Callable[[Writer], T], *, wait: bool) -> T:
         con = self._connected_writer()

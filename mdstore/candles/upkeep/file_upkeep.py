@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.leases import Lease, Leases
+from mdstore.candles.file.readers import TRACED_OF
 from mdstore.candles.upkeep import (
     free_pages,
     growth,
@@ -43,7 +44,7 @@ class Watcher(Protocol):
     """Is told of statements that have ended, in the threads that ran them."""
 
     def statement(self, event: dict[str, Any]) -> None:
-        """Take an event of SQLite: its text, nanoseconds and counts."""
+        """Take an event of SQLite: a statement begins, or has ended, then with what it took."""
 
     def query(self, sql: str, seconds: float, rows: int, reason: str) -> None:
         """Take a query of `sql`."""
@@ -196,6 +197,11 @@ class FileUpkeep:
     def count_seconds(self, table: str) -> tuple[float, int]:
         """Return how long it takes to count the rows of a table, and how many there are."""
         return indexes.count_seconds(self._database, table)
+
+    @property
+    def watched_of(self) -> int:
+        """Of so many reads one is told of."""
+        return TRACED_OF
 
     def watch(self, watcher: Watcher | None) -> None:
         """Have a watcher told of statements that read the file, and queries of `sql`; None ends it."""

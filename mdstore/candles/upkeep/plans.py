@@ -96,6 +96,7 @@ def steps_of(plan: Sequence[str]) -> list[Step]:
 def run(database: Database, sql: str, params: Sequence[Any] = ()) -> Run:
     """Run a statement that only reads, and return what that took. Raises `QueryError`."""
     with database.reading() as con:
+        con.trace_v2(0, None)  # whoever watches is told by the caller
         return run_on(con, sql, params)
 
 
