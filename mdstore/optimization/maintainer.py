@@ -63,11 +63,6 @@ class Maintainer:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
-    def wait(self) -> None:
-        """Return when it has ended."""
-        if self._thread is not None:
-            self._thread.join()
-
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
@@ -93,8 +88,9 @@ class Maintainer:
         if decision.action == "nothing" and not due and not analyzes:
             return ()
         with self._upkeep.holding():
-            done = [self._scheduler.act(decision, stop=stop)]
-            if analyzes:
+            # Decided again, since another process may have done it just now.
+            done = [self._scheduler.act(self._scheduler.evaluate(look=False, stop=stop), stop=stop)]
+            if self._keeper.evaluate().needed:
                 done.append(self._keeper.run())
             if due:
                 self._monitor.measure(stop=stop)

@@ -77,10 +77,10 @@ def optimize(
     told = progress or (lambda _: None)
     told("looking")
     before = _state(owner)
-    decision, need = scheduler.evaluate(at_once=True, stop=stop), keeper.evaluate()
     if dry_run:
-        return Optimized(decision, need, before, before)
+        return Optimized(scheduler.evaluate(at_once=True, stop=stop), keeper.evaluate(), before, before)
     with upkeep.holding():
+        decision, need = scheduler.evaluate(at_once=True, stop=stop), keeper.evaluate()
         told(decision.action)
         done = scheduler.act(decision, stop=stop)
         told("statistics")

@@ -62,6 +62,7 @@ class SmartVacuumScheduler:
         self._upkeep = upkeep_of(owner)
         self._monitor = FragmentationMonitor(owner)
         self._window = window
+        self._observed: tuple[QuietWindow, float] | None = None
         self.limits = limits
         self.decision: Decision | None = None
         """What was decided last, with every condition."""
@@ -135,10 +136,16 @@ class SmartVacuumScheduler:
         return ""
 
     def _quiet(self, *, at_once: bool) -> Condition:
-        window = self._window or QuietWindow.quietest(self._monitor.rows_by_hour())
         now = self._upkeep.now()
+        window = self._window or self._quietest(now)
         met = at_once or window.holds(now)
         return Condition("quiet hours", f"{window.clock(now)}", ASKED if at_once else str(window), met=met)
+
+    def _quietest(self, now: float) -> QuietWindow:
+        """Return the quietest hours that were observed; looked for once a day, since that counts rows."""
+        if self._observed is None or not 0 <= now - self._observed[1] < DAY / 1000:
+            self._observed = QuietWindow.quietest(self._monitor.rows_by_hour()), now
+        return self._observed[0]
 
     def _space(self, pages: Pages) -> tuple[Condition, Condition]:
         ratio, limits = _percent(pages.free, pages), self.limits

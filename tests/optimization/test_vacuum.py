@@ -110,6 +110,27 @@ def test_the_same_file_in_each_zone_is_vacuumed_in_its_own_night():
             assert evaluated(upkeep, window=window) is (at in (hour, hour + 1)), (zone, at)
 
 
+def test_the_quietest_hours_are_looked_for_once_a_day(store, clock, monkeypatch):
+    clock.now = NIGHT
+    for hour in range(24 * 8):  # nothing comes from 05:00 to 07:00
+        clock.pass_by(hours=1)
+        if (hour + 4) % 24 not in (5, 6):
+            store.write(
+                "A", "1h", [(1_700_000_000_000 // 3_600_000 * 3_600_000 + hour * 3_600_000, 1, 1, 1, 1, 1)]
+            )
+    plan = SmartVacuumScheduler(store, window=None)
+    plan.evaluate()
+    quiet = {one.name: one for one in plan.decision.conditions}["quiet hours"]
+    assert quiet.threshold == "05:00-07:00 UTC (observed)"
+    looks = []
+    monkeypatch.setattr(plan._monitor, "rows_by_hour", lambda: looks.append(1) or {})
+    plan.evaluate()
+    assert looks == []
+    clock.pass_by(days=1)
+    plan.evaluate()
+    assert looks == [1]
+
+
 def test_pages_that_a_rebuild_has_left_are_not_given_back_by_themselves():
     clock = Clock(NIGHT)
     upkeep = FakeUpkeep(clock, in_order=0.01)

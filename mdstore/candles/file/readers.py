@@ -52,6 +52,7 @@ class Readers:
 
     def drop(self, con: apsw.Connection) -> None:
         """Take one back of which what it read is in doubt."""
+        self._traced.discard(con)
         con.close()
 
     def refuse_changed(self, con: apsw.Connection) -> None:
@@ -64,6 +65,7 @@ class Readers:
             if not checkpoint:
                 con.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             con.close()
+            self._traced.discard(con)
 
     def connected(self) -> apsw.Connection:
         """Return a new one."""
