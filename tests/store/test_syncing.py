@@ -82,6 +82,32 @@ def test_the_forming_bar_is_left_alone_and_the_latest_ones_are_asked_again_until
     assert len(asked) == 5, "what is final is not asked for again"
 
 
+def test_a_fetch_that_fails_in_between_does_not_make_the_latest_bars_final(store, clock):
+    truth = bars(2_000)
+    source = FakeExchange(
+        {("A", "1m"): truth}, clock, amend=lambda row, ago: row if ago >= 2 else (*row[:5], 9.0)
+    )
+    store.sync(source, "A", "1m", since=at(0))
+    clock.at(1_002)
+    source.plan = ["fail"]
+    assert store.sync(source, "A", "1m").failed
+    clock.at(1_010)
+    store.sync(source, "A", "1m")
+    assert rows_of(store)[:1_008] == truth[:1_008]
+
+
+def test_a_bad_row_does_not_make_the_bar_final_that_it_would_have_amended(store, clock):
+    truth = bars(2_000)
+    source = FakeExchange({("A", "1m"): truth}, clock)
+    store.sync(source, "A", "1m", since=at(0))
+    clock.at(1_010)
+    source.amend = lambda row, ago: row if row[0] != at(999) else (*row[:2], 1.0, *row[3:])
+    store.sync(source, "A", "1m")
+    source.amend, source.truth["A", "1m"] = None, [*truth[:999], (*truth[999][:5], 9.0), *truth[1_000:]]
+    store.sync(source, "A", "1m")
+    assert rows_of(store)[999][5] == 9.0
+
+
 def test_a_minute_that_is_not_there_yet_is_unsettled_until_it_is_known(store, clock):
     truth = bars(2_000, without=(999,))
     source = FakeExchange({("A", "1m"): truth}, clock)

@@ -392,10 +392,7 @@ class SyncRun:
         if stretch is None or self._facts.offline or isinstance(error, NoSuchMarketError):
             return  # nobody was asked, or there is nothing that could be asked for again
         with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
-            for low, high in await asyncio.to_thread(self._missing_of, job, None):
-                if max(low, stretch[0]) < min(high, stretch[1]):
-                    part = max(low, stretch[0]), min(high, stretch[1])
-                    await self._state(job.key, *part, "fetch_failed")
+            await asyncio.to_thread(self._place.state_failed, job.key, *stretch, self._source.name)
 
     def _fail(self, series: SeriesSync, error: MarketDataError) -> None:
         log.warning("%s: %s failed: %s", self._source.name, series, error)
