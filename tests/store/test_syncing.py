@@ -235,7 +235,24 @@ def test_what_progress_raises_is_heard(store, clock):
     source = FakeExchange({("A", "1m"): bars(1_000)}, clock)
     with pytest.raises(ZeroDivisionError):
         store.sync(source, "A", "1m", since=at(0), progress=lambda now: 1 / 0)
-    assert len(rows_of(store)) == 1_000
+    assert source.log == []
+
+
+def test_what_progress_raises_ends_the_sync_at_once_and_what_has_come_stays(store, clock):
+    clock.at(30_000)
+    source = FakeExchange({("A", "1m"): bars(30_000), ("B", "1m"): bars(30_000)}, clock, delay=0.01)
+
+    def progress(now):
+        if now.done:
+            raise EOFError
+
+    with pytest.raises(EOFError):
+        store.sync(source, ["A", "B"], "1m", since=at(0), progress=progress)
+    assert 0 < len(store.candles("A", "1m")) < 10_000
+    assert len(source.log) < 100, "of 300"
+    assert source.under_way == 0
+    assert store.sync(source, ["A", "B"], "1m", since=at(0)).failed == {}
+    assert rows_of(store, "B") == bars(30_000)
 
 
 def test_the_async_form_lets_the_loop_go_on_and_can_be_cancelled(store, clock):
@@ -265,6 +282,15 @@ def test_it_works_inside_a_running_loop_as_in_a_notebook(store, clock):
         return store.sync(source, "A", "1m", since=at(0)).inserted
 
     assert asyncio.run(cell()) == 100
+
+
+def test_a_sync_that_is_begun_in_one_is_refused(store, clock):
+    source = FakeExchange({("A", "1m"): bars(1_000)}, clock)
+    with pytest.raises(InvalidInputError, match="would wait for ever"):
+        store.sync(source, "A", "1m", since=at(0), progress=lambda now: store.sync(source, "A", "1m"))
+    own = mdstore.FunctionCoordinator(lambda *asked: store.sync(source, "A", "1m"), name="mine")
+    failed = store.sync(own, "B", "1m", since=at(0), until=at(10)).failed
+    assert "would wait for ever" in str(failed["B", "1m"])
 
 
 def test_every_goes_on_with_each_bar_until_it_is_interrupted(store, clock):

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.logs import logger
@@ -107,16 +107,21 @@ class SyncRun:
         self._slots = asyncio.Semaphore(source.limits.concurrency)
         self.result = SyncResult(source.name, pace=self._facts.pace)
         self.trouble: Exception | None = None
-        """What `progress` has raised, which is not called again."""
+        """What `progress` has raised: the run ends there, and it is not called again."""
+        self._running: asyncio.Task[Any] | None = None
 
     # ---- as a whole
 
     async def run(self) -> SyncResult:
         """Ask for all that is missing. Raises what keeps the store from taking it; the source's is told."""
+        self._running = asyncio.current_task()
         try:
             jobs = await self._plan()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._hand_out(jobs, group))
+        except asyncio.CancelledError:
+            if self.trouble is None or self._running is None or self._running.uncancel():
+                raise  # by somebody else, too
         except BaseExceptionGroup as errors:
             first = errors.exceptions[0]
             raise (first.error if isinstance(first, NotStoredError) else first) from None
@@ -422,6 +427,8 @@ class SyncRun:
                 self._progress(self.result)
             except Exception as error:  # it may be called where nobody hears of it
                 self.trouble = error
+                if self._running is not None:
+                    self._running.cancel()
 
 
 async def _all_landed(job: _Job, asked: Sequence[asyncio.Task[None]]) -> None:
