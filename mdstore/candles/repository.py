@@ -98,6 +98,11 @@ class CandleRepository:
             workplace.sweep(file.parent)
 
     @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._database.closed
+
+    @property
     def read_only(self) -> str | None:
         """Why the file is only read, in words; None where it may be written."""
         return self._database.read_only

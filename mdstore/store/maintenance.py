@@ -18,6 +18,9 @@ class Maintenance:
     def __init__(self, candles: CandleRepository) -> None:
         self._candles = candles
 
+    def __repr__(self) -> str:
+        return f"<maintenance of {self._candles.path.name}>"
+
     def backup(
         self,
         path: str | os.PathLike[str],

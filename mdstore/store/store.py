@@ -659,7 +659,8 @@ class MarketDataStore:
         return _reopen, (self.path, self._options)
 
     def __repr__(self) -> str:
-        return f"MarketDataStore({str(self.path)!r})"
+        state = ", closed" if self._candles.closed else ", read_only=True" if self.read_only else ""
+        return f"MarketDataStore({str(self.path)!r}{state})"
 
     def _read(
         self, symbols: str | Sequence[str] | None, timeframe: str | Timeframe, **asked: Any

@@ -203,7 +203,8 @@ class Syncing:
         from mdstore.sources.sync.sync_run import LISTING
 
         refuse_broken_polars()
-        self._candles.refuse_to_write()
+        if not dry_run:
+            self._candles.refuse_to_write()
         if self in _syncing.get():
             raise InvalidInputError(
                 "a sync of this store was begun by the source or the progress= of one: both would wait for "

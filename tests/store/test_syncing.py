@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 import mdstore
-from mdstore.errors import FeedError, InvalidInputError, NoSuchSeriesError, TimeframeError
+from mdstore.errors import InvalidInputError, NoSuchSeriesError, TimeframeError
+from mdstore.sources.sync.coordinator import Page
 from tests.support.candles import MINUTE, START
 from tests.support.fake_exchange import FakeExchange, asked_twice, bars
 from tests.support.upstream import Clock
@@ -212,8 +213,6 @@ def test_declared_columns_come_along(store, clock):
         [(*row, 7.0 + place) for place, row in enumerate(truth)],
         ["timestamp", "open", "high", "low", "close", "volume", "candle_acc_trade_price"], orient="row",
     )  # fmt: skip
-    from mdstore.sources.sync.coordinator import Page
-
     source = FakeExchange({("A", "1m"): truth}, clock, plan=[Page(at(0), at(5), page, "no_trade")])
     store.sync(source, "A", "1m", since=at(0), until=at(5))
     assert store.candles("A", "1m", columns=["value"])["value"].to_list() == [7, 8, 9, 10, 11]
@@ -350,7 +349,6 @@ def test_a_source_that_raises_its_own_errors_is_told_of(store, clock):
     result = store.sync(source, "A", "1m", since=at(0), until=at(100))
     assert "ConnectionError: the connection was lost" in str(result.failed["A", "1m"])
     assert rows_of(store) == bars(100), "the page before had landed"
-    assert isinstance(FeedError("x"), ConnectionError)
 
 
 def test_notebooks_show_a_row_a_series(store, clock):
@@ -400,3 +398,20 @@ def test_a_source_whose_answers_prove_nothing_is_not_asked_for_ever(store):
     result = store.sync(source, "A", "1m", since=at(0), until=at(250))
     assert "did not keep to the range" in str(result.failed["A", "1m"])
     assert result.requests <= 4
+
+
+def test_a_source_that_exits_fails_by_itself(store, clock):
+    source = FakeExchange({("A", "1m"): bars(100), ("B", "1m"): bars(100)}, clock, plan=["exit"])
+    result = store.sync(source, ["A", "B"], "1m", since=at(0), until=at(100))
+    assert "SystemExit: 3" in str(result.failed["A", "1m"])
+    assert rows_of(store, "B") == bars(100)
+    assert store.sync(source, ["A", "B"], "1m", since=at(0), until=at(100)).failed == {}
+
+
+def test_a_store_that_is_only_read_takes_nothing_and_may_be_asked_what_it_lacks(store, clock):
+    source = FakeExchange({("A", "1m"): bars(100)}, clock)
+    store.sync(source, "A", "1m", since=at(0), until=at(50))
+    with mdstore.MarketDataStore(store.path, clock=clock, read_only=True) as reader:
+        assert reader.sync(source, "A", "1m", until=at(100), dry_run=True).missing == 50
+        with pytest.raises(mdstore.ReadOnlyError):
+            reader.sync(source, "A", "1m", until=at(100))

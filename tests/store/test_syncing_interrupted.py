@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mdstore
-from mdstore.errors import FeedError
 from mdstore.store.sync_place import StorePlace
 from tests.support.candles import MINUTE, START
 from tests.support.fake_exchange import FakeExchange, asked_twice, bars
@@ -323,4 +322,3 @@ def test_signals_are_as_before(tmp_path):
     with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
         store.sync(source, "A", "1m", since=START)
     assert signal.getsignal(signal.SIGINT) is before
-    assert issubclass(FeedError, mdstore.MarketDataError)
