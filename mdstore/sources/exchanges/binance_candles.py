@@ -2,7 +2,8 @@
 
 A page is the oldest `limit` bars from `startTime` to `endTime`, ascending: so it proves that there are no
 others from `startTime` up to its newest bar, and nothing of what lies behind. A short page proves no more
-than a full one, since a server may give fewer than it was asked for; an empty one proves the whole range.
+than a full one, since a server may give fewer than it was asked for; an empty one proves the whole range, if
+it comes twice.
 """
 
 from __future__ import annotations
@@ -249,6 +250,7 @@ class BinanceCandles(RestSource):
     async def _page(
         self, symbol: str, frame: Timeframe, start: int, end: int | None, *, limit: int | None = None
     ) -> Bars:
+        """Ask for the oldest bars from `start` on; again where none came, which may be a mistake."""
         count = limit or min(self.part.page, frame.span(start, end or start + 1))
         params: dict[str, str | int] = {
             "symbol": symbol, "interval": str(frame), "startTime": start, "limit": count,
@@ -263,7 +265,8 @@ class BinanceCandles(RestSource):
             what=f"{symbol} {frame} from {ms_to_datetime(start)}",
         )
         read = partial(read_bars, symbol=symbol, frame=frame, asked=(start, end), count=count)
-        return await self.client.fetch(request, read)
+        bars = await self.client.fetch(request, read)
+        return bars if bars.klines else await self.client.fetch(request, read)
 
     async def _is_gone(self, symbol: str, frame: Timeframe, low: int) -> bool:
         """Tell whether a market is traded no more, and has no bar from `low` on."""

@@ -97,6 +97,29 @@ def test_a_market_that_rests_is_not_gone():
     assert {page.absent for page in found} == {"no_trade"}
 
 
+def mistaken(exchange, times):
+    """Have an exchange answer with an empty list so often, where it has bars."""
+    true, left = exchange.answer, [b"[]"] * times
+
+    def answer(path, params):
+        return Answer(200, {}, left.pop()) if left and path.endswith("klines") else true(path, params)
+
+    exchange.answer = answer
+    return exchange
+
+
+def test_an_empty_answer_proves_something_if_it_comes_twice():
+    exchange = BinanceExchange({BTC: minutes(*range(5000))}, clock=DAWN + 9 * DAY)
+    assert times_of(pages_of(mistaken(exchange, 1), DAWN, DAWN + HOUR)) == minutes(*range(60))
+    source = BinanceCandles(SPOT, mistaken(exchange, 1))
+    assert asyncio.run(source.first(BTC, "1m")) == DAWN
+    quiet = DAWN + 6000 * MINUTE
+    asked = len(exchange.log)
+    [page] = pages_of(exchange, quiet, quiet + HOUR, source=source)
+    assert (page.start, page.end, page.absent) == (quiet, quiet + HOUR, "no_trade")
+    assert len(exchange.log) == asked + 2
+
+
 def test_what_is_no_market_or_no_timeframe():
     exchange = BinanceExchange({BTC: []}, clock=DAWN)
     with pytest.raises(NoSuchMarketError, match="'NOPE': Invalid symbol") as error:
