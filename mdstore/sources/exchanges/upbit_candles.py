@@ -232,7 +232,8 @@ class UpbitCandles(RestSource):
         rows: object = rows_of(bars, inside[::-1]) if inside else []
         if last is not None and end - last > LEFT_MS and await self._is_gone(symbol, frame, last):
             left = min(frame.next(last), end)
-            return [Page(max(left, start), end, [], "after_delisting"), *_some(start, left, rows)]
+            pages = [Page(max(left, start), end, [], "after_delisting"), Page(start, left, rows, "no_trade")]
+            return [page for page in pages if page.start < page.end]
         return [Page(start, end, rows, "no_trade")]
 
     async def _is_gone(self, symbol: str, frame: Timeframe, last: int) -> bool:
@@ -242,10 +243,6 @@ class UpbitCandles(RestSource):
         if symbol in self._listed:
             return False
         return (await self._page(symbol, frame, None, 1)).times == [last]
-
-
-def _some(start: int, end: int, rows: object) -> list[Page]:
-    return [Page(start, end, rows, "no_trade")] if start < end else []
 
 
 def read_markets(answer: Answer) -> list[Listed]:

@@ -141,6 +141,15 @@ def test_a_market_that_is_listed_no_more():
     assert page.absent == "no_trade"
 
 
+@pytest.mark.parametrize("timeframe", ["1M", "12M"])
+def test_a_market_whose_last_bar_reaches_the_end(timeframe):
+    """A month is longer than a market is looked for that is gone: nothing is left behind its bar."""
+    exchange = UpbitExchange({BTC: minutes(*range(100))}, clock=DAWN + 800 * DAY, listed=["KRW-ETH"])
+    end = Timeframe.parse(timeframe).next(DAWN)
+    found = pages_of(exchange, DAWN, end, timeframe)
+    assert (covered(found), times_of(found)) == ((DAWN, end), [DAWN])
+
+
 def test_a_market_that_rested_before_it_was_listed_no_more():
     exchange = UpbitExchange({BTC: minutes(0, 40_000)}, clock=DAWN + 60 * DAY, listed=[])
     [page] = pages_of(exchange, DAWN, DAWN + 20 * DAY)
