@@ -125,7 +125,6 @@ class UpbitCandles(RestSource):
         super().__init__([client])
         self.client = client
         self._begins: dict[tuple[str, str], int] = {}
-        self._listed: frozenset[str] | None = None
 
     async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
         """Give the pages of a range (ms), newest first."""
@@ -238,9 +237,7 @@ class UpbitCandles(RestSource):
 
     async def _is_gone(self, symbol: str, frame: Timeframe, last: int) -> bool:
         """Tell whether a market is listed no more, and has no bar after `last`."""
-        if self._listed is None:
-            self._listed = frozenset(market.symbol for market in await self.markets())
-        if symbol in self._listed:
+        if await self._is_listed(symbol):
             return False
         return (await self._page(symbol, frame, None, 1)).times == [last]
 

@@ -19,6 +19,7 @@ from mdstore.sources.exchanges.binance_candles import (
     remaining,
     rows_of,
 )
+from mdstore.sources.exchanges.rest_source import LISTED_SECONDS
 from mdstore.sources.web.answers import Answer
 from mdstore.sources.web.host import NoPageError
 from tests.support.binance_exchange import BinanceExchange, kline
@@ -89,6 +90,22 @@ def test_a_market_that_is_traded_no_more():
     ]
     exchange.gone = []
     assert pages_of(exchange, DAWN + 50 * MINUTE, DAWN + 20 * DAY)[-1].absent == "no_trade"
+
+
+def test_a_market_that_is_halted_is_not_gone():
+    exchange = BinanceExchange({BTC: minutes(*range(100))}, clock=DAWN + 30 * DAY, halted=[BTC])
+    assert pages_of(exchange, DAWN + 50 * MINUTE, DAWN + 20 * DAY)[-1].absent == "no_trade"
+
+
+def test_the_list_of_markets_is_asked_for_again_after_a_while():
+    exchange = BinanceExchange({BTC: minutes(*range(100))}, clock=DAWN + 30 * DAY, gone=[BTC])
+    source, now = BinanceCandles(SPOT, exchange), [0.0]
+    source.timer = lambda: now[0]
+    low, high = DAWN + 100 * MINUTE, DAWN + 20 * DAY
+    reasons = []
+    for now[0], exchange.gone in ((0.0, [BTC]), (1.0, []), (LISTED_SECONDS + 2, [])):
+        reasons += {page.absent for page in pages_of(exchange, low, high, source=source)}
+    assert reasons == ["after_delisting", "after_delisting", "no_trade"]
 
 
 def test_a_market_that_rests_is_not_gone():
