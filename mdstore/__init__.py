@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ForkedError,
         InvalidInputError,
         LiveFileError,
+        MaintenanceStoppedError,
         MarketDataError,
         MessageError,
         NewerSchemaError,
@@ -44,6 +45,11 @@ if TYPE_CHECKING:
         TimestampError,
         ValidationError,
     )
+    from mdstore.optimization.fragmentation import FragmentationMonitor
+    from mdstore.optimization.indexes import IndexOptimizer
+    from mdstore.optimization.queries import QueryAnalyzer
+    from mdstore.optimization.quiet_window import QuietWindow
+    from mdstore.optimization.vacuum import SmartVacuumScheduler
     from mdstore.realtime.attached import attach
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.order_book import OrderBook
@@ -59,6 +65,7 @@ if TYPE_CHECKING:
     from mdstore.sources.local_exchange.truth import LocalMarket
     from mdstore.sources.recordings.recorder import Recorder
     from mdstore.sources.sync.coordinator import Coordinator, FunctionCoordinator, Page
+    from mdstore.sources.sync.result import SyncResult
     from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
 
     __version__: str
@@ -72,11 +79,17 @@ _HOMES = {
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
         "BannedError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
-        "ForkedError", "InvalidInputError", "LiveFileError", "MarketDataError", "MessageError",
+        "ForkedError", "InvalidInputError", "LiveFileError", "MaintenanceStoppedError", "MarketDataError",
+        "MessageError",
         "NewerSchemaError", "NoSuchMarketError", "NoSuchSeriesError", "QueryError", "QueryTimeoutError",
         "ReadOnlyError", "ScannerError", "SourceError", "StaleDataError", "StoreBusyError",
         "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError", "ValidationError",
     ),
+    "mdstore.optimization.fragmentation": ("FragmentationMonitor",),
+    "mdstore.optimization.indexes": ("IndexOptimizer",),
+    "mdstore.optimization.queries": ("QueryAnalyzer",),
+    "mdstore.optimization.quiet_window": ("QuietWindow",),
+    "mdstore.optimization.vacuum": ("SmartVacuumScheduler",),
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
     "mdstore.sources.sync.coordinator": ("Coordinator", "FunctionCoordinator", "Page"),
     "mdstore.service.policies": ("ServicePolicies",),
@@ -94,6 +107,7 @@ _HOMES = {
     "mdstore.realtime.cache": ("RealtimeDataCache",),
     "mdstore.realtime.rows": ("Depth", "Kline", "Ticker", "Trade"),
     "mdstore.analysis.screen": ("Screen",),
+    "mdstore.sources.sync.result": ("SyncResult",),
     "mdstore.store.store": ("MarketDataStore", "open"),
     "mdstore.core.timeframe": ("Timeframe",),
 }  # fmt: skip
@@ -113,12 +127,15 @@ __all__ = [
     "FeedError",
     "FileFormatError",
     "ForkedError",
+    "FragmentationMonitor",
     "FunctionCoordinator",
+    "IndexOptimizer",
     "InvalidInputError",
     "Kline",
     "LiveFileError",
     "LocalExchange",
     "LocalMarket",
+    "MaintenanceStoppedError",
     "MarketDataError",
     "MarketDataService",
     "MarketDataStorage",
@@ -129,8 +146,10 @@ __all__ = [
     "NoSuchSeriesError",
     "OrderBook",
     "Page",
+    "QueryAnalyzer",
     "QueryError",
     "QueryTimeoutError",
+    "QuietWindow",
     "ReadOnlyError",
     "RealtimeDataCache",
     "Recorder",
@@ -139,11 +158,13 @@ __all__ = [
     "Screen",
     "ServicePolicies",
     "SmartRouter",
+    "SmartVacuumScheduler",
     "SourceError",
     "StaleDataError",
     "StoreBusyError",
     "StoreClosedError",
     "StoreFileError",
+    "SyncResult",
     "Ticker",
     "Timeframe",
     "TimeframeError",

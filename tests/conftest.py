@@ -32,6 +32,14 @@ def pytest_runtest_call(item):
         faulthandler.cancel_dump_traceback_later()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _books_of_hosts(tmp_path_factory):
+    """What was asked of local exchanges is noted in a folder of the tests, and in no user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        yield
+
+
 @pytest.fixture
 def clock():
     """Tell the time of the machine; a module that needs another time has a `clock` of its own."""

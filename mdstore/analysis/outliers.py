@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-__all__ = ["NEIGHBOURS", "SPIKE_SCORE", "VOLUME_SCORE", "spikes", "splits", "volumes"]
+__all__ = ["NEIGHBOURS", "SPIKE_SCORE", "VOLUME_SCORE", "spikes", "steps", "volumes"]
 
 # The score from which a price is a spike. Recorded bars that score more: 4 of 47,598 minutes and 5 of 32,780
 # hours of Upbit's BTC, none of 13,681 minutes of another exchange's BTC, 3 of 72,870 days of 59 S&P stocks,
@@ -98,17 +98,17 @@ def _distance(name: str, one: str, other: str) -> pl.Expr:
     return pl.when(one_ * other_ > 0).then(nearest).otherwise(-nearest)
 
 
-def splits(rows: pl.DataFrame, apart: int) -> pl.DataFrame:
-    """Return the bars before which the price was divided, or multiplied, by what shares are split into.
+def steps(rows: pl.DataFrame, apart: int) -> pl.DataFrame:
+    """Return the bars before which the price was divided, or multiplied, and stayed so.
 
     `rows` are `start` and the values, ascending, their prices positive. Of bars that start more than `apart`
     (ms) from each other nothing is said, nor of the last one, which may be a wrong tick. Added are `before`,
-    the close before; `split`, one of `SPLITS`; `is_up`, whether the price rose; and `score`, how often the
-    usual move that is.
+    the close before; `moved`, by how many times the price changed; `split`, the one of `SPLITS` which that
+    is, or null; `is_up`, whether the price rose; and `score`, how often the usual move that is.
     """
     far = ~(rows["close"].shift(1) / rows["open"]).is_between(1 / LEAST_SPLIT, LEAST_SPLIT)
     if not far.any():
-        return rows.clear().with_columns(NO_SCORE)
+        return rows.clear().with_columns(NO_SCORE, pl.lit(None, pl.Float64).alias("split"))
     close = pl.col("close")
     near = rows.with_columns(
         close.shift(1).alias("before"), close.shift(2).fill_null(close.shift(1)).alias("longer_before"),
@@ -116,22 +116,15 @@ def splits(rows: pl.DataFrame, apart: int) -> pl.DataFrame:
     ).filter(far & (rows["start"].diff() <= apart))  # fmt: skip
     move = rows["close"].log().diff().abs()
     usual = NORMAL * pl.lit(move.filter(move > NOISE).median())
-    is_up = pl.col("open") > pl.col("before")
+    up = pl.col("open") / pl.col("before")
+    near = near.with_columns((up > 1).alias("is_up"), pl.max_horizontal(up, 1 / up).alias("moved"))
     split = pl.lit(None, pl.Float64)
     for ratio in SPLITS:
-        split = pl.when(_all_near(ratio)).then(ratio).otherwise(split)
-    near = near.with_columns(is_up.alias("is_up"), split.alias("split"))
-    near = near.with_columns((pl.col("split").log() / usual).alias("score"))
-    return near.filter(pl.col("score") > SPIKE_SCORE)
-
-
-def _all_near(ratio: float) -> pl.Expr:
-    """Tell whether the open is a ratio from the close before, and each price about where it stays."""
-    moved = pl.max_horizontal(pl.col("before") / pl.col("open"), pl.col("open") / pl.col("before"))
-    is_near = (moved / ratio - 1).abs() < SPLIT_TOLERANCE
-    for name, beside in STAYING:
-        is_near &= (pl.col(name) / pl.col(beside)).is_between(1 / STAYS, STAYS)
-    return is_near
+        split = pl.when((pl.col("moved") / ratio - 1).abs() < SPLIT_TOLERANCE).then(ratio).otherwise(split)
+    near = near.with_columns(split.alias("split"))
+    near = near.with_columns((pl.coalesce("split", "moved").log() / usual).alias("score"))
+    stays = [(pl.col(name) / pl.col(beside)).is_between(1 / STAYS, STAYS) for name, beside in STAYING]
+    return near.filter(pl.all_horizontal(stays) & (pl.col("score") > SPIKE_SCORE))
 
 
 def volumes(rows: pl.DataFrame) -> pl.DataFrame:

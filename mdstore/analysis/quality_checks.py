@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 
-from mdstore.analysis.outliers import NEIGHBOURS, SPIKE_SCORE, VOLUME_SCORE, spikes, splits, volumes
+from mdstore.analysis.outliers import NEIGHBOURS, SPIKE_SCORE, VOLUME_SCORE, spikes, steps, volumes
+from mdstore.analysis.shifted_bars import shifted
 from mdstore.core.schema import PRICES, VALUES
 from mdstore.core.time_bounds import EARLIEST, LATEST
 from mdstore.core.timeframe import DAY, HOUR, Timeframe
@@ -54,8 +56,11 @@ CHECKS: Mapping[str, str] = MappingProxyType({
     "repeated": "Two bars or more that are the same in all, with volume and a range: a row that was copied.",
     "spike": f"A price that leaves its neighbours by {SPIKE_SCORE:g} times the usual move and comes back.",
     "split": "A price that is divided or multiplied, and stays so, as by a split that is not adjusted.",
+    "step": "A price that is many times what it was, and stays so, by no split: often of two sources.",
+    "seam": "Where bars of two sources meet that differ by a factor where both have them: two adjustments.",
     "volume_outlier": f"A volume further than {VOLUME_SCORE:g} times the usual spread from those around it.",
     "derived": "A bar that differs from the one which bars of a shorter timeframe make.",
+    "shifted": "Bars that are each the next, or the one before, of those that shorter bars make.",
     "derived_missing": "A bar that bars of a shorter timeframe make, but which is not stored.",
     "gap": "Bars that are not stored, and no reason for it is known (info where the source was asked).",
     "session": "Bars on which the market was closed, by the calendar of their symbol.",
@@ -64,8 +69,9 @@ CHECKS: Mapping[str, str] = MappingProxyType({
 """The name of every check, and what it finds."""
 
 SEVERITY = {
-    **dict.fromkeys(("duplicate", "order", "unit", "grid", "future", "ohlc", "number", "derived"), "error"),
-    **dict.fromkeys(("price", "stuck", "repeated", "spike", "split", "derived_missing"), "warning"),
+    **dict.fromkeys(("duplicate", "order", "unit", "grid", "future", "ohlc", "number"), "error"),
+    **dict.fromkeys(("derived", "shifted"), "error"),
+    **dict.fromkeys(("price", "stuck", "repeated", "spike", "split", "step", "derived_missing"), "warning"),
     **dict.fromkeys(("zero_volume", "volume_outlier"), "info"),
 }
 
@@ -136,9 +142,13 @@ def disagreements(
     a bar is made, and of how many it could be. Only closed bars count. Prices must be equal to the bit,
     volumes within 1e-9 of the larger. A difference is an error where the bar is whole, else an info, and its
     `value` the largest relative one. A whole bar that is missing between stored ones is a `derived_missing`.
-    The result is as that of `findings`.
+    Where nearly all stored bars are the next ones, or those before, that is one finding (`shifted`, an error)
+    in place of all others. The result is as that of `findings`.
     """
     made = made.filter("closed").with_columns(pl.lit(str(source)).alias("source"))
+    moved = shifted(_physical(stored), _physical(made), timeframe)
+    if len(moved):
+        return _limited("shifted", moved, partial(_tell_shifted, str(source)), timeframe, most)
     found = (
         ("derived", _differing(_physical(stored), _physical(made)), _tell_derived),
         ("derived_missing", _missing(_physical(stored), _physical(made)), _tell_missing),
@@ -348,8 +358,16 @@ def _spikes(bars: Bars) -> pl.DataFrame:
 
 
 def _splits(bars: Bars) -> pl.DataFrame:
+    return _jumps(bars).filter(pl.col("split").is_not_null())
+
+
+def _steps(bars: Bars) -> pl.DataFrame:
+    return _jumps(bars).filter(pl.col("split").is_null())
+
+
+def _jumps(bars: Bars) -> pl.DataFrame:
     apart = max(NEAR, 2 * bars.timeframe.longest_ms)
-    return _each(splits(bars.ordered.filter(~_unpriced()), apart), pl.col("score"))
+    return _each(steps(bars.ordered.filter(~_unpriced()), apart), pl.col("score"))
 
 
 def _volume_outliers(bars: Bars) -> pl.DataFrame:
@@ -446,6 +464,11 @@ def _tell_split(row: Row) -> str:
     return f"{prices}: {'times' if row['is_up'] else 'divided by'} {row['split']:g}"
 
 
+def _tell_step(row: Row) -> str:
+    prices = f"open {_number(row['open'])} after a close of {_number(row['before'])}"
+    return f"{prices}: {'times' if row['is_up'] else 'divided by'} {row['moved']:.4g}, and it stays there"
+
+
 def _tell_volume(row: Row) -> str:
     return f"volume {_number(row['volume'])}, {row['times']:,.4g} times the usual {row['usual']:,.4g}"
 
@@ -455,6 +478,11 @@ def _tell_derived(row: Row) -> str:
     texts = [f"{_named(row, name)} is {_number(row[f'{name}_made'])}" for name in differ]
     of = "" if row["parts"] >= row["whole"] else f"{row['parts']:,} of "
     return f"{', '.join(texts)} by {of}{row['whole']:,} {row['source']} bars"
+
+
+def _tell_shifted(source: str, row: Row) -> str:
+    which, when = ("the next", "early") if row["value"] > 0 else ("those before", "late")
+    return f"{row['bars']:,} bars are {which} of those that {source} bars make: stored one bar too {when}"
 
 
 def _tell_missing(row: Row) -> str:
@@ -488,5 +516,6 @@ JUDGES: tuple[Check, ...] = (
     ("repeated", _repeated, lambda row: f"{row['bars']:,} bars in a row are the same: {_all_of(row)}"),
     ("spike", _spikes, _tell_spike),
     ("split", _splits, _tell_split),
+    ("step", _steps, _tell_step),
     ("volume_outlier", _volume_outliers, _tell_volume),
 )

@@ -35,6 +35,7 @@ from mdstore.candles.reads.explanation import Explanation, Reader, Traced
 from mdstore.candles.reads.holes_between import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
+from mdstore.candles.upkeep.file_upkeep import FileUpkeep
 from mdstore.candles.writes import delete, rename, writer
 from mdstore.candles.writes.writer import Policy, WriteResult
 from mdstore.core.candle_rules import Checked
@@ -86,6 +87,10 @@ class CandleRepository:
         """What is known besides the candles."""
         self.leases = Leases(self._database)
         """Names that one holder has at a time, among all that have the file open."""
+        self.upkeep = FileUpkeep(self._database, self.leases, clock)
+        """The pages of the file, and what puts them in order."""
+        self.on_written: Callable[[Mapping[tuple[str, str], tuple[int, int]]], None] | None = None
+        """Called behind each write that changed candles, with the first and last bar (ms) of each series."""
         self._queries: Queries | None = None
         self._sql_memory_bytes = sql_memory_bytes
         self._proven_series: set[tuple[object, ...]] = set()
@@ -93,7 +98,13 @@ class CandleRepository:
         self._pid = os.getpid()
         if self._database.read_only is None:
             self._compaction.sweep()
+            self.upkeep.clear()
             workplace.sweep(file.parent)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._database.closed
 
     @property
     def read_only(self) -> str | None:
@@ -147,6 +158,7 @@ class CandleRepository:
         )
         if result.inserted >= writer.SEAL_ROWS:
             self._compaction.merge()
+        self._tell([result])
         return result
 
     def write_each(self, parts: Sequence[writer.Part]) -> list[WriteResult]:
@@ -156,7 +168,17 @@ class CandleRepository:
         done = writer.write_each(self._database, self._packs, parts, clock=self._clock, has_room=room)
         if any(result.inserted >= writer.SEAL_ROWS for result in done):
             self._compaction.merge()
+        self._tell(done)
         return done
+
+    def _tell(self, done: Sequence[WriteResult]) -> None:
+        """Say which bars were written, to whoever follows them."""
+        if self.on_written is not None:
+            reach = {
+                key: ends for one in done if one.inserted or one.updated for key, ends in one.reach.items()
+            }
+            if reach:
+                self.on_written(reach)
 
     def read(self, request: Request, *, verify: bool = True) -> Answer:
         """Return candles sorted by symbol and time, all of one snapshot; see `Columnar.read`.
@@ -242,6 +264,7 @@ class CandleRepository:
         )
         clock, scanned = time.perf_counter(), self._upkeep.scanned
         table, reason = self._queries.run(query, others or {}, timeout, params, own)
+        self.upkeep.tell_query(query, (time.perf_counter() - clock), table.num_rows, reason)
         tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
         return table, Explanation(tiers, table.num_rows, _since(clock), reason, query)
 
@@ -262,6 +285,12 @@ class CandleRepository:
         """Return the first stored bar of each series of a timeframe, in ms."""
         with self._database.reading() as con:
             return {series.symbol: series.first for series in catalogue.series_of(con, timeframe)}
+
+    def last_bar(self, symbol: str, timeframe: str) -> int | None:
+        """Return the last stored bar of a series, in ms; None where there is none."""
+        with self._database.reading() as con:
+            found = catalogue.find(con, symbol, timeframe)
+            return None if found is None else found.last
 
     def delete(self, symbol: str, timeframe: Timeframe | None, start: int, end: int) -> int:
         """Delete candles of a symbol, in one timeframe or all; return how many."""

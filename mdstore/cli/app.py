@@ -20,6 +20,7 @@ from mdstore.cli.commands.demo import demo
 from mdstore.cli.commands.export import export
 from mdstore.cli.commands.gaps import gaps
 from mdstore.cli.commands.import_ import import_
+from mdstore.cli.commands.optimize import optimize
 from mdstore.cli.commands.rename import rename
 from mdstore.cli.commands.replay import replay
 from mdstore.cli.commands.revisions import revisions
@@ -28,6 +29,7 @@ from mdstore.cli.commands.series import series
 from mdstore.cli.commands.show import show
 from mdstore.cli.commands.sql import sql
 from mdstore.cli.commands.stats import stats
+from mdstore.cli.commands.sync import sync
 from mdstore.cli.commands.verify import verify
 from mdstore.cli.commands.warm import warm
 from mdstore.cli.commands.watch import watch
@@ -39,6 +41,7 @@ __all__ = ["COMMANDS", "app"]
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "import": import_,
+    "sync": sync,
     "export": export,
     "show": show,
     "sql": sql,
@@ -48,6 +51,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rename": rename,
     "warm": warm,
     "compact": compact,
+    "optimize": optimize,
     "stats": stats,
     "backup": backup,
     "check": check,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import polars as pl
@@ -14,7 +15,7 @@ from mdstore.core.rounding import MOST_ULPS, misses_by_rounding
 from mdstore.core.timeframe import DAY, Timeframe, meant
 from mdstore.errors import Hint, ValidationError
 
-__all__ = ["AS_WRITTEN", "IN_FUTURE", "NO_TIME", "STARTS", "TWICE", "first_error"]
+__all__ = ["AS_WRITTEN", "IN_FUTURE", "NO_TIME", "STARTS", "TWICE", "UNKNOWN_TIMEFRAME", "first_error"]
 
 NO_TIME = "timestamp is a time"
 TWICE = "timestamp is a time that the clocks of its zone show once"
@@ -53,13 +54,20 @@ NO_VOLUME = Hint(
     f"volume='none' where there is none; {SET_ASIDE.python}",
     f"--volume none where there is none; {SET_ASIDE.cli}",
 )
-BY_RULE = {NO_TIME: SET_ASIDE, TWICE: WITH_OFFSET, IN_FUTURE: OF_A_ZONE}
+# 60 is an hour to one exchange and a minute to another: where a call says it, the column may say anything.
+OF_TIMEFRAME = Hint(
+    f"write(symbol, timeframe, data) says what that is; {SET_ASIDE.python}",
+    f"--timeframe 1h says what that is, where it is the same for all rows; {SET_ASIDE.cli}",
+)
+UNKNOWN_TIMEFRAME = "timeframe is a timeframe such as '1m'"
+BY_RULE = {UNKNOWN_TIMEFRAME: OF_TIMEFRAME, NO_TIME: SET_ASIDE, TWICE: WITH_OFFSET, IN_FUTURE: OF_A_ZONE}
+MOST_RULES = 3
 
 
 def first_error(bad: pl.DataFrame, rows: int) -> ValidationError:
     """Return the error that names the first bad row of a chunk of `rows`."""
     row = bad.sort("row").row(0, named=True)
-    more = f"; {len(bad) - 1:,} more of the rows checked break a rule" if len(bad) > 1 else ""
+    more = f"; {len(bad) - 1:,} more of the rows checked break {_rules(bad, row)}" if len(bad) > 1 else ""
     return ValidationError(
         f"row {row['row']} of {row['symbol']} {row['timeframe']}: {row['column']} = {row['value']} breaks "
         f"the rule '{row['rule']}'{more}. Nothing was written. The row is {excerpt(row['record'], 600)}",
@@ -70,6 +78,18 @@ def first_error(bad: pl.DataFrame, rows: int) -> ValidationError:
         bad_rows=len(bad),
         hint=_hint(row, bad, most=2 * len(bad) > rows > 1),
     )
+
+
+def _rules(bad: pl.DataFrame, first: dict[str, Any]) -> str:
+    """Say which rules are broken by rows besides the first, and by how many: it is seldom what most break."""
+    counts = Counter(bad["rule"])
+    counts[first["rule"]] -= 1
+    others = [(rule, rows) for rule, rows in counts.most_common() if rows]
+    if [rule for rule, _ in others] == [first["rule"]]:
+        return "it"
+    told = [f"{rows:,} the rule '{rule}'" for rule, rows in others[:MOST_RULES]]
+    more = sum(rows for _, rows in others[MOST_RULES:])
+    return "rules: " + ", ".join([*told, *([f"{more:,} others"] if more else [])])
 
 
 def _hint(row: dict[str, Any], bad: pl.DataFrame, *, most: bool) -> str | Hint:

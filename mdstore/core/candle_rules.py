@@ -11,7 +11,7 @@ from typing import Literal
 
 import polars as pl
 
-from mdstore.core.bad_rows import IN_FUTURE, NO_TIME, STARTS, TWICE
+from mdstore.core.bad_rows import IN_FUTURE, NO_TIME, STARTS, TWICE, UNKNOWN_TIMEFRAME
 from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once, values_in
 from mdstore.core.excerpts import excerpt
 from mdstore.core.numbers import DASHES, Numbers
@@ -52,7 +52,7 @@ SHAPE: tuple[Rule, ...] = (
     ("volume", lambda rows: rows["volume"] < 0, "volume >= 0"),
 )
 NO_TIMEFRAME: Rule = (
-    "timeframe", lambda rows: rows["timeframe"].is_null(), "timeframe is a timeframe such as '1m'"
+    "timeframe", lambda rows: rows["timeframe"].is_null(), UNKNOWN_TIMEFRAME
 )  # fmt: skip
 BAD_SCHEMA = {
     "row": pl.Int64, "symbol": pl.String, "timeframe": pl.String, "time": pl.Int64, "column": pl.String,

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from mdstore.core.column_names import FIAT, KOREAN, UPBIT_MINUTES, clean, key, zone_in
+from mdstore.core.column_names import FIAT, KOREAN, UPBIT_MINUTES, ZONES, clean, key, zone_in
+from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import PRICES
+from mdstore.core.time_numbers import of_spreadsheet
 from mdstore.core.time_of_day import TimeOfDay
 from mdstore.core.time_style import TimeStyle
+from mdstore.core.timeframe import DAY, HOUR, MINUTE
 from mdstore.core.timestamps import column_to_ms, wall_clock
-from mdstore.core.zones import by_season, header_zone, in_zone, zoned_texts
+from mdstore.core.zones import by_season, header_zone, in_zone, is_zone, zoned_texts
 from mdstore.errors import Hint, InvalidInputError, TimestampError
 
 __all__ = ["Canonical", "divided"]
@@ -24,43 +27,55 @@ ABSENT_PRICE = 2**63 - 1  # theirs
 FIXED_POINT_NOTE = "prices are Databento's fixed point: whole numbers of 0.000000001, scaled"
 CURRENCY = "currency"
 LOCAL = "localtime"
+EXPORTED = ("symbol", "timeframe", "timestamp")
+"""How a file of our own begins: a symbol in it is as it was stored, whatever it looks like."""
+# Rows in which written times are held against a count since 1970, and what parts zones.
+COMPARED = 1_000
+QUARTER, FARTHEST = 15 * MINUTE, 14 * HOUR
 WHOLE_NUMBER = r"^-?\d+$"
 # A column of whole numbers that lacks one becomes floats, as in pandas: 0.01 is 10,000,000 of theirs.
 LEAST_AS_FLOAT = 1e7
 
 
+# Times that say their zone themselves.
+OFFSETS = r"(?i)(Z|UTC|[+\-]\d\d:?\d\d)$"
+SAY_ZONE = Hint(
+    "tz='America/New_York' says of which one zone they are, whatever the column says",
+    "--tz America/New_York says of which one zone they are, whatever the column says",
+)
+
+
 class Canonical:
     """How the columns of one table become a candle's, the same in all its chunks.
 
-    `notes` is what was understood that a reader should know of.
+    `marked` is whether symbols may bear a spreadsheet's mark of a text. `notes` is what was understood that a
+    reader should know of.
     """
 
-    def __init__(self, names: Sequence[str], style: TimeStyle | None = None) -> None:
+    def __init__(self, names: Sequence[str], style: TimeStyle | None = None, *, marked: bool = False) -> None:
+        self._marked = marked and tuple(names[: len(EXPORTED)]) != EXPORTED
         there = set(map(clean, names))
         databento = FIXED_POINT_TIME in there and bool(ITS_NEIGHBOURS & there)
         self._fixed_point: bool | None = None if databento else False  # None until prices tell
         self._style = style or TimeStyle()
         self._clock = TimeOfDay(self._style)
+        self._compared = False  # whether written times were held against a count since 1970
         self._ticks: bool | None = None  # None until volumes tell
         self.notes: set[str] = set()
 
     def frame(self, columns: Mapping[str, pl.Series]) -> pl.DataFrame:
         """Return columns, by canonical name and named as in the table, as a frame of canonical names."""
         made = dict(columns)
-        of_day = made.pop("time of day", None)
-        if of_day is not None:
-            made["timestamp"] = self._clock.whole(made["timestamp"], of_day)
-            self._note_zone(of_day.name)
-        elif "timestamp" in made and zone_in(made["timestamp"].name) not in (None, "UTC"):
-            self._note_zone(made["timestamp"].name)
-            made["timestamp"] = _zoned(made["timestamp"], self._style)
-        elif "timestamp" in made and key(made["timestamp"].name) == LOCAL:
-            _refuse_nowhere(made["timestamp"], self._style)
+        if self._style.unit == "excel" and "timestamp" in made and not made["timestamp"].dtype.is_temporal():
+            made["timestamp"] = of_spreadsheet(made["timestamp"])
+        self._place(made)
         ticks = made.pop("tick volume", None)
         if ticks is not None and self._are_ticks(made["volume"], ticks):
             made["volume"] = ticks
         if "symbol" in made:
             made["symbol"] = _as_text(made["symbol"])
+        if "symbol" in made and self._marked:
+            made["symbol"] = _without_mark(made["symbol"])
         if "symbol" in made and _only_currency(made["symbol"]):
             del made["symbol"]
         if "timeframe" in made and clean(made["timeframe"].name) == UPBIT_MINUTES:
@@ -72,6 +87,25 @@ class Canonical:
             self.notes.add(FIXED_POINT_NOTE)
             made |= {name: _scaled(column) for name, column in prices.items()}
         return pl.DataFrame([column.alias(name) for name, column in made.items()])
+
+    def _place(self, made: dict[str, pl.Series]) -> None:
+        """Make the column of times whole by what stands beside it: times of day, zones, and its own name."""
+        of_day = made.pop("time of day", None)
+        if of_day is not None:
+            made["timestamp"] = self._clock.whole(made["timestamp"], of_day)
+            self._note_zone(of_day.name)
+        elif "timestamp" in made and (named := zone_in(made["timestamp"].name)) not in (None, "UTC"):
+            self._note_zone(made["timestamp"].name)
+            made["timestamp"] = _zoned(made["timestamp"], str(named), self._style)
+        elif "timestamp" in made and key(made["timestamp"].name) == LOCAL and "time zone" not in made:
+            _refuse_nowhere(made["timestamp"], self._style)
+        zones = made.pop("time zone", None)
+        if zones is not None and "timestamp" in made and self._style.tz is None:
+            made["timestamp"] = self._in_zones(made["timestamp"], zones)
+        epoch = made.pop("epoch", None)
+        if epoch is not None and not self._compared and "timestamp" in made:
+            _compare(made["timestamp"].head(COMPARED), epoch.head(COMPARED), self._style)
+            self._compared = True
 
     def _are_ticks(self, volume: pl.Series, ticks: pl.Series) -> bool:
         """Tell whether to take the ticks for a volume of 0 throughout, as brokers of currencies have it."""
@@ -87,6 +121,20 @@ class Canonical:
         if self._ticks:
             self.notes.add(f"{volume.name} is 0 throughout: {ticks.name} was taken for the volume")
         return self._ticks
+
+    def _in_zones(self, times: pl.Series, zones: pl.Series) -> pl.Series:
+        """Give times the zone that a column beside them names in each row; all must name the same."""
+        if times.dtype.is_numeric() or _have_offsets(times):
+            return times
+        named = [zone for zone in _as_text(zones).str.strip_chars().unique().drop_nulls() if zone]
+        if not named:
+            return times
+        zone = ZONES.get(named[0].lower(), named[0])
+        if len(named) > 1 or not (is_zone(zone) and (zone == "UTC" or "/" in zone)):
+            said = ", ".join(excerpt(one, 40) for one in sorted(named)[:3])
+            raise TimestampError(f"the column {zones.name!r} says that times are of {said}", hint=SAY_ZONE)
+        self.notes.add(f"times were read as of {zone}, as the column {zones.name} says")
+        return _zoned(times, zone, self._style)
 
     def _note_zone(self, name: str) -> None:
         zone = zone_in(name)
@@ -172,15 +220,15 @@ def divided(prices: pl.Series, by: float) -> pl.Series:
     return pl.Series(prices.name, pc.divide(numbers, by))
 
 
-def _zoned(times: pl.Series, style: TimeStyle) -> pl.Series:
-    """Give times that bear no zone the one that their header names; numbers are of UTC wherever they stand.
+def _zoned(times: pl.Series, named: str, style: TimeStyle) -> pl.Series:
+    """Give times that bear no zone the one that a column names; numbers are of UTC wherever they stand.
 
     What cannot be read, or not yet, becomes a text with the zone behind it, for the rules to judge.
     """
     dtype = times.dtype
     if dtype.is_numeric() or (isinstance(dtype, pl.Datetime) and dtype.time_zone is not None):
         return times
-    zone = header_zone(str(zone_in(times.name)), style.tz)
+    zone = header_zone(named, style.tz)
     if isinstance(dtype, pl.Datetime) or dtype == pl.Date:
         made = in_zone(times.cast(pl.Datetime), zone)
     else:
@@ -196,6 +244,40 @@ def _zoned(times: pl.Series, style: TimeStyle) -> pl.Series:
     if made.null_count() == times.null_count():
         return made
     return zoned_texts(made).fill_null(_given(times) + f" {zone}")
+
+
+def _have_offsets(times: pl.Series) -> bool:
+    if isinstance(times.dtype, pl.Datetime):
+        return times.dtype.time_zone is not None
+    return times.dtype == pl.String and bool(times.str.strip_chars().str.contains(OFFSETS).all())
+
+
+def _compare(times: pl.Series, epoch: pl.Series, style: TimeStyle) -> None:
+    """Raise where written times are of another zone than they are taken for, as a count beside them shows.
+
+    Days are dates wherever they begin, and a count that is no multiple of a quarter away is something else.
+    """
+    try:
+        written = column_to_ms(times, TimeStyle(tz=style.tz))[0]
+        counted = column_to_ms(epoch)[0]
+    except TimestampError:
+        return
+    apart = (counted - written).drop_nulls()
+    days = bool((written % DAY == 0).all())
+    if days or not (apart != 0).any() or not ((apart % QUARTER == 0) & (apart.abs() <= FARTHEST)).all():
+        return
+    at = (counted - written).ne(0).fill_null(value=False).arg_true()[0]
+    away = f"{(counted - written)[at] / HOUR:+g} h"
+    written_name, counted_name = {"time": times.name}, {"time": epoch.name}
+    raise InvalidInputError(
+        f"{times.name!r} says {excerpt(str(times[at]), 40)}, and {epoch.name!r} beside it is {away} from "
+        "that: these times are not of UTC",
+        hint=Hint(
+            f"columns={counted_name} takes the count, columns={written_name} with tz= the times of a zone",
+            f"--columns 'time={epoch.name}' takes the count, --columns 'time={times.name}' with --tz the "
+            "times of a zone",
+        ),
+    )
 
 
 def _given(times: pl.Series) -> pl.Series:
@@ -216,12 +298,16 @@ def _as_text(column: pl.Series) -> pl.Series:
         if any(name is None and isinstance(value, str) for name, value in zip(names, column, strict=True)):
             return column  # half a character: the row is named as it came
         return pl.Series(column.name, names, dtype=pl.String)
-    if column.dtype == pl.String and len(column) and (column[0] or "").startswith("'"):
-        # A spreadsheet's mark of a text that looks like a number: '005930. Other names may begin so.
-        return column.str.replace(r"^'(\d{4,6})$", "$1")
     if column.dtype.is_float() and (column.drop_nulls() % 1 == 0).all():
         column = column.cast(pl.Int64, strict=False)
     return column.cast(pl.String) if column.dtype.is_integer() else column
+
+
+def _without_mark(column: pl.Series) -> pl.Series:
+    """Take a spreadsheet's marks of a text like a number from symbols: '005930, ="005930"."""
+    if column.dtype != pl.String or not ((column[0] if len(column) else "") or "").startswith(("'", '="')):
+        return column
+    return column.str.replace(r"""^(?:'(\d{4,6})|="([^"]*)")$""", "$1$2")
 
 
 def _name(value: object) -> str | None:

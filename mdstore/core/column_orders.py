@@ -36,7 +36,8 @@ ORDERS = (
     _order("timestamp, open, high, low, close, volume", "most", "1704153600,10,14,9,12,5\n1704240000,12,13,8,9,7"),
     _order("timestamp, open, close, high, low, volume", "Bitfinex, Bithumb", "1704153600,10,12,14,9,5\n1704240000,12,9,13,8,7"),
     _order("timestamp, low, high, open, close, volume", "Coinbase", "1704153600,9,14,10,12,5\n1704240000,8,13,12,9,7"),
-    _order("timestamp, open, high, low, close, volume, trades", "Kraken's files, Bybit", "1704153600,10,14,9,12,5,90\n1704240000,12,13,8,9,70,3"),
+    _order("timestamp, open, high, low, close, volume, trades", "Kraken's files", "1704153600,10,14,9,12,5,90\n1704240000,12,13,8,9,70,3"),
+    _order("timestamp, open, high, low, close, volume, turnover", "Bybit", "1704153600,10,14,9,12,5,59.5\n1704240000,12,13,8,9,70,651.25"),
     _order("timestamp, open, high, low, close, adjusted close, volume", "Yahoo", "2024-01-02,10,14,9,12,11.9,500\n2024-01-03,12,13,8,9,8.9,700\n2024-01-04,12,13,8,9,8.9,700"),
     _order("timestamp, open, close, high, low, volume, turnover", "KuCoin", "1704153600,10,12,14,9,5,60\n1704240000,12,9,13,8,7,65"),
     _order("date, time, open, high, low, close, volume", "MetaTrader", "2024.01.02,09:30,10,14,9,12,5\n2024.01.02,09:31,12,13,8,9,7"),
@@ -58,6 +59,8 @@ FOLLOWS = 1.5
 LEAST_ROWS = 3
 LEAST_ADJUSTED, MOST_ADJUSTED = 0.1, 1.05
 HALF = 0.5
+# A turnover without its fraction is so far off; one that is plain beside that tells it from a count.
+ROUNDED, PLAINLY = 0.5, 10.0
 ABOVE = Hint(
     "put a line above that names the columns, as date,open,high,low,close,volume,trades, or name them so, "
     "as columns=['time', 'open', 'high', 'low', 'close', 'volume', 'trades']",
@@ -100,7 +103,7 @@ def ordered(rows: Rows, choice: Choice | None = None) -> tuple[str, ...] | None:
             )
     fitting = _fitting(known, numbers)
     if len(fitting) > 1:
-        fitting = _of_seven(fitting, alike, numbers)
+        fitting = _of_seven(_counted(fitting, numbers), alike, numbers)
     if len({_candles(order, numbers) for order in fitting}) > 1:
         raise _of_several(fitting)
     return fitting[0].names if fitting else None
@@ -152,11 +155,32 @@ def _keeps(order: Order, row: Sequence[float | None]) -> bool:
     # MEXC has the end of the bar where Kraken has a price: it was taken for a volume of 1.7e12.
     start, end, average = _values(order, row, ("timestamp", "close_time", "vwap"))
     keeps = keeps and (average in (None, 0) or low <= average <= high)  # type: ignore[operator]
+    # Bybit has the turnover where Kraken has the trades: 565,275.7895 of them were stored.
+    (trades,) = _values(order, row, ("trades",))
+    keeps = keeps and (trades is None or trades.is_integer())
     return keeps and (start is None or end is None or start < end)
 
 
 def _candles(order: Order, numbers: Numbers) -> tuple[tuple[float | None, ...], ...]:
     return tuple(_values(order, row, CANDLE_COLUMNS[1:]) for row in numbers)
+
+
+def _counted(fitting: Sequence[Order], numbers: Numbers) -> list[Order]:
+    """Leave out orders whose count of trades is what all the volumes cost: a turnover in whole numbers."""
+    return [order for order in fitting if not _cost(order, numbers)]
+
+
+def _cost(order: Order, numbers: Numbers) -> bool:
+    if "trades" not in order.names:
+        return False
+    bars = [_values(order, row, ("low", "high", "volume", "trades")) for row in numbers]
+    told = [
+        (low * volume, high * volume, trades)
+        for low, high, volume, trades in bars
+        if low is not None and high is not None and volume is not None and trades is not None
+    ]
+    within = all(least - ROUNDED <= trades <= most + ROUNDED for least, most, trades in told)
+    return within and max((least for least, _, _ in told), default=0.0) >= PLAINLY
 
 
 def _of_seven(fitting: Sequence[Order], rows: Rows, numbers: Numbers) -> list[Order]:

@@ -31,6 +31,11 @@ LIKE_VOLUME = (
     "出来高",
     "объ",
 )
+# Columns beside a price that a row of one trade has, and no candle.
+OF_TRADES = (
+    "side", "cost", "amount", "size", "qty", "quantity", "trade_id", "tradeid", "tid", "is_buyer_maker",
+    "isbuyermaker", "buyer_maker", "aggressor", "taker_side", "ask_bid",
+)  # fmt: skip
 MOST_LIKE = 4
 NONE_THERE = Hint("volume='none' where there is no volume", "--volume none where there is no volume")
 
@@ -116,6 +121,8 @@ def _found(names: Sequence[str], choice: Choice) -> Found:
     chosen = choice.chosen(names)
     others = [name for name in names if name not in chosen.values()]
     columns = recognise(others) | chosen
+    if "timestamp" in chosen:
+        columns.pop("epoch", None)
     if "timestamp" in chosen and "time of day" not in chosen:
         columns.pop("time of day", None)
     if "volume" in chosen:
@@ -138,10 +145,20 @@ def missing(
     A hint never asks for zeros where a volume may be there under another name.
     """
     absent = [name for name in required if name not in found.there] or ["symbol"]  # a currency is no symbol
+    if {"open", "high", "low"} <= set(absent) and _are_trades(names):
+        return InvalidInputError(
+            f"these are trades, not candles: the data has {listed(names)}",
+            hint="make bars of the trades first, as by Polars' group_by_dynamic",
+        )
     return InvalidInputError(
         f"no column for {', '.join(absent)}: the data has {listed(names)}",
         hint=_hint(absent, found, names, required),
     )
+
+
+def _are_trades(names: Sequence[str]) -> bool:
+    there = {clean(name) for name in names}
+    return "price" in there and not there.isdisjoint(OF_TRADES)
 
 
 def _hint(absent: Sequence[str], found: Found, names: Sequence[str], required: Sequence[str]) -> Hint:
@@ -149,6 +166,11 @@ def _hint(absent: Sequence[str], found: Found, names: Sequence[str], required: S
         others = [name for name in names if name not in found.names and clean(name) not in INDEX_NAMES]
         like = [name for name in others if any(word in name.lower() for word in LIKE_VOLUME)][:MOST_LIKE]
         return _which("volume", like) if like else NONE_THERE
+    of_sides = [name[:-2] for name in names if name.endswith(".o")]
+    if of_sides and {f"{of_sides[0]}.{letter}" for letter in "hlc"} <= set(names):
+        which = {price: f"{of_sides[0]}.{price[0]}" for price in PRICES}
+        cli = ",".join(f"{price}={own}" for price, own in which.items())
+        return Hint(f"say which prices, as columns={which}", f"say which prices, as --columns {cli}")
     one = "time" if absent[0] == "timestamp" else absent[0]
     listing = f"name the columns {', '.join(required)}, or say which one is which"
     return Hint(f"{listing}, as columns={{{one!r}: 'its name'}}", f"{listing}, as --columns '{one}=its name'")

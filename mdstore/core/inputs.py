@@ -33,6 +33,9 @@ CHUNK = 50_000
 SAMPLE = 200
 """Rows that are looked at to tell columns without names."""
 
+MOST_ALONE = 4
+"""Columns that are too few for a candle."""
+
 _END = object()
 ACCEPTED = (
     "a Polars, pandas or Arrow table, a dict of columns, a row or rows as dicts or as tuples "
@@ -155,11 +158,12 @@ class Incoming:
 def _tables(data: object, wanted: Wanted) -> Iterator[Table]:
     """Yield `data` as tables."""
     if isinstance(data, pl.DataFrame):
-        yield _of_frame(data, wanted)
+        rows = data.rows() if _is_numbered(data.columns, "column_") else None
+        yield from [_of_frame(data, wanted)] if rows is None else _from_items(rows, wanted)
     elif isinstance(data, pl.LazyFrame):
         yield from (_of_frame(frame, wanted) for frame in data.collect_batches(chunk_size=CHUNK))
     elif any(kind.__module__.partition(".")[0] == "pandas" for kind in type(data).__mro__):
-        yield _from_pandas(data, wanted)
+        yield from _tables_of_pandas(data, wanted)
     elif isinstance(data, pa.RecordBatch) or hasattr(data, "__arrow_c_stream__"):
         yield from _from_arrow(data, wanted)
     elif _is_row(data):
@@ -175,6 +179,13 @@ def _tables(data: object, wanted: Wanted) -> Iterator[Table]:
         raise InvalidInputError(f"cannot take {type(data).__name__} as candles: give {ACCEPTED}")
 
 
+def _is_numbered(names: Iterable[object], before: str = "") -> bool:
+    """Tell names that a table gives columns for want of others: pd.DataFrame(client.fetch_ohlcv(...))."""
+    given = list(names)
+    numbered = [f"{before}{place}" if before else place for place in range(len(given))]
+    return len(given) > MOST_ALONE and given == numbered
+
+
 def _of_frame(frame: pl.DataFrame, wanted: Wanted) -> Table:
     return Table(frame, wanted.found(frame.columns), frame.columns, lambda at: frame.row(at, named=True))
 
@@ -188,6 +199,14 @@ def _is_row(data: object) -> bool:
 
 def _is_scalar(value: object) -> bool:
     return isinstance(value, str | bytes) or not isinstance(value, Iterable)
+
+
+def _tables_of_pandas(data: Any, wanted: Wanted) -> Iterator[Table]:
+    counted = str(getattr(getattr(data, "index", None), "dtype", "")).startswith("int")
+    if counted and _is_numbered(getattr(data, "columns", ())):
+        yield from _from_items(data.itertuples(index=False, name=None), wanted)
+    else:
+        yield _from_pandas(data, wanted)
 
 
 def _from_pandas(data: Any, wanted: Wanted) -> Table:

@@ -20,7 +20,7 @@ __all__ = ["DASHES", "Decimal", "Numbers", "numbers_of"]
 Decimal = Literal[".", ","]
 
 # What may stand before or behind a number and says nothing of its size.
-CURRENCY = "[$€£¥₩₹₽₺฿]"
+CURRENCY = "(?:[$€£¥₩₹₽₺฿원円元]| ?(?:USDT|USD|EUR|KRW|JPY|GBP|BTC)\\b)"
 # By suffix: the power of ten. Chinese, Japanese and Korean count in ten thousands.
 SUFFIXES = {
     "k": 3, "m": 6, "b": 9, "t": 12, "万": 4, "萬": 4, "만": 4, "亿": 8, "億": 8, "억": 8,

@@ -15,7 +15,7 @@ import polars as pl
 
 from mdstore.core.column_names import ZONES
 from mdstore.core.excerpts import excerpt
-from mdstore.core.time_spellings import CLOCKS, DATES, MONTHS, YEAR_FIRST, Spelling, compiled
+from mdstore.core.time_spellings import CLOCKS, DATES, MONTHS, OF_MONTHS, YEAR_FIRST, Spelling, compiled
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.zones import by_season, is_zone
 from mdstore.errors import Hint, TimestampError
@@ -26,6 +26,7 @@ MS_PER_MINUTE, MS_PER_HOUR, MS_PER_DAY = 60_000, 3_600_000, 86_400_000
 HALF_DAY = 12
 # Two digits of a year, as POSIX reads them.
 FIRST_OF_LAST_CENTURY = 69
+AFTERNOON = r"(?i)^p|오후|下午|午後"
 UTC_NAMES = ("z", "utc", "gmt")
 NO_GROUPS = re.compile(r"\((?!\?)")
 CLOCK = "|".join(NO_GROUPS.sub("(?:", compiled(spelling.pattern)[0]) for spelling in CLOCKS)
@@ -43,7 +44,10 @@ LIKE = (
     (r"([A-Za-z]{3})\.", "$1"),
     (r"\s+", " "),
     (r" ?([-/]) ?", "$1"),
-    (r"(\d) ?\. ?(\d)", "$1.$2"),
+    (r"(\d)\. (\d{1,2}:)", "$1 $2"),  # Korean dates end with a point
+    (r"(\d) \.", "$1."),
+    (r"\. (\d)", ".$1"),
+    (r"(\d)\.( |$)", "$1$2"),
 )
 # Spellings that the same texts fit, by their common expression.
 FAMILIES: dict[str, list[str]] = {}
@@ -129,6 +133,8 @@ def _read_dates(dates: pl.Series, style: TimeStyle, of: int) -> tuple[pl.Series,
         if left.str.contains(f"^{expression}$").any():
             days = _values(left, family[0])[0] if len(family) == 1 else _settled(left, family, style, of)
             made = made.fill_null(days)
+    if made.null_count() == len(made) and dates.count() >= of:
+        made = _first_fit(dates, OF_MONTHS)[0]
     return made, pl.repeat(value=True, n=len(made), eager=True)
 
 
@@ -244,14 +250,14 @@ def _values(texts: pl.Series, pattern: str) -> tuple[pl.Series, pl.Series]:
 
 
 def _days(parts: Mapping[str, pl.Series]) -> pl.Series | None:
-    if "d" not in parts:
+    if not {"Y", "y"} & parts.keys():
         return None
     month = parts["m"] if "m" in parts else _month(parts["b"])
     columns = pl.DataFrame(
         [
             (parts["Y"] if "Y" in parts else _century(parts["y"]) + parts["y"]).alias("y"),
             month.alias("m"),
-            parts["d"].alias("d"),
+            (parts["d"] if "d" in parts else pl.repeat("1", len(month), eager=True)).alias("d"),
         ]
     )
     texts = columns.select(pl.format("{}-{}-{}", "y", "m", "d")).to_series()
@@ -259,8 +265,12 @@ def _days(parts: Mapping[str, pl.Series]) -> pl.Series | None:
 
 
 def _month(names: pl.Series) -> pl.Series:
-    short = names.str.to_lowercase().str.slice(0, 3)
-    return short.replace_strict(MONTHS, default=None, return_dtype=pl.Int64).cast(pl.String)
+    lower = names.str.to_lowercase()
+    by_letters = (
+        lower.str.slice(0, letters).replace_strict(MONTHS, default=None, return_dtype=pl.Int64)
+        for letters in (4, 3)
+    )
+    return pl.select(pl.coalesce(*by_letters)).to_series().cast(pl.String)
 
 
 def _century(years: pl.Series) -> pl.Series:
@@ -275,7 +285,7 @@ def _since_midnight(parts: Mapping[str, pl.Series], rows: int) -> tuple[pl.Serie
         parts[name].cast(pl.Int64) if name in parts else zeros for name in ("H", "M", "S")
     )
     if "I" in parts:
-        afternoon = parts["p"].str.to_lowercase().str.starts_with("p").cast(pl.Int64) if "p" in parts else 0
+        afternoon = parts["p"].str.contains(AFTERNOON).cast(pl.Int64) if "p" in parts else 0
         hours = parts["I"].cast(pl.Int64) % HALF_DAY + afternoon * HALF_DAY
     made = hours * MS_PER_HOUR + minutes * MS_PER_MINUTE + seconds * 1000
     made = made.set(((minutes > 59) | (seconds > 59) | (made > MS_PER_DAY)).fill_null(value=False), None)  # noqa: PLR2004

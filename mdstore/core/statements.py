@@ -16,13 +16,13 @@ __all__ = ["Statements", "made_bars", "marks_in", "refuse_made", "texts_in"]
 # Columns that say of bars that they are none to be stored, where they say so, and what these bars do.
 ENDED = (False, "have not ended")
 MARKS = {
-    # OKX says `confirm`, OANDA `complete`, Binance's libraries `is_closed` or `isFinal`.
-    **dict.fromkeys(
-        ("closed", "is_closed", "is_final", "final", "ended", "complete", "is_complete", "confirm"), ENDED
-    ),
+    "closed": ENDED,
+    "confirm": ENDED,  # OKX
+    "complete": ENDED,  # OANDA
+    **dict.fromkeys(("ended", "final", "is_closed", "is_final", "is_complete"), ENDED),
     "filled": (True, "fill holes"),
     "partial": (True, "were not seen from start to end"),
-}  # fmt: skip
+}
 BY_KEY = {key(name): mark for name, mark in MARKS.items()}
 WORDS = {False: ("false", "f", "no", "n", "0", "0.0"), True: ("true", "t", "yes", "y", "1", "1.0")}
 MOST_NAMES = 3
@@ -57,7 +57,8 @@ class Statements:
 
     def _hold_timeframe(self, column: pl.Series, name: str) -> None:
         there = column.drop_nulls().unique()
-        others = [text for text in there if meant(text) != self._timeframe]
+        # What is no timeframe to us, such as 60, means what the call says.
+        others = [text for text in there if meant(text) not in (self._timeframe, None)]
         if others:
             several = f" and {len(there) - 1} more" if len(there) > 1 else ""
             raise InvalidInputError(

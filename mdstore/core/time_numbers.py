@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -12,7 +11,8 @@ from mdstore.core.time_style import Unit
 from mdstore.errors import Hint, TimestampError
 
 __all__ = [
-    "LARGEST", "MAGNITUDES", "NS_PER", "are_dates", "date_in", "read_numbers", "unit_trouble", "whole_ms",
+    "LARGEST", "MAGNITUDES", "NS_PER", "are_dates", "date_in", "no_unit", "of_spreadsheet", "read_numbers",
+    "unit_trouble", "whole_ms",
 ]  # fmt: skip
 
 LARGEST = 2**63 - 1
@@ -27,10 +27,19 @@ MAGNITUDES: tuple[tuple[Unit, int, int], ...] = (
 # seconds, milliseconds and milliseconds they would be of 1970, of a summer of 1976 and of the year 2611.
 WRITTEN = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 FIRST_YEAR, LAST_YEAR = 1900, 2100
-# Excel's day 25569 is the first of 1970; its serials of today are near 45,000.
-EXCEL_1970, EXCEL_FIRST, EXCEL_END = 25_569, 20_000, 80_000
-MS_PER_DAY = 86_400_000
-YYMMDD = re.compile(r"(\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+# Numbers that are more likely written otherwise than as a count since 1970: where all of a table are.
+TICKS = (630_822_816 * 10**9, 643_444_128 * 10**9)
+"""2000 to 2040 in .NET's ticks, of 100 ns since the year 1; as nanoseconds these are of a half-year, 1990."""
+DATES = (19_000_101, 21_001_231)
+SHORT_DATES = (100_101, 991_231)  # YYMMDD, and YYYYMM
+SHORT = Hint(
+    "date_format='%y%m%d' (or '%Y%m') where they are dates written so",
+    "--date-format %y%m%d (or %Y%m) where they are dates written so",
+)
+SERIALS = (20_000, 80_000)  # 1954 to 2119, as a spreadsheet counts days
+FIRST_SERIAL = 25_569  # 1970-01-01
+SECONDS_OF_DAY = 86_400
+GIVE_UNIT = Hint("pass unit='s', 'ms', 'us' or 'ns'", "pass --unit s, ms, us or ns")
 # Seconds that are so few among finer times have rather lost digits: a millisecond of ten digits is none.
 RARE = 10
 
@@ -103,9 +112,7 @@ def read_numbers(numbers: pl.Series, unit: Unit | None, *, alone: bool = True) -
     """
     made = _whole_floats if numbers.dtype.is_float() else whole_ms
     if unit == "excel":
-        days = (numbers.cast(pl.Float64) - EXCEL_1970) * MS_PER_DAY
-        days = days.set(~days.is_finite().fill_null(value=False), None)
-        return days.round().cast(pl.Int64, strict=False), _all_true(numbers)
+        return whole_ms(of_spreadsheet(numbers).to_physical(), NS_PER["ms"])
     if unit is not None:
         return made(numbers, NS_PER[unit])
     sizes = numbers.abs()
@@ -115,12 +122,14 @@ def read_numbers(numbers: pl.Series, unit: Unit | None, *, alone: bool = True) -
     if low is None or high is None:
         return made(numbers, NS_PER["ms"])
     assert isinstance(low, int | float) and isinstance(high, int | float)  # noqa: S101, PT018 - for mypy
+    if alone and (trouble := _otherwise(low, high)) is not None:
+        raise trouble
     for name, first, end in MAGNITUDES:
         if first <= low and high < end:
             return made(numbers, NS_PER[name])
     counts = {name: int(_within(sizes, first, end).sum()) for name, first, end in MAGNITUDES}
     if alone and 2 * sum(counts.values()) <= sizes.count():
-        raise _no_unit(low, high)
+        raise no_unit(low, high)
     few = 0 < RARE * counts["s"] <= sum(counts.values())
     return _by_size(numbers, sizes, MAGNITUDES[1:] if few else MAGNITUDES)
 
@@ -143,28 +152,53 @@ def _within(sizes: pl.Series, first: int, end: int) -> pl.Series:
     return sizes.is_between(first, end - 1).fill_null(value=False)
 
 
-def _no_unit(low: float, high: float) -> TimestampError:
+def of_spreadsheet(days: pl.Series) -> pl.Series:
+    """Return days as a spreadsheet counts them as naive datetimes, to the second; null for what is no number.
+
+    >>> of_spreadsheet(pl.Series([45293, 45293.39583])).dt.to_string("%Y-%m-%d %H:%M:%S").to_list()
+    ['2024-01-02 00:00:00', '2024-01-02 09:30:00']
+    """
+    if days.dtype == pl.Object:
+        numbers = [value if isinstance(value, int | float) else None for value in days]
+        days = pl.Series(days.name, numbers, dtype=pl.Float64, strict=False)
+    seconds = ((days.cast(pl.Float64, strict=False) - FIRST_SERIAL) * SECONDS_OF_DAY).round()
+    return (seconds.cast(pl.Int64, strict=False) * 1_000).cast(pl.Datetime("ms"))
+
+
+def _otherwise(low: float, high: float) -> TimestampError | None:
+    """Return the error of numbers that are likely no count since 1970, though their size would fit one."""
+    if TICKS[0] <= low and high < TICKS[1]:
+        return TimestampError(
+            f"timestamp: are numbers such as {low} nanoseconds, of 1990, or .NET's ticks?",
+            hint=Hint(
+                "pass unit='ns' where they are nanoseconds; write ticks as dates",
+                "pass --unit ns where they are nanoseconds; write ticks as dates",
+            ),
+        )
+    return None
+
+
+def no_unit(low: float, high: float) -> TimestampError:
+    """Return the error of numbers that do not tell their unit, with the hint that fits their size."""
+    hint = GIVE_UNIT
+    if DATES[0] <= low and high <= DATES[1] and low % 1 == high % 1 == 0:
+        hint = Hint("pass date_format='%Y%m%d'", "pass --date-format %Y%m%d")
+    elif SHORT_DATES[0] <= low and high <= SHORT_DATES[1]:
+        hint = Hint(f"{GIVE_UNIT.python}, or {SHORT.python}", f"{GIVE_UNIT.cli}, or {SHORT.cli}")
+    elif SERIALS[0] <= low and high <= SERIALS[1]:
+        hint = Hint("pass unit='excel'", "pass --unit excel")
     return TimestampError(
-        f"timestamp: cannot tell the unit of numbers between {low} and {high}: {unit_trouble(high)}",
-        hint=_unit_hint(low, high),
+        f"timestamp: cannot tell the unit of numbers between {low} and {high}: {unit_trouble(low, high)}",
+        hint=hint,
     )
 
 
-def _unit_hint(low: float, high: float) -> Hint:
-    if low >= EXCEL_FIRST and high < EXCEL_END:
-        return Hint(
-            "pass unit='excel' where Excel counted days", "pass --unit excel where Excel counted days"
-        )
-    if all(YYMMDD.fullmatch(f"{int(number):06}") for number in (low, high)):
-        return Hint(
-            "where they are written YYMMDD, pass date_format='%y%m%d'",
-            "where they are written YYMMDD, pass --date-format %y%m%d",
-        )
-    return Hint("pass unit='s', 'ms', 'us' or 'ns'", "pass --unit s, ms, us or ns")
-
-
-def unit_trouble(high: float) -> str:
+def unit_trouble(low: float, high: float) -> str:
     """Say why numbers do not tell their unit."""
     if high >= MAGNITUDES[-1][2]:
         return "too large for a time"
+    if low >= DATES[0] and high <= DATES[1]:
+        return "they look like dates written YYYYMMDD; give these as dates or texts"
+    if low >= SERIALS[0] and high <= SERIALS[1]:
+        return "they look like dates as a spreadsheet counts them"
     return "too small for a time after 1973"

@@ -22,6 +22,8 @@ __all__ = ["TimeOfDay"]
 BARE_DIGITS = r"^\d{1,6}$"
 HHMM, HHMMSS = 4, 6
 NS_PER_MS = 1_000_000
+SECONDS_OF_DAY = 86_400
+NOTHING_GIVEN = "at no time"  # what is no clock: a date alone would be midnight
 NAIVE_UTC = (None, "UTC")
 # Years 1900 to 2100 as YYYYMMDD: beside a time of day such a number is a date.
 EARLIEST_DATE, LATEST_DATE = 19_000_101, 21_001_231
@@ -85,6 +87,8 @@ class TimeOfDay:
             return times.to_physical() // NS_PER_MS
         if isinstance(times.dtype, pl.Duration):
             return times.cast(pl.Duration("ms")).to_physical()
+        if times.dtype.is_float() and (times.drop_nulls() < 1).all() and (times > 0).any():
+            return (times * SECONDS_OF_DAY).round().cast(pl.Int64) * SECOND  # as a spreadsheet counts
         texts = _texts(times)
         bare = texts.str.contains(BARE_DIGITS).fill_null(value=False)
         if bare.any():
@@ -154,7 +158,8 @@ def _joined(dates: pl.Series, since: pl.Series, times: pl.Series, zone: str | No
 
 
 def _given(values: pl.Series) -> pl.Series:
-    return pl.Series(values.name, [str(value) for value in values], dtype=pl.String)
+    given = [NOTHING_GIVEN if value is None else str(value) for value in values]
+    return pl.Series(values.name, given, dtype=pl.String)
 
 
 def _with_texts(made: pl.Series, joined: pl.Series, lost: pl.Series) -> pl.Series:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from mdstore.errors import Hint, InvalidInputError
 
-__all__ = ["CLOCKS", "DATES", "MONTHS", "YEAR_FIRST", "Spelling", "compiled", "pattern_of"]
+__all__ = ["CLOCKS", "DATES", "MONTHS", "OF_MONTHS", "YEAR_FIRST", "Spelling", "compiled", "pattern_of"]
 
 
 class Spelling(NamedTuple):
@@ -26,7 +26,7 @@ class Spelling(NamedTuple):
 
 # Where two fit the same texts, as day and month in 01/02/2024, the whole column tells them apart.
 DATES = (
-    Spelling("%Y-%m-%d", ("2024-01-25", "2024/1/25", "2024.01.25", "2024- 01- 25")),
+    Spelling("%Y-%m-%d", ("2024-01-25", "2024/1/25", "2024.01.25", "2024- 01- 25", "2024. 1. 25.")),
     Spelling("%d-%m-%Y", ("25/01/2024", "25.01.2024", "25-1-2024")),
     Spelling("%m-%d-%Y", ("1/25/2024", "01-25-2024")),
     Spelling("%d-%m-%y", ("25/01/24", "25.01.24")),
@@ -48,35 +48,56 @@ DATES = (
     Spelling("%Y%m%d%H%M", ("202401250900",)),
     Spelling("%b %d %H:%M:%S %Y", ("Thu Jan 25 09:00:00 2024",)),
 )
+# Bars of months, where all rows of a table are written so: the first of each.
+OF_MONTHS = (
+    Spelling("%Y-%m", ("2024-01", "2024/1")),
+    Spelling("%m-%Y", ("01/2024",)),
+    Spelling("%b %Y", ("Jan 2024", "January 2024")),
+    Spelling("%b-%Y", ("Jan-2024",)),
+    Spelling("%Y년 %m월", ("2024년 1월", "2024년 01월")),
+    Spelling("%Y年%m月", ("2024年1月",)),
+)
 CLOCKS = (
     Spelling("%I:%M:%S %p", ("09:00:00 AM", "9:00:00 a.m.")),
     Spelling("%I:%M:%S%p", ("9:00:00AM",)),
     Spelling("%I:%M %p", ("9:00 AM",)),
     Spelling("%I:%M%p", ("9:00am",)),
+    Spelling("%p %I:%M:%S", ("오전 9:00:00", "上午 09:00:00", "AM 9:00:00")),
+    Spelling("%p %I:%M", ("오전 9:00", "上午 09:00")),
     Spelling("%I-%p", ("09-AM", "9-AM")),  # CryptoDataDownload's
     Spelling("%H:%M:%S.%f", ("09:00:00.000", "9:00:00.000000", "09:00:00,000")),
     Spelling("%H:%M:%S", ("09:00:00", "9:00:00")),
     Spelling("%H:%M", ("09:00", "9:00")),
 )
-MONTHS = {
-    name: number
-    for number, name in enumerate(
-        ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1
-    )
-}
+# By their first letters, three or four, in the languages that people export in.
+NAMES = (
+    ("jan", "jän", "ene", "gen", "янв", "oca"),
+    ("feb", "fev", "fév", "фев", "şub"),
+    ("mar", "mär", "mrz", "maa", "мар"),
+    ("apr", "abr", "avr", "апр", "nis"),
+    ("may", "mai", "mag", "mei", "maj", "май", "мая"),
+    ("jun", "juin", "giu", "июн", "haz"),
+    ("jul", "juil", "lug", "июл", "tem"),
+    ("aug", "ago", "aoû", "aou", "авг", "ağu"),
+    ("sep", "set", "сен", "eyl"),
+    ("oct", "okt", "out", "ott", "окт", "eki"),
+    ("nov", "ноя", "kas"),
+    ("dec", "dic", "dez", "déc", "des", "дек", "ara"),
+)
+MONTHS = {name: number for number, names in enumerate(NAMES, 1) for name in names}
 # A date of two digits each: 24-01-02 is of 2024 or of 2002, and no number above 12 need tell.
 YEAR_FIRST = "%y-%m-%d"
 # What each directive may be, and what it is where another stands right beside it.
 DIRECTIVES = {
     "Y": (r"\d{4}", r"\d{4}"), "y": (r"\d\d", r"\d\d"),
     "m": (r"\d{1,2}", r"\d\d"), "d": (r"\d{1,2}", r"\d\d"),
-    "b": (r"[A-Za-z]{3,9}", r"[A-Za-z]{3}"), "H": (r"\d{1,2}", r"\d\d"), "I": (r"\d{1,2}", r"\d\d"),
+    "b": (r"[^\W\d_]{3,10}", r"[^\W\d_]{3}"), "H": (r"\d{1,2}", r"\d\d"), "I": (r"\d{1,2}", r"\d\d"),
     "M": (r"\d\d", r"\d\d"), "S": (r"\d\d", r"\d\d"), "f": (r"\d{1,9}", r"\d{1,9}"),
-    "p": (r"[AaPp](?:\.?[Mm](?:\.|\b)|\b)",) * 2,
+    "p": (r"(?:[AaPp](?:\.?[Mm](?:\.|\b)|\b)|오전|오후|上午|下午|午前|午後)",) * 2,
 }  # fmt: skip
 DIRECTIVE = re.compile(r"%(.)")
-# A date needs these; what users write as %B or %T is as well said so.
-NEEDED = (("Y", "y"), ("m", "b"), ("d",))
+# A date needs these, and without a day it is the first; what users write as %B or %T is as well said so.
+NEEDED = (("Y", "y"), ("m", "b"))
 SAME = {"%B": "%b", "%T": "%H:%M:%S", "%F": "%Y-%m-%d", "%R": "%H:%M", "%e": "%d", "%h": "%b"}
 
 

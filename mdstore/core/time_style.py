@@ -13,7 +13,7 @@ from mdstore.errors import TimestampError
 __all__ = ["UNITS", "TimeStyle", "Told", "Unit"]
 
 Unit = Literal["s", "ms", "us", "ns", "excel"]
-"""Seconds and their parts since 1970, or days as Excel counts them."""
+"""Of numbers since 1970, UTC; those of a spreadsheet are days since 1899-12-30, of no zone."""
 UNITS = ("s", "ms", "us", "ns", "excel")
 
 
@@ -46,7 +46,7 @@ class TimeStyle:
         self, unit: Unit | None = None, date_format: str | None = None, tz: str | None = None
     ) -> None:
         if unit is not None and (not isinstance(unit, str) or unit not in UNITS):
-            raise TimestampError(f"unit {unit!r} is none of {', '.join(map(repr, UNITS))}")
+            raise TimestampError(f"unit {unit!r} is none of 's', 'ms', 'us', 'ns', 'excel'")
         self.unit = unit
         self.pattern = None if date_format is None else pattern_of(date_format)
         self.tz = None if tz is None else check_zone(ZONES.get(tz.lower(), tz) if isinstance(tz, str) else tz)

@@ -227,7 +227,7 @@ def _number_to_ms(number: int, what: str) -> int:
     for unit, first, end in MAGNITUDES:
         if first <= abs(number) < end:
             return -(-number * NS_PER[unit] // NS_PER["ms"])
-    trouble = unit_trouble(number)
+    trouble = unit_trouble(number, number)
     raise TimestampError(f"{what}: cannot tell the unit of {number}: {trouble}; give a date or a text")
 
 

@@ -45,7 +45,7 @@ def by_season(letters: str, tz: str | None) -> str | None:
 
 
 def header_zone(zone: str, tz: str | None = None) -> str:
-    """Return a zone that a column's name says; `tz` is what the call says.
+    """Return a zone that a column says; `tz` is what the call says.
 
     Raises `TimestampError` where the name says none.
     """
@@ -54,7 +54,7 @@ def header_zone(zone: str, tz: str | None = None) -> str:
     if zone in OF_A_SEASON:
         clocks, fixed = OF_A_SEASON[zone]
         raise TimestampError(
-            f"a column's name says that times are of {zone.upper()}, which is not one zone all the year",
+            f"a column says that times are of {zone.upper()}, which is not one zone all the year",
             hint=Hint(
                 f"tz={clocks!r} where its clocks change, tz={fixed!r} where they do not",
                 f"--tz {clocks} where its clocks change, --tz {fixed} where they do not",
@@ -62,12 +62,12 @@ def header_zone(zone: str, tz: str | None = None) -> str:
         )
     if zone not in ZONES.values() and "/" not in zone:
         raise TimestampError(
-            f"a column's name says that times are of {zone!r}, which is no zone that is known",
+            f"a column says that times are of {zone!r}, which is no zone that is known",
             hint="give UTC, or name the zone as in 'Time (America/New_York)'",
         )
     if not is_zone(zone):
         raise TimestampError(
-            f"a column's name says that times are of {zone!r}, which is no zone",
+            f"a column says that times are of {zone!r}, which is no zone",
             hint="name it as in 'Time (America/New_York)'",
         )
     return zone

@@ -26,6 +26,7 @@ as a list of `Part`, which cover the range between them."""
 
 LOOK_SECONDS = 0.2
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+FEW = 3  # of failures in a round: then it is the exchange that fails, rather than a market that is gone
 ROW = 6
 
 
@@ -68,7 +69,8 @@ class Backfill:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pause, self._not_before = 0.0, 0.0
+        # By hole: how long it is left alone after its last failure, and until when.
+        self._later: dict[tuple[str, str, int], tuple[float, float]] = {}
 
     def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Start the thread; a coroutine function is run in `loop`."""
@@ -86,22 +88,35 @@ class Backfill:
 
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
-            if time.monotonic() < self._not_before:
-                continue
             try:
-                for hole in self._live.ended_holes(self._symbols):
-                    if self._stopping.is_set():
-                        return
-                    self._fill(hole)
-                self._pause = 0.0
+                self._round()
             except StoreClosedError:
                 return
-            except Exception as error:  # of a fetch, or of a store that is busy: tried again
-                self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
-                self._not_before = time.monotonic() + self._pause
+            except Exception as error:
                 self._trouble(error)
             except BaseException:  # Ctrl-C, which Polars raises in any thread: see `live_writer`
-                self._pause = 0.0
+                self._later.clear()
+
+    def _round(self) -> None:
+        """Fill what is due. One that fails does not keep the others waiting; a few of them end the round."""
+        failed = 0
+        for hole in self._live.ended_holes(self._symbols):
+            key = (hole.symbol, hole.timeframe, hole.start)
+            pause, not_before = self._later.get(key, (0.0, 0.0))
+            if time.monotonic() < not_before:
+                continue
+            if self._stopping.is_set() or failed == FEW:
+                return
+            try:
+                self._fill(hole)
+                self._later.pop(key, None)
+            except StoreClosedError:
+                raise
+            except Exception as error:  # of a fetch, or of a store that is busy: tried again
+                failed += 1
+                pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * pause))
+                self._later[key] = (pause, time.monotonic() + pause)
+                self._trouble(error)
 
     def _fill(self, hole: Hole) -> None:
         ledger = self._live.ledger

@@ -17,14 +17,13 @@ import polars as pl
 
 from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
-from mdstore.core.timestamps import ms_to_datetime
-from mdstore.errors import InvalidInputError, MarketDataError
+from mdstore.errors import InvalidInputError, MarketDataError, StoreFileError
 from mdstore.service.meters import Meters
 from mdstore.service.page_landing import PageLanding
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.source_calls import SourceCalls, is_cancelled
 from mdstore.service.troubles import Troubles, is_of_host
-from mdstore.service.wanted import NO_TIMES, Got, Outcome, Wanted, missing
+from mdstore.service.wanted import NO_TIMES, Got, Outcome, Wanted
 from mdstore.sources.sync.coordinator import Coordinator, Metrics
 from mdstore.sources.sync.leasing import leased
 
@@ -52,12 +51,15 @@ class Fetcher:
         coordinator: Coordinator | None,
         timer: Callable[[], float],
     ) -> None:
+        from mdstore.store.sync_place import StorePlace  # noqa: PLC0415 - which loads SQLite
+
         self._store, self._policies, self._meters = store, policies, meters
         self._leases = store._candles.leases
         self._router, self._coordinator = router, coordinator
         self.calls = SourceCalls()
         self.troubles = Troubles(policies, timer)
-        self._landing = PageLanding(store, policies, timer)
+        self._place = StorePlace(store._candles, store._declared, store._now)
+        self._landing = PageLanding(store, self._place, policies, timer)
         self._late = round(policies.late_seconds * 1000)
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._waiting: dict[tuple[str, str], int] = {}
@@ -73,7 +75,7 @@ class Fetcher:
         outcome = Outcome()
         if not symbols or (start is not None and start >= end):
             return outcome
-        lacking = await asyncio.to_thread(missing, self._store, symbols, timeframe, (start, end))
+        lacking = await asyncio.to_thread(self._place.to_ask, symbols, timeframe, start, end, None)
         try:
             async with asyncio.TaskGroup() as group:
                 for symbol, ranges in lacking.items():
@@ -88,7 +90,9 @@ class Fetcher:
             if self._router is not None:
                 for part in await self._parts(wanted):
                     outcome.parts.append(await self._from_router(self._router, part))
-            if self._coordinator is None or not await self._parts(wanted):
+            parts = await self._parts(wanted)
+            if self._coordinator is None or not parts:
+                self._wait_for(parts, outcome)
                 return
             trouble = self.troubles.of(wanted.key)
             if trouble is not None:
@@ -127,9 +131,10 @@ class Fetcher:
         before: list[Wanted] | None = None
         try:
             # A page may prove less than it was asked for, so it is looked again.
-            while parts := self._landing.worth(await self._parts(wanted, source.limits.page_bars), outcome):
+            while parts := await asyncio.to_thread(self._worth, wanted, source.limits.page_bars, outcome):
                 if parts == before:
                     self._refuse_old(source, parts[0])
+                    self._wait_for(parts, outcome)
                     break
                 before = parts
                 for part in reversed(parts):
@@ -138,18 +143,34 @@ class Fetcher:
         except BaseException as error:  # of a source: a timeout, sys.exit, a cancellation
             if isinstance(error, asyncio.CancelledError) and is_cancelled():
                 raise
-            text = _text_of(error)
-            is_host = is_of_host(error)
-            trouble = self.troubles.failed(wanted.key, f"{source.name} failed: {text}", is_host=is_host)
+            # A file that is busy or full is no fault of the source, which others may still ask.
+            is_here, text = isinstance(error, StoreFileError), _text_of(error)
+            said = text if is_here else f"{source.name} failed: {text}"
+            is_host = not is_here and is_of_host(error)
+            trouble = self.troubles.failed(wanted.key, said, is_host=is_host)
             outcome.troubles[wanted.symbol] = self.troubles.said(trouble)
             log.warning("%s: %s failed, %d in a row: %s", source.name, wanted, trouble.failures, text)
             with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
-                await asyncio.to_thread(self._state_failed, source.name, wanted)
+                between = wanted.start, wanted.end
+                await asyncio.to_thread(self._place.state_failed, wanted.key, *between, source.name)
+
+    def _worth(self, wanted: Wanted, page: int, outcome: Outcome) -> list[Wanted]:
+        """Return the pages that are to be asked for just now."""
+        return self._landing.worth(self._lacking(wanted, page), outcome)
 
     def _refuse_old(self, source: Coordinator, part: Wanted) -> None:
         """Refuse that nothing comes of an answer, but for the latest bars, which may come late."""
-        if part.start < part.timeframe.floor(self._store._now() - self._late):
+        if part.start < self._oldest_late(part.timeframe):
             raise InvalidInputError(f"{source.name} answers, and {part} lacks the same bars as before")
+
+    def _wait_for(self, parts: Sequence[Wanted], outcome: Outcome) -> None:
+        """Take note where the newest bar that is missing may come yet."""
+        if parts and parts[-1].end > self._oldest_late(parts[-1].timeframe):
+            outcome.wait_for(parts[-1].end)
+
+    def _oldest_late(self, timeframe: Timeframe) -> int:
+        """Return from when on (ms) bars may come late."""
+        return timeframe.floor(self._store._now() - self._late)
 
     async def _ask(self, source: Coordinator, wanted: Wanted, outcome: Outcome) -> Got:
         """Ask for a range, and land its pages as they come."""
@@ -175,21 +196,16 @@ class Fetcher:
         log.info("%s: %s: %d bars in %.0f ms", source.name, wanted, rows, taken)
         return wanted.got("coordinator", rows, taken * 1e3, kept)
 
-    def _state_failed(self, source: str, wanted: Wanted) -> None:
-        found = missing(self._store, [wanted.symbol], wanted.timeframe, (wanted.start, wanted.end))
-        for low, high in found.get(wanted.symbol, []):
-            self._store.cover(
-                wanted.symbol, wanted.timeframe, start=ms_to_datetime(low), end=ms_to_datetime(high),
-                reason="fetch_failed", source=source,
-            )  # fmt: skip
-
     # ---- what is missing
 
-    async def _parts(self, wanted: Wanted, page: int | None = None) -> list[Wanted]:
+    async def _parts(self, wanted: Wanted) -> list[Wanted]:
+        """Return the parts of a range that are missing."""
+        return await asyncio.to_thread(self._lacking, wanted, None)
+
+    def _lacking(self, wanted: Wanted, page: int | None) -> list[Wanted]:
         """Return the parts of a range that are missing, each of at most a page."""
-        found = await asyncio.to_thread(
-            missing, self._store, [wanted.symbol], wanted.timeframe, (wanted.start, wanted.end), page
-        )
+        between = wanted.start, wanted.end
+        found = self._place.to_ask([wanted.symbol], wanted.timeframe, *between, page)
         return [wanted.within(*one) for one in found.get(wanted.symbol, [])]
 
     @asynccontextmanager

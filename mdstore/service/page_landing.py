@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
 
+from mdstore.core.candle_rules import Checked, Group
+from mdstore.core.hole_reasons import STATED
+from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError, NoSuchSeriesError
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.troubles import Trouble, Troubles
-from mdstore.service.wanted import NO_TIMES, Outcome, Wanted, missing
-from mdstore.sources.sync.coordinator import Coordinator, Page
-from mdstore.sources.sync.landing import land
-from mdstore.sources.sync.page_proof import proven
+from mdstore.service.wanted import NO_TIMES, Outcome, Wanted
+from mdstore.sources.sync.coordinator import Coordinator, Page, cut
+from mdstore.sources.sync.page_proof import Proven, proven
+from mdstore.sources.sync.sync_place import Landing, Range, Said
 
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
+    from mdstore.store.sync_place import StorePlace
 
 __all__ = ["PageLanding"]
 
@@ -26,10 +32,17 @@ __all__ = ["PageLanding"]
 class PageLanding:
     """Lands pages in a store, and remembers which bars came with a row that is none."""
 
-    def __init__(self, store: MarketDataStore, policies: ServicePolicies, timer: Callable[[], float]) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: MarketDataStore,
+        place: StorePlace,
+        policies: ServicePolicies,
+        timer: Callable[[], float],
+    ) -> None:
+        self._store, self._place = store, place
         self._late = round(policies.late_seconds * 1000)
         self._bad_bars = Troubles(policies, timer)
+        self._had_bad: set[tuple[str, str]] = set()
 
     def land(
         self, source: Coordinator, wanted: Wanted, page: Page, outcome: Outcome
@@ -39,31 +52,42 @@ class PageLanding:
         Bars that are stored stay as they are. A page may reach over them, since two holes of one page are one
         request, but nobody has asked for them.
         """
-        if not isinstance(page, Page):
-            raise InvalidInputError(f"{source.name} gave {type(page).__name__} for a page of {wanted}")
+        _refuse_no_page(source, wanted, page)
         part = wanted.within(page.start, page.end)
         page = Page(part.start, part.end, page.rows, page.absent)
-        most, now = source.limits.page_bars, self._store._now()
+        most, now = source.limits.page_bars, self._place.now()
         try:
             good = proven(page, wanted.symbol, wanted.timeframe, most, (now, self._late))
         except InvalidInputError as error:  # whose hints are of writes
             raise InvalidInputError(error.message) from error
+        good = good if page.absent else _without_edges(good, wanted.timeframe)
         here = self._here(part)
         good = good.without(here)
-        series = (wanted.symbol, wanted.timeframe)
-        rows = land(self._store, series, good, source=source.name, absent=page.absent)
+        self._put(source, wanted, good, page)
         for one in good.bad.iter_rows(named=True):
             outcome.troubles[wanted.symbol] = self._bad_bar(source, wanted, one)
-        return rows, here
+        return len(good.rows), here
+
+    def _put(self, source: Coordinator, wanted: Wanted, good: Proven, page: Page) -> None:
+        """Store rows, set those aside that are bad, and say what the page covers, in one transaction."""
+        if good.start >= good.end:
+            return
+        groups = [Group(*wanted.key, good.rows)] if len(good.rows) else []
+        rows = Checked(groups, good.bad, 0, len(good.rows) + len(good.bad))
+        said = Said(good.start, good.end, page.absent, FOREVER)
+        self._place.land([Landing(wanted.key, rows, [said], source.name)])
 
     def worth(self, parts: list[Wanted], outcome: Outcome) -> list[Wanted]:
-        """Leave out parts of which each bar was bad a while ago, and say so.
+        """Leave out parts of which each bar that is missing was bad a while ago, and say so.
 
         A series goes on where one bar of it never comes right; that bar is asked for after a delay that
         grows, or along with others.
         """
         worth = []
         for part in parts:
+            if part.key not in self._had_bad:
+                worth.append(part)
+                continue
             trouble = self._trouble_of_all(part)
             if trouble is None:
                 worth.append(part)
@@ -79,8 +103,7 @@ class PageLanding:
         except NoSuchSeriesError:
             return NO_TIMES
         times = pl.Series(table["timestamp"].cast(pa.int64()), dtype=pl.Int64)
-        lacking = missing(self._store, [wanted.symbol], wanted.timeframe, (wanted.start, wanted.end))
-        for start, end in lacking.get(wanted.symbol, []):
+        for start, end in self._lacking(wanted):
             times = times.filter((times < start) | (times >= end))
         return times
 
@@ -90,14 +113,50 @@ class PageLanding:
             f"{source.name}: the bar of {ms_to_datetime(bad['time'])} breaks the rule '{bad['rule']}' "
             f"({bad['column']} = {bad['value']}), its row is in quarantine"
         )
+        self._had_bad.add(wanted.key)
         return self._bad_bars.said(self._bad_bars.failed((*wanted.key, bad["time"]), text, is_host=False))
 
     def _trouble_of_all(self, part: Wanted) -> Trouble | None:
-        """Return why no bar of a part is asked for just now; None where one may be."""
-        at, trouble = part.start, None
-        while at < part.end:
-            trouble = self._bad_bars.of((*part.key, at))
-            if trouble is None:
-                return None
-            at = part.timeframe.next(at)
+        """Return why no bar that is missing in a part is asked for just now; None where one may be."""
+        trouble = None
+        for start, end in self._lacking(part):
+            for at, _ in cut(part.timeframe, start, end, 1):
+                trouble = self._bad_bars.of((*part.key, at))
+                if trouble is None:
+                    return None
         return trouble
+
+    def _lacking(self, wanted: Wanted) -> list[Range]:
+        """Return the ranges of a part that are worth asking for, what is stored between them left out."""
+        found = self._place.to_ask([wanted.symbol], wanted.timeframe, wanted.start, wanted.end, None)
+        return found.get(wanted.symbol, [])
+
+
+def _refuse_no_page(source: Coordinator, wanted: Wanted, page: object) -> None:
+    if not isinstance(page, Page):
+        raise InvalidInputError(f"{source.name} gave {type(page).__name__} for a page of {wanted}")
+    if type(page.start) is not int or type(page.end) is not int:
+        raise InvalidInputError(
+            f"{source.name} gave a page of {wanted} from {page.start!r} to {page.end!r}: no whole ms"
+        )
+    if page.absent is not None and page.absent not in STATED:
+        raise InvalidInputError(
+            f"{source.name} says {page.absent!r} of bars of {wanted} that are not there: "
+            f"a reason is one of {', '.join(STATED)}"
+        )
+
+
+def _without_edges(good: Proven, timeframe: Timeframe) -> Proven:
+    """Leave out what is lacking before the first row, or behind the last, if no hole within is as long.
+
+    A server that gives fewer rows than one says it does looks like that, and gives the others when they are
+    asked for by themselves; of bars that never were, that costs one more request.
+    """
+    times = pl.concat([good.rows["timestamp"], good.bad["time"]]).sort()
+    if times.is_empty():
+        return good
+    ends = [timeframe.next(at) for at in times]
+    longest = max((low - high for low, high in zip(times[1:], ends, strict=False)), default=0)
+    start = times[0] if times[0] - good.start > longest else good.start
+    end = ends[-1] if good.end - ends[-1] > longest else good.end
+    return replace(good, start=start, end=end)

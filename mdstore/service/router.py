@@ -34,6 +34,7 @@ class RoutedBar(NamedTuple):
 class SmartRouter(Protocol):
     """What a service asks of an upstream that has realtime data in memory; no call may wait for a network.
 
+    A service asks for bars in a thread, for a second at most, and for the rest in that of its caller.
     What it does not have is None, or an empty list. Bars that it gives are whole, but for one that is not
     `closed`: it never gives a part of a bar for the bar.
     """
@@ -59,7 +60,7 @@ class SmartRouter(Protocol):
 
 
 class RingRouter:
-    """A router over realtime rings of this process: those that another part of a program feeds.
+    """A `SmartRouter` over realtime rings of this process: those that another part of a program feeds.
 
     >>> router = RingRouter(RealtimeDataCache())
     >>> router.latest_ticker("KRW-BTC") is None, router.candles("KRW-BTC", "1m", 0, 60_000)

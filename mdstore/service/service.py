@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import isasyncgenfunction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -75,6 +76,11 @@ class MarketDataService:
             )
         _refuse_other(store, "store", STORE, "give what mdstore.open() returns")
         _refuse_other(router, "router", ROUTER, "see mdstore.SmartRouter for what a router has")
+        if router is not None and isasyncgenfunction(router.candles):
+            raise InvalidInputError(
+                f"router={router!r:.80} gives candles as they come, as a coordinator does",
+                hint=Hint("give it as coordinator=", "give a router"),
+            )
         _refuse_other(
             coordinator, "coordinator", COORDINATOR, "mdstore.FunctionCoordinator(function) makes one"
         )
@@ -107,17 +113,23 @@ class MarketDataService:
     ) -> MarketAnswer:
         """Return candles of one symbol, of several, or of all that are stored (None).
 
-        The frame is that of `store.candles`; `count` is the latest so many bars. What is missing in the range
-        is asked for and stored first: from `start`, or as far back as `count` reaches, or from the first bar
-        that is stored. The call waits `wait_seconds` at most; `about.why_stale` says what did not come.
+        The frame is that of `store.candles`; `count` is the latest so many bars of each symbol. What is
+        missing in the range is asked for and stored first, its latest pages before the others: from `start`,
+        or as far back as `count` reaches (further where bars are sparse), or from the first bar that is
+        stored. Bars that are stored stay as they are. A row that breaks a rule goes into
+        `store.quarantine()`, and its bar is asked for again later. The call waits `wait_seconds` at most;
+        `about.why_stale` says what did not come.
 
         `include_forming` adds bars that are forming. `as_of` gives bars as they were known then, and asks
         nobody. `derive` makes bars of a shorter timeframe: by its name, or True for the longest that fits;
-        None does so where the timeframe itself is not stored. `tz` is the zone in which derived days are cut.
+        None does so where the timeframe itself is not stored. Of such bars, that of a time that is not over
+        is among them, and counts, whatever `include_forming` says: it is not `closed`. `tz` is the zone in
+        which derived days are cut.
         `explain` notes which tier was asked, what it had, and how long it took, in `about.steps`.
 
-        Raises `NoSuchSeriesError` where nobody has the series, `InvalidInputError` and its kinds. What an
-        upstream fails at raises nothing where there is something to show.
+        Raises `NoSuchSeriesError` where nobody has the series, `InvalidInputError` and its kinds, also in a
+        source or router of this service, which would wait for itself. What an upstream fails at raises
+        nothing where there is something to show.
         """
         request = candle_request(
             symbols,
@@ -145,7 +157,11 @@ class MarketDataService:
     def get_trade_data(
         self, symbols: str | Sequence[str], *, seconds: float | None = None, count: int | None = None
     ) -> MarketAnswer:
-        """Return the trades of the last `seconds`, the latest `count` of each symbol, ascending."""
+        """Return the trades of the last `seconds`, the latest `count` of each symbol, ascending.
+
+        Those of the rings and those that the router has besides, each once; `about.ranges` tells them apart.
+        Where not all have an id, trades of one millisecond, price, size and side are the same trade.
+        """
         return self._timed(lambda: self._realtime.trades(symbols, seconds, count))
 
     def sql(self, query: str, *, params: Any = None, timeout: float | None = None) -> pl.DataFrame:
@@ -241,13 +257,17 @@ class MarketDataService:
             future.cancel()  # Ctrl-C ends the wait; the last who waits ends the flight
 
     async def _candles_later(
-        self, request: CandleRequest, gate: asyncio.Semaphore, *, explain: bool
+        self, request: CandleRequest, gate: asyncio.Semaphore, depart: Callable[[], None], *, explain: bool
     ) -> MarketAnswer:
-        """Answer in a task, as `get_candle_data` does in a thread; only so many at a time pass the gate."""
+        """Answer in a task, as `get_candle_data` does in a thread; only so many at a time pass the gate.
+
+        `depart` is called before anything is read.
+        """
         clock = time.perf_counter()
         self._tiers.refuse_closed()
         flight = None
         async with gate:
+            depart()
             found = await asyncio.to_thread(partial(self._tiers.quick, request, explain=explain))
             if found is None:
                 flight = self._tiers.fly(request, explain=explain)

@@ -104,8 +104,8 @@ def is_of_host(error: BaseException) -> bool:
     """Tell whether an error is of the source as a whole: it cannot be reached, is late, or refuses all.
 
     That are an `OSError` (`ConnectionError`, `TimeoutError`) that an error is, or comes from, and an answer
-    with a status that is no matter of what was asked. Any other error is of the series that was asked, and
-    so is a `LookupError` (`NoSuchMarketError`) whatever else it is.
+    with a status that is no matter of what was asked. Any other error is of the series that was asked for;
+    so is a `LookupError` (`NoSuchMarketError`), whatever else it is.
     """
     found: BaseException | None = error
     while found is not None:

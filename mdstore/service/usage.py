@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ class Usage:
         self._left = ASKS
         self._timer: threading.Timer | None = None
 
-    def note(self, symbols: Iterable[str], timeframe: str) -> None:
+    def note(self, symbols: Collection[str], timeframe: str) -> None:
         """Count an ask for each of some symbols."""
         if not self._is_kept:
             return
@@ -41,7 +41,7 @@ class Usage:
         for symbol in symbols:
             key = (symbol, timeframe)
             asks[key] = asks.get(key, 0) + 1
-            self._left -= 1
+        self._left -= len(symbols)
         if self._left <= 0:
             self._flush_soon(0.0)
         elif self._timer is None:

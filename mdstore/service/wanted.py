@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from mdstore.core.timeframe import Timeframe
-from mdstore.core.timestamps import ms_to_datetime
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+__all__ = ["NO_TIMES", "Got", "Outcome", "Wanted"]
 
-    from mdstore.store.store import MarketDataStore
-
-__all__ = ["NO_TIMES", "Got", "Outcome", "Wanted", "missing"]
-
-Range = tuple[int, int]
 NO_TIMES = pl.Series([], dtype=pl.Int64)
 
 
@@ -39,10 +31,14 @@ class Got:
 
 @dataclass(slots=True)
 class Outcome:
-    """What asking brought: rows by tier, and why something did not come, by symbol."""
+    """What asking brought: rows by tier, and why something did not come, by symbol.
+
+    `late` is when the newest bar has ended that may come yet (ms), None where none is waited for.
+    """
 
     parts: list[Got] = field(default_factory=list)
     troubles: dict[str, str] = field(default_factory=dict)
+    late: int | None = None
 
     @property
     def rows(self) -> dict[str, int]:
@@ -57,6 +53,12 @@ class Outcome:
         """Add what another brought."""
         self.parts += other.parts
         self.troubles.update(other.troubles)
+        self.wait_for(other.late)
+
+    def wait_for(self, end: int | None) -> None:
+        """Take note that the bar that ended then (ms) may come yet."""
+        if end is not None and (self.late is None or self.late < end):
+            self.late = end
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +85,3 @@ class Wanted:
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.timeframe}"
-
-
-def missing(
-    store: MarketDataStore,
-    symbols: Sequence[str],
-    timeframe: Timeframe,
-    between: tuple[int | None, int],
-    page: int | None = None,
-) -> dict[str, list[Range]]:
-    """Return by symbol the ranges (ms) that are missing, each of at most a page.
-
-    `between` is where to look, without a start from the first bar on.
-    """
-    start, end = between
-    first = None if start is None else ms_to_datetime(start)
-    found = store.missing(list(symbols), timeframe, start=first, end=ms_to_datetime(end), page=page)
-    names, times = found["symbol"].cast(pl.String), found.select(pl.col("start", "end").to_physical())
-    by_symbol: dict[str, list[Range]] = {}
-    for symbol, one in zip(names, times.iter_rows(), strict=True):
-        by_symbol.setdefault(symbol, []).append(one)
-    return by_symbol

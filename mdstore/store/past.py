@@ -33,7 +33,8 @@ class Past:
 
         `symbol`, `timeframe`, `start` and `end` of the bars, their `source` (null where nobody said), and
         when the first and the last of them `arrived_first` and `arrived_last` (null for what was stored by an
-        mdstore that did not note it). What changed bars later is in `revisions`.
+        mdstore that did not note it). A bar that was changed later came with the change;
+        `revisions` has what it was before.
         """
         refuse_broken_polars()
         return self._listing.provenance(*_key(symbol, timeframe))

@@ -46,11 +46,6 @@ class StorePlace:
         """Return the first stored bar of each series of a timeframe (ms)."""
         return self._candles.first_bars(str(timeframe))
 
-    def is_begin_known(self, key: Key) -> bool:
-        """Tell whether it is known from when on a series has bars."""
-        known = self._candles.ledger.known([key[0]], key[1]).intervals[0]
-        return any(one.reason == "before_listing" and one.start <= -FOREVER for one in known)
-
     def extras(self, key: Key) -> Callable[[], list[Extra]]:
         """Return what gives the declared columns that are kept of a series."""
         return self._declared.of(*key)
@@ -63,6 +58,11 @@ class StorePlace:
         """State why there are no bars in a range; an end that is None is open."""
         low, high = -FOREVER if start is None else start, FOREVER if end is None else end
         self._candles.ledger.cover([key], Claim(source, (low, high), reason))
+
+    def state_failed(self, key: Key, start: int, end: int, source: str) -> None:
+        """State that a fetch failed of what is worth asking for in a range."""
+        for low, high in self.to_ask([key[0]], Timeframe.parse(key[1]), start, end, None).get(key[0], []):
+            self.state(key, low, high, "fetch_failed", source)
 
     def holes(self, key: Key, start: int, end: int) -> dict[str, int]:
         """Return how many bars are not there in a range, by reason."""

@@ -17,6 +17,7 @@ from mdstore.core.time_bounds import EARLIEST, LATEST
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.store.gaps_and_missing import gaps
+from mdstore.store.seams import seams
 
 __all__ = ["REPORT", "verify"]
 
@@ -69,6 +70,7 @@ def _of_series(
     yield findings(stored, bar, now=now, most=MOST)
     stored = _with_a_year(stored)
     yield _unexplained(candles, symbol, bar, stored, now)
+    yield seams(candles.ledger, symbol, name)
     yield _out_of_session(stored, bar, calendar_of(symbol, candles.ledger.calendars()))
     parts = [part for part in map(Timeframe.parse, filter(Timeframe.is_name, others)) if part != bar]
     parts = [part for part in parts if bar.holds(part)]

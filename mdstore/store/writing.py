@@ -190,8 +190,9 @@ class Writing:
         """Give a symbol another name, in one transaction, and return its timeframes.
 
         Its candles in all timeframes go along, and all that is known of them: why bars are not there, where
-        they came from, what they were before; a calendar that was set for it alone, too. Nothing is joined
-        with what is stored or known under the new name: that is refused. Rows in quarantine stay as given.
+        they came from, what they were before; a calendar that was set for it alone, too. Columns
+        declared for the old name are so for the new one. Nothing is joined with what is stored or known
+        under the new name: that is refused. Rows in quarantine stay as given.
 
         Raises `NoSuchSeriesError`, `InvalidInputError`.
 

@@ -2,6 +2,7 @@
 
 import math
 
+import polars as pl
 import pytest
 
 from mdstore.analysis.quality_checks import disagreements
@@ -49,6 +50,27 @@ def test_what_is_no_number_differs(value):
     minutes = calm()
     for name in VALUES:
         assert judged(put(hours_of(minutes), name, i4=value), minutes)["severity"].to_list() == ["error"]
+
+
+@pytest.mark.parametrize(("by", "text"), [(1, "the next"), (-1, "those before")])
+@pytest.mark.parametrize("gap", [0, 5])
+def test_bars_that_are_all_one_bar_off_are_one_error(by, text, gap):
+    """Weeks from Sunday that were moved to the Monday before: each was known before it began."""
+    minutes = calm(1_200)
+    hours = hours_of(minutes)
+    minutes = minutes.filter((minutes["timestamp"].dt.minute() >= gap) | (gap == 0))
+    moved = hours.with_columns(hours["timestamp"].dt.offset_by("-1h" if by > 0 else "1h"))
+    (finding,) = judged(moved, minutes).rows(named=True)
+    assert (finding["check"], finding["severity"], finding["value"]) == ("shifted", "error", by)
+    which = f"bars are {text} of those that 1m bars make: stored one bar too"
+    assert finding["detail"].startswith(f"{finding['bars']} {which} {'early' if by > 0 else 'late'}")
+    assert finding["bars"] in (19, 20)
+
+
+def test_bars_of_another_exchange_are_not_shifted():
+    minutes = calm(1_200)
+    other = hours_of(minutes).with_columns(pl.col("open", "high", "low", "close") * 1.001)
+    assert set(judged(other, minutes)["check"]) == {"derived"}
 
 
 def test_bars_of_few_source_bars_may_differ():

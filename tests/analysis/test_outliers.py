@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdstore.analysis.outliers import splits
+from mdstore.analysis.outliers import steps
 from mdstore.core.schema import PRICES
 from mdstore.core.timeframe import DAY
 from tests.support.doses import dose
@@ -96,11 +96,24 @@ def test_a_zero_price_is_no_split():
     assert "split" not in found(frame)["check"]
 
 
-@pytest.mark.parametrize("factor", [1.39, 1.7, 2.2, 12])
+@pytest.mark.parametrize("factor", [1.39, 1 / 1.39])
 def test_a_market_that_jumps_is_not_split(factor):
     frame = calm()
     higher = pl.when(pl.int_range(pl.len()) >= 300).then(factor).otherwise(1.0)
     assert found(frame.with_columns(pl.col(name) * higher for name in PRICES)).is_empty()
+
+
+@pytest.mark.parametrize(
+    ("factor", "detail"),
+    [(1.7, "times 1.7"), (2.2, "times 2.2"), (12, "times 12"), (0.2225, "divided by 4.49")],
+)
+def test_a_price_that_changes_by_no_split_and_stays_is_a_step(factor, detail):
+    frame = calm()
+    higher = pl.when(pl.int_range(pl.len()) >= 300).then(factor).otherwise(1.0)
+    finding = only(frame.with_columns(pl.col(name) * higher for name in PRICES), "step")
+    assert (finding["start"], finding["severity"]) == (frame["timestamp"][300], "warning")
+    assert f": {detail}" in finding["detail"]
+    assert finding["detail"].endswith(", and it stays there")
 
 
 @pytest.mark.parametrize("ratio", [1.5, 2, 3, 7, 20])
@@ -109,10 +122,11 @@ def test_splits_of_recorded_stocks_are_found(ratio):
     for path in stocks():
         frame = stock(path).drop_nulls().rename({"timestamp": "start"})
         frame = frame.with_columns(pl.col("start").to_physical())
-        assert splits(frame, 14 * DAY).is_empty()
+        assert steps(frame, 14 * DAY).is_empty()
         middle = len(frame) // 2
         before = pl.when(pl.int_range(pl.len()) < middle).then(ratio).otherwise(1.0)
-        divided = splits(frame.with_columns(pl.col(name) * before for name in PRICES), 14 * DAY)
+        divided = steps(frame.with_columns(pl.col(name) * before for name in PRICES), 14 * DAY)
+        divided = divided.filter(divided["split"] == ratio)
         if divided["start"].to_list() != [frame["start"][middle]]:
             missed.append(path.stem)
     assert missed == ["AMD_data"]  # which fell by 8 % in that night
@@ -135,9 +149,9 @@ def test_spikes_are_sought_in_the_order_of_time():
     dear = pl.when(pl.int_range(pl.len()) >= 300).then(2.5).otherwise(1.0)
     frame = frame.with_columns(pl.col(name) * dear for name in PRICES)
     moved = pl.concat([frame[:100], frame[400:401], frame[100:400], frame[401:]])
-    assert found(moved)["check"].to_list() == ["order"]
+    assert found(moved)["check"].to_list() == ["order", "step"]
     again = pl.concat([frame[:100], put(frame[100:101], "volume", i0=1e9), frame[100:]])
-    assert found(again)["check"].to_list() == ["duplicate"]  # the last one of a time is the bar
+    assert found(again)["check"].to_list() == ["duplicate", "step"]  # the last one of a time is the bar
 
 
 def test_a_handful_of_moves_is_no_scale():

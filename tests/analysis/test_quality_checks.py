@@ -52,7 +52,7 @@ def test_a_finding_says_what_where_and_how_bad():
 
 
 def test_every_check_is_described_in_a_sentence_and_has_a_severity():
-    assert len(CHECKS) == 19
+    assert len(CHECKS) == 22
     for text in CHECKS.values():
         assert text[0].isupper()
         assert text.endswith(".")

@@ -24,6 +24,8 @@ def named(what, value, kind=str):
 ROWS = [f"{moment},{close},{close},{close},{close},{10 * close}\n" for close, moment in enumerate(MS, 1)]
 OTHER_ORDER = "timestamp,close,high,low,open,volume\n"
 CASES = [
+    Import("rules are counted", {"A.csv": "2024.01.02,09:30,10,14,9,12,5\n2024.01.02,09:31,10,14,9,8,5\n2024.01.02,,12,13,8,9,7\n2024.01.02,,12,13,8,9,7\n2024.01.02,09:34,12,13,8,9,-1\n"}, ["-t", "1m"], refused="row 1 of A 1m: .*'low <= close'; 3 more of the rows checked break rules: 2 the rule 'timestamp is a time', 1 the rule 'volume >= 0'", hint="--on-invalid quarantine", then=["-t", "1m", "--on-invalid", "drop"], then_bars={("A", "1m"): [("2024-01-02T09:30", 12, 5)]}),
+    Import("a time of day that is empty is said to be", {"A.csv": "2024.01.02,09:30,10,14,9,12,5\n2024.01.02,,12,13,8,9,7\n"}, ["-t", "1m"], refused=r"timestamp = 2024.01.02 at no time breaks the rule 'timestamp is a time'. Nothing", hint="--on-invalid quarantine", then=["-t", "1m", "--on-invalid", "drop"], then_bars={("A", "1m"): [("2024-01-02T09:30", 12, 5)]}),
     *(named(f"a text {value!r} among digits", value) for value in ("", "-", "n/a", "timestamp", "soon", "0", "5")),
     named("a null among numbers", None, int),
     *(named(f"a number {value} among numbers", value, int) for value in (0, 5, -1)),

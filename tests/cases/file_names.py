@@ -73,6 +73,10 @@ CASES = [
     # Names that hold one, which cannot be told.
     asked("tcs_stock_data", "1d", "{symbol}_stock_data", "tcs"),
     asked("Bitcoin Historical Data - Investing.com", "1d", "{symbol} Historical Data - Investing.com", "Bitcoin"),
+    asked("kr_005930_1h", "1h", "kr_{symbol}_{timeframe}", "005930"), asked("ak_000001_1h", "1h", "ak_{symbol}_{timeframe}", "000001"),
+    asked("tv_BINANCE_BTCUSDT, 15", "15m", "tv_BINANCE_{symbol}, *", "BTCUSDT"), asked("http_yahoo_AAPL", "1d", "http_yahoo_{symbol}", "AAPL"),
+    *(asked(name, "1d") for name in ("fixture_get_candles", "http_candles", "_issue0859", "api_response")),
+    told("DAT_ASCII_EURUSD_H1_2024", "EURUSD", "1h"), told("DAT_MT_EURUSD_M1_202401", "EURUSD", "1m"),
     asked("20240102", "1d", "{symbol}", "20240102"),
     asked("ADA-USDT-SWAP", "1d", "{symbol}", "ADA-USDT-SWAP"),
     asked("BTCUSDT_230331", "1d", "{symbol}_*", "BTCUSDT"),

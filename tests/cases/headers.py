@@ -31,7 +31,8 @@ def parts(example):
 
 
 def cells(example, day):
-    return [{**CELLS, "t": f"2024-01-{day:02}"}[letter] for letter in example.columns]
+    times = {"t": f"2024-01-{day:02}", "u": str(1704067200 + 86400 * (day - 1))}
+    return [{**CELLS, **times}[letter] for letter in example.columns]
 
 
 def lines(example):
@@ -60,6 +61,8 @@ FLAT = "2024-01-02,1,1,1,1,10\n2024-01-03,2,2,2,2,20\n"
 DAYS = {("A", "1d"): [("2024-01-02", 1, 10), ("2024-01-03", 2, 20)]}
 TICKS = "time,open,high,low,close,tick_volume,real_volume\n"
 CASES = [
+    Import("trades are no candles", {"A.csv": "timestamp,id,type,side,price,amount,cost\n1704153600000,1,,buy,10,1,10\n"}, refused="A.csv: these are trades, not candles; found 'timestamp', 'id', 'type', 'side', 'price'", hint="make bars of the trades first"),
+    Write("rows of trades are no candles", [{"timestamp": 1704153600000, "side": "buy", "price": 10, "amount": 1}], refused="these are trades, not candles: the data has", hint="make bars of the trades first"),
     *(Import(f"{language}: {example.header}, in a file", {"A.csv": lines(example)}, ["-t", timeframe(example)], bars=bars(example)) for language, example in EXAMPLES),
     *(Write(f"{language}: {example.header}", frame(example), timeframe=timeframe(example), bars=bars(example)) for language, example in EXAMPLES),
     Import("spaces, stars and dots in names", {"A.csv": " Date , Open* ,HIGH., low_ ,Close**,Vol.\n" + FLAT}, bars=DAYS),

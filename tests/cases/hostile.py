@@ -62,7 +62,6 @@ CASES = [
     alone("a Parquet file that is cut", "X.parquet", parquet()[:-20], "cannot be read"),
     alone("a Parquet file with zeros in it", "X.parquet", parquet()[:4] + bytes(200) + parquet()[204:], "cannot be read"),
     alone("a gzip file that is cut", "X.csv.gz", gzip.compress(GOOD.encode())[:-9], "cannot be read"),
-    alone("no rows", "X.json", "[]", "the file holds no rows"),
     Import("Parquet, packed", {"GOOD-1d.parquet.gz": gzip.compress(parquet())}, bars=BARS),
     Write("half a character for a symbol, in a call", flat(["2024-01-02"], symbol=[chr(0xD800)]), symbol=None, timeframe="1d", bars={("X", "1d"): [("2024-01-02", 1)]}, refused="symbol is a name", hint="on_invalid", then={"data": flat(["2024-01-02"], symbol=["X"])}),
     Write("a price of 4,000 digits, in a call", flat(["2024-01-02"], open=[10**4_000]), timeframe="1d", bars={("A", "1d"): [("2024-01-02", 1)]}, refused="open = .*a number", hint="on_invalid", then={"data": flat(["2024-01-02"])}),

@@ -72,7 +72,20 @@ def shape(name, document, bars=DAYS, **more):
     )
 
 
+def oanda(*sides):
+    prices = {"o": "10", "h": "14", "l": "9", "c": "12"}
+    others = {"o": "11", "h": "15", "l": "10", "c": "13"}
+    given = {
+        side: prices if side == "mid" or ("mid" not in sides and side == "bid") else others for side in sides
+    }
+    days = "2024-01-02", "2024-01-03"
+    rows = [{"complete": True, "volume": 5, "time": f"{day}T00:00:00Z", **given} for day in days]
+    return json.dumps({"instrument": "EUR_USD", "granularity": "D", "candles": rows})
+
+
 CASES = [
+    Import("OANDA's middle goes before its bid and ask", {"A.json": oanda("bid", "mid", "ask")}, bars={("EUR_USD", "1d"): [("2024-01-02", 12, 5, 10, 14, 9), ("2024-01-03", 12, 5, 10, 14, 9)]}),
+    Import("of OANDA's bid and ask one has to be named", {"A.json": oanda("bid", "ask")}, refused="no column for open, high, low, close; found 'complete', 'volume', 'time', 'bid.o'", hint="--columns open=bid.o,high=bid.h,low=bid.l,close=bid.c", then=["--columns", "open=bid.o,high=bid.h,low=bid.l,close=bid.c"], then_bars={("EUR_USD", "1d"): [("2024-01-02", 12, 5, 10, 14, 9), ("2024-01-03", 12, 5, 10, 14, 9)]}),
     *(Import(f"{number}: {one.whose}", {"A.json": one.example}, ["-t", "1d"], bars=DAYS if one.whose == "Bybit" else ONE) for number, one in enumerate(SHAPES)),
     *(of_pandas(frame, orient) for frame in (FRAME, NAMED, BARE) for orient in ("columns", "index", "split", "records", "table") if frame is NAMED or orient != "records"),
     *(of_pandas(frame, orient, date_format="iso") for frame in (FRAME, NAMED) for orient in ("columns", "split", "index")),
@@ -106,5 +119,13 @@ CASES = [
     Import("a symbol that a document names goes before the file's name", {"X.json": json.dumps({"ticker": "A", "results": ROWS})}, bars=DAYS),
     Import("and another is asked about", {"X.json": json.dumps({"ticker": "A", "results": ROWS})}, ["-s", "X"], refused="its symbol column says 'A', not 'X'", hint="leave --symbol out", then=[], then_bars=DAYS),
     shape("columns of other names in JSON", [{"d": row["date"], "a": row["open"], "high": row["high"], "low": row["low"], "z": row["close"], "n": row["volume"]} for row in ROWS], {}, refused="no column for timestamp, open, close, volume; found 'd', 'a', 'high'", hint="--columns 'time=its name'", then=["--columns", "time=d,open=a,close=z,volume=n"], then_bars=DAYS),
+    *(shape(f"an answer without rows, {document}", document, {}, said=["A.json: no rows"]) for document in ([], {"code": "0", "data": []}, {"result": {"list": []}, "time": 1})),
+    Import("lines without a row", {"A.ndjson": "\n\n"}, said=["A.ndjson: no rows"]),
+    shape("Alpha Vantage's minutes are of the zone that it says", {"Meta Data": {"2. Symbol": "A", "4. Interval": "1min", "6. Time Zone": "US/Eastern"}, "Time Series (1min)": {f"2024-01-02 09:3{at}:00": row for at, row in enumerate(ALPHA.values())}}, {("A", "1m"): [(f"2024-01-02T14:3{at}", *values) for at, (_, *values) in enumerate(DAYS["A", "1d"])]}, said=["were read as of US/Eastern"]),
+    shape("Twelve Data's minutes are of the exchange", {"meta": {"symbol": "A", "interval": "1min", "exchange_timezone": "America/New_York"}, "values": [{"datetime": f"2024-01-02 09:3{at}:00", **{k: v for k, v in row.items() if k != "date"}} for at, row in enumerate(ROWS)]}, {("A", "1m"): [(f"2024-01-02T14:3{at}", *values) for at, (_, *values) in enumerate(DAYS["A", "1d"])]}, said=["were read as of America/New_York"]),
+    shape("or of UTC, where a call says so", {"meta": {"symbol": "A", "interval": "1min", "exchange_timezone": "America/New_York"}, "values": [{"datetime": f"2024-01-02 09:3{at}:00", **{k: v for k, v in row.items() if k != "date"}} for at, row in enumerate(ROWS)]}, {("A", "1m"): [(f"2024-01-02T09:3{at}", *values) for at, (_, *values) in enumerate(DAYS["A", "1d"])]}, arguments=["--columns", "time=datetime"]),
+    shape("Alpha Vantage's days of a zone are dates", {"Meta Data": {"2. Symbol": "A", "5. Time Zone": "US/Eastern"}, "Time Series (Daily)": ALPHA}),
+    shape("bars of Binance's stream that have not ended", [{"e": "kline", "s": "A", "k": {"t": 1704153600000, "i": "1d", "o": "1", "c": "1", "h": "1", "l": "1", "v": "1", "x": False}}], {}, refused="A.json: 1 of the rows are bars that have not ended", hint="leave these rows out", then=[], then_files={"A.json": json.dumps(ROWS)}, then_bars=DAYS),
+    Import("Binance's stream, a message a line", {"x.ndjson": "\n".join(json.dumps({"e": "kline", "E": row[0] + 86400001, "s": "A", "k": {"t": row[0], "T": row[0] + 86399999, "s": "A", "i": "1d", "f": 1, "L": 2, "o": str(row[1]), "c": str(row[4]), "h": str(row[2]), "l": str(row[3]), "v": str(row[5]), "n": 3, "x": True, "q": "60", "V": "1", "Q": "30", "B": "0"}}) for row in ARRAYS)}, bars=DAYS),
     shape("no candles at all", {"a": {"b": [1, 2, 3]}}, {}, refused="no candles found in the JSON", hint=r"give rows as objects", then=[], then_files={"A.json": json.dumps(ROWS)}, then_bars=DAYS),
 ]  # fmt: skip

@@ -69,6 +69,8 @@ CASES = [
         then_bars={("A", "1m"): [*BARS, (LATE, 6)], ("B", "1m"): [(LATE, 3)]},
     ),
     Import("-t does not overrule a column", {"A.csv": csv(flat(TIMES, timeframe=["5m", "5m"]))}, ["-t", "1m"], refused="its timeframe column says 5m, not 1m", hint="leave --timeframe out", then=[], then_bars=A5),
+    Import("a column whose word is no timeframe", {"A.csv": csv(flat(TIMES, timeframe=["5", "5"]))}, refused="timeframe = 5 breaks the rule 'timeframe is a timeframe", hint="--timeframe 1h says what that is", then=["--timeframe", "5m"], then_bars=A5),
+    Write("and in a call", flat(TIMES, timeframe=["5", "5"]), symbol="A", timeframe="5m", bars=A5),
     Import("-t that a column says otherwise written", {"A.csv": csv(flat(TIMES, timeframe=["M5", "M5"]))}, ["-t", "5m"], bars=A5),
     Import("a column of other tools' timeframes", {"A.csv": csv(flat(TIMES, timeframe=["M5", "M5"]))}, bars=A5),
 ]  # fmt: skip

@@ -66,6 +66,14 @@ CASES = [
     seoul("numbers as texts", ["1706140800", "1706140860.0"]),
     seoul("naive and aware", ["2024-01-25 09:00", "2024-01-25T00:01Z"]),
     Write("the zone in a header goes before", {"Time (Asia/Seoul)" if k == "timestamp" else k: v for k, v in flat(TEXTS).items()}, options=NEW_YORK, bars=AT_NINE),
+    *(Import(f"a header that says {name}", {"A-1m.csv": csv({name if k == "timestamp" else k: v for k, v in flat(times).items()})}, bars=AT_NINE) for name, times in {"Time (UTC+9)": TEXTS, "Time (GMT+09:00)": TEXTS, "Datetime [KST]": TEXTS, "Date [UTC]": ["2024-01-25 00:00", "2024-01-25 00:01"], "Time (UTC-5)": ["2024-01-24 19:00", "2024-01-24 19:01"]}.items()),
+    Write("a header with a distance from UTC beside dates", {"Time (UTC+9)" if k == "time" else k: v for k, v in dated(["09:00", "09:01"], dates=["2024-01-25"] * 2).items()}, bars=AT_NINE),
+    # ---- a count since 1970 beside written times
+    Import("times of Seoul beside a count are refused", {"A-1m.csv": csv({"date": TEXTS, "unix": ["1706140800", "1706140860"], **{k: v for k, v in flat(TEXTS).items() if k != "timestamp"}})}, refused=r"'date' says 2024-01-25 09:00, and 'unix' beside it is -9 h from that", hint="--columns 'time=unix'", then=["--columns", "time=unix"], then_bars=AT_NINE),
+    Write("and read as said", {"date": TEXTS, "unix": [1706140800000, 1706140860000], **{k: v for k, v in flat(TEXTS).items() if k != "timestamp"}}, refused="'unix' beside it is -9 h", hint=r"columns=\{'time': 'date'\} with tz=", then={"columns": {"time": "date"}, "tz": "Asia/Seoul"}, bars=AT_NINE),
+    Import("times that agree with a count", {"A-1m.csv": csv({"date": ["2024-01-25 00:00", "2024-01-25 00:01"], "unix": ["1706140800", "1706140860"], **{k: v for k, v in flat(TEXTS).items() if k != "timestamp"}})}, bars=AT_NINE, not_said=["not kept"]),
+    Import("a count that lost its digits is none", {"A-1m.csv": csv({"date": ["2024-01-25 00:00", "2024-01-25 00:01"], "unix": ["1.7061E+12", "1.7061E+12"], **{k: v for k, v in flat(TEXTS).items() if k != "timestamp"}})}, bars=AT_NINE),
+    Import("days beside midnights of New York", {"A-1d.csv": csv({"date": ["2024-01-25", "2024-01-26"], "unix": ["1706158800", "1706245200"], **{k: v for k, v in flat(TEXTS).items() if k != "timestamp"}})}, bars=DAYS),
     # ---- days bear their date
     seoul("days as texts", ["2024-01-25", "2024-01-26"], DAYS, "1d"),
     seoul("days as dates", [date(2024, 1, 25), date(2024, 1, 26)], DAYS, "1d"),
@@ -95,7 +103,7 @@ CASES = [
         for zone, bars in IN_SUMMER.items()
     ),
     *(
-        Import(f"EST in a header by {zone}", {"A-1m.csv": csv({"Time (EST)" if k == "timestamp" else k: v for k, v in flat(["2024-07-08 09:30", "2024-07-08 09:31"]).items()})}, refused="a column's name says that times are of EST, which is not one zone all the year", hint=re.escape(f"--tz {zone}"), then=["--tz", zone], then_bars=bars)
+        Import(f"EST in a header by {zone}", {"A-1m.csv": csv({"Time (EST)" if k == "timestamp" else k: v for k, v in flat(["2024-07-08 09:30", "2024-07-08 09:31"]).items()})}, refused="a column says that times are of EST, which is not one zone all the year", hint=re.escape(f"--tz {zone}"), then=["--tz", zone], then_bars=bars)
         for zone, bars in IN_SUMMER.items()
     ),
     Import("EST in a header beside dates", {"A-1m.csv": csv({"Date": ["2024-07-08"] * 2, "Time (EST)": ["09:30", "09:31"], **{k: v for k, v in flat([1, 2]).items() if k != "timestamp"}})}, refused="times are of EST, which is not one zone", hint="--tz America/New_York", then=["--tz", "America/New_York"], then_bars=IN_SUMMER["America/New_York"]),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import date
 
 import polars as pl
 import pytest
@@ -42,6 +43,20 @@ def test_one_series_alone_shares_nothing(market):
     market("delete", "C", "--yes")
     assert "a maintenance of" not in market("gaps", "A", "1m").stdout
     assert "a maintenance of" not in market("gaps").stdout
+
+
+@pytest.mark.parametrize("within", [(), ("--start", "2017-12-21", "--end", "2017-12-29")])
+def test_a_holiday_of_stocks_is_no_maintenance(cli, store_of, within):
+    days = [f"2017-{month}-{day:02}" for month in (11, 12) for day in range(1, 31)]
+    traded = [day for day in days if date.fromisoformat(day).weekday() < 5 and day != "2017-12-25"]
+    with store_of() as store:
+        for symbol in ("AAPL", "MSFT"):
+            store.write(symbol, "1d", [(day, 1, 2, 1, 2, 5) for day in traded])
+    for arguments in (("AAPL", "1d"), ()):
+        done = cli("gaps", *arguments, *within)
+        assert "maintenance" not in done.output
+        assert "exchange_down" not in done.stderr
+        assert "mdstore calendar 'AAPL' XNYS" in done.stderr
 
 
 def test_rows_bound_json_too_where_they_are_given(market):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdstore.core.spelled_times import read_clocks, read_spelled
-from mdstore.core.time_spellings import CLOCKS, DATES, compiled
+from mdstore.core.time_spellings import CLOCKS, DATES, OF_MONTHS, compiled
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timestamps import column_to_ms
 
@@ -66,7 +66,7 @@ def test_afternoons_noons_and_midnights():
 
 
 NONE = (
-    "2024-02-30", "30.02.2024", "2024-13-01", "13/13/2024", "0/1/2024", "25-Foo-2024", "Jan 2024", "99999999",
+    "2024-02-30", "30.02.2024", "2024-13-01", "13/13/2024", "0/1/2024", "25-Foo-2024", "Jan 24", "99999999",
     "25/01/024",
 )  # fmt: skip
 
@@ -74,6 +74,34 @@ NONE = (
 @pytest.mark.parametrize("text", NONE)
 def test_what_is_no_date_is_none(text):
     assert read(text) == [None]
+
+
+@pytest.mark.parametrize("text", [text for spelling in OF_MONTHS for text in spelling.examples])
+def test_a_column_of_months_is_of_their_first_days(text):
+    assert read(text) == [THE_25TH - 24 * DAY]
+    assert read(text, "2024-01-25") == [None, THE_25TH]  # among dates it is none
+
+
+NAMED = (
+    "25-ene-2024", "25 janvier 2024", "25. Januar 2024", "25/gen/2024", "25 января 2024", "25 janv. 2024",
+    "25 jan 2024", "25-Oca-2024",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NAMED)
+def test_months_have_names_in_other_languages(text):
+    assert read(text) == [THE_25TH]
+    assert read("25 juin 2024", "25 juillet 2024") == [1719273600000, 1721865600000]
+
+
+def test_half_days_in_other_languages():
+    clocks = ["오후 3:00:00", "오전 12:30", "下午 03:00", "上午 11:00:00", "午後 1:00"]
+    hours = [15, 0.5, 15, 11, 13]
+    assert read_clocks(pl.Series(clocks))[0].to_list() == [hour * 3_600_000 for hour in hours]
+    assert read("2024. 1. 25. 오후 3:00:00", "2024. 1. 25. 9:00") == [
+        THE_25TH + 15 * 3_600_000,
+        THE_25TH + NINE,
+    ]
 
 
 def test_no_text_fits_two_expressions():

@@ -150,7 +150,7 @@ def test_the_end_of_history_is_not_asked_for_again_and_again(store, clock):
     with MarketDataService(store, coordinator=source) as service:
         assert len(service.get_candle_data("A", "1m", count=200).frame) == 30
         asked = bars_asked(source)
-        assert asked <= 200 * 32
+        assert asked <= 200 * 32 + 170  # what a page lacked before its first bar, once more by itself
         service._tiers._whole.clear()
         assert len(service.get_candle_data("A", "1m", count=200).frame) == 30
     assert bars_asked(source) == asked
@@ -350,11 +350,11 @@ def test_a_source_that_never_gives_what_it_says_is_given_up(store, clock):
 
 def test_a_call_waits_no_longer_than_it_may_and_what_had_come_stays(store, timer):
     source = Faulty({("A", "1m"): TRUTH}, plan=[None, "slow"], page_bars=50)
-    policies = ServicePolicies(wait_seconds=0.5)
+    policies = ServicePolicies(wait_seconds=3)
     with MarketDataService(store, coordinator=source, policies=policies, timer=timer) as service:
         answer = service.get_candle_data("A", "1m", START, START + 150 * MINUTE)
         assert_frame_equal(answer.frame, TRUTH.slice(100, 50))
-        assert "no answer within 0.4 s" in answer.about.why_stale["A"]
+        assert "no answer within 2.4 s" in answer.about.why_stale["A"]
         assert service.stats()["upstream"]["failing"] == 1  # so it is left alone for a while
         timer.now += 10
         answer = service.get_candle_data("A", "1m", START, START + 150 * MINUTE)

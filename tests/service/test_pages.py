@@ -137,6 +137,20 @@ def test_a_row_with_a_wrong_value_costs_its_own_bar_only(store):
     assert gives.asked[-1] == (17, 18)
 
 
+def test_two_bad_bars_of_one_page_are_left_alone_as_one_is(store):
+    timer, gives = Timer(), Sometimes(17, 27)
+    source = FunctionCoordinator(gives, name="exchange", page_bars=50)
+    with MarketDataService(store, coordinator=source, timer=timer) as service:
+        for _ in range(3):
+            answer = service.get_candle_data("A", "1m", *between(0, 50))
+            assert "breaks the rule" in answer.about.why_stale["A"]
+        assert gives.asked == [(0, 50)]
+        timer.now = 1.5
+        service.get_candle_data("A", "1m", *between(0, 50))
+        assert gives.asked == [(0, 50), (17, 28)]  # a second try of both, and then again a while of nothing
+        assert service.stats()["upstream"]["failing"] == 0
+
+
 def test_a_bad_row_of_a_bar_that_is_stored_is_nothing(store):
     store.write("A", "1m", TRUTH.slice(17, 1))
     gives = Sometimes(17)

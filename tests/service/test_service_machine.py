@@ -15,7 +15,7 @@ from tests.support.upstream import Clock, Faulty
 
 BARS = 400
 SYMBOLS = ("A", "B")
-FAULTS = (None, "fail", "late", "html", "none", "symbol", "grid", "range")
+FAULTS = (None, "fail", "late", "html", "none", "symbol", "grid", "range", "bad")
 numbers, names = st.integers(0, BARS), st.sampled_from(SYMBOLS)
 
 

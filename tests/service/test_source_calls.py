@@ -232,6 +232,19 @@ def test_a_forked_process_has_threads_of_its_own(python):
     assert python(script) == "7"
 
 
+def test_a_service_that_is_closed_leaves_no_thread(store):
+    async def gives(symbol, timeframe, low, high):
+        return bars(low, high)
+
+    for function in (gives, lambda *asked: bars(*asked[2:])):
+        with MarketDataService(store, coordinator=FunctionCoordinator(function)) as service:
+            assert service.get_candle_data("A", "1m", *TEN).frame.height == 10
+            store.delete("A", "1m")
+    for thread in source_threads():
+        thread.join(20)
+    assert not [one for one in threading.enumerate() if one.name.startswith("mdstore-s")]
+
+
 # ---- what is no failure of the host
 
 

@@ -13,14 +13,20 @@ from tests.support.processes import start
 # The truth is of a fixed number of bars; time goes on quicker, so that there is something new all the time.
 COMMON = """
     import json, random, sys, time, mdstore
+    from pathlib import Path
     from mdstore.service.memory_coordinator import MemoryCoordinator
     from tests.support.candles import MINUTE, START, bits, walk
 
-    BARS, began, seconds = 5_000, float(sys.argv[1]), float(sys.argv[2])
+    BARS, name, seconds = 5_000, sys.argv[1], float(sys.argv[2])
     truth = {f"S{number}": walk(BARS, seed=number) for number in range(8)}
+    Path(f"ready-{name}").touch()  # time begins when both are there, however busy the machine is
+    while not Path("began").exists():
+        time.sleep(0.01)
+    began = float(Path("began").read_text())
 
     def clock():
-        return START / 1000 + 1_000 * 60 + (time.time() - began) * 60 * (BARS - 1_100) / seconds
+        gone = min(time.time() - began, seconds)
+        return START / 1000 + 1_000 * 60 + gone * 60 * (BARS - 1_100) / seconds
 
     def ended(symbol, now=None):
         rows = truth[symbol]
@@ -32,11 +38,10 @@ COMMON = """
         return rows.filter((times >= low) & (times < high))
 
     source = mdstore.FunctionCoordinator(fetch, name="exchange", page_bars=200)
-    chance, wrong, errors, asked = random.Random(sys.argv[3]), 0, [], 0
-    time.sleep(max(0.0, began - time.time()))  # before that there is nothing
+    chance, wrong, errors, asked = random.Random(name), 0, [], 0
     with mdstore.MarketDataStore("market_data.sqlite3", clock=clock) as store:
         with mdstore.MarketDataService(store, coordinator=source) as service:
-            while time.time() < began + seconds:
+            while time.time() < began + seconds or asked + len(errors) <= seconds:
                 try:
 """
 RECORDER = (
@@ -81,11 +86,13 @@ END = """
 
 def played(folder, seconds):
     mdstore.open(folder / "market_data.sqlite3").close()
-    began = str(time.time() + 2)
-    children = [
-        start(script + END, began, str(seconds), name, cwd=folder)
-        for name, script in (("recorder", RECORDER), ("notebook", NOTEBOOK))
-    ]
+    scripts = {"recorder": RECORDER, "notebook": NOTEBOOK}
+    children = [start(script + END, name, str(seconds), cwd=folder) for name, script in scripts.items()]
+    while not all((folder / f"ready-{name}").exists() for name in scripts):
+        assert all(child.poll() is None for child in children)
+        time.sleep(0.01)
+    (folder / "soon").write_text(str(time.time()))
+    (folder / "soon").rename(folder / "began")
     return [json.loads(child.communicate(timeout=seconds + 120)[0].splitlines()[-1]) for child in children]
 
 
@@ -97,10 +104,11 @@ def judged(folder, seconds):
     assert recorder["asked"] > seconds
     assert notebook["asked"] > seconds
     with mdstore.open(folder / "market_data.sqlite3") as store:
-        for number in range(8):
-            found = store.candles(f"S{number}", "1m")
-            whole = walk(5_000, seed=number)
+        for symbol, _ in store:
+            found = store.candles(symbol, "1m")
+            whole = walk(5_000, seed=int(symbol[1:]))
             assert bits(found) == bits(whole.join(found.select("timestamp"), on="timestamp", how="semi"))
+        assert len(store) > 0
         assert store.maintenance.check() == []
 
 

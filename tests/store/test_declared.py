@@ -49,6 +49,17 @@ def test_nothing_is_kept_that_is_not_declared(store):
     assert store.sql("SELECT * FROM candles").width == 8
 
 
+def test_a_turnover_in_rows_without_names_is_kept_and_no_count_of_trades(kept):
+    kept.declare("trades", resample="sum")
+    page = [
+        ["1704153600000", "10", "14", "9", "12", "5", "59.5"],
+        ["1704153660000", "12", "13", "8", "9", "7", "70.25"],
+    ]
+    assert kept.write("A", "1m", page).ignored == ()
+    assert values(kept) == [59.5, 70.25]
+    assert values(kept, name="trades") == [None, None]
+
+
 def test_declarations_are_listed_replaced_and_taken_back(store):
     store.declare("value", resample="sum", source="acc", symbols=["KRW-*"], timeframes=["60m", "1d"])
     store.declare("oi", resample="last")

@@ -177,3 +177,34 @@ def test_declared_columns_go_along_with_what_they_were(store):
         assert reader.candles(NEW, "1m", columns=columns).equals(was)
         with pytest.raises(mdstore.ReadOnlyError):
             reader.declare("trades", resample="sum")
+
+
+@pytest.mark.parametrize(
+    ("symbols", "after"),
+    [
+        (OLD, [NEW]),
+        ("BTC_*", ["BTC_*", NEW]),
+        ([OLD, "B"], ["B", NEW]),
+        (["*BTC*"], ["*BTC*"]),
+        (None, []),
+        ("B", ["B"]),
+    ],
+)
+def test_what_is_declared_for_the_old_name_is_for_the_new_one(store, symbols, after):
+    store.write(OLD, "1m", walk(3))
+    store.declare("value", resample="sum", symbols=symbols, timeframes="5m")
+    store.rename(OLD, NEW)
+    assert store.declared()["symbols"].to_list() == [after]
+    more = walk(1).with_columns(pl.lit(7.0).alias("value"))
+    kept = store.write(NEW, "5m", more.head(1)).ignored == ()
+    assert kept == (symbols != "B")
+    assert store.maintenance.check() == []
+
+
+def test_a_name_that_reads_as_a_pattern_is_declared_as_it_is(store):
+    store.write(OLD, "1m", walk(3))
+    store.declare("value", resample="sum", symbols=OLD)
+    store.rename(OLD, "[B]*?")
+    store.write("[B]*?", "1m", walk(3).with_columns(pl.lit(7.0).alias("value")))
+    assert store.candles("[B]*?", "1m", columns=["value"])["value"].to_list() == [7.0] * 3
+    assert "value" in store.write("Bx", "1m", walk(3).with_columns(pl.lit(7.0).alias("value"))).ignored

@@ -3,9 +3,9 @@
 import asyncio
 
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import FeedError
+from mdstore.errors import NoSuchMarketError
 from mdstore.sources.exchanges.candle_source import Market
-from mdstore.sources.sync.coordinator import Limits, Page
+from mdstore.sources.sync.coordinator import Limits, Page, cut
 from tests.support.candles import MINUTE, START
 
 __all__ = ["FakeExchange", "asked_twice"]
@@ -20,13 +20,13 @@ class FakeExchange:
     """
 
     def __init__(
-        self, truth, clock, *, page=200, settles=2, concurrency=4, plan=(), delisted=None, knows_first=True,
-        amend=None, delay=0.0, name="fake",
+        self, truth, clock, *, page=200, settles=2, concurrency=4, plan=(), knows_first=True, amend=None,
+         delay=0.0, name="fake",
     ):  # fmt: skip
         self.truth, self.clock, self.name = truth, clock, name
         self.limits, self.settles, self.pace = Limits(page, concurrency), settles, None
         self.timeframes = sorted({bar for _, bar in truth}) or ["1m"]
-        self.plan, self.delisted, self.knows_first = list(plan), delisted or {}, knows_first
+        self.plan, self.knows_first = list(plan), knows_first
         self.amend, self.delay = amend, delay
         self.log, self.facts, self.requests = [], [], 0
         self.under_way = self.most_under_way = 0
@@ -40,10 +40,23 @@ class FakeExchange:
             if fault == "fail":
                 raise ConnectionError("the exchange is down")
             self.log.append((symbol, timeframe, low, at))
-            yield Page(low, at, rows, "no_trade") if fault is None or fault == "lost" else fault
+            for page in (
+                self._proven(symbol, timeframe, low, at, rows) if fault in (None, "lost") else [fault]
+            ):
+                yield page
             if fault == "lost":
                 raise ConnectionError("the connection was lost")
             at = low
+
+    def stretches(self, timeframe, start, end):
+        return cut(Timeframe.parse(timeframe), start, end, self.limits.page_bars * 10)
+
+    def _proven(self, symbol, timeframe, low, high, rows):
+        listed = self.truth[symbol, timeframe][0][0]
+        if low >= listed or not self.knows_first:
+            return [Page(low, high, rows, "no_trade")]
+        before = [Page(low, min(listed, high), [], "before_listing")]
+        return before + ([Page(listed, high, rows, "no_trade")] if listed < high else [])
 
     async def _answer(self):
         self.requests += 1
@@ -61,7 +74,7 @@ class FakeExchange:
     def _page(self, symbol, timeframe, bar, start, end):
         now = int(self.clock() * 1000)
         if (symbol, timeframe) not in self.truth:
-            raise FeedError(f"{self.name} has no market {symbol}")
+            raise NoSuchMarketError(f"{self.name} has no market {symbol}")
         there = [row for row in self.truth[symbol, timeframe] if start <= row[0] < end]
         there = [row for row in there if bar.next(row[0]) <= now][-self.limits.page_bars :]
         low = there[0][0] if len(there) == self.limits.page_bars else start
@@ -72,9 +85,7 @@ class FakeExchange:
     async def markets(self):
         self.requests += 1
         self.facts.append("markets")
-        return [
-            Market(symbol, None, self.delisted.get(symbol)) for symbol in sorted({s for s, _ in self.truth})
-        ]
+        return [Market(symbol) for symbol in sorted({s for s, _ in self.truth})]
 
     async def first(self, symbol, timeframe):
         self.requests += 1

@@ -27,7 +27,7 @@ class Faulty(MemoryCoordinator):
     """Gives pages, but for what `plan` says of each request in turn; behind its end all goes well.
 
     "fail" raises, "slow" never answers, "half" gives the latter half of the rows, "late" fails behind the
-    first page, "html", "none", "symbol", "grid" and "range" are pages that are none.
+    first page, "bad" has a row with a wrong value, "html", "none", "symbol", "grid" and "range" are no pages.
     """
 
     def __init__(self, *args, plan=(), timeout=10.0, **kwargs):
@@ -53,6 +53,11 @@ class Faulty(MemoryCoordinator):
         rows = page.rows
         if fault == "half":
             return rows[len(rows) // 2 :]
+        if fault == "bad":
+            return [
+                (*row[:3], row[3] + 1e6, *row[4:]) if at % 7 == 3 else row
+                for at, row in enumerate(rows.rows())
+            ]
         if fault == "html":
             return "<html>Service unavailable</html>"
         if fault == "none":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import NamedTuple, cast
+from typing import cast
 
 import apsw
 
@@ -14,14 +14,14 @@ from mdstore.candles.file.bar_digests import Proof, bars_of
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.digests import PRICES, REVISION, SOURCE, TIME, span_of
-from mdstore.candles.ledger import arrivals, claims, coverage, revisions, unfinished
+from mdstore.candles.ledger import claims, coverage, revisions, unfinished
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.coverage import Interval, Key
+from mdstore.candles.ledger.origins import Origin, origins
 from mdstore.core.extra_columns import Extra
 from mdstore.core.schema import VALUES
-from mdstore.core.timeframe import Timeframe
 
-__all__ = ["Known", "Ledger", "Origin"]
+__all__ = ["Known", "Ledger"]
 
 STORED = (
     "SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?"
@@ -43,28 +43,6 @@ class Known:
     unfinished: list[list[int]]
     series: list[Series | None]
     calendars: dict[str, str]
-
-
-class Origin(NamedTuple):
-    """Where the bars in an interval of a series came from, and when the first and the last of them did."""
-
-    symbol: str
-    timeframe: str
-    start: int
-    end: int
-    source: str
-    first: int
-    last: int
-
-    def is_of_the_same(self, other: Origin) -> bool:
-        """Tell whether another is of the same series and source."""
-        mine = (self.symbol, self.timeframe, self.source)
-        return mine == (other.symbol, other.timeframe, other.source)
-
-    def joined(self, later: Origin) -> Origin:
-        """Return both as one."""
-        first, last = min(self.first, later.first), max(self.last, later.last)
-        return self._replace(end=later.end, first=first, last=last)
 
 
 class Ledger:
@@ -153,21 +131,10 @@ class Ledger:
 
     def provenance(self, symbol: str | None, timeframe: str | None) -> list[Origin]:
         """Return where bars came from; intervals behind each other from one source are one."""
-        found: list[Origin] = []
         with self._database.reading() as con:
             one_series = None if symbol is None or timeframe is None else (symbol, timeframe)
-            rows = arrivals.known(con, one_series)
-        for name, bar, one in rows:
-            if (symbol or name, timeframe or bar) != (name, bar):
-                continue
-            # What was there before arrivals were noted ends behind its last bar's start.
-            last = Timeframe.parse(bar).next(one.end - 1) if Timeframe.is_name(bar) else one.end
-            new = Origin(name, bar, one.start, last, one.source, one.first, one.last)
-            if found and found[-1].is_of_the_same(new):
-                found[-1] = found[-1].joined(new)
-            else:
-                found.append(new)
-        return found
+            found = origins(con, one_series)
+        return [one for one in found if symbol in (None, one.symbol) and timeframe in (None, one.timeframe)]
 
 
 def _revised(con: apsw.Connection, key: Key, start: int, end: int, declared: Sequence[str]) -> list[Row]:

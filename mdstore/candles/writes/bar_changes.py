@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import cast
@@ -21,6 +22,7 @@ from mdstore.candles.file.digests import damaged, span_of
 from mdstore.candles.file.row_hashes import hash_of_extra
 from mdstore.candles.ledger import revisions, unfinished
 from mdstore.candles.ledger.arrivals import Came
+from mdstore.candles.ledger.origins import sources_of
 from mdstore.candles.ledger.revisions import Values
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
@@ -39,8 +41,20 @@ class Changes:
     """The changes of one series in one transaction."""
 
     __slots__ = (
-        "_changed", "_fresh", "_gone", "_new", "_olds", "_places", "_times", "bar", "key", "last_extras",
-        "last_updated", "old_extras", "span",
+        "_changed",
+        "_fresh",
+        "_gone",
+        "_new",
+        "_olds",
+        "_places",
+        "_times",
+        "bar",
+        "key",
+        "last_extras",
+        "last_updated",
+        "old_extras",
+        "replaced",
+        "span",
     )  # fmt: skip
 
     def __init__(self, symbol: str, timeframe: str) -> None:
@@ -58,6 +72,8 @@ class Changes:
         """What values of declared columns were before the call, by time, in the order of the table."""
         self.last_extras: tuple[int, Extras] = (0, ())
         """What those of the row that was updated last were, and its time."""
+        self.replaced: Counter[str] = Counter()
+        """How many ended bars of which sources have been replaced, once they are recorded."""
         self.last_updated: Values = (0, 0.0, 0.0, 0.0, 0.0, 0.0)
         """What the row that was updated last was before."""
 
@@ -135,6 +151,8 @@ class Changes:
             forming = set(unfinished.of(con, [self.key]).get(self.key, ()))
             olds = [old for time, old in self._olds.items() if not _is_in(time, ranges)]
             closed = [old for old in olds if old[0] not in forming]
+            if closed:
+                self.replaced = sources_of(con, self.key, sorted(old[0] for old in closed))
             revisions.revise(con, self.key, closed, source, revision)
             ranges = [*ranges, *((old[0], self.bar.next(old[0])) for old in olds if old[0] in forming)]
         if self.old_extras:
@@ -178,6 +196,8 @@ class Changes:
         self.last_extras = (time, before)
 
     def _note(self, change: apsw.PreUpdate) -> None:
+        if change.table_name != "candles":
+            return  # what a trigger of a rebuild, or of another program, writes elsewhere
         old = change.old
         if old is None or len(self._new) < FEW:
             new = change.new

@@ -7,12 +7,14 @@ only then summed up anew.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import apsw
 
-from mdstore.candles.file import catalogue, digests
+from mdstore.candles.file import catalogue, declared_columns, digests
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.database import Database
 from mdstore.candles.ledger import arrivals
@@ -25,14 +27,17 @@ TABLES: Final = """
 SELECT t.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c ON c.name = 'symbol'
 WHERE t.type = 'table' AND t.name != 'quarantine' ORDER BY t.name
 """
+SPECIAL: Final = re.compile(r"[*?\[]")  # what a pattern of GLOB has that a name means as it is
 DIGESTS: Final = ("digests", "bucket_digests")  # of a series that was deleted, they stay with nothing in them
 KINDS: Final = tuple(kind for kind in digests.KINDS if kind not in digests.OF_THE_STORE)
 REVISED: Final = "UPDATE series SET revision = ? WHERE symbol = ?"
 OF_SYMBOL: Final = "SELECT timeframe FROM digests WHERE symbol = ? ORDER BY timeframe"
 STORED: Final = "SELECT timeframe FROM series WHERE symbol = ?"
-TAKEN: Final = "choose another name, or delete that one first: "
+TAKEN: Final = "or choose another name, or delete that one first: "
 TAKE: Final = Hint(
-    f"{TAKEN}store.delete({{0!r}}), store.uncover({{0!r}}, ...)",
+    "put the bars of both under one name, for each timeframe: store.write({0!r}, timeframe, "
+    f"store.candles({{1!r}}, timeframe)); {TAKEN}store.delete({{0!r}}), store.uncover({{0!r}}, ...)",
+    "put the bars of both under one name: `mdstore export - {1} | mdstore import - --symbol {0} --rename`; "
     f"{TAKEN}`mdstore delete {{0}}`, `mdstore cover {{0}} ... --take-back`",
 )
 
@@ -48,7 +53,7 @@ def rename(database: Database, old: str, new: str, clock: Callable[[], float]) -
             return []
         tables = [str(name) for (name,) in con.execute(TABLES)]
         timeframes = [str(name) for (name,) in con.execute(OF_SYMBOL, (old,))]
-        _refuse_taken(con, tables, new)
+        _refuse_taken(con, tables, old, new)
         for timeframe in timeframes:
             for kind in KINDS:
                 digests.prove(con, kind, (old, timeframe), _rows(con, kind, (old, timeframe)))
@@ -58,10 +63,11 @@ def rename(database: Database, old: str, new: str, clock: Callable[[], float]) -
             for timeframe in timeframes:
                 _sum_up(con, (new, timeframe))
         _take_calendar(con, old, new)
+        _take_declared(con, old, new)
     return stored
 
 
-def _refuse_taken(con: apsw.Connection, tables: Sequence[str], new: str) -> None:
+def _refuse_taken(con: apsw.Connection, tables: Sequence[str], old: str, new: str) -> None:
     for table in tables:
         anything = f"SELECT 1 FROM {table} WHERE symbol = ? LIMIT 1"  # noqa: S608 - of the schema
         if table not in DIGESTS and con.execute(anything, (new,)).get:
@@ -69,7 +75,7 @@ def _refuse_taken(con: apsw.Connection, tables: Sequence[str], new: str) -> None
             what = "is stored" if is_stored else "is known, of why there are no bars,"
             raise InvalidInputError(
                 f"something {what} under the name {new} already. Nothing was changed",
-                hint=Hint(*(text.format(new) for text in TAKE)),
+                hint=Hint(*(text.format(new, old) for text in TAKE)),
             )
 
 
@@ -97,6 +103,16 @@ def _take_calendar(con: apsw.Connection, old: str, new: str) -> None:
     if old in known and new not in known:
         catalogue.set_calendar(con, new, known[old])
         catalogue.set_calendar(con, old, None)
+
+
+def _take_declared(con: apsw.Connection, old: str, new: str) -> None:
+    """Have columns go on to be kept that are declared for the old name and not for the new one."""
+    for extra in declared_columns.all_declared(con):
+        anywhere = replace(extra, timeframes=())
+        if anywhere.is_of(old, "") and not anywhere.is_of(new, ""):
+            others = [pattern for pattern in extra.symbols if pattern != old]
+            symbols = (*others, SPECIAL.sub(r"[\g<0>]", new))
+            declared_columns.declare(con, replace(extra, symbols=symbols))
 
 
 def _rows(con: apsw.Connection, kind: str, key: digests.Key) -> digests.Rows:

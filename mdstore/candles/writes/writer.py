@@ -32,6 +32,7 @@ from mdstore.candles.writes.bar_changes import Changes
 from mdstore.core.bad_rows import first_error
 from mdstore.core.candle_rules import NO_BAD, Checked, Group, OnInvalid
 from mdstore.core.duplicates import Conflict, OnConflict, conflict_error
+from mdstore.core.excerpts import excerpt
 from mdstore.core.extra_columns import Extra
 from mdstore.core.html import facts_html
 from mdstore.core.page_sizes import is_full_page
@@ -71,7 +72,10 @@ WHERE symbol = ? AND timeframe = ? AND timestamp BETWEEN ? AND ?
 ANY = "SELECT 1 FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp BETWEEN ? AND ? LIMIT 1"
 
 
-@dataclass(frozen=True, slots=True)
+KEPT = ("inserted", "updated", "unchanged")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class WriteResult:
     """What became of the rows of a write; every row given is counted in exactly one of the counts.
 
@@ -109,6 +113,12 @@ class WriteResult:
         kept = self.inserted + self.updated + self.unchanged
         again = self.duplicates + self.conflicts + self.withheld
         return kept + again + self.quarantined + self.dropped
+
+    def __repr__(self) -> str:
+        """Return the three counts of what was kept, and whatever else is not nothing."""
+        found = {one.name: getattr(self, one.name) for one in fields(self) if one.repr}
+        told = (f"{name}={value!r}" for name, value in found.items() if value or name in KEPT)
+        return f"WriteResult({', '.join(told)})"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the counts that are not zero, and what was understood."""
@@ -372,6 +382,7 @@ class _Batch:
             grown = Series(symbol, timeframe, seen.first, seen.last, seen.inserted, at_revision)
             catalogue.grow(self._con, grown)
             came += seen.changes.record(self._con, self._claim.source, at_revision)
+            self._notes += tuple(_replaced(seen.changes, self._claim.source))
         for key, seen in changed.items():
             if seen.extras:
                 declared_columns.hold(self._con, key, seen.extras)
@@ -634,6 +645,16 @@ class _BatchSealer:
         self._broken = True
         with contextlib.suppress(OSError):
             self._sealer.discard()
+
+
+def _replaced(changes: Changes, source: str) -> Iterator[str]:
+    """Say how many bars of other sources were replaced: two of different adjustment make a seam."""
+    symbol, timeframe = changes.key
+    for other, bars in changes.replaced.most_common():
+        if other != source:
+            which = "1 bar" if bars == 1 else f"{bars:,} bars"
+            whose = f"from {excerpt(other)}" if other else "of which nobody said where from"
+            yield f"{symbol} {timeframe}: {which} {whose} replaced by other values"
 
 
 def _batch(rows: pl.DataFrame) -> pa.RecordBatch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from mdstore.cli.shared.console import to_stderr, to_stdout
@@ -11,7 +13,14 @@ from mdstore.cli.shared.store import store_file
 __all__ = ["demo"]
 
 
-def demo(ctx: typer.Context, file: FileOption = None) -> None:
+def demo(
+    ctx: typer.Context,
+    *,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Instead: fetch candles from an exchange on this machine.")
+    ] = False,
+    file: FileOption = None,
+) -> None:
     """Store and query real candles of five stocks: seconds, offline.
 
     Writes demo.sqlite3 in this folder, or the file that --store names,
@@ -21,4 +30,10 @@ def demo(ctx: typer.Context, file: FileOption = None) -> None:
 
     source = ctx.find_root().get_parameter_source("file")
     named = source is not None and source.name == "COMMANDLINE"
-    run_demo(store_file(ctx, file) if named or file else DEMO_FILE, to_stdout(), to_stderr())
+    where = store_file(ctx, file) if named or file else DEMO_FILE
+    if sync:
+        from mdstore.cli.output.demo_sync import run_demo_sync
+
+        run_demo_sync(where, to_stdout(), to_stderr())
+    else:
+        run_demo(where, to_stdout(), to_stderr())

@@ -72,7 +72,8 @@ def import_(
         ),
     ] = None,
     unit: Annotated[
-        Unit | None, typer.Option(help="The unit of numeric times, else by their size; excel: its days.")
+        Unit | None,
+        typer.Option(help="The unit of numeric times, else by their size; excel: days of a spreadsheet."),
     ] = None,
     date_format: Annotated[
         str | None, typer.Option(help="How dates are written, as '%d/%m/%Y' or '%d/%m/%Y %H:%M'.")
@@ -129,6 +130,9 @@ def import_(
     encoding: Annotated[
         str | None, typer.Option(help="Of a text that is not UTF-8: cp949, shift_jis, latin1, ...")
     ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="The sheet of a workbook, where several hold candles.")
+    ] = None,
     wait: WaitOption = 10.0,
     file: FileOption = None,
     json: JsonOption = False,
@@ -174,7 +178,7 @@ def import_(
             symbol, timeframe, symbol_from_filename, unit, align, on_invalid,
             complete=complete, on_conflict=on_conflict, rename=rename, date_format=date_format, tz=tz,
             tolerance=tolerance, columns=columns_in(columns), volume=volume, decimal=decimal,
-            encoding=encoding, source=SOURCE if piped else None,
+            encoding=encoding, sheet=sheet, source=SOURCE if piped else None,
         )  # fmt: skip
         with created(store_file(ctx, file), wait=wait) as store:
             run = import_files(store, files, options, ImportProgress(to_stderr(), files))

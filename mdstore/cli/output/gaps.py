@@ -105,7 +105,7 @@ def _print_shared(
     series = store.series().filter(pl.col("timeframe") == bar)
     if len(series) <= MOST_SERIES:
         holes = holes_of(store, series, *within)
-        print_maintenance(out, remarks, series, extents_of(series, *within), holes)
+        print_maintenance(store, out, remarks, series, extents_of(series, *within), holes)
 
 
 def _several(store: MarketDataStore, symbols: Sequence[str]) -> bool:

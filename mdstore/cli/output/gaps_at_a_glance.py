@@ -74,7 +74,7 @@ def print_glance(
             one = f"mdstore gaps {symbols[0]} {listed.filter(pl.col('symbol') == symbols[0])['timeframe'][0]}"
             remarks.print(f"{one} lists the holes of one timeframe", highlight=False, markup=False)
         if not symbols:
-            print_maintenance(out, remarks, series, extents, holes)
+            print_maintenance(store, out, remarks, series, extents, holes)
         if hint := weekend_hint(store, series, extents, holes):
             remarks.print(hint, highlight=False, markup=False)
 

@@ -66,6 +66,7 @@ class Options:
     volume: Any = None
     decimal: Any = None
     encoding: str | None = None
+    sheet: str | None = None
     date_format: str | None = None
     tz: str | None = None
     tolerance: Any = None
@@ -230,8 +231,12 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
     }  # fmt: skip
     try:
         landing, result = _land(store, file, options, _Landing(options, progress), rules)
-    except NoRowsError:
-        return Landed(file, WriteResult(), notes={f"{file.name}: a header and no rows"})
+    except NoRowsError as error:
+        return Landed(
+            file,
+            WriteResult(),
+            notes={f"{file.name}: {'a header and no rows' if error.found else 'no rows'}"},
+        )
     except ConflictError as error:
         if error.stored:
             raise _disagreement(run, file, error) from error
@@ -252,13 +257,14 @@ def _land(
     how: dict[str, Any] = {
         "symbol_from_filename": options.symbol_from_filename, "unit": options.unit,
         "date_format": options.date_format, "tz": options.tz, "whole": landing.whole,
-        "columns": options.columns, "volume": options.volume, "encoding": options.encoding,
-        "extras": declared_in(store),
+        "columns": options.columns,
+        "volume": options.volume, "encoding": options.encoding, "extras": declared_in(store),
+        "sheet": options.sheet,
     }  # fmt: skip
     with closing(read(file, **how)) as parts:
         first = _first(parts, file, options)
         series = landing.series(first)
-        if file.suffix.lower() == ".zip" or None in series:
+        if file.suffix.lower() == ".zip" or len(first.sheets) > 1 or None in series:
             return landing, store.write_many(landing.long(first, parts), **rules)
         symbol, timeframe = series
         assert symbol is not None  # noqa: S101 - for mypy
@@ -348,6 +354,7 @@ class _Landing:
     def series(self, part: Part) -> tuple[str | None, str | None]:
         """Return symbol and timeframe of a part; None if a column has them. Raise if nothing tells."""
         symbol, timeframe = self._options.symbol or part.symbol, self._options.timeframe or part.timeframe
+        _refuse_sheets(part, self._options.symbol)
         if symbol is None and "symbol" not in part.columns:
             raise FileFormatError(
                 f"{part.name}: which symbol? Neither a column nor the file's name says",
@@ -446,7 +453,7 @@ class _Landing:
                 f"{part.name}: its symbol column says {excerpt(min(overruled), 40)!r}, not {value!r}",
                 hint=f"leave --symbol out, or say --rename where {value!r} is another name of the same",
             )
-        if name == "timeframe" and any(meant(text) != value for text in overruled):
+        if name == "timeframe" and any(meant(text) not in (value, None) for text in overruled):
             raise FileFormatError(
                 f"{part.name}: its timeframe column says {excerpt(min(overruled), 40)}, not {value}",
                 hint="leave --timeframe out",
@@ -465,6 +472,18 @@ class _Landing:
             raise FileFormatError(what, hint=f"-t {part.spacing} stores them as that")
         self._notes.add(f"{what}: stored as {value}, as asked")
         return True
+
+
+def _refuse_sheets(part: Part, symbol: str | None) -> None:
+    """Refuse several sheets of candles where their names do not say which symbol each is."""
+    if len(part.sheets) < 2 or (symbol is None and (part.symbol or "symbol" in part.columns)):  # noqa: PLR2004
+        return
+    file, _, sheet = part.name.rpartition("!")
+    why = f"{sheet!r} names no symbol" if symbol is None else f"they cannot all become {symbol!r}"
+    raise FileFormatError(
+        f"{file}: {len(part.sheets)} sheets hold candles ({excerpt(', '.join(part.sheets))}), and {why}",
+        hint=f"import each by itself: --sheet {sheet!r} --symbol {symbol or 'its symbol'!r}",
+    )
 
 
 def _chained(first: Part, rest: Iterator[Part]) -> Iterator[Part]:

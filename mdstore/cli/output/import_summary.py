@@ -35,8 +35,12 @@ MOST_COLUMNS = 12
 SPARE = ("first", "last", "timeframe", "updated", "unchanged", "inserted")
 WORDS_FOR = {
     "file name": "taken from the file's name",
+    "sheet": "taken from the names of the sheets",
     "spacing": "told by the most common spacing of the timestamps",
 }
+
+
+SAYS_OTHERWISE = ("file name", "spacing")
 
 
 def print_summary(run: Import, out: Console | None, remarks: Console) -> None:
@@ -128,7 +132,8 @@ def _remarks(run: Import) -> Iterable[str]:
     )
     for (what, by), files in sorted(told.items()):
         where = f" in {count(files, 'file')}" if len(run.landed) > 1 else ""
-        yield f"note: the {what} was {WORDS_FOR[by]}{where}; --{what} says otherwise"
+        otherwise = f"--{what} says otherwise" if by in SAYS_OTHERWISE else "--sheet takes one of them"
+        yield f"note: the {what} was {WORDS_FOR[by]}{where}; {otherwise}"
     for names, files in sorted(Counter(landed.ignored for landed in run.landed if landed.ignored).items()):
         where = f" in {count(files, 'file')}" if len(run.landed) > 1 else ""
         yield f"note: columns not kept{where}: {escape(_some(names))}"

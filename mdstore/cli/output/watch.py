@@ -13,7 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from mdstore.cli.output.watch_table import WatchTable
+from mdstore.cli.output.watch_table import WatchTable, stored_bars
 from mdstore.cli.shared.json_text import json_text
 from mdstore.cli.shared.texts import count
 from mdstore.core.timestamps import ms_to_datetime
@@ -36,7 +36,7 @@ class Watched:
     def __init__(self, store: MarketDataStore, out: Console, remarks: Console, *, as_json: bool) -> None:
         self._store, self._out, self._remarks, self._as_json = store, out, remarks, as_json
         self._counts: Counter[str] = Counter()
-        self._interrupted = False
+        self._begun = self._interrupted = False
 
     def run(self, exchange: str, symbols: list[str], timeframes: list[str], **options: Any) -> None:
         """Watch until Ctrl-C or SIGTERM. Raises what keeps it from beginning, or has ended it."""
@@ -47,6 +47,7 @@ class Watched:
         for table in self._store.realtime.tables.values():
             table.add_listener(_Tally(self._counts))
         with self._interrupts(), watch:
+            self._begun = True
             self._serve()
             show = self._show_table if lives else self._print_bars
             show(watch)
@@ -99,7 +100,7 @@ class Watched:
 
     @contextmanager
     def _interrupts(self) -> Iterator[None]:
-        """Take note of Ctrl-C and SIGTERM; a second one ends what is under way."""
+        """Take note of Ctrl-C and SIGTERM; a second one, or one before the watch begins, ends it at once."""
         before = {
             number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)
         }
@@ -110,24 +111,25 @@ class Watched:
                 signal.signal(number, handler)
 
     def _interrupt(self, _number: int, _frame: object) -> None:
-        if self._interrupted:
+        if self._interrupted or not self._begun:
             raise KeyboardInterrupt
         self._interrupted = True
 
     def _is_over(self, watch: Watch, seconds: float) -> bool:
-        """Wait, and tell whether the watch was interrupted. Raises what has ended it."""
+        """Wait, and tell whether the watch has ended or was interrupted. Raises what has ended it."""
         until = time.monotonic() + seconds
         while not self._interrupted and (left := until - time.monotonic()) > 0:
-            watch.wait(min(left, LOOK_SECONDS))
+            if watch.wait(min(left, LOOK_SECONDS)):
+                return True
         return self._interrupted
 
     def _summary(self, watch: Watch, seconds: float) -> str:
         stats = watch.stats()
-        landed = self._store.live.stats()["landed"] or 0
         parts = [
-            count(int(stats["messages"]), "message"), f"{count(int(landed), 'bar')} stored",
-            f"{count(int(stats['reconnects']), 'reconnect')}",
-        ]  # fmt: skip
+            count(int(stats["messages"]), "message"),
+            f"{count(stored_bars(self._store, watch), 'bar')} stored",
+            count(int(stats["reconnects"]), "reconnect"),
+        ]
         if watch.recorder is not None:
             parts.append("recorded in " + ", ".join(str(path) for path in watch.recorder.files))
         return f"watched {count(len(watch.symbols), 'market')} for {seconds:,.0f} s: {'; '.join(parts)}"

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -16,12 +17,12 @@ from mdstore.reports.text_chart import digits
 from mdstore.sources.watching.watch import Watch
 from mdstore.store.store import MarketDataStore
 
-__all__ = ["WatchTable"]
+__all__ = ["WatchTable", "stored_bars"]
 
 NS_PER_MS: Final = 1_000_000
 RATE_SECONDS: Final = 2.0
 # Columns by the width of the terminal at which there is room for them.
-ROOM: Final = {"volume": 110, "low": 100, "high": 100, "open": 90, "lag": 60, "rows/s": 50, "change": 40}
+ROOM: Final = {"volume": 110, "low": 100, "high": 100, "open": 90, "lag": 60, "rows/s": 50, "close": 50}
 UP, DOWN = "green", "red"
 
 
@@ -38,13 +39,14 @@ class WatchTable:
     def heading(self) -> Text:
         """Return what is known of the watch as a whole, and what failed last."""
         self._reckon()
-        stats, live = self._watch.stats(), self._store.live.stats()
+        stats = self._watch.stats()
         holes = int(stats["holes"])
         parts = [
             f"{self._watch.exchange}  {stats['alive']} of {count(int(stats['connections']), 'connection')}",
-            f"{sum(self._rates.values()):,.0f} rows/s", f"{live['landed'] or 0:,} bars stored",
+            f"{sum(self._rates.values()):,.0f} rows/s",
+            f"{count(stored_bars(self._store, self._watch), 'bar')} stored",
             f"{count(holes, 'hole')} to fetch" if holes else "no holes",
-        ]  # fmt: skip
+        ]
         if stats["reconnects"]:
             parts.append(count(int(stats["reconnects"]), "reconnect"))
         heading = Text("  ".join(parts), style="bold", no_wrap=True, overflow="ellipsis")
@@ -55,7 +57,7 @@ class WatchTable:
             heading.append(f"\n{at:%H:%M:%SZ} {said.splitlines()[0]}", style="dim red")
         return heading
 
-    def table(self, height: int, width: int) -> Table:
+    def table(self, height: int, width: int) -> Group:
         """Return the table, of at most so many lines."""
         names = [
             name
@@ -82,9 +84,8 @@ class WatchTable:
         for symbol in shown_symbols:
             cells = self._cells(symbol)
             table.add_row(*(cells[name] for name in names))
-        if len(shown_symbols) < len(symbols):
-            table.add_row(Text(f"and {len(symbols) - len(shown_symbols):,} more", style="dim"))
-        return table
+        left = len(symbols) - len(shown_symbols)
+        return Group(table, Text(f"and {left:,} more", style="dim")) if left else Group(table)
 
     def _cells(self, symbol: str) -> dict[str, Text]:
         ticker, trade = self._store.tickers.latest(symbol), self._store.trades.latest(symbol)
@@ -114,6 +115,11 @@ class WatchTable:
         counts = Counter(self._counts)
         self._rates = {symbol: (number - before[symbol]) / (now - then) for symbol, number in counts.items()}
         self._before = (now, counts)
+
+
+def stored_bars(store: MarketDataStore, watch: Watch) -> int:
+    """Count the bars that were stored as they ended, and those that were fetched."""
+    return int(store.live.stats()["landed"] or 0) + watch.fetched
 
 
 def _number(value: float | None, places: int, style: str = "") -> Text:

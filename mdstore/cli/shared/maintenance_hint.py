@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import polars as pl
 from rich.console import Console
 
 from mdstore.analysis.shared_holes import shared_holes
+from mdstore.cli.shared.holes import extents_of, holes_of
 from mdstore.cli.shared.texts import count, is_intraday, moment
+from mdstore.cli.shared.weekend_hint import resting
 from mdstore.core.timeframe import Timeframe
+
+if TYPE_CHECKING:
+    from mdstore.store.store import MarketDataStore
 
 __all__ = ["print_maintenance"]
 
@@ -18,17 +24,32 @@ MOST = 3
 """Holes that are named; the longest."""
 
 
-def print_maintenance(
-    out: Console, remarks: Console, series: pl.DataFrame, extents: pl.DataFrame, holes: pl.DataFrame
+def print_maintenance(  # noqa: PLR0917 - where to, and what of
+    store: MarketDataStore,
+    out: Console,
+    remarks: Console,
+    series: pl.DataFrame,
+    extents: pl.DataFrame,
+    holes: pl.DataFrame,
 ) -> None:
     """Print the longest holes that all series of a timeframe share, and how to say what they are.
 
     `series` are those that are looked at, `extents` theirs, and the `row` of `holes` is a row of both.
+    Series that rest at weekends are left out: what they share is a holiday, which a calendar explains.
     """
     for name in filter(Timeframe.is_name, series["timeframe"].unique(maintain_order=True)):
         rows = (series["timeframe"] == name).arg_true()
-        of_these = holes.filter(pl.col("row").is_in(rows.cast(holes["row"].dtype).implode()))
-        _print(out, remarks, name, shared_holes(of_these, extents[rows]))
+        if not len(_shared(rows, extents, holes)):
+            continue
+        listed = series[rows]
+        rest = resting(extents_of(listed, None, None), holes_of(store, listed, None, None))
+        rows = rows.filter(~pl.int_range(len(rows), eager=True).is_in(rest))
+        _print(out, remarks, name, _shared(rows, extents, holes))
+
+
+def _shared(rows: pl.Series, extents: pl.DataFrame, holes: pl.DataFrame) -> pl.DataFrame:
+    of_these = holes.filter(pl.col("row").is_in(rows.cast(holes["row"].dtype).implode()))
+    return shared_holes(of_these, extents[rows])
 
 
 def _print(out: Console, remarks: Console, name: str, shared: pl.DataFrame) -> None:

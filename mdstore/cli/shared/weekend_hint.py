@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mdstore.core.calendars import calendar_of
+from mdstore.core.likely_calendars import likely_calendars
 from mdstore.core.timeframe import DAY, WEEK, Timeframe
 
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["may_close", "weekend_hint"]
+__all__ = ["may_close", "resting", "weekend_hint"]
 
 FIRST_SATURDAY = 2 * DAY  # 1970 began on a Thursday
 # How long markets close: two days at a weekend, less if they open on Sunday night, five with holidays.
@@ -35,16 +36,18 @@ def weekend_hint(
     """
     if holes.is_empty():
         return None
-    resting = _resting(extents, holes)
+    rows = resting(extents, holes)
     listed = series.select(pl.col("symbol").cast(pl.String), "timeframe").rows()
-    candidates = may_close(store, [listed[row] for row in resting])
+    candidates = may_close(store, [listed[row] for row in rows])
     if not candidates:
         return None
     symbol = candidates[0]
     more = f" (and {len(candidates) - 1:,} more like it)" if len(candidates) > 1 else ""
+    first, *others = likely_calendars(symbol)
+    besides = f" (or {', '.join(others)})" if others else ""
     return (
         f"Hint: if {symbol}{more} trades on an exchange with weekends, say which: "
-        f"mdstore calendar '{symbol}' XNYS"
+        f"mdstore calendar '{symbol}' {first}{besides}"
     )
 
 
@@ -62,7 +65,7 @@ def may_close(store: MarketDataStore, keys: list[tuple[str, str]]) -> list[str]:
     )
 
 
-def _resting(extents: pl.DataFrame, holes: pl.DataFrame) -> list[int]:
+def resting(extents: pl.DataFrame, holes: pl.DataFrame) -> list[int]:
     """Return the rows that have bars on weekdays, next to none at weekends, and no reason for that."""
     whole = extents.with_columns(pl.int_range(pl.len()).alias("row")).with_columns(*_parts())
     length = pl.col("end") - pl.col("start")

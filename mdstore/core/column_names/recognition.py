@@ -49,22 +49,33 @@ UPBIT_KEYS, UPBIT_MINUTES = {"candledatetimeutc", "candledatetimekst"}, "unit"
 NUMBERED_NAME, ITS_NEIGHBOURS = "name", {"timeopen", "timehigh", "timelow"}
 # Brokers of currencies count ticks beside a volume, which is then 0 throughout.
 TICKS = ("tickvol", "tickvolume")
+# A count since 1970, which is a moment wherever it stands: a written time beside it may be of any zone.
+EPOCHS = ("unix", "unixtime", "unixtimestamp", "epoch", "epochtime", "epochms", "timestampms", "tsms", "mts")
+# The zone of the times beside it, in each row.
+TIME_ZONES = ("timezone", "timezonename", "timezoneid", "tz", "tzname")
 # Where all of some names are there, others mean what they mean nowhere else: Huobi counts coins as `amount`
 # and money as `vol`, Poloniex coins as `quoteVolume`.
 PECULIAR = (
     ({"id", "amount", "vol", "count"}, {"timestamp": "id", "volume": "amount"}),
     ({"quotevolume", "weightedaverage"}, {"volume": "quotevolume"}),
 )
-IN_BRACKETS = re.compile(r"(.*?)\s*\(([^()]*)\)")
+IN_BRACKETS = re.compile(r"(.*?)\s*[(\[]([^()\[\]]*)[)\]]")
+# A zone by its distance from UTC, in whole hours; the names that such zones have bear the opposite sign.
+DISTANCE = re.compile(r"(?:utc|gmt) ?([+-])0?(\d{1,2})(?::?00)?")
 # What does not matter in a name: `Open*`, `Vol.`, `open_time`, Alpha Vantage's `1. open`, DynamoDB's `t (N)`.
 NUMBERED = re.compile(r"^\d+[a-z]?\.\s*(?=[a-z])")
 TYPED = re.compile(r"\s*\([sn]\)$")
+# A name of two levels without a second, as pandas writes it beside those of tickers.
+OF_LEVELS = re.compile(r"\('([^']*)', ''\)")
 NOISE = re.compile(r"[\s_\-.*\ufeff]+")
 
 
 def clean(name: str) -> str:
-    """Return a column's name without what never matters: case, space at the ends, MetaTrader's brackets."""
-    return name.strip().strip("<>").lower()
+    """Return a column's name without what never matters: case, space at the ends, MetaTrader's brackets.
+
+    A header may begin as a comment does: `#Date,Open`.
+    """
+    return OF_LEVELS.sub(r"\1", name.strip().strip("<>").removeprefix("#")).strip().lower()
 
 
 def key(name: str) -> str:
@@ -95,7 +106,8 @@ def recognise(columns: Iterable[str]) -> dict[str, str]:
 
     Where several columns could serve, the order of the tables decides, that of the language of most columns
     first; columns that are nothing to a candle are left out. `time of day` is a second column of times,
-    which completes a date; `tick volume` is one to take where the volume is 0 throughout.
+    which completes a date; `tick volume` is one to take where the volume is 0 throughout,
+    `epoch` a count since 1970 to hold the times against, `time zone` the zone of naive times.
 
     >>> recognise(["Date", "Open", "Adj Close", "Close", "Name"])
     {'symbol': 'Name', 'timestamp': 'Date', 'open': 'Open', 'close': 'Close'}
@@ -109,12 +121,10 @@ def recognise(columns: Iterable[str]) -> dict[str, str]:
 
 @lru_cache(maxsize=256)  # a feed writes a row at a time, always with the same names
 def _recognise(columns: tuple[str, ...]) -> dict[str, str]:
-    # Of two names that differ by case the first, but of letters the small one: `t` is when a bar of
-    # Hyperliquid's or Binance's begins, `T` when it ends.
-    ordered = list(reversed(columns))
-    ordered.sort(key=lambda name: len(name) == 1 and name.islower())
-    there = {key(name): name for name in ordered}
-    cleaned = {clean(name): name for name in ordered}
+    there = {key(name): name for name in reversed(columns)}
+    # A name in small letters goes first: of Binance's stream `l` is the low, and `L` a trade.
+    there |= {name: name for name in columns if name == key(name)}
+    cleaned = {clean(name): name for name in reversed(columns)}
     zoned = {key(base): name for one, name in cleaned.items() if (base := _without_zone(one))}
     priced = _once((key(base), name) for name in columns if (base := without_currency(name)) is not None)
     if there.keys() >= ITS_NEIGHBOURS:
@@ -139,6 +149,12 @@ def _recognise(columns: tuple[str, ...]) -> dict[str, str]:
     ticks = next((there[name] for name in TICKS if name in there), None)
     if ticks is not None and found.get("volume") != ticks:
         found["tick volume"] = ticks
+    epoch = next((there[name] for name in EPOCHS if name in there), None)
+    if epoch is not None and found.get("timestamp") != epoch:
+        found["epoch"] = epoch
+    zone = next((there[name] for name in TIME_ZONES if name in there), None)
+    if zone is not None and "timestamp" in found:
+        found["time zone"] = zone
     return found
 
 
@@ -170,10 +186,23 @@ def zone_in(name: str) -> str | None:
     """
     if clean(name) == KOREAN:
         return ZONES["kst"]
-    bracket = _in_brackets(name.strip())
+    bracket = _in_brackets(OF_LEVELS.sub(r"\1", name.strip()))
     if bracket is None or TYPED.search(name.lower()):
         return None
-    return bracket[1] if "/" in bracket[1] else ZONES.get(bracket[1].lower(), bracket[1].lower())
+    return _zone(bracket[1]) or bracket[1].lower()
+
+
+def _zone(text: str) -> str | None:
+    """Return the zone that a text names or may name, by its city; None where it is none that we know.
+
+    >>> _zone("ET"), _zone("Asia/Seoul"), _zone("UTC+9"), _zone("GMT-05:00"), _zone("USD")
+    ('America/New_York', 'Asia/Seoul', 'Etc/GMT-9', 'Etc/GMT+5', None)
+    """
+    if "/" in text:
+        return text
+    if distance := DISTANCE.fullmatch(text.lower()):
+        return f"Etc/GMT{'-' if distance[1] == '+' else '+'}{distance[2]}"
+    return ZONES.get(text.lower())
 
 
 def _in_brackets(name: str) -> tuple[str, str] | None:
@@ -187,5 +216,5 @@ def _bare(name: str) -> str:
 
 def _without_zone(name: str) -> str | None:
     """Return a name without the zone in its brackets; None where there is no zone."""
-    bracket, known = _in_brackets(name), ZONES.keys() | OF_A_SEASON.keys()
-    return bracket[0] if bracket and (bracket[1] in known or "/" in bracket[1]) else None
+    bracket = _in_brackets(name)
+    return bracket[0] if bracket and (_zone(bracket[1]) or bracket[1] in OF_A_SEASON) else None

@@ -62,10 +62,14 @@ class Archive:
         self, symbol: str, frame: Timeframe, asked: Range, page: int
     ) -> AsyncIterator[Page | Range]:
         """Give a range (ms) ascending: pages from files, and the ranges that are to be asked for."""
-        for file, low, high in plan(frame, *asked, page, int(self._clock() * 1000)):
+        for file, low, high in self.plan(frame, *asked, page):
             rows = None if file is None else await self._rows(symbol, frame, file)
             for piece in [(low, high)] if rows is None else pieces(rows, frame, low, high):
                 yield piece
+
+    def plan(self, frame: Timeframe, start: int, end: int, page: int) -> list[tuple[File | None, int, int]]:
+        """Cut a range (ms) into files that are there by now, and ranges without one, ascending."""
+        return plan(frame, start, end, page, int(self._clock() * 1000))
 
     async def _rows(self, symbol: str, frame: Timeframe, file: File) -> pl.DataFrame | None:
         """Return the rows of a file; None where there is none."""

@@ -2,7 +2,8 @@
 
 A page is the oldest `limit` bars from `startTime` to `endTime`, ascending: so it proves that there are no
 others from `startTime` up to its newest bar, and nothing of what lies behind. A short page proves no more
-than a full one, since a server may give fewer than it was asked for; an empty one proves the whole range.
+than a full one, since a server may give fewer than it was asked for; an empty one proves the whole range, if
+it comes twice.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -23,7 +24,7 @@ from mdstore.errors import NoSuchMarketError, SourceError
 from mdstore.sources.exchanges.binance_archive import ARCHIVE, Archive
 from mdstore.sources.exchanges.binance_columns import COLUMNS, KEPT
 from mdstore.sources.exchanges.candle_source import Market, Wait
-from mdstore.sources.exchanges.rest_source import LEFT_MS, RestSource, closed_until, page_end, told
+from mdstore.sources.exchanges.rest_source import LEFT_MS, RestSource, closed_until, on_grid, page_end, told
 from mdstore.sources.sync.coordinator import Limits, Page
 from mdstore.sources.web.answers import Answer, Request, excerpt
 from mdstore.sources.web.client import WebClient
@@ -42,6 +43,8 @@ FULL: Final = 0.95
 FILES: Final = 10.0
 """Requests a second for files of the archive, of which no limit is documented."""
 NO_SYMBOL: Final = -1121
+GONE: Final = ("SETTLING", "DELIVERED", "CLOSE")
+"""What the list says of a market that is no more. One with `BREAK` or `HALT` may be traded again."""
 
 Kline = tuple[int, float, float, float, float, float, int, float, float, float, float, Any]
 KLINES: Final = msgspec.json.Decoder(list[Kline], strict=False)
@@ -155,13 +158,13 @@ class BinanceCandles(RestSource):
         self.part, self.name, self.timeframes = part, part.name, part.intervals
         self.limits = Limits(page_bars=part.page, concurrency=8, timeout=60.0)
         self.pace = SHARE * part.minute / 60 / part.weight(part.page)
-        self._client, self._archive = client, archive
+        self.client, self._archive = client, archive
         self._firsts: dict[tuple[str, str], int | None] = {}
-        self._listed: frozenset[str] | None = None
 
     async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
         """Give the pages of a range (ms), ascending."""
         frame = self._timeframe(timeframe)
+        start, end = on_grid(frame, start, end)
         if self._archive is None:
             async for page in self._asked(symbol, frame, start, end):
                 yield page
@@ -190,11 +193,15 @@ class BinanceCandles(RestSource):
                 async for page in self._absent(symbol, frame, low, begin, at_start=True):
                     yield page
                 low = begin
-            high = min(frame.next(closed[-1][0]), end)
+            last, rest = closed[-1][0], bars.klines[len(closed) :]
+            if rest:  # it is forming: what lies before it is answered, too
+                yield Page(
+                    low, page_end(frame, min(end, rest[0][0]), bars.clock, last), rows_of(closed), "no_trade"
+                )
+                return
+            high = frame.next(last)
             yield Page(low, high, rows_of(closed), "no_trade")
             low = high
-            if len(closed) < len(bars.klines):  # the rest is forming
-                return
 
     async def _absent(
         self, symbol: str, frame: Timeframe, low: int, high: int, *, at_start: bool
@@ -209,15 +216,21 @@ class BinanceCandles(RestSource):
             gone = high - low > LEFT_MS and await self._is_gone(symbol, frame, low)
             yield Page(low, high, [], "after_delisting" if gone else "no_trade")
 
+    def stretches(self, timeframe: str, start: int, end: int) -> list[tuple[int, int]]:
+        """Cut a range (ms) at the months, where there may be files of them; else by pages."""
+        by_pages = super().stretches
+        if self._archive is None:
+            return by_pages(timeframe, start, end)
+        files = self._archive.plan(self._timeframe(timeframe), start, end, self.part.page)
+        return list(
+            chain.from_iterable(
+                [(low, high)] if file else by_pages(timeframe, low, high) for file, low, high in files
+            )
+        )
+
     async def markets(self) -> list[Market]:
         """List what is traded, by symbol; of futures since when, too."""
-        request = Request(
-            f"{self.part.path}/exchangeInfo",
-            group="weight",
-            cost=self.part.info,
-            what=f"the markets of {self.name}",
-        )
-        found = await self._client.fetch(request, read_markets)
+        found = await self._everything()
         return [Market(one.symbol, one.onboardDate) for one in found if one.status == "TRADING"]
 
     async def first(self, symbol: str, timeframe: str) -> int | None:
@@ -232,6 +245,7 @@ class BinanceCandles(RestSource):
     async def _page(
         self, symbol: str, frame: Timeframe, start: int, end: int | None, *, limit: int | None = None
     ) -> Bars:
+        """Ask for the oldest bars from `start` on; again where none came, which may be a mistake."""
         count = limit or min(self.part.page, frame.span(start, end or start + 1))
         params: dict[str, str | int] = {
             "symbol": symbol, "interval": str(frame), "startTime": start, "limit": count,
@@ -246,13 +260,25 @@ class BinanceCandles(RestSource):
             what=f"{symbol} {frame} from {ms_to_datetime(start)}",
         )
         read = partial(read_bars, symbol=symbol, frame=frame, asked=(start, end), count=count)
-        return await self._client.fetch(request, read)
+        bars = await self.client.fetch(request, read)
+        return bars if bars.klines else await self.client.fetch(request, read)
+
+    async def _everything(self) -> list[Listed]:
+        request = Request(
+            f"{self.part.path}/exchangeInfo",
+            group="weight",
+            cost=self.part.info,
+            what=f"the markets of {self.name}",
+        )
+        return await self.client.fetch(request, read_markets)
+
+    async def _symbols(self) -> frozenset[str]:
+        """Return the markets that are there yet, those that are halted among them."""
+        return frozenset(one.symbol for one in await self._everything() if one.status not in GONE)
 
     async def _is_gone(self, symbol: str, frame: Timeframe, low: int) -> bool:
-        """Tell whether a market is traded no more, and has no bar from `low` on."""
-        if self._listed is None:
-            self._listed = frozenset(market.symbol for market in await self.markets())
-        if symbol in self._listed:
+        """Tell whether a market is no more, and has no bar from `low` on."""
+        if await self._is_listed(symbol):
             return False
         return not (await self._page(symbol, frame, low, None, limit=1)).klines
 

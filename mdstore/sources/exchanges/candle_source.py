@@ -57,6 +57,13 @@ class CandleSource(Coordinator, Protocol):
     def requests(self) -> int:
         """The requests that were sent, those that were sent again among them."""
 
+    @property
+    def offline(self) -> bool:
+        """Whether nobody is asked at all."""
+
+    def stretches(self, timeframe: str, start: int, end: int) -> list[tuple[int, int]]:
+        """Cut a range (ms) into those that it is best asked for, ascending: by the files it has, say."""
+
     async def markets(self) -> list[Market]:
         """List what is traded, by symbol."""
 

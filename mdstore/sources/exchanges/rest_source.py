@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.errors import Hint, InvalidInputError
-from mdstore.sources.exchanges.candle_source import Wait
-from mdstore.sources.sync.coordinator import Limits, Metrics
-from mdstore.sources.web.client import WebClient
+from mdstore.sources.exchanges.candle_source import Market, Wait
+from mdstore.sources.sync.coordinator import Limits, Metrics, cut
+from mdstore.sources.sync.source_facts import STRETCH_PAGES
+from mdstore.sources.web.host import Host
 
-__all__ = ["LATE_MS", "LEFT_MS", "RestSource", "closed_until", "page_end", "told"]
+__all__ = ["LATE_MS", "LEFT_MS", "RestSource", "closed_until", "on_grid", "page_end", "told"]
 
 LATE_MS: Final = 10_000
 """A bar may be published so long after it has ended; until then it is not said to be absent."""
 LEFT_MS: Final = 7 * DAY
 """A market without a trade for so long may be one that is no more: the list of markets tells."""
+LISTED_SECONDS: Final = 600.0
+"""The list of markets is asked for again after so long: one that was halted is traded again, say."""
 
 
 class RestSource:
-    """A source of candles that asks one host, or several, each by a `WebClient`."""
+    """A source of candles that asks one host, or several."""
 
     name: str
     limits: Limits
     timeframes: Sequence[str]
     settles: int
+    timer = staticmethod(time.monotonic)
 
-    def __init__(self, clients: Sequence[WebClient]) -> None:
+    def __init__(self, clients: Sequence[Host]) -> None:
         self._clients = clients
+        self._listed: tuple[float, frozenset[str]] | None = None
 
     @property
     def requests(self) -> int:
         """The requests that were sent, those that were sent again among them."""
         return sum(client.requests for client in self._clients)
+
+    @property
+    def offline(self) -> bool:
+        """Whether nobody is asked at all."""
+        return all(client.offline for client in self._clients)
+
+    def stretches(self, timeframe: str, start: int, end: int) -> list[tuple[int, int]]:
+        """Cut a range (ms) into those that it is best asked for, ascending."""
+        return cut(Timeframe.parse(timeframe), start, end, self.limits.page_bars * STRETCH_PAGES)
 
     def report(self, metrics: Metrics) -> None:
         """Take no note."""
@@ -42,6 +58,20 @@ class RestSource:
         """Close the connections."""
         for client in self._clients:
             await client.aclose()
+
+    async def markets(self) -> list[Market]:
+        """List what is traded."""
+        raise NotImplementedError
+
+    async def _is_listed(self, symbol: str) -> bool:
+        """Tell whether a market is one that is there yet, by a list that is not old."""
+        if self._listed is None or self.timer() - self._listed[0] > LISTED_SECONDS:
+            self._listed = self.timer(), await self._symbols()
+        return symbol in self._listed[1]
+
+    async def _symbols(self) -> frozenset[str]:
+        """Return the markets that are there yet, which need not be traded at the moment."""
+        return frozenset(market.symbol for market in await self.markets())
 
     def _timeframe(self, timeframe: str) -> Timeframe:
         """Return a timeframe that the exchange has. Raises `InvalidInputError` for another."""
@@ -65,14 +95,20 @@ def _made_of(timeframe: Timeframe, there: Sequence[str]) -> Hint | None:
     )
 
 
-def told(host: str, on_wait: Callable[[Wait], None] | None) -> Callable[[str, float], None]:
-    """Return what a client is to call when it waits."""
+def told(address: str, on_wait: Callable[[Wait], None] | None) -> Callable[[str, float], None]:
+    """Return what a client of an address is to call when it waits."""
+    host = urlsplit(address).netloc.rpartition("@")[2]
 
     def tell(reason: str, seconds: float) -> None:
         if on_wait is not None:
             on_wait(Wait(host, reason, seconds))
 
     return tell
+
+
+def on_grid(timeframe: Timeframe, *times: int) -> list[int]:
+    """Return the start of the first bar at each time (ms), or after it."""
+    return [timeframe.next(time - 1) for time in times]
 
 
 def closed_until(timeframe: Timeframe, clock: int) -> int:

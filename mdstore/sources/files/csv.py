@@ -20,10 +20,10 @@ from mdstore.core.columns_found import find
 from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.errors import FileFormatError
-from mdstore.sources.files.header import Columns, by_place, found_in, headed, levels, placed
+from mdstore.sources.files.header import MOST_TITLE_LINES, Columns, by_place, found_in, headed, levels, placed
 from mdstore.sources.files.lean import lean
 from mdstore.sources.files.opening import Source
-from mdstore.sources.files.text_encodings import UTF8_MARK, not_utf8, recoded, text_encoding
+from mdstore.sources.files.text_encodings import UTF8_MARK, WIDE, not_utf8, recoded, text_encoding
 
 __all__ = ["read_text"]
 
@@ -32,8 +32,7 @@ HEAD = 64 << 10
 # a thread behind after an error, which calls into Python while the interpreter ends: `terminate`, exit 134.
 BLOCK = 4 << 20
 SEPARATORS = (",", "\t", ";", "|")
-# A title or a link may stand above the header, as in CryptoDataDownload's files.
-MOST_TITLE_LINES = 5
+PARTED = "part cells with a comma, a tab, ; or |"
 # Rows that are looked at to tell columns without a header.
 SAMPLE = 200
 RAGGED = "Expected"  # pyarrow's word for a line of more or fewer cells
@@ -94,7 +93,7 @@ def _as_utf8(source: Source, head: bytes) -> bytes:
     )
     if encoding in (None, "utf-8"):
         return head
-    if source.asked.encoding is None and encoding != "utf-16":
+    if source.asked.encoding is None and encoding not in WIDE:
         source.notes.add(f"the text was read as {encoding}, by its header")
     source.stream = recoded(source.stream, head, encoding, source.name)
     return source.stream.read(HEAD)
@@ -250,7 +249,17 @@ def _layout(source: Source, head: bytes) -> Layout:
 
 
 def _headed(source: Source, start: int, separator: str, names: list[str]) -> Layout:
-    return Layout(start, separator, names, headed(names, source), headerless=False)
+    return Layout(start, separator, names, _columns(names, source), headerless=False)
+
+
+def _columns(names: list[str], source: Source) -> Columns:
+    """Return the columns of a header; where it is one cell, say how cells are parted."""
+    try:
+        return headed(names, source)
+    except FileFormatError as error:
+        if len(names) > 1:
+            raise
+        raise FileFormatError(error.message, hint=PARTED, found=error.found) from error
 
 
 def _begins_rows(row: list[str]) -> bool:
@@ -273,7 +282,7 @@ def _widened(names: list[str], sample: list[list[str]]) -> list[str]:
 
 
 def _sample(body: bytes, separator: str) -> list[list[str]]:
-    return [_cells(line, separator) for line in body.splitlines()[:SAMPLE]]
+    return [_cells(line, separator) for line in body.splitlines()[:SAMPLE] if line.strip()]
 
 
 def _cells(line: bytes, separator: str) -> list[str]:
@@ -284,7 +293,7 @@ def _refuse_unknown_header(source: Source, above: list[list[str]], row: list[str
     """Raise where names stand over the columns: taking these by place would guess what they are."""
     for names in above:
         if len(names) == len(row):
-            headed(names, source)
+            _columns(names, source)
 
 
 def _separator(lines: list[bytes], suffix: str) -> str:

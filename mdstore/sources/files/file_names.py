@@ -17,10 +17,10 @@ PLACEHOLDERS = {
     r"\{timeframe\}": rf"(?P<timeframe>{TIMEFRAME})",
     r"\*": ".*",
 }
-SEPARATORS = re.compile(r"([-_ .]+)")
+SEPARATORS = re.compile(r"([-_ .,]+)")
 # Words that say nothing of a symbol, alone or put together: historicalquotes, klines, stockdata.
 FILLER = (
-    "data|candles?|exports?|ohlcv?|bars|prices?|history|historical|hist|klines?|kline|trades?|minutes?|minute"
+    "data|sheets?|candles?|exports?|ohlcv?|bars|prices?|history|historical|hist|klines?|kline|trades?|minutes?|minute"
     "|hours?|hourly|daily|weekly|monthly|intraday|stocks?|crypto|market|tests?|sample|full|quotes?|charts?"
     "|series|raw|clean(?:ed)?|output|results?|download(?:ed)?|files?|adjusted|adj|spot|the|my|all|new|old"
     "|merged|combined|csv|json|table|dataset|train|eod|ticks?|binance|upbit|bithumb|coinbase|kraken|bitfinex"
@@ -38,6 +38,7 @@ NUMBER = re.compile(
 )
 # Stocks of Korea, China, Taiwan and Japan go by numbers, which are no year and no minutes of a bar.
 STOCK_CODE = re.compile(rf"(?!(?:{NUMBER.pattern})$)\d{{4,6}}")
+LONG_CODE = re.compile(rf"(?!(?:{NUMBER.pattern})$)\d{{6}}")
 # Yahoo's: ^GSPC is an index, ES=F a future, EURUSD=X a rate.
 YAHOO = re.compile(r"\^?(?P<word>\w+?)(?:=[A-Z])?")
 # A name of more parts is rather a sentence than a symbol, unless a timeframe ends it.
@@ -52,6 +53,10 @@ META_TRADER = re.compile(
     r"(?P<minutes>(?<=[A-Za-z]{6})(?:1|5|15|30|60|240)|1440|10080|43200)"
 )
 META_GLUED = re.compile(r"(?P<symbol>[A-Z]{6,})(?P<timeframe>M1|M5|M15|M30|H1|H4|D1|W1|MN1)")
+# HistData: what a broker's platform takes it as, the pair, the timeframe and the year or month.
+HIST_DATA = re.compile(r"DAT_[A-Z]+_(?P<symbol>[A-Z0-9]{6})_(?P<timeframe>[A-Z]1)_\d{4,6}")
+# Words of programs and of who keeps files, which no symbol is: the hint for http_candles.json gave `http`.
+OF_PROGRAMS = re.compile(r"fixtures?|https?|api|get|mock(?:ed)?|response|request|example|issue\d*|v\d+")
 # Kraken: the pair, and the bar's minutes: XBTUSD_1. They are so even where no trade made most bars absent.
 KRAKEN = re.compile(
     r"(?P<symbol>[A-Z0-9]{2,}(?:USD|EUR|GBP|JPY|CAD|AUD|CHF|XBT|BTC|ETH|USDT|USDC|DAI|DOT))"
@@ -98,7 +103,7 @@ def guess(stem: str) -> Named:
     >>> guess("XBTUSD_1"), guess("005930")
     (Named(symbol='XBTUSD', timeframe='1m'), Named(symbol='005930', timeframe=None))
     """
-    for of_tool in (_of_trading_view, _of_meta_trader, _of_kraken):
+    for of_tool in (_of_trading_view, _of_meta_trader, _of_kraken, _of_hist_data):
         if (named := of_tool(stem)) is not None:
             return named
     parts = SEPARATORS.split(stem)
@@ -133,9 +138,12 @@ def suggest(stem: str) -> str | None:
 
 
 def _likely(parts: list[str]) -> str | None:
-    """Return the part of a name that is likeliest its symbol: words in capitals before others."""
+    """Return the part of a name that is likeliest its symbol: capitals, a stock's number, else a word."""
     likely = [at for at in range(0, len(parts), 2) if parts[at] and not _says_nothing(parts[at])]
     capital = [at for at in likely if parts[at] == parts[at].upper()]
+    codes = [part for part in parts[::2] if LONG_CODE.fullmatch(part)]
+    if len(codes) == 1 and not capital:
+        return codes[0]
     if not likely:
         return None
     first = last = (capital or likely)[0]
@@ -145,7 +153,8 @@ def _likely(parts: list[str]) -> str | None:
 
 
 def _says_nothing(word: str) -> bool:
-    return FILLERS.fullmatch(word) is not None or _timeframe_in(word) is not None
+    of_none = FILLERS.fullmatch(word) or OF_PROGRAMS.fullmatch(word)
+    return of_none is not None or _timeframe_in(word) is not None
 
 
 def _with_timeframe(text: str) -> str:
@@ -184,6 +193,11 @@ def _of_meta_trader(stem: str) -> Named | None:
 def _of_kraken(stem: str) -> Named | None:
     match = KRAKEN.fullmatch(stem)
     return None if match is None else Named(match["symbol"], as_timeframe(f"{match['minutes']}m"))
+
+
+def _of_hist_data(stem: str) -> Named | None:
+    match = HIST_DATA.fullmatch(stem)
+    return None if match is None else Named(match["symbol"], as_timeframe(match["timeframe"]))
 
 
 def _is_plain(word: str) -> bool:

@@ -15,17 +15,30 @@ from mdstore.core.excerpts import LONGEST_NAME, MOST, excerpt
 from mdstore.core.extra_columns import extras_among
 from mdstore.core.statements import made_bars, marks_in
 from mdstore.errors import FileFormatError, Hint, InvalidInputError
+from mdstore.sources.files.formats import FORMATS
 from mdstore.sources.files.opening import Source
 
-__all__ = ["Columns", "by_place", "found_in", "headed", "levels", "of_file", "placed"]
+__all__ = ["MOST_TITLE_LINES", "Columns", "by_place", "found_in", "headed", "levels", "of_file", "placed"]
 
+# Titles, links and what was asked for may stand above the header, as in CryptoDataDownload's and Bloomberg's.
+MOST_TITLE_LINES = 20
+MARKING = ("csv", "excel")  # formats in which a symbol may bear a spreadsheet's mark
 LEAVE_OUT = "leave these rows out of the file"
+CLOSED = Hint(
+    f"keep those whose column closed is true, or {LEAVE_OUT}", f"export with --closed, or {LEAVE_OUT}"
+)
 UNFILLED = Hint(f"read without fill=, or {LEAVE_OUT}", f"export without --fill, or {LEAVE_OUT}")
+BY_WORDS: dict[str, str | Hint] = {"fill holes": UNFILLED, "have not ended": CLOSED}
 # The fields of pandas' headers of several lines: in one line these, in another the tickers.
 FIELDS = {"open", "high", "low", "close", "adj close", "volume", "dividends", "stock splits", "capital gains"}
 LEVELS = 2
 # What stands above the index in the second of them.
 ABOVE_AN_INDEX = ("", "ticker", "tickers", "symbol", "symbols", "price", "attributes")
+
+
+def _end_of_table(names: Sequence[str], place: int) -> int:
+    """Return where the table of a column ends: a blank column sets another beside it, as in sheets."""
+    return next((at for at in range(place + 1, len(names)) if not names[at].strip()), len(names))
 
 
 class Columns:
@@ -37,7 +50,7 @@ class Columns:
     def __init__(self, names: Sequence[str], found: Found, source: Source) -> None:
         self._names = names
         self._found = found
-        self._canonical = Canonical(names, source.style)
+        self._canonical = Canonical(names, source.style, marked=FORMATS.get(source.suffix) in MARKING)
         self._notes = source.notes
         self._file = source.name
         marks = marks_in(names)
@@ -51,9 +64,20 @@ class Columns:
             if source.asked.whole and name in source.ignored and clean(name) not in found.there
         ]
         others += [names.index(name) for name in extras]
+        first = [names.index(name) for name in kept]
+        twins = [
+            (at, place)
+            for at, name in enumerate(kept)
+            for place in range(first[at] + 1, _end_of_table(names, first[at]))
+            if names[place] == name != ""
+        ]
+        self._twins = [at for at, _ in twins]
         self._others = len(others)
         self._kept = len(kept)
-        self.wanted = [*(names.index(name) for name in (*kept, *marks)), *others]
+        self._marks = len(marks)
+        self.wanted = [
+            *first, *(names.index(name) for name in marks), *(place for _, place in twins), *others
+        ]  # fmt: skip
 
     def at(self, name: str) -> int:
         """Return where among those wanted a canonical column is, that of the first of several instruments."""
@@ -70,7 +94,9 @@ class Columns:
             for at, column in zip(self.wanted, frame.iter_columns(), strict=True)
         ]
         behind = len(own) - self._others
-        self._refuse_made(own[self._kept : behind])
+        marked = self._kept + self._marks
+        self._refuse_made(own[self._kept : marked])
+        self._refuse_twins([own[at] for at in self._twins], own[marked:behind])
         with of_file(self._file):
             made = self._found.frame({column.name: column for column in own[: self._kept]}, self._canonical)
         self._notes |= self._canonical.notes
@@ -79,8 +105,19 @@ class Columns:
     def _refuse_made(self, marks: Sequence[pl.Series]) -> None:
         made = made_bars(pl.DataFrame(marks)) if marks else None
         if made is not None:
-            hint = UNFILLED if "fill holes" in made[0] else LEAVE_OUT
+            hint = next((hint for words, hint in BY_WORDS.items() if words in made[0]), LEAVE_OUT)
             raise FileFormatError(f"{self._file}: {made[0]}", hint=hint)
+
+    def _refuse_twins(self, columns: Sequence[pl.Series], twins: Sequence[pl.Series]) -> None:
+        """Raise where another column has the name of one that is kept, and other values: as closes do."""
+        for one, other in zip(columns, twins, strict=True):
+            differ = one.ne_missing(other).arg_true()
+            if len(differ):
+                pair = " and ".join(excerpt(str(column[differ[0]]), 40) for column in (one, other))
+                raise FileFormatError(
+                    f"{self._file}: two columns are named {excerpt(one.name, 40)!r} and differ, as {pair}",
+                    hint="give each a name of its own in the header, such as Close and Adj Close",
+                )
 
 
 @contextmanager
@@ -147,6 +184,8 @@ def levels(rows: Sequence[Sequence[str]]) -> tuple[list[str], int] | None:
     (['Date', "('Close', 'A')", "('Open', 'A')"], 3)
     """
     if len(rows) <= LEVELS or len(rows[0]) < LEVELS or len(rows[0]) != len(rows[1]):
+        return None
+    if not rows[LEVELS]:
         return None
     third = bool(rows[LEVELS][0]) and not any(rows[LEVELS][1:])
     if not third and clean(rows[1][0]) not in ABOVE_AN_INDEX:

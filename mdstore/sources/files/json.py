@@ -12,7 +12,7 @@ import polars as pl
 from mdstore.core.excerpts import excerpt
 from mdstore.errors import FileFormatError
 from mdstore.sources.files.header import Columns, by_place, headed, of_file, placed
-from mdstore.sources.files.json_shapes import ACCEPTED, tables
+from mdstore.sources.files.json_shapes import ACCEPTED, lifted, tables
 from mdstore.sources.files.opening import Source
 from mdstore.sources.files.python_columns import column
 from mdstore.sources.files.text_encodings import not_utf8
@@ -82,12 +82,15 @@ def _frames(chunks: Iterable[list[Any]], source: Source) -> Iterator[pl.DataFram
     columns: Columns | None = None
     keys: list[Any] = []
     done = 0
-    for rows in chunks:
+    for chunk in chunks:
+        rows = chunk
         if not rows:
-            raise FileFormatError(f"{source.name}: the file holds no rows")
+            continue
         kind = Mapping if isinstance(rows[0], Mapping) else list
         if not all(isinstance(row, kind) for row in rows):
             raise FileFormatError(f"{source.name}: the rows are of different kinds", hint=f"give {ACCEPTED}")
+        if kind is Mapping:
+            rows = lifted(chunk, source.asked.choice)
         if columns is None:
             keys, columns = (_of_objects if kind is Mapping else _of_arrays)(rows, source)
         if kind is list:
@@ -98,6 +101,8 @@ def _frames(chunks: Iterable[list[Any]], source: Source) -> Iterator[pl.DataFram
         placed = zip(columns.wanted, values, strict=True)
         yield columns.frame(pl.DataFrame([column(f"column {at}", keys[at], one) for at, one in placed]))
         done += len(rows)
+    if columns is None:
+        yield pl.DataFrame()  # no rows, and no names of columns
 
 
 def _of_objects(rows: list[dict[str, Any]], source: Source) -> tuple[list[str], Columns]:

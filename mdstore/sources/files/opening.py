@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from mdstore.core.column_names import Choice
 from mdstore.core.extra_columns import Extra
@@ -21,6 +21,7 @@ from mdstore.sources.files.formats import FORMATS, READABLE, WALKED
 __all__ = [
     "Asked",
     "Counted",
+    "Sheet",
     "Source",
     "candle_files",
     "check_suffix",
@@ -76,13 +77,23 @@ class Counted(io.RawIOBase):
 class Asked:
     """What a call says of files: `whole` asks for the columns that are no candle's as well.
 
-    `choice` is what it says of columns, `encoding` is that of texts, `extras` are the declared columns.
+    `choice` is what it says of columns, `encoding` is that of texts, `extras` are the declared columns,
+    `sheet` is the one to take of a workbook.
     """
 
     whole: bool = False
     choice: Choice = field(default_factory=lambda: Choice({}))
     encoding: str | None = None
     extras: Sequence[Extra] = ()
+    sheet: str | None = None
+
+
+class Sheet(NamedTuple):
+    """A sheet of a workbook: its rows from the header on, and which of the workbook's hold candles."""
+
+    name: str
+    rows: list[list[Any]]
+    among: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -92,7 +103,7 @@ class Source:
     `name` is what messages call it, `stems` are the names it goes by without their suffixes, nearest first;
     `path` is the file's. `ignored` names the columns that are no candle's.
     `notes` is for what a reader finds worth saying, `symbol` and `timeframe` for what names and rows tell it
-    together. `style` is how its times are written.
+    together. `style` is how its times are written; `sheet` is which part of a workbook it is.
     """
 
     name: str
@@ -106,6 +117,7 @@ class Source:
     symbol: str | None = None
     timeframe: str | None = None
     style: TimeStyle = field(default_factory=TimeStyle)
+    sheet: Sheet | None = None
 
 
 def candle_files(path: Path) -> list[Path]:

@@ -14,10 +14,11 @@ import polars as pl
 from mdstore.core.column_names import Choice, Columns, Volume
 from mdstore.core.excerpts import excerpt
 from mdstore.core.extra_columns import Extra
+from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.errors import FileFormatError, Hint, MarketDataError, TimestampError
 from mdstore.sources.files.csv import read_text
-from mdstore.sources.files.excel import read_excel
+from mdstore.sources.files.excel import read_excel, sheets_of
 from mdstore.sources.files.file_names import Named, from_pattern, guess, suggest
 from mdstore.sources.files.formats import FORMATS
 from mdstore.sources.files.json import read_json, read_ndjson
@@ -29,6 +30,7 @@ from mdstore.sources.files.text_encodings import known_encoding
 __all__ = ["NoRowsError", "Part", "read"]
 
 LONGEST_REASON = 300
+NO_SHEETS = Hint("leave sheet= out", "leave --sheet out")
 READERS: dict[str, Callable[[Source], Iterator[pl.DataFrame]]] = {
     "csv": read_text, "json": read_json, "ndjson": read_ndjson, "parquet": read_parquet, "arrow": read_arrow,
     "excel": read_excel,
@@ -36,7 +38,7 @@ READERS: dict[str, Callable[[Source], Iterator[pl.DataFrame]]] = {
 
 
 class NoRowsError(FileFormatError):
-    """A file that names its columns and has no rows: nothing is wrong with it, and there is nothing in it."""
+    """A file without rows, such as a header alone or `[]`: nothing is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ class Part:
         return tuple(sorted(self._source.notes))
 
     @property
+    def sheets(self) -> tuple[str, ...]:
+        """The names of the sheets of its workbook that hold candles, itself among them; else none."""
+        return () if self._source.sheet is None else self._source.sheet.among
+
+    @property
     def pattern(self) -> str | None:
         """A pattern that fits the name and takes its likeliest part for the symbol; None if it has none."""
         return suggest(self._source.stems[0])
@@ -96,17 +103,18 @@ def read(
     volume: Volume | None = None,
     encoding: str | None = None,
     extras: Sequence[Extra] = (),
+    sheet: str | None = None,
 ) -> Generator[Part, None, None]:
-    """Yield what a file holds: one part, or one for each data file in a zip.
+    """Yield what a file holds: one part, or one for each data file in a zip, or sheet of a workbook.
 
     A part must be used before the next is asked for. `symbol_from_filename` is a pattern such as
     `{symbol}-{timeframe}` for names without their suffixes; `unit` is that of whole-number times, "s", "ms",
     "us" or "ns", needed to tell a timeframe by spacing where the size of the numbers does not tell it, and
-    `date_format` how dates are written, as "%d/%m/%Y", `tz` what a header such as `Time (EST)` is to mean.
+    `date_format` how dates are written, as "%d/%m/%Y", `tz` the zone of naive times, whatever a column says.
     `whole` gives the other columns as well, under their own names; `extras` are the declared columns, which
     are given so in any case. `columns` says which columns are which
     (`{"time": "일자"}`, or a list of all by their place), `volume="none"` that there is none, which gives
-    zeros; `encoding` is that of a text that is not UTF-8.
+    zeros; `encoding` is that of a text that is not UTF-8, `sheet` the one to take of a workbook.
     Raises `FileFormatError` for a file that holds no candles, `OSError` for one that cannot be opened.
 
     >>> file = folder / "KRW-BTC-1m.csv"
@@ -117,7 +125,7 @@ def read(
     """
     # A part keeps what it is read from: whoever drops the parts for one of them has not closed its file.
     kept: list[object] = []
-    asked = Asked(whole, Choice.of(columns, volume), known_encoding(encoding), extras)
+    asked = Asked(whole, Choice.of(columns, volume), known_encoding(encoding), extras, sheet)
     style = partial(TimeStyle, unit, date_format, tz)
     parts = _parts(Path(path), symbol_from_filename, style, asked, kept)
     kept.append(parts)
@@ -137,7 +145,7 @@ def _parts(
         with _damage_named(path.name):
             without: NoRowsError | None = None
             found = False
-            for source in open_sources(path, raw, asked):
+            for source in _tables(open_sources(path, raw, asked)):
                 source.style = style()
                 try:
                     part = _part(source, raw, pattern, kept)
@@ -153,6 +161,17 @@ def _parts(
         raise
 
 
+def _tables(sources: Iterator[Source]) -> Iterator[Source]:
+    """Yield sources, for a workbook its sheets."""
+    for source in sources:
+        if FORMATS[source.suffix] == "excel":
+            yield from sheets_of(source)
+        elif source.asked.sheet is not None:
+            raise FileFormatError(f"{source.name}: no workbook, and has no sheets", hint=NO_SHEETS)
+        else:
+            yield source
+
+
 def _refuse(without: NoRowsError | None) -> None:
     if without is not None:
         raise without
@@ -162,7 +181,10 @@ def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Pa
     frames = _named_frames(source)
     first = next(frames, None)
     if first is None or first.is_empty():
-        raise NoRowsError(f"{source.name}: there are columns of candles and no rows")
+        there = frozenset(CANDLE_COLUMNS if first is None else first.columns)
+        raise NoRowsError(
+            f"{source.name}: there are {'columns of candles and ' if there else ''}no rows", found=there
+        )
     told, told_by = _told(source, pattern, first.columns)
     needed = told.timeframe is None and "timeframe" not in first.columns
     asks = told.symbol is None and "symbol" not in first.columns
@@ -195,7 +217,9 @@ def _named_frames(source: Source) -> Iterator[pl.DataFrame]:
 
 def _told(source: Source, pattern: str | None, columns: list[str]) -> tuple[Named, dict[str, str]]:
     """Say what the name tells: a given pattern goes before the columns, a guess after them."""
-    by = "file name" if pattern is None else "pattern"
+    by = "pattern"
+    if pattern is None:
+        by = "file name" if source.sheet is None or len(source.sheet.among) == 1 else "sheet"
     if pattern is not None:
         named = next(filter(None, (from_pattern(pattern, stem) for stem in source.stems)), None)
         if named is None:

@@ -11,6 +11,7 @@ from mdstore.core.bad_rows import AS_WRITTEN
 from mdstore.core.excerpts import excerpt
 from mdstore.core.labels import as_hint, of_labels
 from mdstore.core.off_grid import dated
+from mdstore.core.time_numbers import no_unit
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import DAY, HOUR, MINUTE, SECOND, WEEK, Timeframe
 from mdstore.core.timestamps import column_to_ms, ms_to_datetime
@@ -152,6 +153,13 @@ def _irregular(bar: Timeframe, steps: pl.Series) -> TimestampError:
 
 
 def _unreadable(times: pl.Series) -> TimestampError:
+    if (
+        times.dtype == pl.String
+        and (numbers := times.drop_nulls().cast(pl.Float64, strict=False)).count() == times.count()
+    ):
+        low, high = numbers.min(), numbers.max()
+        assert isinstance(low, float) and isinstance(high, float)  # noqa: S101, PT018 - for mypy
+        return no_unit(low, high)
     example = excerpt(str(times.drop_nulls()[0]), 40)
     return TimestampError(f"no time can be read, such as timestamp = {example!r}", hint=AS_WRITTEN)
 

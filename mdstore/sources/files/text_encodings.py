@@ -10,10 +10,13 @@ from typing import BinaryIO, cast
 
 from mdstore.errors import FileFormatError, Hint, InvalidInputError
 
-__all__ = ["UTF8_MARK", "known_encoding", "not_utf8", "recoded", "text_encoding"]
+__all__ = ["UTF8_MARK", "WIDE", "known_encoding", "not_utf8", "recoded", "text_encoding"]
 
 UTF8_MARK = b"\xef\xbb\xbf"
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
+# By their mark; UTF-16 may lack it, and has a zero beside every letter of a header in English.
+UTF32, UTF16 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff"), (b"\xff\xfe", b"\xfe\xff")
+UNMARKED = {"utf-16-le": slice(1, 64, 2), "utf-16-be": slice(0, 64, 2)}
+WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32")
 # Those that are looked for where a text is not UTF-8, and whose they are.
 ENCODINGS = {
     "cp949": "Korean", "cp932": "Japanese", "gb18030": "Chinese", "big5": "Chinese, traditional",
@@ -43,8 +46,13 @@ def text_encoding(head: bytes, name: str, is_header: Callable[[Sequence[str]], b
 
     `is_header` tells whether a line's cells are recognised. Raises `FileFormatError` where nothing tells.
     """
+    if head.startswith(UTF32):
+        return "utf-32"
     if head.startswith(UTF16):
         return "utf-16"
+    for encoding, zeros in UNMARKED.items():
+        if len(head) > 1 and not any(head[zeros]):
+            return encoding
     if _decoded(head, "utf-8") is not None:
         return None
     for encoding in ENCODINGS:

@@ -1,7 +1,7 @@
 """The local exchange as a process: `python -m mdstore.sources.local_exchange KRW-BTC BTCUSDT --port 8000`.
 
-It says on stdout where it listens, and ends with its stdin or by Ctrl-C: no process is left behind by a
-parent that was killed.
+It says on stdout where it listens; what it was asked is at `/local/requests`. It ends with its stdin or by
+Ctrl-C: no process is left behind by a parent that was killed.
 """
 
 from __future__ import annotations

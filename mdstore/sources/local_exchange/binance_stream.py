@@ -15,7 +15,7 @@ import msgspec
 from mdstore.core.timeframe import Timeframe
 from mdstore.sources.local_exchange.binance_rest import INTERVALS, kline_values
 from mdstore.sources.local_exchange.sockets import POLICY, Socket
-from mdstore.sources.local_exchange.tape import Forming, Tape, Traded
+from mdstore.sources.local_exchange.tape import DAY, Day, Forming, Tape, Traded
 from mdstore.sources.local_exchange.trades_of_bar import Bar
 
 __all__ = ["BinanceStream"]
@@ -33,6 +33,7 @@ class BinanceStream:
         self._a_second = 10 if futures else 5
         # By stream: who is sent it, and whether with its name around it.
         self._wanted: dict[str, dict[Socket, bool]] = defaultdict(dict)
+        self._days: dict[str, Day] = {}
         # By symbol, and by stream.
         self._forming: dict[str, dict[str, Forming]] = defaultdict(dict)
 
@@ -77,12 +78,21 @@ class BinanceStream:
             for kind in ("trade", "aggTrade", "bookTicker"):
                 if sockets := self._wanted.get(f"{name}@{kind}"):
                     self._send(f"{name}@{kind}", sockets, self._message(kind, trade))
+            if (day := self._days.get(trade.symbol)) is not None:
+                day.add(trade)
             for stream, forming in self._forming[trade.symbol].items():
                 self._end(stream, trade.symbol, forming, trade.time)
                 forming.add(trade)
 
     def second(self, now: int) -> None:
         """Send the klines that have changed, and those that have ended."""
+        for symbol, day in self._days.items():
+            if day.changed and day.bar is not None:
+                day.changed = False
+                stream = f"{symbol.lower()}@ticker"
+                self._send(
+                    stream, self._wanted[stream], _day(symbol, day, day.bar, now, spot=not self._futures)
+                )
         for symbol, streams in self._forming.items():
             for stream, forming in streams.items():
                 self._end(stream, symbol, forming, now)
@@ -106,6 +116,8 @@ class BinanceStream:
         if symbol not in self._tape.truth.markets or "-" in symbol:
             return None
         self._tape.watch(symbol)
+        if kind == "ticker" and symbol not in self._days:
+            self._days[symbol] = Day(self._tape, symbol)
         interval = kind.removeprefix("kline_")
         is_kline = kind != interval and interval in ("1s", *INTERVALS)
         if is_kline and stream not in self._forming[symbol]:
@@ -153,6 +165,20 @@ def _kline(symbol: str, forming: Forming, bar: Bar, now: int) -> dict[str, Any]:
             "Q": values[10], "B": "0",
         },
     }  # fmt: skip
+
+
+def _day(symbol: str, day: Day, bar: Bar, now: int, *, spot: bool) -> dict[str, Any]:
+    """Return the statistics of the day; futures have no best prices among them."""
+    change = bar.close - bar.open
+    message = {
+        "e": "24hrTicker", "E": now, "s": symbol, "p": f"{change:.8f}", "P": f"{change / bar.open * 100:.3f}",
+        "w": f"{day.value / day.volume if day.volume else bar.close:.8f}", "c": f"{bar.close:.8f}",
+        "Q": "0.01000000", "o": f"{bar.open:.8f}", "h": f"{bar.high:.8f}", "l": f"{bar.low:.8f}",
+        "v": f"{day.volume:.8f}", "q": f"{day.value:.8f}", "O": now - DAY, "C": now, "F": 0, "L": 0, "n": 1,
+    }  # fmt: skip
+    price = f"{bar.close:.8f}"
+    best = {"x": price, "b": price, "B": "1.00000000", "a": f"{bar.close * 1.0001:.8f}", "A": "1.00000000"}
+    return message | (best if spot else {})
 
 
 def _refused(asked: object, message: str) -> str:

@@ -21,7 +21,7 @@ __all__ = ["Hub"]
 
 UPBIT, FUTURES = "/websocket/v1", "/futures"
 BINANCE = ("/ws", "/stream")
-TICK = 0.005  # seconds from one look at the clock to the next
+TICK, IDLE = 0.005, 0.05  # seconds from one look at the clock to the next, with and without connections
 HEARTBEAT = 20.0  # Binance pings so often
 CONNECTS = 5  # a second, of Upbit
 DOWN, REFUSED = 503, 429
@@ -64,7 +64,7 @@ class Hub:
                 self._upbit.second()
                 self._spot.second(self.tape.until)
                 self._futures.second(self.tape.until)
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(TICK if self._sockets else IDLE)
 
     def fail(self, kind: SocketFault) -> int:
         """Let a fault happen to all connections that there are; return how many."""

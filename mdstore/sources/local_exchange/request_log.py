@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 __all__ = ["Asked", "most_in_a_second"]
 
@@ -22,11 +22,6 @@ class Asked(NamedTuple):
     status: int = 0
     rows: int = 0
     fault: str | None = None
-
-    @classmethod
-    def of(cls, told: dict[str, Any]) -> Asked:
-        """Return one that was told as a JSON object."""
-        return cls(**told)
 
 
 def most_in_a_second(asked: list[Asked], group: str) -> int:

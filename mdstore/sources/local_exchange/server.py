@@ -30,7 +30,9 @@ HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>
 MAINTENANCE = b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
 SMALLEST = 1400  # bytes worth compressing
 QUICKEST = 1  # 0.1 ms a page of 200 bars, and 10 kB; the usual 6 takes 0.5 ms for 8 kB
-ZIP = "application/zip"
+ZIP, PLAIN = "application/zip", "application/json"
+LOG_PATH = "/local/requests"
+"""What the exchange was asked, as JSON: `?since=10` leaves out the first ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,10 @@ class Server:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
         path = request.path
+        if path == LOG_PATH:
+            return web.Response(
+                body=_told(self.asked, int(request.query.get("since", 0))), content_type=PLAIN
+            )
         api = next((api for start, api in self._apis.items() if path.startswith(start)), None)
         if api is None:
             return web.json_response({"error": "no such path"}, status=404)
@@ -189,7 +195,7 @@ def _page(body: bytes, status: int) -> Answer:
     return Answer(body=body, status=status, content_type="text/html; charset=utf-8")
 
 
-def told(asked: list[Asked], since: int) -> bytes:
+def _told(asked: list[Asked], since: int) -> bytes:
     """Return the log from a request on, for another process."""
     rows: list[dict[str, Any]] = [one._asdict() for one in asked[since:]]
     return json.dumps(rows).encode()

@@ -12,8 +12,9 @@ from mdstore.sources.local_exchange.generated_bars import MINUTE
 from mdstore.sources.local_exchange.trades_of_bar import GOLDEN, Bar, Minute
 from mdstore.sources.local_exchange.truth import Truth
 
-__all__ = ["Forming", "Tape", "Traded"]
+__all__ = ["DAY", "Day", "Forming", "Tape", "Traded"]
 
+DAY = 24 * 60 * MINUTE
 AHEAD = 10 * MINUTE  # so much is made of a market at a time
 HALF = 0.5
 STRIDE = 10_000  # ids of one millisecond
@@ -128,6 +129,35 @@ class Forming:
             start, bar.open, max(bar.high, trade.price), min(bar.low, trade.price), trade.price,
             round(bar.volume + trade.size, 8), round(bar.value + paid, 8), trade.time,
         )  # fmt: skip
+
+
+class Day:
+    """What tickers say of a market: the day so far, and the sums of the last 24 hours, as they began."""
+
+    def __init__(self, tape: Tape, symbol: str) -> None:
+        now, truth = tape.until, tape.truth
+        today = now - now % DAY
+        days = truth.bars(symbol, "1d", today - DAY, now + 1, now=now).rows()
+        last = [Bar._make(row) for row in days]
+        self.before = last[0].close if last and last[0].timestamp < today else None
+        self.bar = last[-1] if last and last[-1].timestamp == today else None
+        self.changed = True
+        minutes = truth.minutes(symbol, now - DAY, now)
+        self.volume, self.value = float(minutes["volume"].sum()), float(minutes["value"].sum())
+
+    def add(self, trade: Traded) -> None:
+        """Add a trade; the first of a day begins it."""
+        self.changed = True
+        today, bar, paid = trade.time - trade.time % DAY, self.bar, trade.price * trade.size
+        self.volume += trade.size
+        self.value += paid
+        if bar is None or bar.timestamp != today:
+            self.before = self.before if bar is None else bar.close
+            self.bar = Bar(today, *(trade.price,) * 4, trade.size, paid, trade.time)
+        else:
+            high, low = max(bar.high, trade.price), min(bar.low, trade.price)
+            sums = (bar.volume + trade.size, bar.value + paid)
+            self.bar = Bar(today, bar.open, high, low, trade.price, *sums, trade.time)
 
 
 def _traded(symbol: str, minute: Minute, number: int) -> Traded:

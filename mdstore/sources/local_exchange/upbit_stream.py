@@ -14,7 +14,7 @@ import msgspec
 
 from mdstore.core.timeframe import Timeframe
 from mdstore.sources.local_exchange.sockets import POLICY, Socket
-from mdstore.sources.local_exchange.tape import Forming, Tape, Traded
+from mdstore.sources.local_exchange.tape import Day, Forming, Tape, Traded
 from mdstore.sources.local_exchange.trades_of_bar import Bar
 from mdstore.sources.local_exchange.upbit_rest import UpbitRest, times_of
 
@@ -45,7 +45,6 @@ SHORT = {
     "candle_acc_trade_volume": "catv", "candle_acc_trade_price": "catp",
 }  # fmt: skip
 LEVELS = 15
-DAY = 24 * 3600 * 1000
 A_SECOND, A_MINUTE = 5, 100  # messages of a client
 encode = msgspec.json.Encoder().encode
 
@@ -58,7 +57,7 @@ class UpbitStream:
         self._wanted: dict[tuple[str, str], dict[Socket, Format]] = defaultdict(dict)
         # By symbol, and by kind of candle.
         self._forming: dict[str, dict[str, Forming]] = defaultdict(dict)
-        self._days: dict[str, _Day] = {}
+        self._days: dict[str, Day] = {}
 
     def received(self, socket: Socket, text: str, now: float) -> None:
         """Take a message of a client: a subscription, which replaces the one before, or PING."""
@@ -116,7 +115,7 @@ class UpbitStream:
 
     def _watch(self, kind: str, symbol: str) -> None:
         self._tape.watch(symbol)
-        self._days.setdefault(symbol, _Day(self._tape, symbol))
+        self._days.setdefault(symbol, Day(self._tape, symbol))
         timeframe = CANDLES.get(kind)
         if timeframe is not None and kind not in self._forming[symbol]:
             self._forming[symbol][kind] = Forming(self._tape.truth, symbol, timeframe, self._tape.until)
@@ -135,7 +134,7 @@ class UpbitStream:
             return _book(trade, stream)
         day = self._days.get(trade.symbol)
         if day is None:
-            day = self._days[trade.symbol] = _Day(self._tape, trade.symbol)
+            day = self._days[trade.symbol] = Day(self._tape, trade.symbol)
         return _trade(trade, day, stream) if kind == "trade" else _ticker(trade, day, stream)
 
     @staticmethod
@@ -149,33 +148,7 @@ class UpbitStream:
             socket.send(text)
 
 
-class _Day:
-    """What a ticker says of the day so far."""
-
-    def __init__(self, tape: Tape, symbol: str) -> None:
-        now, truth = tape.until, tape.truth
-        today = now - now % DAY
-        days = truth.bars(symbol, "1d", today - DAY, now + 1, now=now).rows()
-        last = [Bar._make(row) for row in days]
-        self.before = last[0].close if last and last[0].timestamp < today else None
-        self.bar = last[-1] if last and last[-1].timestamp == today else None
-        minutes = truth.minutes(symbol, now - DAY, now)
-        self.volume, self.value = float(minutes["volume"].sum()), float(minutes["value"].sum())
-
-    def add(self, trade: Traded) -> None:
-        today, bar, paid = trade.time - trade.time % DAY, self.bar, trade.price * trade.size
-        self.volume += trade.size
-        self.value += paid
-        if bar is None or bar.timestamp != today:
-            self.before = self.before if bar is None else bar.close
-            self.bar = Bar(today, *(trade.price,) * 4, trade.size, paid, trade.time)
-        else:
-            high, low = max(bar.high, trade.price), min(bar.low, trade.price)
-            sums = (bar.volume + trade.size, bar.value + paid)
-            self.bar = Bar(today, bar.open, high, low, trade.price, *sums, trade.time)
-
-
-def _trade(trade: Traded, day: _Day, stream: str) -> dict[str, Any]:
+def _trade(trade: Traded, day: Day, stream: str) -> dict[str, Any]:
     at = datetime.fromtimestamp(trade.time / 1000, UTC)
     before = day.before or trade.price
     change = trade.price - before
@@ -189,7 +162,7 @@ def _trade(trade: Traded, day: _Day, stream: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _ticker(trade: Traded, day: _Day, stream: str) -> dict[str, Any]:
+def _ticker(trade: Traded, day: Day, stream: str) -> dict[str, Any]:
     at = datetime.fromtimestamp(trade.time / 1000, UTC)
     bar = day.bar or Bar(0, *(trade.price,) * 4, 0.0, 0.0, 0)
     before = day.before or bar.open

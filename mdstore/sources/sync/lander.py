@@ -8,17 +8,20 @@ its rows and with what it proves; what was killed in between was never there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdstore.core.candle_rules import Checked, Group
+from mdstore.core.candle_rules import NO_BAD, Checked, Group
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
 from mdstore.sources.sync.coordinator import Page
-from mdstore.sources.sync.page_rows import PageRows, rows_of
+from mdstore.sources.sync.page_proof import Proven
+from mdstore.sources.sync.page_rows import rows_of, rows_together
 from mdstore.sources.sync.sync_place import Key, Landing, Range, Said, SyncPlace
 
 if TYPE_CHECKING:
@@ -26,11 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrived", "Landed", "Lander", "NotStoredError"]
 
+GATHER_SECONDS = 0.02
+"""Where pages come quicker than commits, the next ones are waited for so long: a transaction costs 2 ms of a
+core besides its rows, and a page of 200 bars a third of one."""
 MOST_WAITING = 64
 """So many pages wait at most; a source that is quicker waits for the disk."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Arrived:
     """A page of a series as a source gave it for `asked`; from `settled` on (ms) it may yet be amended.
 
@@ -97,63 +103,107 @@ class Lander:
             await asyncio.shield(self._work)
 
     async def _land_all(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            outcomes: Sequence[Outcome]
-            try:
-                outcomes = await asyncio.to_thread(self._land, [page for page, _ in batch])
-            except Exception as error:  # of the store: of all that was in the transaction
-                outcomes = [NotStoredError(error)] * len(batch)
-            for (_, future), outcome in zip(batch, outcomes, strict=True):
-                self._room.release()
-                if future.cancelled():
-                    continue
-                if isinstance(outcome, Exception):
-                    future.set_exception(outcome)
-                    future.exception()  # whoever waited for it may be gone
-                else:
-                    future.set_result(outcome)
+        batch: list[Waiting] = []
+        try:
+            while self._waiting:
+                if len(batch) > 1:
+                    await asyncio.sleep(GATHER_SECONDS)
+                batch, self._waiting = self._waiting, []
+                await self._land_batch(batch)
+        finally:  # the loop may end in between: whoever waits for a page would wait for ever
+            for _, future in (*batch, *self._waiting):
+                future.cancel()
+
+    async def _land_batch(self, batch: Sequence[Waiting]) -> None:
+        outcomes: Sequence[Outcome]
+        try:
+            outcomes = await asyncio.to_thread(self._land, [page for page, _ in batch])
+        except Exception as error:  # of the store: of all that was in the transaction
+            outcomes = [NotStoredError(error)] * len(batch)
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            self._room.release()
+            if future.cancelled():
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+                future.exception()  # whoever waited for it may be gone
+            else:
+                future.set_result(outcome)
 
     def _land(self, pages: Sequence[Arrived]) -> list[Outcome]:
         """Store pages in one transaction, but for those that are none, and say of each what came of it."""
-        found: list[PageRows | Exception] = [self._rows(page) for page in pages]
-        by_series: dict[Key, list[tuple[Arrived, PageRows]]] = {}
-        for page, rows in zip(pages, found, strict=True):
-            if isinstance(rows, PageRows):
-                by_series.setdefault(page.key, []).append((page, rows))
-        landings = [self._landing(key, those) for key, those in by_series.items()]
-        done = dict(zip(by_series, self._place.land(landings), strict=True)) if landings else {}
-        outcomes: list[Outcome] = []
-        for page, rows in zip(pages, found, strict=True):
-            if isinstance(rows, PageRows):
-                outcomes.append(Landed((rows.start, rows.end), done.pop(page.key, None)))
-            else:
-                outcomes.append(rows)
-        return outcomes
+        by_series: dict[Key, list[Arrived]] = {}
+        for page in pages:
+            by_series.setdefault(page.key, []).append(page)
+        proven: dict[Arrived, Range] = {}
+        wrong: dict[Arrived, Exception] = {}
+        landings = []
+        for key, those in by_series.items():
+            landing = self._together(key, those) or self._one_by_one(key, those, wrong)
+            if landing is not None:
+                landings.append(landing)
+                proven.update(landing[1])
+        done = self._place.land([landing for landing, _ in landings]) if landings else []
+        results = {landing.key: result for (landing, _), result in zip(landings, done, strict=True)}
+        # What became of a series is told with its first page.
+        return [
+            wrong[page] if page in wrong else Landed(proven[page], results.pop(page.key, None))
+            for page in pages
+        ]
 
-    def _rows(self, one: Arrived) -> PageRows | Exception:
+    def _together(self, key: Key, pages: Sequence[Arrived]) -> tuple[Landing, dict[Arrived, Range]] | None:
+        if len(pages) == 1 or any(page.most is not None for page in pages):
+            return None
         try:
-            return rows_of(one.page, one.key, one.asked, one.most, self._place)
-        except MarketDataError as error:
-            return error
+            rows = rows_together([(page.page, page.asked) for page in pages], key, self._place)
+        except MarketDataError:
+            rows = None
+        if rows is None:
+            return None
+        ranges = {page: (page.page.start, page.page.end) for page in pages}
+        return self._landing(key, rows, NO_BAD, ranges), ranges
 
-    def _landing(self, key: Key, pages: Sequence[tuple[Arrived, PageRows]]) -> Landing:
-        """Put the pages of one series together; of a bar that is in two the later one counts."""
-        whole = pages[0][1].rows
-        if len(pages) > 1:
-            both = pl.concat([rows.rows for _, rows in pages], how="diagonal")
-            whole = both.unique("timestamp", keep="last").sort("timestamp")
-        bad = pl.concat([rows.bad for _, rows in pages])
-        groups = [Group(*key, whole)] if len(whole) else []
-        checked = Checked(groups, bad, 0, len(whole) + len(bad))
-        return Landing(key, checked, _said(pages), self._source)
+    def _one_by_one(
+        self, key: Key, pages: Sequence[Arrived], wrong: dict[Arrived, Exception]
+    ) -> tuple[Landing, dict[Arrived, Range]] | None:
+        found: dict[Arrived, Proven] = {}
+        for page in pages:
+            try:
+                found[page] = rows_of(page.page, key, page.asked, page.most, self._place)
+            except MarketDataError as error:
+                wrong[page] = error
+        if not found:
+            return None
+        rows = pl.concat([one.rows for one in found.values()], how="diagonal")
+        if len(found) > 1:  # of a bar that is in two pages the later one counts
+            rows = rows.unique("timestamp", keep="last").sort("timestamp")
+        bad = pl.concat([one.bad for one in found.values()])
+        ranges = {page: (one.start, one.end) for page, one in found.items()}
+        return self._landing(key, rows, bad, ranges), ranges
+
+    def _landing(
+        self, key: Key, rows: pl.DataFrame, bad: pl.DataFrame, ranges: Mapping[Arrived, Range]
+    ) -> Landing:
+        said = _said(ranges)
+        groups = [Group(*key, part) for part in _runs(rows, said)]
+        return Landing(key, Checked(groups, bad, 0, len(rows) + len(bad)), said, self._source)
 
 
-def _said(pages: Sequence[tuple[Arrived, PageRows]]) -> list[Said]:
+def _runs(rows: pl.DataFrame, said: Sequence[Said]) -> list[pl.DataFrame]:
+    """Cut rows where one stretch ends and another begins.
+
+    A run that is written where there are no bars is new without a look at each of them: 1 us a bar, not 7.
+    """
+    starts = pl.Series([one.start for one in said], dtype=pl.Int64)
+    cuts = [*rows["timestamp"].search_sorted(starts, side="left"), len(rows)]
+    return [rows.slice(low, high - low) for low, high in pairwise(cuts) if low < high]
+
+
+def _said(ranges: Mapping[Arrived, Range]) -> list[Said]:
     """Say what pages cover; those behind each other of which the same is said are one."""
     made: list[Said] = []
-    for one, rows in sorted(pages, key=lambda page: page[1].start):
-        new = Said(rows.start, rows.end, one.page.absent, one.settled)
+    for one, (low, high) in sorted(ranges.items(), key=lambda item: item[1]):
+        new = Said(low, high, one.page.absent, one.settled if one.settled < high else FOREVER)
         last = made[-1] if made else None
         if last is not None and (last.end, last.absent, last.settled) == (new.start, new.absent, new.settled):
             new = Said(made.pop().start, new.end, new.absent, new.settled)

@@ -57,7 +57,7 @@ class SeriesSync:
         return f"{self.symbol} {self.timeframe}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class SyncResult:
     """What a sync has done. While it is under way it is what `progress` is called with.
 
@@ -148,6 +148,11 @@ class SyncResult:
         ]
         errors = [None if one.error is None else str(one.error) for one in self.series]
         return found.with_columns(*holes, pl.Series("error", errors, pl.String))
+
+    def __repr__(self) -> str:
+        counts = ("inserted", "updated", "requests")
+        told = ", ".join(f"{name}={getattr(self, name)}" for name in counts)
+        return f"SyncResult({self.source!r}, {len(self.series)} series, {told}, failed={len(self.failed)})"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: a row for each series that was worked on."""

@@ -7,16 +7,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from mdstore.core.did_you_mean import did_you_mean
+from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
-from mdstore.sources.sync.coordinator import Coordinator
+from mdstore.sources.sync.background import is_cancelled
+from mdstore.sources.sync.coordinator import Coordinator, cut
 
 if TYPE_CHECKING:
     from mdstore.sources.exchanges.candle_source import CandleSource, Market
 
 __all__ = ["SourceFacts", "said_of"]
 
+STRETCH_PAGES = 10
+"""A source is asked for so many pages at a time: it may go through them by rows, where bars are few."""
 
-def said_of(error: Exception) -> MarketDataError:
+
+def said_of(error: BaseException) -> MarketDataError:
     """Return what a source has raised as one of our errors."""
     return (
         error if isinstance(error, MarketDataError) else MarketDataError(f"{type(error).__name__}: {error}")
@@ -26,9 +31,13 @@ def said_of(error: Exception) -> MarketDataError:
 class SourceFacts:
     """The facts of one source, each asked for once."""
 
-    def __init__(self, source: Coordinator) -> None:
+    def __init__(self, source: Coordinator, *, offline: bool = False) -> None:
+        self.offline = offline
+        """Whether nobody is asked."""
+        self._source = source
         self._exchange = cast("CandleSource", source) if hasattr(source, "settles") else None
         self._asked = 0
+        self._told = self._sent
         self._markets: asyncio.Task[dict[str, Market]] | None = None
 
     @property
@@ -48,13 +57,22 @@ class SourceFacts:
 
     @property
     def requests(self) -> int:
-        """How many requests were sent; of a source that does not say so, the pages it was asked for."""
-        return self._asked if self._exchange is None else self._exchange.requests
+        """The requests since they were told last; of a source that does not count them, its pages."""
+        return self._sent - self._told
 
     @property
-    def is_offline(self) -> bool:
-        """Whether nobody is asked at all."""
-        return bool(getattr(self._exchange, "offline", False))
+    def _sent(self) -> int:
+        return self._asked if self._exchange is None else self._exchange.requests
+
+    def told(self) -> None:
+        """Take note that the requests so far were told."""
+        self._told = self._sent
+
+    def stretches(self, timeframe: Timeframe, start: int, end: int) -> list[tuple[int, int]]:
+        """Cut a range (ms) as the source is best asked for it: by the files it has, or by pages."""
+        if self._exchange is not None:
+            return self._exchange.stretches(str(timeframe), start, end)
+        return cut(timeframe, start, end, self._source.limits.page_bars * STRETCH_PAGES)
 
     def count(self) -> None:
         """Take note that it is asked for a page."""
@@ -66,27 +84,20 @@ class SourceFacts:
             return None
         try:
             return await self._exchange.first(symbol, timeframe)
-        except Exception as error:  # somebody else's code
+        except BaseException as error:  # somebody else's code, which may exit, too
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
             raise said_of(error) from error
 
-    async def delisted(self, symbol: str) -> int | None:
-        """Return when a market has ended (ms); None where it goes on, or nobody knows."""
+    async def like(self, symbol: str) -> str | None:
+        """Return what may be meant by a symbol that is not traded, in words; None for one that is."""
         if self._exchange is None:
             return None
-        with suppress(Exception):  # whether it is there at all, the request for its candles shows
-            market = (await self.markets()).get(symbol)
-            return None if market is None else market.delisted
+        with suppress(Exception):  # it is asked only for what may be meant
+            markets = await self.markets()
+            if markets and symbol not in markets:
+                return did_you_mean(symbol, markets)
         return None
-
-    def like(self, symbol: str) -> str | None:
-        """Return what may be meant by a symbol that is not traded, in words; None for one that is."""
-        task = self._markets
-        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
-            return None
-        markets = task.result()
-        if not markets or symbol in markets:
-            return None
-        return did_you_mean(symbol, list(markets)) or "it is not among the markets that are traded now"
 
     async def markets(self) -> dict[str, Market]:
         """Return what is traded, by symbol."""

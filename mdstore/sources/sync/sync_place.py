@@ -64,9 +64,6 @@ class SyncPlace(Protocol):
     def first_bars(self, timeframe: Timeframe) -> Mapping[str, int]:
         """Return the first stored bar of each series of a timeframe (ms)."""
 
-    def is_begin_known(self, key: Key) -> bool:
-        """Tell whether it is known from when on a series has bars."""
-
     def extras(self, key: Key) -> Callable[[], list[Extra]]:
         """Return what gives the declared columns that are kept of a series."""
 
@@ -75,6 +72,9 @@ class SyncPlace(Protocol):
 
     def state(self, key: Key, start: int | None, end: int | None, reason: Stated, source: str) -> None:
         """State why there are no bars in a range; an end that is None is open."""
+
+    def state_failed(self, key: Key, start: int, end: int, source: str) -> None:
+        """State that a fetch failed of what is worth asking for in a range."""
 
     def holes(self, key: Key, start: int, end: int) -> dict[str, int]:
         """Return how many bars are not there in a range, by reason."""

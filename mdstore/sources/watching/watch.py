@@ -22,6 +22,7 @@ from typing import Final, NamedTuple, Self
 from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import Hint, InvalidInputError
+from mdstore.realtime.backfill import Part
 from mdstore.realtime.cache import RealtimeDataCache
 from mdstore.realtime.session import SILENCE, Session
 from mdstore.sources.exchanges.candle_source import CandleSource
@@ -39,6 +40,8 @@ SLICE_SECONDS = 0.1
 """Importing Polars makes SIGINT restart blocking waits: Ctrl-C is noticed between two of these."""
 CLOSE_SECONDS: Final = 0.4
 """How long the other side may take to say goodbye."""
+# Pings keep a connection open that says nothing. Whether it is dead is told by `silence` alone: an answer to
+# a ping waits behind the messages, and on a busy machine that was taken for a lost connection.
 PING_SECONDS: Final = 20.0
 # Messages that were read from the socket and wait here; at the library's own 16, reading stops now and then.
 WAITING: Final = 4096
@@ -86,14 +89,15 @@ class Watch:
         self.symbols: tuple[str, ...] = ()
         self.errors: deque[Failure] = deque(maxlen=ERRORS_KEPT)
         """The latest failures of connections, rows and requests; the watch goes on."""
-        self.messages = 0
+        self.messages = self.fetched = 0
+        """How many messages came, and how many bars were fetched in place of those that were missed."""
         self._cache, self._stream, self._open_source, self._asked = cache, stream, source, asked
         self.recorder, self._owns_recorder, self._on_error = recorder, owns_recorder, on_error
         self._sessions: list[Session] = []
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
-        self._ready, self._closing = threading.Event(), False
+        self._ready = threading.Event()
         self._failed: BaseException | None = None
 
     def start(self) -> Self:
@@ -103,14 +107,18 @@ class Watch:
         not answer, and `InvalidInputError`, also for a timeframe that it does not have.
         """
         if self._thread is not None:
-            raise InvalidInputError("this watch was started before: make another by store.watch(...)")
+            raise InvalidInputError("this watch was started before, and a watch is started once")
         if find_spec("websockets") is None:
             raise InvalidInputError("a watch needs the library websockets", hint=Hint(INSTALL, INSTALL))
         self._thread = threading.Thread(target=self._run, name=f"mdstore-watch-{self.exchange}", daemon=True)
         self._thread.start()
-        while not self._ready.wait(SLICE_SECONDS):
-            pass
-        self._raise_failed()
+        try:
+            while not self._ready.wait(SLICE_SECONDS):
+                pass
+            self._raise_failed()
+        except BaseException:  # Ctrl-C while the exchange is asked, too
+            self.close()
+            raise
         return self
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -126,7 +134,6 @@ class Watch:
 
     def close(self) -> None:
         """End it: connections are closed, and what has ended is stored."""
-        self._closing = True
         if self._loop is not None and self._main is not None:
             with suppress(RuntimeError):  # it has ended by itself
                 self._loop.call_soon_threadsafe(self._main.cancel)
@@ -141,6 +148,7 @@ class Watch:
         return {
             "symbols": len(self.symbols), "connections": len(states),
             "alive": states.count("alive") + states.count("subscribed"), "messages": self.messages,
+            "fetched": self.fetched,
             "reconnects": sum(max(0, session.connections - 1) for session in self._sessions),
             "refused": sum(session.refused for session in self._sessions),
             "holes": sum(len(session.hole) for session in self._sessions), "failures": len(self.errors),
@@ -175,8 +183,8 @@ class Watch:
         except Exception as error:
             LOG.warning("the watch of %s has ended: %r", self.exchange, error)
             self._failed = error
-        except BaseException as error:  # Ctrl-C, which Polars raises in any thread
-            self._failed = None if self._closing else error
+        except KeyboardInterrupt:  # Polars raises it in any thread; the main one has it, too
+            LOG.info("the watch of %s was interrupted", self.exchange)
         finally:
             self._ready.set()
 
@@ -187,6 +195,7 @@ class Watch:
             self._check_timeframes(source)
             listed = [market.symbol for market in await source.markets()]
             self.symbols = matching(self._asked.symbols, listed, self.exchange)
+            self._refuse_watched()
             self._cache.live.build(self.timeframes, symbols=list(self.symbols), persist=True)
             await self._connect_all(source)
         finally:
@@ -199,6 +208,14 @@ class Watch:
                 raise InvalidInputError(
                     f"{self.exchange} has no {timeframe} candles: what is missed could not be fetched",
                     hint=f"watch one of {', '.join(source.timeframes)}; others are made of them by reading",
+                )
+
+    def _refuse_watched(self) -> None:
+        for symbol in self.symbols:
+            if (other := self._cache.live.session_of(symbol)) is not None:
+                raise InvalidInputError(
+                    f"{symbol} is watched already, at {other.name}: its bars would be made of both",
+                    hint="close that first, or watch in another store",
                 )
 
     async def _connect_all(self, source: CandleSource) -> None:
@@ -216,7 +233,7 @@ class Watch:
         return self._cache.live.session(
             self._stream.feed(),
             list(symbols),
-            backfill=partial(fetched, source),
+            backfill=partial(self._fetch, source),
             silence=self._asked.silence,
             volume_digits=self._stream.volume_digits,
             on_error=self._trouble,
@@ -240,7 +257,7 @@ class Watch:
         async with connect(
             self._stream.url(self._asked.base_url),
             user_agent_header=user_agent(),
-            ping_interval=PING_SECONDS, ping_timeout=PING_SECONDS, close_timeout=CLOSE_SECONDS,
+            ping_interval=PING_SECONDS, ping_timeout=None, close_timeout=CLOSE_SECONDS,
             max_queue=WAITING, max_size=MESSAGE_BYTES,
         ) as socket:  # fmt: skip
             for number, text in enumerate(self._stream.messages(wanted)):
@@ -251,6 +268,13 @@ class Watch:
             async for message in socket:
                 push(message, clock() if recorder is None else recorder.write(message))
                 self.messages += 1
+
+    async def _fetch(
+        self, source: CandleSource, symbol: str, timeframe: str, start: int, end: int
+    ) -> list[Part]:
+        parts = await fetched(source, symbol, timeframe, start, end)
+        self.fetched += sum(len(part.rows) for part in parts)
+        return parts
 
     def _trouble(self, error: Exception) -> None:
         self.errors.append(Failure(time.time(), error))

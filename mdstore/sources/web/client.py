@@ -7,6 +7,7 @@ takes 0.14 s: a sync that finds nothing to do asks nobody.
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
+from weakref import WeakKeyDictionary
 
 from mdstore.errors import SourceError
 from mdstore.sources.web.answers import Answer, Request
@@ -30,7 +32,7 @@ LARGEST: Final = 256 << 20
 
 
 class WebClient(Host):
-    """Asks one host by HTTP. It belongs to the event loop in which it was first used.
+    """Asks one host by HTTP, from any event loop: each has connections of its own.
 
     `remaining` reads from headers how much of a group's limit is left; `options` are those of `Host`.
     """
@@ -46,7 +48,8 @@ class WebClient(Host):
         super().__init__(base_url, limits, **options)
         self.base_url = base_url.rstrip("/")
         self._remaining = remaining
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession]
+        self._sessions = WeakKeyDictionary()
         self._proxy: str | None = None
 
     async def fetch(self, request: Request, read: Callable[[Answer], T]) -> T:
@@ -62,9 +65,9 @@ class WebClient(Host):
         return await self.tried(request.what, ask)
 
     async def aclose(self) -> None:
-        """Close the connections."""
-        if self._session is not None:
-            session, self._session = self._session, None
+        """Close the connections of this event loop. They are made again if it asks again."""
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None:
             await session.close()
 
     async def _ask(self, request: Request) -> Answer:
@@ -91,18 +94,20 @@ class WebClient(Host):
             raise AskedInVainError(f"the connection failed: {error or type(error).__name__}") from error
 
     def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None:
             aiohttp = _aiohttp()
             self._proxy = proxy_for(self.base_url)  # once: reading the environment takes 0.2 ms
-            self._session = aiohttp.ClientSession(
+            session = self._sessions[loop] = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self.manners.answer, connect=self.manners.connect),
                 connector=aiohttp.TCPConnector(limit=32, ttl_dns_cache=300, keepalive_timeout=30),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": user_agent(), "Accept": "application/json, */*;q=0.1"},
             )
             # It would ask again by itself where a connection is dropped: a request that had no turn.
-            self._session._retry_connection = False
-        return self._session
+            session._retry_connection = False
+        return session
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -98,6 +98,9 @@ class Host:
             self._pace = Pace(self.host, self._limits, folder=self._folder)
         return self._pace
 
+    async def aclose(self) -> None:
+        """Close the connections."""
+
     async def tried(self, what: str, ask: Callable[[], Awaitable[T]]) -> T:
         """Return what `ask` returns; it is called again after `AskedInVainError` and `NoPageError`.
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from mdstore.sources.web.shared_books import SharedBooks
 from mdstore.sources.web.window import WINDOW, Floor, Sent
@@ -56,8 +57,9 @@ class Pace:
         self._books = SharedBooks(host, folder)
         self._floor = Floor()
         self._clock, self._wall = clock, wall
-        # One task of this object at a time looks whether it may go: first come, first served.
-        self._queues: dict[str, asyncio.Lock] = {}
+        # One task of an event loop at a time looks whether it may go: first come, first served.
+        self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]]
+        self._queues = WeakKeyDictionary()
 
     async def turn(
         self, group: str, cost: float = 1.0, banned: Callable[[float], None] | None = None
@@ -65,7 +67,8 @@ class Pace:
         """Wait until a request may be sent. `banned` is told for how many seconds the host is not asked."""
         if self.limits[group] >= UNPACED:
             return Turn(0, group, cost, self._clock())
-        async with self._queues.setdefault(group, asyncio.Lock()):
+        queues = self._queues.setdefault(asyncio.get_running_loop(), {})
+        async with queues.setdefault(group, asyncio.Lock()):
             while True:
                 found = self._try(group, cost)
                 if isinstance(found, Turn):

@@ -359,7 +359,7 @@ def test_provenance_says_who_brought_which_bars(store, clock):
     )  # fills the middle, corrects
     stretches = store.provenance("X", "1m").select("start", "end", "source")
     at = [(one - stretches["start"][0]).total_seconds() // 60 for one in stretches["end"]]
-    assert list(zip(at, stretches["source"], strict=True)) == [(100, "a.csv"), (200, "upbit"), (300, "b.csv")]
+    assert list(zip(at, stretches["source"], strict=True)) == [(25, "a.csv"), (275, "upbit"), (300, "b.csv")]
     assert set(store.revisions()["source"]) == {"upbit"}
 
 

@@ -51,6 +51,17 @@ def test_a_series_of_klines_is_not_built_of_trades_any_more(live, clock):
     assert live.bars("B", "1m")[-1][4] == 99.0
 
 
+@pytest.mark.parametrize("per_ms", [1, 1_000, 1_000_000])
+def test_a_kline_may_bear_finer_times(live, clock, per_ms):
+    """Binance's spot gives microseconds to those who ask for them."""
+    update = kline(0, 2, 3, 1, 2.5, 10)
+    live.update(update._replace(timestamp=update.timestamp * per_ms))
+    assert live.bars(SYMBOL, "1m") == [bar(0, 2, 3, 1, 2.5, 10, closed=False)]
+    later = kline(1, 2, 3, 1, 2.5, 10)
+    live.update(later._replace(timestamp=later.timestamp * per_ms, closed=True))
+    assert [row[0] for row in live.bars(SYMBOL, "1m")] == [update.timestamp, later.timestamp]
+
+
 def test_a_kline_makes_a_partial_bar_whole(clock):
     live = LiveCandles(clock=clock)
     live.build("1m")

@@ -58,7 +58,7 @@ def test_what_a_file_lacks_is_asked_for():
     files = {JANUARY: zipped(lacking, M1, "BTCUSDT-1m-2025-01.zip")}
     pages, times, _ = fetched(files, exchange, DAWN, DAWN + 31 * DAY)
     assert times == exchange.minutes[BTC]
-    assert [request.params["limit"] for request in exchange.log] == [10, 7, 1]  # the last is the listing
+    assert [request.params["limit"] for request in exchange.log] == [10, 7, 7, 1]  # the last is the listing
     assert sum(page.end - page.start for page in pages) == 31 * DAY
 
 
@@ -146,3 +146,17 @@ def test_what_is_no_sha256_of_the_file(text):
     assert read_checksum(Answer(200, {}, f"{'AB' * 32}  a.zip\n".encode()), name="a.zip") == "ab" * 32
     with pytest.raises(SourceError, match="403"):
         read_checksum(Answer(403, {}, b"no"), name="a.zip")
+
+
+def test_a_range_is_cut_at_the_months_of_files():
+    source = BinanceCandles(
+        SPOT, BinanceExchange({}, clock=NOW), Archive("spot", ArchiveFiles({}), clock=lambda: NOW / 1000)
+    )
+    february = DAWN + 31 * DAY
+    assert source.stretches("1m", DAWN - 3 * DAY, february + 8 * DAY) == [
+        (DAWN - 3 * DAY, DAWN), (DAWN, february), (february, february + 10_000 * MINUTE),
+        (february + 10_000 * MINUTE, february + 8 * DAY),
+    ]  # fmt: skip
+    assert BinanceCandles(SPOT, BinanceExchange({}, clock=NOW)).stretches("1m", 0, 5 * MINUTE) == [
+        (0, 5 * MINUTE)
+    ]

@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mdstore.core.timeframe import DAY, HOUR, MINUTE, Timeframe
@@ -20,74 +19,31 @@ from mdstore.sources.exchanges.binance_candles import (
     remaining,
     rows_of,
 )
-from mdstore.sources.exchanges.rest_source import LATE_MS
+from mdstore.sources.exchanges.rest_source import LISTED_SECONDS
 from mdstore.sources.web.answers import Answer
 from mdstore.sources.web.host import NoPageError
 from tests.support.binance_exchange import BinanceExchange, kline
+from tests.support.pages import pages_of as of_source
+from tests.support.pages import times_of
 
 DAWN = 1_735_689_600_000  # 2025-01-01 00:00 UTC, a Wednesday
 BTC, M1 = "BTCUSDT", Timeframe.parse("1m")
 
 
 def pages_of(exchange, start, end, timeframe="1m", *, source=None, symbol=BTC):
-    source = source or BinanceCandles(exchange.part, exchange)
-
-    async def run():
-        return [page async for page in source.candles(symbol, timeframe, start, end)]
-
-    return asyncio.run(run())
-
-
-def times_of(pages):
-    return sorted(int(time) for page in pages if len(page.rows) for time in page.rows["timestamp"])
-
-
-def covered(pages):
-    """Return the range that pages cover, which they must do without an overlap and without a hole."""
-    ranges = [(page.start, page.end) for page in pages]
-    assert all(start < end for start, end in ranges)
-    assert all(before[1] == after[0] for before, after in pairwise(ranges))
-    return (ranges[0][0], ranges[-1][1]) if ranges else None
+    return of_source(source or BinanceCandles(exchange.part, exchange), symbol, timeframe, start, end)
 
 
 def minutes(*numbers):
     return [DAWN + number * MINUTE for number in numbers]
 
 
-@given(
-    traded=st.sets(st.integers(0, 600), max_size=120),
-    asked=st.tuples(st.integers(-200, 700), st.integers(1, 500)),
-    clock=st.integers(0, 800 * 60),
-    cap=st.sampled_from([1, 3, 10, 1000]),
-    timeframe=st.sampled_from(["1m", "5m", "1h"]),
-)
-@example(traded=set(), asked=(0, 100), clock=90 * 60, cap=200, timeframe="1m")
-@example(traded={0}, asked=(-10, 20), clock=500 * 60, cap=200, timeframe="1m")
-@settings(max_examples=300, deadline=None)
-def test_the_pages_are_the_truth(traded, asked, clock, cap, timeframe):
-    """Every closed bar once, and each that is absent with its reason, whatever is asked and how pages end."""
-    frame, now = Timeframe.parse(timeframe), DAWN + clock * 1000
-    exchange = BinanceExchange({BTC: minutes(*traded)}, clock=now, cap=cap)
-    low, high = (frame.floor(DAWN + minute * MINUTE) for minute in (asked[0], sum(asked)))
-    pages = pages_of(exchange, low, high, timeframe)
-    there = exchange.bars(BTC, frame)
-    closed = [bar for bar in there if low <= bar < high and frame.next(bar) <= now]
-    assert times_of(pages) == closed
-    begin, end = covered(pages) or (low, low)
-    assert begin == low
-    assert end >= min(high, frame.floor(now - LATE_MS))  # what has settled is not left out
-    assert end <= frame.floor(now) or not pages  # and nothing is said of what is forming
-    for page in pages:
-        before = not there or page.end <= there[0]
-        assert page.absent == ("before_listing" if before else "no_trade")
-
-
 @pytest.mark.parametrize(("part", "size"), [(SPOT, 1000), (USDM, 499)])
 def test_a_full_range_is_asked_for_once(part, size):
     exchange = BinanceExchange({BTC: minutes(*range(3000))}, clock=DAWN + 9 * DAY, part=part)
-    pages = pages_of(exchange, DAWN, DAWN + 2 * size * MINUTE)
+    found = pages_of(exchange, DAWN, DAWN + 2 * size * MINUTE)
     assert [(one.params["limit"], one.cost) for one in exchange.log] == [(size, 2)] * 2
-    assert times_of(pages) == minutes(*range(2 * size))
+    assert times_of(found) == minutes(*range(2 * size))
 
 
 def test_what_fits_is_asked_for():
@@ -127,8 +83,8 @@ def test_the_first_bar_is_asked_for_once():
 
 def test_a_market_that_is_traded_no_more():
     exchange = BinanceExchange({BTC: minutes(*range(100))}, clock=DAWN + 30 * DAY, gone=[BTC])
-    pages = pages_of(exchange, DAWN + 50 * MINUTE, DAWN + 20 * DAY)
-    assert [(page.start, page.end, page.absent) for page in pages] == [
+    found = pages_of(exchange, DAWN + 50 * MINUTE, DAWN + 20 * DAY)
+    assert [(page.start, page.end, page.absent) for page in found] == [
         (DAWN + 50 * MINUTE, DAWN + 100 * MINUTE, "no_trade"),
         (DAWN + 100 * MINUTE, DAWN + 20 * DAY, "after_delisting"),
     ]
@@ -136,10 +92,49 @@ def test_a_market_that_is_traded_no_more():
     assert pages_of(exchange, DAWN + 50 * MINUTE, DAWN + 20 * DAY)[-1].absent == "no_trade"
 
 
+def test_a_market_that_is_halted_is_not_gone():
+    exchange = BinanceExchange({BTC: minutes(*range(100))}, clock=DAWN + 30 * DAY, halted=[BTC])
+    assert pages_of(exchange, DAWN + 50 * MINUTE, DAWN + 20 * DAY)[-1].absent == "no_trade"
+
+
+def test_the_list_of_markets_is_asked_for_again_after_a_while():
+    exchange = BinanceExchange({BTC: minutes(*range(100))}, clock=DAWN + 30 * DAY, gone=[BTC])
+    source, now = BinanceCandles(SPOT, exchange), [0.0]
+    source.timer = lambda: now[0]
+    low, high = DAWN + 100 * MINUTE, DAWN + 20 * DAY
+    reasons = []
+    for now[0], exchange.gone in ((0.0, [BTC]), (1.0, []), (LISTED_SECONDS + 2, [])):
+        reasons += {page.absent for page in pages_of(exchange, low, high, source=source)}
+    assert reasons == ["after_delisting", "after_delisting", "no_trade"]
+
+
 def test_a_market_that_rests_is_not_gone():
     exchange = BinanceExchange({BTC: minutes(0, 40_000)}, clock=DAWN + 60 * DAY, gone=[BTC])
-    pages = pages_of(exchange, DAWN + MINUTE, DAWN + 20 * DAY)
-    assert {page.absent for page in pages} == {"no_trade"}
+    found = pages_of(exchange, DAWN + MINUTE, DAWN + 20 * DAY)
+    assert {page.absent for page in found} == {"no_trade"}
+
+
+def mistaken(exchange, times):
+    """Have an exchange answer with an empty list so often, where it has bars."""
+    true, left = exchange.answer, [b"[]"] * times
+
+    def answer(path, params):
+        return Answer(200, {}, left.pop()) if left and path.endswith("klines") else true(path, params)
+
+    exchange.answer = answer
+    return exchange
+
+
+def test_an_empty_answer_proves_something_if_it_comes_twice():
+    exchange = BinanceExchange({BTC: minutes(*range(5000))}, clock=DAWN + 9 * DAY)
+    assert times_of(pages_of(mistaken(exchange, 1), DAWN, DAWN + HOUR)) == minutes(*range(60))
+    source = BinanceCandles(SPOT, mistaken(exchange, 1))
+    assert asyncio.run(source.first(BTC, "1m")) == DAWN
+    quiet = DAWN + 6000 * MINUTE
+    asked = len(exchange.log)
+    [page] = pages_of(exchange, quiet, quiet + HOUR, source=source)
+    assert (page.start, page.end, page.absent) == (quiet, quiet + HOUR, "no_trade")
+    assert len(exchange.log) == asked + 2
 
 
 def test_what_is_no_market_or_no_timeframe():

@@ -1,18 +1,22 @@
 """The sources of ours against the local exchange and all its faults: in the end they have told the truth."""
 
 import asyncio
-from itertools import pairwise
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
+import mdstore
 from mdstore import LocalExchange, LocalMarket
 from mdstore.core.timeframe import HOUR, MINUTE
-from mdstore.sources.exchanges.binance_candles import open_spot, open_usdm
+from mdstore.core.timestamps import ms_to_datetime
+from mdstore.sources.exchanges import binance_candles
+from mdstore.sources.exchanges.binance_candles import SPOT, open_spot, open_usdm
 from mdstore.sources.exchanges.upbit_candles import open_upbit
 from mdstore.sources.local_exchange.faults import FAULTS, Faults
 from mdstore.sources.local_exchange.request_log import most_in_a_second
 from mdstore.sources.web.host import Manners
+from tests.support.pages import covered, pages_of
 from tests.support.real import real
 
 NOW, DAWN = "2025-09-03T00:00:30", 1_756_684_800_000  # 2025-09-01 00:00
@@ -25,18 +29,12 @@ SOURCES = {
 VALUES = ("timestamp", "open", "high", "low", "close", "volume")
 
 
-def fetched(exchange, name, start, end, timeframe="1m"):
+def fetched(exchange, name, start, end, timeframe="1m", *, manners=None):
     """Return the pages of a range, ascending, as a source gives them."""
     opens, symbol, _ = SOURCES[name]
-
-    async def run():
-        source = opens(base_url=exchange.url, manners=MANNERS)
-        try:
-            return [page async for page in source.candles(symbol, timeframe, start, end)]
-        finally:
-            await source.aclose()
-
-    return sorted(asyncio.run(run()), key=lambda page: page.start)
+    source = opens(base_url=exchange.url, manners=manners)
+    found = pages_of(source, symbol, timeframe, start, end, close=True)
+    return sorted(found, key=lambda page: page.start)
 
 
 def rows_of(pages):
@@ -56,10 +54,9 @@ def test_whatever_goes_wrong_the_truth_comes(name, seed):
     limits = {"ban": 0.2, "slow": 0.1, "upbit_per_second": 100}
     market = LocalMarket(symbol=symbol, silent=0.1)
     with LocalExchange([market], seed=seed, now=NOW, faults=faults, limits=limits) as exchange:
-        pages = fetched(exchange, name, start, end)
+        pages = fetched(exchange, name, start, end, manners=MANNERS)
         assert rows_of(pages).equals(truth(exchange, symbol, start, end))
-    assert all(before.end == after.start for before, after in pairwise(pages))
-    assert (pages[0].start, pages[-1].end) == (start, end)
+    assert covered(pages) == (start, end)
     assert {page.absent for page in pages} == {"no_trade"}
 
 
@@ -79,8 +76,10 @@ def test_nothing_is_asked_for_twice_and_nothing_too_often(name):
 @pytest.mark.parametrize("timeframe", ["1s", "3m", "15m", "1h", "4h", "1d", "1w", "1M", "12M"])
 def test_every_timeframe_of_upbit(timeframe):
     length = HOUR if timeframe == "1s" else 400 * 24 * HOUR if timeframe[-1] in "wM" else 60 * HOUR
-    start, end = DAWN - length, DAWN + 2 * HOUR
-    with LocalExchange(["KRW-BTC"], now="2025-09-01T02:00:30") as exchange:
+    start, end = DAWN - length, DAWN + 150 * 24 * HOUR * (timeframe == "12M") + 2 * HOUR
+    with LocalExchange(
+        ["KRW-BTC"], now="2026-01-29T02:00:30" if timeframe == "12M" else "2025-09-01T02:00:30"
+    ) as exchange:
         pages = fetched(exchange, "upbit", start, end, timeframe)
         rows = rows_of(pages)
         expected = truth(exchange, "KRW-BTC", start, end, timeframe)
@@ -130,3 +129,26 @@ def test_the_listing_by_the_real_clients():
             first, listed = asyncio.run(run())
             assert first == truth(exchange, symbol, DAWN - 30 * 24 * HOUR, DAWN)["timestamp"][0], name
             assert [market.symbol for market in listed] == [symbol]
+
+
+@pytest.mark.slow
+def test_a_sync_takes_whole_months_from_the_archive(tmp_path, monkeypatch):
+    """January by a file, what lies about it by pages, and all of it as it was traded."""
+    january, low, high = 1_735_689_600_000, 1_735_430_400_000, 1_738_713_600_000  # 12-29 to 02-05
+    with (
+        LocalExchange(["BTCUSDT"], now="2025-03-01T00:00:30") as exchange,
+        mdstore.open(tmp_path / "s.sqlite3") as store,
+    ):
+        monkeypatch.setattr(binance_candles, "ARCHIVE", exchange.url)
+        monkeypatch.setattr(binance_candles, "SPOT", replace(SPOT, address=exchange.url))
+        since, until = map(ms_to_datetime, (low, high))
+        result = store.sync("binance", ["BTCUSDT"], "1m", since=since, until=until)
+        files = [one.path for one in exchange.requests if one.path.endswith(".zip")]
+        pages = [one for one in exchange.requests if one.path.endswith("klines")]
+        expected = truth(exchange, "BTCUSDT", low, high)
+        stored = store.candles("BTCUSDT", "1m").with_columns(pl.col("timestamp").dt.epoch("ms"))
+    assert not result.failed
+    assert stored.equals(expected)
+    assert [path.rpartition("/")[2] for path in files] == ["BTCUSDT-1m-2025-01.zip"]
+    assert len(pages) < 20
+    assert january in stored["timestamp"].to_list()

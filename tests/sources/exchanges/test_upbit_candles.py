@@ -5,7 +5,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mdstore.core.timeframe import DAY, HOUR, MINUTE, Timeframe
@@ -14,6 +14,8 @@ from mdstore.sources.exchanges.rest_source import LATE_MS
 from mdstore.sources.exchanges.upbit_candles import UpbitCandles, read_bars, remaining, rows_of
 from mdstore.sources.web.answers import Answer
 from mdstore.sources.web.host import NoPageError
+from tests.support.pages import covered, times_of
+from tests.support.pages import pages_of as of_source
 from tests.support.real import real
 from tests.support.upbit_exchange import UpbitExchange, candle
 
@@ -22,63 +24,18 @@ BTC, M1 = "KRW-BTC", Timeframe.parse("1m")
 
 
 def pages_of(exchange, start, end, timeframe="1m", *, source=None, symbol=BTC):
-    source = source or UpbitCandles(exchange)
-
-    async def run():
-        return [page async for page in source.candles(symbol, timeframe, start, end)]
-
-    return asyncio.run(run())
-
-
-def times_of(pages):
-    return sorted(int(time) for page in pages if len(page.rows) for time in page.rows["timestamp"])
-
-
-def covered(pages):
-    """Return the range that pages cover, which they must do without an overlap and without a hole."""
-    ranges = sorted((page.start, page.end) for page in pages)
-    assert all(start < end for start, end in ranges)
-    assert all(before[1] == after[0] for before, after in pairwise(ranges))
-    return (ranges[0][0], ranges[-1][1]) if ranges else None
+    return of_source(source or UpbitCandles(exchange), symbol, timeframe, start, end)
 
 
 def minutes(*numbers):
     return [DAWN + number * MINUTE for number in numbers]
 
 
-@given(
-    traded=st.sets(st.integers(0, 600), max_size=120),
-    asked=st.tuples(st.integers(-200, 700), st.integers(1, 500)),
-    clock=st.integers(0, 800 * 60),
-    cap=st.sampled_from([1, 3, 10, 200]),
-    timeframe=st.sampled_from(["1m", "5m", "1h"]),
-)
-@example(traded=set(), asked=(0, 100), clock=90 * 60, cap=200, timeframe="1m")
-@example(traded={0}, asked=(-10, 20), clock=500 * 60, cap=200, timeframe="1m")
-@settings(max_examples=300, deadline=None)
-def test_the_pages_are_the_truth(traded, asked, clock, cap, timeframe):
-    """Every closed bar once, and each that is absent with its reason, whatever is asked and how pages end."""
-    frame, now = Timeframe.parse(timeframe), DAWN + clock * 1000
-    exchange = UpbitExchange({BTC: minutes(*traded)}, clock=now, cap=cap)
-    low, high = (frame.floor(DAWN + minute * MINUTE) for minute in (asked[0], sum(asked)))
-    pages = pages_of(exchange, low, high, timeframe)
-    there = exchange.bars(BTC, frame)
-    closed = [bar for bar in there if low <= bar < high and frame.next(bar) <= now]
-    assert times_of(pages) == closed
-    begin, end = covered(pages) or (low, low)
-    assert begin == low
-    assert end >= min(high, frame.floor(now - LATE_MS))  # what has settled is not left out
-    assert end <= frame.floor(now) or not pages  # and nothing is said of what is forming
-    for page in pages:
-        before = not there or page.end <= there[0]
-        assert page.absent == ("before_listing" if before else "no_trade")
-
-
 def test_a_full_range_is_asked_for_once():
     exchange = UpbitExchange({BTC: minutes(*range(2000))}, clock=DAWN + 2 * DAY)
-    pages = pages_of(exchange, DAWN + 500 * MINUTE, DAWN + 1500 * MINUTE)
+    found = pages_of(exchange, DAWN + 500 * MINUTE, DAWN + 1500 * MINUTE)
     assert [request.params["count"] for request in exchange.log] == [200] * 5
-    assert times_of(pages) == minutes(*range(500, 1500))
+    assert times_of(found) == minutes(*range(500, 1500))
 
 
 def test_what_fits_is_asked_for():
@@ -91,10 +48,10 @@ def test_what_fits_is_asked_for():
 def test_a_market_with_few_trades_takes_few_requests():
     """A trade in six hours: a page reaches as far back as it must, past a thousand empty minutes."""
     exchange = UpbitExchange({BTC: minutes(*range(0, 40_000, 360))}, clock=DAWN + 60 * DAY)
-    pages = pages_of(exchange, DAWN + 360 * MINUTE, DAWN + 36_000 * MINUTE)
+    found = pages_of(exchange, DAWN + 360 * MINUTE, DAWN + 36_000 * MINUTE)
     assert len(exchange.log) == 1
-    assert len(times_of(pages)) == 99
-    assert covered(pages) == (DAWN + 360 * MINUTE, DAWN + 36_000 * MINUTE)
+    assert len(times_of(found)) == 99
+    assert covered(found) == (DAWN + 360 * MINUTE, DAWN + 36_000 * MINUTE)
 
 
 def test_the_forming_bar_is_left_out_by_the_clock_of_the_exchange():
@@ -121,13 +78,21 @@ def test_a_bar_that_may_be_late_is_not_said_to_be_absent():
 def test_seconds_that_are_kept_no_more_have_no_reason():
     exchange = UpbitExchange({BTC: minutes(100, 101)}, clock=DAWN + DAY)
     source = UpbitCandles(exchange)
-    pages = pages_of(exchange, DAWN, DAWN + 102 * MINUTE, "1s", source=source)
-    assert {page.absent for page in pages if page.end <= DAWN + 100 * MINUTE} == {None}
+    found = pages_of(exchange, DAWN, DAWN + 102 * MINUTE, "1s", source=source)
+    assert {page.absent for page in found if page.end <= DAWN + 100 * MINUTE} == {None}
     assert asyncio.run(source.first(BTC, "1s")) is None
     asked = len(exchange.log)
     [page] = pages_of(exchange, DAWN, DAWN + 50 * MINUTE, "1s", source=source)
     assert page.absent is None
-    assert len(exchange.log) == asked  # it is known
+    assert len(exchange.log) == asked + 2  # that is not kept: what was empty by mistake is asked for again
+
+
+def test_an_empty_answer_of_seconds_proves_something_if_it_comes_twice():
+    exchange = UpbitExchange({BTC: minutes(*range(100))}, clock=DAWN + DAY)
+    true, left = exchange.answer, [Answer(200, {}, b"[]")]
+    exchange.answer = lambda *asked: left.pop() if left else true(*asked)
+    found = pages_of(exchange, DAWN, DAWN + HOUR, "1s")
+    assert times_of(found) == minutes(*range(60))
 
 
 @pytest.mark.parametrize("timeframe", ["1m", "3m", "15m", "1h", "4h", "1d", "1w", "1M", "12M"])
@@ -166,13 +131,28 @@ def test_an_empty_page_that_the_longer_bars_contradict_proves_nothing():
 
 def test_a_market_that_is_listed_no_more():
     exchange = UpbitExchange({BTC: minutes(*range(100))}, clock=DAWN + 30 * DAY, listed=["KRW-ETH"])
-    pages = pages_of(exchange, DAWN + 50 * MINUTE, DAWN + 20 * DAY)
-    assert {(page.start, page.end, page.absent) for page in pages} == {
+    found = pages_of(exchange, DAWN + 50 * MINUTE, DAWN + 20 * DAY)
+    assert {(page.start, page.end, page.absent) for page in found} == {
         (DAWN + 50 * MINUTE, DAWN + 100 * MINUTE, "no_trade"),
         (DAWN + 100 * MINUTE, DAWN + 20 * DAY, "after_delisting"),
     }
     exchange.listed = [BTC]
     [page] = pages_of(exchange, DAWN + 50 * MINUTE, DAWN + 20 * DAY)
+    assert page.absent == "no_trade"
+
+
+@pytest.mark.parametrize("timeframe", ["1M", "12M"])
+def test_a_market_whose_last_bar_reaches_the_end(timeframe):
+    """A month is longer than a market is looked for that is gone: nothing is left behind its bar."""
+    exchange = UpbitExchange({BTC: minutes(*range(100))}, clock=DAWN + 800 * DAY, listed=["KRW-ETH"])
+    end = Timeframe.parse(timeframe).next(DAWN)
+    found = pages_of(exchange, DAWN, end, timeframe)
+    assert (covered(found), times_of(found)) == ((DAWN, end), [DAWN])
+
+
+def test_a_market_that_rested_before_it_was_listed_no_more():
+    exchange = UpbitExchange({BTC: minutes(0, 40_000)}, clock=DAWN + 60 * DAY, listed=[])
+    [page] = pages_of(exchange, DAWN, DAWN + 20 * DAY)
     assert page.absent == "no_trade"
 
 

@@ -101,7 +101,7 @@ def test_freqtrade_json_and_feather_differ_by_an_ulp_and_both_are_kept():
 
 def test_freqtrade_trades_are_no_candles():
     with pytest.raises(
-        FileFormatError, match=r"XRP_ETH-trades.feather: no column for open, .* found 'timestamp'"
+        FileFormatError, match=r"XRP_ETH-trades.feather: these are trades, not candles; found 'timestamp'"
     ):
         whole(real("freqtrade", "XRP_ETH-trades.feather"))
 
@@ -494,7 +494,7 @@ EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
         ("x.zip", b"no zip", "x.zip: cannot be read: File is not a zip file"),
         ("x.zip", EMPTY_ZIP, "x.zip: no data file in it, only nothing"),
         ("x.json", b"{", "x.json: cannot be read"),
-        ("x.json", b"[]", "x.json: the file holds no rows"),
+        ("x.json", b"[]", "x.json: there are no rows"),
         ("x.json", b"{}", "x.json: no candles found"),
         ("x.json", b"3", "x.json: no candles found"),
         ("x.json", b"[[1,2,3]]", r"x.json: the first row is \[1, 2, 3\]"),

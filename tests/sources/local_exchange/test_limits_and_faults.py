@@ -230,5 +230,7 @@ def test_it_is_a_process_that_ends_with_its_parent():
         url = json.loads(process.stdout.readline())["url"]
         with urlopen(f"{url}/v1/market/all") as answer:
             assert [row["market"] for row in json.load(answer)] == ["KRW-T000", "KRW-T001", "KRW-T002"]
+        with urlopen(f"{url}/local/requests") as answer:
+            assert [(one["path"], one["status"]) for one in json.load(answer)] == [("/v1/market/all", 200)]
         process.stdin.close()
         assert process.wait(10) == 0

@@ -152,7 +152,9 @@ def test_a_client_that_says_nothing_is_closed():
         asyncio.run(run(exchange))
 
 
-COMBINED = "/stream?streams=btcusdt@trade/btcusdt@bookTicker/btcusdt@kline_1s/btcusdt@aggTrade"
+COMBINED = "/stream?streams=" + "/".join(
+    f"btcusdt@{kind}" for kind in ("trade", "bookTicker", "kline_1s", "aggTrade", "ticker")
+)
 
 
 def test_binances_streams_are_read_by_the_feed():
@@ -160,6 +162,7 @@ def test_binances_streams_are_read_by_the_feed():
     feed = BinanceFeed()
     rows = [row for message in messages for row in feed.rows(message, time.time_ns())]
     assert {type(row) for row in rows} == {Trade, Ticker, Kline}
+    assert any(row.change_rate is not None for row in rows if type(row) is Ticker)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("kline", "kline_1s"), ("bookTicker", "bookTicker")])

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -161,19 +162,34 @@ def test_who_asks_and_how(ask):
 
 
 def test_connections_are_kept(tmp_path):
-    ports = set()
-
     async def run(server):
         client = WebClient(server.url, {"candle": 500.0}, pace_folder=tmp_path)
         for _ in range(20):
             await client.fetch(PAGE, read_list)
-        ports.update(client._session.connector._conns)
-        assert sum(map(len, client._session.connector._conns.values())) == 1
+        [session] = client._sessions.values()
+        assert sum(map(len, session.connector._conns.values())) == 1
         assert client.requests == 20
+        await client.aclose()
+        assert await client.fetch(PAGE, read_list) == []  # and are made again
         await client.aclose()
 
     with TinyServer() as server:
         asyncio.run(run(server))
+
+
+def test_several_event_loops_ask_by_the_same_client(tmp_path):
+    """A service and a sync of the same source have loops of their own."""
+    with TinyServer(lambda _: Reply([1], delay=0.02)) as server:
+        client = WebClient(server.url, {"candle": 50.0}, pace_folder=tmp_path)
+
+        async def run():
+            found = await asyncio.gather(*(client.fetch(PAGE, read_list) for _ in range(10)))
+            await client.aclose()
+            return found
+
+        with ThreadPoolExecutor(3) as threads:
+            answers = list(threads.map(lambda _: asyncio.run(run()), range(3)))
+    assert answers == [[[1]] * 10] * 3
 
 
 def test_it_is_cancelled_at_once(tmp_path):

@@ -1,0 +1,173 @@
+"""What `mdstore sync` does and prints: progress, the table at the end, and what to do about what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from mdstore.cli.output.sync_progress import SyncProgress, duration
+from mdstore.cli.shared.errors import said
+from mdstore.cli.shared.json_text import records
+from mdstore.cli.shared.table import Column, print_grid, room
+from mdstore.cli.shared.texts import count
+from mdstore.core.timeframe import meant
+
+if TYPE_CHECKING:
+    from mdstore.sources.sync.result import SeriesSync, SyncResult
+    from mdstore.store.store import MarketDataStore
+
+__all__ = ["Command", "as_json", "run_sync", "series_in"]
+
+MOST_SERIES = 60
+SPARE = ("bars", "updated", "holes")
+GO_ON = "What has come is stored. Run the same command again: it goes on from there, and asks nothing twice"
+AGAIN = "Run the same command again: it asks for what failed, and for nothing else"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    since: str | None
+    until: str | None
+    every: str | None
+    dry_run: bool
+    base_url: str | None
+    offline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Command(_Options):
+    """What was typed: the arguments of `store.sync`."""
+
+    source: str
+    symbols: Sequence[str]
+    timeframes: Sequence[str]
+
+
+def series_in(words: Sequence[str], *, whole: bool) -> tuple[list[str], list[str]]:
+    """Return the symbols and the timeframes among what was typed; these come last."""
+    at = len(words)
+    while at and meant(words[at - 1]) is not None:
+        at -= 1
+    symbols, timeframes = list(words[:at]), [meant(word) or word for word in words[at:]]
+    if not timeframes:
+        raise typer.BadParameter("name a timeframe at the end: mdstore sync upbit KRW-BTC 1m")
+    if whole and symbols:
+        raise typer.BadParameter("--all is every market: leave out the symbols, or name a pattern as 'KRW-*'")
+    if not whole and not symbols:
+        raise typer.BadParameter("say of which: symbols, a pattern such as 'KRW-*', or --all")
+    return (["*"] if whole else symbols), timeframes
+
+
+def run_sync(
+    store: MarketDataStore, command: Command, out: Console | None, remarks: Console
+) -> tuple[SyncResult | None, bool]:
+    """Sync, and print what came of it on `out`, if given; return that, and whether it was interrupted."""
+    with SyncProgress(remarks, rounds=out if command.every else None) as progress:
+        try:
+            result = store.sync(
+                command.source, command.symbols, command.timeframes, since=command.since, until=command.until,
+                every=command.every, dry_run=command.dry_run, base_url=command.base_url,
+                offline=command.offline, progress=progress,
+            )  # fmt: skip
+            interrupted = False
+        except KeyboardInterrupt:
+            if progress.latest is None:
+                raise
+            result, interrupted = progress.latest, True
+    if command.dry_run:
+        _print_plan(result, out)
+    else:
+        _print_summary(result, out)
+    for one in result.series:
+        if one.error is not None:
+            remarks.print(f"[bold red]error:[/] {one}: {escape(said(one.error))}", highlight=False)
+    if interrupted:
+        remarks.print(f"interrupted. {GO_ON}", highlight=False)
+    elif result.failed and not command.dry_run:
+        whole = len(result.series) - len(result.failed)
+        remarks.print(f"{whole:,} of {len(result.series):,} series came whole. {AGAIN}", highlight=False)
+    return result, interrupted
+
+
+def as_json(result: SyncResult) -> dict[str, Any]:
+    """Return a result as values for JSON."""
+    totals = ("source", "inserted", "updated", "requests", "seconds", "missing", "pages")
+    facts = {name: getattr(result, name) for name in totals}
+    return {**facts, "holes": result.holes, "series": records(result.frame)}
+
+
+# ---- at the end
+
+
+def _print_summary(result: SyncResult, out: Console | None) -> None:
+    if out is None:
+        return
+    worked = [one for one in result.series if one.state != "up to date"]
+    if worked:
+        print_grid(out, _columns(worked[:MOST_SERIES], result), room(out))
+    if len(worked) > MOST_SERIES:
+        out.print(f"... and {len(worked) - MOST_SERIES:,} more series", highlight=False)
+    quiet = len(result.series) - len(worked)
+    if quiet:
+        out.print(f"{quiet:,} of {len(result.series):,} series: nothing was missing", highlight=False)
+    rate = result.done / result.seconds if result.seconds and result.done else 0
+    text = (
+        f"{result.inserted:,} new, {result.updated:,} changed, {count(result.requests, 'request')}, "
+        f"{duration(result.seconds)}"
+    )
+    out.print(f"{text}, {rate:,.0f} bars/s" if rate else text, highlight=False)
+
+
+def _columns(series: Sequence[SeriesSync], result: SyncResult) -> list[Column]:
+    def counts(name: str, field: str, total: int) -> Column:
+        cells = [f"{getattr(one, field):,}" for one in series]
+        return Column(name, cells, right=True, footer=f"{total:,}", spare=_spare(name))
+
+    return [
+        Column("symbol", [one.symbol for one in series], cut="end", footer="in all"),
+        Column("timeframe", [one.timeframe for one in series]),
+        counts("bars", "done", result.done),
+        counts("inserted", "inserted", result.inserted),
+        counts("updated", "updated", result.updated),
+        Column(
+            "holes", [_holes(one.holes) for one in series], cut="end", footer=_holes(result.holes), spare=2
+        ),
+        Column("state", [one.state for one in series]),
+    ]
+
+
+def _spare(name: str) -> int | None:
+    return SPARE.index(name) if name in SPARE else None
+
+
+def _holes(holes: dict[str, int]) -> str:
+    return ", ".join(f"{bars:,} {reason}" for reason, bars in sorted(holes.items()))
+
+
+# ---- a dry run
+
+
+def _print_plan(result: SyncResult, out: Console | None) -> None:
+    if out is None:
+        return
+    lacking = [one for one in result.series if one.state != "up to date"]
+    shown = lacking[:MOST_SERIES]
+    columns = [
+        Column("symbol", [one.symbol for one in shown], cut="end", footer="in all"),
+        Column("timeframe", [one.timeframe for one in shown]),
+        Column("bars", [f"{one.missing:,}" for one in shown], right=True, footer=f"{result.missing:,}"),
+        Column("pages", [f"{one.pages:,}" for one in shown], right=True, footer=f"{result.pages:,}"),
+    ]
+    if lacking:
+        print_grid(out, columns, room(out))
+    left = result.seconds_left
+    pace = f", {duration(left)} at {result.pace:g} requests a second" if result.pace and left else ""
+    out.print(
+        f"{count(result.missing, 'bar')} in {count(result.pages, 'page')} at most{pace}; nothing was fetched",
+        highlight=False,
+    )

@@ -1,0 +1,187 @@
+"""`mdstore sync`: what it fetches, what it says, and how it ends."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import mdstore
+from mdstore import LocalExchange, LocalMarket
+from tests.support.command_line import finished, mdstore_process
+
+MARKETS = [LocalMarket(symbol="KRW-BTC", listed="2025-08-01"), "KRW-ETH", "BTCUSDT"]
+SPAN = ("--since", "2025-09-01", "--until", "2025-09-01T10:00")
+
+
+@pytest.fixture(scope="module")
+def url():
+    with LocalExchange(MARKETS, now="2025-10-01", limits=None) as exchange:
+        yield exchange.url
+
+
+def test_what_is_missing_is_fetched_and_told_in_a_table(cli, store_of, url):
+    done = cli("sync", "upbit", "KRW-BTC", "KRW-ETH", "1m", "1h", *SPAN, "--base-url", url)
+    assert re.search(r"symbol +timeframe +bars +inserted +updated +holes +state", done.stdout)
+    assert re.search(r"KRW-BTC +1h +10 +10 +0 +done", done.stdout)
+    assert re.search(r"in all +1,220 +1,\d\d\d +0 +\d+ no_trade", done.stdout)
+    assert re.search(r"1,\d\d\d new, 0 changed, \d+ requests, \d", done.stdout)
+    with store_of() as store:
+        assert sorted(store) == [(s, bar) for s in ("KRW-BTC", "KRW-ETH") for bar in ("1h", "1m")]
+    again = cli("sync", "upbit", "KRW-BTC", "KRW-ETH", "1m", "1h", *SPAN, "--base-url", url)
+    assert "4 of 4 series: nothing was missing\n0 new, 0 changed, 0 requests" in again.stdout
+
+
+def test_patterns_and_all_are_every_market(cli, store_of, url):
+    cli("sync", "upbit", "KRW-*", "1d", "--since", "2025-09-01", "--until", "2025-09-05", "--base-url", url)
+    cli("sync", "binance", "--all", "1d", "--since", "2025-09-01", "--until", "2025-09-05", "--base-url", url)
+    with store_of() as store:
+        assert sorted(store) == [("BTCUSDT", "1d"), ("KRW-BTC", "1d"), ("KRW-ETH", "1d")]
+
+
+def test_a_dry_run_says_bars_pages_and_time_and_makes_no_file(cli, tmp_path, url):
+    arguments = ("sync", "upbit", "KRW-BTC", "1m", "--since", "listing", "--until", "2025-09-01")
+    done = cli(*arguments, "--dry-run", "--base-url", url)
+    assert re.search(r"KRW-BTC +1m +44,640 +224", done.stdout)
+    assert (
+        "44,640 bars in 224 pages at most, 22 s at 10 requests a second; nothing was fetched" in done.stdout
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_fails_is_an_error_with_what_to_do_and_the_others_come(cli, store_of, url):
+    done = cli("sync", "upbit", "KRW-BTC", "KRW-ETC", "1h", *SPAN, "--base-url", url, code=1)
+    assert "error: KRW-ETC 1h: upbit has no market 'KRW-ETC'" in done.stderr
+    assert "Hint: did you mean KRW-ETH?" in done.stderr
+    assert "1 of 2 series came whole. Run the same command again" in done.stderr
+    with store_of() as store:
+        assert list(store) == [("KRW-BTC", "1h")]
+
+
+def test_json_is_for_programs(cli, url):
+    done = cli("sync", "upbit", "KRW-BTC", "1h", *SPAN, "--base-url", url, "--json")
+    said = json.loads(done.stdout)
+    assert (said["inserted"], said["source"], said["series"][0]["symbol"]) == (10, "upbit", "KRW-BTC")
+
+
+def test_nobody_is_asked_where_nobody_is_to_be_asked(cli):
+    done = cli("sync", "upbit", "KRW-BTC", "1h", *SPAN, "--offline", code=1)
+    assert "nobody is to be asked. Hint: leave out --offline" in done.stderr
+
+
+def test_the_check_asks_for_a_little_of_each_kind(cli):
+    with LocalExchange(["KRW-BTC"], limits=None) as exchange:
+        done = cli("sync", "--check", "upbit", "--base-url", exchange.url)
+        assert "markets   1 market, such as KRW-BTC" in done.stdout
+        assert re.search(r"^1m        \d bars? of the latest 3$", done.stdout, re.MULTILINE)
+        assert re.search(r"(\d+) of \1 kinds of requests answered as expected", done.stdout)
+        assert len(exchange.requests) < 60
+    with LocalExchange(["BTCUSDT"], limits=None) as exchange:  # no market of Upbit's
+        done = cli("sync", "--check", "upbit", "--base-url", exchange.url, code=1)
+        assert "markets   none at all\n0 of 1 kind of requests answered as expected" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("upbit", "KRW-BTC"), "name a timeframe at the end"),
+        (("upbit", "1m"), "say of which"),
+        (("upbit", "--all", "KRW-BTC", "1m"), "--all is every market"),
+    ],
+)
+def test_usage(cli, arguments, said):
+    assert said in re.sub(r"[\s│]+", " ", cli("sync", *arguments, code=2).stderr)
+
+
+def test_errors_have_hints_that_work(cli, url):
+    done = cli("sync", "upbitt", "KRW-BTC", "1m", *SPAN, code=1)
+    assert "did you mean 'upbit'?" in done.stderr
+    done = cli("sync", "upbit", "KRW-BTC", "1m", "--base-url", url, code=1)
+    assert "from when on are they wanted? Hint: give --since" in done.stderr
+    done = cli("sync", "upbit", "KRW-BTC", "2h", *SPAN, "--base-url", url, code=1)
+    assert "Hint: `mdstore show SYMBOL 2h --from 1h` makes them" in done.stderr
+    cli("sync", "upbit", "KRW-BTC", "1h", *SPAN, "--base-url", url)
+    cli("show", "KRW-BTC", "2h", "--from", "1h")
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then(cli, url, monkeypatch):
+    monkeypatch.setattr("mdstore.cli.output.sync_progress.LINE_SECONDS", 0.0)
+    done = cli("sync", "upbit", "KRW-BTC", "1m", *SPAN, "--base-url", url)
+    assert re.search(r"^600 of 600 bars, 3 of 3 pages, 3 requests$", done.stderr, re.MULTILINE)
+
+
+def started(folder, *arguments):
+    def interruptible():  # a shell's & has it ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    return mdstore_process(folder, *arguments, preexec_fn=interruptible)
+
+
+def wait_for(path, symbol="KRW-BTC"):
+    for _ in range(600):
+        time.sleep(0.05)
+        try:
+            with mdstore.open(path, create=False, read_only=True) as store:
+                if len(store):
+                    return
+        except mdstore.MarketDataError:
+            continue
+    pytest.fail("nothing came")
+
+
+def test_ctrl_c_ends_it_within_a_second_with_what_has_come_and_says_how_to_go_on(tmp_path):
+    with LocalExchange(MARKETS, now="2025-10-01") as exchange:
+        command = ("sync", "upbit", "KRW-BTC", "1m", "--since", "2025-08-05", "--base-url", exchange.url)
+        process = started(tmp_path, *command)
+        wait_for(tmp_path / "market_data.sqlite3")
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        code, out, err = finished(process)
+        took = time.monotonic() - began
+        assert code == 130, err
+        assert "interrupted. What has come is stored. Run the same command again" in err
+        assert re.search(r"[\d,]+ new, 0 changed", out)
+        assert took < 5, "a second, on a machine that has nothing else to do"
+        with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+            rows, missing = (
+                len(store.candles("KRW-BTC", "1m")),
+                store.missing("KRW-BTC", "1m", start="2025-08-05"),
+            )
+        assert re.search(rf"^{rows:,} new", out, re.MULTILINE)
+        assert missing["bars"].sum() > 0
+
+
+def test_every_goes_on_until_ctrl_c(tmp_path):
+    with LocalExchange(["KRW-BTC"], limits=None) as exchange:
+        since = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 120))
+        command = (
+            "sync",
+            "upbit",
+            "KRW-BTC",
+            "1s",
+            "--since",
+            since,
+            "--every",
+            "1s",
+            "--base-url",
+            exchange.url,
+        )
+        process = started(tmp_path, *command)
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        code, _, err = finished(process)
+        assert code == 130
+        assert all(re.search(r"\d new, \d+ changed, \d+ requests?, ", line) for line in lines), (lines, err)
+
+
+def test_it_is_drawn_in_a_terminal(tmp_path, url):
+    command = [sys.executable, "-m", "mdstore", "sync", "upbit", "KRW-BTC", "1m", *SPAN, "--base-url", url]
+    drawn = subprocess.run(
+        ["script", "-qec", " ".join(command), "/dev/null"], cwd=tmp_path, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert drawn.returncode == 0
+    assert "new, 0 changed" in drawn.stdout

@@ -1,0 +1,84 @@
+"""Holes of many markets: one that cannot be fetched keeps no other waiting, and is not asked for in haste."""
+
+import threading
+import time
+
+import polars as pl
+
+from mdstore.realtime.backfill import Backfill, Part
+from mdstore.realtime.rows import Hole
+
+MINUTE = 60_000
+
+
+class Live:
+    """Has holes until they are filled, and notes what was stored."""
+
+    def __init__(self, *symbols):
+        self.holes = [Hole(symbol, "1m", 0, 2 * MINUTE) for symbol in symbols]
+        self.stored, self.told = [], []
+        self.ledger = self
+        self.done = threading.Event()
+
+    def ended_holes(self, symbols):
+        return list(self.holes)
+
+    def fill(self, symbol, timeframe, rows, start, end, *, absent=None):
+        self.stored.append((symbol, start, end, absent))
+
+    def filled(self, symbol, timeframe, start, end, rows):
+        self.holes = [hole for hole in self.holes if hole.symbol != symbol]
+        self.told += rows
+        self.done.set()
+
+
+def filled(live, fetch, condition):
+    troubles = []
+    backfill = Backfill(live, None, 0, fetch, troubles.append)
+    backfill.start()
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    backfill.stop()
+    return troubles
+
+
+def test_one_that_fails_keeps_no_other_waiting():
+    live, asked = Live("GONE", "KRW-BTC", "KRW-ETH"), []
+
+    def fetch(symbol, timeframe, start, end):
+        asked.append(symbol)
+        if symbol == "GONE":
+            raise LookupError(symbol)
+        return []
+
+    troubles = filled(live, fetch, lambda: [hole.symbol for hole in live.holes] == ["GONE"])
+    assert asked[:3] == ["GONE", "KRW-BTC", "KRW-ETH"]
+    assert asked.count("KRW-BTC") == asked.count("KRW-ETH") == 1
+    assert all(isinstance(error, LookupError) for error in troubles)
+
+
+def test_where_all_fail_a_round_ends_early():
+    live, asked = Live(*(f"S{number}" for number in range(9))), []
+
+    def fetch(symbol, timeframe, start, end):
+        asked.append((symbol, time.monotonic()))
+        raise ConnectionError
+
+    filled(live, fetch, lambda: len(asked) >= 6)
+    assert [symbol for symbol, _ in asked[:6]] == [f"S{number}" for number in range(6)]
+    assert asked[3][1] - asked[2][1] >= 0.1  # another round
+
+
+def test_parts_say_why_bars_are_absent():
+    live = Live("KRW-BTC")
+    row = (MINUTE, 1.0, 2.0, 0.5, 1.5, 3.0)
+    frame = pl.DataFrame([row], schema=["timestamp", "open", "high", "low", "close", "volume"], orient="row")
+    parts = [Part(0, MINUTE, [], "before_listing"), Part(MINUTE, 2 * MINUTE, frame, "no_trade")]
+    filled(live, lambda *asked: parts, live.done.is_set)
+    assert live.stored == [
+        ("KRW-BTC", 0, MINUTE, "before_listing"),
+        ("KRW-BTC", MINUTE, 2 * MINUTE, "no_trade"),
+    ]
+    assert live.told == [row]

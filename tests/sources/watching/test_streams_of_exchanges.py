@@ -1,0 +1,92 @@
+"""How exchanges are connected to: addresses, subscriptions, symbols; and pages that prove a range."""
+
+import asyncio
+import json
+
+import pytest
+
+import mdstore
+from mdstore.sources.sync.coordinator import Page
+from mdstore.sources.watching.pages import fetched
+from mdstore.sources.watching.streams import STREAMS, Wanted, stream_of
+from mdstore.sources.watching.symbols import matching
+
+WANTED = Wanted(["KRW-BTC", "KRW-ETH"], ["1m"])
+
+
+def test_upbit_is_told_all_in_one_message():
+    (message,) = stream_of("upbit").messages(WANTED)
+    ticket, *kinds, form = json.loads(message)
+    assert ticket.keys() == {"ticket"}
+    assert kinds == [{"type": kind, "codes": ["KRW-BTC", "KRW-ETH"]} for kind in ("ticker", "trade")]
+    assert form == {"format": "SIMPLE"}
+    (books,) = stream_of("upbit").messages(Wanted(["KRW-BTC"], ["1m"], orderbooks=True))
+    assert '"orderbook"' in books
+
+
+@pytest.mark.parametrize(("name", "trade"), [("binance", "trade"), ("binance-futures", "aggTrade")])
+def test_binance_is_told_a_hundred_streams_at_a_time(name, trade):
+    symbols = [f"S{number}USDT" for number in range(STREAMS[name].symbols)]
+    messages = [
+        json.loads(text) for text in stream_of(name).messages(Wanted(symbols, ["1m", "1h"], orderbooks=True))
+    ]
+    names = [one for message in messages for one in message["params"]]
+    assert {len(message["params"]) for message in messages[:-1]} <= {100}
+    assert [message["id"] for message in messages] == list(range(1, len(messages) + 1))
+    kinds = (trade, "ticker", "kline_1m", "kline_1h", "depth20@100ms")
+    assert set(names) == {f"{symbol.lower()}@{kind}" for symbol in symbols for kind in kinds}
+    assert len(names) <= 1024
+
+
+def test_addresses():
+    assert stream_of("upbit").url(None) == "wss://api.upbit.com/websocket/v1"
+    assert stream_of("binance").url(None) == "wss://stream.binance.com:9443/stream"
+    assert stream_of("binance-futures").url(None) == "wss://fstream.binance.com/stream"
+    assert stream_of("upbit").url("http://127.0.0.1:80/") == "ws://127.0.0.1:80/websocket/v1"
+    assert stream_of("binance-futures").url("https://here") == "wss://here/futures/stream"
+
+
+def test_symbols_that_are_meant():
+    listed = ["KRW-BTC", "KRW-ETH", "BTC-ETH"]
+    assert matching(["*-ETH", "KRW-BTC", "KRW-ETH"], listed, "upbit") == ("KRW-ETH", "BTC-ETH", "KRW-BTC")
+    with pytest.raises(mdstore.NoSuchMarketError, match="upbit has no market 'KRW-XRP'"):
+        matching(["KRW-XRP"], listed, "upbit")
+
+
+class Source:
+    """Gives the pages that it was made with."""
+
+    name = "upbit"
+
+    def __init__(self, *pages):
+        self.pages = pages
+
+    async def candles(self, symbol, timeframe, start, end):
+        for page in self.pages:
+            yield page
+
+
+def parts_of(*pages):
+    return asyncio.run(fetched(Source(*pages), "KRW-BTC", "1m", 0, 300_000))
+
+
+def test_pages_in_any_order_prove_a_range():
+    late, early = Page(120_000, 300_000, [], "no_trade"), Page(0, 120_000, [], "before_listing")
+    assert [(part.start, part.end, part.absent) for part in parts_of(late, early)] == [
+        (0, 120_000, "before_listing"),
+        (120_000, 300_000, "no_trade"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        (),
+        (Page(0, 240_000, []),),  # the last bar is not published yet
+        (Page(60_000, 300_000, []),),
+        (Page(0, 60_000, []), Page(120_000, 300_000, [])),
+    ],
+)
+def test_pages_that_leave_a_gap_prove_nothing(pages):
+    with pytest.raises(mdstore.SourceError, match="no proof of KRW-BTC 1m from"):
+        parts_of(*pages)
