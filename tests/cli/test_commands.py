@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 
 README = ROOT / "README.md"
 COMMANDS = [
-    "demo", "import", "export", "show", "screen", "sql", "series", "delete", "warm", "compact", "stats",
+    "demo", "import", "export", "show", "screen", "sql", "series", "delete", "warm", "compact", "optimize", "stats",
     "backup", "check", "gaps", "cover", "verify", "calendar", "revisions", "replay",
     "rename", "declare", "sync", "watch",
 ]  # fmt: skip
