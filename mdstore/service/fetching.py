@@ -151,7 +151,8 @@ class Fetcher:
             outcome.troubles[wanted.symbol] = self.troubles.said(trouble)
             log.warning("%s: %s failed, %d in a row: %s", source.name, wanted, trouble.failures, text)
             with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
-                await asyncio.to_thread(self._state_failed, source.name, wanted)
+                between = wanted.start, wanted.end
+                await asyncio.to_thread(self._place.state_failed, wanted.key, *between, source.name)
 
     def _worth(self, wanted: Wanted, page: int, outcome: Outcome) -> list[Wanted]:
         """Return the pages that are to be asked for just now."""
@@ -194,11 +195,6 @@ class Fetcher:
                 await self.calls.report(source, Metrics(*asked, rows, taken, error))
         log.info("%s: %s: %d bars in %.0f ms", source.name, wanted, rows, taken)
         return wanted.got("coordinator", rows, taken * 1e3, kept)
-
-    def _state_failed(self, source: str, wanted: Wanted) -> None:
-        found = self._place.to_ask([wanted.symbol], wanted.timeframe, wanted.start, wanted.end, None)
-        for low, high in found.get(wanted.symbol, []):
-            self._place.state(wanted.key, low, high, "fetch_failed", source)
 
     # ---- what is missing
 

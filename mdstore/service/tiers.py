@@ -62,7 +62,7 @@ class Tiers:
         self._router, self._coordinator = router, coordinator
         self._has_upstream = router is not None or coordinator is not None
         self.meters = Meters()
-        self.background = Background()
+        self.background = Background("mdstore-service")
         self.fetcher = self._new_fetcher()
         self.local = LocalReads(store, policies, self.meters, router=router, has_upstream=self._has_upstream)
         self._whole: dict[tuple[object, ...], tuple[End, Timeframe | None]] = {}

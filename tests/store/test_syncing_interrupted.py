@@ -3,6 +3,7 @@
 import json
 import signal
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mdstore
-from mdstore.errors import FeedError
+from mdstore.store.sync_place import StorePlace
 from tests.support.candles import MINUTE, START
 from tests.support.fake_exchange import FakeExchange, asked_twice, bars
 from tests.support.interrupts import interrupted
@@ -179,8 +180,6 @@ def test_ctrl_c_ends_it_soon_with_what_has_come_and_the_same_call_goes_on(tmp_pa
 
 
 def test_a_store_that_is_closed_ends_what_is_under_way(tmp_path):
-    import threading
-
     clock = Clock()
     clock.at(BARS)
     source = FakeExchange({("A", "1m"): truth_of("A")}, clock, delay=0.05)
@@ -198,9 +197,53 @@ def test_a_store_that_is_closed_ends_what_is_under_way(tmp_path):
     time.sleep(0.3)
     store.close()
     thread.join(10)
-    assert raised == ["CancelledError"]
+    assert raised == ["StoreClosedError"]
     with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
         assert store.maintenance.check() == []
+
+
+def test_a_store_that_is_closed_while_a_page_lands_keeps_it_and_ends_the_sync(tmp_path, monkeypatch):
+    clock = Clock()
+    clock.at(BARS)
+    source = FakeExchange({("A", "1m"): truth_of("A")}, clock)
+    store = mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock)
+    land, lands = StorePlace.land, threading.Event()
+
+    def slow(place, landings):
+        lands.set()
+        time.sleep(0.2)
+        return land(place, landings)
+
+    monkeypatch.setattr(StorePlace, "land", slow)
+    raised = []
+
+    def fetch():
+        try:
+            store.sync(source, "A", "1m", since=START)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=fetch)
+    thread.start()
+    assert lands.wait(10)
+    store.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert isinstance(raised[0], mdstore.StoreClosedError)
+    with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
+        assert len(store.candles("A", "1m")) >= 198, "what had come was stored"
+        began = time.monotonic()
+        store.sync(source, "A", "1m", since=START, until=START + 1_000 * MINUTE)
+        assert time.monotonic() - began < 10, "the lease was given back, rather than left to run out"
+
+
+def test_a_store_that_is_closed_by_progress_ends_the_sync(tmp_path):
+    clock = Clock()
+    clock.at(BARS)
+    source = FakeExchange({("A", "1m"): truth_of("A")}, clock)
+    store = mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock)
+    with pytest.raises(mdstore.StoreClosedError):
+        store.sync(source, "A", "1m", since=START, progress=lambda now: now.done and store.close())
 
 
 def rows_of(store):
@@ -279,4 +322,3 @@ def test_signals_are_as_before(tmp_path):
     with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
         store.sync(source, "A", "1m", since=START)
     assert signal.getsignal(signal.SIGINT) is before
-    assert issubclass(FeedError, mdstore.MarketDataError)

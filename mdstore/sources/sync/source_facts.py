@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
+from mdstore.sources.sync.background import is_cancelled
 from mdstore.sources.sync.coordinator import Coordinator, cut
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ STRETCH_PAGES = 10
 """A source is asked for so many pages at a time: it may go through them by rows, where bars are few."""
 
 
-def said_of(error: Exception) -> MarketDataError:
+def said_of(error: BaseException) -> MarketDataError:
     """Return what a source has raised as one of our errors."""
     return (
         error if isinstance(error, MarketDataError) else MarketDataError(f"{type(error).__name__}: {error}")
@@ -83,7 +84,9 @@ class SourceFacts:
             return None
         try:
             return await self._exchange.first(symbol, timeframe)
-        except Exception as error:  # somebody else's code
+        except BaseException as error:  # somebody else's code, which may exit, too
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
             raise said_of(error) from error
 
     async def like(self, symbol: str) -> str | None:

@@ -40,6 +40,8 @@ SLICE_SECONDS = 0.1
 """Importing Polars makes SIGINT restart blocking waits: Ctrl-C is noticed between two of these."""
 CLOSE_SECONDS: Final = 0.4
 """How long the other side may take to say goodbye."""
+# Pings keep a connection open that says nothing. Whether it is dead is told by `silence` alone: an answer to
+# a ping waits behind the messages, and on a busy machine that was taken for a lost connection.
 PING_SECONDS: Final = 20.0
 # Messages that were read from the socket and wait here; at the library's own 16, reading stops now and then.
 WAITING: Final = 4096
@@ -255,7 +257,7 @@ class Watch:
         async with connect(
             self._stream.url(self._asked.base_url),
             user_agent_header=user_agent(),
-            ping_interval=PING_SECONDS, ping_timeout=PING_SECONDS, close_timeout=CLOSE_SECONDS,
+            ping_interval=PING_SECONDS, ping_timeout=None, close_timeout=CLOSE_SECONDS,
             max_queue=WAITING, max_size=MESSAGE_BYTES,
         ) as socket:  # fmt: skip
             for number, text in enumerate(self._stream.messages(wanted)):
