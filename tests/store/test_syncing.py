@@ -109,6 +109,42 @@ def test_a_bad_row_does_not_make_the_bar_final_that_it_would_have_amended(store,
     assert rows_of(store)[999][5] == 9.0
 
 
+def test_what_is_final_is_told_by_the_clock_of_the_exchange_where_that_of_the_machine_is_ahead(store, clock):
+    truth = bars(2_000)
+    source = FakeExchange(
+        {("A", "1m"): truth},
+        clock,
+        amend=lambda row, ago: row if ago >= 2 else (*row[:5], 9.0),
+        knows_first=False,
+    )
+    source.behind = 3 * MINUTE
+    result = store.sync(source, "A", "1m", since=at(0))
+    assert (result.failed, len(rows_of(store))) == ({}, 997)
+    clock.at(1_010)
+    store.sync(source, "A", "1m")
+    assert rows_of(store)[:1_005] == truth[:1_005]
+
+
+def test_a_source_that_ends_early_is_asked_for_the_rest(store, clock):
+    source = FakeExchange({("A", "1m"): bars(1_000)}, clock)
+
+    async def early(symbol, timeframe, start, end):
+        end = min(end, start + 50 * MINUTE)
+        source.requests += 1
+        yield Page(start, end, [row for row in bars(1_000) if start <= row[0] < end], "no_trade")
+
+    source.candles = early
+    result = store.sync(source, "A", "1m", since=at(0), until=at(500))
+    assert (result.failed, result.inserted, source.requests) == ({}, 500, 10)
+
+    async def nothing(symbol, timeframe, start, end):
+        return
+        yield
+
+    source.candles = nothing
+    assert "proves nothing of" in str(store.sync(source, "A", "1m", until=at(600)).failed["A", "1m"])
+
+
 def test_a_minute_that_is_not_there_yet_is_unsettled_until_it_is_known(store, clock):
     truth = bars(2_000, without=(999,))
     source = FakeExchange({("A", "1m"): truth}, clock)

@@ -193,12 +193,11 @@ class BinanceCandles(RestSource):
                 low = begin
             last, rest = closed[-1][0], bars.klines[len(closed) :]
             if rest:  # it is forming: what lies before it is answered, too
-                yield Page(
-                    low, page_end(frame, min(end, rest[0][0]), bars.clock, last), rows_of(closed), "no_trade"
-                )
+                high = page_end(frame, min(end, rest[0][0]), bars.clock, last)
+                yield Page(low, high, rows_of(closed), "no_trade", bars.clock)
                 return
             high = frame.next(last)
-            yield Page(low, high, rows_of(closed), "no_trade")
+            yield Page(low, high, rows_of(closed), "no_trade", bars.clock)
             low = high
 
     async def _absent(

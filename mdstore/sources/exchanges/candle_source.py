@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from mdstore.sources.sync.coordinator import Coordinator
 
@@ -44,6 +44,10 @@ class CandleSource(Coordinator, Protocol):
     @property
     def timeframes(self) -> Sequence[str]:
         """The timeframes that it has."""
+
+    @property
+    def proves_pages(self) -> Literal[True]:
+        """That a page is all that there is in its range, rather than rows that are to be looked at."""
 
     @property
     def settles(self) -> int:

@@ -194,7 +194,7 @@ class CcxtCandles(RestSource):
         if low < begin:
             async for page in self._range(symbol, frame, low, begin):
                 yield page
-        yield Page(begin, end, rows_of(closed), "no_trade")
+        yield Page(begin, end, rows_of(closed), "no_trade", self._host.clock)
         if end < high and not rest:
             async for page in self._range(symbol, frame, end, high):
                 yield page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from mdstore.core.timeframe import DAY, Timeframe
@@ -28,6 +28,7 @@ class RestSource:
     limits: Limits
     timeframes: Sequence[str]
     settles: int
+    proves_pages: Literal[True] = True
 
     def __init__(self, clients: Sequence[Host]) -> None:
         self._clients = clients

@@ -229,7 +229,7 @@ class UpbitCandles(RestSource):
         if last is not None and end - last > LEFT_MS and await self._is_gone(symbol, frame, last):
             left = min(frame.next(last), end)
             return [Page(max(left, start), end, [], "after_delisting"), *_some(start, left, rows)]
-        return [Page(start, end, rows, "no_trade")]
+        return [Page(start, end, rows, "no_trade", bars.clock)]
 
     async def _is_gone(self, symbol: str, frame: Timeframe, last: int) -> bool:
         """Tell whether a market is listed no more, and has no bar after `last`."""

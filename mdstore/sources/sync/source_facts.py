@@ -35,7 +35,7 @@ class SourceFacts:
         self.offline = offline
         """Whether nobody is asked."""
         self._source = source
-        self._exchange = cast("CandleSource", source) if hasattr(source, "settles") else None
+        self._exchange = cast("CandleSource", source) if getattr(source, "proves_pages", False) else None
         self._asked = 0
         self._told = self._sent
         self._markets: asyncio.Task[dict[str, Market]] | None = None
