@@ -25,7 +25,7 @@ class FakeExchange:
     ):  # fmt: skip
         self.truth, self.clock, self.name = truth, clock, name
         self.limits, self.settles, self.pace = Limits(page, concurrency), settles, None
-        self.proves_pages = True
+        self.proves_pages, self.rests = True, 0.0
         self.timeframes = sorted({bar for _, bar in truth}) or ["1m"]
         self.plan, self.knows_first = list(plan), knows_first
         self.amend, self.delay = amend, delay

@@ -58,6 +58,10 @@ class CandleSource(Coordinator, Protocol):
         """The requests for candles that it takes in a second; None where that is not limited."""
 
     @property
+    def rests(self) -> float:
+        """For how many seconds nothing is asked, since the host has failed again and again; 0 if not so."""
+
+    @property
     def requests(self) -> int:
         """The requests that were sent, those that were sent again among them."""
 

@@ -39,6 +39,11 @@ class RestSource:
         return sum(client.requests for client in self._clients)
 
     @property
+    def rests(self) -> float:
+        """For how many seconds its first host is left alone, since it has failed again and again."""
+        return self._clients[0].breaker.left
+
+    @property
     def offline(self) -> bool:
         """Whether nobody is asked at all."""
         return all(client.offline for client in self._clients)

@@ -56,6 +56,11 @@ class SourceFacts:
         return None if self._exchange is None else self._exchange.pace
 
     @property
+    def rests(self) -> float:
+        """For how many seconds nothing is asked, since its host has failed again and again."""
+        return 0.0 if self._exchange is None else self._exchange.rests
+
+    @property
     def requests(self) -> int:
         """The requests since they were told last; of a source that does not count them, its pages."""
         return self._sent - self._told
@@ -106,6 +111,9 @@ class SourceFacts:
             self._markets = asyncio.ensure_future(self._listed(self._exchange))
         return await asyncio.shield(self._markets)
 
-    @staticmethod
-    async def _listed(exchange: CandleSource) -> dict[str, Market]:
-        return {market.symbol: market for market in await exchange.markets()}
+    async def _listed(self, exchange: CandleSource) -> dict[str, Market]:
+        try:
+            return {market.symbol: market for market in await exchange.markets()}
+        except BaseException:
+            self._markets = None  # whoever asks next, asks the exchange
+            raise
