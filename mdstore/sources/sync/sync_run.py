@@ -38,7 +38,7 @@ from mdstore.sources.sync.asking import Asking, Job, left_of
 from mdstore.sources.sync.background import is_cancelled
 from mdstore.sources.sync.coordinator import Coordinator, cut
 from mdstore.sources.sync.lander import Landed, Lander, NotStoredError
-from mdstore.sources.sync.leasing import LOOK_SECONDS, held, taken
+from mdstore.sources.sync.leasing import LOOK_SECONDS, TakenOverError, held, taken
 from mdstore.sources.sync.result import SeriesSync, SyncResult
 from mdstore.sources.sync.source_facts import SourceFacts, said_of
 from mdstore.sources.sync.sync_place import Key, Range, SyncPlace
@@ -199,6 +199,17 @@ class SyncRun:
     # ---- one series
 
     async def _work(self, job: Job, lease: Lease, group: asyncio.TaskGroup) -> None:
+        try:
+            await self._held(job, lease, group)
+        except TakenOverError as error:
+            self._fail(job.to, error)
+        await self._count_holes(job)
+        if job.to.error is None:
+            job.to.state = "done"
+            job.to.expect(0, 0)
+        self._tell()
+
+    async def _held(self, job: Job, lease: Lease, group: asyncio.TaskGroup) -> None:
         async with held(lease):
             job.to.state = "at work"
             asked: list[asyncio.Task[None]] = []
@@ -210,16 +221,15 @@ class SyncRun:
                     asked += await self._begin(job, stretch, group)
             except OF_THE_STORE:
                 raise
+            except asyncio.CancelledError:
+                for task in asked:
+                    task.cancel()
+                raise
             except Exception as error:  # of the source, which may be anybody's: of this series alone
                 await self._failed(job, None, error)
             finally:
                 job.handed_out.set()
                 await _all_landed(job, asked)
-        await self._count_holes(job)
-        if job.to.error is None:
-            job.to.state = "done"
-            job.to.expect(0, 0)
-        self._tell()
 
     async def _sit_out(self) -> None:
         """Wait while the host is left alone, and say so; not for ever where nothing comes of it."""
@@ -358,6 +368,11 @@ async def _all_landed(job: Job, asked: Sequence[asyncio.Task[None]]) -> None:
     try:
         if asked:
             await asyncio.wait(asked)
+    except asyncio.CancelledError:
+        for task in asked:
+            task.cancel()
+        await asyncio.wait(asked)
+        raise
     finally:
         if job.landing:
             await asyncio.wait(job.landing)
