@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-__all__ = ["Answer", "Request", "ban_seconds", "excerpt", "wait_seconds"]
+__all__ = ["Answer", "Request", "ban_seconds", "excerpt", "is_json", "wait_seconds"]
 
 FIRST_BAN: Final = 60.0
 """A ban of which no end was said, the first time; each that follows is waited for twice as long."""
@@ -88,6 +89,15 @@ def ban_seconds(answer: Answer, now: float, bans: int) -> float:
         unit = said[2].lower()
         return int(said[1]) * next(long for starts, long in LENGTHS if unit.startswith(starts))
     return unsaid
+
+
+def is_json(answer: Answer) -> bool:
+    """Tell whether an answer is JSON, as that of an exchange is, and a page for people is not."""
+    try:
+        json.loads(answer.body)
+    except ValueError:
+        return False
+    return True
 
 
 def excerpt(answer: Answer) -> str:
