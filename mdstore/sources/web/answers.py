@@ -37,6 +37,8 @@ class Request:
     cost: float = 1.0
     what: str = ""
     """What is asked for, in words, for errors."""
+    is_large: bool = False
+    """Whether its answer may take long, as long as something of it comes."""
 
 
 @dataclass(frozen=True, slots=True)

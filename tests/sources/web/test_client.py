@@ -5,6 +5,7 @@ import gzip
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -131,6 +132,42 @@ def test_a_host_that_is_slow_is_given_up(ask):
         pytest.raises(SourceError, match=r"asked 2 times: no answer within 0.1 s"),
     ):
         ask(server, manners=slow)
+
+
+def test_a_large_answer_may_take_long_as_long_as_something_comes(tmp_path):
+    """Tens of MB do not come in the time of a page."""
+
+    async def run(port):
+        client = WebClient(
+            f"http://127.0.0.1:{port}", {"file": 200.0}, manners=Manners(attempts=1, answer=0.4),
+            pace_folder=tmp_path,
+        )  # fmt: skip
+        try:
+            large = Request("/file", group="file", what="the file", is_large=True)
+            assert await client.fetch(large, lambda answer: answer.body) == b"x" * 10
+            with pytest.raises(SourceError, match="no answer within"):
+                await client.fetch(replace(large, is_large=False), lambda answer: answer.body)
+        finally:
+            await client.aclose()
+
+    async def slowly(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 X\r\nConnection: close\r\nContent-Length: 10\r\n\r\n")
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            if not reader.at_eof():
+                writer.write(b"x")
+        writer.close()
+        ended.release()
+
+    async def serve():
+        async with await asyncio.start_server(slowly, "127.0.0.1", 0) as server:
+            await run(server.sockets[0].getsockname()[1])
+            for _ in range(2):
+                await ended.acquire()
+
+    ended = asyncio.Semaphore(0)
+    asyncio.run(serve())
 
 
 def test_nobody_there(ask):
