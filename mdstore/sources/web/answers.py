@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,12 +65,22 @@ class Answer:
         return self.body.decode(errors="replace")
 
 
-def wait_seconds(answer: Answer, otherwise: float) -> float:
-    """Return how long a host asks to wait, by `Retry-After` in seconds."""
+def wait_seconds(answer: Answer, now: float) -> float | None:
+    """Return how long a host asks to wait, by `Retry-After`: seconds, or a date; None if it does not say.
+
+    `now` is the time in seconds since 1970; the host's own clock is taken where it shows one.
+    """
+    said = answer.headers.get("Retry-After", "")
     try:
-        return max(float(answer.headers.get("Retry-After", "")), 0.0)
+        seconds = float(said)
     except ValueError:
-        return otherwise
+        try:
+            date = parsedate_to_datetime(said)
+        except ValueError:
+            return None
+        shown = now if answer.clock is None else answer.clock / 1000
+        seconds = date.replace(tzinfo=date.tzinfo or UTC).timestamp() - shown
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def ban_seconds(answer: Answer, now: float, bans: int) -> float:
@@ -83,8 +94,8 @@ def ban_seconds(answer: Answer, now: float, bans: int) -> float:
     120.0
     """
     unsaid = min(FIRST_BAN * float(2**bans), LONGEST_UNSAID)
-    if "Retry-After" in answer.headers:
-        return wait_seconds(answer, unsaid)
+    if (seconds := wait_seconds(answer, now)) is not None:
+        return seconds
     if until := UNTIL.search(answer.text):
         return max(int(until[1]) / 1000 - now, 0.0)
     if said := SAID.search(answer.text):

@@ -40,6 +40,12 @@ class Breaker:
             self._closes = self.clock() + min(self.seconds * float(2**self._opened), self.longest)
             self._opened += 1
 
+    def shut(self, reason: str) -> None:
+        """Open at once: the host refuses whoever asks."""
+        if self.left == 0:
+            self.failures = max(self.failures, self.most - 1)
+            self.failed(reason)
+
     def worked(self) -> None:
         """Begin to count anew."""
         self.failures = self._opened = 0
