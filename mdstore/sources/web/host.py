@@ -28,9 +28,7 @@ T = TypeVar("T")
 TEAPOT: Final = 418
 REFUSES_ALL: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS)
 """A firewall refuses this address, or the host whole countries: whatever is asked for."""
-ELSEWHERE: Final = (
-    "ask from another network, or by a proxy (HTTPS_PROXY): some exchanges refuse whole countries"
-)
+ELSEWHERE: Final = "ask from another network, or by a proxy (HTTPS_PROXY): some refuse whole countries"
 SHOWN: Final = 2.0
 """A wait of so many seconds is worth telling."""
 LATER: Final = "try again later: what has come is kept, and is not asked for again"
@@ -160,10 +158,9 @@ class Host:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
             raise AskedInVainError(f"{self.host} failed ({status}): {excerpt(answer)}")
         if status in REFUSES_ALL:
-            self.breaker.shut(f"it refuses this address: {status}")
-            raise SourceError(
-                f"{self.host} refuses this address ({status}): {excerpt(answer)}", hint=ELSEWHERE
-            )
+            reason = f"refuses this address ({status})"
+            self.breaker.shut(reason)
+            raise SourceError(f"{self.host} {reason}: {excerpt(answer)}", hint=ELSEWHERE)
         self._bans = self._rests = 0
         return answer
 
@@ -205,7 +202,6 @@ class Host:
     def _refuse_broken(self, what: str) -> None:
         if (left := self.breaker.left) > 0:
             raise SourceError(
-                f"{what}: {self.host} has failed {self.breaker.failures} times in a row "
-                f"({self.breaker.reason}), and is left alone for {left:.0f} s",
+                f"{what}: {self.host} {self.breaker.why}, and is left alone for {left:.0f} s",
                 hint=LATER,
             )

@@ -141,7 +141,7 @@ def test_a_host_that_refuses_this_address_is_left_alone(tmp_path, status):
             await client.fetch(PAGE, read_list)
         assert error.value.of_host
         assert "HTTPS_PROXY" in str(error.value)
-        with pytest.raises(SourceError, match="is left alone for 30 s"):
+        with pytest.raises(SourceError, match=rf"address \({status}\), and is left alone for 30 s"):
             await client.fetch(PAGE, read_list)
         assert len(server.log) == 1
         await client.aclose()

@@ -14,7 +14,7 @@ from mdstore.errors import SourceError
 from mdstore.sources.web import shared_books
 from mdstore.sources.web.pace import Pace
 from mdstore.sources.web.shared_books import Books, SharedBooks
-from mdstore.sources.web.window import Sent
+from mdstore.sources.web.window import WINDOW, Sent
 from tests.support.paths import ROOT
 from tests.support.tiny_server import Reply, TinyServer, most_in_a_second
 
