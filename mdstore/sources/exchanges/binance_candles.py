@@ -20,11 +20,19 @@ import polars as pl
 
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
-from mdstore.errors import NoSuchMarketError, SourceError
+from mdstore.errors import NoSuchMarketError
 from mdstore.sources.exchanges.binance_archive import ARCHIVE, Archive
 from mdstore.sources.exchanges.binance_columns import COLUMNS, KEPT
 from mdstore.sources.exchanges.candle_source import Market, Wait
-from mdstore.sources.exchanges.rest_source import LEFT_MS, RestSource, closed_until, on_grid, page_end, told
+from mdstore.sources.exchanges.rest_source import (
+    LEFT_MS,
+    RestSource,
+    closed_until,
+    on_grid,
+    page_end,
+    refused,
+    told,
+)
 from mdstore.sources.sync.coordinator import Limits, Page
 from mdstore.sources.web.answers import Answer, Request, excerpt
 from mdstore.sources.web.client import WebClient
@@ -43,6 +51,8 @@ FULL: Final = 0.95
 FILES: Final = 10.0
 """Requests a second for files of the archive, of which no limit is documented."""
 NO_SYMBOL: Final = -1121
+ILLEGAL: Final = -1100
+"""What `btc-usdt` gets in place of `NO_SYMBOL`: its characters are not those of a symbol."""
 GONE: Final = ("SETTLING", "DELIVERED", "CLOSE")
 """What the list says of a market that is no more. One with `BREAK` or `HALT` may be traded again."""
 
@@ -337,12 +347,13 @@ def _refuse(answer: Answer, symbol: str) -> None:
         refusal = msgspec.json.decode(answer.body, type=Refusal)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         refusal = Refusal(0, excerpt(answer))
-    if refusal.code == NO_SYMBOL and symbol:
+    is_symbol = refusal.code == NO_SYMBOL or (refusal.code == ILLEGAL and "'symbol'" in refusal.msg)
+    if is_symbol and symbol:
         raise NoSuchMarketError(
             f"binance has no market {symbol!r}: {refusal.msg}",
             hint="a market is named as in BTCUSDT: what is bought, and what is paid with",
         )
-    raise SourceError(f"binance refused what it was asked ({answer.status}): {refusal.msg}")
+    raise refused("binance", answer, refusal.msg)
 
 
 def rows_of(klines: list[Kline]) -> pl.DataFrame:

@@ -137,7 +137,11 @@ class CcxtHost(Host):
             await self._obey_refusals()
             if isinstance(error, ccxt.NetworkError) or isinstance(error.__cause__, aiohttp.ClientError):
                 raise AskedInVainError(reason) from error
-            raise SourceError(f"{what}: {reason}") from error
+            raise SourceError(
+                f"{what}: {reason}",
+                hint="see whether symbol, timeframe and times are such as ccxt has of it",
+                of_host=not isinstance(error, (ccxt.BadRequest, ccxt.NotSupported)),
+            ) from error
         except (TypeError, KeyError, AttributeError) as error:
             raise NoPageError(f"ccxt could not read what was answered: {_short(error)}") from error
         finally:
@@ -320,6 +324,7 @@ def _astray(name: str, series: str, asked: tuple[int, int], rows: list[list[Any]
         f"asked for {series} of [{low}, {high}), {name} gave bars from {first} to {last}: it did not keep to "
         "the range, and proves nothing",
         hint="it may have its newest bars only: ask for none that are older than what it gave",
+        of_host=False,
     )
 
 
