@@ -1,13 +1,10 @@
-"""How exchanges are connected to: addresses, subscriptions, symbols; and pages that prove a range."""
+"""How exchanges are connected to: addresses, subscriptions, and symbols."""
 
-import asyncio
 import json
 
 import pytest
 
 import mdstore
-from mdstore.sources.sync.coordinator import Page
-from mdstore.sources.watching.pages import fetched
 from mdstore.sources.watching.streams import STREAMS, Wanted, stream_of
 from mdstore.sources.watching.symbols import matching
 
@@ -51,42 +48,3 @@ def test_symbols_that_are_meant():
     assert matching(["*-ETH", "KRW-BTC", "KRW-ETH"], listed, "upbit") == ("KRW-ETH", "BTC-ETH", "KRW-BTC")
     with pytest.raises(mdstore.NoSuchMarketError, match="upbit has no market 'KRW-XRP'"):
         matching(["KRW-XRP"], listed, "upbit")
-
-
-class Source:
-    """Gives the pages that it was made with."""
-
-    name = "upbit"
-
-    def __init__(self, *pages):
-        self.pages = pages
-
-    async def candles(self, symbol, timeframe, start, end):
-        for page in self.pages:
-            yield page
-
-
-def parts_of(*pages):
-    return asyncio.run(fetched(Source(*pages), "KRW-BTC", "1m", 0, 300_000))
-
-
-def test_pages_in_any_order_prove_a_range():
-    late, early = Page(120_000, 300_000, [], "no_trade"), Page(0, 120_000, [], "before_listing")
-    assert [(part.start, part.end, part.absent) for part in parts_of(late, early)] == [
-        (0, 120_000, "before_listing"),
-        (120_000, 300_000, "no_trade"),
-    ]
-
-
-@pytest.mark.parametrize(
-    "pages",
-    [
-        (),
-        (Page(0, 240_000, []),),  # the last bar is not published yet
-        (Page(60_000, 300_000, []),),
-        (Page(0, 60_000, []), Page(120_000, 300_000, [])),
-    ],
-)
-def test_pages_that_leave_a_gap_prove_nothing(pages):
-    with pytest.raises(mdstore.SourceError, match="no proof of KRW-BTC 1m from"):
-        parts_of(*pages)

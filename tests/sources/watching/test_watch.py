@@ -231,6 +231,25 @@ def test_killed_at_any_moment_the_next_watch_has_it_all(tmp_path):
             assert store.maintenance.check() == []
 
 
+def test_a_long_hole_of_before_is_left_to_a_sync(store):
+    with LocalExchange(markets("KRW-BTC")) as exchange:
+        now = exchange.now() // 1000 * 1000
+        old = (now - 20_000 * 1000, 1.0, 1.0, 1.0, 1.0, 1.0)
+        store.write("KRW-BTC", "1s", [old])
+        with store.watch("upbit", ["KRW-BTC"], "1s", base_url=exchange.url) as watch:
+            until(lambda: rows(store) >= 4)
+            told = [one.error for one in watch.errors if "more than 10,000 bars" in str(one.error)]
+            until(lambda: watch.stats()["holes"] == 0)
+        assert min(to_ms(one.query["to"]) for one in exchange.requests if one.group == "candles") >= now
+        assert store.candles("KRW-BTC", "1s")["timestamp"].dt.timestamp("ms")[1] >= now - 1000
+        (error,) = told
+        call, command = error.hint
+        assert command == f"mdstore sync upbit KRW-BTC 1s --base-url {exchange.url}"
+        result = eval(call, {"store": store})
+        assert result.failed == {}
+        assert len(store.missing("KRW-BTC", "1s", end=now)) == 0
+
+
 # ---- mistakes
 
 
