@@ -101,6 +101,7 @@ class Watch:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._ready = threading.Event()
+        self._is_closing = False
         self._failed: BaseException | None = None
 
     def start(self) -> Self:
@@ -114,8 +115,8 @@ class Watch:
         if find_spec("websockets") is None:
             raise InvalidInputError("a watch needs the library websockets", hint=Hint(INSTALL, INSTALL))
         self._thread = threading.Thread(target=self._run, name=f"mdstore-watch-{self.exchange}", daemon=True)
-        self._thread.start()
         try:
+            self._thread.start()
             while not self._ready.wait(SLICE_SECONDS):
                 pass
             self._raise_failed()
@@ -137,6 +138,7 @@ class Watch:
 
     def close(self) -> None:
         """End it: connections are closed, and what has ended is stored."""
+        self._is_closing = self._thread is not None
         if self._loop is not None and self._main is not None:
             with suppress(RuntimeError):  # it has ended by itself
                 self._loop.call_soon_threadsafe(self._main.cancel)
@@ -166,7 +168,11 @@ class Watch:
         self.close()
 
     async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.start)
+        try:
+            return await asyncio.to_thread(self.start)
+        except asyncio.CancelledError:  # the thread does not know of it
+            await asyncio.to_thread(self.close)
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -193,6 +199,8 @@ class Watch:
 
     async def _watched(self) -> None:
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
+        if self._is_closing:  # by somebody who saw no loop that could be told
+            return
         source = self._open_source()
         try:
             self._check_timeframes(source)

@@ -330,6 +330,40 @@ def test_a_store_that_is_closed_ends_its_watches(tmp_path):
     assert left <= {"mdstore-exchange"}
 
 
+def test_a_watch_may_be_closed_before_it_has_begun(store):
+    with LocalExchange(markets("KRW-BTC")) as exchange:
+        watch = store.watch("upbit", ["KRW-BTC"], "1s", base_url=exchange.url)
+        run, gate = watch._run, threading.Event()
+        watch._run = lambda: gate.wait() and run()
+        starting = threading.Thread(target=watch.start, daemon=True)
+        closing = threading.Thread(target=watch.close, daemon=True)
+        for thread in (starting, closing):
+            thread.start()
+            time.sleep(0.2)
+        gate.set()
+        until(lambda: not closing.is_alive() and not starting.is_alive(), seconds=30)
+        assert watch.wait(0)
+        assert exchange.requests == []
+
+
+def test_a_coroutine_that_is_cancelled_while_a_watch_begins_leaves_none(store):
+    async def main(url):
+        async with store.watch("upbit", ["KRW-BTC"], "1s", base_url=url):
+            pytest.fail("it does not begin")
+
+    async def cancelled(exchange):
+        task = asyncio.create_task(main(exchange.url))
+        while not exchange.requests:
+            await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with LocalExchange(markets("KRW-BTC"), faults=["stalled"] * 9) as exchange:
+        asyncio.run(cancelled(exchange))
+        assert not any(one.name == "mdstore-watch-upbit" for one in threading.enumerate())
+
+
 def test_nothing_of_the_second_before_the_first_is_asked_for_twice(store):
     """Each range of seconds is fetched once, however often it is looked for."""
     with LocalExchange(markets("KRW-BTC")) as exchange:
