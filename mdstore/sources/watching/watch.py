@@ -231,14 +231,13 @@ class Watch:
 
     async def _connect_all(self, source: CandleSource) -> None:
         turn = asyncio.Lock()
-        each = self._stream.symbols
-        groups = [self.symbols[at : at + each] for at in range(0, len(self.symbols), each)]
+        wanted = Wanted(self.symbols, self.timeframes, self._asked.orderbooks)
         async with asyncio.TaskGroup() as tasks:
-            for symbols in groups:
-                session = self._session(source, symbols)
+            for group in self._stream.groups(wanted):
+                session = self._session(source, group.symbols)
                 self._sessions.append(session)
                 self._tell_left(session)
-                tasks.create_task(self._connected(session, symbols, turn))
+                tasks.create_task(self._connected(session, group, turn))
             self._ready.set()
 
     def _tell_left(self, session: Session) -> None:
@@ -273,11 +272,10 @@ class Watch:
             on_error=self._trouble,
         )
 
-    async def _connected(self, session: Session, symbols: Sequence[str], turn: asyncio.Lock) -> None:
+    async def _connected(self, session: Session, wanted: Wanted, turn: asyncio.Lock) -> None:
         """Keep a connection up, and give the session what comes by it."""
         from websockets import WebSocketException  # noqa: PLC0415  # an extra
 
-        wanted = Wanted(symbols, self.timeframes, self._asked.orderbooks)
         async with session:
             async for attempt in session.attempts(on=WebSocketException):
                 async with attempt:

@@ -35,6 +35,21 @@ def test_binance_is_told_a_hundred_streams_at_a_time(name, trade):
     assert len(names) <= 1024
 
 
+@pytest.mark.parametrize(
+    ("name", "bars", "each"),
+    [("upbit", 12, 100), ("binance", 3, 100), ("binance", 12, 68), ("futures", 1, 40), ("futures", 12, 13)],
+)
+def test_a_connection_has_no_more_streams_than_it_takes(name, bars, each):
+    stream = stream_of("binance-futures" if name == "futures" else name)
+    symbols = [f"S{number}USDT" for number in range(250)]
+    groups = stream.groups(Wanted(symbols, [f"{count}m" for count in range(1, bars + 1)], orderbooks=True))
+    assert [one for group in groups for one in group.symbols] == symbols
+    assert len(groups[0].symbols) == each
+    if name != "upbit":
+        asked = [sum(len(json.loads(text)["params"]) for text in stream.messages(one)) for one in groups]
+        assert max(asked) <= (200 if name == "futures" else 1024)
+
+
 def test_addresses():
     assert stream_of("upbit").url(None) == "wss://api.upbit.com/websocket/v1"
     assert stream_of("binance").url(None) == "wss://stream.binance.com:9443/stream"
