@@ -65,7 +65,7 @@ class RealtimeReads:
 
     def trades(self, symbols: str | Sequence[str], seconds: float | None, count: int | None) -> MarketAnswer:
         """Return the trades of the last `seconds`, the latest `count` of each symbol."""
-        most = None if count is None else bar_limit(count)
+        most = None if count is None else bar_limit(count, "count", of="rows")
         span = None if seconds is None else positive_seconds(seconds, "seconds")
         table = self._store.trades
 

@@ -83,6 +83,32 @@ def test_the_forming_bar_is_left_alone_and_the_latest_ones_are_asked_again_until
     assert len(asked) == 5, "what is final is not asked for again"
 
 
+def test_a_fetch_that_fails_in_between_does_not_make_the_latest_bars_final(store, clock):
+    truth = bars(2_000)
+    source = FakeExchange(
+        {("A", "1m"): truth}, clock, amend=lambda row, ago: row if ago >= 2 else (*row[:5], 9.0)
+    )
+    store.sync(source, "A", "1m", since=at(0))
+    clock.at(1_002)
+    source.plan = ["fail"]
+    assert store.sync(source, "A", "1m").failed
+    clock.at(1_010)
+    store.sync(source, "A", "1m")
+    assert rows_of(store)[:1_008] == truth[:1_008]
+
+
+def test_a_bad_row_does_not_make_the_bar_final_that_it_would_have_amended(store, clock):
+    truth = bars(2_000)
+    source = FakeExchange({("A", "1m"): truth}, clock)
+    store.sync(source, "A", "1m", since=at(0))
+    clock.at(1_010)
+    source.amend = lambda row, ago: row if row[0] != at(999) else (*row[:2], 1.0, *row[3:])
+    store.sync(source, "A", "1m")
+    source.amend, source.truth["A", "1m"] = None, [*truth[:999], (*truth[999][:5], 9.0), *truth[1_000:]]
+    store.sync(source, "A", "1m")
+    assert rows_of(store)[999][5] == 9.0
+
+
 def test_a_minute_that_is_not_there_yet_is_unsettled_until_it_is_known(store, clock):
     truth = bars(2_000, without=(999,))
     source = FakeExchange({("A", "1m"): truth}, clock)
@@ -208,7 +234,24 @@ def test_what_progress_raises_is_heard(store, clock):
     source = FakeExchange({("A", "1m"): bars(1_000)}, clock)
     with pytest.raises(ZeroDivisionError):
         store.sync(source, "A", "1m", since=at(0), progress=lambda now: 1 / 0)
-    assert len(rows_of(store)) == 1_000
+    assert source.log == []
+
+
+def test_what_progress_raises_ends_the_sync_at_once_and_what_has_come_stays(store, clock):
+    clock.at(30_000)
+    source = FakeExchange({("A", "1m"): bars(30_000), ("B", "1m"): bars(30_000)}, clock, delay=0.01)
+
+    def progress(now):
+        if now.done:
+            raise EOFError
+
+    with pytest.raises(EOFError):
+        store.sync(source, ["A", "B"], "1m", since=at(0), progress=progress)
+    assert 0 < len(store.candles("A", "1m")) < 10_000
+    assert len(source.log) < 100, "of 300"
+    assert source.under_way == 0
+    assert store.sync(source, ["A", "B"], "1m", since=at(0)).failed == {}
+    assert rows_of(store, "B") == bars(30_000)
 
 
 def test_the_async_form_lets_the_loop_go_on_and_can_be_cancelled(store, clock):
@@ -238,6 +281,15 @@ def test_it_works_inside_a_running_loop_as_in_a_notebook(store, clock):
         return store.sync(source, "A", "1m", since=at(0)).inserted
 
     assert asyncio.run(cell()) == 100
+
+
+def test_a_sync_that_is_begun_in_one_is_refused(store, clock):
+    source = FakeExchange({("A", "1m"): bars(1_000)}, clock)
+    with pytest.raises(InvalidInputError, match="would wait for ever"):
+        store.sync(source, "A", "1m", since=at(0), progress=lambda now: store.sync(source, "A", "1m"))
+    own = mdstore.FunctionCoordinator(lambda *asked: store.sync(source, "A", "1m"), name="mine")
+    failed = store.sync(own, "B", "1m", since=at(0), until=at(10)).failed
+    assert "would wait for ever" in str(failed["B", "1m"])
 
 
 def test_every_goes_on_with_each_bar_until_it_is_interrupted(store, clock):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mdstore
+from mdstore.store.sync_place import StorePlace
 from tests.support.candles import MINUTE, START
 from tests.support.fake_exchange import FakeExchange, asked_twice, bars
 from tests.support.interrupts import interrupted
@@ -196,9 +197,53 @@ def test_a_store_that_is_closed_ends_what_is_under_way(tmp_path):
     time.sleep(0.3)
     store.close()
     thread.join(10)
-    assert raised == ["CancelledError"]
+    assert raised == ["StoreClosedError"]
     with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
         assert store.maintenance.check() == []
+
+
+def test_a_store_that_is_closed_while_a_page_lands_keeps_it_and_ends_the_sync(tmp_path, monkeypatch):
+    clock = Clock()
+    clock.at(BARS)
+    source = FakeExchange({("A", "1m"): truth_of("A")}, clock)
+    store = mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock)
+    land, lands = StorePlace.land, threading.Event()
+
+    def slow(place, landings):
+        lands.set()
+        time.sleep(0.2)
+        return land(place, landings)
+
+    monkeypatch.setattr(StorePlace, "land", slow)
+    raised = []
+
+    def fetch():
+        try:
+            store.sync(source, "A", "1m", since=START)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=fetch)
+    thread.start()
+    assert lands.wait(10)
+    store.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert isinstance(raised[0], mdstore.StoreClosedError)
+    with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
+        assert len(store.candles("A", "1m")) >= 198, "what had come was stored"
+        began = time.monotonic()
+        store.sync(source, "A", "1m", since=START, until=START + 1_000 * MINUTE)
+        assert time.monotonic() - began < 10, "the lease was given back, rather than left to run out"
+
+
+def test_a_store_that_is_closed_by_progress_ends_the_sync(tmp_path):
+    clock = Clock()
+    clock.at(BARS)
+    source = FakeExchange({("A", "1m"): truth_of("A")}, clock)
+    store = mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock)
+    with pytest.raises(mdstore.StoreClosedError):
+        store.sync(source, "A", "1m", since=START, progress=lambda now: now.done and store.close())
 
 
 def rows_of(store):

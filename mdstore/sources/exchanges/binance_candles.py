@@ -2,7 +2,8 @@
 
 A page is the oldest `limit` bars from `startTime` to `endTime`, ascending: so it proves that there are no
 others from `startTime` up to its newest bar, and nothing of what lies behind. A short page proves no more
-than a full one, since a server may give fewer than it was asked for; an empty one proves the whole range.
+than a full one, since a server may give fewer than it was asked for; an empty one proves the whole range, if
+it comes twice.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ FULL: Final = 0.95
 FILES: Final = 10.0
 """Requests a second for files of the archive, of which no limit is documented."""
 NO_SYMBOL: Final = -1121
+GONE: Final = ("SETTLING", "DELIVERED", "CLOSE")
+"""What the list says of a market that is no more. One with `BREAK` or `HALT` may be traded again."""
 
 Kline = tuple[int, float, float, float, float, float, int, float, float, float, float, Any]
 KLINES: Final = msgspec.json.Decoder(list[Kline], strict=False)
@@ -157,7 +160,6 @@ class BinanceCandles(RestSource):
         self.pace = SHARE * part.minute / 60 / part.weight(part.page)
         self.client, self._archive = client, archive
         self._firsts: dict[tuple[str, str], int | None] = {}
-        self._listed: frozenset[str] | None = None
 
     async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
         """Give the pages of a range (ms), ascending."""
@@ -228,13 +230,7 @@ class BinanceCandles(RestSource):
 
     async def markets(self) -> list[Market]:
         """List what is traded, by symbol; of futures since when, too."""
-        request = Request(
-            f"{self.part.path}/exchangeInfo",
-            group="weight",
-            cost=self.part.info,
-            what=f"the markets of {self.name}",
-        )
-        found = await self.client.fetch(request, read_markets)
+        found = await self._everything()
         return [Market(one.symbol, one.onboardDate) for one in found if one.status == "TRADING"]
 
     async def first(self, symbol: str, timeframe: str) -> int | None:
@@ -249,6 +245,7 @@ class BinanceCandles(RestSource):
     async def _page(
         self, symbol: str, frame: Timeframe, start: int, end: int | None, *, limit: int | None = None
     ) -> Bars:
+        """Ask for the oldest bars from `start` on; again where none came, which may be a mistake."""
         count = limit or min(self.part.page, frame.span(start, end or start + 1))
         params: dict[str, str | int] = {
             "symbol": symbol, "interval": str(frame), "startTime": start, "limit": count,
@@ -263,13 +260,25 @@ class BinanceCandles(RestSource):
             what=f"{symbol} {frame} from {ms_to_datetime(start)}",
         )
         read = partial(read_bars, symbol=symbol, frame=frame, asked=(start, end), count=count)
-        return await self.client.fetch(request, read)
+        bars = await self.client.fetch(request, read)
+        return bars if bars.klines else await self.client.fetch(request, read)
+
+    async def _everything(self) -> list[Listed]:
+        request = Request(
+            f"{self.part.path}/exchangeInfo",
+            group="weight",
+            cost=self.part.info,
+            what=f"the markets of {self.name}",
+        )
+        return await self.client.fetch(request, read_markets)
+
+    async def _symbols(self) -> frozenset[str]:
+        """Return the markets that are there yet, those that are halted among them."""
+        return frozenset(one.symbol for one in await self._everything() if one.status not in GONE)
 
     async def _is_gone(self, symbol: str, frame: Timeframe, low: int) -> bool:
-        """Tell whether a market is traded no more, and has no bar from `low` on."""
-        if self._listed is None:
-            self._listed = frozenset(market.symbol for market in await self.markets())
-        if symbol in self._listed:
+        """Tell whether a market is no more, and has no bar from `low` on."""
+        if await self._is_listed(symbol):
             return False
         return not (await self._page(symbol, frame, low, None, limit=1)).klines
 

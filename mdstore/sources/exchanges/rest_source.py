@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.errors import Hint, InvalidInputError
-from mdstore.sources.exchanges.candle_source import Wait
+from mdstore.sources.exchanges.candle_source import Market, Wait
 from mdstore.sources.sync.coordinator import Limits, Metrics, cut
 from mdstore.sources.sync.source_facts import STRETCH_PAGES
 from mdstore.sources.web.host import Host
@@ -19,6 +20,8 @@ LATE_MS: Final = 10_000
 """A bar may be published so long after it has ended; until then it is not said to be absent."""
 LEFT_MS: Final = 7 * DAY
 """A market without a trade for so long may be one that is no more: the list of markets tells."""
+LISTED_SECONDS: Final = 600.0
+"""The list of markets is asked for again after so long: one that was halted is traded again, say."""
 
 
 class RestSource:
@@ -28,9 +31,11 @@ class RestSource:
     limits: Limits
     timeframes: Sequence[str]
     settles: int
+    timer = staticmethod(time.monotonic)
 
     def __init__(self, clients: Sequence[Host]) -> None:
         self._clients = clients
+        self._listed: tuple[float, frozenset[str]] | None = None
 
     @property
     def requests(self) -> int:
@@ -53,6 +58,20 @@ class RestSource:
         """Close the connections."""
         for client in self._clients:
             await client.aclose()
+
+    async def markets(self) -> list[Market]:
+        """List what is traded."""
+        raise NotImplementedError
+
+    async def _is_listed(self, symbol: str) -> bool:
+        """Tell whether a market is one that is there yet, by a list that is not old."""
+        if self._listed is None or self.timer() - self._listed[0] > LISTED_SECONDS:
+            self._listed = self.timer(), await self._symbols()
+        return symbol in self._listed[1]
+
+    async def _symbols(self) -> frozenset[str]:
+        """Return the markets that are there yet, which need not be traded at the moment."""
+        return frozenset(market.symbol for market in await self.markets())
 
     def _timeframe(self, timeframe: str) -> Timeframe:
         """Return a timeframe that the exchange has. Raises `InvalidInputError` for another."""

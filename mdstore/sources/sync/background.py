@@ -22,7 +22,7 @@ END_SECONDS = 1.0
 class Background:
     """Runs coroutines; `close` cancels those that are under way. Its thread has the `name`."""
 
-    def __init__(self, name: str = "mdstore-service") -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None

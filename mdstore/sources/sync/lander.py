@@ -103,26 +103,32 @@ class Lander:
             await asyncio.shield(self._work)
 
     async def _land_all(self) -> None:
-        is_quick = False
-        while self._waiting:
-            if is_quick:
-                await asyncio.sleep(GATHER_SECONDS)
-            batch, self._waiting = self._waiting, []
-            is_quick = len(batch) > 1
-            outcomes: Sequence[Outcome]
-            try:
-                outcomes = await asyncio.to_thread(self._land, [page for page, _ in batch])
-            except Exception as error:  # of the store: of all that was in the transaction
-                outcomes = [NotStoredError(error)] * len(batch)
-            for (_, future), outcome in zip(batch, outcomes, strict=True):
-                self._room.release()
-                if future.cancelled():
-                    continue
-                if isinstance(outcome, Exception):
-                    future.set_exception(outcome)
-                    future.exception()  # whoever waited for it may be gone
-                else:
-                    future.set_result(outcome)
+        batch: list[Waiting] = []
+        try:
+            while self._waiting:
+                if len(batch) > 1:
+                    await asyncio.sleep(GATHER_SECONDS)
+                batch, self._waiting = self._waiting, []
+                await self._land_batch(batch)
+        finally:  # the loop may end in between: whoever waits for a page would wait for ever
+            for _, future in (*batch, *self._waiting):
+                future.cancel()
+
+    async def _land_batch(self, batch: Sequence[Waiting]) -> None:
+        outcomes: Sequence[Outcome]
+        try:
+            outcomes = await asyncio.to_thread(self._land, [page for page, _ in batch])
+        except Exception as error:  # of the store: of all that was in the transaction
+            outcomes = [NotStoredError(error)] * len(batch)
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            self._room.release()
+            if future.cancelled():
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+                future.exception()  # whoever waited for it may be gone
+            else:
+                future.set_result(outcome)
 
     def _land(self, pages: Sequence[Arrived]) -> list[Outcome]:
         """Store pages in one transaction, but for those that are none, and say of each what came of it."""

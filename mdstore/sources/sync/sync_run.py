@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.logs import logger
@@ -90,16 +90,21 @@ class SyncRun:
         self._asking = Asking(place, source, self._facts, self._lander, self._slots, self._landed)
         self.result = SyncResult(source.name, pace=self._facts.pace)
         self.trouble: Exception | None = None
-        """What `progress` has raised, which is not called again."""
+        """What `progress` has raised: the run ends there, and it is not called again."""
+        self._running: asyncio.Task[Any] | None = None
 
     # ---- as a whole
 
     async def run(self) -> SyncResult:
         """Ask for all that is missing. Raises what keeps the store from taking it; the source's is told."""
+        self._running = asyncio.current_task()
         try:
             jobs = await self._plan()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._hand_out(jobs, group))
+        except asyncio.CancelledError:
+            if self.trouble is None or self._running is None or self._running.uncancel():
+                raise  # by somebody else, too
         except BaseExceptionGroup as errors:
             first = errors.exceptions[0]
             raise (first.error if isinstance(first, NotStoredError) else first) from None
@@ -298,10 +303,7 @@ class SyncRun:
         if stretch is None or self._facts.offline or isinstance(error, NoSuchMarketError):
             return  # nobody was asked, or there is nothing that could be asked for again
         with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
-            for low, high in await asyncio.to_thread(self._missing_of, job, None):
-                if max(low, stretch[0]) < min(high, stretch[1]):
-                    part = max(low, stretch[0]), min(high, stretch[1])
-                    await self._state(job.key, *part, "fetch_failed")
+            await asyncio.to_thread(self._place.state_failed, job.key, *stretch, self._source.name)
 
     def _fail(self, series: SeriesSync, error: MarketDataError) -> None:
         log.warning("%s: %s failed: %s", self._source.name, series, error)
@@ -331,6 +333,8 @@ class SyncRun:
                 self._progress(self.result)
             except Exception as error:  # it may be called where nobody hears of it
                 self.trouble = error
+                if self._running is not None:
+                    self._running.cancel()
 
 
 async def _all_landed(job: Job, asked: Sequence[asyncio.Task[None]]) -> None:

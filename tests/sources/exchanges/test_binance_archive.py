@@ -58,7 +58,7 @@ def test_what_a_file_lacks_is_asked_for():
     files = {JANUARY: zipped(lacking, M1, "BTCUSDT-1m-2025-01.zip")}
     pages, times, _ = fetched(files, exchange, DAWN, DAWN + 31 * DAY)
     assert times == exchange.minutes[BTC]
-    assert [request.params["limit"] for request in exchange.log] == [10, 7, 1]  # the last is the listing
+    assert [request.params["limit"] for request in exchange.log] == [10, 7, 7, 1]  # the last is the listing
     assert sum(page.end - page.start for page in pages) == 31 * DAY
 
 

@@ -84,7 +84,15 @@ def test_seconds_that_are_kept_no_more_have_no_reason():
     asked = len(exchange.log)
     [page] = pages_of(exchange, DAWN, DAWN + 50 * MINUTE, "1s", source=source)
     assert page.absent is None
-    assert len(exchange.log) == asked  # it is known
+    assert len(exchange.log) == asked + 2  # that is not kept: what was empty by mistake is asked for again
+
+
+def test_an_empty_answer_of_seconds_proves_something_if_it_comes_twice():
+    exchange = UpbitExchange({BTC: minutes(*range(100))}, clock=DAWN + DAY)
+    true, left = exchange.answer, [Answer(200, {}, b"[]")]
+    exchange.answer = lambda *asked: left.pop() if left else true(*asked)
+    found = pages_of(exchange, DAWN, DAWN + HOUR, "1s")
+    assert times_of(found) == minutes(*range(60))
 
 
 @pytest.mark.parametrize("timeframe", ["1m", "3m", "15m", "1h", "4h", "1d", "1w", "1M", "12M"])
@@ -131,6 +139,15 @@ def test_a_market_that_is_listed_no_more():
     exchange.listed = [BTC]
     [page] = pages_of(exchange, DAWN + 50 * MINUTE, DAWN + 20 * DAY)
     assert page.absent == "no_trade"
+
+
+@pytest.mark.parametrize("timeframe", ["1M", "12M"])
+def test_a_market_whose_last_bar_reaches_the_end(timeframe):
+    """A month is longer than a market is looked for that is gone: nothing is left behind its bar."""
+    exchange = UpbitExchange({BTC: minutes(*range(100))}, clock=DAWN + 800 * DAY, listed=["KRW-ETH"])
+    end = Timeframe.parse(timeframe).next(DAWN)
+    found = pages_of(exchange, DAWN, end, timeframe)
+    assert (covered(found), times_of(found)) == ((DAWN, end), [DAWN])
 
 
 def test_a_market_that_rested_before_it_was_listed_no_more():
