@@ -283,7 +283,14 @@ class FeedError(MarketDataError, ConnectionError):
 
 
 class SourceError(MarketDataError, ConnectionError):
-    """An exchange that was asked for candles gave none, or gave what is not proven to be an answer."""
+    """An exchange that was asked for candles gave none, or gave what is not proven to be an answer.
+
+    `of_host` tells whether it would have failed whatever was asked for; otherwise it is of that series alone.
+    """
+
+    def __init__(self, message: str = "", *, hint: str | Hint | None = None, of_host: bool = True) -> None:
+        super().__init__(message, hint=hint)
+        self.of_host = of_host
 
 
 class BannedError(SourceError, PermissionError):
@@ -296,6 +303,9 @@ class BannedError(SourceError, PermissionError):
 
 class NoSuchMarketError(SourceError, LookupError):
     """An exchange has no market of that symbol, or has it no more."""
+
+    def __init__(self, message: str = "", *, hint: str | Hint | None = None) -> None:
+        super().__init__(message, hint=hint, of_host=False)
 
 
 class FileFormatError(MarketDataError, ValueError):

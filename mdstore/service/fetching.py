@@ -25,7 +25,7 @@ from mdstore.service.source_calls import SourceCalls, is_cancelled
 from mdstore.service.troubles import Troubles, is_of_host
 from mdstore.service.wanted import NO_TIMES, Got, Outcome, Wanted
 from mdstore.sources.sync.coordinator import Coordinator, Metrics
-from mdstore.sources.sync.leasing import leased
+from mdstore.sources.sync.leasing import TakenOverError, leased
 
 if TYPE_CHECKING:
     from mdstore.service.router import RoutedBar, SmartRouter
@@ -98,8 +98,11 @@ class Fetcher:
             if trouble is not None:
                 outcome.troubles[wanted.symbol] = self.troubles.said(trouble)
                 return
-            async with leased(self._leases, wanted.key):
-                await self._from_coordinator(self._coordinator, wanted, outcome)
+            try:
+                async with leased(self._leases, wanted.key):
+                    await self._from_coordinator(self._coordinator, wanted, outcome)
+            except TakenOverError as error:
+                outcome.troubles[wanted.symbol] = error.message
 
     # ---- the router
 

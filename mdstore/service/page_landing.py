@@ -19,7 +19,9 @@ from mdstore.service.policies import ServicePolicies
 from mdstore.service.troubles import Trouble, Troubles
 from mdstore.service.wanted import NO_TIMES, Outcome, Wanted
 from mdstore.sources.sync.coordinator import Coordinator, Page, cut
-from mdstore.sources.sync.page_proof import Proven, proven
+from mdstore.sources.sync.page_proof import Proven
+from mdstore.sources.sync.page_rows import rows_of, said_of_page, settled_from
+from mdstore.sources.sync.source_facts import SourceFacts
 from mdstore.sources.sync.sync_place import Landing, Range, Said
 
 if TYPE_CHECKING:
@@ -54,27 +56,28 @@ class PageLanding:
         """
         _refuse_no_page(source, wanted, page)
         part = wanted.within(page.start, page.end)
-        page = Page(part.start, part.end, page.rows, page.absent)
-        most, now = source.limits.page_bars, self._place.now()
+        now, facts = self._place.now(), SourceFacts(source)
+        most = None if facts.proves else source.limits.page_bars
         try:
-            good = proven(page, wanted.symbol, wanted.timeframe, most, (now, self._late))
+            good = rows_of(page, wanted.key, (wanted.start, wanted.end), most, self._place, self._late)
         except InvalidInputError as error:  # whose hints are of writes
             raise InvalidInputError(error.message) from error
         good = good if page.absent else _without_edges(good, wanted.timeframe)
         here = self._here(part)
         good = good.without(here)
-        self._put(source, wanted, good, page)
+        settled = settled_from(wanted.timeframe, min(now, page.clock or now), facts.settles, self._late)
+        said = said_of_page(good.start, good.end, page, settled if facts.settles else FOREVER)
+        self._put(source, wanted, good, said)
         for one in good.bad.iter_rows(named=True):
             outcome.troubles[wanted.symbol] = self._bad_bar(source, wanted, one)
         return len(good.rows), here
 
-    def _put(self, source: Coordinator, wanted: Wanted, good: Proven, page: Page) -> None:
+    def _put(self, source: Coordinator, wanted: Wanted, good: Proven, said: Said) -> None:
         """Store rows, set those aside that are bad, and say what the page covers, in one transaction."""
         if good.start >= good.end:
             return
         groups = [Group(*wanted.key, good.rows)] if len(good.rows) else []
         rows = Checked(groups, good.bad, 0, len(good.rows) + len(good.bad))
-        said = Said(good.start, good.end, page.absent, FOREVER)
         self._place.land([Landing(wanted.key, rows, [said], source.name)])
 
     def worth(self, parts: list[Wanted], outcome: Outcome) -> list[Wanted]:

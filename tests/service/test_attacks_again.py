@@ -5,6 +5,7 @@ import datetime as dt
 import threading
 
 import apsw
+import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -12,7 +13,7 @@ import mdstore
 from mdstore import AsyncMarketDataService, InvalidInputError, MarketDataService, ServicePolicies
 from mdstore.core.timeframe import Timeframe
 from mdstore.service.requests import before
-from mdstore.service.router import RoutedBar
+from mdstore.service.router import RingRouter, RoutedBar
 from tests.service.test_attacks import DAY, HOUR, Source, answered, bars
 from tests.support.candles import MINUTE, START
 from tests.support.upstream import Clock
@@ -249,6 +250,58 @@ def test_a_bar_has_not_ended_before_its_time_whatever_a_router_says(store, clock
             assert found.frame["closed"].to_list()[-2:] == [True, False]
             assert found.about.newest == dt.datetime.fromtimestamp(START / 1000 + 36_000, dt.UTC)
     assert [low for low, _ in asked if low != MINUTES.floor(low)] == []  # it may count on from there
+
+
+def routed_trades(clock, change=lambda rows: rows):
+    rings = mdstore.RealtimeDataCache(clock=lambda: int(clock.now * 1e9))
+    for number in range(4):
+        rings.trades.push(("A", int(clock.now * 1000) - 10 + number, 100.0 + number, 1.0, "buy", number))
+
+    class Router(RingRouter):
+        def trades(self, symbol, seconds=None):
+            return change(super().trades(symbol, seconds))
+
+    return Router(rings)
+
+
+def test_a_trade_that_a_router_gives_twice_is_given_once(store, clock):
+    store.trades.push(("A", int(clock.now * 1000) - 9, 101.0, 1.0, "buy", 1))
+    router = routed_trades(clock, lambda rows: pa.concat_tables([rows, rows]))
+    with MarketDataService(store, router) as service:
+        answer = service.get_trade_data("A")
+    assert answer.frame["id"].to_list() == [0, 1, 2, 3]
+    assert answer.about.ranges.select("tier", "rows").rows() == [("memory", 1), ("router", 3)]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("price", float("nan")), ("price", None), ("size", -1.0), ("timestamp", 10**9)]
+)
+def test_a_trade_of_a_router_that_is_none_is_left_out_and_the_others_are_not(
+    store, clock, caplog, column, value
+):
+    def change(rows):
+        values = (
+            rows[column].cast(pa.int64()).to_pylist() if column == "timestamp" else rows[column].to_pylist()
+        )
+        values[2] = values[2] + value if column == "timestamp" else value
+        kind = rows.schema.field(column).type
+        return rows.set_column(
+            rows.schema.names.index(column), pa.field(column, kind), [pa.array(values, kind)]
+        )
+
+    with MarketDataService(store, routed_trades(clock, change)) as service:
+        assert service.get_trade_data("A").frame["id"].to_list() == [0, 1, 3]
+    assert "1 of 4 trades of A break a rule" in caplog.text
+
+
+def test_a_row_of_another_symbol_is_not_given(store, clock, caplog):
+    class Router(RingRouter):
+        def latest_ticker(self, symbol):
+            return mdstore.Ticker("B", int(clock.now * 1000), 1.0)
+
+    with MarketDataService(store, Router(mdstore.RealtimeDataCache())) as service:
+        assert service.get_ticker_data("A").frame.is_empty()
+    assert "asked for A, the router gave a row of B" in caplog.text
 
 
 def test_a_coordinator_is_no_router_and_the_hint_works(store):

@@ -10,6 +10,7 @@ import pytest
 import mdstore
 from mdstore.errors import InvalidInputError, NoSuchSeriesError, TimeframeError
 from mdstore.sources.sync.coordinator import Page
+from mdstore.sources.sync.source_facts import SourceFacts
 from tests.support.candles import MINUTE, START
 from tests.support.fake_exchange import FakeExchange, asked_twice, bars
 from tests.support.upstream import Clock
@@ -107,6 +108,42 @@ def test_a_bad_row_does_not_make_the_bar_final_that_it_would_have_amended(store,
     source.amend, source.truth["A", "1m"] = None, [*truth[:999], (*truth[999][:5], 9.0), *truth[1_000:]]
     store.sync(source, "A", "1m")
     assert rows_of(store)[999][5] == 9.0
+
+
+def test_what_is_final_is_told_by_the_clock_of_the_exchange_where_that_of_the_machine_is_ahead(store, clock):
+    truth = bars(2_000)
+    source = FakeExchange(
+        {("A", "1m"): truth},
+        clock,
+        amend=lambda row, ago: row if ago >= 2 else (*row[:5], 9.0),
+        knows_first=False,
+    )
+    source.behind = 3 * MINUTE
+    result = store.sync(source, "A", "1m", since=at(0))
+    assert (result.failed, len(rows_of(store))) == ({}, 997)
+    clock.at(1_010)
+    store.sync(source, "A", "1m")
+    assert rows_of(store)[:1_005] == truth[:1_005]
+
+
+def test_a_source_that_ends_early_is_asked_for_the_rest(store, clock):
+    source = FakeExchange({("A", "1m"): bars(1_000)}, clock)
+
+    async def early(symbol, timeframe, start, end):
+        end = min(end, start + 50 * MINUTE)
+        source.requests += 1
+        yield Page(start, end, [row for row in bars(1_000) if start <= row[0] < end], "no_trade")
+
+    source.candles = early
+    result = store.sync(source, "A", "1m", since=at(0), until=at(500))
+    assert (result.failed, result.inserted, source.requests) == ({}, 500, 10)
+
+    async def nothing(symbol, timeframe, start, end):
+        return
+        yield
+
+    source.candles = nothing
+    assert "proves nothing of" in str(store.sync(source, "A", "1m", until=at(600)).failed["A", "1m"])
 
 
 def test_a_minute_that_is_not_there_yet_is_unsettled_until_it_is_known(store, clock):
@@ -415,3 +452,79 @@ def test_a_store_that_is_only_read_takes_nothing_and_may_be_asked_what_it_lacks(
         assert reader.sync(source, "A", "1m", until=at(100), dry_run=True).missing == 50
         with pytest.raises(mdstore.ReadOnlyError):
             reader.sync(source, "A", "1m", until=at(100))
+
+
+def test_rows_that_break_a_rule_are_counted(store, clock):
+    wrong = bars(300)
+    wrong[7] = (*wrong[7][:2], 1.0, *wrong[7][3:])
+    source = FakeExchange({("A", "1m"): wrong, ("B", "1m"): bars(300)}, clock)
+    result = store.sync(source, ["A", "B"], "1m", since=at(0), until=at(300))
+    assert (result.bad, [one.bad for one in result.series]) == (1, [1, 0])
+    assert result.frame["bad"].to_list() == [1, 0]
+    assert "bad=1" in repr(result)
+
+
+def test_a_list_of_markets_that_failed_is_asked_for_again(clock):
+    source, failures = FakeExchange({("A", "1m"): bars(1)}, clock), [ConnectionError("down")]
+    listed = source.markets
+
+    async def markets():
+        if failures:
+            raise failures.pop()
+        return await listed()
+
+    source.markets = markets
+
+    async def twice():
+        facts = SourceFacts(source)
+        with pytest.raises(ConnectionError):
+            await facts.markets()
+        return await facts.markets()
+
+    assert list(asyncio.run(twice())) == ["A"]
+
+
+def test_what_a_source_raises_before_it_is_asked_is_of_one_series(store, clock):
+    source = FakeExchange({("A", "1m"): bars(300), ("B", "1m"): bars(300)}, clock)
+    cut = source.stretches
+
+    def stretches(timeframe, start, end):
+        if len(source.log) == 0 and not calls:
+            calls.append(1)
+            raise KeyError("no such table")
+        return cut(timeframe, start, end)
+
+    calls = []
+    source.stretches = stretches
+    result = store.sync(source, ["A", "B"], "1m", since=at(0), until=at(300))
+    assert [one.state for one in result.series] == ["failed", "done"]
+
+
+def test_a_host_that_is_left_alone_for_a_while_is_waited_for(store, clock):
+    source, seen = FakeExchange({(one, "1m"): bars(300) for one in "ABC"}, clock), []
+
+    class Resting(type(source)):
+        until = 0.0
+
+        @property
+        def rests(self):
+            return max(0.0, self.until - time.monotonic())
+
+        @rests.setter
+        def rests(self, value):
+            pass
+
+        async def candles(self, *asked):
+            if self.rests:
+                raise ConnectionError("left alone")
+            async for page in super().candles(*asked):
+                yield page
+
+    source.__class__ = Resting
+    source.until = time.monotonic() + 0.5
+    result = store.sync(
+        source, list("ABC"), "1m", since=at(0), until=at(300), progress=lambda now: seen.append(now.waiting)
+    )
+    assert result.failed == {}
+    assert "fake has failed again and again, " in "".join(seen)
+    assert result.waiting == ""

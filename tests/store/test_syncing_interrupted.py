@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mdstore
+from mdstore.candles.file.leases import Lease
 from mdstore.store.sync_place import StorePlace
 from tests.support.candles import MINUTE, START
 from tests.support.fake_exchange import FakeExchange, asked_twice, bars
@@ -20,6 +21,7 @@ from tests.support.processes import start
 from tests.support.upstream import Clock
 
 BARS = 6_000
+TAKE = "UPDATE leases SET owner = '- - - 5' WHERE name = ? RETURNING 1"
 SYMBOLS = "ABCD"
 # Each answer of the exchange is a line in a file, so that what a killed process has asked for is known.
 PROCESS = """
@@ -244,6 +246,29 @@ def test_a_store_that_is_closed_by_progress_ends_the_sync(tmp_path):
     store = mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock)
     with pytest.raises(mdstore.StoreClosedError):
         store.sync(source, "A", "1m", since=START, progress=lambda now: now.done and store.close())
+
+
+def test_a_series_that_somebody_else_has_taken_over_is_left_to_them(tmp_path, monkeypatch):
+    clock = Clock()
+    clock.at(BARS)
+    source = FakeExchange({(one, "1m"): truth_of(one) for one in "AB"}, clock, delay=0.02)
+    path = tmp_path / "market_data.sqlite3"
+    monkeypatch.setattr(Lease, "beat_seconds", 0.05)
+    with mdstore.MarketDataStore(path, clock=clock) as store:
+        leases = store._candles.leases
+
+        def progress(now):
+            if now.done and not taken:
+                name = "fetch A 1m"
+                taken.append(leases._database.note(lambda con: con.execute(TAKE, (name,)).get, wait=True))
+
+        taken = []
+        began = time.monotonic()
+        result = store.sync(source, ["A", "B"], "1m", since=START, progress=progress)
+        assert "another process has taken over 'fetch A 1m'" in str(result.failed["A", "1m"])
+        assert [one.state for one in result.series] == ["failed", "done"]
+        assert time.monotonic() - began < 60
+        assert len(store.candles("A", "1m")) < BARS - 1_000, "it was left off in between"
 
 
 def rows_of(store):

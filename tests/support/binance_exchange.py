@@ -93,6 +93,10 @@ class ArchiveFiles:
         self.requests += 1
         self.log.append(request.path)
         body = self.files.get(request.path)
+        if isinstance(body, Exception):
+            raise body
+        if isinstance(body, Answer):
+            return read(body)
         return read(Answer(404, {}, b"<Error/>") if body is None else Answer(200, {}, body))
 
     async def aclose(self):

@@ -20,11 +20,19 @@ import polars as pl
 
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
-from mdstore.errors import NoSuchMarketError, SourceError
+from mdstore.errors import NoSuchMarketError
 from mdstore.sources.exchanges.binance_archive import ARCHIVE, Archive
 from mdstore.sources.exchanges.binance_columns import COLUMNS, KEPT
 from mdstore.sources.exchanges.candle_source import Market, Wait
-from mdstore.sources.exchanges.rest_source import LEFT_MS, RestSource, closed_until, on_grid, page_end, told
+from mdstore.sources.exchanges.rest_source import (
+    LEFT_MS,
+    RestSource,
+    closed_until,
+    on_grid,
+    page_end,
+    refused,
+    told,
+)
 from mdstore.sources.sync.coordinator import Limits, Page
 from mdstore.sources.web.answers import Answer, Request, excerpt
 from mdstore.sources.web.client import WebClient
@@ -43,6 +51,8 @@ FULL: Final = 0.95
 FILES: Final = 10.0
 """Requests a second for files of the archive, of which no limit is documented."""
 NO_SYMBOL: Final = -1121
+ILLEGAL: Final = -1100
+"""What `btc-usdt` gets in place of `NO_SYMBOL`: its characters are not those of a symbol."""
 GONE: Final = ("SETTLING", "DELIVERED", "CLOSE")
 """What the list says of a market that is no more. One with `BREAK` or `HALT` may be traded again."""
 
@@ -185,28 +195,33 @@ class BinanceCandles(RestSource):
             if not closed:
                 high = page_end(frame, end, bars.clock, None)
                 if low < high:
-                    async for page in self._absent(symbol, frame, low, high, at_start=low == start):
+                    async for page in self._absent(
+                        symbol, frame, (low, high, bars.clock), at_start=low == start
+                    ):
                         yield page
                 return
             begin = closed[0][0]
             if low == start < begin:
-                async for page in self._absent(symbol, frame, low, begin, at_start=True):
+                async for page in self._absent(symbol, frame, (low, begin, bars.clock), at_start=True):
                     yield page
                 low = begin
             last, rest = closed[-1][0], bars.klines[len(closed) :]
             if rest:  # it is forming: what lies before it is answered, too
-                yield Page(
-                    low, page_end(frame, min(end, rest[0][0]), bars.clock, last), rows_of(closed), "no_trade"
-                )
+                high = page_end(frame, min(end, rest[0][0]), bars.clock, last)
+                yield Page(low, high, rows_of(closed), "no_trade", bars.clock)
                 return
             high = frame.next(last)
-            yield Page(low, high, rows_of(closed), "no_trade")
+            yield Page(low, high, rows_of(closed), "no_trade", bars.clock)
             low = high
 
     async def _absent(
-        self, symbol: str, frame: Timeframe, low: int, high: int, *, at_start: bool
+        self, symbol: str, frame: Timeframe, empty: tuple[int, int, int], *, at_start: bool
     ) -> AsyncIterator[Page]:
-        """Give the pages of a range in which there are no bars, each with its reason."""
+        """Give the pages of a range in which there are no bars, each with its reason.
+
+        `empty` is the range, and what the exchange's clock shows.
+        """
+        low, high, clock = empty
         listed = await self.first(symbol, str(frame)) if at_start else None
         if at_start and (listed is None or low < listed):
             middle = high if listed is None else min(listed, high)
@@ -214,7 +229,7 @@ class BinanceCandles(RestSource):
             low = middle
         if low < high:
             gone = high - low > LEFT_MS and await self._is_gone(symbol, frame, low)
-            yield Page(low, high, [], "after_delisting" if gone else "no_trade")
+            yield Page(low, high, [], "after_delisting" if gone else "no_trade", clock)
 
     def stretches(self, timeframe: str, start: int, end: int) -> list[tuple[int, int]]:
         """Cut a range (ms) at the months, where there may be files of them; else by pages."""
@@ -332,12 +347,13 @@ def _refuse(answer: Answer, symbol: str) -> None:
         refusal = msgspec.json.decode(answer.body, type=Refusal)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         refusal = Refusal(0, excerpt(answer))
-    if refusal.code == NO_SYMBOL and symbol:
+    is_symbol = refusal.code == NO_SYMBOL or (refusal.code == ILLEGAL and "'symbol'" in refusal.msg)
+    if is_symbol and symbol:
         raise NoSuchMarketError(
             f"binance has no market {symbol!r}: {refusal.msg}",
             hint="a market is named as in BTCUSDT: what is bought, and what is paid with",
         )
-    raise SourceError(f"binance refused what it was asked ({answer.status}): {refusal.msg}")
+    raise refused("binance", answer, refusal.msg)
 
 
 def rows_of(klines: list[Kline]) -> pl.DataFrame:

@@ -137,7 +137,11 @@ class CcxtHost(Host):
             await self._obey_refusals()
             if isinstance(error, ccxt.NetworkError) or isinstance(error.__cause__, aiohttp.ClientError):
                 raise AskedInVainError(reason) from error
-            raise SourceError(f"{what}: {reason}") from error
+            raise SourceError(
+                f"{what}: {reason}",
+                hint="see whether symbol, timeframe and times are such as ccxt has of it",
+                of_host=not isinstance(error, (ccxt.BadRequest, ccxt.NotSupported)),
+            ) from error
         except (TypeError, KeyError, AttributeError) as error:
             raise NoPageError(f"ccxt could not read what was answered: {_short(error)}") from error
         finally:
@@ -186,7 +190,7 @@ class CcxtCandles(RestSource):
         if not closed:
             until = page_end(frame, high, self._host.clock, None)
             if low < until:
-                yield Page(low, until, [], self._reason(symbol, frame))
+                yield Page(low, until, [], self._reason(symbol, frame), self._host.clock)
             return
         begin, last, rest = closed[0][0], closed[-1][0], rows[len(closed) :]
         until = min(high, rest[0][0]) if rest else frame.next(last)
@@ -194,7 +198,7 @@ class CcxtCandles(RestSource):
         if end < high and not rest:
             async for page in self._range(symbol, frame, end, high):
                 yield page
-        yield Page(begin, end, rows_of(closed), "no_trade")
+        yield Page(begin, end, rows_of(closed), "no_trade", self._host.clock)
         if low < begin:
             async for page in self._range(symbol, frame, low, begin):
                 yield page
@@ -320,6 +324,7 @@ def _astray(name: str, series: str, asked: tuple[int, int], rows: list[list[Any]
         f"asked for {series} of [{low}, {high}), {name} gave bars from {first} to {last}: it did not keep to "
         "the range, and proves nothing",
         hint="it may have its newest bars only: ask for none that are older than what it gave",
+        of_host=False,
     )
 
 

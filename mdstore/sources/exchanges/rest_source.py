@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from mdstore.core.timeframe import DAY, Timeframe
-from mdstore.errors import Hint, InvalidInputError
+from mdstore.errors import Hint, InvalidInputError, SourceError
 from mdstore.sources.exchanges.candle_source import Market, Wait
 from mdstore.sources.sync.coordinator import Limits, Metrics, cut
 from mdstore.sources.sync.source_facts import STRETCH_PAGES
+from mdstore.sources.web.answers import Answer, is_json
 from mdstore.sources.web.host import Host
 
-__all__ = ["LATE_MS", "LEFT_MS", "RestSource", "closed_until", "on_grid", "page_end", "told"]
+__all__ = ["LATE_MS", "LEFT_MS", "RestSource", "closed_until", "on_grid", "page_end", "refused", "told"]
 
 LATE_MS: Final = 10_000
 """A bar may be published so long after it has ended; until then it is not said to be absent."""
@@ -22,6 +23,10 @@ LEFT_MS: Final = 7 * DAY
 """A market without a trade for so long may be one that is no more: the list of markets tells."""
 LISTED_SECONDS: Final = 600.0
 """The list of markets is asked for again after so long: one that was halted is traded again, say."""
+REQUEST: Final = "see whether symbol, timeframe and times are such as it has"
+ADDRESS: Final = Hint(
+    "see whether base_url is the address of its API", "see whether --base-url is the address of its API"
+)
 
 
 class RestSource:
@@ -32,6 +37,7 @@ class RestSource:
     timeframes: Sequence[str]
     settles: int
     timer = staticmethod(time.monotonic)
+    proves_pages: Literal[True] = True
 
     def __init__(self, clients: Sequence[Host]) -> None:
         self._clients = clients
@@ -41,6 +47,11 @@ class RestSource:
     def requests(self) -> int:
         """The requests that were sent, those that were sent again among them."""
         return sum(client.requests for client in self._clients)
+
+    @property
+    def rests(self) -> float:
+        """For how many seconds its first host is left alone, since it has failed again and again."""
+        return self._clients[0].breaker.left
 
     @property
     def offline(self) -> bool:
@@ -104,6 +115,16 @@ def told(address: str, on_wait: Callable[[Wait], None] | None) -> Callable[[str,
             on_wait(Wait(host, reason, seconds))
 
     return tell
+
+
+def refused(name: str, answer: Answer, said: str) -> SourceError:
+    """Return the error of a request that was refused: by an exchange, or by what is no exchange at all."""
+    of_exchange = is_json(answer)
+    return SourceError(
+        f"{name} refused what it was asked ({answer.status}): {said}",
+        hint=REQUEST if of_exchange else ADDRESS,
+        of_host=not of_exchange,
+    )
 
 
 def on_grid(timeframe: Timeframe, *times: int) -> list[int]:

@@ -24,9 +24,17 @@ from mdstore.core.timeframe import HOUR, SECOND, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import NoSuchMarketError, SourceError
 from mdstore.sources.exchanges.candle_source import Market, Wait
-from mdstore.sources.exchanges.rest_source import LEFT_MS, RestSource, closed_until, on_grid, page_end, told
+from mdstore.sources.exchanges.rest_source import (
+    LEFT_MS,
+    RestSource,
+    closed_until,
+    on_grid,
+    page_end,
+    refused,
+    told,
+)
 from mdstore.sources.sync.coordinator import Limits, Page
-from mdstore.sources.web.answers import Answer, Request, excerpt
+from mdstore.sources.web.answers import Answer, Request, excerpt, is_json
 from mdstore.sources.web.client import WebClient
 from mdstore.sources.web.host import Manners, NoPageError
 
@@ -200,6 +208,7 @@ class UpbitCandles(RestSource):
                 f"upbit gave no {symbol} {frame} before {ms_to_datetime(to)}, and has {found} by its longer "
                 "bars: an empty answer proves nothing then",
                 hint="try again later",
+                of_host=False,
             )
 
     async def _page(self, symbol: str, frame: Timeframe, to: int | None, wanted: int) -> Bars:
@@ -231,9 +240,10 @@ class UpbitCandles(RestSource):
         rows: object = rows_of(bars, inside[::-1]) if inside else []
         if last is not None and end - last > LEFT_MS and await self._is_gone(symbol, frame, last):
             left = min(frame.next(last), end)
-            pages = [Page(max(left, start), end, [], "after_delisting"), Page(start, left, rows, "no_trade")]
+            gone = Page(max(left, start), end, [], "after_delisting")
+            pages = [gone, Page(start, left, rows, "no_trade", bars.clock)]
             return [page for page in pages if page.start < page.end]
-        return [Page(start, end, rows, "no_trade")]
+        return [Page(start, end, rows, "no_trade", bars.clock)]
 
     async def _is_gone(self, symbol: str, frame: Timeframe, last: int) -> bool:
         """Tell whether a market is listed no more, and has no bar after `last`."""
@@ -294,13 +304,13 @@ def _wrong(
 
 def _refuse(answer: Answer, symbol: str) -> None:
     """Raise what an error says that is not worth trying again."""
-    if answer.status == HTTPStatus.NOT_FOUND and symbol:
+    if answer.status == HTTPStatus.NOT_FOUND and symbol and is_json(answer):
         raise NoSuchMarketError(
             f"upbit has no market {symbol!r}: {excerpt(answer)}",
             hint="a market is named as in KRW-BTC: what is paid with, and what is bought",
         )
     if answer.status != HTTPStatus.OK:
-        raise SourceError(f"upbit refused what it was asked ({answer.status}): {excerpt(answer)}")
+        raise refused("upbit", answer, excerpt(answer))
 
 
 def remaining(headers: Mapping[str, str]) -> float | None:

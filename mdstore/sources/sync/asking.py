@@ -14,7 +14,7 @@ from mdstore.errors import InvalidInputError
 from mdstore.realtime.ranges import Ranges
 from mdstore.sources.sync.coordinator import Coordinator, Metrics, Page
 from mdstore.sources.sync.lander import Arrived, Landed, Lander
-from mdstore.sources.sync.page_rows import LATE_MS
+from mdstore.sources.sync.page_rows import settled_from
 from mdstore.sources.sync.result import SeriesSync
 from mdstore.sources.sync.source_facts import SourceFacts
 from mdstore.sources.sync.sync_place import Key, Range, SyncPlace
@@ -77,7 +77,7 @@ class Asking:
     async def _ask(self, job: Job, part: Range) -> list[Range]:
         """Ask for a range, have its pages landed as they come, and return what they have not proven."""
         clock, rows, error = time.perf_counter(), 0, "cancelled"
-        settled = self._settled(job.timeframe)
+        now = self._place.now()
         landing: list[asyncio.Future[Landed]] = []
         try:
             try:
@@ -85,6 +85,8 @@ class Asking:
                     rows += _rows_in(page)
                     most = None if self._facts.proves else self._source.limits.page_bars
                     job.begins_here |= getattr(page, "absent", None) == "before_listing"
+                    now = min(now, getattr(page, "clock", None) or now)
+                    settled = settled_from(job.timeframe, now, self._facts.settles)
                     one = Arrived(job.to.symbol, job.timeframe, page, part, settled, most)
                     landing.append(await self._lander.put(one))
                     job.landing.add(landing[-1])
@@ -102,10 +104,9 @@ class Asking:
             with suppress(Exception):  # what it makes of that is its own affair
                 self._source.report(Metrics(*job.key, *part, rows, taken_ms, error))
         left = left_of(part, proven)
-        if self._facts.proves and left and left[-1][1] == part[1] and (proven or part[0] >= settled):
-            left.pop()  # the exchange is not so far: the latest bars come late, or its clock is behind
-        over = job.timeframe.floor(self._place.now() - LATE_MS)
-        return [one for one in left if one[0] < over]
+        # What has just ended comes late, or the clock of the exchange is behind: then it is not so far.
+        over = settled_from(job.timeframe, now, self._facts.settles if self._facts.proves else 0)
+        return [(low, min(high, over) if self._facts.proves else high) for low, high in left if low < over]
 
     async def _pages(self, job: Job, part: Range) -> AsyncIterator[Page]:
         """Give the pages of a range; a source that proves them has timeouts of its own, and sits out bans."""
@@ -125,13 +126,6 @@ class Asking:
         finally:
             if hasattr(pages, "aclose"):
                 await pages.aclose()
-
-    def _settled(self, timeframe: Timeframe) -> int:
-        """Return the start of the first bar that the source may yet amend."""
-        settled = timeframe.floor(self._place.now() - LATE_MS)
-        for _ in range(self._facts.settles):
-            settled = timeframe.floor(settled - 1)
-        return settled
 
     def _told(self, job: Job, done: asyncio.Future[Landed]) -> None:
         job.landing.discard(done)

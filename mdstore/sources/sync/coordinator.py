@@ -35,13 +35,15 @@ class Page:
     """What a source gave when it was asked for `[start, end)` (ms) of a series.
 
     `rows` is in any form that `store.write` takes, empty where there are none. `absent` is why bars are not
-    there that are not among the rows, where the source knows.
+    there that are not among the rows, where the source knows. `clock` is what the clock of the source showed
+    (ms), if it says so: what is final is told by that, where the clock of this machine is ahead.
     """
 
     start: int
     end: int
     rows: Any
     absent: Stated | None = None
+    clock: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mdstore.core.candle_rules import NO_BAD, Checked, Group
-from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
 from mdstore.sources.sync.coordinator import Page
 from mdstore.sources.sync.page_proof import Proven
-from mdstore.sources.sync.page_rows import rows_of, rows_together
+from mdstore.sources.sync.page_rows import rows_of, rows_together, said_of_page
 from mdstore.sources.sync.sync_place import Key, Landing, Range, Said, SyncPlace
 
 if TYPE_CHECKING:
@@ -203,7 +202,7 @@ def _said(ranges: Mapping[Arrived, Range]) -> list[Said]:
     """Say what pages cover; those behind each other of which the same is said are one."""
     made: list[Said] = []
     for one, (low, high) in sorted(ranges.items(), key=lambda item: item[1]):
-        new = Said(low, high, one.page.absent, one.settled if one.settled < high else FOREVER)
+        new = said_of_page(low, high, one.page, one.settled)
         last = made[-1] if made else None
         if last is not None and (last.end, last.absent, last.settled) == (new.start, new.absent, new.settled):
             new = Said(made.pop().start, new.end, new.absent, new.settled)

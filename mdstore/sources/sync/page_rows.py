@@ -6,22 +6,41 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
 from mdstore.sources.sync.coordinator import Page
 from mdstore.sources.sync.page_proof import Proven, checked_rows, proven
-from mdstore.sources.sync.sync_place import Key, Range, SyncPlace
+from mdstore.sources.sync.sync_place import Key, Range, Said, SyncPlace
 
-__all__ = ["LATE_MS", "rows_of", "rows_together"]
+__all__ = ["LATE_MS", "rows_of", "rows_together", "said_of_page", "settled_from"]
 
 IN_MS = TimeStyle("ms")
 LATE_MS = 10_000
 """So long after its end a bar may yet be published: an answer without it does not say that there is none."""
 
 
-def rows_of(page: Page, key: Key, asked: Range, most: int | None, place: SyncPlace) -> Proven:
+def settled_from(timeframe: Timeframe, now: int, settles: int, late: int = LATE_MS) -> int:
+    """Return the start of the first bar that a source may yet amend, when its clock shows `now` (all ms).
+
+    `settles` is how many of the latest bars it amends, besides those that come late.
+    """
+    settled = timeframe.floor(now - late)
+    for _ in range(settles):
+        settled = timeframe.floor(settled - 1)
+    return settled
+
+
+def said_of_page(start: int, end: int, page: Page, settled: int) -> Said:
+    """Return what a page says of the range that it proves; from `settled` on (ms) it may yet be amended."""
+    return Said(start, end, page.absent, settled if settled < end else FOREVER)
+
+
+def rows_of(  # noqa: PLR0917 - a page, what was asked for, and what is known of the source
+    page: Page, key: Key, asked: Range, most: int | None, place: SyncPlace, late: int = LATE_MS
+) -> Proven:
     """Return what a page holds of the range that was asked for. Raises `MarketDataError` where it is no page.
 
     A source that proves its pages has `most` None: a page is all that there is in its range. Of any other it
@@ -33,7 +52,7 @@ def rows_of(page: Page, key: Key, asked: Range, most: int | None, place: SyncPla
     low, high = max(page.start, asked[0]), min(page.end, asked[1])
     if most is not None:
         part = Page(low, high, page.rows, page.absent)
-        return proven(part, symbol, bar, most, (place.now(), LATE_MS), place.extras(key))
+        return proven(part, symbol, bar, most, (place.now(), late), place.extras(key))
     if low >= high:
         raise InvalidInputError(
             f"asked for {_of(key, asked)}, the source gave {_of(key, (page.start, page.end))}"

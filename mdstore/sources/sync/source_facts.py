@@ -35,7 +35,7 @@ class SourceFacts:
         self.offline = offline
         """Whether nobody is asked."""
         self._source = source
-        self._exchange = cast("CandleSource", source) if hasattr(source, "settles") else None
+        self._exchange = cast("CandleSource", source) if getattr(source, "proves_pages", False) else None
         self._asked = 0
         self._told = self._sent
         self._markets: asyncio.Task[dict[str, Market]] | None = None
@@ -54,6 +54,11 @@ class SourceFacts:
     def pace(self) -> float | None:
         """The requests a second that it takes, where that is known."""
         return None if self._exchange is None else self._exchange.pace
+
+    @property
+    def rests(self) -> float:
+        """For how many seconds nothing is asked, since its host has failed again and again."""
+        return 0.0 if self._exchange is None else self._exchange.rests
 
     @property
     def requests(self) -> int:
@@ -106,6 +111,9 @@ class SourceFacts:
             self._markets = asyncio.ensure_future(self._listed(self._exchange))
         return await asyncio.shield(self._markets)
 
-    @staticmethod
-    async def _listed(exchange: CandleSource) -> dict[str, Market]:
-        return {market.symbol: market for market in await exchange.markets()}
+    async def _listed(self, exchange: CandleSource) -> dict[str, Market]:
+        try:
+            return {market.symbol: market for market in await exchange.markets()}
+        except BaseException:
+            self._markets = None  # whoever asks next, asks the exchange
+            raise

@@ -38,7 +38,7 @@ from mdstore.sources.sync.asking import Asking, Job, left_of
 from mdstore.sources.sync.background import is_cancelled
 from mdstore.sources.sync.coordinator import Coordinator, cut
 from mdstore.sources.sync.lander import Landed, Lander, NotStoredError
-from mdstore.sources.sync.leasing import LOOK_SECONDS, held, taken
+from mdstore.sources.sync.leasing import LOOK_SECONDS, TakenOverError, held, taken
 from mdstore.sources.sync.result import SeriesSync, SyncResult
 from mdstore.sources.sync.source_facts import SourceFacts, said_of
 from mdstore.sources.sync.sync_place import Key, Range, SyncPlace
@@ -51,6 +51,10 @@ __all__ = ["LISTING", "SyncRun", "Wanted"]
 log = logger("sync")
 LISTING = EARLIEST
 """A start that is before every market: from the first bar that the exchange has."""
+PATIENCE_SECONDS = 900.0
+"""A host that fails again and again is waited for so long, until something has come of it."""
+SHOWN_SECONDS = 1.0
+"""How often it is said what is left of a wait."""
 OF_THE_STORE = (NotStoredError, StoreFileError, StoreClosedError)
 """What fails for one series for these reasons fails for all."""
 
@@ -91,6 +95,7 @@ class SyncRun:
         self.result = SyncResult(source.name, pace=self._facts.pace)
         self.trouble: Exception | None = None
         """What `progress` has raised: the run ends there, and it is not called again."""
+        self._sat_out = 0.0
         self._running: asyncio.Task[Any] | None = None
 
     # ---- as a whole
@@ -194,6 +199,17 @@ class SyncRun:
     # ---- one series
 
     async def _work(self, job: Job, lease: Lease, group: asyncio.TaskGroup) -> None:
+        try:
+            await self._held(job, lease, group)
+        except TakenOverError as error:
+            self._fail(job.to, error)
+        await self._count_holes(job)
+        if job.to.error is None:
+            job.to.state = "done"
+            job.to.expect(0, 0)
+        self._tell()
+
+    async def _held(self, job: Job, lease: Lease, group: asyncio.TaskGroup) -> None:
         async with held(lease):
             job.to.state = "at work"
             asked: list[asyncio.Task[None]] = []
@@ -203,21 +219,30 @@ class SyncRun:
                     stretches = await self._from_the_beginning(job, stretches, group)
                 for stretch in stretches:
                     asked += await self._begin(job, stretch, group)
-            except MarketDataError as error:
-                if isinstance(error, OF_THE_STORE):
-                    raise
+            except OF_THE_STORE:
+                raise
+            except asyncio.CancelledError:
+                for task in asked:
+                    task.cancel()
+                raise
+            except Exception as error:  # of the source, which may be anybody's: of this series alone
                 await self._failed(job, None, error)
             finally:
                 job.handed_out.set()
                 await _all_landed(job, asked)
-        await self._count_holes(job)
-        if job.to.error is None:
-            job.to.state = "done"
-            job.to.expect(0, 0)
-        self._tell()
+
+    async def _sit_out(self) -> None:
+        """Wait while the host is left alone, and say so; not for ever where nothing comes of it."""
+        while (left := self._facts.rests) > 0 and self._sat_out < PATIENCE_SECONDS:
+            self.result.waiting = f"{self._source.name} has failed again and again, {left:.0f} s"
+            self._tell()
+            pause = min(left, SHOWN_SECONDS)
+            self._sat_out += pause
+            await asyncio.sleep(pause)
 
     async def _begin(self, job: Job, stretch: Range, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Begin to ask for a stretch, once that may be; for nothing more of a series that has failed."""
+        await self._sit_out()
         await self._slots.acquire()
         if job.to.error is not None:
             self._slots.release()
@@ -280,13 +305,14 @@ class SyncRun:
 
     def _landed(self, job: Job, landed: Landed) -> None:
         series = job.to
-        self.result.waiting = ""
+        self.result.waiting, self._sat_out = "", 0.0
         series.done += job.timeframe.span(*landed.range)
         series.pages_done += 1
         if landed.result is not None:
             series.inserted += landed.result.inserted
             series.updated += landed.result.updated
             series.unchanged += landed.result.unchanged
+            series.bad += landed.result.quarantined
         series.pages, series.missing = max(series.pages, series.pages_done), max(series.missing, series.done)
         self._tell()
 
@@ -342,6 +368,11 @@ async def _all_landed(job: Job, asked: Sequence[asyncio.Task[None]]) -> None:
     try:
         if asked:
             await asyncio.wait(asked)
+    except asyncio.CancelledError:
+        for task in asked:
+            task.cancel()
+        await asyncio.wait(asked)
+        raise
     finally:
         if job.landing:
             await asyncio.wait(job.landing)

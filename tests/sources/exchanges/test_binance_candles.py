@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mdstore.core.timeframe import DAY, HOUR, MINUTE, Timeframe
 from mdstore.errors import InvalidInputError, NoSuchMarketError, SourceError
+from mdstore.service.troubles import is_of_host
 from mdstore.sources.exchanges.binance_candles import (
     SPOT,
     USDM,
@@ -142,10 +143,23 @@ def test_what_is_no_market_or_no_timeframe():
     with pytest.raises(NoSuchMarketError, match="'NOPE': Invalid symbol") as error:
         pages_of(exchange, DAWN, DAWN + DAY, symbol="NOPE")
     assert "BTCUSDT" in str(error.value)
+    illegal = rb"""{"code":-1100,"msg":"Illegal characters found in parameter 'symbol'"}"""
+    with pytest.raises(NoSuchMarketError, match="'btc-usdt': Illegal characters"):
+        read_bars(Answer(400, {}, illegal), symbol="btc-usdt", frame=M1, asked=(0, 1), count=1)
     with pytest.raises(InvalidInputError, match="binance has no 7m candles"):
         pages_of(exchange, DAWN, DAWN + DAY, "7m")
-    with pytest.raises(SourceError, match=r"refused what it was asked \(403\): <html>"):
-        read_bars(Answer(403, {}, b"<html>"), symbol=BTC, frame=M1, asked=(0, 1), count=1)
+    with pytest.raises(SourceError, match=r"refused what it was asked \(404\): <html>") as error:
+        read_bars(Answer(404, {}, b"<html>"), symbol=BTC, frame=M1, asked=(0, 1), count=1)
+    assert "base_url" in str(error.value)
+    assert "--base-url" in error.value.said("cli")
+
+
+def test_a_refusal_of_a_request_is_not_of_the_host():
+    limit = b'{"code":-1130,"msg":"Data sent for parameter \'limit\' is not valid."}'
+    with pytest.raises(SourceError, match=r"\(400\): Data sent") as error:
+        read_bars(Answer(400, {}, limit), symbol=BTC, frame=M1, asked=(0, 1), count=1)
+    assert not is_of_host(error.value)
+    assert "see whether symbol, timeframe and times" in str(error.value)
 
 
 def test_the_markets():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mdstore.core.timeframe import DAY, HOUR, MINUTE, Timeframe
 from mdstore.errors import InvalidInputError, NoSuchMarketError, SourceError
+from mdstore.service.troubles import is_of_host
 from mdstore.sources.exchanges.rest_source import LATE_MS
 from mdstore.sources.exchanges.upbit_candles import UpbitCandles, read_bars, remaining, rows_of
 from mdstore.sources.web.answers import Answer
@@ -161,9 +162,18 @@ def test_what_is_no_market_or_no_timeframe():
     with pytest.raises(NoSuchMarketError, match="KRW-NOPE") as error:
         pages_of(exchange, DAWN, DAWN + DAY, symbol="KRW-NOPE")
     assert "KRW-BTC" in str(error.value)
+    assert not is_of_host(error.value)
     with pytest.raises(InvalidInputError, match="upbit has no 2h candles") as error:
         pages_of(exchange, DAWN, DAWN + DAY, "2h")
     assert "'1h'" in str(error.value)
+
+
+def test_a_page_for_people_says_nothing_of_a_market():
+    with pytest.raises(SourceError, match=r"refused what it was asked \(404\): <html>") as error:
+        read_bars(Answer(404, {}, b"<html>"), symbol=BTC, frame=M1, to=None, count=1)
+    assert not isinstance(error.value, NoSuchMarketError)
+    assert is_of_host(error.value)
+    assert "base_url" in str(error.value)
 
 
 def test_the_markets():
