@@ -89,6 +89,8 @@ def to_ms(value: Moment, what: str = "time") -> int:
         value = str(value)  # a datetime64 prints as ISO 8601
     if isinstance(value, str) and (partial := PARTIAL.fullmatch(value.strip())):
         return to_ms(date(int(partial[1]), int(partial[2] or 1), 1))
+    if isinstance(value, str) and value.strip().isdecimal() and (written := date_in(int(value))) is not None:
+        return to_ms(written)
     if isinstance(value, str) and DIGITS.fullmatch(value.strip()):
         return _number_to_ms(int(value), what)  # fromisoformat reads 17121230... as the year 1712
     if isinstance(value, str):
@@ -222,8 +224,11 @@ def _wall(value: object, style: TimeStyle) -> int | None:
 def _number_to_ms(number: int, what: str) -> int:
     if number == 0:
         return 0
-    if (written := date_in(number)) is not None:
-        return to_ms(written)
+    if date_in(number) is not None:  # as milliseconds, 202401250900 would be of 1976
+        raise TimestampError(
+            f"{what}: cannot tell the unit of {number}: it looks like a date as it is written; give a date or "
+            "a text"
+        )
     for unit, first, end in MAGNITUDES:
         if first <= abs(number) < end:
             return -(-number * NS_PER[unit] // NS_PER["ms"])

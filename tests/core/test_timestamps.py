@@ -48,7 +48,21 @@ def test_numpy_moments_are_read():
 
 
 @pytest.mark.parametrize(
-    "moment", ["yesterday", 1.5, None, True, b"2025", "01/09/2025", 20251301, 60, 10**20, "2024-13", "0024"]
+    "moment",
+    [
+        "yesterday",
+        1.5,
+        None,
+        True,
+        b"2025",
+        "01/09/2025",
+        20250901,
+        202509010000,
+        60,
+        10**20,
+        "2024-13",
+        "0024",
+    ],
 )
 def test_what_is_no_moment_is_refused_by_name(moment):
     with pytest.raises(TimestampError, match=r"^start: "):
@@ -136,8 +150,11 @@ def test_an_unknown_unit_is_refused():
 def test_digits_are_a_number_in_any_dress():
     for number in (1_712_123_000_000, np.int64(1_712_123_000_000), "1712123000000"):
         assert to_ms(number) == 1_712_123_000_000
-    for number in ("20250901", 20_250_901, np.int64(20_250_901), "202509010000", 20250901000000):
-        assert to_ms(number) == T
+    for text in ("20250901", "202509010000", "20250901000000"):
+        assert to_ms(text) == T
+        for number in (int(text), np.int64(text)):
+            with pytest.raises(TimestampError, match=r"unit of .* looks like a date as it is written"):
+                to_ms(number)
 
 
 def test_a_year_and_a_month_are_their_first_moment():
