@@ -226,8 +226,8 @@ def _number_to_ms(number: int, what: str) -> int:
         return 0
     if date_in(number) is not None:  # as milliseconds, 202401250900 would be of 1976
         raise TimestampError(
-            f"{what}: cannot tell the unit of {number}: it looks like a date as it is written; give a date or "
-            "a text"
+            f"{what}: cannot tell the unit of {number}: it looks like a date as it is written; give a date "
+            "or a text"
         )
     for unit, first, end in MAGNITUDES:
         if first <= abs(number) < end:
