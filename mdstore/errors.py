@@ -26,6 +26,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     ├── SourceError (ConnectionError)        an exchange that was asked for candles did not give them
     │   ├── BannedError (PermissionError)    it answers nothing for a while; carries until
     │   └── NoSuchMarketError (LookupError)  it has no such symbol
+    ├── MaintenanceStoppedError (InterruptedError) upkeep was told to stop; nothing is lost
     ├── ScannerError (RuntimeError)          the scanner process failed twice; reads go on without it
     └── FileFormatError (ValueError)         a data file that cannot be read as candles
 """
@@ -44,6 +45,7 @@ __all__ = [
     "Hint",
     "InvalidInputError",
     "LiveFileError",
+    "MaintenanceStoppedError",
     "MarketDataError",
     "MessageError",
     "NewerSchemaError",
@@ -266,6 +268,10 @@ class LiveFileError(MarketDataError, PermissionError):
     on it, and committed candles are lost. See "How to corrupt an SQLite database file", section 2.2,
     https://www.sqlite.org/howtocorrupt.html
     """
+
+
+class MaintenanceStoppedError(MarketDataError, InterruptedError):
+    """Upkeep was told to stop, or a guard stopped it: the file is as sound as before, nothing is lost."""
 
 
 class ScannerError(MarketDataError, RuntimeError):

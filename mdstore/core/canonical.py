@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from mdstore.core.column_names import FIAT, KOREAN, UPBIT_MINUTES, clean, zone_in
+from mdstore.core.column_names import FIAT, KOREAN, UPBIT_MINUTES, ZONES, clean, zone_in
 from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import PRICES
 from mdstore.core.time_numbers import of_spreadsheet
@@ -14,7 +14,7 @@ from mdstore.core.time_of_day import TimeOfDay
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import DAY, HOUR, MINUTE
 from mdstore.core.timestamps import column_to_ms
-from mdstore.core.zones import header_zone, in_zone, zoned_texts
+from mdstore.core.zones import header_zone, in_zone, is_zone, zoned_texts
 from mdstore.errors import Hint, InvalidInputError, TimestampError
 
 __all__ = ["Canonical", "divided"]
@@ -34,6 +34,14 @@ QUARTER, FARTHEST = 15 * MINUTE, 14 * HOUR
 WHOLE_NUMBER = r"^-?\d+$"
 # A column of whole numbers that lacks one becomes floats, as in pandas: 0.01 is 10,000,000 of theirs.
 LEAST_AS_FLOAT = 1e7
+
+
+# Times that say their zone themselves.
+OFFSETS = r"(?i)(Z|UTC|[+\-]\d\d:?\d\d)$"
+SAY_ZONE = Hint(
+    "tz='America/New_York' says of which one zone they are, whatever the column says",
+    "--tz America/New_York says of which one zone they are, whatever the column says",
+)
 
 
 class Canonical:
@@ -63,9 +71,12 @@ class Canonical:
         if of_day is not None:
             made["timestamp"] = self._clock.whole(made["timestamp"], of_day)
             self._note_zone(of_day.name)
-        elif "timestamp" in made and zone_in(made["timestamp"].name) not in (None, "UTC"):
+        elif "timestamp" in made and (named := zone_in(made["timestamp"].name)) not in (None, "UTC"):
             self._note_zone(made["timestamp"].name)
-            made["timestamp"] = _zoned(made["timestamp"], self._style)
+            made["timestamp"] = _zoned(made["timestamp"], str(named), self._style)
+        zones = made.pop("time zone", None)
+        if zones is not None and "timestamp" in made and self._style.tz is None:
+            made["timestamp"] = self._in_zones(made["timestamp"], zones)
         epoch = made.pop("epoch", None)
         if epoch is not None and not self._compared and "timestamp" in made:
             _compare(made["timestamp"].head(COMPARED), epoch.head(COMPARED), self._style)
@@ -103,6 +114,20 @@ class Canonical:
         if self._ticks:
             self.notes.add(f"{volume.name} is 0 throughout: {ticks.name} was taken for the volume")
         return self._ticks
+
+    def _in_zones(self, times: pl.Series, zones: pl.Series) -> pl.Series:
+        """Give times the zone that a column beside them names in each row; all must name the same."""
+        if times.dtype.is_numeric() or _have_offsets(times):
+            return times
+        named = [zone for zone in _as_text(zones).str.strip_chars().unique().drop_nulls() if zone]
+        if not named:
+            return times
+        zone = ZONES.get(named[0].lower(), named[0])
+        if len(named) > 1 or not (is_zone(zone) and (zone == "UTC" or "/" in zone)):
+            said = ", ".join(excerpt(one, 40) for one in sorted(named)[:3])
+            raise TimestampError(f"the column {zones.name!r} says that times are of {said}", hint=SAY_ZONE)
+        self.notes.add(f"times were read as of {zone}, as the column {zones.name} says")
+        return _zoned(times, zone, self._style)
 
     def _note_zone(self, name: str) -> None:
         zone = zone_in(name)
@@ -173,15 +198,15 @@ def divided(prices: pl.Series, by: float) -> pl.Series:
     return pl.Series(prices.name, pc.divide(numbers, by))
 
 
-def _zoned(times: pl.Series, style: TimeStyle) -> pl.Series:
-    """Give times that bear no zone the one that their header names; numbers are of UTC wherever they stand.
+def _zoned(times: pl.Series, named: str, style: TimeStyle) -> pl.Series:
+    """Give times that bear no zone the one that a column names; numbers are of UTC wherever they stand.
 
     What cannot be read, or not yet, becomes a text with the zone behind it, for the rules to judge.
     """
     dtype = times.dtype
     if dtype.is_numeric() or (isinstance(dtype, pl.Datetime) and dtype.time_zone is not None):
         return times
-    zone = header_zone(str(zone_in(times.name)))
+    zone = header_zone(named)
     if isinstance(dtype, pl.Datetime) or dtype == pl.Date:
         made = in_zone(times.cast(pl.Datetime), zone)
     else:
@@ -197,6 +222,12 @@ def _zoned(times: pl.Series, style: TimeStyle) -> pl.Series:
     if made.null_count() == times.null_count():
         return made
     return zoned_texts(made).fill_null(_given(times) + f" {zone}")
+
+
+def _have_offsets(times: pl.Series) -> bool:
+    if isinstance(times.dtype, pl.Datetime):
+        return times.dtype.time_zone is not None
+    return times.dtype == pl.String and bool(times.str.strip_chars().str.contains(OFFSETS).all())
 
 
 def _compare(times: pl.Series, epoch: pl.Series, style: TimeStyle) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DRAWN", "NEVER_BARS", "NOT_EXPECTED", "OF_THE_INSTRUMENT", "REASONS", "STATED", "TABLE", "UNEXPLAINED",
-    "HoleReason", "Reason", "Stated", "is_answer", "rank", "worth_asking",
+    "HoleReason", "Reason", "Stated", "is_answer", "rank", "stays", "worth_asking",
 ]  # fmt: skip
 
 Stated = Literal[
@@ -74,6 +74,15 @@ KNOWN_RANK = 3  # a reason of a newer version, which this one does not know, sta
 def rank(reason: str) -> int:
     """Return how much a reason says."""
     return BY_NAME[reason].rank if reason in BY_NAME else KNOWN_RANK
+
+
+def stays(old: str, new: str, says: int) -> bool:
+    """Tell whether what was said stays where `new` is said later, which says so much.
+
+    What is unsettled is asked for again even where it is stored, and what has failed is not: a failure in
+    between made the bars of the last minutes final, with the values that they had before they were amended.
+    """
+    return rank(old) > says or (old == "unsettled" and new == "fetch_failed")
 
 
 def is_answer(reason: str) -> bool:

@@ -18,7 +18,7 @@ from functools import lru_cache
 import polars as pl
 
 from mdstore.core.timeframe_names import WORDS, spelled
-from mdstore.errors import TimeframeError, TimestampError
+from mdstore.errors import Hint, TimeframeError, TimestampError
 
 __all__ = ["DAYS", "Timeframe", "as_timeframe", "meant", "of_anchor"]
 
@@ -54,8 +54,19 @@ class Timeframe:
     """
 
     count: int
-    unit: str
+    unit: str = ""
     behind: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no text was read for."""
+        if self.unit not in UNIT_MS and self.unit != "M":
+            given: object = self.count
+            raise TimeframeError(
+                f"Timeframe({given!r}, {self.unit!r}) is no bar length",
+                hint=Hint(
+                    f"Timeframe.parse({given!r}) reads a text", "give a timeframe such as 1m, 4h or 1d"
+                ),
+            )
 
     @classmethod
     def parse(cls, text: str | Timeframe) -> Timeframe:

@@ -34,15 +34,15 @@ def is_zone(name: str) -> bool:
 
 
 def header_zone(zone: str) -> str:
-    """Return a zone that a column's name says; raise `TimestampError` where it is none."""
+    """Return a zone that a column's name or rows say; raise `TimestampError` where it is none."""
     if zone not in ZONES.values() and "/" not in zone:
         raise TimestampError(
-            f"a column's name says that times are of {zone.upper()}, which is not one zone all the year",
+            f"a column says that times are of {zone.upper()}, which is not one zone all the year",
             hint="give UTC, or name the zone as in 'Time (America/New_York)'",
         )
     if not is_zone(zone):
         raise TimestampError(
-            f"a column's name says that times are of {zone!r}, which is no zone",
+            f"a column says that times are of {zone!r}, which is no zone",
             hint="name it as in 'Time (America/New_York)'",
         )
     return zone

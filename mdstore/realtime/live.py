@@ -345,6 +345,10 @@ class LiveCandles:
         with self._lock:
             self._all.clear()
 
+    def __repr__(self) -> str:
+        counts = self.stats()
+        return f"<LiveCandles: {counts['series']} series, {counts['forming']} bars forming>"
+
     def stats(self) -> dict[str, int | float | str | None]:
         """Return counts of what became of bars, trades and klines, and the last failure to store any."""
         with self._lock:

@@ -17,7 +17,7 @@ import polars as pl
 
 from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import InvalidInputError, MarketDataError
+from mdstore.errors import InvalidInputError, MarketDataError, StoreFileError
 from mdstore.service.meters import Meters
 from mdstore.service.page_landing import PageLanding
 from mdstore.service.policies import ServicePolicies
@@ -25,7 +25,7 @@ from mdstore.service.source_calls import SourceCalls, is_cancelled
 from mdstore.service.troubles import Troubles, is_of_host
 from mdstore.service.wanted import NO_TIMES, Got, Outcome, Wanted
 from mdstore.sources.sync.coordinator import Coordinator, Metrics
-from mdstore.sources.sync.leasing import leased
+from mdstore.sources.sync.leasing import TakenOverError, leased
 
 if TYPE_CHECKING:
     from mdstore.service.router import RoutedBar, SmartRouter
@@ -90,14 +90,19 @@ class Fetcher:
             if self._router is not None:
                 for part in await self._parts(wanted):
                     outcome.parts.append(await self._from_router(self._router, part))
-            if self._coordinator is None or not await self._parts(wanted):
+            parts = await self._parts(wanted)
+            if self._coordinator is None or not parts:
+                self._wait_for(parts, outcome)
                 return
             trouble = self.troubles.of(wanted.key)
             if trouble is not None:
                 outcome.troubles[wanted.symbol] = self.troubles.said(trouble)
                 return
-            async with leased(self._leases, wanted.key):
-                await self._from_coordinator(self._coordinator, wanted, outcome)
+            try:
+                async with leased(self._leases, wanted.key):
+                    await self._from_coordinator(self._coordinator, wanted, outcome)
+            except TakenOverError as error:
+                outcome.troubles[wanted.symbol] = error.message
 
     # ---- the router
 
@@ -132,6 +137,7 @@ class Fetcher:
             while parts := await asyncio.to_thread(self._worth, wanted, source.limits.page_bars, outcome):
                 if parts == before:
                     self._refuse_old(source, parts[0])
+                    self._wait_for(parts, outcome)
                     break
                 before = parts
                 for part in reversed(parts):
@@ -140,13 +146,16 @@ class Fetcher:
         except BaseException as error:  # of a source: a timeout, sys.exit, a cancellation
             if isinstance(error, asyncio.CancelledError) and is_cancelled():
                 raise
-            text = _text_of(error)
-            is_host = is_of_host(error)
-            trouble = self.troubles.failed(wanted.key, f"{source.name} failed: {text}", is_host=is_host)
+            # A file that is busy or full is no fault of the source, which others may still ask.
+            is_here, text = isinstance(error, StoreFileError), _text_of(error)
+            said = text if is_here else f"{source.name} failed: {text}"
+            is_host = not is_here and is_of_host(error)
+            trouble = self.troubles.failed(wanted.key, said, is_host=is_host)
             outcome.troubles[wanted.symbol] = self.troubles.said(trouble)
             log.warning("%s: %s failed, %d in a row: %s", source.name, wanted, trouble.failures, text)
             with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
-                await asyncio.to_thread(self._state_failed, source.name, wanted)
+                between = wanted.start, wanted.end
+                await asyncio.to_thread(self._place.state_failed, wanted.key, *between, source.name)
 
     def _worth(self, wanted: Wanted, page: int, outcome: Outcome) -> list[Wanted]:
         """Return the pages that are to be asked for just now."""
@@ -154,8 +163,17 @@ class Fetcher:
 
     def _refuse_old(self, source: Coordinator, part: Wanted) -> None:
         """Refuse that nothing comes of an answer, but for the latest bars, which may come late."""
-        if part.start < part.timeframe.floor(self._store._now() - self._late):
+        if part.start < self._oldest_late(part.timeframe):
             raise InvalidInputError(f"{source.name} answers, and {part} lacks the same bars as before")
+
+    def _wait_for(self, parts: Sequence[Wanted], outcome: Outcome) -> None:
+        """Take note where the newest bar that is missing may come yet."""
+        if parts and parts[-1].end > self._oldest_late(parts[-1].timeframe):
+            outcome.wait_for(parts[-1].end)
+
+    def _oldest_late(self, timeframe: Timeframe) -> int:
+        """Return from when on (ms) bars may come late."""
+        return timeframe.floor(self._store._now() - self._late)
 
     async def _ask(self, source: Coordinator, wanted: Wanted, outcome: Outcome) -> Got:
         """Ask for a range, and land its pages as they come."""
@@ -180,11 +198,6 @@ class Fetcher:
                 await self.calls.report(source, Metrics(*asked, rows, taken, error))
         log.info("%s: %s: %d bars in %.0f ms", source.name, wanted, rows, taken)
         return wanted.got("coordinator", rows, taken * 1e3, kept)
-
-    def _state_failed(self, source: str, wanted: Wanted) -> None:
-        found = self._place.to_ask([wanted.symbol], wanted.timeframe, wanted.start, wanted.end, None)
-        for low, high in found.get(wanted.symbol, []):
-            self._place.state(wanted.key, low, high, "fetch_failed", source)
 
     # ---- what is missing
 

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from mdstore.errors import InvalidInputError
-from mdstore.sources.sync.background import Background
+from mdstore.sources.sync.background import Background, is_cancelled
 from mdstore.sources.sync.call_threads import CallThreads
 from mdstore.sources.sync.coordinator import Coordinator, Metrics, Page
 
@@ -141,9 +141,3 @@ async def _caught(call: Callable[[], Coroutine[Any, Any, Any]]) -> Came:
         if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise
         return None, error
-
-
-def is_cancelled() -> bool:
-    """Tell whether the task itself is cancelled, rather than something that it has waited for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -59,6 +59,11 @@ class StorePlace:
         low, high = -FOREVER if start is None else start, FOREVER if end is None else end
         self._candles.ledger.cover([key], Claim(source, (low, high), reason))
 
+    def state_failed(self, key: Key, start: int, end: int, source: str) -> None:
+        """State that a fetch failed of what is worth asking for in a range."""
+        for low, high in self.to_ask([key[0]], Timeframe.parse(key[1]), start, end, None).get(key[0], []):
+            self.state(key, low, high, "fetch_failed", source)
+
     def holes(self, key: Key, start: int, end: int) -> dict[str, int]:
         """Return how many bars are not there in a range, by reason."""
         request = Request((key[0],), Timeframe.parse(key[1]), ("timestamp",), start, end)

@@ -6,20 +6,24 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mdstore.candles.repository import CandleRepository
 from mdstore.core.arguments import source_name, symbol_list
 from mdstore.core.polars_forks import refuse_broken_polars
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
-from mdstore.errors import Hint, InvalidInputError, TimeframeError
+from mdstore.errors import Hint, InvalidInputError, StoreClosedError, TimeframeError
 from mdstore.store.declared import Declared
 
 if TYPE_CHECKING:
+    import asyncio
+
     from mdstore.sources.exchanges.candle_source import Wait
     from mdstore.sources.sync.background import Background
     from mdstore.sources.sync.coordinator import Coordinator
@@ -40,6 +44,10 @@ LOOK_SECONDS = 0.1
 """How soon Ctrl-C is heard."""
 CLOSED_SECONDS = 1.0
 """So long after the end of a bar it is asked for."""
+CLOSED = "the store was closed during a sync; what had come is stored"
+
+_syncing: ContextVar[tuple[Syncing, ...]] = ContextVar("_syncing", default=())
+"""Whose sync something is called in: the source, or `progress`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,8 @@ class Syncing:
     def __init__(self, candles: CandleRepository, declared: Declared, now: Callable[[], int]) -> None:
         self._candles, self._declared, self._now = candles, declared, now
         self._background: Background | None = None
+        self._under_way: dict[asyncio.Task[Any], threading.Event] = {}
+        self._is_closed = False
 
     def sync(
         self,
@@ -155,15 +165,24 @@ class Syncing:
             raise
 
     def close(self) -> None:
-        """End what is under way; what has come is stored."""
-        if self._background is not None:
-            self._background.close()
+        """End what is under way; what has come is stored, and whoever waits for the rest is told."""
+        background, self._is_closed = self._background, True
+        if background is None or background.mind_forks():  # what is under way is the parent's
+            return
+        under_way = dict(self._under_way)
+        for task in under_way:
+            background.loop.call_soon_threadsafe(task.cancel)
+        until = time.monotonic() + END_SECONDS
+        for over in under_way.values() if self not in _syncing.get() else ():
+            over.wait(max(0.0, until - time.monotonic()))
+        background.close()
 
     def _loop(self) -> Background:
         from mdstore.sources.sync.background import Background
 
         if self._background is None or self._background.mind_forks():
-            self._background = Background()
+            self._under_way = {}
+            self._background = Background("mdstore-sync")
         return self._background
 
     def _asked(
@@ -184,7 +203,14 @@ class Syncing:
         from mdstore.sources.sync.sync_run import LISTING
 
         refuse_broken_polars()
-        self._candles.refuse_to_write()
+        if not dry_run:
+            self._candles.refuse_to_write()
+        if self in _syncing.get():
+            raise InvalidInputError(
+                "a sync of this store was begun by the source or the progress= of one: both would wait for "
+                "ever",
+                hint="begin it when the other is over, or in a thread of its own",
+            )
         if not isinstance(source, str) and not callable(getattr(source, "candles", None)):
             raise InvalidInputError(
                 f"{source!r} is no source: give the name of an exchange, or a Coordinator"
@@ -212,22 +238,34 @@ class Syncing:
     # ---- in the loop
 
     async def _go(self, asked: _Asked, over: threading.Event) -> SyncResult:
-        waits = _Waits(asked.progress)
-        try:
-            if not isinstance(asked.source, str):
-                return await self._rounds(asked.source, asked, waits)
-            from mdstore.sources.exchanges.candle_sources import open_source
+        import asyncio
 
-            source = open_source(
-                asked.source, base_url=asked.base_url, offline=asked.offline, on_wait=waits.told
-            )
-            try:
-                return await self._rounds(source, asked, waits)
-            finally:
-                with suppress(Exception):
-                    await source.aclose()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in one; for mypy
+        self._under_way[task] = over
+        _syncing.set((*_syncing.get(), self))
+        try:
+            return await self._opened(asked)
+        except asyncio.CancelledError:
+            if self._is_closed:  # not the caller's doing, so it is told
+                raise StoreClosedError(CLOSED) from None
+            raise
         finally:
+            del self._under_way[task]
             over.set()
+
+    async def _opened(self, asked: _Asked) -> SyncResult:
+        waits = _Waits(asked.progress)
+        if not isinstance(asked.source, str):
+            return await self._rounds(asked.source, asked, waits)
+        from mdstore.sources.exchanges.candle_sources import open_source
+
+        source = open_source(asked.source, base_url=asked.base_url, offline=asked.offline, on_wait=waits.told)
+        try:
+            return await self._rounds(source, asked, waits)
+        finally:
+            with suppress(Exception):
+                await source.aclose()
 
     async def _rounds(self, source: Coordinator, asked: _Asked, waits: _Waits) -> SyncResult:
         import asyncio

@@ -27,6 +27,38 @@ def test_export_takes_symbols_and_ranges(filled, tmp_path):
     assert frame["symbol"].to_list() == ["KRW-ETH"] * 5
 
 
+def test_a_whole_store_goes_into_one_file_and_back(filled, tmp_path, store_of):
+    filled("export", "all.csv.gz")
+    done = filled("-f", "other.sqlite3", "import", "all.csv.gz", "--json")
+    assert json.loads(done.stdout)["totals"]["inserted"] == 524
+    with store_of() as one, mdstore.open(tmp_path / "other.sqlite3") as other:
+        assert list(one) == list(other)
+        for symbol, timeframe in one:
+            assert one.candles(symbol, timeframe).equals(other.candles(symbol, timeframe))
+
+
+def test_the_timeframe_may_be_the_last_of_the_symbols(filled, tmp_path):
+    filled("export", "x.parquet", "KRW-BTC", "1h")
+    assert pl.read_parquet(tmp_path / "x.parquet")["timeframe"].to_list() == ["1h"] * 24
+    filled("export", "x.parquet", "KRW-BTC", "KRW-ETH", "--force")
+    counts = pl.read_parquet(tmp_path / "x.parquet").group_by("symbol", "timeframe").len().sort("len").rows()
+    assert counts == [("KRW-BTC", "1h", 24), ("KRW-ETH", "1m", 200), ("KRW-BTC", "1m", 300)]
+    assert "no candles of KRW-BTX in" in filled("export", "y.csv", "KRW-BTX", code=1).stderr
+    assert "no candles of KRW-BTX in" in filled("export", "y.csv", "KRW-BTC", "KRW-BTX", code=1).stderr
+
+
+def test_bars_that_have_not_ended_are_left_out_where_asked(filled, tmp_path, store_of):
+    with store_of() as store:
+        store.delete("KRW-BTC", "1h", start="2025-09-01T23:00")
+    filled("export", "open.csv", "-t", "2h", "--from", "1h")
+    refused = filled("-f", "other.sqlite3", "import", "open.csv", code=1).stderr
+    assert "bars that have not ended" in refused
+    assert "export with --closed" in refused
+    filled("export", "closed.csv", "-t", "2h", "--from", "1h", "--closed")
+    done = filled("-f", "other.sqlite3", "import", "closed.csv", "--json")
+    assert json.loads(done.stdout)["totals"]["inserted"] == 11
+
+
 def test_export_does_not_replace_unless_forced(filled, tmp_path):
     (tmp_path / "x.csv").write_text("precious")
     assert "--force" in filled("export", "x.csv", "-t", "1m", code=1).stderr

@@ -129,7 +129,7 @@ show KRW-BTC; show KRW-BTC 7x; show KRW-BTC 1m --start when; show KRW-BTC 1m --e
 show KRW-BTC 1m --as-of soon; show KRW-BTC 1m --fill flat --start 0001-01-01 --end 2025-09-02
 show KRW-BTC 1m --start 1; show KRW-BTC --from 1m; show KRW-BTC 1m --tz Asia/Soul
 show KRW-BTC 7m --from 1h; show KRW-BTC 2h; show '' 1m; show ' A' 1m; show NOTHING-LIKE 1m
-export x.xlsx -t 1m; export no/where/x.csv -t 1m; export x.csv -t 7m --from 1h; export x.csv
+export x.xlsx -t 1m; export no/where/x.csv -t 1m; export x.csv -t 7m --from 1h; export x.csv NOTHING-LIKE
 sql SELEC; sql 'DELETE FROM candles'; sql 'FROM nowhere'; sql ''; sql 'SELECT INTERVAL 1 MONTH'
 screen 'close = 1' -t 1m; screen 'close > 1' 'close > 1' -t 1m; screen 'sma(close)' -t 1m
 screen nothing -t 1m

@@ -15,6 +15,11 @@ def test_it_replaces_nothing_and_says_what_to_do(filled, store_of):
     said = filled("rename", "KRW-BTC", "KRW-ETH", code=1).stderr
     assert "something is stored under the name KRW-ETH already. Nothing was changed" in said
     assert "`mdstore delete KRW-ETH`" in said
+    assert "mdstore export - KRW-BTC | mdstore import - --symbol KRW-ETH --rename" in said
+    text = filled("export", "-", "KRW-BTC").stdout
+    filled("import", "-", "--symbol", "KRW-ETH", "--rename", given=text)
+    with store_of() as store:
+        assert list(store) == [("KRW-BTC", "1h"), ("KRW-BTC", "1m"), ("KRW-ETH", "1h"), ("KRW-ETH", "1m")]
     filled("delete", "KRW-ETH", "--yes")
     filled("rename", "KRW-BTC", "KRW-ETH")
     with store_of() as store:

@@ -74,7 +74,7 @@ def test_a_terminal_without_unicode_gets_what_it_can_write(filled, tmp_path, mon
 
 
 def test_show_json_is_exact(filled, tmp_path):
-    rows = json.loads(filled("show", "KRW-ETH", "-n", "300", "--json").stdout)
+    rows = json.loads(filled("show", "KRW-ETH", "--limit", "300", "--json").stdout)
     with mdstore.open(tmp_path / "market_data.sqlite3") as store:
         frame = store.candles("KRW-ETH", "1m")
     assert [row["close"] for row in rows] == frame["close"].to_list()

@@ -29,6 +29,32 @@ def test_sql_does_not_group_digits_and_writes_huge_floats_shortly(filled):
     assert re.search(r"20250903 +2025 +1e\+300 +1234\.5", out)
 
 
+def test_numbers_are_not_rounded(filled):
+    given = [475365534131.7573, 0.1, 1.2345678901234568e-05]
+    rows = ", ".join(f"({number!r}::DOUBLE)" for number in given)
+    out = filled("sql", f"SELECT number FROM (VALUES {rows}) AS t (number)").stdout
+    assert [float(line) for line in out.splitlines()[1:]] == given
+    assert "475365534131.7573" in filled("sql", "SELECT 475365534131.7573::DOUBLE AS turnover").stdout
+    assert re.search(r"0\.1 +1e-300", filled("sql", "SELECT 0.1::DOUBLE AS a, 1e-300::DOUBLE AS b").stdout)
+
+
+def test_parameters(filled):
+    query = "SELECT symbol, count(*) AS bars FROM candles WHERE symbol = {} AND close > {} GROUP BY ALL"
+    by_place = filled("sql", query.format("?", "?"), "--param", "KRW-ETH", "--param", "0.5").stdout
+    by_name = filled("sql", query.format("$it", "$low"), "--param", "low=0.5", "--param", "it=KRW-ETH").stdout
+    assert by_place == by_name
+    assert re.search(r"KRW-ETH +200", by_place)
+    texts = filled("sql", "SELECT ? || 'x' AS a, ? || 'x' AS b", "--param", "005930", "--param", "'7'").stdout
+    assert re.search("005930x +7x", texts)
+    assert "error:" in filled("sql", query.format("?", "?"), "--param", "KRW-ETH", code=1).stderr
+
+
+def test_a_pragma_is_said_to_be_no_select(filled):
+    said = filled("sql", "pragma version", code=1).stderr
+    assert "this is no SELECT" in said
+    assert "json" not in said
+
+
 def test_long_texts_are_cut_with_a_mark(cli, tmp_path, monkeypatch):
     candles_file(tmp_path, "A-1m.csv")
     with (tmp_path / "A-1m.csv").open("a") as file:

@@ -8,7 +8,9 @@ import polars as pl
 import pytest
 
 import mdstore
-from mdstore.errors import FeedError, InvalidInputError, NoSuchSeriesError, TimeframeError
+from mdstore.errors import InvalidInputError, NoSuchSeriesError, TimeframeError
+from mdstore.sources.sync.coordinator import Page
+from mdstore.sources.sync.source_facts import SourceFacts
 from tests.support.candles import MINUTE, START
 from tests.support.fake_exchange import FakeExchange, asked_twice, bars
 from tests.support.upstream import Clock
@@ -80,6 +82,68 @@ def test_the_forming_bar_is_left_alone_and_the_latest_ones_are_asked_again_until
     assert rows_of(store)[:1_008] == truth[:1_008]
     asked = [one for one in source.log if one[2] < at(990)]
     assert len(asked) == 5, "what is final is not asked for again"
+
+
+def test_a_fetch_that_fails_in_between_does_not_make_the_latest_bars_final(store, clock):
+    truth = bars(2_000)
+    source = FakeExchange(
+        {("A", "1m"): truth}, clock, amend=lambda row, ago: row if ago >= 2 else (*row[:5], 9.0)
+    )
+    store.sync(source, "A", "1m", since=at(0))
+    clock.at(1_002)
+    source.plan = ["fail"]
+    assert store.sync(source, "A", "1m").failed
+    clock.at(1_010)
+    store.sync(source, "A", "1m")
+    assert rows_of(store)[:1_008] == truth[:1_008]
+
+
+def test_a_bad_row_does_not_make_the_bar_final_that_it_would_have_amended(store, clock):
+    truth = bars(2_000)
+    source = FakeExchange({("A", "1m"): truth}, clock)
+    store.sync(source, "A", "1m", since=at(0))
+    clock.at(1_010)
+    source.amend = lambda row, ago: row if row[0] != at(999) else (*row[:2], 1.0, *row[3:])
+    store.sync(source, "A", "1m")
+    source.amend, source.truth["A", "1m"] = None, [*truth[:999], (*truth[999][:5], 9.0), *truth[1_000:]]
+    store.sync(source, "A", "1m")
+    assert rows_of(store)[999][5] == 9.0
+
+
+def test_what_is_final_is_told_by_the_clock_of_the_exchange_where_that_of_the_machine_is_ahead(store, clock):
+    truth = bars(2_000)
+    source = FakeExchange(
+        {("A", "1m"): truth},
+        clock,
+        amend=lambda row, ago: row if ago >= 2 else (*row[:5], 9.0),
+        knows_first=False,
+    )
+    source.behind = 3 * MINUTE
+    result = store.sync(source, "A", "1m", since=at(0))
+    assert (result.failed, len(rows_of(store))) == ({}, 997)
+    clock.at(1_010)
+    store.sync(source, "A", "1m")
+    assert rows_of(store)[:1_005] == truth[:1_005]
+
+
+def test_a_source_that_ends_early_is_asked_for_the_rest(store, clock):
+    source = FakeExchange({("A", "1m"): bars(1_000)}, clock)
+
+    async def early(symbol, timeframe, start, end):
+        end = min(end, start + 50 * MINUTE)
+        source.requests += 1
+        yield Page(start, end, [row for row in bars(1_000) if start <= row[0] < end], "no_trade")
+
+    source.candles = early
+    result = store.sync(source, "A", "1m", since=at(0), until=at(500))
+    assert (result.failed, result.inserted, source.requests) == ({}, 500, 10)
+
+    async def nothing(symbol, timeframe, start, end):
+        return
+        yield
+
+    source.candles = nothing
+    assert "proves nothing of" in str(store.sync(source, "A", "1m", until=at(600)).failed["A", "1m"])
 
 
 def test_a_minute_that_is_not_there_yet_is_unsettled_until_it_is_known(store, clock):
@@ -186,8 +250,6 @@ def test_declared_columns_come_along(store, clock):
         [(*row, 7.0 + place) for place, row in enumerate(truth)],
         ["timestamp", "open", "high", "low", "close", "volume", "candle_acc_trade_price"], orient="row",
     )  # fmt: skip
-    from mdstore.sources.sync.coordinator import Page
-
     source = FakeExchange({("A", "1m"): truth}, clock, plan=[Page(at(0), at(5), page, "no_trade")])
     store.sync(source, "A", "1m", since=at(0), until=at(5))
     assert store.candles("A", "1m", columns=["value"])["value"].to_list() == [7, 8, 9, 10, 11]
@@ -209,7 +271,24 @@ def test_what_progress_raises_is_heard(store, clock):
     source = FakeExchange({("A", "1m"): bars(1_000)}, clock)
     with pytest.raises(ZeroDivisionError):
         store.sync(source, "A", "1m", since=at(0), progress=lambda now: 1 / 0)
-    assert len(rows_of(store)) == 1_000
+    assert source.log == []
+
+
+def test_what_progress_raises_ends_the_sync_at_once_and_what_has_come_stays(store, clock):
+    clock.at(30_000)
+    source = FakeExchange({("A", "1m"): bars(30_000), ("B", "1m"): bars(30_000)}, clock, delay=0.01)
+
+    def progress(now):
+        if now.done:
+            raise EOFError
+
+    with pytest.raises(EOFError):
+        store.sync(source, ["A", "B"], "1m", since=at(0), progress=progress)
+    assert 0 < len(store.candles("A", "1m")) < 10_000
+    assert len(source.log) < 100, "of 300"
+    assert source.under_way == 0
+    assert store.sync(source, ["A", "B"], "1m", since=at(0)).failed == {}
+    assert rows_of(store, "B") == bars(30_000)
 
 
 def test_the_async_form_lets_the_loop_go_on_and_can_be_cancelled(store, clock):
@@ -239,6 +318,15 @@ def test_it_works_inside_a_running_loop_as_in_a_notebook(store, clock):
         return store.sync(source, "A", "1m", since=at(0)).inserted
 
     assert asyncio.run(cell()) == 100
+
+
+def test_a_sync_that_is_begun_in_one_is_refused(store, clock):
+    source = FakeExchange({("A", "1m"): bars(1_000)}, clock)
+    with pytest.raises(InvalidInputError, match="would wait for ever"):
+        store.sync(source, "A", "1m", since=at(0), progress=lambda now: store.sync(source, "A", "1m"))
+    own = mdstore.FunctionCoordinator(lambda *asked: store.sync(source, "A", "1m"), name="mine")
+    failed = store.sync(own, "B", "1m", since=at(0), until=at(10)).failed
+    assert "would wait for ever" in str(failed["B", "1m"])
 
 
 def test_every_goes_on_with_each_bar_until_it_is_interrupted(store, clock):
@@ -298,7 +386,6 @@ def test_a_source_that_raises_its_own_errors_is_told_of(store, clock):
     result = store.sync(source, "A", "1m", since=at(0), until=at(100))
     assert "ConnectionError: the connection was lost" in str(result.failed["A", "1m"])
     assert rows_of(store) == bars(100), "the page before had landed"
-    assert isinstance(FeedError("x"), ConnectionError)
 
 
 def test_notebooks_show_a_row_a_series(store, clock):
@@ -306,3 +393,138 @@ def test_notebooks_show_a_row_a_series(store, clock):
     html = store.sync(source, ["A", "<b>"], "1m", since=at(0))._repr_html_()
     assert "200 new" in html
     assert "<td>&lt;b&gt;</td>" in html
+
+
+def test_a_bad_row_is_set_aside_and_its_bar_has_failed_and_a_page_of_such_is_none(store, clock):
+    wrong = bars(300)
+    wrong[7] = (*wrong[7][:2], 1.0, *wrong[7][3:])  # a high below the low
+    source = FakeExchange({("A", "1m"): wrong}, clock)
+    result = store.sync(source, "A", "1m", since=at(0), until=at(300))
+    assert (result.inserted, result.holes, result.failed) == (299, {"fetch_failed": 1}, {})
+    assert len(store.quarantine()) == 1
+    source.truth["A", "1m"] = bars(300)
+    assert store.sync(source, "A", "1m", since=at(0), until=at(300)).inserted == 1
+    assert rows_of(store) == bars(300)
+    source.truth["B", "1m"] = [(*row[:2], 1.0, *row[3:]) for row in bars(300)]
+    result = store.sync(source, "B", "1m", since=at(0), until=at(300))
+    assert "breaks the rule" in str(result.failed["B", "1m"])
+    assert ("B", "1m") not in store
+
+
+def test_a_source_of_ones_own_gives_declared_columns_and_its_pages_are_looked_at(store):
+    store.declare("value", resample="sum")
+    asked = []
+
+    def fetch(symbol, timeframe, start, end):
+        asked.append((start, end))
+        rows = [(time, 1, 2, 1, 2, 5, 9) for time in range(start, end, MINUTE)]
+        names = ["timestamp", "open", "high", "low", "close", "volume", "turnover"]
+        return pl.DataFrame(rows, names, orient="row")[-100:]  # not all that was asked for
+
+    source = mdstore.FunctionCoordinator(fetch, name="mine", page_bars=100)
+    result = store.sync(source, "A", "1m", since=at(0), until=at(250))
+    assert (result.inserted, len(asked)) == (250, 3)
+    assert store.candles("A", "1m", columns=["value"])["value"].sum() == 250 * 9
+
+
+def test_a_source_whose_answers_prove_nothing_is_not_asked_for_ever(store):
+    def fetch(symbol, timeframe, start, end):
+        return [(time, 1, 2, 1, 2, 5) for time in range(end, end + 10 * MINUTE, MINUTE)]
+
+    source = mdstore.FunctionCoordinator(fetch, name="mine", page_bars=100)
+    result = store.sync(source, "A", "1m", since=at(0), until=at(250))
+    assert "did not keep to the range" in str(result.failed["A", "1m"])
+    assert result.requests <= 4
+
+
+def test_a_source_that_exits_fails_by_itself(store, clock):
+    source = FakeExchange({("A", "1m"): bars(100), ("B", "1m"): bars(100)}, clock, plan=["exit"])
+    result = store.sync(source, ["A", "B"], "1m", since=at(0), until=at(100))
+    assert "SystemExit: 3" in str(result.failed["A", "1m"])
+    assert rows_of(store, "B") == bars(100)
+    assert store.sync(source, ["A", "B"], "1m", since=at(0), until=at(100)).failed == {}
+
+
+def test_a_store_that_is_only_read_takes_nothing_and_may_be_asked_what_it_lacks(store, clock):
+    source = FakeExchange({("A", "1m"): bars(100)}, clock)
+    store.sync(source, "A", "1m", since=at(0), until=at(50))
+    with mdstore.MarketDataStore(store.path, clock=clock, read_only=True) as reader:
+        assert reader.sync(source, "A", "1m", until=at(100), dry_run=True).missing == 50
+        with pytest.raises(mdstore.ReadOnlyError):
+            reader.sync(source, "A", "1m", until=at(100))
+
+
+def test_rows_that_break_a_rule_are_counted(store, clock):
+    wrong = bars(300)
+    wrong[7] = (*wrong[7][:2], 1.0, *wrong[7][3:])
+    source = FakeExchange({("A", "1m"): wrong, ("B", "1m"): bars(300)}, clock)
+    result = store.sync(source, ["A", "B"], "1m", since=at(0), until=at(300))
+    assert (result.bad, [one.bad for one in result.series]) == (1, [1, 0])
+    assert result.frame["bad"].to_list() == [1, 0]
+    assert "bad=1" in repr(result)
+
+
+def test_a_list_of_markets_that_failed_is_asked_for_again(clock):
+    source, failures = FakeExchange({("A", "1m"): bars(1)}, clock), [ConnectionError("down")]
+    listed = source.markets
+
+    async def markets():
+        if failures:
+            raise failures.pop()
+        return await listed()
+
+    source.markets = markets
+
+    async def twice():
+        facts = SourceFacts(source)
+        with pytest.raises(ConnectionError):
+            await facts.markets()
+        return await facts.markets()
+
+    assert list(asyncio.run(twice())) == ["A"]
+
+
+def test_what_a_source_raises_before_it_is_asked_is_of_one_series(store, clock):
+    source = FakeExchange({("A", "1m"): bars(300), ("B", "1m"): bars(300)}, clock)
+    cut = source.stretches
+
+    def stretches(timeframe, start, end):
+        if len(source.log) == 0 and not calls:
+            calls.append(1)
+            raise KeyError("no such table")
+        return cut(timeframe, start, end)
+
+    calls = []
+    source.stretches = stretches
+    result = store.sync(source, ["A", "B"], "1m", since=at(0), until=at(300))
+    assert [one.state for one in result.series] == ["failed", "done"]
+
+
+def test_a_host_that_is_left_alone_for_a_while_is_waited_for(store, clock):
+    source, seen = FakeExchange({(one, "1m"): bars(300) for one in "ABC"}, clock), []
+
+    class Resting(type(source)):
+        until = 0.0
+
+        @property
+        def rests(self):
+            return max(0.0, self.until - time.monotonic())
+
+        @rests.setter
+        def rests(self, value):
+            pass
+
+        async def candles(self, *asked):
+            if self.rests:
+                raise ConnectionError("left alone")
+            async for page in super().candles(*asked):
+                yield page
+
+    source.__class__ = Resting
+    source.until = time.monotonic() + 0.5
+    result = store.sync(
+        source, list("ABC"), "1m", since=at(0), until=at(300), progress=lambda now: seen.append(now.waiting)
+    )
+    assert result.failed == {}
+    assert "fake has failed again and again, " in "".join(seen)
+    assert result.waiting == ""

@@ -3,6 +3,7 @@
 import json
 import signal
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mdstore
-from mdstore.errors import FeedError
+from mdstore.candles.file.leases import Lease
+from mdstore.store.sync_place import StorePlace
 from tests.support.candles import MINUTE, START
 from tests.support.fake_exchange import FakeExchange, asked_twice, bars
 from tests.support.interrupts import interrupted
@@ -19,6 +21,7 @@ from tests.support.processes import start
 from tests.support.upstream import Clock
 
 BARS = 6_000
+TAKE = "UPDATE leases SET owner = '- - - 5' WHERE name = ? RETURNING 1"
 SYMBOLS = "ABCD"
 # Each answer of the exchange is a line in a file, so that what a killed process has asked for is known.
 PROCESS = """
@@ -179,8 +182,6 @@ def test_ctrl_c_ends_it_soon_with_what_has_come_and_the_same_call_goes_on(tmp_pa
 
 
 def test_a_store_that_is_closed_ends_what_is_under_way(tmp_path):
-    import threading
-
     clock = Clock()
     clock.at(BARS)
     source = FakeExchange({("A", "1m"): truth_of("A")}, clock, delay=0.05)
@@ -198,9 +199,76 @@ def test_a_store_that_is_closed_ends_what_is_under_way(tmp_path):
     time.sleep(0.3)
     store.close()
     thread.join(10)
-    assert raised == ["CancelledError"]
+    assert raised == ["StoreClosedError"]
     with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
         assert store.maintenance.check() == []
+
+
+def test_a_store_that_is_closed_while_a_page_lands_keeps_it_and_ends_the_sync(tmp_path, monkeypatch):
+    clock = Clock()
+    clock.at(BARS)
+    source = FakeExchange({("A", "1m"): truth_of("A")}, clock)
+    store = mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock)
+    land, lands = StorePlace.land, threading.Event()
+
+    def slow(place, landings):
+        lands.set()
+        time.sleep(0.2)
+        return land(place, landings)
+
+    monkeypatch.setattr(StorePlace, "land", slow)
+    raised = []
+
+    def fetch():
+        try:
+            store.sync(source, "A", "1m", since=START)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=fetch)
+    thread.start()
+    assert lands.wait(10)
+    store.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert isinstance(raised[0], mdstore.StoreClosedError)
+    with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
+        assert len(store.candles("A", "1m")) >= 198, "what had come was stored"
+        began = time.monotonic()
+        store.sync(source, "A", "1m", since=START, until=START + 1_000 * MINUTE)
+        assert time.monotonic() - began < 10, "the lease was given back, rather than left to run out"
+
+
+def test_a_store_that_is_closed_by_progress_ends_the_sync(tmp_path):
+    clock = Clock()
+    clock.at(BARS)
+    source = FakeExchange({("A", "1m"): truth_of("A")}, clock)
+    store = mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock)
+    with pytest.raises(mdstore.StoreClosedError):
+        store.sync(source, "A", "1m", since=START, progress=lambda now: now.done and store.close())
+
+
+def test_a_series_that_somebody_else_has_taken_over_is_left_to_them(tmp_path, monkeypatch):
+    clock = Clock()
+    clock.at(BARS)
+    source = FakeExchange({(one, "1m"): truth_of(one) for one in "AB"}, clock, delay=0.02)
+    path = tmp_path / "market_data.sqlite3"
+    monkeypatch.setattr(Lease, "beat_seconds", 0.05)
+    with mdstore.MarketDataStore(path, clock=clock) as store:
+        leases = store._candles.leases
+
+        def progress(now):
+            if now.done and not taken:
+                name = "fetch A 1m"
+                taken.append(leases._database.note(lambda con: con.execute(TAKE, (name,)).get, wait=True))
+
+        taken = []
+        began = time.monotonic()
+        result = store.sync(source, ["A", "B"], "1m", since=START, progress=progress)
+        assert "another process has taken over 'fetch A 1m'" in str(result.failed["A", "1m"])
+        assert [one.state for one in result.series] == ["failed", "done"]
+        assert time.monotonic() - began < 60
+        assert len(store.candles("A", "1m")) < BARS - 1_000, "it was left off in between"
 
 
 def rows_of(store):
@@ -279,4 +347,3 @@ def test_signals_are_as_before(tmp_path):
     with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
         store.sync(source, "A", "1m", since=START)
     assert signal.getsignal(signal.SIGINT) is before
-    assert issubclass(FeedError, mdstore.MarketDataError)

@@ -25,15 +25,19 @@ class FakeExchange:
     ):  # fmt: skip
         self.truth, self.clock, self.name = truth, clock, name
         self.limits, self.settles, self.pace = Limits(page, concurrency), settles, None
+        self.proves_pages, self.rests = True, 0.0
         self.timeframes = sorted({bar for _, bar in truth}) or ["1m"]
         self.plan, self.knows_first = list(plan), knows_first
         self.amend, self.delay = amend, delay
         self.log, self.facts, self.requests = [], [], 0
         self.under_way = self.most_under_way = 0
         self.closed = False
+        self.behind = 0  # so many ms its clock is behind that of the machine
 
     async def candles(self, symbol, timeframe, start, end):
         bar, at = Timeframe.parse(timeframe), end
+        if self.behind:
+            at = min(end, bar.floor(int(self.clock() * 1000) - self.behind))
         while at > start:
             fault = await self._answer()
             low, rows = self._page(symbol, timeframe, bar, start, at)
@@ -54,7 +58,7 @@ class FakeExchange:
     def _proven(self, symbol, timeframe, low, high, rows):
         listed = self.truth[symbol, timeframe][0][0]
         if low >= listed or not self.knows_first:
-            return [Page(low, high, rows, "no_trade")]
+            return [Page(low, high, rows, "no_trade", int(self.clock() * 1000) - self.behind)]
         before = [Page(low, min(listed, high), [], "before_listing")]
         return before + ([Page(listed, high, rows, "no_trade")] if listed < high else [])
 
@@ -72,7 +76,7 @@ class FakeExchange:
         return fault
 
     def _page(self, symbol, timeframe, bar, start, end):
-        now = int(self.clock() * 1000)
+        now = int(self.clock() * 1000) - self.behind
         if (symbol, timeframe) not in self.truth:
             raise NoSuchMarketError(f"{self.name} has no market {symbol}")
         there = [row for row in self.truth[symbol, timeframe] if start <= row[0] < end]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import apsw
 
 from mdstore.candles.file import digests
-from mdstore.core.hole_reasons import is_answer, rank
+from mdstore.core.hole_reasons import is_answer, rank, stays
 from mdstore.core.timeframe import DAY
 
 __all__ = ["Interval", "Key", "forget", "known", "of_timeframe", "state", "without"]
@@ -129,12 +129,12 @@ def _change(
 
 
 def _overlaid(olds: Sequence[Interval], new: Interval, says: int) -> list[Interval]:
-    stays = [old for old in olds if rank(old.reason) > says]
-    goes = [old for old in olds if rank(old.reason) <= says]
-    free = without(new.start, new.end, [(old.start, old.end) for old in stays])
+    kept = [old for old in olds if stays(old.reason, new.reason, says)]
+    goes = [old for old in olds if not stays(old.reason, new.reason, says)]
+    free = without(new.start, new.end, [(old.start, old.end) for old in kept])
     added = [replace(new, start=start, end=end) for start, end in free]
     rest = _cut(goes, new.start, new.end)
-    return _joined(sorted([*stays, *rest, *added], key=lambda one: one.start))
+    return _joined(sorted([*kept, *rest, *added], key=lambda one: one.start))
 
 
 def _cut(olds: Sequence[Interval], start: int, end: int) -> list[Interval]:

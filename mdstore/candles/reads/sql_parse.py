@@ -60,6 +60,7 @@ STORED = (CANDLES, "series", "quarantine")
 LIVE = ("tickers", "orderbooks", "trades")
 # What DESCRIBE and SUMMARIZE are, and SHOW of a table; other kinds of SHOW tell of DuckDB's own catalogue.
 SHOWS = frozenset(("DESCRIBE", "SUMMARY"))
+NO_SELECT = "Only SELECT statements"
 SHOW_HINT = "SHOW TABLES, by itself, lists the tables; DESCRIBE candles the columns of one"
 # Spaces and comments; nothing of it is tried twice, since many comments would be in too many ways.
 BETWEEN = r"(?>\s+|--[^\n]*+\n|/\*(?:(?!\*/).)*+\*/)*+"
@@ -154,6 +155,8 @@ def _tree(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     tree = str(rows[0][0]) if rows else ""
     if not tree.startswith('{"error":false'):
         said = json.loads(tree or "{}").get("error_message", "nothing")
+        if NO_SELECT in said:  # a PRAGMA that DuckDB itself makes a SELECT of
+            raise QueryError("SQL only reads tables here, and this is no SELECT", hint=SHOW_HINT)
         raise QueryError(f"DuckDB cannot show what this query does: {said}")
     return tree
 

@@ -33,9 +33,11 @@ KINDS: Final = tuple(kind for kind in digests.KINDS if kind not in digests.OF_TH
 REVISED: Final = "UPDATE series SET revision = ? WHERE symbol = ?"
 OF_SYMBOL: Final = "SELECT timeframe FROM digests WHERE symbol = ? ORDER BY timeframe"
 STORED: Final = "SELECT timeframe FROM series WHERE symbol = ?"
-TAKEN: Final = "choose another name, or delete that one first: "
+TAKEN: Final = "or choose another name, or delete that one first: "
 TAKE: Final = Hint(
-    f"{TAKEN}store.delete({{0!r}}), store.uncover({{0!r}}, ...)",
+    "put the bars of both under one name, for each timeframe: store.write({0!r}, timeframe, "
+    f"store.candles({{1!r}}, timeframe)); {TAKEN}store.delete({{0!r}}), store.uncover({{0!r}}, ...)",
+    "put the bars of both under one name: `mdstore export - {1} | mdstore import - --symbol {0} --rename`; "
     f"{TAKEN}`mdstore delete {{0}}`, `mdstore cover {{0}} ... --take-back`",
 )
 
@@ -51,7 +53,7 @@ def rename(database: Database, old: str, new: str, clock: Callable[[], float]) -
             return []
         tables = [str(name) for (name,) in con.execute(TABLES)]
         timeframes = [str(name) for (name,) in con.execute(OF_SYMBOL, (old,))]
-        _refuse_taken(con, tables, new)
+        _refuse_taken(con, tables, old, new)
         for timeframe in timeframes:
             for kind in KINDS:
                 digests.prove(con, kind, (old, timeframe), _rows(con, kind, (old, timeframe)))
@@ -65,7 +67,7 @@ def rename(database: Database, old: str, new: str, clock: Callable[[], float]) -
     return stored
 
 
-def _refuse_taken(con: apsw.Connection, tables: Sequence[str], new: str) -> None:
+def _refuse_taken(con: apsw.Connection, tables: Sequence[str], old: str, new: str) -> None:
     for table in tables:
         anything = f"SELECT 1 FROM {table} WHERE symbol = ? LIMIT 1"  # noqa: S608 - of the schema
         if table not in DIGESTS and con.execute(anything, (new,)).get:
@@ -73,7 +75,7 @@ def _refuse_taken(con: apsw.Connection, tables: Sequence[str], new: str) -> None
             what = "is stored" if is_stored else "is known, of why there are no bars,"
             raise InvalidInputError(
                 f"something {what} under the name {new} already. Nothing was changed",
-                hint=Hint(*(text.format(new) for text in TAKE)),
+                hint=Hint(*(text.format(new, old) for text in TAKE)),
             )
 
 

@@ -72,7 +72,10 @@ WHERE symbol = ? AND timeframe = ? AND timestamp BETWEEN ? AND ?
 ANY = "SELECT 1 FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp BETWEEN ? AND ? LIMIT 1"
 
 
-@dataclass(frozen=True, slots=True)
+KEPT = ("inserted", "updated", "unchanged")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class WriteResult:
     """What became of the rows of a write; every row given is counted in exactly one of the counts.
 
@@ -110,6 +113,12 @@ class WriteResult:
         kept = self.inserted + self.updated + self.unchanged
         again = self.duplicates + self.conflicts + self.withheld
         return kept + again + self.quarantined + self.dropped
+
+    def __repr__(self) -> str:
+        """Return the three counts of what was kept, and whatever else is not nothing."""
+        found = {one.name: getattr(self, one.name) for one in fields(self) if one.repr}
+        told = (f"{name}={value!r}" for name, value in found.items() if value or name in KEPT)
+        return f"WriteResult({', '.join(told)})"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the counts that are not zero, and what was understood."""

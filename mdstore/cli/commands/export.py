@@ -15,8 +15,8 @@ from mdstore.cli.shared.options import (
     FillOption,
     FromOption,
     JsonOption,
+    SeriesArgument,
     StartOption,
-    SymbolsArgument,
     ZoneOption,
 )
 from mdstore.cli.shared.pipes import PIPE, PipeFormat
@@ -35,9 +35,9 @@ def export(
             "- is standard output."
         ),
     ],
-    symbols: SymbolsArgument = None,
+    symbols: SeriesArgument = None,
     timeframe: Annotated[
-        str | None, typer.Option("--timeframe", "-t", help="May be left out where only one is stored.")
+        str | None, typer.Option("--timeframe", "-t", help="Of this timeframe alone, else of all.")
     ] = None,
     start: StartOption = None,
     end: EndOption = None,
@@ -48,6 +48,7 @@ def export(
     form: Annotated[
         PipeFormat | None, typer.Option("--format", help="The format of standard output; csv if left out.")
     ] = None,
+    closed: Annotated[bool, typer.Option("--closed", help="Only bars that have ended.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     file: FileOption = None,
     json: JsonOption = False,
@@ -58,7 +59,9 @@ def export(
 
       mdstore export btc.parquet KRW-BTC -t 1m --start 2025-09-01
 
-      mdstore export all.csv.gz -t 1d
+      mdstore export all.csv.gz
+
+      mdstore export days.csv.gz AAPL MSFT 1d
 
       mdstore export hours.parquet -t 1h --from 1m
 
@@ -78,7 +81,7 @@ def export(
         rows = export_candles(
             store, target, symbols, timeframe, start=start, end=end,
             source=source, tz=tz, as_of=as_of, fill=None if fill is None else fill.value, force=force,
-            form=form,
+            form=form, closed=closed,
         )  # fmt: skip
     if piped:
         to_stderr().print(f"{count(rows, 'row')} written", highlight=False)

@@ -28,7 +28,9 @@ def show(
     *,
     symbol: SymbolArgument,
     timeframe: TimeframeArgument = None,
-    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="Bars in the table, the latest.")] = 10,
+    rows: Annotated[
+        int, typer.Option("--rows", "--limit", "-n", min=1, help="Bars in the table, the latest.")
+    ] = 10,
     start: StartOption = None,
     end: EndOption = None,
     source: FromOption = None,

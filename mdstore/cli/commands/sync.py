@@ -82,5 +82,5 @@ def sync(
         print(json_text(as_json(result)))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    if result is not None and result.failed:
+    if result is not None and (result.failed or result.bad):
         raise typer.Exit(ERROR)

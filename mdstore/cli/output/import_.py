@@ -256,7 +256,8 @@ def _land(
 ) -> tuple[_Landing, WriteResult]:
     how: dict[str, Any] = {
         "symbol_from_filename": options.symbol_from_filename, "unit": options.unit,
-        "date_format": options.date_format, "whole": landing.whole, "columns": options.columns,
+        "date_format": options.date_format, "tz": options.tz, "whole": landing.whole,
+        "columns": options.columns,
         "volume": options.volume, "encoding": options.encoding, "extras": declared_in(store),
         "sheet": options.sheet,
     }  # fmt: skip

@@ -26,6 +26,7 @@ __all__ = ["Command", "as_json", "run_sync", "series_in"]
 MOST_SERIES = 60
 SPARE = ("bars", "updated", "holes")
 GO_ON = "What has come is stored. Run the same command again: it goes on from there, and asks nothing twice"
+BAD = "{} broke a rule and came into quarantine; a later sync asks for these bars again"
 AGAIN = "Run the same command again: it asks for what failed, and for nothing else"
 
 
@@ -85,7 +86,14 @@ def run_sync(
         _print_summary(result, out)
     for one in result.series:
         if one.error is not None:
-            remarks.print(f"[bold red]error:[/] {one}: {escape(said(one.error))}", highlight=False)
+            remarks.print(
+                f"[bold red]error:[/] {escape(str(one))}: {escape(said(one.error))}", highlight=False
+            )
+        elif one.bad:
+            remarks.print(
+                f"[bold red]error:[/] {escape(str(one))}: {BAD.format(count(one.bad, 'row'))}",
+                highlight=False,
+            )
     if interrupted:
         remarks.print(f"interrupted. {GO_ON}", highlight=False)
     elif result.failed and not command.dry_run:
@@ -96,7 +104,7 @@ def run_sync(
 
 def as_json(result: SyncResult) -> dict[str, Any]:
     """Return a result as values for JSON."""
-    totals = ("source", "inserted", "updated", "requests", "seconds", "missing", "pages")
+    totals = ("source", "inserted", "updated", "bad", "requests", "seconds", "missing", "pages")
     facts = {name: getattr(result, name) for name in totals}
     return {**facts, "holes": result.holes, "series": records(result.frame)}
 

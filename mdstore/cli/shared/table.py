@@ -18,11 +18,13 @@ from rich.text import Text
 from mdstore.cli.shared.console import WIDTH_OF_NO_TERMINAL
 from mdstore.cli.shared.texts import moments, number_text
 from mdstore.core.schema import PRICES
-from mdstore.reports.text_chart import digits
+from mdstore.reports.text_chart import MOST_DIGITS, digits
 
 __all__ = ["Column", "print_frame", "print_grid", "room", "room_beside"]
 
 GAP = "  "
+# No double has more digits in the shortest text that is it, with the zeros before them.
+MOST_EXACT = 340
 ELLIPSIS = "…"
 LEAST = {"end": 12, "middle": 20}
 # A text that is a number or a time is not shortened either.
@@ -67,13 +69,16 @@ def print_frame(
     spare: Sequence[str] = (),
     grouped: bool = True,
     intraday: bool = False,
+    exact: bool = False,
 ) -> None:
     """Print a frame as a table; numbers to the right, prices with the digits they need.
+
+    Beyond 15 digits numbers are rounded, unless they are to be `exact`.
 
     Columns in `spare` are left out, in this order, where the terminal is too narrow. `grouped` puts commas
     between thousands. `intraday` shows the time of day also where all are midnights.
     """
-    decimals = _decimals(frame)
+    decimals = _decimals(frame, MOST_EXACT if exact else MOST_DIGITS)
     columns = [
         Column(
             name,
@@ -128,16 +133,16 @@ def room_beside(columns: Sequence[Column], width: int, least: int, spare: int) -
 # ---- a frame's cells as texts
 
 
-def _decimals(frame: pl.DataFrame) -> dict[str, int]:
+def _decimals(frame: pl.DataFrame, most: int) -> dict[str, int]:
     """Choose how many decimals each column has; the prices of a candle have the same number."""
-    found = {name: _needed(frame[name]) for name, dtype in frame.schema.items() if dtype.is_float()}
+    found = {name: _needed(frame[name], most) for name, dtype in frame.schema.items() if dtype.is_float()}
     prices = [name for name in PRICES if name in found]
     shared = max((found[name] for name in prices), default=0)
     return {**found, **dict.fromkeys(prices, shared)}
 
 
-def _needed(column: pl.Series) -> int:
-    return digits(column.drop_nulls().cast(pl.Float64).to_list())
+def _needed(column: pl.Series, most: int) -> int:
+    return digits(column.drop_nulls().cast(pl.Float64).to_list(), most)
 
 
 def _cells(column: pl.Series, decimals: int, *, grouped: bool, intraday: bool) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from mdstore.reports.text_chart import digits
@@ -14,6 +16,8 @@ SIZES = ("B", "KB", "MB", "GB", "TB")
 KILO = 1024
 # From here on floats have no decimals, and Python's short form says as much as all the digits.
 HUGE = 1e15
+# A column that needs more of them has exponents: 1e-300.
+MOST_DECIMALS = 20
 
 
 def moment(value: datetime | date | None, *, intraday: bool = False) -> str:
@@ -72,7 +76,10 @@ def number_text(value: Any, decimals: int, comma: str) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return repr(value) if abs(value) >= HUGE else f"{value:{comma}.{decimals}f}"
+        if not isfinite(value) or abs(value) >= HUGE or decimals > MOST_DECIMALS:
+            return repr(value)
+        # Not of the double itself, whose further digits nobody wrote: 0.1 is 0.1000000000000000055.
+        return f"{Decimal(repr(value)):{comma}.{decimals}f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:{comma}}"
     return "".join(letter if letter.isprintable() else " " for letter in str(value))

@@ -15,7 +15,7 @@ from mdstore.errors import InvalidInputError, NoSuchSeriesError, TimeframeError
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["refuse_unknown", "target_of", "timeframe_of", "with_timeframe"]
+__all__ = ["refuse_nothing", "refuse_unknown", "target_of", "timeframe_of", "with_timeframe"]
 
 
 def timeframe_of(store: MarketDataStore, symbols: Sequence[str], timeframe: str | None) -> str:
@@ -34,6 +34,14 @@ def timeframe_of(store: MarketDataStore, symbols: Sequence[str], timeframe: str 
         of = f" of {', '.join(symbols)}" if symbols else ""
         raise InvalidInputError(f"several timeframes{of} are stored: {', '.join(stored)}", hint="say which")
     return str(stored[0])
+
+
+def refuse_nothing(store: MarketDataStore, symbols: Sequence[str]) -> None:
+    """Raise where nothing is stored of one of some symbols; none are all."""
+    known = store.series()["symbol"].cast(pl.String).unique().to_list()
+    missing = [symbol for symbol in symbols if symbol not in known]
+    if missing or not known:
+        raise _nothing(store, missing, known)
 
 
 def target_of(

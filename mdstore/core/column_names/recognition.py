@@ -42,6 +42,8 @@ NUMBERED_NAME, ITS_NEIGHBOURS = "name", {"timeopen", "timehigh", "timelow"}
 TICKS = ("tickvol", "tickvolume")
 # A count since 1970, which is a moment wherever it stands: a written time beside it may be of any zone.
 EPOCHS = ("unix", "unixtime", "unixtimestamp", "epoch", "epochtime", "epochms", "timestampms", "tsms", "mts")
+# The zone of the times beside it, in each row.
+TIME_ZONES = ("timezone", "timezonename", "timezoneid", "tz", "tzname")
 # Where all of some names are there, others mean what they mean nowhere else: Huobi counts coins as `amount`
 # and money as `vol`, Poloniex coins as `quoteVolume`.
 PECULIAR = (
@@ -96,7 +98,7 @@ def recognise(columns: Iterable[str]) -> dict[str, str]:
     Where several columns could serve, the order of the tables decides, that of the language of most columns
     first; columns that are nothing to a candle are left out. `time of day` is a second column of times,
     which completes a date; `tick volume` is one to take where the volume is 0 throughout,
-    `epoch` a count since 1970 to hold the times against.
+    `epoch` a count since 1970 to hold the times against, `time zone` the zone of naive times.
 
     >>> recognise(["Date", "Open", "Adj Close", "Close", "Name"])
     {'symbol': 'Name', 'timestamp': 'Date', 'open': 'Open', 'close': 'Close'}
@@ -141,6 +143,9 @@ def _recognise(columns: tuple[str, ...]) -> dict[str, str]:
     epoch = next((there[name] for name in EPOCHS if name in there), None)
     if epoch is not None and found.get("timestamp") != epoch:
         found["epoch"] = epoch
+    zone = next((there[name] for name in TIME_ZONES if name in there), None)
+    if zone is not None and "timestamp" in found:
+        found["time zone"] = zone
     return found
 
 

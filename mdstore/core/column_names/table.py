@@ -8,10 +8,10 @@ from typing import NamedTuple
 __all__ = ["PLACES", "Example", "Table"]
 
 # The letters of an example. `d` is a time of day, which completes a date; `k` a tick volume beside a volume;
-# `u` a count since 1970 beside a written time.
+# `u` a count since 1970 beside a written time; `z` the zone of the times.
 PLACES = {
     "s": "symbol", "t": "timestamp", "d": "time of day", "o": "open", "h": "high", "l": "low", "c": "close",
-    "v": "volume", "k": "tick volume", "u": "epoch",
+    "v": "volume", "k": "tick volume", "u": "epoch", "z": "time zone",
 }  # fmt: skip
 
 

@@ -195,28 +195,33 @@ class BinanceCandles(RestSource):
             if not closed:
                 high = page_end(frame, end, bars.clock, None)
                 if low < high:
-                    async for page in self._absent(symbol, frame, low, high, at_start=low == start):
+                    async for page in self._absent(
+                        symbol, frame, (low, high, bars.clock), at_start=low == start
+                    ):
                         yield page
                 return
             begin = closed[0][0]
             if low == start < begin:
-                async for page in self._absent(symbol, frame, low, begin, at_start=True):
+                async for page in self._absent(symbol, frame, (low, begin, bars.clock), at_start=True):
                     yield page
                 low = begin
             last, rest = closed[-1][0], bars.klines[len(closed) :]
             if rest:  # it is forming: what lies before it is answered, too
-                yield Page(
-                    low, page_end(frame, min(end, rest[0][0]), bars.clock, last), rows_of(closed), "no_trade"
-                )
+                high = page_end(frame, min(end, rest[0][0]), bars.clock, last)
+                yield Page(low, high, rows_of(closed), "no_trade", bars.clock)
                 return
             high = frame.next(last)
-            yield Page(low, high, rows_of(closed), "no_trade")
+            yield Page(low, high, rows_of(closed), "no_trade", bars.clock)
             low = high
 
     async def _absent(
-        self, symbol: str, frame: Timeframe, low: int, high: int, *, at_start: bool
+        self, symbol: str, frame: Timeframe, empty: tuple[int, int, int], *, at_start: bool
     ) -> AsyncIterator[Page]:
-        """Give the pages of a range in which there are no bars, each with its reason."""
+        """Give the pages of a range in which there are no bars, each with its reason.
+
+        `empty` is the range, and what the exchange's clock shows.
+        """
+        low, high, clock = empty
         listed = await self.first(symbol, str(frame)) if at_start else None
         if at_start and (listed is None or low < listed):
             middle = high if listed is None else min(listed, high)
@@ -224,7 +229,7 @@ class BinanceCandles(RestSource):
             low = middle
         if low < high:
             gone = high - low > LEFT_MS and await self._is_gone(symbol, frame, low)
-            yield Page(low, high, [], "after_delisting" if gone else "no_trade")
+            yield Page(low, high, [], "after_delisting" if gone else "no_trade", clock)
 
     def stretches(self, timeframe: str, start: int, end: int) -> list[tuple[int, int]]:
         """Cut a range (ms) at the months, where there may be files of them; else by pages."""

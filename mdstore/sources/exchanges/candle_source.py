@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from mdstore.sources.sync.coordinator import Coordinator
 
@@ -46,12 +46,20 @@ class CandleSource(Coordinator, Protocol):
         """The timeframes that it has."""
 
     @property
+    def proves_pages(self) -> Literal[True]:
+        """That a page is all that there is in its range, rather than rows that are to be looked at."""
+
+    @property
     def settles(self) -> int:
         """So many of the latest bars may still be amended, and are asked for again."""
 
     @property
     def pace(self) -> float | None:
         """The requests for candles that it takes in a second; None where that is not limited."""
+
+    @property
+    def rests(self) -> float:
+        """For how many seconds nothing is asked, since the host has failed again and again; 0 if not so."""
 
     @property
     def requests(self) -> int:

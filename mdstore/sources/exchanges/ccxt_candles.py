@@ -190,7 +190,7 @@ class CcxtCandles(RestSource):
         if not closed:
             until = page_end(frame, high, self._host.clock, None)
             if low < until:
-                yield Page(low, until, [], self._reason(symbol, frame))
+                yield Page(low, until, [], self._reason(symbol, frame), self._host.clock)
             return
         begin, last, rest = closed[0][0], closed[-1][0], rows[len(closed) :]
         until = min(high, rest[0][0]) if rest else frame.next(last)
@@ -198,7 +198,7 @@ class CcxtCandles(RestSource):
         if end < high and not rest:
             async for page in self._range(symbol, frame, end, high):
                 yield page
-        yield Page(begin, end, rows_of(closed), "no_trade")
+        yield Page(begin, end, rows_of(closed), "no_trade", self._host.clock)
         if low < begin:
             async for page in self._range(symbol, frame, low, begin):
                 yield page

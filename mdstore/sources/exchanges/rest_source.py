@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from mdstore.core.timeframe import DAY, Timeframe
@@ -37,6 +37,7 @@ class RestSource:
     timeframes: Sequence[str]
     settles: int
     timer = staticmethod(time.monotonic)
+    proves_pages: Literal[True] = True
 
     def __init__(self, clients: Sequence[Host]) -> None:
         self._clients = clients
@@ -46,6 +47,11 @@ class RestSource:
     def requests(self) -> int:
         """The requests that were sent, those that were sent again among them."""
         return sum(client.requests for client in self._clients)
+
+    @property
+    def rests(self) -> float:
+        """For how many seconds its first host is left alone, since it has failed again and again."""
+        return self._clients[0].breaker.left
 
     @property
     def offline(self) -> bool:

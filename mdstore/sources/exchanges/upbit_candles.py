@@ -240,9 +240,10 @@ class UpbitCandles(RestSource):
         rows: object = rows_of(bars, inside[::-1]) if inside else []
         if last is not None and end - last > LEFT_MS and await self._is_gone(symbol, frame, last):
             left = min(frame.next(last), end)
-            pages = [Page(max(left, start), end, [], "after_delisting"), Page(start, left, rows, "no_trade")]
+            gone = Page(max(left, start), end, [], "after_delisting")
+            pages = [gone, Page(start, left, rows, "no_trade", bars.clock)]
             return [page for page in pages if page.start < page.end]
-        return [Page(start, end, rows, "no_trade")]
+        return [Page(start, end, rows, "no_trade", bars.clock)]
 
     async def _is_gone(self, symbol: str, frame: Timeframe, last: int) -> bool:
         """Tell whether a market is listed no more, and has no bar after `last`."""

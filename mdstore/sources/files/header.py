@@ -24,12 +24,21 @@ __all__ = ["MOST_TITLE_LINES", "Columns", "by_place", "found_in", "headed", "lev
 MOST_TITLE_LINES = 20
 MARKING = ("csv", "excel")  # formats in which a symbol may bear a spreadsheet's mark
 LEAVE_OUT = "leave these rows out of the file"
+CLOSED = Hint(
+    f"keep those whose column closed is true, or {LEAVE_OUT}", f"export with --closed, or {LEAVE_OUT}"
+)
 UNFILLED = Hint(f"read without fill=, or {LEAVE_OUT}", f"export without --fill, or {LEAVE_OUT}")
+BY_WORDS: dict[str, str | Hint] = {"fill holes": UNFILLED, "have not ended": CLOSED}
 # The fields of pandas' headers of several lines: in one line these, in another the tickers.
 FIELDS = {"open", "high", "low", "close", "adj close", "volume", "dividends", "stock splits", "capital gains"}
 LEVELS = 2
 # What stands above the index in the second of them.
 ABOVE_AN_INDEX = ("", "ticker", "tickers", "symbol", "symbols", "price", "attributes")
+
+
+def _end_of_table(names: Sequence[str], place: int) -> int:
+    """Return where the table of a column ends: a blank column sets another beside it, as in sheets."""
+    return next((at for at in range(place + 1, len(names)) if not names[at].strip()), len(names))
 
 
 class Columns:
@@ -59,7 +68,7 @@ class Columns:
         twins = [
             (at, place)
             for at, name in enumerate(kept)
-            for place in range(first[at] + 1, len(names))
+            for place in range(first[at] + 1, _end_of_table(names, first[at]))
             if names[place] == name != ""
         ]
         self._twins = [at for at, _ in twins]
@@ -96,7 +105,7 @@ class Columns:
     def _refuse_made(self, marks: Sequence[pl.Series]) -> None:
         made = made_bars(pl.DataFrame(marks)) if marks else None
         if made is not None:
-            hint = UNFILLED if "fill holes" in made[0] else LEAVE_OUT
+            hint = next((hint for words, hint in BY_WORDS.items() if words in made[0]), LEAVE_OUT)
             raise FileFormatError(f"{self._file}: {made[0]}", hint=hint)
 
     def _refuse_twins(self, columns: Sequence[pl.Series], twins: Sequence[pl.Series]) -> None:

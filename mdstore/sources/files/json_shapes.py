@@ -73,6 +73,20 @@ NO_INSTRUMENTS = {
 NESTED = ("mid", "bid", "ask", "k", "kline", "candle", "candles", "ohlc", "ohlcv", "quote")
 MIDDLE = "mid"
 ENDED = "x"  # Binance's mark of a bar that has ended, a truth
+# Where exchanges say why they answer nothing, and what they say when all is well.
+COMPLAINTS = (
+    "retmsg",
+    "msg",
+    "message",
+    "error",
+    "err-msg",
+    "errmsg",
+    "reason",
+    "error message",
+    "note",
+    "information",
+)
+FINE = ("", "ok", "success", "none", "null")
 TIME = re.compile(r"\d{4}-\d\d|\d{8,19}$|\d{4}/\d\d?/|\d{4}\.\d\d")
 LEAST_WIDTH = 5
 DEEPEST = 12  # levels of a document that are looked into
@@ -88,6 +102,12 @@ def tables(document: Any, choice: Choice, name: str, notes: set[str]) -> list[Ta
     if len(found) < len(parts):
         notes.add(f"objects of prices without a time were skipped: {len(parts) - len(found)}")
     if not found:
+        complaint = _complaint(document)
+        if complaint is not None:
+            raise FileFormatError(
+                f"{name}: no candles, but an answer that says {excerpt(complaint, 200)!r}",
+                hint=f"ask for it again; a file is {ACCEPTED}",
+            )
         if _is_empty(document):
             return [Table(None, [])]
         rows = max(_any_rows(document, 0), key=len, default=None)
@@ -96,6 +116,15 @@ def tables(document: Any, choice: Choice, name: str, notes: set[str]) -> list[Ta
         return [Table(None, rows)]
     _refuse_mixed(found, name)
     return found
+
+
+def _complaint(document: Any) -> str | None:
+    """Return what an answer says of why it holds no rows: an error is not an answer without rows."""
+    if not isinstance(document, Mapping):
+        return None
+    said = {key.lower(): value for key, value in document.items() if isinstance(key, str)}
+    texts = [said[key] for key in COMPLAINTS if isinstance(said.get(key), str)]
+    return next((text for text in texts if text.strip().lower() not in FINE), None)
 
 
 def _is_empty(document: Any) -> bool:

@@ -97,6 +97,7 @@ def read(
     symbol_from_filename: str | None = None,
     unit: Unit | None = None,
     date_format: str | None = None,
+    tz: str | None = None,
     whole: bool = False,
     columns: Columns | None = None,
     volume: Volume | None = None,
@@ -109,7 +110,7 @@ def read(
     A part must be used before the next is asked for. `symbol_from_filename` is a pattern such as
     `{symbol}-{timeframe}` for names without their suffixes; `unit` is that of whole-number times, "s", "ms",
     "us" or "ns", needed to tell a timeframe by spacing where the size of the numbers does not tell it, and
-    `date_format` how dates are written, as "%d/%m/%Y".
+    `date_format` how dates are written, as "%d/%m/%Y", `tz` the zone of naive times, whatever a column says.
     `whole` gives the other columns as well, under their own names; `extras` are the declared columns, which
     are given so in any case. `columns` says which columns are which
     (`{"time": "일자"}`, or a list of all by their place), `volume="none"` that there is none, which gives
@@ -125,7 +126,7 @@ def read(
     # A part keeps what it is read from: whoever drops the parts for one of them has not closed its file.
     kept: list[object] = []
     asked = Asked(whole, Choice.of(columns, volume), known_encoding(encoding), extras, sheet)
-    style = partial(TimeStyle, unit, date_format)
+    style = partial(TimeStyle, unit, date_format, tz)
     parts = _parts(Path(path), symbol_from_filename, style, asked, kept)
     kept.append(parts)
     return parts

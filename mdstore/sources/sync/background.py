@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-__all__ = ["Background"]
+__all__ = ["Background", "is_cancelled"]
 
 T = TypeVar("T")
 END_SECONDS = 1.0
@@ -22,7 +22,7 @@ END_SECONDS = 1.0
 class Background:
     """Runs coroutines; `close` cancels those that are under way. Its thread has the `name`."""
 
-    def __init__(self, name: str = "mdstore-service") -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -74,3 +74,9 @@ class Background:
             loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
+
+
+def is_cancelled() -> bool:
+    """Tell whether the task itself is cancelled, rather than something that it has waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

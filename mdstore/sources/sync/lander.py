@@ -10,16 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from mdstore.core.candle_rules import NO_BAD, Checked, Group
-from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
 from mdstore.sources.sync.coordinator import Page
-from mdstore.sources.sync.page_rows import PageRows, rows_of, rows_together
+from mdstore.sources.sync.page_proof import Proven
+from mdstore.sources.sync.page_rows import rows_of, rows_together, said_of_page
 from mdstore.sources.sync.sync_place import Key, Landing, Range, Said, SyncPlace
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrived", "Landed", "Lander", "NotStoredError"]
 
+GATHER_SECONDS = 0.02
+"""Where pages come quicker than commits, the next ones are waited for so long: a transaction costs 2 ms of a
+core besides its rows, and a page of 200 bars a third of one."""
 MOST_WAITING = 64
 """So many pages wait at most; a source that is quicker waits for the disk."""
 
@@ -98,22 +102,32 @@ class Lander:
             await asyncio.shield(self._work)
 
     async def _land_all(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            outcomes: Sequence[Outcome]
-            try:
-                outcomes = await asyncio.to_thread(self._land, [page for page, _ in batch])
-            except Exception as error:  # of the store: of all that was in the transaction
-                outcomes = [NotStoredError(error)] * len(batch)
-            for (_, future), outcome in zip(batch, outcomes, strict=True):
-                self._room.release()
-                if future.cancelled():
-                    continue
-                if isinstance(outcome, Exception):
-                    future.set_exception(outcome)
-                    future.exception()  # whoever waited for it may be gone
-                else:
-                    future.set_result(outcome)
+        batch: list[Waiting] = []
+        try:
+            while self._waiting:
+                if len(batch) > 1:
+                    await asyncio.sleep(GATHER_SECONDS)
+                batch, self._waiting = self._waiting, []
+                await self._land_batch(batch)
+        finally:  # the loop may end in between: whoever waits for a page would wait for ever
+            for _, future in (*batch, *self._waiting):
+                future.cancel()
+
+    async def _land_batch(self, batch: Sequence[Waiting]) -> None:
+        outcomes: Sequence[Outcome]
+        try:
+            outcomes = await asyncio.to_thread(self._land, [page for page, _ in batch])
+        except Exception as error:  # of the store: of all that was in the transaction
+            outcomes = [NotStoredError(error)] * len(batch)
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            self._room.release()
+            if future.cancelled():
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+                future.exception()  # whoever waited for it may be gone
+            else:
+                future.set_result(outcome)
 
     def _land(self, pages: Sequence[Arrived]) -> list[Outcome]:
         """Store pages in one transaction, but for those that are none, and say of each what came of it."""
@@ -151,7 +165,7 @@ class Lander:
     def _one_by_one(
         self, key: Key, pages: Sequence[Arrived], wrong: dict[Arrived, Exception]
     ) -> tuple[Landing, dict[Arrived, Range]] | None:
-        found: dict[Arrived, PageRows] = {}
+        found: dict[Arrived, Proven] = {}
         for page in pages:
             try:
                 found[page] = rows_of(page.page, key, page.asked, page.most, self._place)
@@ -169,15 +183,26 @@ class Lander:
     def _landing(
         self, key: Key, rows: pl.DataFrame, bad: pl.DataFrame, ranges: Mapping[Arrived, Range]
     ) -> Landing:
-        groups = [Group(*key, rows)] if len(rows) else []
-        return Landing(key, Checked(groups, bad, 0, len(rows) + len(bad)), _said(ranges), self._source)
+        said = _said(ranges)
+        groups = [Group(*key, part) for part in _runs(rows, said)]
+        return Landing(key, Checked(groups, bad, 0, len(rows) + len(bad)), said, self._source)
+
+
+def _runs(rows: pl.DataFrame, said: Sequence[Said]) -> list[pl.DataFrame]:
+    """Cut rows where one stretch ends and another begins.
+
+    A run that is written where there are no bars is new without a look at each of them: 1 us a bar, not 7.
+    """
+    starts = pl.Series([one.start for one in said], dtype=pl.Int64)
+    cuts = [*rows["timestamp"].search_sorted(starts, side="left"), len(rows)]
+    return [rows.slice(low, high - low) for low, high in pairwise(cuts) if low < high]
 
 
 def _said(ranges: Mapping[Arrived, Range]) -> list[Said]:
     """Say what pages cover; those behind each other of which the same is said are one."""
     made: list[Said] = []
     for one, (low, high) in sorted(ranges.items(), key=lambda item: item[1]):
-        new = Said(low, high, one.page.absent, one.settled if one.settled < high else FOREVER)
+        new = said_of_page(low, high, one.page, one.settled)
         last = made[-1] if made else None
         if last is not None and (last.end, last.absent, last.settled) == (new.start, new.absent, new.settled):
             new = Said(made.pop().start, new.end, new.absent, new.settled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -9,6 +10,7 @@ import polars as pl
 from mdstore.core.bad_rows import first_error
 from mdstore.core.candle_rules import NO_BAD, Checked, Terms, check
 from mdstore.core.duplicates import conflict_error
+from mdstore.core.extra_columns import Extra
 from mdstore.core.inputs import Incoming
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_style import TimeStyle
@@ -17,11 +19,12 @@ from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
 from mdstore.sources.sync.coordinator import Page
 
-__all__ = ["Proven", "candle_rows", "proven"]
+__all__ = ["Proven", "candle_rows", "checked_rows", "proven"]
 
 NO_ROWS = pl.DataFrame(
     schema={name: pl.Int64 if name == "timestamp" else pl.Float64 for name in CANDLE_COLUMNS}
 )
+ANY_STYLE = TimeStyle()
 FEW_BAD = 10
 """So many rows with a wrong value may be an exchange's mistakes; more, if most are, and it is no page."""
 
@@ -49,10 +52,17 @@ class Proven:
         return replace(self, rows=rows, bad=bad)
 
 
-def proven(page: Page, symbol: str, timeframe: Timeframe, most: int, times: tuple[int, int]) -> Proven:
+def proven(  # noqa: PLR0917 - a page, what was asked for, and what is known of the source
+    page: Page,
+    symbol: str,
+    timeframe: Timeframe,
+    most: int,
+    times: tuple[int, int],
+    extras: Callable[[], Sequence[Extra]] = tuple,
+) -> Proven:
     """Return what a page is worth; `most` is how many rows the source gives at most.
 
-    `times` are now, and by how much a bar may come late, both in ms.
+    `times` are now, and by how much a bar may come late, both in ms; `extras` gives the declared columns.
 
     - Rows that are no candles, of another symbol or timeframe, or off the grid, are no page. Raises
       `MarketDataError`.
@@ -65,7 +75,7 @@ def proven(page: Page, symbol: str, timeframe: Timeframe, most: int, times: tupl
       longer ago than a bar may come late, are not covered.
     """
     now, late = times
-    rows, given, bad = _rows_and_bad(page.rows, symbol, timeframe, now)
+    rows, given, bad = checked_rows(page.rows, symbol, timeframe, now, extras=extras)
     bad = bad.filter((pl.col("time") >= page.start) & (pl.col("time") < page.end)) if len(bad) else bad
     settled = min(page.end, timeframe.floor(now - late))
     time = pl.col("timestamp")
@@ -92,29 +102,42 @@ def _is_at_end(rows: pl.DataFrame, page: Page) -> bool:
 
 def candle_rows(data: object, symbol: str, timeframe: Timeframe, now: int) -> pl.DataFrame:
     """Return rows as candles, ascending, each time once. Raises `MarketDataError` where one is none."""
-    rows, given, bad = _rows_and_bad(data, symbol, timeframe, now)
+    rows, given, bad = checked_rows(data, symbol, timeframe, now)
     if len(bad):
         raise first_error(bad, given)
     return rows
 
 
-def _rows_and_bad(
-    data: object, symbol: str, timeframe: Timeframe, now: int
+def checked_rows(
+    data: object,
+    symbol: str,
+    timeframe: Timeframe,
+    now: int,
+    *,
+    style: TimeStyle = ANY_STYLE,
+    extras: Callable[[], Sequence[Extra]] = tuple,
 ) -> tuple[pl.DataFrame, int, pl.DataFrame]:
-    """Return rows as candles, how many were given, and those of them of which only the time is right."""
+    """Return rows as candles, how many were given, and those of them of which only the time is right.
+
+    Where most are so, and more than a few, it is no page: that raises `MarketDataError`, as do other times.
+    """
     if isinstance(data, list | tuple) and not data:
         return NO_ROWS, 0, NO_BAD
     parts, bad, given = [NO_ROWS], [NO_BAD], 0
-    for piece in Incoming(data, CANDLE_COLUMNS, symbol=symbol, timeframe=str(timeframe)):
-        checked = check(piece.frame, (symbol, timeframe), Terms(TimeStyle(), None, now), 0, piece.row)
+    incoming = Incoming(
+        data, CANDLE_COLUMNS, symbol=symbol, timeframe=str(timeframe), style=style, extras=extras
+    )
+    for piece in incoming:
+        checked = check(piece.frame, (symbol, timeframe), Terms(style, None, now), 0, piece.row)
         _refuse_no_page(checked)
         given += checked.rows
-        parts += [group.rows.select(CANDLE_COLUMNS) for group in checked.groups]
+        parts += [group.rows for group in checked.groups]
         bad.append(checked.bad)
     wrong = pl.concat(bad)
     if len(wrong) > max(FEW_BAD, given / 2):
         raise first_error(wrong, given)
-    return pl.concat(parts).unique("timestamp", keep="last").sort("timestamp"), given, wrong
+    whole = parts[1] if len(parts) == 2 else pl.concat(parts, how="diagonal")  # noqa: PLR2004 - of one piece
+    return whole.unique("timestamp", keep="last").sort("timestamp"), given, wrong
 
 
 def _refuse_no_page(checked: Checked) -> None:

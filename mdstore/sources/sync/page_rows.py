@@ -3,39 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import polars as pl
 
-from mdstore.core.candle_rules import NO_BAD, Terms, check
-from mdstore.core.duplicates import conflict_error
-from mdstore.core.inputs import Incoming
-from mdstore.core.schema import CANDLE_COLUMNS
+from mdstore.core.time_bounds import FOREVER
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
 from mdstore.sources.sync.coordinator import Page
-from mdstore.sources.sync.page_proof import NO_ROWS, proven
-from mdstore.sources.sync.sync_place import Key, Range, SyncPlace
+from mdstore.sources.sync.page_proof import Proven, checked_rows, proven
+from mdstore.sources.sync.sync_place import Key, Range, Said, SyncPlace
 
-__all__ = ["LATE_MS", "PageRows", "rows_of", "rows_together"]
+__all__ = ["LATE_MS", "rows_of", "rows_together", "said_of_page", "settled_from"]
 
+IN_MS = TimeStyle("ms")
 LATE_MS = 10_000
 """So long after its end a bar may yet be published: an answer without it does not say that there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class PageRows:
-    """Rows of a series, ascending, with declared columns if it has any; `bad` as `candle_rules` has it."""
+def settled_from(timeframe: Timeframe, now: int, settles: int, late: int = LATE_MS) -> int:
+    """Return the start of the first bar that a source may yet amend, when its clock shows `now` (all ms).
 
-    rows: pl.DataFrame
-    start: int
-    end: int
-    bad: pl.DataFrame = field(default_factory=lambda: NO_BAD)
+    `settles` is how many of the latest bars it amends, besides those that come late.
+    """
+    settled = timeframe.floor(now - late)
+    for _ in range(settles):
+        settled = timeframe.floor(settled - 1)
+    return settled
 
 
-def rows_of(page: Page, key: Key, asked: Range, most: int | None, place: SyncPlace) -> PageRows:
+def said_of_page(start: int, end: int, page: Page, settled: int) -> Said:
+    """Return what a page says of the range that it proves; from `settled` on (ms) it may yet be amended."""
+    return Said(start, end, page.absent, settled if settled < end else FOREVER)
+
+
+def rows_of(  # noqa: PLR0917 - a page, what was asked for, and what is known of the source
+    page: Page, key: Key, asked: Range, most: int | None, place: SyncPlace, late: int = LATE_MS
+) -> Proven:
     """Return what a page holds of the range that was asked for. Raises `MarketDataError` where it is no page.
 
     A source that proves its pages has `most` None: a page is all that there is in its range. Of any other it
@@ -47,19 +52,18 @@ def rows_of(page: Page, key: Key, asked: Range, most: int | None, place: SyncPla
     low, high = max(page.start, asked[0]), min(page.end, asked[1])
     if most is not None:
         part = Page(low, high, page.rows, page.absent)
-        good = proven(part, symbol, bar, most, (place.now(), LATE_MS))
-        return PageRows(good.rows, good.start, good.end, good.bad)
+        return proven(part, symbol, bar, most, (place.now(), late), place.extras(key))
     if low >= high:
         raise InvalidInputError(
             f"asked for {_of(key, asked)}, the source gave {_of(key, (page.start, page.end))}"
         )
-    rows, bad = _checked(page.rows, key, place)
+    rows, _, bad = _checked(page.rows, key, place)
     time = pl.col("timestamp")
     outside = rows.filter((time < page.start) | (time >= page.end))
     if len(outside):
         strange = ms_to_datetime(outside["timestamp"][0])
         raise InvalidInputError(f"a page of {_of(key, (page.start, page.end))} has a bar of {strange}")
-    return PageRows(rows.filter((time >= low) & (time < high)), low, high, bad)
+    return Proven(rows.filter((time >= low) & (time < high)), low, high, bad)
 
 
 def rows_together(pages: Sequence[tuple[Page, Range]], key: Key, place: SyncPlace) -> pl.DataFrame | None:
@@ -76,7 +80,7 @@ def rows_together(pages: Sequence[tuple[Page, Range]], key: Key, place: SyncPlac
         tables.append(rows)
     if any(table.schema != tables[0].schema for table in tables):
         return None
-    rows, bad = _checked(pl.concat(tables), key, place)
+    rows, _, bad = _checked(pl.concat(tables), key, place)
     return rows if not len(bad) and len(rows) == sum(map(len, tables)) else None
 
 
@@ -91,23 +95,9 @@ def _keeps_to(rows: pl.DataFrame, page: Page, asked: Range) -> bool:
     return isinstance(low, int) and isinstance(high, int) and page.start <= low and high < page.end
 
 
-def _checked(data: object, key: Key, place: SyncPlace) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the rows as candles, and those of them that are bad."""
-    if isinstance(data, list | tuple) and not data:
-        return NO_ROWS, NO_BAD
-    series = (key[0], Timeframe.parse(key[1]))
-    terms = Terms(TimeStyle("ms"), None, place.now())
-    incoming = Incoming(
-        data, CANDLE_COLUMNS, symbol=key[0], timeframe=key[1], style=terms.style, extras=place.extras(key)
-    )
-    rows, bad = [], [NO_BAD]
-    for piece in incoming:
-        checked = check(piece.frame, series, terms, 0, piece.row)
-        if checked.conflict is not None:
-            raise conflict_error(checked.conflict, checked.conflicts)
-        rows += [group.rows for group in checked.groups]
-        bad.append(checked.bad)
-    return (pl.concat(rows, how="diagonal") if rows else NO_ROWS), pl.concat(bad)
+def _checked(data: object, key: Key, place: SyncPlace) -> tuple[pl.DataFrame, int, pl.DataFrame]:
+    bar = Timeframe.parse(key[1])
+    return checked_rows(data, key[0], bar, place.now(), style=IN_MS, extras=place.extras(key))
 
 
 def _of(key: Key, asked: Range) -> str:

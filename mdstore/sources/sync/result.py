@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["SeriesSync", "State", "SyncResult"]
 
 State = Literal["up to date", "waiting", "elsewhere", "at work", "done", "failed"]
-WHOLE = ("start", "end", "bars", "inserted", "updated", "unchanged")
+WHOLE = ("start", "end", "bars", "inserted", "updated", "unchanged", "bad")
 COLUMNS = ("symbol", "timeframe", "state", "bars", "inserted", "updated", "holes", "error")
 
 
@@ -25,7 +25,8 @@ class SeriesSync:
 
     `start` and `end` (ms) bound what is asked for, `missing` is how many bars that was at first, and `pages`
     in about how many answers they come; `done` and `pages_done` are those that have landed. `inserted`,
-    `updated` and `unchanged` are the rows that came. `holes` are the bars of that range that are not there,
+    `updated` and `unchanged` are the rows that came, `bad` those that break a rule: they are in quarantine,
+    and their bars are asked for again. `holes` are the bars of that range that are not there,
     by reason. `state` is "elsewhere" while another process asks for it. `error` says why it failed.
     """
 
@@ -40,6 +41,7 @@ class SeriesSync:
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
+    bad: int = 0
     holes: dict[str, int] = field(default_factory=dict)
     state: State = "up to date"
     error: MarketDataError | None = None
@@ -84,6 +86,11 @@ class SyncResult:
     def updated(self) -> int:
         """The bars that were there with other values; those before are kept as revisions."""
         return sum(one.updated for one in self.series)
+
+    @property
+    def bad(self) -> int:
+        """The rows that break a rule, and were set aside in the quarantine."""
+        return sum(one.bad for one in self.series)
 
     @property
     def missing(self) -> int:
@@ -138,7 +145,7 @@ class SyncResult:
         time, texts, whole = pl.Datetime("ms", "UTC"), ("symbol", "timeframe", "state"), WHOLE
         schema = {**dict.fromkeys(texts, pl.String()), **dict.fromkeys(whole, pl.Int64())}
         rows = [
-            (*one.key, one.state, one.start, one.end, one.done, one.inserted, one.updated, one.unchanged)
+            (*one.key, one.state, one.start, one.end, one.done, *(getattr(one, name) for name in WHOLE[3:]))
             for one in self.series
         ]
         found = pl.DataFrame(rows, schema, orient="row").with_columns(pl.col("start", "end").cast(time))
@@ -150,7 +157,7 @@ class SyncResult:
         return found.with_columns(*holes, pl.Series("error", errors, pl.String))
 
     def __repr__(self) -> str:
-        counts = ("inserted", "updated", "requests")
+        counts = ("inserted", "updated", "requests", *(["bad"] if self.bad else []))
         told = ", ".join(f"{name}={getattr(self, name)}" for name in counts)
         return f"SyncResult({self.source!r}, {len(self.series)} series, {told}, failed={len(self.failed)})"
 

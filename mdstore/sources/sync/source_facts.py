@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
+from mdstore.sources.sync.background import is_cancelled
 from mdstore.sources.sync.coordinator import Coordinator, cut
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ STRETCH_PAGES = 10
 """A source is asked for so many pages at a time: it may go through them by rows, where bars are few."""
 
 
-def said_of(error: Exception) -> MarketDataError:
+def said_of(error: BaseException) -> MarketDataError:
     """Return what a source has raised as one of our errors."""
     return (
         error if isinstance(error, MarketDataError) else MarketDataError(f"{type(error).__name__}: {error}")
@@ -34,7 +35,7 @@ class SourceFacts:
         self.offline = offline
         """Whether nobody is asked."""
         self._source = source
-        self._exchange = cast("CandleSource", source) if hasattr(source, "settles") else None
+        self._exchange = cast("CandleSource", source) if getattr(source, "proves_pages", False) else None
         self._asked = 0
         self._told = self._sent
         self._markets: asyncio.Task[dict[str, Market]] | None = None
@@ -53,6 +54,11 @@ class SourceFacts:
     def pace(self) -> float | None:
         """The requests a second that it takes, where that is known."""
         return None if self._exchange is None else self._exchange.pace
+
+    @property
+    def rests(self) -> float:
+        """For how many seconds nothing is asked, since its host has failed again and again."""
+        return 0.0 if self._exchange is None else self._exchange.rests
 
     @property
     def requests(self) -> int:
@@ -83,7 +89,9 @@ class SourceFacts:
             return None
         try:
             return await self._exchange.first(symbol, timeframe)
-        except Exception as error:  # somebody else's code
+        except BaseException as error:  # somebody else's code, which may exit, too
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
             raise said_of(error) from error
 
     async def like(self, symbol: str) -> str | None:
@@ -103,6 +111,9 @@ class SourceFacts:
             self._markets = asyncio.ensure_future(self._listed(self._exchange))
         return await asyncio.shield(self._markets)
 
-    @staticmethod
-    async def _listed(exchange: CandleSource) -> dict[str, Market]:
-        return {market.symbol: market for market in await exchange.markets()}
+    async def _listed(self, exchange: CandleSource) -> dict[str, Market]:
+        try:
+            return {market.symbol: market for market in await exchange.markets()}
+        except BaseException:
+            self._markets = None  # whoever asks next, asks the exchange
+            raise

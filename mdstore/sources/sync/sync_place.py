@@ -73,5 +73,8 @@ class SyncPlace(Protocol):
     def state(self, key: Key, start: int | None, end: int | None, reason: Stated, source: str) -> None:
         """State why there are no bars in a range; an end that is None is open."""
 
+    def state_failed(self, key: Key, start: int, end: int, source: str) -> None:
+        """State that a fetch failed of what is worth asking for in a range."""
+
     def holes(self, key: Key, start: int, end: int) -> dict[str, int]:
         """Return how many bars are not there in a range, by reason."""
