@@ -130,6 +130,7 @@ class CcxtHost(Host):
         ccxt, aiohttp = import_module("ccxt"), import_module("aiohttp")
         self._refusals.clear()
         self._exchange.open()
+        assert hasattr(self._exchange.session, "_retry_connection")  # noqa: S101 - a name of aiohttp's own
         self._exchange.session._retry_connection = False  # a request that had no turn (see `WebClient`)
         try:
             return await function()

@@ -112,6 +112,7 @@ class WebClient(Host):
                 headers={"User-Agent": user_agent(), "Accept": "application/json, */*;q=0.1"},
             )
             # It would ask again by itself where a connection is dropped: a request that had no turn.
+            assert hasattr(session, "_retry_connection"), "aiohttp has another name for it"  # noqa: S101
             session._retry_connection = False
         return session
 
