@@ -246,3 +246,23 @@ def test_an_empty_page_is_asked_for_twice():
     assert error is None
     assert times_of(pages) == bars
     assert source.asked == [DAWN, DAWN]
+
+
+def test_one_event_loop_after_the_other_may_ask():
+    bars = [DAWN + number * MINUTE for number in range(60)]
+    with LocalExchange(["KRW-BTC"], now=NOW, limits=LIMITS) as exchange:
+        source = opened(exchange)
+        for _ in range(2):
+            pages = pages_of(source, "BTC/KRW", "1m", DAWN, DAWN + HOUR, close=True)
+            assert times_of(pages) == truth(exchange, "KRW-BTC", DAWN, DAWN + HOUR)
+    source = by_hand(lambda since, limit: bars)
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    try:
+        assert loops[0].run_until_complete(source._once("BTC/USD", Timeframe.parse("1m"), DAWN, DAWN + HOUR))
+        with pytest.raises(SourceError, match="from two event loops at a time") as error:
+            loops[1].run_until_complete(source._once("BTC/USD", Timeframe.parse("1m"), DAWN, DAWN + HOUR))
+        assert "mdstore.open_source" in str(error.value)
+        loops[0].run_until_complete(source.aclose())
+    finally:
+        for loop in loops:
+            loop.close()
