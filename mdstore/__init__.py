@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ForkedError,
         InvalidInputError,
         LiveFileError,
+        MaintenanceStoppedError,
         MarketDataError,
         MessageError,
         NewerSchemaError,
@@ -44,6 +45,11 @@ if TYPE_CHECKING:
         TimestampError,
         ValidationError,
     )
+    from mdstore.optimization.fragmentation import FragmentationMonitor
+    from mdstore.optimization.indexes import IndexOptimizer
+    from mdstore.optimization.queries import QueryAnalyzer
+    from mdstore.optimization.quiet_window import QuietWindow
+    from mdstore.optimization.vacuum import SmartVacuumScheduler
     from mdstore.realtime.attached import attach
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.order_book import OrderBook
@@ -73,11 +79,17 @@ _HOMES = {
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
         "BannedError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
-        "ForkedError", "InvalidInputError", "LiveFileError", "MarketDataError", "MessageError",
+        "ForkedError", "InvalidInputError", "LiveFileError", "MaintenanceStoppedError", "MarketDataError",
+        "MessageError",
         "NewerSchemaError", "NoSuchMarketError", "NoSuchSeriesError", "QueryError", "QueryTimeoutError",
         "ReadOnlyError", "ScannerError", "SourceError", "StaleDataError", "StoreBusyError",
         "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError", "ValidationError",
     ),
+    "mdstore.optimization.fragmentation": ("FragmentationMonitor",),
+    "mdstore.optimization.indexes": ("IndexOptimizer",),
+    "mdstore.optimization.queries": ("QueryAnalyzer",),
+    "mdstore.optimization.quiet_window": ("QuietWindow",),
+    "mdstore.optimization.vacuum": ("SmartVacuumScheduler",),
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
     "mdstore.sources.sync.coordinator": ("Coordinator", "FunctionCoordinator", "Page"),
     "mdstore.service.policies": ("ServicePolicies",),
@@ -115,12 +127,15 @@ __all__ = [
     "FeedError",
     "FileFormatError",
     "ForkedError",
+    "FragmentationMonitor",
     "FunctionCoordinator",
+    "IndexOptimizer",
     "InvalidInputError",
     "Kline",
     "LiveFileError",
     "LocalExchange",
     "LocalMarket",
+    "MaintenanceStoppedError",
     "MarketDataError",
     "MarketDataService",
     "MarketDataStorage",
@@ -131,8 +146,10 @@ __all__ = [
     "NoSuchSeriesError",
     "OrderBook",
     "Page",
+    "QueryAnalyzer",
     "QueryError",
     "QueryTimeoutError",
+    "QuietWindow",
     "ReadOnlyError",
     "RealtimeDataCache",
     "Recorder",
@@ -141,6 +158,7 @@ __all__ = [
     "Screen",
     "ServicePolicies",
     "SmartRouter",
+    "SmartVacuumScheduler",
     "SourceError",
     "StaleDataError",
     "StoreBusyError",

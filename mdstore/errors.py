@@ -26,6 +26,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     ├── SourceError (ConnectionError)        an exchange that was asked for candles did not give them
     │   ├── BannedError (PermissionError)    it answers nothing for a while; carries until
     │   └── NoSuchMarketError (LookupError)  it has no such symbol
+    ├── MaintenanceStoppedError (InterruptedError) upkeep was told to stop; nothing is lost
     ├── ScannerError (RuntimeError)          the scanner process failed twice; reads go on without it
     └── FileFormatError (ValueError)         a data file that cannot be read as candles
 """
@@ -44,6 +45,7 @@ __all__ = [
     "Hint",
     "InvalidInputError",
     "LiveFileError",
+    "MaintenanceStoppedError",
     "MarketDataError",
     "MessageError",
     "NewerSchemaError",
@@ -268,6 +270,10 @@ class LiveFileError(MarketDataError, PermissionError):
     """
 
 
+class MaintenanceStoppedError(MarketDataError, InterruptedError):
+    """Upkeep was told to stop, or a guard stopped it: the file is as sound as before, nothing is lost."""
+
+
 class ScannerError(MarketDataError, RuntimeError):
     """The DuckDB scanner process could not be started, or died twice on the same read."""
 
@@ -277,7 +283,14 @@ class FeedError(MarketDataError, ConnectionError):
 
 
 class SourceError(MarketDataError, ConnectionError):
-    """An exchange that was asked for candles gave none, or gave what is not proven to be an answer."""
+    """An exchange that was asked for candles gave none, or gave what is not proven to be an answer.
+
+    `of_host` tells whether it would have failed whatever was asked for; otherwise it is of that series alone.
+    """
+
+    def __init__(self, message: str = "", *, hint: str | Hint | None = None, of_host: bool = True) -> None:
+        super().__init__(message, hint=hint)
+        self.of_host = of_host
 
 
 class BannedError(SourceError, PermissionError):
@@ -290,6 +303,9 @@ class BannedError(SourceError, PermissionError):
 
 class NoSuchMarketError(SourceError, LookupError):
     """An exchange has no market of that symbol, or has it no more."""
+
+    def __init__(self, message: str = "", *, hint: str | Hint | None = None) -> None:
+        super().__init__(message, hint=hint, of_host=False)
 
 
 class FileFormatError(MarketDataError, ValueError):

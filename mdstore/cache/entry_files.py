@@ -19,7 +19,7 @@ from mdstore.cache.data_cache import Key
 from mdstore.cache.frames import form_of, packed, unpacked
 from mdstore.errors import InvalidInputError
 
-__all__ = ["DamagedFileError", "Stored", "key_in", "name_of", "parts", "stored"]
+__all__ = ["DamagedFileError", "Stored", "at_once", "key_in", "name_of", "parts", "stored"]
 
 MAGIC = b"mdstore cache 1\n"
 DIGEST_BYTES, LENGTH_BYTES = 16, 4
@@ -87,9 +87,14 @@ def stored(data: bytes) -> Stored:
     return Stored(**told, digest=digest, data=view[head:])
 
 
+def at_once(path: str, flags: int) -> int:
+    """Open what may be no file: of a pipe that somebody has put there a read would wait for ever."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def key_in(path: str) -> Key:
     """Return the series and range that a file's head speaks of. Raises `DamagedFileError` and `OSError`."""
-    with open(path, "rb", buffering=0) as file:
+    with open(path, "rb", buffering=0, opener=at_once) as file:
         size = os.fstat(file.fileno()).st_size
         first = file.read(HEAD)
         length = int.from_bytes(first[BODY:], "little")

@@ -19,6 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mdstore.cache.entry_files import at_once
+
 __all__ = ["NONE", "Folder", "Left"]
 
 BOOKS = "mdstore-cache.books"
@@ -72,7 +74,7 @@ class Folder:
     def read(self, name: str) -> bytes | None:
         """Return the bytes of a file, None if there is none."""
         try:
-            with open(self.entry(name), "rb", buffering=0) as file:
+            with open(self.entry(name), "rb", buffering=0, opener=at_once) as file:
                 return file.read()
         except FileNotFoundError:
             return None

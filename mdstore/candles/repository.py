@@ -35,6 +35,7 @@ from mdstore.candles.reads.explanation import Explanation, Reader, Traced
 from mdstore.candles.reads.holes_between import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
+from mdstore.candles.upkeep.file_upkeep import FileUpkeep
 from mdstore.candles.writes import delete, rename, writer
 from mdstore.candles.writes.writer import Policy, WriteResult
 from mdstore.core.candle_rules import Checked
@@ -86,6 +87,8 @@ class CandleRepository:
         """What is known besides the candles."""
         self.leases = Leases(self._database)
         """Names that one holder has at a time, among all that have the file open."""
+        self.upkeep = FileUpkeep(self._database, self.leases, clock)
+        """The pages of the file, and what puts them in order."""
         self.on_written: Callable[[Mapping[tuple[str, str], tuple[int, int]]], None] | None = None
         """Called behind each write that changed candles, with the first and last bar (ms) of each series."""
         self._queries: Queries | None = None
@@ -95,6 +98,7 @@ class CandleRepository:
         self._pid = os.getpid()
         if self._database.read_only is None:
             self._compaction.sweep()
+            self.upkeep.clear()
             workplace.sweep(file.parent)
 
     @property
@@ -260,6 +264,7 @@ class CandleRepository:
         )
         clock, scanned = time.perf_counter(), self._upkeep.scanned
         table, reason = self._queries.run(query, others or {}, timeout, params, own)
+        self.upkeep.tell_query(query, (time.perf_counter() - clock), table.num_rows, reason)
         tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
         return table, Explanation(tiers, table.num_rows, _since(clock), reason, query)
 

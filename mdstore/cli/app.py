@@ -20,6 +20,7 @@ from mdstore.cli.commands.demo import demo
 from mdstore.cli.commands.export import export
 from mdstore.cli.commands.gaps import gaps
 from mdstore.cli.commands.import_ import import_
+from mdstore.cli.commands.optimize import optimize
 from mdstore.cli.commands.rename import rename
 from mdstore.cli.commands.replay import replay
 from mdstore.cli.commands.revisions import revisions
@@ -50,6 +51,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rename": rename,
     "warm": warm,
     "compact": compact,
+    "optimize": optimize,
     "stats": stats,
     "backup": backup,
     "check": check,

@@ -106,14 +106,15 @@ def symbol_list(symbols: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(sorted(set(wanted)))
 
 
-def bar_limit(limit: int) -> int:
-    """Return a number of bars, at least one."""
+def bar_limit(limit: int, what: str = "limit", *, of: str = "bars", or_none: bool = True) -> int:
+    """Return a number of bars or of something else, at least one; `or_none`: whether None may be given."""
     try:
         number = index(limit)
     except TypeError:
         number = 0
     if isinstance(limit, bool) or not 0 < number <= FOREVER:
-        raise InvalidInputError(f"limit={limit!r} is no number of bars: give a whole number from 1, or None")
+        other = ", or None" if or_none else ""
+        raise InvalidInputError(f"{what}={limit!r} is no number of {of}: give a whole number from 1{other}")
     return number
 
 
@@ -172,8 +173,9 @@ def byte_count(number: int | None, what: str, *, least: int = 0) -> int:
     return size
 
 
-def positive_seconds(number: float, what: str) -> float:
-    """Return a time to wait, more than none."""
+def positive_seconds(number: float, what: str, *, or_none: bool = True) -> float:
+    """Return a time to wait, more than none; `or_none`: whether None may be given."""
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < YEAR:
-        raise InvalidInputError(f"{what}={number!r} is no time to wait: give seconds, more than 0, or None")
+        other = ", or None" if or_none else ""
+        raise InvalidInputError(f"{what}={number!r} is no time to wait: give seconds, more than 0{other}")
     return float(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,15 +14,17 @@ import polars as pl
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.errors import StoreClosedError
-from mdstore.realtime.fetching import result_of
+from mdstore.realtime.fetching import each_of, result_of
 from mdstore.realtime.live_writer import Ledger
+from mdstore.realtime.ranges import Ranges
 from mdstore.realtime.rows import Hole
 
 __all__ = ["Backfill", "Fetch", "Part"]
 
-Fetch = Callable[[str, str, int, int], Any | Awaitable[Any]]
-"""Returns the candles of a symbol and timeframe in `[start, end)` ms: in a form that `store.write` takes, or
-as a list of `Part`, which cover the range between them."""
+Fetch = Callable[[str, str, int, int], Any | Awaitable[Any] | AsyncGenerator[Any]]
+"""Returns the candles of a symbol and timeframe in `[start, end)` ms: in a form that `store.write` takes, as
+a list of `Part`, or as an asynchronous generator of them, each of which is stored as it comes. What no part
+covers is asked for again."""
 
 LOOK_SECONDS = 0.2
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
@@ -32,7 +34,10 @@ ROW = 6
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The candles of `[start, end)` ms; `absent` is why bars in it are not there, where that is known."""
+    """The candles of `[start, end)` ms; `absent` is why bars in it are not there, where that is known.
+
+    Where `rows` is None, nothing can be known of the range here, and it is not asked for again.
+    """
 
     start: int
     end: int
@@ -107,34 +112,49 @@ class Backfill:
                 continue
             if self._stopping.is_set() or failed == FEW:
                 return
+            self._later.pop(key, None)
+            pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * pause))
             try:
-                self._fill(hole)
-                self._later.pop(key, None)
+                if not self._fill(hole):
+                    self._later[key] = (pause, time.monotonic() + pause)
             except StoreClosedError:
                 raise
             except Exception as error:  # of a fetch, or of a store that is busy: tried again
                 failed += 1
-                pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * pause))
                 self._later[key] = (pause, time.monotonic() + pause)
                 self._trouble(error)
 
-    def _fill(self, hole: Hole) -> None:
+    def _fill(self, hole: Hole) -> bool:
+        """Store what comes, part by part: a failure keeps what came. Tell whether it was all."""
         ledger = self._live.ledger
         assert hole.end is not None  # noqa: S101 - `ended_holes` have one; for mypy
         if ledger is None:
-            return
+            return True
+        left, told = Ranges(), list[Any]()
+        left.add(hole.start, hole.end)
+        try:
+            for part in self._parts(hole):
+                if part.rows is not None:
+                    ledger.fill(
+                        hole.symbol, hole.timeframe, part.rows, part.start, part.end, absent=part.absent
+                    )
+                    told += _plain(part.rows)
+                self._live.filled(hole.symbol, hole.timeframe, part.start, part.end, [])
+                left.remove(part.start, part.end)
+        finally:  # parts may come from the newest to the oldest, and bars are told in their order
+            if told:
+                self._live.filled(hole.symbol, hole.timeframe, hole.start, hole.start, sorted(told))
+        return not left
+
+    def _parts(self, hole: Hole) -> Iterator[Part]:
+        assert hole.end is not None  # noqa: S101 - as in `_fill`
         answer = self._fetch(hole.symbol[self._prefix :], hole.timeframe, hole.start, hole.end)
+        if isinstance(answer, AsyncGenerator):
+            yield from each_of(answer, self._loop, self._stopping.is_set)
+            return
         given = result_of(answer, self._loop, self._stopping.is_set)
-        told: list[Any] = []
-        for part in _parts(given, hole.start, hole.end):
-            ledger.fill(hole.symbol, hole.timeframe, part.rows, part.start, part.end, absent=part.absent)
-            told += _plain(part.rows)
-        self._live.filled(hole.symbol, hole.timeframe, hole.start, hole.end, told)
-
-
-def _parts(given: Any, start: int, end: int) -> list[Part]:
-    in_parts = isinstance(given, list) and given and all(isinstance(one, Part) for one in given)
-    return given if in_parts else [Part(start, end, given)]
+        in_parts = isinstance(given, list) and given and all(isinstance(one, Part) for one in given)
+        yield from given if in_parts else [Part(hole.start, hole.end, given)]
 
 
 def _plain(rows: Any) -> list[Any]:

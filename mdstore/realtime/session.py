@@ -90,9 +90,10 @@ class Session:
     `prefix` is put before each symbol, to keep apart what two exchanges call the same. `backfill(symbol,
     timeframe, start, end)`, a function or a coroutine function, returns the candles of `[start, end)` ms. It
     is called for holes once their bars have ended, those of before a restart included; until then they stay
-    in `hole`. `silence` is after how many seconds without anything a connection is taken for dead, None for
-    never. `volume_digits` are the decimals that sizes have at the exchange: volumes that are summed up are
-    rounded to them, and so equal to its own. `on_error` is called with every row that is refused, whatever
+    in `hole`. A hole of before a restart that is longer than `most_bars` is not fetched: it is in `left`.
+    `silence` is after how many seconds without anything a connection is taken for dead, None for never.
+    `volume_digits` are the decimals that sizes have at the exchange: volumes that are summed up are rounded
+    to them, and so equal to its own. `on_error` is called with every row that is refused, whatever
     the exchange refuses, connections that are lost, and what keeps bars from being stored.
 
     A `with`, or an `async with`, ends it.
@@ -108,6 +109,7 @@ class Session:
         *,
         prefix: str = "",
         backfill: Fetch | None = None,
+        most_bars: int | None = None,
         silence: float | None = SILENCE,
         volume_digits: int | None = None,
         on_error: Callable[[Exception], object] | None = None,
@@ -124,13 +126,15 @@ class Session:
         """The number of rows, and of messages that could not be read, that were not taken."""
         self.connections = 0
         """The number of times that something came after a connection began."""
+        self.left: list[Hole] = []
+        """The holes of before it that are too long for it to fetch."""
         self._live, self._reader, self._prefix = live, None if isinstance(feed, str) else feed, prefix
         self._on_error = on_error
         self._feed = Feed(live.grace, self.name, volume_digits, is_told=True)
         self._state: State = "connecting"
         self._heard_at = time.monotonic()
         live.enter(self, self._feed, self.symbols)
-        self._recall()
+        self._recall(FOREVER if most_bars is None else most_bars)
         self._backfill = (
             None if backfill is None else Backfill(live, self.symbols, len(prefix), backfill, self.trouble)
         )
@@ -216,7 +220,7 @@ class Session:
 
     @property
     def hole(self) -> list[Hole]:
-        """The bars of its symbols that were not seen whole, nor fetched since: nothing else is withheld.
+        """The bars of its symbols that were not seen whole, nor fetched since; but for `left`, these are all.
 
         A hole without an end goes on: until trades come again, and their first whole bar.
         """
@@ -370,7 +374,7 @@ class Session:
             self._feed.lose(symbols)
             self._feed.await_first(begun, self._live.clock() // MS_NS)
 
-    def _recall(self) -> None:
+    def _recall(self, most_bars: int) -> None:
         """Begin with the holes that were left when these symbols were stored last."""
         ledger = self._live.ledger
         if ledger is None:
@@ -385,7 +389,10 @@ class Session:
             with self._live.lock:
                 for series in found:
                     for start, end in known.get(series.symbol, ()):
-                        series.recall(start, end)
+                        if series.timeframe.span(start, end) > most_bars:
+                            self.left.append(Hole(series.symbol, name, start, end))
+                        else:
+                            series.recall(start, end)
 
     def _names(self, symbols: str | Sequence[str] | None) -> Sequence[str | None]:
         names = symbol_list(symbols)

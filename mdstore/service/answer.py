@@ -139,7 +139,7 @@ class About:
 
     @cached_property
     def why_stale(self) -> Mapping[str, str]:
-        """By symbol, what the answer lacks and why: what failed, what nobody was asked for; else empty.
+        """By symbol, what the answer lacks and why: what failed, what nobody has or was asked for.
 
         Under no symbol ("") is what is true of all: offline, or that the store has other bars by now.
         """

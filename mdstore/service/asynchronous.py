@@ -84,7 +84,8 @@ class AsyncMarketDataService:
         if shared is None:
             shared = self._by_loop[loop] = _Shared()
         answer = await shared.flights.join(
-            (request, explain), lambda: self._service._candles_later(request, shared.gate, explain=explain)
+            (request, explain),
+            lambda depart: self._service._candles_later(request, shared.gate, depart, explain=explain),
         )
         return answer.own()
 

@@ -17,7 +17,7 @@ import polars as pl
 
 from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import InvalidInputError, MarketDataError
+from mdstore.errors import InvalidInputError, MarketDataError, StoreFileError
 from mdstore.service.meters import Meters
 from mdstore.service.page_landing import PageLanding
 from mdstore.service.policies import ServicePolicies
@@ -90,7 +90,9 @@ class Fetcher:
             if self._router is not None:
                 for part in await self._parts(wanted):
                     outcome.parts.append(await self._from_router(self._router, part))
-            if self._coordinator is None or not await self._parts(wanted):
+            parts = await self._parts(wanted)
+            if self._coordinator is None or not parts:
+                self._wait_for(parts, outcome)
                 return
             trouble = self.troubles.of(wanted.key)
             if trouble is not None:
@@ -135,6 +137,7 @@ class Fetcher:
             while parts := await asyncio.to_thread(self._worth, wanted, source.limits.page_bars, outcome):
                 if parts == before:
                     self._refuse_old(source, parts[0])
+                    self._wait_for(parts, outcome)
                     break
                 before = parts
                 for part in reversed(parts):
@@ -143,9 +146,11 @@ class Fetcher:
         except BaseException as error:  # of a source: a timeout, sys.exit, a cancellation
             if isinstance(error, asyncio.CancelledError) and is_cancelled():
                 raise
-            text = _text_of(error)
-            is_host = is_of_host(error)
-            trouble = self.troubles.failed(wanted.key, f"{source.name} failed: {text}", is_host=is_host)
+            # A file that is busy or full is no fault of the source, which others may still ask.
+            is_here, text = isinstance(error, StoreFileError), _text_of(error)
+            said = text if is_here else f"{source.name} failed: {text}"
+            is_host = not is_here and is_of_host(error)
+            trouble = self.troubles.failed(wanted.key, said, is_host=is_host)
             outcome.troubles[wanted.symbol] = self.troubles.said(trouble)
             log.warning("%s: %s failed, %d in a row: %s", source.name, wanted, trouble.failures, text)
             with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
@@ -158,8 +163,17 @@ class Fetcher:
 
     def _refuse_old(self, source: Coordinator, part: Wanted) -> None:
         """Refuse that nothing comes of an answer, but for the latest bars, which may come late."""
-        if part.start < part.timeframe.floor(self._store._now() - self._late):
+        if part.start < self._oldest_late(part.timeframe):
             raise InvalidInputError(f"{source.name} answers, and {part} lacks the same bars as before")
+
+    def _wait_for(self, parts: Sequence[Wanted], outcome: Outcome) -> None:
+        """Take note where the newest bar that is missing may come yet."""
+        if parts and parts[-1].end > self._oldest_late(parts[-1].timeframe):
+            outcome.wait_for(parts[-1].end)
+
+    def _oldest_late(self, timeframe: Timeframe) -> int:
+        """Return from when on (ms) bars may come late."""
+        return timeframe.floor(self._store._now() - self._late)
 
     async def _ask(self, source: Coordinator, wanted: Wanted, outcome: Outcome) -> Got:
         """Ask for a range, and land its pages as they come."""

@@ -5,11 +5,35 @@ from __future__ import annotations
 import polars as pl
 import pyarrow as pa
 
-__all__ = ["joined_trades"]
+from mdstore.realtime.row_rules import FUTURE_MS
+
+__all__ = ["good_trades", "joined_trades"]
 
 BY_ID = ("timestamp", "id")
 BY_VALUES = ("timestamp", "price", "size", "side")
 """What tells trades apart where not all have an id; so many as one tier has of the same stay."""
+
+
+def good_trades(rows: pa.Table, now: int, oldest: int | None) -> tuple[pa.Table, int]:
+    """Return those of a router's trades that are trades, each once, and how many are none.
+
+    Of prices, sizes and times the rules are those of the rings, `now` (ms) being the time. Those up to
+    `oldest` (ms) are left out, too. Of several with one time and id the first stays.
+    """
+    names = ("timestamp", "price", "size", "id")
+    marks = pl.DataFrame({name: rows[name] for name in names}).with_columns(
+        at=pl.col("timestamp").dt.epoch("ms")
+    )
+    is_right = (
+        pl.col("price").is_finite()
+        & pl.col("size").is_finite()
+        & (pl.col("size") >= 0)
+        & (pl.col("at") <= now + FUTURE_MS)
+    ).fill_null(value=False)
+    is_first = pl.col("id").is_null() | pl.struct("at", "id").is_first_distinct()
+    is_late = pl.lit(value=True) if oldest is None else pl.col("at") > oldest
+    found = marks.select(right=is_right, kept=is_right & is_first & is_late)
+    return rows.filter(found["kept"].to_arrow()), rows.num_rows - int(found["right"].sum())
 
 
 def joined_trades(ring: pa.Table, routed: pa.Table, most: int | None) -> tuple[pa.Table, pa.Table, pa.Table]:

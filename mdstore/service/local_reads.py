@@ -66,7 +66,7 @@ class LocalReads:
         try:
             found = self._read(request, source)
         except NoSuchSeriesError as error:
-            raise _no_series(error, request, outcome) from error
+            raise self._no_series(error, request, outcome) from error
         if request.include_forming and source is None and self._router is not None and not self.why_alone:
             found = with_routed(found, self._router, request, self._meters, self._store._now())
         taken = (time.perf_counter() - clock) * 1e6
@@ -128,6 +128,21 @@ class LocalReads:
         stored = self._store._candles.stored(str(source or request.timeframe))
         return [symbol for symbol in request.symbols if symbol in stored] or list(request.symbols)
 
+    def _no_series(
+        self, error: NoSuchSeriesError, request: CandleRequest, outcome: Outcome
+    ) -> NoSuchSeriesError:
+        """Return the error with what an upstream said, and a hint in the words of a service."""
+        hint, part = error.hint, error.made_of
+        if part is not None:
+            made = f"{request.timeframe} can be made of {part}"
+            hint = Hint(f"{made}, with derive='{part}'", f"{made}, with --from {part}")
+            if not request.timeframe.holds(Timeframe.parse(part)):
+                hint = None
+            elif not self._store._candles.stored(part) >= set(request.symbols or ()):
+                hint = Hint(f"{made} in a call for this symbol alone", f"{made}, for this symbol alone")
+        message = "; ".join((error.message, *outcome.troubles.values()))
+        return NoSuchSeriesError(message, hint=hint, made_of=part)
+
     def _is_stored(self, request: CandleRequest, timeframe: Timeframe) -> bool:
         stored = self._store._candles.stored(str(timeframe))
         return bool(stored) if request.symbols is None else any(one in stored for one in request.symbols)
@@ -157,10 +172,12 @@ class LocalReads:
         """Return by symbol how many bars of an answer are missing without a reason."""
         # What an upstream was asked for just now may come yet.
         late = round(self._policies.late_seconds * 1000) if self._has_upstream else 0
-        end = min(request.end, stored.floor(settled - late))
-        start = request.start if request.start > -FOREVER else _first(frame, end)
+        first, last = request.range_stored(None if stored == request.timeframe else stored)
+        end = min(last, stored.floor(settled - late))
+        start = first if first > -FOREVER else _first(frame, end)
+        nobody = self._nobody_has(request, stored)
         if request.as_of is not None or start >= end or not self._is_stored(request, stored):
-            return {}
+            return nobody
         symbols = frame["symbol"].unique().cast(pl.String).to_list() if "symbol" in frame.columns else None
         missing = self._store.missing(
             symbols or list(request.symbols or ()), stored, start=opened(start), end=opened(end)
@@ -168,10 +185,16 @@ class LocalReads:
         counts = missing.group_by(pl.col("symbol").cast(pl.String), maintain_order=True).agg(
             pl.col("bars").sum(), pl.col("end").max()
         )
-        return {
+        return nobody | {
             symbol: f"{bars:,} bars up to {last:%Y-%m-%d %H:%M:%S} are missing, and no source has said why"
             for symbol, bars, last in counts.iter_rows()
         }
+
+    def _nobody_has(self, request: CandleRequest, stored: Timeframe) -> dict[str, str]:
+        """Name those of several symbols that an answer has left out."""
+        known = self._store._candles.stored(str(stored))
+        text = f"no {stored} bar is stored, and no source gave one"
+        return {symbol: text for symbol in request.symbols or () if request.is_long and symbol not in known}
 
     def _facts(  # noqa: PLR0917 - what an answer came of
         self,
@@ -185,15 +208,14 @@ class LocalReads:
         store, stored, now = self._store, source or request.timeframe, self._store._now()
         settled = now - round(self._policies.settle_seconds * 1000)
         symbols: Any = request.symbols if request.is_long or request.symbols is None else request.symbols[0]
-        low, high = opened(request.start), opened(request.end)
         return Facts(
             (*tiers, *outcome.rows),
             outcome.rows,
             lambda: _ranges(request, found.frame(), "+".join(tiers), outcome),
             now,
-            self.why_alone or outcome.troubles,
+            self.why_alone or (outcome.troubles and self._nobody_has(request, stored) | outcome.troubles),
             steps,
-            holes=lambda: store.gaps(_known(symbols, found.frame()), stored, start=low, end=high),
+            holes=lambda: _holes(store, _known(symbols, found.frame()), stored, request.range_stored(source)),
             provenance=lambda: _within(store.provenance(None, stored), request, found.frame()),
             newest=lambda: _end_of_last(found.frame(), request),
             lacks=lambda: (
@@ -203,22 +225,18 @@ class LocalReads:
         )
 
 
-def _no_series(error: NoSuchSeriesError, request: CandleRequest, outcome: Outcome) -> NoSuchSeriesError:
-    """Return the error with what an upstream said, and a hint in the words of a service."""
-    hint, part = error.hint, error.made_of
-    if part is not None:
-        made = f"{request.timeframe} can be made of {part}, with"
-        fits = request.timeframe.holds(Timeframe.parse(part))
-        hint = Hint(f"{made} derive='{part}'", f"{made} --from {part}") if fits else None
-    return NoSuchSeriesError("; ".join((error.message, *outcome.troubles.values())), hint=hint, made_of=part)
-
-
 def opened(moment: int) -> datetime | None:
     """Return a moment (ms) as the store takes it for sure, None for one that is not bounded.
 
     Not as a number: one of the years about 1970 would be taken for seconds.
     """
     return None if abs(moment) >= FOREVER else ms_to_datetime(moment)
+
+
+def _holes(store: MarketDataStore, symbols: Any, stored: Timeframe, within: tuple[int, int]) -> pl.DataFrame:
+    """Return the holes of the stored bars that an answer is, or is made of."""
+    start, end = map(opened, within)
+    return store.gaps(symbols, stored, start=start, end=end)
 
 
 def _known(symbols: Any, frame: pl.DataFrame) -> Any:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
 
 from mdstore.core.candle_rules import Checked, Group
+from mdstore.core.hole_reasons import STATED
 from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import ConflictError, InvalidInputError, NoSuchSeriesError
 from mdstore.service.policies import ServicePolicies
@@ -54,8 +57,7 @@ class PageLanding:
         Bars that are stored stay as they are. A page may reach over them, since two holes of one page are one
         request, but nobody has asked for them.
         """
-        if not isinstance(page, Page):
-            raise InvalidInputError(f"{source.name} gave {type(page).__name__} for a page of {wanted}")
+        _refuse_no_page(source, wanted, page)
         part = wanted.within(page.start, page.end)
         now, facts = self._place.now(), SourceFacts(source)
         most = None if facts.proves else source.limits.page_bars
@@ -63,6 +65,7 @@ class PageLanding:
             good = rows_of(page, wanted.key, (wanted.start, wanted.end), most, self._place, self._late)
         except InvalidInputError as error:  # whose hints are of writes
             raise InvalidInputError(error.message) from error
+        good = good if page.absent else _without_edges(good, wanted.timeframe)
         settled = settled_from(wanted.timeframe, min(now, page.clock or now), facts.settles, self._late)
         said = said_of_page(good.start, good.end, page, settled if facts.settles else FOREVER)
         good, here = self._put(source, part, good, said)
@@ -150,3 +153,33 @@ class PageLanding:
         """Return the ranges of a part that are worth asking for, what is stored between them left out."""
         found = self._place.to_ask([wanted.symbol], wanted.timeframe, wanted.start, wanted.end, None)
         return found.get(wanted.symbol, [])
+
+
+def _refuse_no_page(source: Coordinator, wanted: Wanted, page: object) -> None:
+    if not isinstance(page, Page):
+        raise InvalidInputError(f"{source.name} gave {type(page).__name__} for a page of {wanted}")
+    if type(page.start) is not int or type(page.end) is not int:
+        raise InvalidInputError(
+            f"{source.name} gave a page of {wanted} from {page.start!r} to {page.end!r}: no whole ms"
+        )
+    if page.absent is not None and page.absent not in STATED:
+        raise InvalidInputError(
+            f"{source.name} says {page.absent!r} of bars of {wanted} that are not there: "
+            f"a reason is one of {', '.join(STATED)}"
+        )
+
+
+def _without_edges(good: Proven, timeframe: Timeframe) -> Proven:
+    """Leave out what is lacking before the first row, or behind the last, if no hole within is as long.
+
+    A server that gives fewer rows than one says it does looks like that, and gives the others when they are
+    asked for by themselves; of bars that never were, that costs one more request.
+    """
+    times = pl.concat([good.rows["timestamp"], good.bad["time"]]).sort()
+    if times.is_empty():
+        return good
+    ends = [timeframe.next(at) for at in times]
+    longest = max((low - high for low, high in zip(times[1:], ends, strict=False)), default=0)
+    start = times[0] if times[0] - good.start > longest else good.start
+    end = ends[-1] if good.end - ends[-1] > longest else good.end
+    return replace(good, start=start, end=end)

@@ -53,7 +53,7 @@ class ServicePolicies:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name.endswith("_seconds"):
-                positive_seconds(value, field.name)
+                positive_seconds(value, field.name, or_none=False)
             elif field.type == "bool" and not isinstance(value, bool):
                 raise InvalidInputError(f"{field.name}={value!r} is neither True nor False")
             elif field.type == "int" and (isinstance(value, bool) or not isinstance(value, int) or value < 0):

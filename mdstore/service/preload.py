@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mdstore.core.calendars import ALWAYS, Grid
 from mdstore.core.logs import logger
 from mdstore.core.timeframe import DAY, Timeframe
-from mdstore.errors import MarketDataError
+from mdstore.errors import MarketDataError, StoreFileError
 from mdstore.service.policies import ServicePolicies
 
 if TYPE_CHECKING:
@@ -79,8 +79,13 @@ async def keep_ready(
     thread, which no cancellation reaches.
     """
     while True:
-        await asyncio.to_thread(preload, store, policies, is_over)
-        opens = await asyncio.to_thread(_next_opening, store)
+        try:
+            await asyncio.to_thread(preload, store, policies, is_over)
+            opens = await asyncio.to_thread(_next_opening, store)
+        except StoreFileError as error:  # such as a file that is busy: it was made ready never again by that
+            log.warning("preload: %s; tried again in %g s", error, LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
+            continue
         if opens is None:
             return  # what always trades is asked for all the time, and stays in memory by that
         ahead = policies.preload_before_seconds

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mdstore.analysis.resample import reach
 from mdstore.core.arguments import symbol_list, time_range
 from mdstore.core.time_bounds import FOREVER
-from mdstore.core.timeframe import Timeframe
+from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.core.zones import check_zone
 from mdstore.errors import Hint, InvalidInputError
@@ -42,22 +43,38 @@ class CandleRequest:
             self.symbols, self.is_long, self.timeframe, self.start, self.end, self.count, self.tz, self.derive
         )  # fmt: skip
 
-    def range_upstream(self, now: int) -> tuple[int, int]:
+    def range_upstream(self, now: int, source: Timeframe | None = None) -> tuple[int, int]:
         """Return the range of which bars are worth having at `now` (ms), an open end where nobody has said.
 
-        Bars that have not ended are not among them.
+        Bars that have not ended are not among them. Of bars that are made of those of `source`, it is the
+        range of these: all of the first and the last one, and what has come of the one that is forming.
         """
-        end = min(self.end, self.timeframe.floor(now))
-        if self.start > -FOREVER or self.count is None:
-            start = self.start
-        else:
-            start = before(self.timeframe, end, self.count)
+        end = min(self.end, self.timeframe.floor(now) if self.tz is None else now)
+        is_open = self.start <= -FOREVER and self.count is not None
+        start = self.first_of(end, self.count or 0) if is_open else self.start
         if start > -FOREVER and self.timeframe.span(start, end) > MOST_BARS:
             raise InvalidInputError(
                 f"{self.timeframe.span(start, end):,} bars are more than the {MOST_BARS:,} of one request",
                 hint="ask for a later start, or for one part after the other",
             )
-        return start, end
+        if source is None:
+            return start, end
+        low, high = reach(self.timeframe, start, self.end, self.tz)
+        return low, min(high, source.floor(now))
+
+    def range_stored(self, source: Timeframe | None) -> tuple[int, int]:
+        """Return the range (ms) of the stored bars that all bars that are asked for are, or are made of."""
+        return (
+            (self.start, self.end) if source is None else reach(self.timeframe, self.start, self.end, self.tz)
+        )
+
+    def first_of(self, end: int, bars: int) -> int:
+        """Return where to begin for the latest so many bars that begin before `end` (ms).
+
+        The bars of a zone begin up to a day before those of UTC, and a day may have 25 hours.
+        """
+        first = before(self.timeframe, end, bars)
+        return first if self.tz is None else reach(self.timeframe, first - DAY, end, self.tz)[0]
 
 
 def candle_request(
@@ -114,5 +131,7 @@ def before(timeframe: Timeframe, end: int, bars: int) -> int:
     if timeframe.ms is not None:
         return max(end - bars * timeframe.ms, timeframe.next(EARLIEST))
     for _ in range(bars):
-        end = timeframe.floor(max(end - 1, EARLIEST))
+        if end <= EARLIEST:
+            break
+        end = timeframe.floor(end - 1)
     return end

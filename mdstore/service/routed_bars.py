@@ -9,6 +9,7 @@ import polars as pl
 
 from mdstore.core.long_table import latest_of_each
 from mdstore.core.schema import CANDLE_COLUMNS
+from mdstore.core.time_bounds import FOREVER
 from mdstore.service.meters import Meters
 from mdstore.service.requests import CandleRequest
 from mdstore.sources.sync.page_proof import candle_rows
@@ -27,12 +28,15 @@ def with_routed(found: Any, router: SmartRouter, request: CandleRequest, meters:
     for symbol in request.symbols or _symbols(bars):
         mine = bars.filter(pl.col("symbol").cast(pl.String) == symbol) if request.is_long else bars
         last = mine["timestamp"].to_physical().max()
-        start = request.start if last is None else max(request.start, int(last) + 1)
+        start = request.timeframe.next(request.start - 1) if request.start > -FOREVER else request.start
+        start = start if last is None else max(start, request.timeframe.next(int(last)))
         try:
             later = router.candles(symbol, str(request.timeframe), start, request.end)
             inside = [bar for bar in later if start <= bar.timestamp < request.end]
             good = candle_rows([tuple(bar[:6]) for bar in inside], symbol, request.timeframe, now)
-            closed = {bar.timestamp: bar.closed for bar in inside}
+            # A bar has not ended before its time, whatever a router says of it.
+            ended = request.timeframe.floor(now)
+            closed = {bar.timestamp: bar.closed and bar.timestamp < ended for bar in inside}
             rows = [(*row, closed[row[0]]) for row in good.iter_rows()]
         except Exception as error:  # somebody else's code: without it there is what the store has
             meters.failed(f"{router.name}: {symbol} {request.timeframe}", error)

@@ -60,7 +60,7 @@ class SmartRouter(Protocol):
 
 
 class RingRouter:
-    """A router over realtime rings of this process: those that another part of a program feeds.
+    """A `SmartRouter` over realtime rings of this process: those that another part of a program feeds.
 
     >>> router = RingRouter(RealtimeDataCache())
     >>> router.latest_ticker("KRW-BTC") is None, router.candles("KRW-BTC", "1m", 0, 60_000)

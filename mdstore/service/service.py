@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import isasyncgenfunction
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -75,6 +76,11 @@ class MarketDataService:
             )
         _refuse_other(store, "store", STORE, "give what mdstore.open() returns")
         _refuse_other(router, "router", ROUTER, "see mdstore.SmartRouter for what a router has")
+        if router is not None and isasyncgenfunction(router.candles):
+            raise InvalidInputError(
+                f"router={router!r:.80} gives candles as they come, as a coordinator does",
+                hint=Hint("give it as coordinator=", "give a router"),
+            )
         _refuse_other(
             coordinator, "coordinator", COORDINATOR, "mdstore.FunctionCoordinator(function) makes one"
         )
@@ -116,7 +122,9 @@ class MarketDataService:
 
         `include_forming` adds bars that are forming. `as_of` gives bars as they were known then, and asks
         nobody. `derive` makes bars of a shorter timeframe: by its name, or True for the longest that fits;
-        None does so where the timeframe itself is not stored. `tz` is the zone in which derived days are cut.
+        None does so where the timeframe itself is not stored. Of such bars, that of a time that is not over
+        is among them, and counts, whatever `include_forming` says: it is not `closed`. `tz` is the zone in
+        which derived days are cut.
         `explain` notes which tier was asked, what it had, and how long it took, in `about.steps`.
 
         Raises `NoSuchSeriesError` where nobody has the series, `InvalidInputError` and its kinds, also in a
@@ -249,13 +257,17 @@ class MarketDataService:
             future.cancel()  # Ctrl-C ends the wait; the last who waits ends the flight
 
     async def _candles_later(
-        self, request: CandleRequest, gate: asyncio.Semaphore, *, explain: bool
+        self, request: CandleRequest, gate: asyncio.Semaphore, depart: Callable[[], None], *, explain: bool
     ) -> MarketAnswer:
-        """Answer in a task, as `get_candle_data` does in a thread; only so many at a time pass the gate."""
+        """Answer in a task, as `get_candle_data` does in a thread; only so many at a time pass the gate.
+
+        `depart` is called before anything is read.
+        """
         clock = time.perf_counter()
         self._tiers.refuse_closed()
         flight = None
         async with gate:
+            depart()
             found = await asyncio.to_thread(partial(self._tiers.quick, request, explain=explain))
             if found is None:
                 flight = self._tiers.fly(request, explain=explain)

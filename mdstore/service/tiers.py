@@ -7,6 +7,7 @@ have, a flight starts in the service's own event loop; whoever wants the same me
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdstore.cache.ages import Clocks, End
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError, NoSuchSeriesError, StoreClosedError
@@ -25,7 +27,7 @@ from mdstore.service.flights import Flights
 from mdstore.service.local_reads import LocalReads, opened
 from mdstore.service.meters import Meters
 from mdstore.service.policies import ServicePolicies
-from mdstore.service.requests import CandleRequest, before
+from mdstore.service.requests import CandleRequest
 from mdstore.service.wanted import Outcome
 from mdstore.sources.sync.background import Background
 
@@ -38,6 +40,7 @@ __all__ = ["Tiers"]
 
 KNOWN = 10_000
 """Of so many requests it is remembered that nothing was missing."""
+LONG_AGO = End(-math.inf, -math.inf)
 LONGEST_SECONDS = 60.0
 """Not longer than that: somebody may have deleted bars."""
 
@@ -54,7 +57,7 @@ class Tiers:
         coordinator: Coordinator | None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._timer = timer
+        self._timer, self._clocks = timer, Clocks(store._clock, timer)
         self._store, self._policies = store, policies
         self._router, self._coordinator = router, coordinator
         self._has_upstream = router is not None or coordinator is not None
@@ -62,7 +65,7 @@ class Tiers:
         self.background = Background("mdstore-service")
         self.fetcher = self._new_fetcher()
         self.local = LocalReads(store, policies, self.meters, router=router, has_upstream=self._has_upstream)
-        self._whole: dict[tuple[object, ...], tuple[float, Timeframe | None]] = {}
+        self._whole: dict[tuple[object, ...], tuple[End, Timeframe | None]] = {}
         self._flights = Flights[MarketAnswer]()
         self._is_closed = False
 
@@ -83,8 +86,8 @@ class Tiers:
     def quick(self, request: CandleRequest, *, explain: bool) -> MarketAnswer | None:
         """Answer from what is here; None where something may be missing that an upstream has."""
         if self._is_for_upstream(request):
-            until, source = self._whole.get(request.key, (0.0, None))
-            if self._timer() >= until or (source is not None and source != self.local.source(request)):
+            end, source = self._whole.get(request.key, (LONG_AGO, None))
+            if self._clocks.is_over(end) or (source is not None and source != self.local.source(request)):
                 return None
             try:
                 return self.local.read(request, source, explain=explain)
@@ -111,17 +114,21 @@ class Tiers:
     async def _joined(self, request: CandleRequest, *, explain: bool) -> MarketAnswer:
         try:
             return await self._flights.join(
-                (request, explain), lambda: self._answer(request, explain=explain)
+                (request, explain), lambda depart: self._answer(request, depart, explain=explain)
             )
         except asyncio.CancelledError:
             if self._is_closed:  # not the caller's doing, so it is told
                 raise StoreClosedError("the service was closed meanwhile; what had come is stored") from None
             raise
 
-    async def _answer(self, request: CandleRequest, *, explain: bool) -> MarketAnswer:
-        """Get what is missing, then read."""
+    async def _answer(
+        self, request: CandleRequest, depart: Callable[[], None], *, explain: bool
+    ) -> MarketAnswer:
+        """Get what is missing, then read; `depart` is called in between."""
         source = await asyncio.to_thread(self.local.source, request)
         outcome = await self._filled(request, source)
+
+        depart()
 
         def read() -> MarketAnswer:
             return self.local.read(request, source, outcome, explain=explain)
@@ -136,23 +143,22 @@ class Tiers:
         try:
             async with asyncio.timeout(self._policies.wait_seconds):
                 await self._fill(request, source, symbols, outcome, now)
-        except TimeoutError:
+        except TimeoutError as error:
+            if isinstance(error, MarketDataError):  # of the file, which says itself what it waited for
+                raise
             text = (
                 f"after {self._policies.wait_seconds:g} s not all that is missing had come; what came stays"
             )
             outcome.troubles = {**dict.fromkeys(symbols, text), **outcome.troubles}
         if not outcome.troubles:
-            self._remember(request, source, now)
+            self._remember(request, source, now, outcome.late)
         return outcome
 
     async def _fill(
         self, request: CandleRequest, source: Timeframe | None, symbols: list[str], outcome: Outcome, now: int
     ) -> None:  # fmt: skip
         wanted = request.timeframe if source is None else source
-        low, high = request.range_upstream(now)
-        if source is not None:  # all of the last bar, and what has come of the one that is forming
-            whole = FOREVER if request.end >= FOREVER else request.timeframe.next(request.end - 1)
-            high = max(high, min(whole, source.floor(now)))
+        low, high = request.range_upstream(now, source)
         reach, top = request.count or 0, high
         while True:
             start = None if low == -FOREVER else low
@@ -164,7 +170,7 @@ class Tiers:
             symbols = await asyncio.to_thread(self._short, request, source, symbols)
             if not symbols:
                 return
-            low, high = before(request.timeframe, top, reach), low  # what is behind was asked for just now
+            low, high = request.first_of(top, reach), low  # what is behind was asked for just now
 
     def _may_reach(self, request: CandleRequest, reach: int) -> bool:
         """Tell whether it may be looked further back for the latest so many bars of each symbol."""
@@ -179,20 +185,28 @@ class Tiers:
         if not known:
             return symbols
         found = self._store.candles(
-            known, request.timeframe, end=opened(request.end), limit=count, derive_from=source
-        )
+            known, request.timeframe, end=opened(request.end), limit=count, derive_from=source,
+            tz=request.tz,
+        )  # fmt: skip
         whole = found.group_by(pl.col("symbol").cast(pl.String)).len().filter(pl.col("len") >= count)
         enough = set(whole["symbol"])
         return [symbol for symbol in symbols if symbol not in enough]
 
-    def _remember(self, request: CandleRequest, source: Timeframe | None, now: int) -> None:
-        """Know that nothing is missing until the next bar has ended behind `now`, when it was looked (ms)."""
+    def _remember(self, request: CandleRequest, source: Timeframe | None, now: int, late: int | None) -> None:
+        """Know that nothing is missing until the next bar has ended behind `now`, when it was looked (ms).
+
+        Where a bar that ended at `late` (ms) has not come yet, that is for as long again as it is late: one
+        that comes after 5 s is seen after 8, and one that never comes costs but a few requests.
+        """
         bar, seconds = source or request.timeframe, LONGEST_SECONDS
         if request.end > now:
             seconds = (bar.next(now) - (self._now() - self._settle)) / 1000
+        if late is not None:
+            seconds = min(seconds, max(self._policies.retry_seconds, (self._now() - late) / 1000))
         while len(self._whole) >= KNOWN:
             del self._whole[next(iter(self._whole))]
-        self._whole[request.key] = self._timer() + min(seconds, LONGEST_SECONDS), source
+        end = self._clocks.end(self._now() + min(seconds, LONGEST_SECONDS) * 1000)
+        self._whole[request.key] = end, source
 
     def close(self) -> None:
         """End what is under way, and keep what was asked for often."""

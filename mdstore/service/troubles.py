@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from mdstore.errors import SourceError
 from mdstore.service.policies import ServicePolicies
 
 __all__ = ["Trouble", "Troubles", "is_of_host"]
@@ -103,12 +104,14 @@ class Troubles:
 def is_of_host(error: BaseException) -> bool:
     """Tell whether an error is of the source as a whole: it cannot be reached, is late, or refuses all.
 
-    That are an `OSError` (`ConnectionError`, `TimeoutError`) that an error is, or comes from, and an answer
-    with a status that is no matter of what was asked. Any other error is of the series that was asked for;
-    so is a `LookupError` (`NoSuchMarketError`), whatever else it is.
+    A `SourceError` says so itself. Else it is an `OSError` (`ConnectionError`, `TimeoutError`), or comes from
+    one, or an answer has a status that is no matter of what was asked. Any other error is of the series that
+    was asked for; so is a `LookupError`, whatever else it is.
     """
     found: BaseException | None = error
     while found is not None:
+        if isinstance(found, SourceError):
+            return found.of_host
         status = _status(found)
         if status is not None:
             return status >= SERVER_ERRORS or status in OF_HOST

@@ -31,10 +31,14 @@ class Got:
 
 @dataclass(slots=True)
 class Outcome:
-    """What asking brought: rows by tier, and why something did not come, by symbol."""
+    """What asking brought: rows by tier, and why something did not come, by symbol.
+
+    `late` is when the newest bar has ended that may come yet (ms), None where none is waited for.
+    """
 
     parts: list[Got] = field(default_factory=list)
     troubles: dict[str, str] = field(default_factory=dict)
+    late: int | None = None
 
     @property
     def rows(self) -> dict[str, int]:
@@ -49,6 +53,12 @@ class Outcome:
         """Add what another brought."""
         self.parts += other.parts
         self.troubles.update(other.troubles)
+        self.wait_for(other.late)
+
+    def wait_for(self, end: int | None) -> None:
+        """Take note that the bar that ended then (ms) may come yet."""
+        if end is not None and (self.late is None or self.late < end):
+            self.late = end
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,81 @@
 """Looking after a store: its packs, its copies, its soundness, its figures."""
 
+# What a plain read does not need is imported by the method that does.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mdstore.candles.repository import CandleRepository
-from mdstore.core.arguments import file_path
+from mdstore.core.arguments import file_path, positive_seconds
+
+if TYPE_CHECKING:
+    from mdstore.optimization.maintainer import Maintainer
+    from mdstore.optimization.optimizing import Optimized
 
 __all__ = ["Maintenance"]
 
 
 class Maintenance:
-    """The upkeep of a store, as `store.maintenance`. Nothing here has to be called: a store keeps itself."""
+    """The upkeep of a store, as `store.maintenance`. Nothing here has to be called: a store keeps itself.
+
+    But its SQLite file, whose pages a live feed puts in disorder: for that there is `optimize`, and `start`.
+    """
 
     def __init__(self, candles: CandleRepository) -> None:
         self._candles = candles
+        self._maintainer: Maintainer | None = None
+
+    def optimize(
+        self, *, dry_run: bool = False, progress: Callable[[str], object] | None = None
+    ) -> Optimized:
+        """Give free pages back, put candles in order and SQLite's statistics up to date, as far as needed.
+
+        Returns what was found, each condition of the decision, what was done, and the file before and
+        after; with `dry_run` nothing is done. Others read and write meanwhile: the file is written anew
+        (VACUUM) only where that keeps them waiting for less than five seconds, else the table is rebuilt
+        beside itself, which leaves its old pages free for new candles. `progress` is called with what is
+        being done.
+
+        Raises `StoreBusyError` where another is at it, `ReadOnlyError`, `MaintenanceStoppedError`.
+        """
+        from mdstore.optimization.optimizing import optimize
+
+        return optimize(self._candles, dry_run=dry_run, progress=progress)
+
+    def start(self, *, quiet_hours: str | None = "02:00-04:00", tz: str = "UTC", every: float = 60.0) -> None:
+        """Do by itself what `optimize` does, in a thread of this process, until `stop` or the store's end.
+
+        Free pages are given back as they come; what takes longer is for the quiet hours, by the clocks of
+        `tz`. None takes the two hours of a day in which least arrived in the last week. It looks `every` so
+        many seconds. Of all that have the file open one at a time does so. Called again, it begins anew.
+
+        Raises `InvalidInputError`, `ReadOnlyError`.
+        """
+        from mdstore.optimization.maintainer import Maintainer
+        from mdstore.optimization.quiet_window import QuietWindow
+        from mdstore.optimization.vacuum import SmartVacuumScheduler
+
+        window = None if quiet_hours is None else QuietWindow.parse(quiet_hours, tz)
+        seconds = positive_seconds(every, "every")
+        self.stop()
+        scheduler = SmartVacuumScheduler(self._candles, window=window)
+        self._maintainer = Maintainer(self._candles, scheduler, every=seconds)
+        self._maintainer.start()
+
+    def stop(self) -> None:
+        """End what `start` began, also in the middle of its work; within a second."""
+        if self._maintainer is not None:
+            self._maintainer.stop()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether what `start` began goes on."""
+        return self._maintainer is not None and self._maintainer.is_running
 
     def __repr__(self) -> str:
         return f"<maintenance of {self._candles.path.name}>"

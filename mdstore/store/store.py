@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import polars as pl
 import pyarrow as pa
@@ -76,6 +76,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     pack_bytes: int | None = None,
     sql_memory_bytes: int | None = None,
     realtime: RealtimeDataCache | None = None,
+    maintenance: Literal["auto"] | None = None,
 ) -> MarketDataStore:
     """Open a store's file; create, migrate or recover it as needed.
 
@@ -98,6 +99,9 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     `sql_memory_bytes` bounds what `sql` takes to answer, above which it spills to a temporary folder or
     refuses; None is half of the machine's memory. Candles are not among it, they are mapped.
 
+    `maintenance="auto"` has the file put in order by itself in the quiet hours of the night (UTC), as
+    `store.maintenance.start()` does; else nothing of the kind starts.
+
     `realtime` holds the tickers, order books and trades where the defaults of `RealtimeDataCache` do not fit.
     The store closes it.
 
@@ -116,6 +120,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
         pack_bytes=pack_bytes,
         sql_memory_bytes=sql_memory_bytes,
         realtime=realtime,
+        maintenance=maintenance,
     )
 
 
@@ -139,12 +144,14 @@ class MarketDataStore:
         pack_bytes: int | None = None,
         sql_memory_bytes: int | None = None,
         realtime: RealtimeDataCache | None = None,
+        maintenance: Literal["auto"] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = {
             "create": create, "read_only": read_only, "busy_timeout": busy_timeout,
             "memory_bytes": memory_bytes, "pack_bytes": pack_bytes, "sql_memory_bytes": sql_memory_bytes,
         }  # fmt: skip
+        _refuse_other(maintenance)
         self._clock = clock
         self._server: Server | None = None
         watch_forks()
@@ -175,6 +182,8 @@ class MarketDataStore:
         self._watching = Watching(lambda: self.realtime)
         try:
             self._realtime = Owner(realtime, LivePlace(self, self._candles), clock)
+            if maintenance is not None:
+                self._maintenance.start()
         except BaseException:
             self._candles.close()
             raise
@@ -195,8 +204,13 @@ class MarketDataStore:
         return self._candles.packs_path
 
     @property
+    def repository(self) -> CandleRepository:
+        """The candles of the file, as `FragmentationMonitor` and its like take them."""
+        return self._candles
+
+    @property
     def maintenance(self) -> Maintenance:
-        """Upkeep: `warm`, `compact`, `check`, `backup`, `stats`."""
+        """Upkeep: `optimize`, `start`, `warm`, `compact`, `check`, `backup`, `stats`."""
         return self._maintenance
 
     @property
@@ -615,6 +629,7 @@ class MarketDataStore:
         Ends subscriptions, and stores the closed live candles that wait for it.
         """
         self._watching.close()
+        self._maintenance.stop()
         if self._server is not None:
             self._server.close()
         self._syncing.close()
@@ -690,6 +705,14 @@ class MarketDataStore:
 
     def _realtime_rows(self, table: str) -> pa.Table:
         return self.realtime.tables[table].arrow()
+
+
+def _refuse_other(maintenance: object) -> None:
+    if maintenance not in (None, "auto"):
+        raise InvalidInputError(
+            f"maintenance={maintenance!r} is neither 'auto' nor None",
+            hint=Hint("store.maintenance.start() takes hours and a zone", "mdstore optimize --daemon"),
+        )
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

@@ -167,6 +167,18 @@ def test_a_file_that_was_cut_off_is_a_miss_and_goes(at, tmp_path, keep):
     assert not path.exists()
 
 
+def test_a_pipe_in_the_place_of_a_file_is_a_miss_and_not_waited_for(at, tmp_path):
+    cache = at()
+    cache.put(KEY, FRAME, ttl=FOREVER)
+    (path,) = files(tmp_path)
+    path.unlink()
+    os.mkfifo(path)
+    assert at().get(KEY) is None
+    os.mkfifo(path)
+    at().invalidate("A")  # which reads the head
+    assert files(tmp_path) == []
+
+
 def test_a_file_of_another_version_is_a_miss(at, tmp_path):
     cache = at()
     cache.put(KEY, FRAME, ttl=FOREVER)

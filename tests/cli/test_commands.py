@@ -17,8 +17,8 @@ from tests.support.paths import ROOT
 
 README = ROOT / "README.md"
 COMMANDS = [
-    "demo", "import", "export", "show", "screen", "sql", "series", "delete", "warm", "compact", "stats",
-    "backup", "check", "gaps", "cover", "verify", "calendar", "revisions", "replay",
+    "demo", "import", "export", "show", "screen", "sql", "series", "delete", "warm", "compact", "optimize",
+    "stats", "backup", "check", "gaps", "cover", "verify", "calendar", "revisions", "replay",
     "rename", "declare", "sync", "watch",
 ]  # fmt: skip
 OF_WHAT_IS_STORED = [["gaps"], ["verify"], ["calendar"], ["revisions"]]

@@ -24,7 +24,8 @@ def test_what_reads_goes_on(kept, tmp_path, command):
     "command",
     [
         ["import", "C-1m.csv"], ["delete", "A", "--yes"], ["rename", "A", "C"], ["warm"], ["compact"],
-        ["cover", "A", "1m", "--start", "2025-09-01", "--reason", "no_trade"], ["calendar", "A", "24/7"],
+        ["optimize"], ["cover", "A", "1m", "--start", "2025-09-01", "--reason", "no_trade"],
+        ["calendar", "A", "24/7"],
     ],
     ids=" ".join,
 )  # fmt: skip

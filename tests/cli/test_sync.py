@@ -12,6 +12,7 @@ import pytest
 import mdstore
 from mdstore import LocalExchange, LocalMarket
 from tests.support.command_line import finished, mdstore_process
+from tests.support.tiny_server import Reply, TinyServer
 
 MARKETS = [LocalMarket(symbol="KRW-BTC", listed="2025-08-01"), "KRW-ETH", "BTCUSDT"]
 SPAN = ("--since", "2025-09-01", "--until", "2025-09-01T10:00")
@@ -75,13 +76,26 @@ def test_nobody_is_asked_where_nobody_is_to_be_asked(cli):
 def test_the_check_asks_for_a_little_of_each_kind(cli):
     with LocalExchange(["KRW-BTC"], limits=None) as exchange:
         done = cli("sync", "--check", "upbit", "--base-url", exchange.url)
-        assert "markets   1 market, such as KRW-BTC" in done.stdout
-        assert re.search(r"^1m        \d bars? of the latest 3$", done.stdout, re.MULTILINE)
-        assert re.search(r"(\d+) of \1 kinds of requests answered as expected", done.stdout)
+        assert "three 1m candles: as documented\n" in done.stdout
+        assert re.search(r"(\d+) of \1 kinds of requests answered as documented", done.stdout)
         assert len(exchange.requests) < 60
     with LocalExchange(["BTCUSDT"], limits=None) as exchange:  # no market of Upbit's
         done = cli("sync", "--check", "upbit", "--base-url", exchange.url, code=1)
-        assert "markets   none at all\n0 of 1 kind of requests answered as expected" in done.stdout
+        assert "the markets: no list of objects came" in done.stdout
+        assert "three 1m candles: status 404 came" in done.stdout
+
+
+def test_an_exchange_is_held_to_its_documentation(cli):
+    row = {"market": "KRW-BTC", "candle_date_time_utc": "2025-09-03T00:00:30", "trade_price": "[/12]"}
+    with TinyServer(lambda _: Reply([row])) as server:
+        done = cli("sync", "--check", "upbit", "--base-url", server.url, code=1)
+    assert re.search(r"three 1m candles: .*high_price is missing; .*trade_price is '\[/12\]'", done.stdout)
+
+
+def test_a_check_of_an_exchange_of_which_nothing_is_known(cli):
+    pytest.importorskip("ccxt")
+    done = cli("sync", "--check", "ccxt:kraken", "--base-url", "http://127.0.0.1:1", code=1)
+    assert "known of upbit, binance and binance-futures only. Hint: " in done.stderr
 
 
 @pytest.mark.parametrize(

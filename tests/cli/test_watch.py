@@ -12,7 +12,9 @@ from rich.console import Console, Group
 
 import mdstore
 from mdstore import LocalExchange, LocalMarket
+from mdstore.cli.output.watch import Watched
 from mdstore.cli.output.watch_table import WatchTable
+from mdstore.errors import Hint
 from tests.support.command_line import finished, mdstore_process
 
 pytestmark = pytest.mark.slow
@@ -89,6 +91,22 @@ def test_ctrl_c_ends_it_while_the_exchange_is_asked(tmp_path):
         code, out, _ = finished(process)
     assert (code, out) == (130, "")
     assert [one.path for one in exchange.requests] == ["/v1/market/all"]
+
+
+def test_failures_are_said_in_words_and_with_whatever_is_in_them(store):
+    shown = io.StringIO()
+    remarks = Console(file=shown, width=200)
+    say = Watched(store, Console(file=io.StringIO()), remarks, as_json=False)._say
+    say(mdstore.SourceError("no candles [/b] of [bold]X[/]", hint=Hint("store.sync()", "mdstore sync")))
+    say(KeyError("x"))
+    say(ConnectionRefusedError(111, "Connection refused"))
+    say(TimeoutError())
+    assert shown.getvalue().splitlines() == [
+        "no candles [/b] of [bold]X[/]. Hint: mdstore sync",
+        "KeyError: 'x'",
+        "Connection refused",
+        "TimeoutError()",
+    ]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

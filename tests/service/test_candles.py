@@ -150,7 +150,7 @@ def test_the_end_of_history_is_not_asked_for_again_and_again(store, clock):
     with MarketDataService(store, coordinator=source) as service:
         assert len(service.get_candle_data("A", "1m", count=200).frame) == 30
         asked = bars_asked(source)
-        assert asked <= 200 * 32
+        assert asked <= 200 * 32 + 170  # what a page lacked before its first bar, once more by itself
         service._tiers._whole.clear()
         assert len(service.get_candle_data("A", "1m", count=200).frame) == 30
     assert bars_asked(source) == asked

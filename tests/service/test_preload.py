@@ -87,6 +87,27 @@ def test_it_is_done_again_before_a_market_opens(tmp_path, monkeypatch):
     assert done[1:] == pytest.approx([1_756_771_200 - 300 + 300, 1_756_857_600 - 300 + 300], abs=301)
 
 
+def test_a_file_that_is_busy_once_ends_no_preloading(tmp_path, monkeypatch, caplog):
+    from mdstore.service import preload as module
+
+    done, slept = [], []
+
+    def busy_once(*_):
+        done.append(len(done))
+        if len(done) == 1:
+            raise mdstore.StoreBusyError("another is writing")
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(module, "preload", busy_once)
+    with mdstore.open(tmp_path / "s.sqlite3") as store:
+        asyncio.run(keep_ready(store, ServicePolicies(), lambda: None))
+    assert (done, slept) == ([0, 1], [module.LOOK_SECONDS])
+    assert "another is writing" in caplog.text
+
+
 def test_what_always_trades_is_preloaded_once(tmp_path):
     with mdstore.open(tmp_path / "s.sqlite3") as store:
         asyncio.run(asyncio.wait_for(keep_ready(store, ServicePolicies(), lambda: None), 20))

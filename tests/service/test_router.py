@@ -167,7 +167,7 @@ def test_a_bar_whose_last_klines_were_lost_is_none_of_a_router(store, clock):
 
 def test_the_rings_of_the_store_are_asked_first(store, clock):
     feed(store.realtime, clock)
-    router = Router(ticker=mdstore.Ticker("A", int(clock.now * 1000), 99.0))
+    router = Router(ticker=mdstore.Ticker("B", int(clock.now * 1000), 99.0))
     with MarketDataService(store, router) as service:
         answer = service.get_ticker_data(["A", "B"])
     assert answer.frame.select("symbol", "price").rows() == [("A", 10.0), ("B", 99.0)]

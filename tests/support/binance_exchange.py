@@ -29,9 +29,9 @@ class BinanceExchange:
 
     requests = 0
 
-    def __init__(self, minutes, *, clock, cap=1000, part=SPOT, gone=()):
+    def __init__(self, minutes, *, clock, cap=1000, part=SPOT, gone=(), halted=()):
         self.minutes = {market: sorted(times) for market, times in minutes.items()}
-        self.clock, self.cap, self.part, self.gone = clock, cap, part, gone
+        self.clock, self.cap, self.part, self.gone, self.halted = clock, cap, part, gone, halted
         self.log = []
 
     async def fetch(self, request, read):
@@ -45,10 +45,7 @@ class BinanceExchange:
     def answer(self, path, params):
         headers = {"Date": format_datetime(datetime.fromtimestamp(self.clock // 1000, UTC), usegmt=True)}
         if path == f"{self.part.path}/exchangeInfo":
-            listed = [
-                {"symbol": one, "status": "BREAK" if one in self.gone else "TRADING", "onboardDate": 7}
-                for one in self.minutes
-            ]
+            listed = [{"symbol": one, "status": self.status(one), "onboardDate": 7} for one in self.minutes]
             return Answer(200, headers, json.dumps({"timezone": "UTC", "symbols": listed}).encode())
         assert path == f"{self.part.path}/klines"
         if params["symbol"] not in self.minutes:
@@ -58,6 +55,9 @@ class BinanceExchange:
         bars = [bar for bar in self.bars(params["symbol"], frame) if params["startTime"] <= bar <= last]
         given = bars[: min(params["limit"], self.cap, 1500)]
         return Answer(200, headers, json.dumps([kline(at, frame) for at in given]).encode())
+
+    def status(self, market):
+        return "SETTLING" if market in self.gone else "BREAK" if market in self.halted else "TRADING"
 
     def bars(self, market, frame):
         """Return the starts of the bars of a market, the forming one among them."""
@@ -93,6 +93,10 @@ class ArchiveFiles:
         self.requests += 1
         self.log.append(request.path)
         body = self.files.get(request.path)
+        if isinstance(body, Exception):
+            raise body
+        if isinstance(body, Answer):
+            return read(body)
         return read(Answer(404, {}, b"<Error/>") if body is None else Answer(200, {}, body))
 
     async def aclose(self):

@@ -28,7 +28,7 @@ from mdstore.candles.file.log import Log
 from mdstore.candles.file.migrations import MIGRATIONS, migrate, refuse_unknown, version_of
 from mdstore.candles.file.paths import os_errors, refuse_part, resolved
 from mdstore.candles.file.read_only import ASKED, ReadOnlyReaders, old_version, refused, why_unwritable
-from mdstore.candles.file.readers import Readers, set_pragmas
+from mdstore.candles.file.readers import Readers, Tracer, set_pragmas
 from mdstore.errors import (
     DamagedDataError,
     Hint,
@@ -112,12 +112,13 @@ class Database:
         """
         _refuse_old_sqlite()
         self.path = resolved(path)
-        self._busy_ms = _milliseconds(busy_timeout)
+        self.busy_ms = _milliseconds(busy_timeout)
         self.read_only = ASKED if read_only else why_unwritable(self.path)
         """Why the file is only read; None where it may be written."""
         self._closed = False
         self._writer: Writer | None = None
         self._synchronous = FULL
+        self._tracer: Tracer | None = None
         self._write_thread: int | None = None
         self.log = Log(self.path)
         self.is_new = False
@@ -199,10 +200,10 @@ class Database:
         self.refuse_to_write()
         if self._write_thread == threading.get_ident():
             self.refuse_inside("write")
-        with self._entered(), self._locked(self._busy_ms), self._translated():
+        with self._entered(), self._locked(self.busy_ms), self._translated():
             self._refuse_replaced()
             # First, since Ctrl-C ends the wait: after the commit a stored write would look like a failed one.
-            self.log.shorten(self._connected_writer(), self._busy_ms)
+            self.log.shorten(self._connected_writer(), self.busy_ms)
             with self._transaction() as con:
                 yield con
 
@@ -214,20 +215,54 @@ class Database:
         if self._write_thread == threading.get_ident() or self.read_only is not None:
             return None
         try:
-            with self._locked(self._busy_ms if wait else 0), self._entered(), self._translated():
+            with self._locked(self.busy_ms if wait else 0), self._entered(), self._translated():
                 self._refuse_replaced()
                 return self._unsynced(work, wait=wait)
         except StoreFileError:
             return None  # busy, full or not to be written: reads go on without
 
+    def step(self, work: Callable[[Writer], T]) -> T:
+        """Do a small part of upkeep in a transaction that is not synced; unlike `note` it says what failed.
+
+        A crash may lose the last of them, as a whole. Raises `StoreFileError`, `StoreBusyError`.
+        """
+        self.refuse_to_write()
+        self.refuse_inside("upkeep")
+        with self._entered(), self._locked(self.busy_ms), self._translated():
+            self._refuse_replaced()
+            self.log.shorten(self._connected_writer(), self.busy_ms)
+            return self._unsynced(work, wait=True)
+
+    @contextmanager
+    def alone(self) -> Iterator[apsw.Connection]:
+        """Yield a connection of its own outside transactions, while nothing else of this process writes.
+
+        For VACUUM, whose temporary file is on the disk where the writer's would be in memory.
+        """
+        self.refuse_to_write()
+        self.refuse_inside("VACUUM")
+        with self._entered(), self._locked(self.busy_ms), self._translated():
+            self._refuse_replaced()
+            con = apsw.Connection(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+            try:
+                con.set_busy_timeout(self.busy_ms)
+                con.pragma("synchronous", FULL)
+                yield con
+            finally:
+                con.close()
+
+    def trace(self, tracer: Tracer | None) -> None:
+        """Have statements that read told of, or no longer: one read of `TRACED_OF`, but those under way."""
+        self._tracer = self._readers.tracer = tracer
+
     def _unsynced(self, work: Callable[[Writer], T], *, wait: bool) -> T:
         con = self._connected_writer()
         try:
-            con.set_busy_timeout(self._busy_ms if wait else 0)
+            con.set_busy_timeout(self.busy_ms if wait else 0)
             with self._transaction(synchronous="NORMAL"):
                 return work(con)
         finally:
-            con.set_busy_timeout(self._busy_ms)
+            con.set_busy_timeout(self.busy_ms)
 
     @contextmanager
     def _transaction(self, synchronous: str = FULL) -> Iterator[Writer]:
@@ -321,7 +356,8 @@ class Database:
         self._write_lock = threading.RLock()
         self._write_thread = None
         kind = Readers if self.read_only is None else ReadOnlyReaders
-        self._readers: Readers = kind(self.path, self._busy_ms)
+        self._readers: Readers = kind(self.path, self.busy_ms)
+        self._readers.tracer = self._tracer
         self._writer = None
         self._synchronous = FULL
 
@@ -377,7 +413,7 @@ class Database:
         """Open the writer, look before touching, then bring the schema up to date."""
         con = Writer(os.fspath(self.path))
         try:
-            con.set_busy_timeout(self._busy_ms)
+            con.set_busy_timeout(self.busy_ms)
             self.is_new = refuse_unknown(con) == 0
             if self.is_new:
                 # These hold for a new file only, and only before its first table.
@@ -420,7 +456,7 @@ class Database:
 
     def _connect_writer(self) -> Writer:
         con = Writer(os.fspath(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
-        con.set_busy_timeout(self._busy_ms)
+        con.set_busy_timeout(self.busy_ms)
         self._set_writer(con)
         return con
 

@@ -275,6 +275,17 @@ CREATE TABLE usage (
 ) STRICT, WITHOUT ROWID;
 """
 
+UPKEEP = """
+-- What upkeep has found and done, a bounded number of rows of each kind.
+CREATE TABLE upkeep (
+  id INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,
+  at INTEGER NOT NULL,                      -- milliseconds since 1970 UTC
+  record TEXT NOT NULL                      -- JSON
+) STRICT;
+CREATE INDEX upkeep_by_kind ON upkeep (kind, id);
+"""
+
 CANDLE_TABLE = (
     ("symbol", 1), ("timeframe", 2), ("timestamp", 3),
     ("open", 0), ("high", 0), ("low", 0), ("close", 0), ("volume", 0),
@@ -292,6 +303,7 @@ MIGRATIONS = (
     Migration(4, "digests", DIGESTS, accept),
     Migration(5, "declared columns", EXTRAS, _sum_up_series),
     Migration(6, "leases, usage", SERVICE),
+    Migration(7, "upkeep", UPKEEP),
 )
 
 

@@ -10,6 +10,8 @@ from typing import NamedTuple, cast
 
 import apsw
 
+from mdstore.candles.file.bar_digests import read_proven, times_of
+from mdstore.candles.file.declared_columns import names_of
 from mdstore.candles.file.digests import REVISION, SOURCE, TIME
 from mdstore.candles.ledger import arrivals, revisions
 from mdstore.candles.ledger.arrivals import ARRIVALS, Arrival
@@ -20,9 +22,6 @@ __all__ = ["Origin", "origins", "sources_of"]
 
 Key = tuple[str, str]
 
-RANGE = "FROM candles WHERE symbol = ?1 AND timeframe = ?2 AND timestamp >= ?3 AND timestamp < ?4"
-# As two queries each goes by the index; as one, SQLite reads the whole range.
-WITHIN = f"SELECT (SELECT min(timestamp) {RANGE}), (SELECT max(timestamp) {RANGE})"
 REPLACED = """
 SELECT timestamp, source FROM revisions WHERE symbol = ? AND timeframe = ? AND timestamp BETWEEN ? AND ?
 ORDER BY timestamp, revision
@@ -112,19 +111,16 @@ def _left(
     con: apsw.Connection, key: Key, bar: Timeframe, came: Sequence[Arrival], changed: Sequence[int]
 ) -> Iterator[Origin]:
     """Yield what is left of arrivals between bars that have changed, where there are bars."""
+    if not came:
+        return
+    reach = min(one.start for one in came), max(one.end for one in came)
+    there = times_of(read_proven(con, key, *reach, names_of(con, key)))
     for one in came:
         inside = changed[bisect_left(changed, one.start) : bisect_left(changed, one.end)]
         low = one.start
         for time in [*inside, one.end]:
-            first, last = _ends(con, key, low, time)
-            if first is not None and last is not None:
-                part = one.within(bar, first, bar.next(last))
+            first, behind = bisect_left(there, low), bisect_left(there, time)
+            if first < behind:
+                part = one.within(bar, there[first], bar.next(there[behind - 1]))
                 yield Origin(*key, part.start, bar.next(part.end - 1), part.source, part.first, part.last)
             low = bar.next(time)
-
-
-def _ends(con: apsw.Connection, key: Key, start: int, end: int) -> tuple[int | None, int | None]:
-    """Return the first and the last bar that is stored in a range, which may have none."""
-    if start >= end:
-        return None, None
-    return cast("tuple[int | None, int | None]", con.execute(WITHIN, (*key, start, end)).fetchone())

@@ -196,6 +196,8 @@ class Changes:
         self.last_extras = (time, before)
 
     def _note(self, change: apsw.PreUpdate) -> None:
+        if change.table_name != "candles":
+            return  # what a trigger of a rebuild, or of another program, writes elsewhere
         old = change.old
         if old is None or len(self._new) < FEW:
             new = change.new

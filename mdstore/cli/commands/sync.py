@@ -39,7 +39,7 @@ def sync(
     ] = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="One small request of each kind: does the exchange answer as expected?"),
+        typer.Option("--check", help="One small request of each kind: is it answered as documented?"),
     ] = False,
     base_url: Annotated[
         str | None, typer.Option("--base-url", help="Ask this address in place of the exchange's.")
@@ -65,9 +65,9 @@ def sync(
       mdstore sync --check upbit
     """
     if check:
-        from mdstore.cli.output.sync_check import check_source
+        from mdstore.cli.output.sync_check import print_check
 
-        raise typer.Exit(check_source(source, base_url, to_stdout()))
+        raise typer.Exit(print_check(source, base_url, to_stdout()))
     from mdstore.cli.output.sync import Command, as_json, run_sync, series_in
     from mdstore.cli.shared.json_text import json_text
 

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.text import Text
 
-from mdstore.cli.output.watch_table import WatchTable, stored_bars
+from mdstore.cli.output.watch_table import WatchTable, error_text, stored_bars
+from mdstore.cli.shared.errors import said
 from mdstore.cli.shared.json_text import json_text
 from mdstore.cli.shared.texts import count
 from mdstore.core.timestamps import ms_to_datetime
@@ -51,14 +53,14 @@ class Watched:
             self._serve()
             show = self._show_table if lives else self._print_bars
             show(watch)
-        self._remarks.print(self._summary(watch, time.monotonic() - begun), highlight=False)
+        self._remarks.print(escape(self._summary(watch, time.monotonic() - begun)), highlight=False)
 
     def _serve(self) -> None:
         """Give what is live to other processes; one that watches another exchange may do so already."""
         try:
             self._store.serve()
         except (InvalidInputError, OSError) as error:
-            self._remarks.print(f"what is live is not served: {error}", highlight=False)
+            self._remarks.print(f"what is live is not served: {escape(said(error))}", highlight=False)
 
     # ---- a terminal
 
@@ -92,9 +94,7 @@ class Watched:
                     print(json_text(_record(bar)) if self._as_json else _line(bar), flush=True)
 
     def _say(self, error: Exception) -> None:
-        self._remarks.print(
-            f"{type(error).__name__}: {error}" if str(error) else repr(error), highlight=False
-        )
+        self._remarks.print(escape(error_text(error)), highlight=False)
 
     # ---- the end
 

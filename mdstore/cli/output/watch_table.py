@@ -11,19 +11,28 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from mdstore.cli.shared.errors import said
 from mdstore.cli.shared.texts import count
+from mdstore.errors import MarketDataError
 from mdstore.realtime.rows import Ticker, Trade
 from mdstore.reports.text_chart import digits
 from mdstore.sources.watching.watch import Watch
 from mdstore.store.store import MarketDataStore
 
-__all__ = ["WatchTable", "stored_bars"]
+__all__ = ["WatchTable", "error_text", "stored_bars"]
 
 NS_PER_MS: Final = 1_000_000
 RATE_SECONDS: Final = 2.0
 # Columns by the width of the terminal at which there is room for them.
 ROOM: Final = {"volume": 110, "low": 100, "high": 100, "open": 90, "lag": 60, "rows/s": 50, "close": 50}
 UP, DOWN = "green", "red"
+
+
+def error_text(error: Exception) -> str:
+    """Return what went wrong; of a library's own error its kind, too, since its text may say nothing."""
+    if isinstance(error, MarketDataError | OSError):
+        return said(error) or repr(error)
+    return f"{type(error).__name__}: {error}" if str(error) else repr(error)
 
 
 class WatchTable:
@@ -53,8 +62,8 @@ class WatchTable:
         if self._watch.errors:
             failure = self._watch.errors[-1]
             at = datetime.fromtimestamp(failure.at, UTC)
-            said = str(failure.error) or repr(failure.error)
-            heading.append(f"\n{at:%H:%M:%SZ} {said.splitlines()[0]}", style="dim red")
+            what = error_text(failure.error).splitlines()[0]
+            heading.append(f"\n{at:%H:%M:%SZ} {what}", style="dim red")
         return heading
 
     def table(self, height: int, width: int) -> Group:

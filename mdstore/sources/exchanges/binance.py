@@ -13,7 +13,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import InvalidInputError, TimeframeError
+from mdstore.errors import InvalidInputError
 from mdstore.realtime.order_book import NS_PER_MS, OrderBook
 from mdstore.realtime.rows import Kline, Ticker, Trade
 from mdstore.sources.exchanges.messages import Event, Fields, Raw, decode, refusal
@@ -314,10 +314,9 @@ def _moment(timestamp: int, received: int | None) -> int:
 
 def _timeframe(bar: Fields) -> str:
     text = bar.text("i")
-    try:
-        return str(Timeframe.parse(text))
-    except TimeframeError as error:
-        raise bar.wrong("i", text, f"no timeframe: {error.message}") from error
+    if not Timeframe.is_name(text):
+        raise bar.wrong("i", text, "no timeframe")
+    return text
 
 
 class BinanceVenue:

@@ -3,6 +3,7 @@
 It is described at https://github.com/binance/binance-public-data. Beside each file lies its SHA-256. Months
 are published some days after their end, days on the next. Times are in ms, those of spot from 2025 on in us.
 Files lack bars that the exchange itself has: so a file proves its bars, and what it lacks is asked for.
+Whatever fails of a file, its range is asked for: the archive only makes it faster.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from functools import partial
 from http import HTTPStatus
 from itertools import pairwise
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import polars as pl
 
@@ -42,7 +44,9 @@ SPANS: Final = (
     (Timeframe.parse("1d"), "daily", "%Y-%m-%d", 2 * DAY),
 )
 """What a file holds, its folder, how its name says when, and how long after the end it surely is there."""
-LARGEST: Final = 1 << 30
+LARGEST: Final = 512 << 20
+"""The text of a file: a month of seconds is 2.7 million lines of 130 bytes. One file at a time is read."""
+AGAIN: Final = "the range of the file can be asked for in its place"
 MICROSECONDS: Final = 10**14
 """A time greater than this is in us: in ms it would be in the year 5138."""
 
@@ -57,6 +61,7 @@ class Archive:
     def __init__(self, market: str, client: WebClient, *, clock: Callable[[], float] = time.time) -> None:
         self.market, self.client, self._clock = market, client, clock
         self._missing: set[str] = set()
+        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     async def parts(
         self, symbol: str, frame: Timeframe, asked: Range, page: int
@@ -78,17 +83,26 @@ class Archive:
         path = f"/data/{self.market}/{folder}/klines/{symbol}/{frame}/{name}"
         if path in self._missing:
             return None
+        try:
+            async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+                rows = await self._read(path, name)
+        except SourceError:
+            rows = None
+        if rows is None:
+            self._missing.add(path)
+        return rows
+
+    async def _read(self, path: str, name: str) -> pl.DataFrame | None:
+        """Return the rows of a file; None where there is none. Raises `SourceError` where it fails."""
         digest = await self.client.fetch(_request(f"{path}.CHECKSUM"), partial(read_checksum, name=name))
-        if digest is not None:
-            body = await self.client.fetch(_request(path), partial(read_file, digest=digest))
-            if body is not None:
-                return await asyncio.to_thread(read_zip, body, name)
-        self._missing.add(path)
-        return None
+        if digest is None:
+            return None
+        body = await self.client.fetch(_request(path), read_file)
+        return None if body is None else await asyncio.to_thread(read_zip, body, name, digest)
 
 
 def _request(path: str) -> Request:
-    return Request(path, group="file", what=path.rpartition("/")[2])
+    return Request(path, group="file", what=path.rpartition("/")[2], is_large=True)
 
 
 def plan(frame: Timeframe, start: int, end: int, page: int, now: int) -> list[tuple[File | None, int, int]]:
@@ -136,31 +150,33 @@ def read_checksum(answer: Answer, *, name: str) -> str | None:
     if answer.status == HTTPStatus.NOT_FOUND:
         return None
     if answer.status != HTTPStatus.OK:
-        raise SourceError(f"{name}.CHECKSUM was refused ({answer.status}): {excerpt(answer)}")
+        raise SourceError(f"{name}.CHECKSUM was refused ({answer.status}): {excerpt(answer)}", hint=AGAIN)
     digest, _, named = answer.text.strip().partition(" ")
     if len(digest) != 2 * hashlib.sha256().digest_size or named.strip().lstrip("*") != name:
         raise NoPageError(f"no SHA-256 of {name} was answered, but {excerpt(answer)}")
     return digest.lower()
 
 
-def read_file(answer: Answer, *, digest: str) -> bytes | None:
-    """Return a file, if it has its SHA-256; None where there is none."""
+def read_file(answer: Answer) -> bytes | None:
+    """Return a file; None where there is none."""
     if answer.status == HTTPStatus.NOT_FOUND:
         return None
     if answer.status != HTTPStatus.OK:
-        raise SourceError(f"a file of the archive was refused ({answer.status}): {excerpt(answer)}")
-    if hashlib.sha256(answer.body).hexdigest() != digest:
-        raise NoPageError(f"a file of {len(answer.body)} bytes does not have the SHA-256 that it should")
+        raise SourceError(
+            f"a file of the archive was refused ({answer.status}): {excerpt(answer)}", hint=AGAIN
+        )
     return answer.body
 
 
-def read_zip(body: bytes, name: str) -> pl.DataFrame:
+def read_zip(body: bytes, name: str, digest: str | None = None) -> pl.DataFrame:
     """Return the rows of a file, ascending, times in ms. Raises `SourceError` for what is no such file."""
+    if digest is not None and hashlib.sha256(body).hexdigest() != digest:
+        raise SourceError(f"{name} does not have the SHA-256 that it should", hint=AGAIN)
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as file:
             [inside] = file.infolist()
             if inside.file_size > LARGEST:
-                raise SourceError(f"{name} would be {inside.file_size} bytes unpacked, which is too large")
+                raise SourceError(f"{name} would be {inside.file_size} bytes of text: too large", hint=AGAIN)
             text = file.read(inside)
         rows = pl.read_csv(
             text,
@@ -169,7 +185,7 @@ def read_zip(body: bytes, name: str) -> pl.DataFrame:
             schema_overrides=[pl.Int64, *[pl.Float64] * 5, pl.Int64, *[pl.Float64] * 5],
         )
     except (zipfile.BadZipFile, zlib.error, ValueError, pl.exceptions.PolarsError) as error:
-        raise SourceError(f"{name} has its SHA-256, and holds no candles: {error}") from error
+        raise SourceError(f"{name} has its SHA-256, and holds no candles: {error}", hint=AGAIN) from error
     moment = pl.col("timestamp")
     in_ms = pl.when(moment > MICROSECONDS).then(moment // 1000).otherwise(moment)
     return rows.select(in_ms, *(pl.col(column).cast(pl.Float64) for column in KEPT[1:])).sort("timestamp")

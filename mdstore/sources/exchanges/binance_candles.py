@@ -2,7 +2,8 @@
 
 A page is the oldest `limit` bars from `startTime` to `endTime`, ascending: so it proves that there are no
 others from `startTime` up to its newest bar, and nothing of what lies behind. A short page proves no more
-than a full one, since a server may give fewer than it was asked for; an empty one proves the whole range.
+than a full one, since a server may give fewer than it was asked for; an empty one proves the whole range, if
+it comes twice.
 """
 
 from __future__ import annotations
@@ -19,11 +20,19 @@ import polars as pl
 
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
-from mdstore.errors import NoSuchMarketError, SourceError
+from mdstore.errors import NoSuchMarketError
 from mdstore.sources.exchanges.binance_archive import ARCHIVE, Archive
 from mdstore.sources.exchanges.binance_columns import COLUMNS, KEPT
 from mdstore.sources.exchanges.candle_source import Market, Wait
-from mdstore.sources.exchanges.rest_source import LEFT_MS, RestSource, closed_until, on_grid, page_end, told
+from mdstore.sources.exchanges.rest_source import (
+    LEFT_MS,
+    RestSource,
+    closed_until,
+    on_grid,
+    page_end,
+    refused,
+    told,
+)
 from mdstore.sources.sync.coordinator import Limits, Page
 from mdstore.sources.web.answers import Answer, Request, excerpt
 from mdstore.sources.web.client import WebClient
@@ -42,6 +51,10 @@ FULL: Final = 0.95
 FILES: Final = 10.0
 """Requests a second for files of the archive, of which no limit is documented."""
 NO_SYMBOL: Final = -1121
+ILLEGAL: Final = -1100
+"""What `btc-usdt` gets in place of `NO_SYMBOL`: its characters are not those of a symbol."""
+GONE: Final = ("SETTLING", "DELIVERED", "CLOSE")
+"""What the list says of a market that is no more. One with `BREAK` or `HALT` may be traded again."""
 
 Kline = tuple[int, float, float, float, float, float, int, float, float, float, float, Any]
 KLINES: Final = msgspec.json.Decoder(list[Kline], strict=False)
@@ -157,7 +170,6 @@ class BinanceCandles(RestSource):
         self.pace = SHARE * part.minute / 60 / part.weight(part.page)
         self.client, self._archive = client, archive
         self._firsts: dict[tuple[str, str], int | None] = {}
-        self._listed: frozenset[str] | None = None
 
     async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
         """Give the pages of a range (ms), ascending."""
@@ -183,12 +195,14 @@ class BinanceCandles(RestSource):
             if not closed:
                 high = page_end(frame, end, bars.clock, None)
                 if low < high:
-                    async for page in self._absent(symbol, frame, low, high, at_start=low == start):
+                    async for page in self._absent(
+                        symbol, frame, (low, high, bars.clock), at_start=low == start
+                    ):
                         yield page
                 return
             begin = closed[0][0]
             if low == start < begin:
-                async for page in self._absent(symbol, frame, low, begin, at_start=True):
+                async for page in self._absent(symbol, frame, (low, begin, bars.clock), at_start=True):
                     yield page
                 low = begin
             last, rest = closed[-1][0], bars.klines[len(closed) :]
@@ -201,9 +215,13 @@ class BinanceCandles(RestSource):
             low = high
 
     async def _absent(
-        self, symbol: str, frame: Timeframe, low: int, high: int, *, at_start: bool
+        self, symbol: str, frame: Timeframe, empty: tuple[int, int, int], *, at_start: bool
     ) -> AsyncIterator[Page]:
-        """Give the pages of a range in which there are no bars, each with its reason."""
+        """Give the pages of a range in which there are no bars, each with its reason.
+
+        `empty` is the range, and what the exchange's clock shows.
+        """
+        low, high, clock = empty
         listed = await self.first(symbol, str(frame)) if at_start else None
         if at_start and (listed is None or low < listed):
             middle = high if listed is None else min(listed, high)
@@ -211,7 +229,7 @@ class BinanceCandles(RestSource):
             low = middle
         if low < high:
             gone = high - low > LEFT_MS and await self._is_gone(symbol, frame, low)
-            yield Page(low, high, [], "after_delisting" if gone else "no_trade")
+            yield Page(low, high, [], "after_delisting" if gone else "no_trade", clock)
 
     def stretches(self, timeframe: str, start: int, end: int) -> list[tuple[int, int]]:
         """Cut a range (ms) at the months, where there may be files of them; else by pages."""
@@ -227,13 +245,7 @@ class BinanceCandles(RestSource):
 
     async def markets(self) -> list[Market]:
         """List what is traded, by symbol; of futures since when, too."""
-        request = Request(
-            f"{self.part.path}/exchangeInfo",
-            group="weight",
-            cost=self.part.info,
-            what=f"the markets of {self.name}",
-        )
-        found = await self.client.fetch(request, read_markets)
+        found = await self._everything()
         return [Market(one.symbol, one.onboardDate) for one in found if one.status == "TRADING"]
 
     async def first(self, symbol: str, timeframe: str) -> int | None:
@@ -248,6 +260,7 @@ class BinanceCandles(RestSource):
     async def _page(
         self, symbol: str, frame: Timeframe, start: int, end: int | None, *, limit: int | None = None
     ) -> Bars:
+        """Ask for the oldest bars from `start` on; again where none came, which may be a mistake."""
         count = limit or min(self.part.page, frame.span(start, end or start + 1))
         params: dict[str, str | int] = {
             "symbol": symbol, "interval": str(frame), "startTime": start, "limit": count,
@@ -262,13 +275,25 @@ class BinanceCandles(RestSource):
             what=f"{symbol} {frame} from {ms_to_datetime(start)}",
         )
         read = partial(read_bars, symbol=symbol, frame=frame, asked=(start, end), count=count)
-        return await self.client.fetch(request, read)
+        bars = await self.client.fetch(request, read)
+        return bars if bars.klines else await self.client.fetch(request, read)
+
+    async def _everything(self) -> list[Listed]:
+        request = Request(
+            f"{self.part.path}/exchangeInfo",
+            group="weight",
+            cost=self.part.info,
+            what=f"the markets of {self.name}",
+        )
+        return await self.client.fetch(request, read_markets)
+
+    async def _symbols(self) -> frozenset[str]:
+        """Return the markets that are there yet, those that are halted among them."""
+        return frozenset(one.symbol for one in await self._everything() if one.status not in GONE)
 
     async def _is_gone(self, symbol: str, frame: Timeframe, low: int) -> bool:
-        """Tell whether a market is traded no more, and has no bar from `low` on."""
-        if self._listed is None:
-            self._listed = frozenset(market.symbol for market in await self.markets())
-        if symbol in self._listed:
+        """Tell whether a market is no more, and has no bar from `low` on."""
+        if await self._is_listed(symbol):
             return False
         return not (await self._page(symbol, frame, low, None, limit=1)).klines
 
@@ -322,12 +347,13 @@ def _refuse(answer: Answer, symbol: str) -> None:
         refusal = msgspec.json.decode(answer.body, type=Refusal)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         refusal = Refusal(0, excerpt(answer))
-    if refusal.code == NO_SYMBOL and symbol:
+    is_symbol = refusal.code == NO_SYMBOL or (refusal.code == ILLEGAL and "'symbol'" in refusal.msg)
+    if is_symbol and symbol:
         raise NoSuchMarketError(
             f"binance has no market {symbol!r}: {refusal.msg}",
             hint="a market is named as in BTCUSDT: what is bought, and what is paid with",
         )
-    raise SourceError(f"binance refused what it was asked ({answer.status}): {refusal.msg}")
+    raise refused("binance", answer, refusal.msg)
 
 
 def rows_of(klines: list[Kline]) -> pl.DataFrame:

@@ -4,7 +4,8 @@ What ccxt gives proves little by itself: HTML with status 200 comes back as an e
 was cut off, Upbit's 429 and 418 as an error like any other, and where a server gives fewer bars than it was
 asked for, either the oldest or the newest are missing, as the exchange has it. So each raw answer is looked
 at before ccxt reads it, and bars prove what lies between them: what is empty before or behind them is asked
-for by itself. If that is empty, too, nothing is there. An empty page is no end.
+for by itself. If that is empty, too, and twice, nothing is there. An empty page is no end. Some exchanges
+keep to no range, and give their newest bars whatever was asked for: such an answer is no empty one.
 """
 
 from __future__ import annotations
@@ -136,7 +137,11 @@ class CcxtHost(Host):
             await self._obey_refusals()
             if isinstance(error, ccxt.NetworkError) or isinstance(error.__cause__, aiohttp.ClientError):
                 raise AskedInVainError(reason) from error
-            raise SourceError(f"{what}: {reason}") from error
+            raise SourceError(
+                f"{what}: {reason}",
+                hint="see whether symbol, timeframe and times are such as ccxt has of it",
+                of_host=not isinstance(error, (ccxt.BadRequest, ccxt.NotSupported)),
+            ) from error
         except (TypeError, KeyError, AttributeError) as error:
             raise NoPageError(f"ccxt could not read what was answered: {_short(error)}") from error
         finally:
@@ -165,18 +170,17 @@ class CcxtCandles(RestSource):
         return self._host.pace.limits[GROUP] / self._host.cost
 
     async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
-        """Give the pages of a range (ms), ascending."""
+        """Give the pages of a range (ms), newest first: of an exchange that has no older ones, they come."""
         frame = self._timeframe(timeframe)
         start, end = on_grid(frame, start, end)
-        first = await self.first(symbol, timeframe)
+        first, before = await self.first(symbol, timeframe), start
         if first is not None and start < first:
-            before = min(first, page_end(frame, end, self._host.clock, None))
-            if start < before:
-                yield Page(start, before, [], "before_listing")
-            start = max(start, before)
-        for low, high in cut(frame, start, end, self._most(frame)):
+            before = max(start, min(first, page_end(frame, end, self._host.clock, None)))
+        for low, high in reversed(cut(frame, before, end, self._most(frame))):
             async for page in self._range(symbol, frame, low, high):
                 yield page
+        if start < before:
+            yield Page(start, before, [], "before_listing")
 
     async def _range(self, symbol: str, frame: Timeframe, low: int, high: int) -> AsyncIterator[Page]:
         """Give the pages of a range that fits a page: what its bars do not prove is asked for by itself."""
@@ -186,17 +190,17 @@ class CcxtCandles(RestSource):
         if not closed:
             until = page_end(frame, high, self._host.clock, None)
             if low < until:
-                yield Page(low, until, [], self._reason(symbol, frame))
+                yield Page(low, until, [], self._reason(symbol, frame), self._host.clock)
             return
         begin, last, rest = closed[0][0], closed[-1][0], rows[len(closed) :]
         until = min(high, rest[0][0]) if rest else frame.next(last)
         end = page_end(frame, until, self._host.clock, last)
-        if low < begin:
-            async for page in self._range(symbol, frame, low, begin):
-                yield page
-        yield Page(begin, end, rows_of(closed), "no_trade", self._host.clock)
         if end < high and not rest:
             async for page in self._range(symbol, frame, end, high):
+                yield page
+        yield Page(begin, end, rows_of(closed), "no_trade", self._host.clock)
+        if low < begin:
+            async for page in self._range(symbol, frame, low, begin):
                 yield page
 
     def _reason(self, symbol: str, frame: Timeframe) -> Stated | None:
@@ -237,14 +241,29 @@ class CcxtCandles(RestSource):
         """Return the oldest bar of a range. What comes before the bars of a page is asked for, too."""
         for start, end in cut(frame, low, high, self._most(frame)):
             until = end
-            while start < until and (rows := await self._ask(symbol, frame, start, until)):
+            while start < until and (rows := await self._ask(symbol, frame, start, until, proves=False)):
                 until = int(rows[0][0])
             if until < end:
                 return until
         return None
 
-    async def _ask(self, symbol: str, frame: Timeframe, low: int, high: int) -> list[list[Any]]:
-        """Ask for exactly `[low, high)`, and return the bars in it, ascending."""
+    async def _ask(
+        self, symbol: str, frame: Timeframe, low: int, high: int, *, proves: bool = True
+    ) -> list[list[Any]]:
+        """Ask for exactly `[low, high)`, and return the bars in it, ascending: none, if none came twice.
+
+        Raises `SourceError` where the exchange did not keep to the range, if an empty one `proves` something.
+        """
+        for _ in range(2):
+            rows = await self._once(symbol, frame, low, high)
+            if any(low <= row[0] < high for row in rows):
+                return [row for row in _in_range(rows, frame, low, high) if _is_traded(row)]
+            if rows and proves and not self._may_be_empty(symbol, frame, (low, high), rows):
+                raise _astray(self.name, f"{symbol} {frame}", (low, high), rows)
+        return []
+
+    async def _once(self, symbol: str, frame: Timeframe, low: int, high: int) -> list[list[Any]]:
+        """Return what comes of one request, ascending."""
         theirs = self._theirs[str(frame)]
         # To ccxt a month is 30 days: so many of them reach to the end of the range, and past it.
         limit = frame.span(low, high) if frame.ms else -((low - high) // CCXT_MONTH)
@@ -252,12 +271,26 @@ class CcxtCandles(RestSource):
 
         async def fetch() -> list[list[Any]]:
             rows = await self._exchange.fetch_ohlcv(symbol, theirs, since=low, limit=limit)
-            return _in_range(rows, frame, low, high)
+            _in_range(rows, frame, low, high)
+            return sorted(rows, key=lambda row: row[0])
 
         await self._loaded()
         async with self._one:
             found: list[list[Any]] = await self._host.call(what, fetch)
         return found
+
+    def _may_be_empty(
+        self, symbol: str, frame: Timeframe, asked: tuple[int, int], rows: list[list[Any]]
+    ) -> bool:
+        """Tell whether a range may be empty of which an answer has only bars from behind it.
+
+        An exchange that goes on past the end gives such. It is not one that has its newest bars only, since
+        it was seen to have the oldest, too. The one bar at the end comes of many, for which it is included.
+        """
+        low, high = asked
+        if len(rows) == 1 and rows[0][0] == high and frame.next(low) < high:
+            return True
+        return rows[0][0] >= high and self._firsts.get((symbol, str(frame))) is not None
 
     def _most(self, frame: Timeframe) -> int:
         """Return how many bars a range may have, so that no more than a page of them is asked for."""
@@ -271,15 +304,28 @@ class CcxtCandles(RestSource):
 
 
 def _in_range(rows: list[list[Any]], frame: Timeframe, low: int, high: int) -> list[list[Any]]:
-    """Return the bars of a range, ascending. Raises `NoPageError` for what is no list of bars.
-
-    A bar without any price is one that was not traded.
-    """
+    """Return the bars of a range, ascending. Raises `NoPageError` for what is no list of bars."""
     inside = sorted((row for row in rows if low <= row[0] < high), key=lambda row: row[0])
     times = [row[0] for row in inside]
     if len(set(times)) < len(times) or any(frame.floor(time) != time for time in times):
         raise NoPageError("its bars are not on the grid, or one comes twice")
-    return [row for row in inside if any(price is not None for price in row[1:5])]
+    return inside
+
+
+def _is_traded(row: list[Any]) -> bool:
+    """Tell whether a bar has any price: one that was not traded has none."""
+    return any(price is not None for price in row[1:5])
+
+
+def _astray(name: str, series: str, asked: tuple[int, int], rows: list[list[Any]]) -> SourceError:
+    low, high = map(ms_to_datetime, asked)
+    first, last = (ms_to_datetime(int(rows[at][0])) for at in (0, -1))
+    return SourceError(
+        f"asked for {series} of [{low}, {high}), {name} gave bars from {first} to {last}: it did not keep to "
+        "the range, and proves nothing",
+        hint="it may have its newest bars only: ask for none that are older than what it gave",
+        of_host=False,
+    )
 
 
 def rows_of(rows: list[list[Any]]) -> pl.DataFrame:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from mdstore.core.timeframe import DAY, Timeframe
-from mdstore.errors import Hint, InvalidInputError
-from mdstore.sources.exchanges.candle_source import Wait
+from mdstore.errors import Hint, InvalidInputError, SourceError
+from mdstore.sources.exchanges.candle_source import Market, Wait
 from mdstore.sources.sync.coordinator import Limits, Metrics, cut
 from mdstore.sources.sync.source_facts import STRETCH_PAGES
+from mdstore.sources.web.answers import Answer, is_json
 from mdstore.sources.web.host import Host
 
-__all__ = ["LATE_MS", "LEFT_MS", "RestSource", "closed_until", "on_grid", "page_end", "told"]
+__all__ = ["LATE_MS", "LEFT_MS", "RestSource", "closed_until", "on_grid", "page_end", "refused", "told"]
 
 LATE_MS: Final = 10_000
 """A bar may be published so long after it has ended; until then it is not said to be absent."""
 LEFT_MS: Final = 7 * DAY
 """A market without a trade for so long may be one that is no more: the list of markets tells."""
+LISTED_SECONDS: Final = 600.0
+"""The list of markets is asked for again after so long: one that was halted is traded again, say."""
+REQUEST: Final = "see whether symbol, timeframe and times are such as it has"
+ADDRESS: Final = Hint(
+    "see whether base_url is the address of its API", "see whether --base-url is the address of its API"
+)
 
 
 class RestSource:
@@ -28,10 +36,12 @@ class RestSource:
     limits: Limits
     timeframes: Sequence[str]
     settles: int
+    timer = staticmethod(time.monotonic)
     proves_pages: Literal[True] = True
 
     def __init__(self, clients: Sequence[Host]) -> None:
         self._clients = clients
+        self._listed: tuple[float, frozenset[str]] | None = None
 
     @property
     def requests(self) -> int:
@@ -59,6 +69,20 @@ class RestSource:
         """Close the connections."""
         for client in self._clients:
             await client.aclose()
+
+    async def markets(self) -> list[Market]:
+        """List what is traded."""
+        raise NotImplementedError
+
+    async def _is_listed(self, symbol: str) -> bool:
+        """Tell whether a market is one that is there yet, by a list that is not old."""
+        if self._listed is None or self.timer() - self._listed[0] > LISTED_SECONDS:
+            self._listed = self.timer(), await self._symbols()
+        return symbol in self._listed[1]
+
+    async def _symbols(self) -> frozenset[str]:
+        """Return the markets that are there yet, which need not be traded at the moment."""
+        return frozenset(market.symbol for market in await self.markets())
 
     def _timeframe(self, timeframe: str) -> Timeframe:
         """Return a timeframe that the exchange has. Raises `InvalidInputError` for another."""
@@ -91,6 +115,16 @@ def told(address: str, on_wait: Callable[[Wait], None] | None) -> Callable[[str,
             on_wait(Wait(host, reason, seconds))
 
     return tell
+
+
+def refused(name: str, answer: Answer, said: str) -> SourceError:
+    """Return the error of a request that was refused: by an exchange, or by what is no exchange at all."""
+    of_exchange = is_json(answer)
+    return SourceError(
+        f"{name} refused what it was asked ({answer.status}): {said}",
+        hint=REQUEST if of_exchange else ADDRESS,
+        of_host=not of_exchange,
+    )
 
 
 def on_grid(timeframe: Timeframe, *times: int) -> list[int]:

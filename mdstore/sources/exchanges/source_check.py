@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from mdstore.core.timeframe import SECOND, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
-from mdstore.errors import InvalidInputError, SourceError
+from mdstore.errors import Hint, InvalidInputError, SourceError
 from mdstore.sources.exchanges.binance_candles import NO_SYMBOL, BinanceCandles
 from mdstore.sources.exchanges.candle_source import CandleSource
 from mdstore.sources.exchanges.upbit_candles import PATHS, UpbitCandles, remaining
@@ -65,7 +65,8 @@ async def check_source(source: CandleSource) -> list[Finding]:
     if isinstance(source, BinanceCandles):
         return [await _found(source.client, *probe) for probe in _of_binance(source)]
     raise InvalidInputError(
-        f"{source.name}: what it should answer is known of upbit, binance and binance-futures only"
+        f"{source.name}: what it should answer is known of upbit, binance and binance-futures only",
+        hint=Hint("give one of those", "sync a day of it: what comes is held to the rules of a page"),
     )
 
 

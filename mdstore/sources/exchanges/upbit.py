@@ -5,6 +5,7 @@ https://docs.upbit.com/kr/reference/websocket-ticker, `-trade`, `-orderbook` and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
@@ -41,6 +42,8 @@ REST_KINDS = (
     ("acc_trade_price_24h", "ticker"),
 )
 CANDLE = "candle."
+WORD = re.compile("[0-9]+[sm]", re.ASCII)
+"""How Upbit writes the timeframe of a candle that comes by a websocket."""
 # The side of the taker: an ASK sold into a bid.
 SIDES: dict[str, Side] = {"ASK": "sell", "BID": "buy"}
 
@@ -186,7 +189,9 @@ def _first_time(fields: Fields, field: str, otherwise: str) -> int:
 
 
 def _timeframe(fields: Fields, field: str, text: str) -> str:
-    """Return the one name of a timeframe: Upbit's 240m is 4h."""
+    """Return the one name of a timeframe: Upbit's 240m is 4h. A spelling of other tools is no word of it."""
+    if WORD.fullmatch(text) is None:
+        raise fields.wrong(field, fields.get(field), f"no timeframe of {VENUE}'s")
     try:
         return str(Timeframe.parse(text))
     except TimeframeError as error:

@@ -3,7 +3,8 @@
 A page is the newest `count` bars that start before `to`, newest first, however far back that is: so it proves
 that there are no others from its oldest bar up to `to`, and nothing of what lies before. A short page proves
 no more than a full one, since a server may give fewer than it was asked for; that a series begins is told by
-an empty one. A bar in which nothing was traded is not there.
+an empty one, if the longer bars say so, too, or for seconds if it comes twice. A bar in which nothing was
+traded is not there.
 """
 
 from __future__ import annotations
@@ -23,9 +24,17 @@ from mdstore.core.timeframe import HOUR, SECOND, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import NoSuchMarketError, SourceError
 from mdstore.sources.exchanges.candle_source import Market, Wait
-from mdstore.sources.exchanges.rest_source import LEFT_MS, RestSource, closed_until, on_grid, page_end, told
+from mdstore.sources.exchanges.rest_source import (
+    LEFT_MS,
+    RestSource,
+    closed_until,
+    on_grid,
+    page_end,
+    refused,
+    told,
+)
 from mdstore.sources.sync.coordinator import Limits, Page
-from mdstore.sources.web.answers import Answer, Request, excerpt
+from mdstore.sources.web.answers import Answer, Request, excerpt, is_json
 from mdstore.sources.web.client import WebClient
 from mdstore.sources.web.host import Manners, NoPageError
 
@@ -124,7 +133,6 @@ class UpbitCandles(RestSource):
         super().__init__([client])
         self.client = client
         self._begins: dict[tuple[str, str], int] = {}
-        self._listed: frozenset[str] | None = None
 
     async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
         """Give the pages of a range (ms), newest first."""
@@ -191,8 +199,7 @@ class UpbitCandles(RestSource):
         Raises `SourceError` where the exchange's longer bars contradict it.
         """
         if frame.unit == "s":
-            self._begins[symbol, str(frame)] = to
-            return
+            return  # they are kept for three months only: the longer bars say nothing of them
         first = await self.first(symbol, str(frame))
         is_so = first == seen if seen is not None else first is None or first >= to
         if not is_so:
@@ -201,19 +208,24 @@ class UpbitCandles(RestSource):
                 f"upbit gave no {symbol} {frame} before {ms_to_datetime(to)}, and has {found} by its longer "
                 "bars: an empty answer proves nothing then",
                 hint="try again later",
+                of_host=False,
             )
 
     async def _page(self, symbol: str, frame: Timeframe, to: int | None, wanted: int) -> Bars:
-        """Ask for the newest bars before `to`, as many as are wanted, if a page holds so many."""
+        """Ask for the newest bars before `to`, as many as are wanted, if a page holds so many.
+
+        Seconds are asked for again where none came, since nothing else tells that this is no mistake.
+        """
         count = min(wanted, PAGE)
         params: dict[str, str | int] = {"market": symbol, "count": count}
         if to is not None:
             params["to"] = datetime.fromtimestamp(to // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         what = f"{symbol} {frame} before {ms_to_datetime(to) if to is not None else 'now'}"
         request = Request(PATHS[str(frame)], params, group="candle", what=what)
-        return await self.client.fetch(
-            request, partial(read_bars, symbol=symbol, frame=frame, to=to, count=count)
-        )
+        read = partial(read_bars, symbol=symbol, frame=frame, to=to, count=count)
+        bars = await self.client.fetch(request, read)
+        is_doubtful = not bars.times and frame.unit == "s"
+        return await self.client.fetch(request, read) if is_doubtful else bars
 
     async def _pages(self, symbol: str, frame: Timeframe, asked: tuple[int, int], bars: Bars) -> list[Page]:
         """Return what an answer proves of the range that was asked for."""
@@ -228,20 +240,16 @@ class UpbitCandles(RestSource):
         rows: object = rows_of(bars, inside[::-1]) if inside else []
         if last is not None and end - last > LEFT_MS and await self._is_gone(symbol, frame, last):
             left = min(frame.next(last), end)
-            return [Page(max(left, start), end, [], "after_delisting"), *_some(start, left, rows)]
+            gone = Page(max(left, start), end, [], "after_delisting")
+            pages = [gone, Page(start, left, rows, "no_trade", bars.clock)]
+            return [page for page in pages if page.start < page.end]
         return [Page(start, end, rows, "no_trade", bars.clock)]
 
     async def _is_gone(self, symbol: str, frame: Timeframe, last: int) -> bool:
         """Tell whether a market is listed no more, and has no bar after `last`."""
-        if self._listed is None:
-            self._listed = frozenset(market.symbol for market in await self.markets())
-        if symbol in self._listed:
+        if await self._is_listed(symbol):
             return False
         return (await self._page(symbol, frame, None, 1)).times == [last]
-
-
-def _some(start: int, end: int, rows: object) -> list[Page]:
-    return [Page(start, end, rows, "no_trade")] if start < end else []
 
 
 def read_markets(answer: Answer) -> list[Listed]:
@@ -296,13 +304,13 @@ def _wrong(
 
 def _refuse(answer: Answer, symbol: str) -> None:
     """Raise what an error says that is not worth trying again."""
-    if answer.status == HTTPStatus.NOT_FOUND and symbol:
+    if answer.status == HTTPStatus.NOT_FOUND and symbol and is_json(answer):
         raise NoSuchMarketError(
             f"upbit has no market {symbol!r}: {excerpt(answer)}",
             hint="a market is named as in KRW-BTC: what is paid with, and what is bought",
         )
     if answer.status != HTTPStatus.OK:
-        raise SourceError(f"upbit refused what it was asked ({answer.status}): {excerpt(answer)}")
+        raise refused("upbit", answer, excerpt(answer))
 
 
 def remaining(headers: Mapping[str, str]) -> float | None:

@@ -80,8 +80,9 @@ class Coordinator(Protocol):
 class FunctionCoordinator:
     """Candles by a function of one's own: `(symbol, timeframe, start, end)` in ms, plain or a coroutine.
 
-    The function returns what there is in `[start, end)`, which holds at most `page_bars` bars, and raises
-    what keeps it from knowing: None, a text or a page of errors is refused, and covers nothing. An empty list
+    The function returns what there is in `[start, end)`, which holds at most `page_bars` bars: no more than
+    your exchange gives at a time, or it is asked for the others once more. It raises what keeps it from
+    knowing: None, a text or a page of errors is refused, and covers nothing. An empty list
     says that there are no bars. What it raises is of the series that was asked for, such as a symbol that is
     not known; an `OSError` (`ConnectionError`, `TimeoutError`), or what comes from one, is of the host.
 
@@ -110,7 +111,9 @@ class FunctionCoordinator:
         source_name(name)
         self.name = name
         self.limits = Limits(
-            bar_limit(page_bars), bar_limit(concurrency), positive_seconds(timeout, "timeout")
+            bar_limit(page_bars, "page_bars", or_none=False),
+            bar_limit(concurrency, "concurrency", of="requests", or_none=False),
+            positive_seconds(timeout, "timeout", or_none=False),
         )
         self._function = function
         self._threads = CallThreads(self.limits.concurrency)

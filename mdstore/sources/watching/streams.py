@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mdstore.core.did_you_mean import did_you_mean
@@ -22,6 +22,8 @@ from mdstore.sources.exchanges.upbit import UpbitFeed
 __all__ = ["STREAMS", "Stream", "Wanted", "stream_of"]
 
 NAMES_A_MESSAGE: Final = 100
+NO_LIMIT: Final = 2**31
+TICKERS_AND_TRADES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,10 @@ class Wanted:
 class Stream:
     """One exchange's websocket.
 
-    A connection is given at most `symbols` symbols, and `pause` seconds lie between two messages to it;
-    `connects` connections are made a second. `path` comes behind the address; `local` stands before it where
-    another address is asked in the exchange's place, since there one host may stand for several.
+    A connection is given at most `symbols` symbols, and `streams` streams of them; `pause` seconds lie
+    between two messages to it, and `connects` connections are made a second. `path` comes behind the address;
+    `local` stands before it where another address is asked in the exchange's place, since there one host may
+    stand for several.
     """
 
     name: str
@@ -50,8 +53,15 @@ class Stream:
     symbols: int
     connects: float
     pause: float
+    streams: int = NO_LIMIT
     volume_digits: int = 8
     local: str = ""
+
+    def groups(self, wanted: Wanted) -> list[Wanted]:
+        """Share symbols out among connections; a symbol has a stream of each kind."""
+        kinds = TICKERS_AND_TRADES + len(wanted.timeframes) + wanted.orderbooks
+        each = max(1, min(self.symbols, self.streams // kinds))
+        return [replace(wanted, symbols=some) for some in _batches(wanted.symbols, each)]
 
     def url(self, base_url: str | None) -> str:
         """Return the address of a connection."""
@@ -84,7 +94,7 @@ def _of_binance(trade: str) -> Callable[[Wanted], list[str]]:
     return messages
 
 
-def _batches(names: list[str], size: int) -> list[list[str]]:
+def _batches(names: Sequence[str], size: int) -> list[Sequence[str]]:
     return [names[at : at + size] for at in range(0, len(names), size)]
 
 
@@ -96,14 +106,14 @@ STREAMS: Final = {
             "upbit", "wss://api.upbit.com", "/websocket/v1", UpbitFeed, _of_upbit,
             symbols=100, connects=4.0, pause=0.25,
         ),
-        # 1,024 streams a connection (futures: 200 with some kinds), five messages a second, pings among them.
+        # 1,024 streams a connection (futures: 200), five messages a second, pings among them.
         Stream(
             "binance", "wss://stream.binance.com:9443", "/stream", BinanceFeed, _of_binance("trade"),
-            symbols=100, connects=1.0, pause=0.3,
+            symbols=100, streams=1024, connects=1.0, pause=0.3,
         ),
         Stream(
             "binance-futures", "wss://fstream.binance.com", "/stream", lambda: BinanceFeed("futures"),
-            _of_binance("aggTrade"), symbols=40, connects=1.0, pause=0.3, local="/futures",
+            _of_binance("aggTrade"), symbols=40, streams=200, connects=1.0, pause=0.3, local="/futures",
         ),
     )
 }  # fmt: skip

@@ -8,11 +8,12 @@ was fetched.
 from __future__ import annotations
 
 import asyncio
+import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -21,7 +22,7 @@ from typing import Final, NamedTuple, Self
 
 from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import Hint, InvalidInputError
+from mdstore.errors import Hint, InvalidInputError, SourceError
 from mdstore.realtime.backfill import Part
 from mdstore.realtime.cache import RealtimeDataCache
 from mdstore.realtime.session import SILENCE, Session
@@ -46,6 +47,8 @@ PING_SECONDS: Final = 20.0
 # Messages that were read from the socket and wait here; at the library's own 16, reading stops now and then.
 WAITING: Final = 4096
 MESSAGE_BYTES: Final = 8 * 1024**2
+MOST_BARS: Final = 10_000
+"""A longer hole of before the watch is left to a sync: the other markets of a connection wait for each."""
 
 
 class Failure(NamedTuple):
@@ -98,6 +101,7 @@ class Watch:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._ready = threading.Event()
+        self._is_closing = False
         self._failed: BaseException | None = None
 
     def start(self) -> Self:
@@ -111,8 +115,8 @@ class Watch:
         if find_spec("websockets") is None:
             raise InvalidInputError("a watch needs the library websockets", hint=Hint(INSTALL, INSTALL))
         self._thread = threading.Thread(target=self._run, name=f"mdstore-watch-{self.exchange}", daemon=True)
-        self._thread.start()
         try:
+            self._thread.start()
             while not self._ready.wait(SLICE_SECONDS):
                 pass
             self._raise_failed()
@@ -134,6 +138,7 @@ class Watch:
 
     def close(self) -> None:
         """End it: connections are closed, and what has ended is stored."""
+        self._is_closing = self._thread is not None
         if self._loop is not None and self._main is not None:
             with suppress(RuntimeError):  # it has ended by itself
                 self._loop.call_soon_threadsafe(self._main.cancel)
@@ -163,7 +168,11 @@ class Watch:
         self.close()
 
     async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.start)
+        try:
+            return await asyncio.to_thread(self.start)
+        except asyncio.CancelledError:  # the thread does not know of it
+            await asyncio.to_thread(self.close)
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -190,6 +199,8 @@ class Watch:
 
     async def _watched(self) -> None:
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
+        if self._is_closing:  # by somebody who saw no loop that could be told
+            return
         source = self._open_source()
         try:
             self._check_timeframes(source)
@@ -220,30 +231,51 @@ class Watch:
 
     async def _connect_all(self, source: CandleSource) -> None:
         turn = asyncio.Lock()
-        each = self._stream.symbols
-        groups = [self.symbols[at : at + each] for at in range(0, len(self.symbols), each)]
+        wanted = Wanted(self.symbols, self.timeframes, self._asked.orderbooks)
         async with asyncio.TaskGroup() as tasks:
-            for symbols in groups:
-                session = self._session(source, symbols)
+            for group in self._stream.groups(wanted):
+                session = self._session(source, group.symbols)
                 self._sessions.append(session)
-                tasks.create_task(self._connected(session, symbols, turn))
+                self._tell_left(session)
+                tasks.create_task(self._connected(session, group, turn))
             self._ready.set()
+
+    def _tell_left(self, session: Session) -> None:
+        for timeframe in self.timeframes:
+            symbols = list(dict.fromkeys(one.symbol for one in session.left if one.timeframe == timeframe))
+            if symbols:
+                others = f" and {len(symbols) - 1:,} more" if len(symbols) > 1 else ""
+                what = f"{symbols[0]}{others} {timeframe}: more than {MOST_BARS:,} bars in a row are missing"
+                self._trouble(
+                    SourceError(
+                        f"{what} from before; a watch leaves them to a sync",
+                        hint=self._sync_hint(symbols, timeframe),
+                    )
+                )
+
+    def _sync_hint(self, symbols: list[str], timeframe: str) -> Hint:
+        url = self._asked.base_url
+        return Hint(
+            f"store.sync({self.exchange!r}, {symbols}, {timeframe!r}{f', base_url={url!r}' if url else ''})",
+            f"mdstore sync {shlex.join([self.exchange, *symbols, timeframe])}"
+            f"{f' --base-url {shlex.quote(url)}' if url else ''}",
+        )
 
     def _session(self, source: CandleSource, symbols: Sequence[str]) -> Session:
         return self._cache.live.session(
             self._stream.feed(),
             list(symbols),
             backfill=partial(self._fetch, source),
+            most_bars=MOST_BARS,
             silence=self._asked.silence,
             volume_digits=self._stream.volume_digits,
             on_error=self._trouble,
         )
 
-    async def _connected(self, session: Session, symbols: Sequence[str], turn: asyncio.Lock) -> None:
+    async def _connected(self, session: Session, wanted: Wanted, turn: asyncio.Lock) -> None:
         """Keep a connection up, and give the session what comes by it."""
         from websockets import WebSocketException  # noqa: PLC0415  # an extra
 
-        wanted = Wanted(symbols, self.timeframes, self._asked.orderbooks)
         async with session:
             async for attempt in session.attempts(on=WebSocketException):
                 async with attempt:
@@ -271,10 +303,11 @@ class Watch:
 
     async def _fetch(
         self, source: CandleSource, symbol: str, timeframe: str, start: int, end: int
-    ) -> list[Part]:
-        parts = await fetched(source, symbol, timeframe, start, end)
-        self.fetched += sum(len(part.rows) for part in parts)
-        return parts
+    ) -> AsyncGenerator[Part]:
+        async with aclosing(fetched(source, symbol, timeframe, start, end, self._trouble)) as parts:
+            async for part in parts:
+                yield part
+                self.fetched += 0 if part.rows is None else len(part.rows)
 
     def _trouble(self, error: Exception) -> None:
         self.errors.append(Failure(time.time(), error))

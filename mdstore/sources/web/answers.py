@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +11,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-__all__ = ["Answer", "Request", "ban_seconds", "excerpt", "wait_seconds"]
+__all__ = ["Answer", "Request", "ban_seconds", "excerpt", "is_json", "wait_seconds"]
 
 FIRST_BAN: Final = 60.0
 """A ban of which no end was said, the first time; each that follows is waited for twice as long."""
@@ -36,6 +38,8 @@ class Request:
     cost: float = 1.0
     what: str = ""
     """What is asked for, in words, for errors."""
+    is_large: bool = False
+    """Whether its answer may take long, as long as something of it comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,22 @@ class Answer:
         return self.body.decode(errors="replace")
 
 
-def wait_seconds(answer: Answer, otherwise: float) -> float:
-    """Return how long a host asks to wait, by `Retry-After` in seconds."""
+def wait_seconds(answer: Answer, now: float) -> float | None:
+    """Return how long a host asks to wait, by `Retry-After`: seconds, or a date; None if it does not say.
+
+    `now` is the time in seconds since 1970; the host's own clock is taken where it shows one.
+    """
+    said = answer.headers.get("Retry-After", "")
     try:
-        return max(float(answer.headers.get("Retry-After", "")), 0.0)
+        seconds = float(said)
     except ValueError:
-        return otherwise
+        try:
+            date = parsedate_to_datetime(said)
+        except ValueError:
+            return None
+        shown = now if answer.clock is None else answer.clock / 1000
+        seconds = date.replace(tzinfo=date.tzinfo or UTC).timestamp() - shown
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def ban_seconds(answer: Answer, now: float, bans: int) -> float:
@@ -80,14 +94,23 @@ def ban_seconds(answer: Answer, now: float, bans: int) -> float:
     120.0
     """
     unsaid = min(FIRST_BAN * float(2**bans), LONGEST_UNSAID)
-    if "Retry-After" in answer.headers:
-        return wait_seconds(answer, unsaid)
+    if (seconds := wait_seconds(answer, now)) is not None:
+        return seconds
     if until := UNTIL.search(answer.text):
         return max(int(until[1]) / 1000 - now, 0.0)
     if said := SAID.search(answer.text):
         unit = said[2].lower()
         return int(said[1]) * next(long for starts, long in LENGTHS if unit.startswith(starts))
     return unsaid
+
+
+def is_json(answer: Answer) -> bool:
+    """Tell whether an answer is JSON, as that of an exchange is, and a page for people is not."""
+    try:
+        json.loads(answer.body)
+    except ValueError:
+        return False
+    return True
 
 
 def excerpt(answer: Answer) -> str:

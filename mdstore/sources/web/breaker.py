@@ -24,21 +24,34 @@ class Breaker:
     reason: str = ""
     _opened: int = field(default=0, init=False)
     _closes: float = field(default=0.0, init=False)
+    _is_shut: bool = field(default=False, init=False)
 
     @property
     def left(self) -> float:
         """How many seconds nothing is asked; 0 if something may be."""
         return max(self._closes - self.clock(), 0.0) if self.failures >= self.most else 0.0
 
+    @property
+    def why(self) -> str:
+        """Why nothing is asked: what the host does, in words."""
+        return self.reason if self._is_shut else f"has failed {self.failures} times in a row ({self.reason})"
+
     def failed(self, reason: str) -> None:
         """Count a failure."""
         if self.left > 0:
             return
         self.failures += 1
-        self.reason = reason
+        self.reason, self._is_shut = reason, False
         if self.failures >= self.most:
             self._closes = self.clock() + min(self.seconds * float(2**self._opened), self.longest)
             self._opened += 1
+
+    def shut(self, reason: str) -> None:
+        """Open at once: the host refuses whoever asks."""
+        if self.left == 0:
+            self.failures = self.most - 1
+            self.failed(reason)
+            self._is_shut = True
 
     def worked(self) -> None:
         """Begin to count anew."""

@@ -81,6 +81,7 @@ class WebClient(Host):
                     params=request.params,
                     proxy=self._proxy,
                     allow_redirects=False,
+                    timeout=self._timeout(request),
                 ) as response,
             ):
                 heard.at = time.monotonic()
@@ -93,6 +94,12 @@ class WebClient(Host):
                 raise
             raise AskedInVainError(f"the connection failed: {error or type(error).__name__}") from error
 
+    def _timeout(self, request: Request) -> aiohttp.ClientTimeout:
+        what = "sock_read" if request.is_large else "total"
+        timeouts = {what: self.manners.answer, "connect": self.manners.connect}
+        found: aiohttp.ClientTimeout = _aiohttp().ClientTimeout(**timeouts)
+        return found
+
     def _opened(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
@@ -100,7 +107,6 @@ class WebClient(Host):
             aiohttp = _aiohttp()
             self._proxy = proxy_for(self.base_url)  # once: reading the environment takes 0.2 ms
             session = self._sessions[loop] = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self.manners.answer, connect=self.manners.connect),
                 connector=aiohttp.TCPConnector(limit=32, ttl_dns_cache=300, keepalive_timeout=30),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": user_agent(), "Accept": "application/json, */*;q=0.1"},

@@ -26,6 +26,9 @@ __all__ = ["AskedInVainError", "Heard", "Host", "Manners", "NoPageError"]
 
 T = TypeVar("T")
 TEAPOT: Final = 418
+REFUSES_ALL: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS)
+"""A firewall refuses this address, or the host whole countries: whatever is asked for."""
+ELSEWHERE: Final = "ask from another network, or by a proxy (HTTPS_PROXY): some refuse whole countries"
 SHOWN: Final = 2.0
 """A wait of so many seconds is worth telling."""
 LATER: Final = "try again later: what has come is kept, and is not asked for again"
@@ -89,7 +92,7 @@ class Host:
         self._limits, self._folder = limits, pace_folder
         self._pace: Pace | None = None
         self._told = told
-        self._bans = 0
+        self._bans = self._rests = 0
 
     @property
     def pace(self) -> Pace:
@@ -145,9 +148,7 @@ class Host:
         """Return an answer. Raises `AskedInVainError` for one that says to wait, or that the host failed."""
         status = answer.status
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            seconds = wait_seconds(answer, 1.0)
-            await self.pace.rest(group, seconds)
-            raise AskedInVainError(f"{self.host} says that it was asked too often (429)", seconds)
+            await self._obey_rest(group, wait_seconds(answer, time.time()))
         if status == TEAPOT:
             seconds = ban_seconds(answer, time.time(), self._bans)
             self._bans += 1
@@ -156,8 +157,26 @@ class Host:
             raise AskedInVainError(f"{self.host} has banned this address for {seconds:.0f} s (418)", seconds)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
             raise AskedInVainError(f"{self.host} failed ({status}): {excerpt(answer)}")
-        self._bans = 0
+        if status in REFUSES_ALL:
+            reason = f"refuses this address ({status})"
+            self.breaker.shut(reason)
+            raise SourceError(f"{self.host} {reason}: {excerpt(answer)}", hint=ELSEWHERE)
+        self._bans = self._rests = 0
         return answer
+
+    async def _obey_rest(self, group: str, said: float | None) -> None:
+        """Rest, in all processes: as was said, or twice as long each time. Raises `AskedInVainError`."""
+        reason = f"{self.host} says that it was asked too often (429)"
+        longer = self.manners.first_wait * 2 * float(2 ** min(self._rests, 30))
+        seconds = min(longer, self.manners.longest_wait) if said is None else said
+        if seconds > self.manners.patience:
+            raise SourceError(
+                f"{reason}, and to wait for {seconds / 60:.0f} minutes, which is longer than is waited",
+                hint=LATER,
+            )
+        self._rests += 1
+        await self.pace.rest(group, seconds)
+        raise AskedInVainError(reason, said)
 
     def _banned(self, seconds: float, *, tell: bool = True) -> None:
         """Tell of a ban. Raises `BannedError` for one that is longer than is waited."""
@@ -183,7 +202,6 @@ class Host:
     def _refuse_broken(self, what: str) -> None:
         if (left := self.breaker.left) > 0:
             raise SourceError(
-                f"{what}: {self.host} has failed {self.breaker.failures} times in a row "
-                f"({self.breaker.reason}), and is left alone for {left:.0f} s",
+                f"{what}: {self.host} {self.breaker.why}, and is left alone for {left:.0f} s",
                 hint=LATER,
             )

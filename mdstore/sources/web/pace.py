@@ -85,7 +85,8 @@ class Pace:
         now = self._clock() if at is None else at
         if at is not None:
             self._floor.add(at - turn.sent)
-        freed = now - self._floor.seconds + WINDOW
+        # What costs more than a second allows takes up the place of several.
+        freed = now - self._floor.seconds + WINDOW * max(turn.cost / self.limits[turn.group], 1.0)
         for _ in range(PATIENCE):
             with self._books.open() as books:
                 if books is not None:

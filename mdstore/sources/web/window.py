@@ -29,6 +29,8 @@ SPREAD: Final = 0.9
 POLL: Final = 0.005
 """So often it is looked whether an answer has come that a place depends on."""
 LONGEST: Final = 3600.0
+ROUND: Final = 1e-6
+"""Times of a machine that runs for months are exact to so much of a second."""
 
 
 @dataclass(slots=True)
@@ -55,7 +57,9 @@ class Window:
     def drop_old(self, now: float) -> None:
         """Forget what the host counts no more, and what cannot be true."""
         self.entries = [
-            one for one in self.entries if one.sent <= now < one.free and one.free - one.sent <= LONGEST
+            one
+            for one in self.entries
+            if one.sent <= now < one.free and one.free - one.sent <= LONGEST + ROUND
         ]
 
     def wait(self, now: float, cost: float, limit: float) -> float:
@@ -87,8 +91,8 @@ class Window:
         return max(limit - remaining - ours, 0.0)
 
     def fill(self, now: float, cost: float, seconds: float) -> None:
-        """Take up places for a while that are not ours to give."""
-        self.entries.append(Sent(0, now, cost, now + seconds))
+        """Take up places for a while that are not ours to give, an hour at most."""
+        self.entries.append(Sent(0, now, cost, now + min(seconds, LONGEST)))
 
 
 class Floor:

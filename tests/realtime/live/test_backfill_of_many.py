@@ -27,9 +27,18 @@ class Live:
         self.stored.append((symbol, start, end, absent))
 
     def filled(self, symbol, timeframe, start, end, rows):
-        self.holes = [hole for hole in self.holes if hole.symbol != symbol]
+        left = []
+        for hole in self.holes:
+            is_it = hole.symbol == symbol
+            if not is_it or start >= hole.end or end <= hole.start:
+                left.append(hole)
+            else:
+                ends = ((hole.start, start), (end, hole.end))
+                left += [hole._replace(start=low, end=high) for low, high in ends if low < high]
+        self.holes = left
         self.told += rows
-        self.done.set()
+        if not left:
+            self.done.set()
 
 
 def filled(live, fetch, condition):
@@ -82,3 +91,63 @@ def test_parts_say_why_bars_are_absent():
         ("KRW-BTC", MINUTE, 2 * MINUTE, "no_trade"),
     ]
     assert live.told == [row]
+
+
+# ---- parts that come one by one
+
+
+def bar(minute):
+    return (minute * MINUTE, 1.0, 2.0, 0.5, 1.5, 3.0)
+
+
+def test_a_part_is_stored_as_it_comes():
+    live = Live("KRW-BTC")
+
+    async def fetch(symbol, timeframe, start, end):
+        yield Part(MINUTE, 2 * MINUTE, [bar(1)], "no_trade")
+        assert live.stored == [("KRW-BTC", MINUTE, 2 * MINUTE, "no_trade")]
+        yield Part(0, MINUTE, [bar(0)], "no_trade")
+
+    assert filled(live, fetch, lambda: len(live.told) == 2) == []
+    assert live.told == [bar(0), bar(1)]  # in their order, though the newest came first
+
+
+def test_a_failure_keeps_what_came_and_only_the_rest_is_asked_for_again():
+    live, asked = Live("KRW-BTC"), []
+
+    async def fetch(symbol, timeframe, start, end):
+        asked.append((start, end))
+        yield Part(start, start + MINUTE, [bar(start // MINUTE)], "no_trade")
+        if start == 0:
+            raise ConnectionError("lost")
+
+    troubles = filled(live, fetch, lambda: not live.holes)
+    assert asked == [(0, 2 * MINUTE), (MINUTE, 2 * MINUTE)]
+    assert live.told == [bar(0), bar(1)]
+    assert [str(error) for error in troubles] == ["lost"]
+
+
+def test_what_is_not_given_is_asked_for_again_without_a_word():
+    live, asked = Live("KRW-BTC"), []
+
+    async def fetch(symbol, timeframe, start, end):
+        asked.append(time.monotonic())
+        if len(asked) > 1:
+            yield Part(start, end, [], "no_trade")
+
+    assert filled(live, fetch, lambda: not live.holes) == []
+    assert len(asked) == 2
+    assert asked[1] - asked[0] >= 1.0
+
+
+def test_of_a_part_without_rows_nothing_is_stored_and_it_is_not_asked_for_again():
+    live, asked = Live("KRW-BTC"), []
+
+    async def fetch(symbol, timeframe, start, end):
+        asked.append(start)
+        yield Part(0, MINUTE, None)
+        yield Part(MINUTE, 2 * MINUTE, [bar(1)], "no_trade")
+
+    filled(live, fetch, lambda: not live.holes)
+    assert asked == [0]
+    assert live.stored == [("KRW-BTC", MINUTE, 2 * MINUTE, "no_trade")]

@@ -218,7 +218,7 @@ def test_only_what_was_asked_for_is_built(clock):
 
 def test_what_cannot_be_built_is_refused(clock):
     live = LiveCandles(clock=clock)
-    for wrong in ("7x", ["1m", "daily"]):
+    for wrong in ("7x", ["1m", "day by day"]):
         with pytest.raises(TimeframeError, match="timeframe"):
             live.build(wrong)
     with pytest.raises(InvalidInputError, match="empty"):

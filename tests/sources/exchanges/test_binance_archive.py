@@ -1,6 +1,7 @@
 """Files of Binance's archive: which are used, what they prove, and what is asked for in their place."""
 
 import asyncio
+import hashlib
 import io
 import zipfile
 
@@ -14,10 +15,12 @@ from mdstore.sources.exchanges.binance_candles import SPOT, BinanceCandles
 from mdstore.sources.web.answers import Answer
 from mdstore.sources.web.host import NoPageError
 from tests.support.binance_exchange import ArchiveFiles, BinanceExchange, kline, zipped
+from tests.support.pages import pages_of, times_of
 from tests.support.real import real
 
 DAWN = 1_735_689_600_000  # 2025-01-01 00:00 UTC
 BTC, M1 = "BTCUSDT", Timeframe.parse("1m")
+NAME = "BTCUSDT-1m-2025-01.zip"
 JANUARY = "/data/spot/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2025-01.zip"
 MONTH = [DAWN + number * MINUTE for number in range(31 * 1440)]
 NOW = DAWN + 60 * DAY
@@ -58,7 +61,7 @@ def test_what_a_file_lacks_is_asked_for():
     files = {JANUARY: zipped(lacking, M1, "BTCUSDT-1m-2025-01.zip")}
     pages, times, _ = fetched(files, exchange, DAWN, DAWN + 31 * DAY)
     assert times == exchange.minutes[BTC]
-    assert [request.params["limit"] for request in exchange.log] == [10, 7, 1]  # the last is the listing
+    assert [request.params["limit"] for request in exchange.log] == [10, 7, 7, 1]  # the last is the listing
     assert sum(page.end - page.start for page in pages) == 31 * DAY
 
 
@@ -132,10 +135,62 @@ def test_a_zip_of_something_else_is_named():
         read_zip(body.getvalue(), "a.zip")
 
 
-def test_a_file_without_its_sha256_is_asked_for_again():
-    with pytest.raises(NoPageError, match="SHA-256"):
-        read_file(Answer(200, {}, b"half a file"), digest="0" * 64)
-    assert read_file(Answer(404, {}, b""), digest="0" * 64) is None
+def test_a_file_without_its_sha256_is_named():
+    with pytest.raises(SourceError, match=r"a\.zip does not have the SHA-256"):
+        read_zip(b"half a file", "a.zip", "0" * 64)
+    assert read_file(Answer(404, {}, b"")) is None
+
+
+GOOD = zipped(MONTH, M1, "BTCUSDT-1m-2025-01.zip")
+REFUSED = Answer(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {f"{JANUARY}.CHECKSUM": REFUSED},
+        {JANUARY: REFUSED},
+        {JANUARY: GOOD[:-50]},
+        {f"{JANUARY}.CHECKSUM": SourceError("the archive cannot be reached")},
+        {JANUARY: b"no", f"{JANUARY}.CHECKSUM": f"{hashlib.sha256(b'no').hexdigest()}  {NAME}".encode()},
+    ],
+    ids=["403 of the sum", "403", "half", "unreachable", "no candles"],
+)
+def test_whatever_fails_of_a_file_its_range_is_asked_for(changed):
+    exchange = BinanceExchange({BTC: MONTH}, clock=NOW)
+    files = ArchiveFiles({JANUARY: GOOD})
+    files.files.update(changed)
+    source = BinanceCandles(SPOT, exchange, Archive("spot", files, clock=lambda: NOW / 1000))
+    for _ in range(2):
+        assert times_of(pages_of(source, BTC, "1m", DAWN, DAWN + 31 * DAY)) == MONTH
+    assert files.log.count(f"{JANUARY}.CHECKSUM") == 1  # that it failed is remembered
+
+
+def test_one_file_at_a_time_is_read():
+    months = [f"/data/spot/monthly/klines/{one}/1m/{one}-1m-2025-01.zip" for one in ("A", "B", "C")]
+    files = ArchiveFiles({path: zipped(MONTH, M1, path.rpartition("/")[2]) for path in months})
+    true, under_way = files.fetch, []
+
+    async def fetch(request, read):
+        under_way.append(request.path.removesuffix(".CHECKSUM"))
+        assert len(set(under_way)) == 1
+        await asyncio.sleep(0)
+        found = await true(request, read)
+        if not request.path.endswith("CHECKSUM"):
+            under_way.clear()
+        return found
+
+    files.fetch = fetch
+    exchange = BinanceExchange({}, clock=NOW)
+    source = BinanceCandles(SPOT, exchange, Archive("spot", files, clock=lambda: NOW / 1000))
+
+    async def one(symbol):
+        return [page async for page in source.candles(symbol, "1m", DAWN, DAWN + 31 * DAY)]
+
+    async def run():
+        return await asyncio.gather(*map(one, "ABC"))
+
+    assert [times_of(pages) for pages in asyncio.run(run())] == [MONTH] * 3
 
 
 @pytest.mark.parametrize("text", ["", "<html>", "abc  a.zip", f"{'0' * 64}  b.zip"])

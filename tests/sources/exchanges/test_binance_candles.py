@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mdstore.core.timeframe import DAY, HOUR, MINUTE, Timeframe
 from mdstore.errors import InvalidInputError, NoSuchMarketError, SourceError
+from mdstore.service.troubles import is_of_host
 from mdstore.sources.exchanges.binance_candles import (
     SPOT,
     USDM,
@@ -19,6 +20,7 @@ from mdstore.sources.exchanges.binance_candles import (
     remaining,
     rows_of,
 )
+from mdstore.sources.exchanges.rest_source import LISTED_SECONDS
 from mdstore.sources.web.answers import Answer
 from mdstore.sources.web.host import NoPageError
 from tests.support.binance_exchange import BinanceExchange, kline
@@ -91,10 +93,49 @@ def test_a_market_that_is_traded_no_more():
     assert pages_of(exchange, DAWN + 50 * MINUTE, DAWN + 20 * DAY)[-1].absent == "no_trade"
 
 
+def test_a_market_that_is_halted_is_not_gone():
+    exchange = BinanceExchange({BTC: minutes(*range(100))}, clock=DAWN + 30 * DAY, halted=[BTC])
+    assert pages_of(exchange, DAWN + 50 * MINUTE, DAWN + 20 * DAY)[-1].absent == "no_trade"
+
+
+def test_the_list_of_markets_is_asked_for_again_after_a_while():
+    exchange = BinanceExchange({BTC: minutes(*range(100))}, clock=DAWN + 30 * DAY, gone=[BTC])
+    source, now = BinanceCandles(SPOT, exchange), [0.0]
+    source.timer = lambda: now[0]
+    low, high = DAWN + 100 * MINUTE, DAWN + 20 * DAY
+    reasons = []
+    for now[0], exchange.gone in ((0.0, [BTC]), (1.0, []), (LISTED_SECONDS + 2, [])):
+        reasons += {page.absent for page in pages_of(exchange, low, high, source=source)}
+    assert reasons == ["after_delisting", "after_delisting", "no_trade"]
+
+
 def test_a_market_that_rests_is_not_gone():
     exchange = BinanceExchange({BTC: minutes(0, 40_000)}, clock=DAWN + 60 * DAY, gone=[BTC])
     found = pages_of(exchange, DAWN + MINUTE, DAWN + 20 * DAY)
     assert {page.absent for page in found} == {"no_trade"}
+
+
+def mistaken(exchange, times):
+    """Have an exchange answer with an empty list so often, where it has bars."""
+    true, left = exchange.answer, [b"[]"] * times
+
+    def answer(path, params):
+        return Answer(200, {}, left.pop()) if left and path.endswith("klines") else true(path, params)
+
+    exchange.answer = answer
+    return exchange
+
+
+def test_an_empty_answer_proves_something_if_it_comes_twice():
+    exchange = BinanceExchange({BTC: minutes(*range(5000))}, clock=DAWN + 9 * DAY)
+    assert times_of(pages_of(mistaken(exchange, 1), DAWN, DAWN + HOUR)) == minutes(*range(60))
+    source = BinanceCandles(SPOT, mistaken(exchange, 1))
+    assert asyncio.run(source.first(BTC, "1m")) == DAWN
+    quiet = DAWN + 6000 * MINUTE
+    asked = len(exchange.log)
+    [page] = pages_of(exchange, quiet, quiet + HOUR, source=source)
+    assert (page.start, page.end, page.absent) == (quiet, quiet + HOUR, "no_trade")
+    assert len(exchange.log) == asked + 2
 
 
 def test_what_is_no_market_or_no_timeframe():
@@ -102,10 +143,23 @@ def test_what_is_no_market_or_no_timeframe():
     with pytest.raises(NoSuchMarketError, match="'NOPE': Invalid symbol") as error:
         pages_of(exchange, DAWN, DAWN + DAY, symbol="NOPE")
     assert "BTCUSDT" in str(error.value)
+    illegal = rb"""{"code":-1100,"msg":"Illegal characters found in parameter 'symbol'"}"""
+    with pytest.raises(NoSuchMarketError, match="'btc-usdt': Illegal characters"):
+        read_bars(Answer(400, {}, illegal), symbol="btc-usdt", frame=M1, asked=(0, 1), count=1)
     with pytest.raises(InvalidInputError, match="binance has no 7m candles"):
         pages_of(exchange, DAWN, DAWN + DAY, "7m")
-    with pytest.raises(SourceError, match=r"refused what it was asked \(403\): <html>"):
-        read_bars(Answer(403, {}, b"<html>"), symbol=BTC, frame=M1, asked=(0, 1), count=1)
+    with pytest.raises(SourceError, match=r"refused what it was asked \(404\): <html>") as error:
+        read_bars(Answer(404, {}, b"<html>"), symbol=BTC, frame=M1, asked=(0, 1), count=1)
+    assert "base_url" in str(error.value)
+    assert "--base-url" in error.value.said("cli")
+
+
+def test_a_refusal_of_a_request_is_not_of_the_host():
+    limit = b'{"code":-1130,"msg":"Data sent for parameter \'limit\' is not valid."}'
+    with pytest.raises(SourceError, match=r"\(400\): Data sent") as error:
+        read_bars(Answer(400, {}, limit), symbol=BTC, frame=M1, asked=(0, 1), count=1)
+    assert not is_of_host(error.value)
+    assert "see whether symbol, timeframe and times" in str(error.value)
 
 
 def test_the_markets():

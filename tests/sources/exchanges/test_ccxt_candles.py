@@ -8,7 +8,7 @@ from mdstore import LocalExchange, LocalMarket
 from mdstore.core.timeframe import DAY, HOUR, MINUTE, Timeframe
 from mdstore.errors import InvalidInputError, NoSuchMarketError, SourceError
 from mdstore.sources.exchanges.candle_sources import open_source
-from mdstore.sources.exchanges.ccxt_candles import _in_range, open_ccxt
+from mdstore.sources.exchanges.ccxt_candles import _in_range, _is_traded, open_ccxt
 from mdstore.sources.web.host import Manners, NoPageError
 from tests.support.pages import covered, pages_of, times_of
 
@@ -63,9 +63,9 @@ def test_a_page_is_exactly_what_was_asked_for():
         pages = asked(exchange, DAWN, DAWN + 500 * MINUTE)
         queries = [one.query for one in exchange.requests if "candles" in one.path]
     assert [(query["count"], query["to"][:16]) for query in queries] == [
-        ("200", "2025-09-01T03:20"), ("200", "2025-09-01T06:40"), ("100", "2025-09-01T08:20"),
+        ("100", "2025-09-01T08:20"), ("200", "2025-09-01T06:40"), ("200", "2025-09-01T03:20"),
     ]  # fmt: skip
-    assert [len(page.rows) for page in pages] == [200, 200, 100]
+    assert [len(page.rows) for page in pages] == [100, 200, 200]
 
 
 def test_an_empty_page_is_no_end():
@@ -92,14 +92,14 @@ def test_the_first_bar_is_found_and_what_lies_before_it_has_its_reason():
         listed = truth(exchange, "KRW-BTC", DAWN - 20 * DAY, DAWN)[0]
         assert times_of(pages) == truth(exchange, "KRW-BTC", DAWN - 20 * DAY, DAWN - 11 * DAY)
         assert len(exchange.requests) < 40
-    assert (pages[0].end, pages[0].absent) == (listed, "before_listing")
+    assert (pages[-1].end, pages[-1].absent) == (listed, "before_listing")
 
 
 def test_the_forming_bar_is_left_out():
     with LocalExchange([LocalMarket(symbol="KRW-BTC", silent=0.0)], now=NOW, limits=LIMITS) as exchange:
         now = exchange.now()
         pages = asked(exchange, now // MINUTE * MINUTE - HOUR, now + HOUR)
-        assert pages[-1].end <= exchange.now()
+        assert max(page.end for page in pages) <= exchange.now()
         assert len(times_of(pages)) == 60
 
 
@@ -172,7 +172,77 @@ def test_what_ccxt_gives_is_looked_at():
         [DAWN + HOUR, 1, 1, 1, 1, 1],
     ]
     kept = _in_range(rows, Timeframe.parse("1m"), DAWN, DAWN + HOUR)
-    assert kept == [rows[1]]  # what has no volume is for the store to refuse
+    assert kept == rows[:2]
+    assert [_is_traded(row) for row in kept] == [False, True]  # what has no volume is for the store to refuse
     for wrong in ([rows[1], rows[1]], [[DAWN + 1, 1, 1, 1, 1, 1]]):
         with pytest.raises(NoPageError, match="not on the grid, or one comes twice"):
             _in_range(wrong, Timeframe.parse("1m"), DAWN, DAWN + HOUR)
+
+
+def by_hand(answer, *, first=None):
+    """Return a source whose exchange answers by a function of `(since, limit)`."""
+    source = open_ccxt("kraken", base_url="http://127.0.0.1:1", manners=QUICK)
+    source._exchange.markets = {"BTC/USD": {}}
+    source._firsts["BTC/USD", "1m"] = first
+    source.asked = []
+
+    async def fetch_ohlcv(_symbol, _timeframe, *, since, limit):
+        source.asked.append(since)
+        return [[at, 1, 1, 1, 1, 1] for at in answer(since, limit)]
+
+    source._exchange.fetch_ohlcv = fetch_ohlcv
+    return source
+
+
+def come(source, start, end):
+    """Return the pages that come of a range, and the error that ends them."""
+    pages = []
+
+    async def run():
+        try:
+            async for page in source.candles("BTC/USD", "1m", start, end):
+                pages.append(page)  # noqa: PERF401 - what came before the error stays
+        except SourceError as error:
+            return error
+        finally:
+            await source.aclose()
+
+    return asyncio.run(run()), pages
+
+
+def test_the_newest_bars_prove_nothing_of_older_ones():
+    """Kraken gives its newest 720 bars, whatever was asked for."""
+    begin = DAWN + 5000 * MINUTE
+    newest = [begin + number * MINUTE for number in range(720)]
+    error, pages = come(by_hand(lambda since, limit: newest), DAWN, DAWN + HOUR)
+    assert pages == []
+    assert "it did not keep to the range, and proves nothing" in error.message
+    error, pages = come(by_hand(lambda since, limit: newest), begin - HOUR, begin + HOUR)
+    assert covered(pages) == (begin, begin + HOUR)  # what it has comes all the same
+    assert "proves nothing" in error.message
+
+
+def test_an_exchange_that_goes_on_past_the_end_proves_that_nothing_was_traded():
+    """Seen to have the oldest bar, too, it is none that has its newest only."""
+    bars = [DAWN - DAY, *(DAWN + number * MINUTE for number in range(30, 60))]
+
+    def on(since, limit):
+        return [bar for bar in bars if bar >= since][:limit]
+
+    error, pages = come(by_hand(on, first=DAWN - DAY), DAWN, DAWN + HOUR)
+    assert error is None
+    assert (covered(pages), len(times_of(pages))) == ((DAWN, DAWN + HOUR), 30)
+
+
+def test_an_empty_page_is_asked_for_twice():
+    bars = [DAWN + number * MINUTE for number in range(60)]
+    left = [[]]  # the first answer is empty, by mistake
+
+    def mistaken(since, limit):
+        return left.pop() if left else bars
+
+    source = by_hand(mistaken)
+    error, pages = come(source, DAWN, DAWN + HOUR)
+    assert error is None
+    assert times_of(pages) == bars
+    assert source.asked == [DAWN, DAWN]

@@ -219,10 +219,11 @@ def test_upbit_timeframes_have_one_name():
     message = json.loads(payload("ws_Kline"))
     assert UpbitFeed().rows(message | {"type": "candle.240m"})[0].timeframe == "4h"
     assert UpbitFeed().rows(message | {"type": "candle.1s"})[0].timeframe == "1s"
-    with pytest.raises(InvalidInputError, match=r"upbit candle\.1q: type"):
-        UpbitFeed().rows(message | {"type": "candle.1q"})
+    for strange in ("1q", "60min", "1M", "daily"):  # of a user a spelling is taken, of the exchange a word
+        with pytest.raises(InvalidInputError, match=rf"upbit candle\.{strange}: type"):
+            UpbitFeed().rows(message | {"type": f"candle.{strange}"})
     with pytest.raises(InvalidInputError, match="timeframe"):
-        UpbitFeed(timeframe="daily")
+        UpbitFeed(timeframe="day by day")
 
 
 def test_upbit_books_are_cut_at_thirty_levels_and_at_the_last_real_one():

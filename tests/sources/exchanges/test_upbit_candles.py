@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mdstore.core.timeframe import DAY, HOUR, MINUTE, Timeframe
 from mdstore.errors import InvalidInputError, NoSuchMarketError, SourceError
+from mdstore.service.troubles import is_of_host
 from mdstore.sources.exchanges.rest_source import LATE_MS
 from mdstore.sources.exchanges.upbit_candles import UpbitCandles, read_bars, remaining, rows_of
 from mdstore.sources.web.answers import Answer
@@ -84,7 +85,15 @@ def test_seconds_that_are_kept_no_more_have_no_reason():
     asked = len(exchange.log)
     [page] = pages_of(exchange, DAWN, DAWN + 50 * MINUTE, "1s", source=source)
     assert page.absent is None
-    assert len(exchange.log) == asked  # it is known
+    assert len(exchange.log) == asked + 2  # that is not kept: what was empty by mistake is asked for again
+
+
+def test_an_empty_answer_of_seconds_proves_something_if_it_comes_twice():
+    exchange = UpbitExchange({BTC: minutes(*range(100))}, clock=DAWN + DAY)
+    true, left = exchange.answer, [Answer(200, {}, b"[]")]
+    exchange.answer = lambda *asked: left.pop() if left else true(*asked)
+    found = pages_of(exchange, DAWN, DAWN + HOUR, "1s")
+    assert times_of(found) == minutes(*range(60))
 
 
 @pytest.mark.parametrize("timeframe", ["1m", "3m", "15m", "1h", "4h", "1d", "1w", "1M", "12M"])
@@ -133,6 +142,15 @@ def test_a_market_that_is_listed_no_more():
     assert page.absent == "no_trade"
 
 
+@pytest.mark.parametrize("timeframe", ["1M", "12M"])
+def test_a_market_whose_last_bar_reaches_the_end(timeframe):
+    """A month is longer than a market is looked for that is gone: nothing is left behind its bar."""
+    exchange = UpbitExchange({BTC: minutes(*range(100))}, clock=DAWN + 800 * DAY, listed=["KRW-ETH"])
+    end = Timeframe.parse(timeframe).next(DAWN)
+    found = pages_of(exchange, DAWN, end, timeframe)
+    assert (covered(found), times_of(found)) == ((DAWN, end), [DAWN])
+
+
 def test_a_market_that_rested_before_it_was_listed_no_more():
     exchange = UpbitExchange({BTC: minutes(0, 40_000)}, clock=DAWN + 60 * DAY, listed=[])
     [page] = pages_of(exchange, DAWN, DAWN + 20 * DAY)
@@ -144,9 +162,18 @@ def test_what_is_no_market_or_no_timeframe():
     with pytest.raises(NoSuchMarketError, match="KRW-NOPE") as error:
         pages_of(exchange, DAWN, DAWN + DAY, symbol="KRW-NOPE")
     assert "KRW-BTC" in str(error.value)
+    assert not is_of_host(error.value)
     with pytest.raises(InvalidInputError, match="upbit has no 2h candles") as error:
         pages_of(exchange, DAWN, DAWN + DAY, "2h")
     assert "'1h'" in str(error.value)
+
+
+def test_a_page_for_people_says_nothing_of_a_market():
+    with pytest.raises(SourceError, match=r"refused what it was asked \(404\): <html>") as error:
+        read_bars(Answer(404, {}, b"<html>"), symbol=BTC, frame=M1, to=None, count=1)
+    assert not isinstance(error.value, NoSuchMarketError)
+    assert is_of_host(error.value)
+    assert "base_url" in str(error.value)
 
 
 def test_the_markets():

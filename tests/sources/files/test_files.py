@@ -101,7 +101,7 @@ def test_freqtrade_json_and_feather_differ_by_an_ulp_and_both_are_kept():
 
 def test_freqtrade_trades_are_no_candles():
     with pytest.raises(
-        FileFormatError, match=r"XRP_ETH-trades.feather: no column for open, .* found 'timestamp'"
+        FileFormatError, match=r"XRP_ETH-trades.feather: these are trades, not candles; found 'timestamp'"
     ):
         whole(real("freqtrade", "XRP_ETH-trades.feather"))
 

@@ -1,13 +1,10 @@
-"""How exchanges are connected to: addresses, subscriptions, symbols; and pages that prove a range."""
+"""How exchanges are connected to: addresses, subscriptions, and symbols."""
 
-import asyncio
 import json
 
 import pytest
 
 import mdstore
-from mdstore.sources.sync.coordinator import Page
-from mdstore.sources.watching.pages import fetched
 from mdstore.sources.watching.streams import STREAMS, Wanted, stream_of
 from mdstore.sources.watching.symbols import matching
 
@@ -38,6 +35,21 @@ def test_binance_is_told_a_hundred_streams_at_a_time(name, trade):
     assert len(names) <= 1024
 
 
+@pytest.mark.parametrize(
+    ("name", "bars", "each"),
+    [("upbit", 12, 100), ("binance", 3, 100), ("binance", 12, 68), ("futures", 1, 40), ("futures", 12, 13)],
+)
+def test_a_connection_has_no_more_streams_than_it_takes(name, bars, each):
+    stream = stream_of("binance-futures" if name == "futures" else name)
+    symbols = [f"S{number}USDT" for number in range(250)]
+    groups = stream.groups(Wanted(symbols, [f"{count}m" for count in range(1, bars + 1)], orderbooks=True))
+    assert [one for group in groups for one in group.symbols] == symbols
+    assert len(groups[0].symbols) == each
+    if name != "upbit":
+        asked = [sum(len(json.loads(text)["params"]) for text in stream.messages(one)) for one in groups]
+        assert max(asked) <= (200 if name == "futures" else 1024)
+
+
 def test_addresses():
     assert stream_of("upbit").url(None) == "wss://api.upbit.com/websocket/v1"
     assert stream_of("binance").url(None) == "wss://stream.binance.com:9443/stream"
@@ -51,42 +63,3 @@ def test_symbols_that_are_meant():
     assert matching(["*-ETH", "KRW-BTC", "KRW-ETH"], listed, "upbit") == ("KRW-ETH", "BTC-ETH", "KRW-BTC")
     with pytest.raises(mdstore.NoSuchMarketError, match="upbit has no market 'KRW-XRP'"):
         matching(["KRW-XRP"], listed, "upbit")
-
-
-class Source:
-    """Gives the pages that it was made with."""
-
-    name = "upbit"
-
-    def __init__(self, *pages):
-        self.pages = pages
-
-    async def candles(self, symbol, timeframe, start, end):
-        for page in self.pages:
-            yield page
-
-
-def parts_of(*pages):
-    return asyncio.run(fetched(Source(*pages), "KRW-BTC", "1m", 0, 300_000))
-
-
-def test_pages_in_any_order_prove_a_range():
-    late, early = Page(120_000, 300_000, [], "no_trade"), Page(0, 120_000, [], "before_listing")
-    assert [(part.start, part.end, part.absent) for part in parts_of(late, early)] == [
-        (0, 120_000, "before_listing"),
-        (120_000, 300_000, "no_trade"),
-    ]
-
-
-@pytest.mark.parametrize(
-    "pages",
-    [
-        (),
-        (Page(0, 240_000, []),),  # the last bar is not published yet
-        (Page(60_000, 300_000, []),),
-        (Page(0, 60_000, []), Page(120_000, 300_000, [])),
-    ],
-)
-def test_pages_that_leave_a_gap_prove_nothing(pages):
-    with pytest.raises(mdstore.SourceError, match="no proof of KRW-BTC 1m from"):
-        parts_of(*pages)

@@ -231,6 +231,25 @@ def test_killed_at_any_moment_the_next_watch_has_it_all(tmp_path):
             assert store.maintenance.check() == []
 
 
+def test_a_long_hole_of_before_is_left_to_a_sync(store):
+    with LocalExchange(markets("KRW-BTC")) as exchange:
+        now = exchange.now() // 1000 * 1000
+        old = (now - 20_000 * 1000, 1.0, 1.0, 1.0, 1.0, 1.0)
+        store.write("KRW-BTC", "1s", [old])
+        with store.watch("upbit", ["KRW-BTC"], "1s", base_url=exchange.url) as watch:
+            until(lambda: rows(store) >= 4)
+            told = [one.error for one in watch.errors if "more than 10,000 bars" in str(one.error)]
+            until(lambda: watch.stats()["holes"] == 0)
+        assert min(to_ms(one.query["to"]) for one in exchange.requests if one.group == "candles") >= now
+        assert store.candles("KRW-BTC", "1s")["timestamp"].dt.timestamp("ms")[1] >= now - 1000
+        (error,) = told
+        call, command = error.hint
+        assert command == f"mdstore sync upbit KRW-BTC 1s --base-url {exchange.url}"
+        result = eval(call, {"store": store})
+        assert result.failed == {}
+        assert len(store.missing("KRW-BTC", "1s", end=now)) == 0
+
+
 # ---- mistakes
 
 
@@ -309,6 +328,40 @@ def test_a_store_that_is_closed_ends_its_watches(tmp_path):
         assert watch.wait(0)
     left = {one.name for one in set(threading.enumerate()) - threads if one.name.startswith("mdstore")}
     assert left <= {"mdstore-exchange"}
+
+
+def test_a_watch_may_be_closed_before_it_has_begun(store):
+    with LocalExchange(markets("KRW-BTC")) as exchange:
+        watch = store.watch("upbit", ["KRW-BTC"], "1s", base_url=exchange.url)
+        run, gate = watch._run, threading.Event()
+        watch._run = lambda: gate.wait() and run()
+        starting = threading.Thread(target=watch.start, daemon=True)
+        closing = threading.Thread(target=watch.close, daemon=True)
+        for thread in (starting, closing):
+            thread.start()
+            time.sleep(0.2)
+        gate.set()
+        until(lambda: not closing.is_alive() and not starting.is_alive(), seconds=30)
+        assert watch.wait(0)
+        assert exchange.requests == []
+
+
+def test_a_coroutine_that_is_cancelled_while_a_watch_begins_leaves_none(store):
+    async def main(url):
+        async with store.watch("upbit", ["KRW-BTC"], "1s", base_url=url):
+            pytest.fail("it does not begin")
+
+    async def cancelled(exchange):
+        task = asyncio.create_task(main(exchange.url))
+        while not exchange.requests:
+            await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with LocalExchange(markets("KRW-BTC"), faults=["stalled"] * 9) as exchange:
+        asyncio.run(cancelled(exchange))
+        assert not any(one.name == "mdstore-watch-upbit" for one in threading.enumerate())
 
 
 def test_nothing_of_the_second_before_the_first_is_asked_for_twice(store):

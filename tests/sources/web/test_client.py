@@ -5,6 +5,8 @@ import gzip
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -103,6 +105,51 @@ def test_a_429_is_waited_for_as_it_says(ask):
         assert server.log[1].at - server.log[0].at >= 0.3
 
 
+def test_a_429_that_says_nothing_is_waited_for_longer_each_time(ask):
+    manners = Manners(attempts=4, first_wait=0.1, longest_wait=5)
+    with TinyServer(in_turn(*[Reply(status=429)] * 3, Reply([1]))) as server:
+        assert ask(server, manners=manners) == [1]
+        waits = [after.at - before.at for before, after in pairwise(server.log)]
+    assert [wait >= least for wait, least in zip(waits, (0.2, 0.4, 0.8), strict=True)] == [True] * 3
+
+
+def test_429s_that_say_nothing_count_as_failures(tmp_path):
+    async def run(server):
+        client = WebClient(server.url, {"candle": 500.0}, manners=QUICK, pace_folder=tmp_path)
+        for _ in range(4):
+            with pytest.raises(SourceError):
+                await client.fetch(PAGE, read_list)
+        assert len(server.log) == client.breaker.most
+        await client.aclose()
+
+    with TinyServer(lambda _: Reply(status=429)) as server:
+        asyncio.run(run(server))
+
+
+def test_a_429_that_asks_to_wait_for_longer_than_is_waited_ends_it(ask):
+    with TinyServer(lambda _: Reply(status=429, headers={"Retry-After": "86400"})) as server:
+        with pytest.raises(SourceError, match="to wait for 1440 minutes"):
+            ask(server)
+        assert len(server.log) == 1
+
+
+@pytest.mark.parametrize("status", [403, 451])
+def test_a_host_that_refuses_this_address_is_left_alone(tmp_path, status):
+    async def run(server):
+        client = WebClient(server.url, {"candle": 500.0}, manners=QUICK, pace_folder=tmp_path)
+        with pytest.raises(SourceError, match=rf"refuses this address \({status}\)") as error:
+            await client.fetch(PAGE, read_list)
+        assert error.value.of_host
+        assert "HTTPS_PROXY" in str(error.value)
+        with pytest.raises(SourceError, match=rf"address \({status}\), and is left alone for 30 s"):
+            await client.fetch(PAGE, read_list)
+        assert len(server.log) == 1
+        await client.aclose()
+
+    with TinyServer(lambda _: Reply("<html>", status=status)) as server:
+        asyncio.run(run(server))
+
+
 def test_a_ban_is_waited_out_and_told(ask):
     banned = Reply({"error": {"message": "blocked for 2 seconds"}}, status=418)
     with TinyServer(in_turn(banned, Reply([1]))) as server:
@@ -131,6 +178,42 @@ def test_a_host_that_is_slow_is_given_up(ask):
         pytest.raises(SourceError, match=r"asked 2 times: no answer within 0.1 s"),
     ):
         ask(server, manners=slow)
+
+
+def test_a_large_answer_may_take_long_as_long_as_something_comes(tmp_path):
+    """Tens of MB do not come in the time of a page."""
+
+    async def run(port):
+        client = WebClient(
+            f"http://127.0.0.1:{port}", {"file": 200.0}, manners=Manners(attempts=1, answer=0.4),
+            pace_folder=tmp_path,
+        )  # fmt: skip
+        try:
+            large = Request("/file", group="file", what="the file", is_large=True)
+            assert await client.fetch(large, lambda answer: answer.body) == b"x" * 10
+            with pytest.raises(SourceError, match="no answer within"):
+                await client.fetch(replace(large, is_large=False), lambda answer: answer.body)
+        finally:
+            await client.aclose()
+
+    async def slowly(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 X\r\nConnection: close\r\nContent-Length: 10\r\n\r\n")
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            if not reader.at_eof():
+                writer.write(b"x")
+        writer.close()
+        ended.release()
+
+    async def serve():
+        async with await asyncio.start_server(slowly, "127.0.0.1", 0) as server:
+            await run(server.sockets[0].getsockname()[1])
+            for _ in range(2):
+                await ended.acquire()
+
+    ended = asyncio.Semaphore(0)
+    asyncio.run(serve())
 
 
 def test_nobody_there(ask):
@@ -285,9 +368,17 @@ def test_a_ban_of_which_no_end_is_said_is_waited_for_longer_each_time():
     assert said[-1] == 3600
 
 
-@pytest.mark.parametrize("text", ["", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"])
-def test_a_wait_that_is_not_said_in_seconds(text):
-    assert wait_seconds(Answer(429, {"Retry-After": text}, b""), 1.5) == 1.5
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("", None), ("soon", None), ("nan", None), ("7", 7), ("-1", 0),
+     ("Wed, 21 Oct 2026 07:28:00 GMT", 90), ("Wed, 21 Oct 2020 07:28:00 GMT", 0)],
+)  # fmt: skip
+def test_a_wait_is_said_in_seconds_or_by_a_date(text, seconds):
+    now = 1_792_567_590.0  # 2026-10-21 07:26:30
+    assert wait_seconds(Answer(429, {"Retry-After": text}, b""), now) == seconds
+    if seconds == 90:
+        shown = {"Retry-After": text, "Date": "Wed, 21 Oct 2026 07:27:00 GMT"}
+        assert wait_seconds(Answer(429, shown, b""), now) == 60
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from mdstore.errors import SourceError
 from mdstore.sources.web import shared_books
 from mdstore.sources.web.pace import Pace
 from mdstore.sources.web.shared_books import Books, SharedBooks
-from mdstore.sources.web.window import Sent
+from mdstore.sources.web.window import WINDOW, Sent
 from tests.support.paths import ROOT
 from tests.support.tiny_server import Reply, TinyServer, most_in_a_second
 
@@ -246,3 +246,14 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
     (tmp_path / "mdstore").symlink_to(tmp_path / "elsewhere")
     monkeypatch.setattr(shared_books.tempfile, "gettempdir", lambda: str(tmp_path))
     assert SharedBooks("host").path.parent == tmp_path / f"mdstore-{os.getuid()}"
+
+
+def test_what_costs_more_than_a_second_allows_takes_up_several(tmp_path):
+    now = [1000.0]
+    pace = Pace("host", {"g": 2.0}, folder=tmp_path, clock=lambda: now[0])
+    turn = asyncio.run(pace.turn("g", 10.0))
+    pace.answered(turn, now[0])
+    wait, _ = pace._try("g", 1.0)
+    assert wait == pytest.approx(5 * WINDOW)
+    now[0] += wait
+    assert asyncio.run(pace.turn("g", 1.0)).sent == now[0]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mdstore.sources.web.window import UNANSWERED, WINDOW, Floor, Sent, Window
+from mdstore.sources.web.window import LONGEST, UNANSWERED, WINDOW, Floor, Sent, Window
 
 WAY = 0.2  # the shortest way there and back, in seconds
 delays = st.sampled_from([0.0, 0.0, 0.001, 0.02, 0.3, 2.0])
@@ -76,6 +76,13 @@ def test_what_is_never_answered_holds_its_place_for_a_while_only():
 def test_times_of_another_boot_hold_nothing_up():
     window = Window([Sent(1, 5_000.0, 10), Sent(2, 3.0, 10, math.nan)])
     assert window.wait(20.0, 1, 10) == 0
+
+
+def test_a_rest_of_more_than_an_hour_is_one_of_an_hour():
+    window = Window()
+    window.fill(1_000_000.3, 10, 7200)
+    assert window.wait(1_000_000.3, 1, 10) == pytest.approx(LONGEST)
+    assert window.wait(1_000_000.3 + LONGEST + 1, 1, 10) == 0
 
 
 @pytest.mark.parametrize(("remaining", "others"), [(9, 0), (8, 0), (5, 3), (0, 8)])

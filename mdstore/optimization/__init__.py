@@ -1,0 +1,1 @@
+"""When the file is put in order, and why: rules that explain themselves over measures of its pages."""

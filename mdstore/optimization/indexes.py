@@ -1,0 +1,183 @@
+"""Which indexes a workload uses, which it does not, which it lacks: each with the statements behind it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from mdstore.errors import InvalidInputError
+from mdstore.optimization.ownership import Owner, upkeep_of
+from mdstore.optimization.threads import in_thread
+
+if TYPE_CHECKING:
+    from mdstore.candles.upkeep.file_upkeep import FileUpkeep
+
+__all__ = ["APPLIED", "Applied", "IndexAdvice", "IndexOptimizer", "IndexUsage"]
+
+APPLIED, REINDEXED = "index", "reindex"
+"""The kinds of records that are kept."""
+LEAST_TIMES: Final = 10.0
+"""An index is proposed only if a statement took so many times fewer steps with it."""
+LEAST_STEPS: Final = 1_000
+"""And took so many without it."""
+BULK_ROWS: Final = 1_000_000
+SLOWER: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAdvice:
+    """An index to make or to drop, why, and the statements behind it with how often each is run."""
+
+    kind: Literal["create", "drop"]
+    name: str
+    table: str
+    columns: tuple[str, ...]
+    reason: str
+    statements: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexUsage:
+    """What a workload does with the indexes.
+
+    `used` and `covering` have the statements by the name of the index ("TABLE's key" for a key), `unused` are
+    those of no statement, `scans` the statements that go through every row of a table, by table.
+    """
+
+    used: Mapping[str, Mapping[str, int]]
+    covering: Mapping[str, Mapping[str, int]]
+    unused: tuple[str, ...]
+    scans: Mapping[str, Mapping[str, int]]
+    advice: tuple[IndexAdvice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done, and the statement that undoes it."""
+
+    done: str
+    undo: str
+
+
+class IndexOptimizer:
+    """Looks at the indexes of a store's file by what is asked of it."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._upkeep = upkeep_of(owner)
+
+    async def analyze_index_usage(self, workload: Mapping[str, int]) -> IndexUsage:
+        """Return which indexes a workload uses and which it lacks; its statements are SQLite's, with counts.
+
+        An index that is lacking is tried on a copy of some rows, and proposed only where the statement then
+        took a tenth of the steps; never one of the store's own tables, whose every write would pay for it.
+        Keys and unique indexes are never proposed to be dropped. Values that are not given (`?`) count as
+        null. Raises `QueryError`.
+        """
+        return await in_thread(lambda _: self.usage(workload))
+
+    def usage(self, workload: Mapping[str, int]) -> IndexUsage:
+        """Return the same, waited for."""
+        used: dict[str, dict[str, int]] = defaultdict(dict)
+        covering: dict[str, dict[str, int]] = defaultdict(dict)
+        scans: dict[str, dict[str, int]] = defaultdict(dict)
+        for sql, count in workload.items():
+            for step in self._upkeep.plan_steps(sql):
+                if step.is_scan:
+                    scans[step.table][sql] = count
+                if step.index or not step.is_scan:
+                    used[step.index or f"{step.table}'s key"][sql] = count
+                if step.covering:
+                    covering[step.index][sql] = count
+        there = self._upkeep.indexes()
+        unused = tuple(one.name for one in there if one.name not in used)
+        drops = [
+            IndexAdvice("drop", one.name, one.table, one.columns, "no statement uses it", {})
+            for one in there
+            if one.name in unused and one.can_go
+        ]
+        advice = (*self._lacking(scans, workload), *drops)
+        return IndexUsage(dict(used), dict(covering), unused, dict(scans), advice)
+
+    def apply(self, advice: IndexAdvice) -> Applied:
+        """Do what was advised, and keep the statement that undoes it, in the file, too.
+
+        Raises `InvalidInputError` for a key, a unique index or one of the store's own.
+        """
+        if advice.kind == "create":
+            done, undo = self._upkeep.create_index(advice.table, advice.columns)
+        else:
+            done, undo = self._upkeep.drop_index(advice.name)
+        self._upkeep.record(APPLIED, {"done": done, "undo": undo, "reason": advice.reason})
+        return Applied(done, undo)
+
+    def undo(self, applied: Applied) -> None:
+        """Take back what `apply` did."""
+        self._upkeep.undo_index(applied.undo)
+        self._upkeep.record(APPLIED, {"done": applied.undo, "undo": applied.done, "reason": "taken back"})
+
+    async def reindex_if_needed(self, table: str) -> str:
+        """Make the indexes of a table anew where something asks for it, and say what; else return "".
+
+        Findings of SQLite's integrity check; else only statistics are brought up to date: where the table was
+        never analyzed, has grown by bulk loads, or reads take twice as long as they did. Raises
+        `InvalidInputError` for a table that is not there.
+        """
+        return await in_thread(lambda _: self.reindex(table))
+
+    def reindex(self, table: str) -> str:
+        """Return the same, waited for."""
+        if not self._upkeep.has_table(table):
+            raise InvalidInputError(f"there is no table {table!r} in {self._upkeep.path.name}")
+        damage = self._upkeep.index_damage(table)
+        if damage:
+            self._upkeep.reindex(table)
+            return self._told(table, f"integrity: {damage[0]}")
+        reason = self._stale(self._upkeep, table)
+        if reason:
+            self._upkeep.analyze(table)
+            return self._told(table, reason)
+        return ""
+
+    def _told(self, table: str, reason: str) -> str:
+        seconds, rows = self._upkeep.count_seconds(table)
+        self._upkeep.record(REINDEXED, {"table": table, "reason": reason, "rows": rows, "seconds": seconds})
+        return reason
+
+    @staticmethod
+    def _stale(upkeep: FileUpkeep, table: str) -> str:
+        """Return why the statistics of a table are no longer right; empty where they are."""
+        last = next((one for one in reversed(upkeep.records(REINDEXED)) if one["table"] == table), None)
+        if table not in upkeep.analyzed_rows():
+            return "statistics: it was never analyzed"
+        if last is None:
+            return ""
+        seconds, rows = upkeep.count_seconds(table)
+        if rows - last["rows"] >= BULK_ROWS:
+            return f"bulk inserts: {rows - last['rows']:,} rows more"
+        each, before = seconds / max(rows, 1), last["seconds"] / max(last["rows"], 1)
+        if rows and last["rows"] and each > SLOWER * before:
+            return f"slow-down: a row takes {each / before:.1f} times as long as it did"
+        return ""
+
+    def _lacking(
+        self, scans: Mapping[str, Mapping[str, int]], workload: Mapping[str, int]
+    ) -> list[IndexAdvice]:
+        behind: dict[tuple[str, tuple[str, ...]], dict[str, int]] = defaultdict(dict)
+        reasons: dict[tuple[str, tuple[str, ...]], str] = {}
+        for sql in dict.fromkeys(sql for statements in scans.values() for sql in statements):
+            for trial in self._upkeep.try_indexes(sql)[:1]:
+                if trial.times >= LEAST_TIMES and trial.before.steps >= LEAST_STEPS:
+                    key = (trial.table, trial.columns)
+                    behind[key][sql] = workload[sql]
+                    steps = f"{trial.before.steps:,} steps became {trial.after.steps:,} on a copy"
+                    reasons.setdefault(key, f"{steps}: {'; '.join(trial.after.plan)}")
+        return [
+            IndexAdvice("create", _name(*key), *key, reasons[key], statements)
+            for key, statements in behind.items()
+        ]
+
+
+def _name(table: str, columns: Sequence[str]) -> str:
+    return f"{table}_by_{'_'.join(columns)}"

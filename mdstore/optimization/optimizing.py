@@ -1,0 +1,102 @@
+"""One run of upkeep: what is found, what is decided and why, what was done, and what that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mdstore.optimization.decision import Decision
+from mdstore.optimization.ownership import Owner, upkeep_of
+from mdstore.optimization.statistics import StatisticsKeeper, StatisticsNeed
+from mdstore.optimization.threads import Stop, never
+from mdstore.optimization.vacuum import SmartVacuumScheduler
+
+__all__ = ["Optimized", "State", "optimize"]
+
+ALL: dict[str, str] = {
+    "a range of a series": (
+        "SELECT * FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?"
+    ),
+    "the latest bars": (
+        "SELECT * FROM candles WHERE symbol = ? AND timeframe = ? ORDER BY timestamp DESC LIMIT 200"
+    ),
+    "all series": "SELECT * FROM series ORDER BY symbol, timeframe",
+}
+"""Statements whose plans are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The file at one moment: bytes, pages, how many are free, how much of `candles` is in order (0 to 1).
+
+    `cold_ms` and `warm_ms` are of a read of half a million rows, from the disk and from memory; None where
+    that cannot be measured. `plans` are those of the statements that every store runs.
+    """
+
+    bytes: int
+    pages: int
+    free: int
+    in_order: float
+    cold_ms: float | None
+    warm_ms: float | None
+    plans: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Optimized:
+    """What a run found and did. `done` is empty where nothing was needed, and in a dry run."""
+
+    decision: Decision
+    statistics: StatisticsNeed
+    before: State
+    after: State
+    done: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        told = "\n".join(self.done) or "nothing was done"
+        return f"{self.decision}\nstatistics:\n{self.statistics}\n{told}"
+
+
+def optimize(
+    owner: Owner,
+    scheduler: SmartVacuumScheduler | None = None,
+    *,
+    dry_run: bool = False,
+    stop: Stop = never,
+    progress: Callable[[str], Any] | None = None,
+) -> Optimized:
+    """Decide what the file needs and do it; in a dry run only say so.
+
+    Whoever asks has chosen the time: quiet hours and the last VACUUM are no matter. Raises `StoreBusyError`
+    where another is at it, `MaintenanceStoppedError`, `StoreFileError`.
+    """
+    upkeep = upkeep_of(owner)
+    scheduler = scheduler or SmartVacuumScheduler(owner)
+    keeper = StatisticsKeeper(owner)
+    told = progress or (lambda _: None)
+    told("looking")
+    before = _state(owner)
+    if dry_run:
+        return Optimized(scheduler.evaluate(at_once=True, stop=stop), keeper.evaluate(), before, before)
+    with upkeep.holding():
+        decision, need = scheduler.evaluate(at_once=True, stop=stop), keeper.evaluate()
+        told(decision.action)
+        done = scheduler.act(decision, stop=stop)
+        told("statistics")
+        analyzed = keeper.run()
+    return Optimized(decision, need, before, _state(owner), tuple(filter(None, (done, analyzed))))
+
+
+def _state(owner: Owner) -> State:
+    upkeep = upkeep_of(owner)
+    pages, tables, scan = upkeep.pages(), upkeep.tables(("candles",)), upkeep.scan() or {}
+    return State(
+        bytes=pages.bytes,
+        pages=pages.count,
+        free=pages.free,
+        in_order=tables[0].in_order if tables else 1.0,
+        cold_ms=scan.get("cold"),
+        warm_ms=scan.get("warm"),
+        plans={name: "; ".join(upkeep.plan(sql)) for name, sql in ALL.items()},
+    )
