@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
 import polars as pl
 
+from mdstore.core.column_names import OF_A_SEASON
 from mdstore.core.excerpts import excerpt
 from mdstore.core.labels import as_hint, of_labels
 from mdstore.core.rounding import MOST_ULPS, misses_by_rounding
@@ -35,6 +37,12 @@ WITH_OFFSET = Hint(
 OF_A_ZONE = Hint(
     f"times of another zone are read with tz='Asia/Seoul'; {SET_ASIDE.python}",
     f"times of another zone are read with --tz Asia/Seoul; {SET_ASIDE.cli}",
+)
+# 2024010209: as seconds these are of 2034.
+HOURS = re.compile(r"20\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])")
+AS_HOURS = Hint(
+    "where they are written YYYYMMDDHH, date_format='%Y%m%d%H' says so",
+    "where they are written YYYYMMDDHH, --date-format %Y%m%d%H says so",
 )
 BY_ROUNDING = Hint(
     f"it misses by rounding, which tolerance='ulp' mends (by {MOST_ULPS} units in the last place at most); "
@@ -87,8 +95,12 @@ def _rules(bad: pl.DataFrame, first: dict[str, Any]) -> str:
 def _hint(row: dict[str, Any], bad: pl.DataFrame, *, most: bool) -> str | Hint:
     """Say what to do about the first of the bad rows; `most` is whether these are most of the chunk."""
     rule, timeframe = row["rule"], meant(row["timeframe"]) or row["timeframe"]
+    if rule == NO_TIME and (letters := row["value"].rpartition(" ")[2].lower()) in OF_A_SEASON:
+        return _of_season(letters)
     if rule == NO_TIME and most:
         return AS_WRITTEN
+    if rule == IN_FUTURE and HOURS.fullmatch(row["value"]):
+        return AS_HOURS
     if rule in BY_RULE:
         return BY_RULE[rule]
     if not rule.startswith(STARTS):
@@ -107,6 +119,16 @@ def _of_labels(bar: Timeframe, row: dict[str, Any], bad: pl.DataFrame, *, most: 
         doubt = f"most rows start no bar: are they {bar} bars? "
         return Hint(doubt + hint.python, doubt + hint.cli)
     return Hint(f"{SET_ASIDE.python}; {hint.python}", f"{SET_ASIDE.cli}; {hint.cli}")
+
+
+def _of_season(letters: str) -> Hint:
+    """Say what to do about times of EST, which people write in summer, too."""
+    clocks, fixed = OF_A_SEASON[letters]
+    what = f"{letters.upper()} is not one zone all the year:"
+    return Hint(
+        f"{what} tz={clocks!r} where its clocks change, tz={fixed!r} where they do not",
+        f"{what} --tz {clocks} where its clocks change, --tz {fixed} where they do not",
+    )
 
 
 def _of_values(row: dict[str, Any], *, most: bool) -> Hint:

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from mdstore.core.column_names import FIAT, KOREAN, UPBIT_MINUTES, ZONES, clean, zone_in
+from mdstore.core.column_names import FIAT, KOREAN, UPBIT_MINUTES, ZONES, clean, key, zone_in
 from mdstore.core.excerpts import excerpt
 from mdstore.core.schema import PRICES
 from mdstore.core.time_numbers import of_spreadsheet
 from mdstore.core.time_of_day import TimeOfDay
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import DAY, HOUR, MINUTE
-from mdstore.core.timestamps import column_to_ms
-from mdstore.core.zones import header_zone, in_zone, is_zone, zoned_texts
+from mdstore.core.timestamps import column_to_ms, wall_clock
+from mdstore.core.zones import by_season, header_zone, in_zone, is_zone, zoned_texts
 from mdstore.errors import Hint, InvalidInputError, TimestampError
 
 __all__ = ["Canonical", "divided"]
@@ -26,6 +26,7 @@ FIXED_POINT_TIME, ITS_NEIGHBOURS = "ts_event", {"rtype", "publisher_id", "instru
 ABSENT_PRICE = 2**63 - 1  # theirs
 FIXED_POINT_NOTE = "prices are Databento's fixed point: whole numbers of 0.000000001, scaled"
 CURRENCY = "currency"
+LOCAL = "localtime"
 EXPORTED = ("symbol", "timeframe", "timestamp")
 """How a file of our own begins: a symbol in it is as it was stored, whatever it looks like."""
 # Rows in which written times are held against a count since 1970, and what parts zones.
@@ -67,20 +68,7 @@ class Canonical:
         made = dict(columns)
         if self._style.unit == "excel" and "timestamp" in made and not made["timestamp"].dtype.is_temporal():
             made["timestamp"] = of_spreadsheet(made["timestamp"])
-        of_day = made.pop("time of day", None)
-        if of_day is not None:
-            made["timestamp"] = self._clock.whole(made["timestamp"], of_day)
-            self._note_zone(of_day.name)
-        elif "timestamp" in made and (named := zone_in(made["timestamp"].name)) not in (None, "UTC"):
-            self._note_zone(made["timestamp"].name)
-            made["timestamp"] = _zoned(made["timestamp"], str(named), self._style)
-        zones = made.pop("time zone", None)
-        if zones is not None and "timestamp" in made and self._style.tz is None:
-            made["timestamp"] = self._in_zones(made["timestamp"], zones)
-        epoch = made.pop("epoch", None)
-        if epoch is not None and not self._compared and "timestamp" in made:
-            _compare(made["timestamp"].head(COMPARED), epoch.head(COMPARED), self._style)
-            self._compared = True
+        self._place(made)
         ticks = made.pop("tick volume", None)
         if ticks is not None and self._are_ticks(made["volume"], ticks):
             made["volume"] = ticks
@@ -99,6 +87,25 @@ class Canonical:
             self.notes.add(FIXED_POINT_NOTE)
             made |= {name: _scaled(column) for name, column in prices.items()}
         return pl.DataFrame([column.alias(name) for name, column in made.items()])
+
+    def _place(self, made: dict[str, pl.Series]) -> None:
+        """Make the column of times whole by what stands beside it: times of day, zones, and its own name."""
+        of_day = made.pop("time of day", None)
+        if of_day is not None:
+            made["timestamp"] = self._clock.whole(made["timestamp"], of_day)
+            self._note_zone(of_day.name)
+        elif "timestamp" in made and (named := zone_in(made["timestamp"].name)) not in (None, "UTC"):
+            self._note_zone(made["timestamp"].name)
+            made["timestamp"] = _zoned(made["timestamp"], str(named), self._style)
+        elif "timestamp" in made and key(made["timestamp"].name) == LOCAL and "time zone" not in made:
+            _refuse_nowhere(made["timestamp"], self._style)
+        zones = made.pop("time zone", None)
+        if zones is not None and "timestamp" in made and self._style.tz is None:
+            made["timestamp"] = self._in_zones(made["timestamp"], zones)
+        epoch = made.pop("epoch", None)
+        if epoch is not None and not self._compared and "timestamp" in made:
+            _compare(made["timestamp"].head(COMPARED), epoch.head(COMPARED), self._style)
+            self._compared = True
 
     def _are_ticks(self, volume: pl.Series, ticks: pl.Series) -> bool:
         """Tell whether to take the ticks for a volume of 0 throughout, as brokers of currencies have it."""
@@ -131,10 +138,25 @@ class Canonical:
 
     def _note_zone(self, name: str) -> None:
         zone = zone_in(name)
+        zone = zone if zone is None else by_season(zone, self._style.tz) or zone
         if clean(name) == KOREAN:
             self.notes.add(f"{KOREAN} was read as Korean time, UTC+9")
         elif zone not in (None, "UTC"):
             self.notes.add(f"times in {name.strip()} were read as of {zone}")
+
+
+def _refuse_nowhere(times: pl.Series, style: TimeStyle) -> None:
+    """Raise where a column says that its times are local, and neither they nor the call say where."""
+    if style.tz is not None or times.dtype.is_numeric():
+        return
+    shown = column_to_ms(times, style)[0]
+    if shown.count() and wall_clock(times, style) is None:
+        raise TimestampError(
+            f"{times.name.strip()!r} holds times of a local clock, and no zone",
+            hint=Hint(
+                "say which, as tz='Asia/Seoul', or tz='UTC'", "say which, as --tz Asia/Seoul, or --tz UTC"
+            ),
+        )
 
 
 def _is_nothing(volume: pl.Series) -> bool:
@@ -206,7 +228,7 @@ def _zoned(times: pl.Series, named: str, style: TimeStyle) -> pl.Series:
     dtype = times.dtype
     if dtype.is_numeric() or (isinstance(dtype, pl.Datetime) and dtype.time_zone is not None):
         return times
-    zone = header_zone(named)
+    zone = header_zone(named, style.tz)
     if isinstance(dtype, pl.Datetime) or dtype == pl.Date:
         made = in_zone(times.cast(pl.Datetime), zone)
     else:

@@ -379,6 +379,8 @@ def _column(name: str, values: Any) -> pl.Series:
     """Make a column of Python values; one of mixed types keeps them as they are, to be judged row by row."""
     if isinstance(values, pl.Series):
         return values.alias(name)
+    if str(getattr(values, "dtype", "")).startswith("period["):
+        values = getattr(values, "dt", values).to_timestamp()  # pandas' periods, each by its start
     if _is_scalar(values):
         raise InvalidInputError(f"column {name} is a single {type(values).__name__}, the others are not")
     if _has_zone(values):

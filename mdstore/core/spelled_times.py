@@ -17,7 +17,7 @@ from mdstore.core.column_names import ZONES
 from mdstore.core.excerpts import excerpt
 from mdstore.core.time_spellings import CLOCKS, DATES, MONTHS, OF_MONTHS, YEAR_FIRST, Spelling, compiled
 from mdstore.core.time_style import TimeStyle
-from mdstore.core.zones import is_zone
+from mdstore.core.zones import by_season, is_zone
 from mdstore.errors import Hint, TimestampError
 
 __all__ = ["Read", "localised", "read_clocks", "read_spelled"]
@@ -304,7 +304,7 @@ def _as_moments(
     """Return what clocks show as moments, and which of them their zone shows twice or never."""
     ms = shown - _minutes(offsets) * MS_PER_MINUTE
     unclear = pl.Series([False]).new_from_index(0, len(shown))
-    known = {name: _zone(name) for name in names.drop_nulls().unique()}
+    known = {name: _zone(name) or by_season(name, tz) for name in names.drop_nulls().unique()}
     zones = (
         names.replace_strict(list(known), list(known.values()), return_dtype=pl.String) if known else names
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import polars as pl
 
@@ -10,15 +11,9 @@ from mdstore.core.time_style import Unit
 from mdstore.errors import Hint, TimestampError
 
 __all__ = [
-    "LARGEST",
-    "MAGNITUDES",
-    "NS_PER",
-    "no_unit",
-    "of_spreadsheet",
-    "read_numbers",
-    "unit_trouble",
-    "whole_ms",
-]
+    "LARGEST", "MAGNITUDES", "NS_PER", "are_dates", "date_in", "no_unit", "of_spreadsheet", "read_numbers",
+    "unit_trouble", "whole_ms",
+]  # fmt: skip
 
 LARGEST = 2**63 - 1
 NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
@@ -28,12 +23,13 @@ MAGNITUDES: tuple[tuple[Unit, int, int], ...] = (
     ("us", 10**14, 10**17),
     ("ns", 10**17, 2**63),
 )
+# Numbers that are dates as they are written, by their digits: 20240125, 202401250900, 20240125090000. As
+# seconds, milliseconds and milliseconds they would be of 1970, of a summer of 1976 and of the year 2611.
+WRITTEN = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+FIRST_YEAR, LAST_YEAR = 1900, 2100
 # Numbers that are more likely written otherwise than as a count since 1970: where all of a table are.
 TICKS = (630_822_816 * 10**9, 643_444_128 * 10**9)
 """2000 to 2040 in .NET's ticks, of 100 ns since the year 1; as nanoseconds these are of a half-year, 1990."""
-DIGITS = (190_001_010_000, 210_012_312_359)
-"""1900 to 2100 as YYYYMMDDHHMM; as milliseconds these are of seven months of 1976."""
-MINUTES = "%Y%m%d%H%M"
 DATES = (19_000_101, 21_001_231)
 SHORT_DATES = (100_101, 991_231)  # YYMMDD, and YYYYMM
 SHORT = Hint(
@@ -73,6 +69,42 @@ def _whole_floats(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:
     return floored.cast(pl.Int64, strict=False), (exact == floored).fill_null(value=True)
 
 
+def date_in(number: int) -> datetime | None:
+    """Return the date and time of day that a number is as it is written; None for others.
+
+    >>> date_in(202401250900), date_in(1706140800)
+    (datetime.datetime(2024, 1, 25, 9, 0), None)
+    """
+    digits = str(number)
+    pattern = WRITTEN.get(len(digits))
+    if pattern is None or not FIRST_YEAR <= int(digits[:4]) <= LAST_YEAR:
+        return None
+    try:
+        return datetime.strptime(digits, pattern)
+    except ValueError:
+        return None
+
+
+def are_dates(numbers: pl.Series) -> bool:
+    """Tell numbers of which most are dates as they are written, in as many digits each.
+
+    Most: one bad date must not make the others milliseconds of 1976, of which hardly any reads as a date.
+    """
+    low, high = numbers.min(), numbers.max()
+    if not isinstance(low, int | float) or not isinstance(high, int | float) or low != low:  # noqa: PLR0124 - NaN
+        return False
+    digits = len(str(int(low))) if low > 0 and high < LARGEST else 0
+    pattern = WRITTEN.get(digits)
+    if pattern is None or len(str(int(high))) != digits:
+        return False
+    tens = 10 ** (digits - 4)
+    if int(low) // tens < FIRST_YEAR or int(high) // tens > LAST_YEAR:
+        return False
+    texts = numbers.cast(pl.Int64, strict=False).cast(pl.String)
+    minutes = texts.str.pad_end(14, "0").str.to_datetime("%Y%m%d%H%M%S", strict=False)
+    return 2 * minutes.count() > numbers.count()
+
+
 def read_numbers(numbers: pl.Series, unit: Unit | None, *, alone: bool = True) -> tuple[pl.Series, pl.Series]:
     """Read numbers in a unit, or each in the one that its size tells; what is of none becomes null.
 
@@ -90,7 +122,7 @@ def read_numbers(numbers: pl.Series, unit: Unit | None, *, alone: bool = True) -
     if low is None or high is None:
         return made(numbers, NS_PER["ms"])
     assert isinstance(low, int | float) and isinstance(high, int | float)  # noqa: S101, PT018 - for mypy
-    if alone and (trouble := _otherwise(numbers, low, high)) is not None:
+    if alone and (trouble := _otherwise(low, high)) is not None:
         raise trouble
     for name, first, end in MAGNITUDES:
         if first <= low and high < end:
@@ -133,7 +165,7 @@ def of_spreadsheet(days: pl.Series) -> pl.Series:
     return (seconds.cast(pl.Int64, strict=False) * 1_000).cast(pl.Datetime("ms"))
 
 
-def _otherwise(numbers: pl.Series, low: float, high: float) -> TimestampError | None:
+def _otherwise(low: float, high: float) -> TimestampError | None:
     """Return the error of numbers that are likely no count since 1970, though their size would fit one."""
     if TICKS[0] <= low and high < TICKS[1]:
         return TimestampError(
@@ -143,20 +175,7 @@ def _otherwise(numbers: pl.Series, low: float, high: float) -> TimestampError | 
                 "pass --unit ns where they are nanoseconds; write ticks as dates",
             ),
         )
-    if DIGITS[0] <= low and high <= DIGITS[1] and _are_minutes(numbers):
-        return TimestampError(
-            f"timestamp: are numbers such as {int(low)} milliseconds, of 1976, or written YYYYMMDDHHMM?",
-            hint=Hint(
-                f"pass date_format='{MINUTES}', or unit='ms'", f"pass --date-format {MINUTES}, or --unit ms"
-            ),
-        )
     return None
-
-
-def _are_minutes(numbers: pl.Series) -> bool:
-    digits = numbers.drop_nulls().cast(pl.Int64, strict=False)
-    month, day, hour = digits // 10**6 % 100, digits // 10**4 % 100, digits // 100 % 100
-    return bool((month.is_between(1, 12) & day.is_between(1, 31) & (hour < 24) & (digits % 100 < 60)).all())  # noqa: PLR2004
 
 
 def no_unit(low: float, high: float) -> TimestampError:
@@ -176,7 +195,7 @@ def no_unit(low: float, high: float) -> TimestampError:
 
 def unit_trouble(low: float, high: float) -> str:
     """Say why numbers do not tell their unit."""
-    if MAGNITUDES[-1][2] <= high:
+    if high >= MAGNITUDES[-1][2]:
         return "too large for a time"
     if low >= DATES[0] and high <= DATES[1]:
         return "they look like dates written YYYYMMDD; give these as dates or texts"

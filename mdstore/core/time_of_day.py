@@ -14,7 +14,7 @@ from mdstore.core.spelled_times import read_clocks
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import DAY, HOUR, MINUTE, SECOND
 from mdstore.core.timestamps import column_to_ms
-from mdstore.core.zones import in_zone, zoned_texts
+from mdstore.core.zones import header_zone, in_zone, zoned_texts
 from mdstore.errors import TimestampError
 
 __all__ = ["TimeOfDay"]
@@ -38,6 +38,7 @@ class TimeOfDay:
 
     def __init__(self, style: TimeStyle) -> None:
         self._style = style.of_zone(None)  # a date alone is of no zone
+        self._tz = style.tz
         self._digits = 0
         self._completes: bool | None = None
 
@@ -52,6 +53,8 @@ class TimeOfDay:
         if plain.dtype.is_numeric():
             return dates
         zone = zone_in(times.name)
+        if zone is not None and zone != "UTC":
+            zone = header_zone(zone, self._tz)
         try:
             days = column_to_ms(plain, self._style)[0]
         except TimestampError:

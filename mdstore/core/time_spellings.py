@@ -45,6 +45,7 @@ DATES = (
     Spelling("%Y%m%d %H%M%S", ("20240125 090000", "20240125T090000")),
     Spelling("%Y%m%d %H%M", ("20240125 0900",)),
     Spelling("%Y%m%d%H%M%S", ("20240125090000",)),
+    Spelling("%Y%m%d%H%M", ("202401250900",)),
     Spelling("%b %d %H:%M:%S %Y", ("Thu Jan 25 09:00:00 2024",)),
 )
 # Bars of months, where all rows of a table are written so: the first of each.

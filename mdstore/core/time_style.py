@@ -23,13 +23,15 @@ class Told:
 
     `orders` are the orders of day and month ("dm", "md") of dates that can be read in one way only; `leans`
     is whether others were read by that, `undecided` whether some could not be read, since nothing tells yet.
-    `spelled` is whether there were texts other than ISO 8601.
+    `spelled` is whether there were texts other than ISO 8601, `written` whether whole numbers are dates as
+    they are written (202401250900), None until some have told.
     """
 
     orders: set[str] = field(default_factory=set)
     leans: bool = False
     undecided: bool = False
     spelled: bool = False
+    written: bool | None = None
 
 
 class TimeStyle:

@@ -14,7 +14,8 @@ magnitude     unit                covers
 from 1e17     nanoseconds         1973-03-03 to 2262-04-11
 ============  ==================  ===================================
 
-Smaller numbers (and so `20240131`, which is a date and no second of 1970) need `unit=`. A single 0 is 1970.
+Smaller numbers need `unit=`. A single 0 is 1970. Whole numbers of 8, 12 and 14 digits of which most are dates
+as they are written (20240131, 202401310900, 20240131090000) are read so.
 """
 
 from __future__ import annotations
@@ -26,7 +27,16 @@ from numbers import Integral
 import polars as pl
 
 from mdstore.core.spelled_times import Read, localised, read_spelled
-from mdstore.core.time_numbers import LARGEST, MAGNITUDES, NS_PER, read_numbers, unit_trouble, whole_ms
+from mdstore.core.time_numbers import (
+    LARGEST,
+    MAGNITUDES,
+    NS_PER,
+    are_dates,
+    date_in,
+    read_numbers,
+    unit_trouble,
+    whole_ms,
+)
 from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.errors import TimestampError
 
@@ -35,6 +45,8 @@ __all__ = ["Moment", "TimeStyle", "Unit", "column_to_ms", "ms_to_datetime", "to_
 Moment = datetime | date | str | int
 
 DIGITS = re.compile(r"-?(\d{1,7}|\d{9,})")  # eight are a date, 20250901
+# A year or a month, which stands for its first moment.
+PARTIAL = re.compile(r"((?:1[7-9]|2[01])\d\d)(?:-(0[1-9]|1[0-2]))?")
 OFFSET = r"[+-]\d\d:?\d\d$"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -59,8 +71,9 @@ TEXT_FORMATS = (
 def to_ms(value: Moment, what: str = "time") -> int:
     """Return a moment as milliseconds since 1970, UTC, rounded up to a whole one.
 
-    Rounding up keeps half-open ranges exact: no bar starts between two milliseconds. `what` names the
-    argument in the error. Raises `TimestampError`.
+    A year (`"2024"`) and a month (`"2024-01"`) are their first moment. Rounding up keeps half-open ranges
+    exact: no bar starts between two milliseconds. `what` names the argument in the error.
+    Raises `TimestampError`.
 
     >>> to_ms("2025-09-01")
     1756684800000
@@ -74,6 +87,8 @@ def to_ms(value: Moment, what: str = "time") -> int:
         return _number_to_ms(int(number), what)
     if type(value).__module__ == "numpy":
         value = str(value)  # a datetime64 prints as ISO 8601
+    if isinstance(value, str) and (partial := PARTIAL.fullmatch(value.strip())):
+        return to_ms(date(int(partial[1]), int(partial[2] or 1), 1))
     if isinstance(value, str) and DIGITS.fullmatch(value.strip()):
         return _number_to_ms(int(value), what)  # fromisoformat reads 17121230... as the year 1712
     if isinstance(value, str):
@@ -112,9 +127,7 @@ def column_to_ms(column: pl.Series, how: TimeStyle | Unit | None = None) -> tupl
     if dtype.is_numeric():
         if style.pattern is not None:
             return _texts(_digits_of(column), style)
-        return read_numbers(
-            column.cast(pl.Int64 if dtype.is_integer() else pl.Float64, strict=False), style.unit
-        )
+        return _numbers(column.cast(pl.Int64 if dtype.is_integer() else pl.Float64, strict=False), style)
     if dtype == pl.Object:
         return _objects(column, style)
     if dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null):
@@ -209,6 +222,8 @@ def _wall(value: object, style: TimeStyle) -> int | None:
 def _number_to_ms(number: int, what: str) -> int:
     if number == 0:
         return 0
+    if (written := date_in(number)) is not None:
+        return to_ms(written)
     for unit, first, end in MAGNITUDES:
         if first <= abs(number) < end:
             return -(-number * NS_PER[unit] // NS_PER["ms"])
@@ -223,6 +238,16 @@ def _parse_text(text: str, what: str) -> datetime:
         raise TimestampError(f"{what}: {text!r} is no ISO 8601 time such as '2025-09-01T00:00'") from error
 
 
+def _numbers(numbers: pl.Series, style: TimeStyle, *, alone: bool = True) -> tuple[pl.Series, pl.Series]:
+    """Read numbers: moments, or dates as they are written, which the first rows of a table tell."""
+    if style.unit is None and style.told.written is not False and numbers.count():
+        if style.told.written is None:
+            style.told.written = are_dates(numbers)
+        if style.told.written:
+            return _words(_digits_of(numbers), style)
+    return read_numbers(numbers, style.unit, alone=alone)
+
+
 # ---- texts
 
 
@@ -234,11 +259,11 @@ def _texts(texts: pl.Series, style: TimeStyle, *, alone: bool = True) -> tuple[p
         return read.ms, read.whole
     digits = stripped.str.contains(NUMBERS_OF_A_UNIT if style.unit else NUMBERS).fill_null(value=True)
     if digits.all():
-        return read_numbers(stripped.cast(pl.Int64, strict=False), style.unit, alone=alone)
+        return _numbers(stripped.cast(pl.Int64, strict=False), style, alone=alone)
     if digits.any() and digits.sum() > texts.null_count():
         # Each row by itself: a text among numbers, as a header that is repeated, spoils no other.
-        numbers, exact = read_numbers(
-            stripped.set(~digits, None).cast(pl.Int64, strict=False), style.unit, alone=False
+        numbers, exact = _numbers(
+            stripped.set(~digits, None).cast(pl.Int64, strict=False), style, alone=False
         )
         times, whole = _words(stripped.set(digits, None), style)
         return numbers.fill_null(times), exact & whole
@@ -324,9 +349,7 @@ def _objects(column: pl.Series, style: TimeStyle) -> tuple[pl.Series, pl.Series]
             )
             alone = part.count() + column.null_count() == len(column)
             numeric = dtype.is_numeric() and style.pattern is None
-            read, exact = (
-                read_numbers(part, style.unit, alone=alone) if numeric else column_to_ms(part, style)
-            )
+            read, exact = _numbers(part, style, alone=alone) if numeric else column_to_ms(part, style)
             ms, whole = ms.fill_null(read), whole & exact
     return ms, whole
 

@@ -85,11 +85,15 @@ class Writing:
         `decimal=","` or `"."` says what begins the decimals where no number tells (`1,234` all through).
 
         Times are read in the spellings of `time_spellings`, day and month in the order that the column shows.
-        `unit` ("s", "ms", "us", "ns") is for numeric times, inferred when absent (see `timestamps`);
+        `unit` ("s", "ms", "us", "ns", or "excel" for its days) is for numeric times, inferred when absent
+        (see `timestamps`);
         `date_format` (as "%d/%m/%Y") says how dates are written, with or without their time of day; `tz` (as
         "Asia/Seoul") is the zone of times that bear none, UTC when absent. A time that its clocks show twice
         or never, in the hour of their change, is a bad row.
-        `align="floor"` moves times to the start of their bar, which otherwise must be exact. A row that
+        `align="floor"` moves times to the start of their bar, which otherwise must be exact; days and longer
+        by the date that the time itself shows. `align="Asia/Seoul"` gives these the date that it was there,
+        as for midnights of Seoul in UTC. Bars that begin elsewhere have a timeframe that says so: `1h@30m`,
+        `1w@Sun`. A row that
         breaks a rule raises `ValidationError`; with `on_invalid="quarantine"` it is set aside with the reason
         and the others are stored, with `"drop"` it is only counted. `progress` is called with the number of
         rows taken so far.

@@ -23,6 +23,9 @@ IN_SEOUL = {"tz": "Asia/Seoul"}
 SESSION = [f"2024-01-02 {hour}:30" for hour in range(14, 19)]
 HALF_PAST = {("A", "1h@30m"): [(text.replace(" ", "T"), at) for at, text in enumerate(SESSION, 1)]}
 ON_THE_HOUR = {("A", "1h"): [(f"2024-01-02T{hour}:00", hour - 13) for hour in range(14, 19)]}
+HOLES = (0, 3, 6, 10, 13, 17, 20, 24, 27, 32, 37)
+TEN_SECONDS = ["2025-03-17 19:52:27", "2025-03-17 19:52:37", "2025-03-17 19:52:47"]
+EVERY_TEN = {("A", "10s@7s"): [(text.replace(" ", "T"), at) for at, text in enumerate(TEN_SECONDS, 1)]}
 
 
 def epochs(texts):
@@ -70,4 +73,21 @@ CASES = [
     Write("hours of New York from half past nine", flat(pd.date_range("2024-01-02 09:30", periods=5, freq="1h", tz="America/New_York")), timeframe="1h", refused="starts a 1h bar", hint="timeframe='1h@30m'", then={"timeframe": "1h@30m"}, bars=HALF_PAST),
     Import("hours of India", {"A-1h.csv": csv(flat(["2024-01-02 09:15", "2024-01-02 10:15", "2024-01-02 11:15"]))}, ["--tz", "Asia/Kolkata"], refused="starts a 1h bar", hint="-t 1h@45m stores it under 2024-01-02 03:45Z", then=["--tz", "Asia/Kolkata", "-t", "1h@45m"], then_bars={("A", "1h@45m"): [("2024-01-02T03:45", 1), ("2024-01-02T04:45", 2), ("2024-01-02T05:45", 3)]}),
     Write("what ends its bar begins none", flat(["2024-01-02 14:59:59.999", "2024-01-02 15:59:59.999"]), timeframe="1h", refused="starts a 1h bar", hint="are they 1h bars\\? no 1h bar begins at 2024-01-02 14:59:59Z: where it lies within its bar, or ends it, align='floor'", then={"align": "floor"}, bars={("A", "1h"): [("2024-01-02T14:00", 1), ("2024-01-02T15:00", 2)]}),
+    # ---- columns that differ by case, and periods
+    *(
+        Write(f"Hyperliquid's T before its t, {name}", [dict(zip("TtsiohlcvN", (1704153659999 + 60000 * at if end else 1704153600000 + 60000 * (at + 1), 1704153600000 + 60000 * at, "A", "1m", "1", "1", "1", str(at + 1), "10", 5), strict=True)) | {"h": str(at + 1), "o": str(at + 1), "l": str(at + 1)} for at in (0, 1)], bars={("A", "1m"): [("2024-01-02T00:00", 1), ("2024-01-02T00:01", 2)]})
+        for name, end in (("to the last millisecond", True), ("to the next bar", False))
+    ),
+    Write("periods of pandas", pd.DataFrame({k: v for k, v in flat(SUNDAYS[:2]).items() if k != "timestamp"}, index=pd.period_range("2024-01-02", periods=2, freq="D")), timeframe="1d", bars={("A", "1d"): [("2024-01-02", 1), ("2024-01-03", 2)]}),
+    Write("weeks of pandas as periods", pd.DataFrame(flat(pd.period_range("2024-01-01", periods=2, freq="W"), [1, 2])), timeframe="1w", bars={("A", "1w"): [("2024-01-01", 1), ("2024-01-08", 2)]}),
+    # ---- distances of no bars, and a column of timeframes that is not so
+    Import("trades", {"A.csv": csv(flat([f"2024-01-02 09:{clock}" for clock in ("00:00", "00:17", "02:31", "04:02", "07:40", "09:11")]))}, refused="rows are irregularly spaced, 91s at most often: these are trades, or bars with holes", hint="-t 1m", then=["-t", "1m", "--align", "floor", "--on-conflict", "last"], then_bars={("A", "1m"): [("2024-01-02T09:00", 1), ("2024-01-02T09:02", 3), ("2024-01-02T09:04", 4), ("2024-01-02T09:07", 5), ("2024-01-02T09:09", 6)]}),
+    Import("bars with holes", {"A.csv": csv(flat([f"2024-01-02 09:{minute:02}" for minute in HOLES]))}, refused="rows are irregularly spaced, 3m", hint="-t 1m", then=["-t", "1m"], then_bars={("A", "1m"): [(f"2024-01-02T09:{minute:02}", at) for at, minute in enumerate(HOLES, 1)]}),
+    Import("a column that says M1 of rows 10s apart", {"A.csv": csv(flat(TEN_SECONDS, timeframe=["M1"] * 3))}, refused="its timeframe column says M1, and its rows are 10s apart", hint="-t 10s stores them as that", then=["-t", "10s@7s"], then_bars=EVERY_TEN),
+    Import("a column that says M1 of rows 10s apart, then as asked", {"A.csv": csv(flat(TEN_SECONDS, timeframe=["M1"] * 3))}, ["-t", "10s"], refused="starts a 10s bar", hint="-t 10s@7s stores it under 2025-03-17 19:52:27Z", then=["-t", "10s@7s"], then_bars=EVERY_TEN),
+    # ---- local times of nowhere
+    Write("local times without their zone", {"Local time" if k == "timestamp" else k: v for k, v in flat(["2024-01-02 18:30"]).items()}, refused="'Local time' holds times of a local clock, and no zone", hint="tz='Asia/Seoul'", then=IN_SEOUL, bars={("A", "1m"): [("2024-01-02T09:30", 1)]}),
+    Import("local times without their zone, in a file", {"A-1m.csv": csv({"Local time" if k == "timestamp" else k: v for k, v in flat(["2024-01-02 18:30"]).items()})}, refused="'Local time' holds times of a local clock, and no zone", hint="--tz Asia/Seoul", then=["--tz", "Asia/Seoul"], then_bars={("A", "1m"): [("2024-01-02T09:30", 1)]}),
+    Write("local times that are of UTC", {"Local time" if k == "timestamp" else k: v for k, v in flat(["2024-01-02 09:30"]).items()}, options={"tz": "UTC"}, bars={("A", "1m"): [("2024-01-02T09:30", 1)]}),
+    Write("local times with their zone", {"Local time" if k == "timestamp" else k: v for k, v in flat(["02.01.2024 18:30:00.000 GMT+0900", "15.01.2024 18:30:00.000 GMT+0900"]).items()}, bars={("A", "1m"): [("2024-01-02T09:30", 1), ("2024-01-15T09:30", 2)]}),
 ]  # fmt: skip

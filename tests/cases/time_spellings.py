@@ -1,5 +1,7 @@
 """Times as people write them: read at once, or refused with the readings that there are."""
 
+import pandas as pd
+
 from tests.cases.case import Import, Write, csv, dated, flat
 
 MINUTES = {("A", "1m"): [("2024-01-25T09:30", 1), ("2024-01-25T09:31", 2), ("2024-01-25T16:00", 3)]}
@@ -89,6 +91,8 @@ def doubted(format_, bars):
     )  # fmt: skip
 
 
+TWO_DATES = {("A", "1d"): [("2024-01-02", 1), ("2024-01-03", 2)]}
+TWO_MINUTES = {("A", "1m"): [("2024-01-02T09:30", 1), ("2024-01-02T09:31", 2)]}
 CASES = [
     *(case for name, texts in OF_MINUTES.items() for case in both(name, "1m", texts, MINUTES)),
     *(case for name, texts in OF_DAYS.items() for case in both(name, "1d", texts, DAYS)),
@@ -121,14 +125,33 @@ CASES = [
     # ---- what cannot be read
     Import("no time can be read, whatever the timeframe", {"A.csv": csv(flat(["w1 2024", "w2 2024"]))}, refused="A.csv: no time can be read, such as timestamp = 'w1 2024'", hint="--date-format", then=[], then_files={"A.csv": csv(flat(["2024-01-01", "2024-01-02"]))}, then_bars={("A", "1d"): [("2024-01-01", 1), ("2024-01-02", 2)]}),
     Import("no time can be read, of a timeframe", {"A-1d.csv": csv(flat(["w1 2024", "w2 2024"]))}, refused="timestamp = w1 2024 breaks", hint="write times as 2025-09-01 00:00", then=[], then_files={"A-1d.csv": csv(flat(["2024-01-01", "2024-01-02"]))}, then_bars={("A", "1d"): [("2024-01-01", 1), ("2024-01-02", 2)]}),
-    Write("EST is no zone all the year", flat(["2024-01-02 09:30 EST"]), refused="breaks the rule 'timestamp is a time'", hint="quarantine", then={"data": flat(["2024-01-02 09:30 US/Eastern"])}, bars={("A", "1m"): [("2024-01-02T14:30", 1)]}),
+    Write("EST is no zone all the year", flat(["2024-01-02 09:30 EST"]), refused="breaks the rule 'timestamp is a time'", hint="EST is not one zone all the year: tz='America/New_York' where its clocks change, tz='Etc/GMT\\+5' where they do not", then={"tz": "America/New_York"}, bars={("A", "1m"): [("2024-01-02T14:30", 1)]}),
     *(Write(f"a number {text} among dates is a bad row", flat(["2024-01-12", text, "2024-01-16"]), timeframe="1d", options={"on_invalid": "quarantine"}, bars={("A", "1d"): [("2024-01-12", 1), ("2024-01-16", 3)]}, result={"quarantined": 1}) for text in ("5", "5.0", "5.5", "1e2", "0", "-", "12", "2024")),
+    # ---- dates written as whole numbers
+    *(
+        Write(f"whole numbers as {name}", flat(times), timeframe=bar, bars=bars)
+        for what, of in {"ints": int, "texts": str, "floats": float}.items()
+        for name, times, bar, bars in (
+            (f"YYYYMMDD, {what}", [of(20240102), of(20240103)], "1d", TWO_DATES),
+            (f"YYYYMMDDHHMM, {what}", [of(202401020930), of(202401020931)], "1m", TWO_MINUTES),
+            (f"YYYYMMDDHHMMSS, {what}", [of(20240102093000), of(20240102093100)], "1m", TWO_MINUTES),
+        )
+    ),
+    Write("whole numbers as dates, of a zone", flat([202401021830, 202401021831]), options={"tz": "Asia/Seoul"}, bars=TWO_MINUTES),
+    Write("whole numbers as dates, pandas", pd.DataFrame(flat([20240102, 20240103])), timeframe="1d", bars=TWO_DATES),
+    Write("whole numbers as dates, in rows", [(20240102, 1, 1, 1, 1, 10), (20240103, 2, 2, 2, 2, 20)], timeframe="1d", bars=TWO_DATES),
+    Write("milliseconds of 1976, said", flat([202401020000]), options={"unit": "ms", "align": "floor"}, bars={("A", "1m"): [("1976-05-31T14:30", 1)]}),
+    Import("a file of hours written YYYYMMDDHHMM", {"A.csv": csv(flat([f"2024010{day}{hour:02}00" for day in (2, 3) for hour in range(24)]))}, bars={("A", "1h"): [(f"2024-01-0{day}T{hour:02}:00", 24 * (day - 2) + hour + 1) for day in (2, 3) for hour in range(24)]}),
+    Import("a file of days written YYMMDD", {"A.csv": csv(flat([240102, 240103]))}, refused="cannot tell the unit of numbers between 240102 and 240103", hint="--date-format %y%m%d", then=["--date-format", "%y%m%d"], then_bars=TWO_DATES),
+    Import("a file of Excel's days", {"A.csv": csv(flat([45293, 45294]))}, refused="cannot tell the unit of numbers between 45293 and 45294", hint="--unit excel", then=["--unit", "excel"], then_bars=TWO_DATES),
+    Write("Excel's days and times of day", flat([45293.395833333336, 45293.396527777775]), refused="cannot tell the unit", hint="unit='excel'", then={"unit": "excel"}, bars=TWO_MINUTES),
+    Write("hours written YYYYMMDDHH", flat([2024010209, 2024010210]), timeframe="1h", refused="is not in the future", hint="date_format='%Y%m%d%H'", then={"date_format": "%Y%m%d%H"}, bars={("A", "1h"): [("2024-01-02T09:00", 1), ("2024-01-02T10:00", 2)]}),
     # ---- numbers
     Import("dates as a spreadsheet counts them", {"A.csv": csv(flat(["45293", "45294"]))}, refused="between 45293 and 45294: they look like dates as a spreadsheet counts them", hint="--unit excel", then=["--unit", "excel"], then_bars={("A", "1d"): [("2024-01-02", 1), ("2024-01-03", 2)]}),
     Import("and times, of Seoul", {"A.csv": csv(flat(["45293.375", "45293.3756944444"]))}, refused="as a spreadsheet counts them", hint="--unit excel", then=["--unit", "excel", "--tz", "Asia/Seoul"], then_bars={("A", "1m"): [("2024-01-02T00:00", 1), ("2024-01-02T00:01", 2)]}),
     Write("and numbers", flat([45293, 45294]), timeframe="1d", refused="spreadsheet", hint="unit='excel'", then={"unit": "excel"}, bars={("A", "1d"): [("2024-01-02", 1), ("2024-01-03", 2)]}),
-    Import("YYYYMMDDHHMM is no millisecond of 1976", {"A.csv": csv(flat(["202401250930", "202401250931"]))}, refused="are numbers such as 202401250930 milliseconds, of 1976, or written YYYYMMDDHHMM", hint="--date-format %Y%m%d%H%M", then=["--date-format", "%Y%m%d%H%M"], then_bars={("A", "1m"): [("2024-01-25T09:30", 1), ("2024-01-25T09:31", 2)]}),
-    Write("nor as numbers", flat([202401250930, 202401250931]), refused="milliseconds, of 1976", hint="date_format='%Y%m%d%H%M'", then={"date_format": "%Y%m%d%H%M"}, bars={("A", "1m"): [("2024-01-25T09:30", 1), ("2024-01-25T09:31", 2)]}),
+    Import("YYYYMMDDHHMM is no millisecond of 1976", {"A.csv": csv(flat(["202401250930", "202401250931"]))}, bars={("A", "1m"): [("2024-01-25T09:30", 1), ("2024-01-25T09:31", 2)]}),
+    Write("nor as numbers", flat([202401250930, 202401250931]), bars={("A", "1m"): [("2024-01-25T09:30", 1), ("2024-01-25T09:31", 2)]}),
     Write("milliseconds of 1976", flat([201_830_400_000 + 60_000 * minute for minute in range(60)]), bars={("A", "1m"): [(f"1976-05-25T00:{minute:02}", minute + 1) for minute in range(60)]}),
     Write(".NET's ticks are no nanoseconds", flat([638_397_504_000_000_000, 638_398_368_000_000_000]), timeframe="1d", refused="nanoseconds, of 1990, or .NET's ticks", hint="write ticks as dates", then={"data": flat(["2024-01-02", "2024-01-03"])}, bars={("A", "1d"): [("2024-01-02", 1), ("2024-01-03", 2)]}),
     Write("nanoseconds of 1990, as said", flat([636_768_000_000_000_000]), timeframe="1d", refused=".NET's ticks", hint="unit='ns'", then={"unit": "ns"}, bars={("A", "1d"): [("1990-03-07", 1)]}),

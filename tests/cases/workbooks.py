@@ -39,7 +39,7 @@ CASES = [
     Import("words below", book(TITLES, *ROWS, [None] * 6, ["Source: somebody", *[None] * 5]), bars=DAYS, said=["lines of words were skipped, such as 'Source: somebody'"]),
     Import("what was asked for above, as of Bloomberg", book(["Security", "A US Equity"], ["Start Date", datetime(2024, 1, 2)], ["End Date", datetime(2024, 1, 3)], ["Period", "D"], ["Currency", "USD"], [None], ["Date", "PX_OPEN", "PX_HIGH", "PX_LOW", "PX_LAST", "PX_VOLUME"], *reversed(ROWS)), bars=DAYS),
     Import("dates as numbers", book(TITLES, [45293, *ROWS[0][1:]], [45294, *ROWS[1][1:]]), refused="between 45293.0 and 45294.0: they look like dates as a spreadsheet counts them", hint="--unit excel", then=["--unit", "excel"], then_bars=DAYS),
-    Import("dates YYYYMMDD", book(TITLES, [20240102, *ROWS[0][1:]], [20240103, *ROWS[1][1:]]), refused="look like dates written YYYYMMDD", hint="--date-format %Y%m%d", then=["--date-format", "%Y%m%d"], then_bars=DAYS),
+    Import("dates YYYYMMDD", book(TITLES, [20240102, *ROWS[0][1:]], [20240103, *ROWS[1][1:]]), bars=DAYS),
     Import("times of day as parts of a day", book(["Date", "Time", *TITLES[1:]], [datetime(2024, 1, 2), 0.375, *ROWS[0][1:]], [datetime(2024, 1, 2), 10 / 24, *ROWS[1][1:]]), bars=HOURS),
     Import("Korean titles", book(["일자", "시가", "고가", "저가", "종가", "거래량"], *ROWS), bars=DAYS),
     Import("numbers as people write them", book(TITLES, ["2024-01-02", "1,010.5", "1,010.5", "1,010.5", "1,010.5", "41.15K"], ["2024-01-03", 9.5, 9.5, 9.5, 9.5, "-"]), bars={("A", "1d"): [("2024-01-02", 1010.5, 41150), ("2024-01-03", 9.5, 0)]}),

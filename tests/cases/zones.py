@@ -1,5 +1,6 @@
 """Naive times of a zone that is said: in `tz=`, in a header, behind each time; and the hour of the change."""
 
+import re
 from datetime import UTC, date, datetime
 
 import pandas as pd
@@ -34,6 +35,10 @@ ALL = {("A", "30m"): [("2024-11-03T04:30", 1), ("2024-11-03T05:30", 2), ("2024-1
 KST = {"candle_date_time_kst" if name == "timestamp" else name: values for name, values in flat(["2024-01-25T09:00:00", "2024-01-25T09:01:00"]).items()}  # fmt: skip
 KOREAN_NOTE = ("candle_date_time_kst was read as Korean time, UTC+9",)
 
+IN_SUMMER = {
+    "America/New_York": {("A", "1m"): [("2024-07-08T13:30", 1), ("2024-07-08T13:31", 2)]},
+    "Etc/GMT+5": {("A", "1m"): [("2024-07-08T14:30", 1), ("2024-07-08T14:31", 2)]},
+}
 CASES = [
     # ---- every kind of naive times
     seoul("texts", TEXTS),
@@ -92,6 +97,19 @@ CASES = [
     Write("a zone that is none", flat(TEXTS), options={"tz": "Asia/Seol"}, refused="'Asia/Seol' is no time zone", hint="did you mean 'Asia/Seoul'", then=SEOUL, bars=AT_NINE),
     Import("a zone that is none, in a file", {"A-1m.csv": csv(flat(TEXTS))}, ["--tz", "Asia/Seol"], refused="'Asia/Seol' is no time zone", hint="did you mean 'Asia/Seoul'", then=["--tz", "Asia/Seoul"], then_bars=AT_NINE),
     Write("local times taken for UTC", flat(["2199-01-02 09:00"]), refused="timestamp is not in the future", hint="tz='Asia/Seoul'", then={"on_invalid": "drop"}, bars={}),
+    # ---- EST and the like, which people write in summer, too
+    *(
+        Write(f"EST in summer by {zone}", flat(["2024-07-08 09:30 EST", "2024-07-08 09:31 EST"]), refused="breaks the rule 'timestamp is a time'", hint=re.escape(f"tz={zone!r}"), then={"tz": zone}, bars=bars)
+        for zone, bars in IN_SUMMER.items()
+    ),
+    *(
+        Import(f"EST in a header by {zone}", {"A-1m.csv": csv({"Time (EST)" if k == "timestamp" else k: v for k, v in flat(["2024-07-08 09:30", "2024-07-08 09:31"]).items()})}, refused="a column says that times are of EST, which is not one zone all the year", hint=re.escape(f"--tz {zone}"), then=["--tz", zone], then_bars=bars)
+        for zone, bars in IN_SUMMER.items()
+    ),
+    Import("EST in a header beside dates", {"A-1m.csv": csv({"Date": ["2024-07-08"] * 2, "Time (EST)": ["09:30", "09:31"], **{k: v for k, v in flat([1, 2]).items() if k != "timestamp"}})}, refused="times are of EST, which is not one zone", hint="--tz America/New_York", then=["--tz", "America/New_York"], then_bars=IN_SUMMER["America/New_York"]),
+    Write("EST for the zone", flat(["2024-07-08 09:30", "2024-07-08 09:31"]), options={"tz": "EST"}, refused="'EST' is not one zone all the year", hint="'America/New_York' changes its clocks, 'Etc/GMT\\+5' does not", then={"tz": "America/New_York"}, bars=IN_SUMMER["America/New_York"]),
+    Import("EST for the zone, in a file", {"A-1m.csv": csv(flat(["2024-07-08 09:30", "2024-07-08 09:31"]))}, ["--tz", "EST"], refused="'EST' is not one zone all the year", hint="'Etc/GMT\\+5' does not", then=["--tz", "Etc/GMT+5"], then_bars=IN_SUMMER["Etc/GMT+5"]),
+    Write("EST by a zone that it is not of", flat(["2024-07-08 09:30 EST"]), options={"tz": "Asia/Seoul"}, refused="breaks the rule 'timestamp is a time'", hint="tz='America/New_York'", then={"tz": "America/New_York"}, bars={("A", "1m"): [("2024-07-08T13:30", 1)]}),
     # ---- Upbit's column of Korean times
     Write("Korean times alone", KST, bars=AT_NINE, result={"notes": KOREAN_NOTE}),
     Write("Korean times alone, as rows", pl.DataFrame(KST).to_dicts(), bars=AT_NINE, result={"notes": KOREAN_NOTE}),

@@ -286,6 +286,7 @@ FILES = (
     Found("equities/12", {("epam", "1d"): table(TITLED, "%d-%b-%y", encoding="utf-8-sig")}),
     Found("equities/13", {("X", "1d"): table(TITLED.replace("Date", "Epoch"), floor=day_start)}, ([*X, "--align", "floor"],)),
     Found("equities/14", {("000001", "1d"): table(PLAIN)}),
+    Found("equities/15", {("EURUSD", "10s"): table(PLAIN.replace("date", "datetime"), floor=lambda time: time.floor("10s"))}, (["-t", "10s"], ["-t", "10s", "--align", "floor"])),
     Found("equities/16", {("X", "1d"): table(PLAIN, "%Y/%m/%d", skiprows=[1])}, (X,)),
     Found("equities/17", {("X", "1d"): table("Date|Open|High|Low|Price|Vol.", "%b %d, %Y", grouped, encoding="utf-8-sig")}, (X,)),
     Found("equities/18", {("X", "1d"): table(TITLED, local_date)}, (X,)),
@@ -321,8 +322,7 @@ REFUSED = {
         "which timeframe",
         "one made-up row, at 39 seconds of a minute: no timeframe has bars there",
     ),
-    "equities/15": ("starts a 1m bar", "says M1, and holds a quote every ten seconds: bars of no timeframe"),
-    "equities/34": ("starts a", "trades, a second or hours apart: bars of no timeframe"),
+    "equities/34": ("irregularly spaced", "trades, a second or hours apart: bars of no timeframe"),
 }
 
 

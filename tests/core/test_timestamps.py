@@ -48,7 +48,7 @@ def test_numpy_moments_are_read():
 
 
 @pytest.mark.parametrize(
-    "moment", ["yesterday", 1.5, None, True, b"2025", "01/09/2025", 20250901, 60, 10**20]
+    "moment", ["yesterday", 1.5, None, True, b"2025", "01/09/2025", 20251301, 60, 10**20, "2024-13", "0024"]
 )
 def test_what_is_no_moment_is_refused_by_name(moment):
     with pytest.raises(TimestampError, match=r"^start: "):
@@ -74,6 +74,8 @@ def test_ms_and_datetime_are_inverse(moment):
         {"values": [dt.datetime(2025, 9, 1, 9, tzinfo=SEOUL)]},
         {"values": [dt.datetime(2025, 9, 1)], "dtype": pl.Datetime("ns")},
         {"values": [dt.datetime(2025, 9, 1)], "dtype": pl.Datetime("ms")},
+        {"values": [20250901]}, {"values": [202509010000]}, {"values": [20250901000000]},
+        {"values": ["202509010000"]}, {"values": [20250901.0]}, {"values": [20250901], "dtype": pl.Object},
         {"values": ["2025-09-01"], "dtype": pl.Categorical},
         {"values": [dt.datetime(2025, 9, 1)], "dtype": pl.Object},
         {"values": ["2025-09-01"], "dtype": pl.Object},
@@ -99,7 +101,9 @@ def test_the_unit_is_told_by_magnitude_or_by_name(unit):
 @pytest.mark.parametrize(
     ("values", "hint"),
     [
-        ([20240131], "YYYYMMDD"),
+        ([45355, 45356], "unit='excel'"),
+        ([240102, 240103], "date_format='%y%m%d'"),
+        ([241332, 241333], "unit='s'"),
         ([0, 60], "too small"),
     ],
 )
@@ -132,7 +136,25 @@ def test_an_unknown_unit_is_refused():
 def test_digits_are_a_number_in_any_dress():
     for number in (1_712_123_000_000, np.int64(1_712_123_000_000), "1712123000000"):
         assert to_ms(number) == 1_712_123_000_000
-    assert to_ms("20250901") == T
-    for number in (20_240_131, np.int64(20_240_131)):
-        with pytest.raises(TimestampError, match="YYYYMMDD"):
-            to_ms(number)
+    for number in ("20250901", 20_250_901, np.int64(20_250_901), "202509010000", 20250901000000):
+        assert to_ms(number) == T
+
+
+def test_a_year_and_a_month_are_their_first_moment():
+    assert (to_ms("2024"), to_ms("2024-02")) == (to_ms("2024-01-01"), to_ms("2024-02-01"))
+
+
+@pytest.mark.parametrize("first", [202_348_800_000, 200_003_190_000])
+def test_milliseconds_of_the_summer_of_1976_are_no_dates_where_most_of_them_read_as_none(first):
+    minutes = [first + 60_000 * number for number in range(500)]
+    assert ms(minutes) == minutes
+
+
+def test_a_bad_date_among_numbers_is_its_own_trouble():
+    stamps, _ = column_to_ms(pl.Series([202509010000, 202509019900, 202509010100]))
+    assert stamps.to_list() == [T, None, T + 3_600_000]
+
+
+def test_days_of_excel_are_read_on_request():
+    assert ms([45901.0, 45901.375], "excel") == [T, T + 9 * 3_600_000]
+    assert ms(["45901", "45901.375"], "excel") == [T, T + 9 * 3_600_000]

@@ -19,7 +19,7 @@ __all__ = ["import_"]
 
 
 class Unit(StrEnum):
-    """Units of whole-number times."""
+    """Units of times that are numbers."""
 
     S, MS, US, NS, EXCEL = "s", "ms", "us", "ns", "excel"
 

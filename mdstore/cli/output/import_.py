@@ -389,7 +389,8 @@ class _Landing:
             for name, value in fixed.items():
                 if name in frame.columns:
                     self._watch(part, name, value, frame[name])
-            yield frame
+            belied = "timeframe" in frame.columns and self._belied(part, timeframe, frame["timeframe"])
+            yield frame.drop("timeframe") if belied else frame
 
     def long(self, first: Part, rest: Iterator[Part]) -> Iterator[pl.DataFrame]:
         """Yield the frames of all parts with symbol and timeframe as columns."""
@@ -432,6 +433,8 @@ class _Landing:
     def _watch(self, part: Part, name: str, value: str | None, column: pl.Series) -> None:
         """Note what a column holds. Refuse several series under one name: they would overwrite each other."""
         there = texts_in(column)
+        if name == "timeframe" and self._belied(part, value, column):
+            return
         if value is None:
             seen = self.symbols if name == "symbol" else self.timeframes
             seen.update(there if name == "symbol" else {meant(text) or text for text in there})
@@ -455,6 +458,20 @@ class _Landing:
                 f"{part.name}: its timeframe column says {excerpt(min(overruled), 40)}, not {value}",
                 hint="leave --timeframe out",
             )
+
+    def _belied(self, part: Part, value: str | None, column: pl.Series) -> bool:
+        """Tell a column of timeframes that rows are too close for; refuse it where no other is asked for."""
+        said = texts_in(column)
+        named = meant(next(iter(said))) if len(said) == 1 else None
+        if named is None or part.spacing is None or named == value:
+            return False
+        if Timeframe.parse(part.spacing).shortest_ms > CLOSER * Timeframe.parse(named).shortest_ms:
+            return False
+        what = f"{part.name}: its timeframe column says {min(said)}, and its rows are {part.spacing} apart"
+        if value is None:
+            raise FileFormatError(what, hint=f"-t {part.spacing} stores them as that")
+        self._notes.add(f"{what}: stored as {value}, as asked")
+        return True
 
 
 def _refuse_sheets(part: Part, symbol: str | None) -> None:

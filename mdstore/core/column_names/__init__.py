@@ -10,6 +10,7 @@ from mdstore.core.column_names.recognition import (
     COLUMN_ALIASES,
     INDEX_NAMES,
     KOREAN,
+    OF_A_SEASON,
     TIME_OF_DAY,
     UPBIT_MINUTES,
     ZONES,
@@ -22,6 +23,7 @@ from mdstore.core.column_names.recognition import (
 from mdstore.core.column_names.tickers import by_ticker
 
 __all__ = [
-    "ABSENT", "COLUMN_ALIASES", "FIAT", "INDEX_NAMES", "KOREAN", "TIME_OF_DAY", "UPBIT_MINUTES", "ZONES",
-    "Choice", "Columns", "Volume", "by_ticker", "clean", "key", "recognise", "unused", "zone_in",
+    "ABSENT", "COLUMN_ALIASES", "FIAT", "INDEX_NAMES", "KOREAN", "OF_A_SEASON", "TIME_OF_DAY",
+    "UPBIT_MINUTES", "ZONES", "Choice", "Columns", "Volume", "by_ticker", "clean", "key", "recognise",
+    "unused", "zone_in",
 ]  # fmt: skip

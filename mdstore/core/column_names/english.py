@@ -76,7 +76,6 @@ ENGLISH = Table(
         Example("<TICKER>,<DTYYYYMMDD>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>", "stohlcv"),
         Example("#Date,Open,High,Low,Close,Volume", "tohlcv"),
         Example("Epoch,Open,High,Low,Close,Volume", "tohlcv"),
-        Example("Local time,Open,High,Low,Close,Volume", "tohlcv"),
         Example("Gmt time,Open,High,Low,Close,Volume", "tohlcv"),
         Example("time,price_open,price_high,price_low,price_close,volume", "tohlcv"),
         Example("time_period_start,time_period_end,price_open,price_high,price_low,price_close,volume_traded", "t-ohlcv"),

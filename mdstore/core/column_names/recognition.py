@@ -12,8 +12,8 @@ from mdstore.core.column_names.quotes import base_volume, without_currency
 from mdstore.core.column_names.table import Table
 
 __all__ = [
-    "COLUMN_ALIASES", "INDEX_NAMES", "KOREAN", "TIME_OF_DAY", "UPBIT_MINUTES", "ZONES", "clean", "key",
-    "recognise", "unused", "zone_in",
+    "COLUMN_ALIASES", "INDEX_NAMES", "KOREAN", "OF_A_SEASON", "TIME_OF_DAY", "UPBIT_MINUTES", "ZONES",
+    "clean", "key", "recognise", "unused", "zone_in",
 ]  # fmt: skip
 
 TIME_OF_DAY = (
@@ -29,6 +29,15 @@ ZONES = {
     "utc": "UTC", "gmt": "UTC", "z": "UTC", "et": "America/New_York", "ct": "America/Chicago",
     "pt": "America/Los_Angeles", "new york": "America/New_York", "kst": "Asia/Seoul", "jst": "Asia/Tokyo",
     "hkt": "Asia/Hong_Kong", "msk": "Europe/Moscow",
+}  # fmt: skip
+# What people write for a zone in summer as in winter, where its clocks show the other of two: the zone, and
+# what the letters say by themselves.
+OF_A_SEASON = {
+    "est": ("America/New_York", "Etc/GMT+5"), "edt": ("America/New_York", "Etc/GMT+4"),
+    "cst": ("America/Chicago", "Etc/GMT+6"), "cdt": ("America/Chicago", "Etc/GMT+5"),
+    "mst": ("America/Denver", "Etc/GMT+7"), "mdt": ("America/Denver", "Etc/GMT+6"),
+    "pst": ("America/Los_Angeles", "Etc/GMT+8"), "pdt": ("America/Los_Angeles", "Etc/GMT+7"),
+    "bst": ("Europe/London", "Etc/GMT-1"), "cest": ("Europe/Berlin", "Etc/GMT-2"),
 }  # fmt: skip
 # Upbit's: the start of the bar in Korean time. Where its UTC stands beside it, that is taken.
 KOREAN = "candle_date_time_kst"
@@ -208,4 +217,4 @@ def _bare(name: str) -> str:
 def _without_zone(name: str) -> str | None:
     """Return a name without the zone in its brackets; None where there is no zone."""
     bracket = _in_brackets(name)
-    return bracket[0] if bracket and _zone(bracket[1]) else None
+    return bracket[0] if bracket and (_zone(bracket[1]) or bracket[1] in OF_A_SEASON) else None

@@ -188,7 +188,8 @@ def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Pa
     told, told_by = _told(source, pattern, first.columns)
     needed = told.timeframe is None and "timeframe" not in first.columns
     asks = told.symbol is None and "symbol" not in first.columns
-    apart, timeframe = spacing_of(first, source.style), told.timeframe
+    style = source.style.of_zone(None)  # dates are dates in any zone
+    apart, timeframe = spacing_of(first, style), told.timeframe
     spacing = None if apart.bar is None else str(apart.bar)
     if needed and apart.trouble is None and spacing is not None:
         timeframe, told_by["timeframe"] = spacing, "spacing"
@@ -202,8 +203,8 @@ def _part(source: Source, raw: Counted, pattern: str | None, kept: object) -> Pa
         told_by,
         spacing,
         apart.trouble,
-        besides(first, timeframe, apart, source.style) if asks else None,
-        told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, source.style),
+        besides(first, timeframe, apart, style) if asks else None,
+        told_by.get("timeframe") == "file name" and contradicts(first, timeframe, spacing, style),
         source,
         kept,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import NamedTuple
 
 import polars as pl
@@ -29,8 +30,8 @@ LATE_IN_MONTH = 26
 class Spacing(NamedTuple):
     """How far rows are apart, None where they do not tell.
 
-    `trouble` is what to say where nothing else tells the timeframe: no time can be read, or bars bear the
-    last day of their month, or another day of their week than ours do.
+    `trouble` is what to say where nothing else tells the timeframe: no time can be read, distances are those
+    of no bars, or bars bear the last day of their month, or another day of their week than ours do.
     """
 
     bar: Timeframe | None
@@ -55,7 +56,10 @@ def spacing_of(frame: pl.DataFrame, style: TimeStyle) -> Spacing:
     if not len(steps):
         return Spacing(None)
     counts = steps.value_counts().sort(["count", "ms"], descending=[True, False])
-    bar = _named(int(counts["ms"][0]), bars["ms"])
+    step = int(counts["ms"][0])
+    bar = _named(step, bars["ms"])
+    if bar is not None and bar.shortest_ms < DAY and not _is_regular(bars["ms"], step):
+        return Spacing(bar, _irregular(bar, steps))
     elsewhere = bar is not None and bar.unit in "wM" and not _on_grid(bars["ms"], bar)
     return Spacing(bar, _elsewhere(bar, bars["ms"]) if bar is not None and elsewhere else None)
 
@@ -124,6 +128,28 @@ def _ends(stamps: pl.Series) -> bool:
     """Tell bars that are dated by the last day of their month (of trading); one may not be over."""
     late = stamps.cast(pl.Datetime("ms")).dt.day() >= LATE_IN_MONTH
     return bool(late.sum() >= max(len(stamps) - 1, 2))
+
+
+def _is_regular(stamps: pl.Series, step: int) -> bool:
+    """Tell bars, most of which begin as far behind the same grid, from trades, whose distances are chance."""
+    common = (stamps % step).value_counts(sort=True)["count"][0]
+    return bool(2 * common >= len(stamps))
+
+
+def _irregular(bar: Timeframe, steps: pl.Series) -> TimestampError:
+    """Return the error for rows of which no distance is that of bars."""
+    whole = gcd(*steps.to_list())
+    said = (
+        f"timestamp: rows are irregularly spaced, {bar} at most often: these are trades, or bars with holes"
+    )
+    likely = f"{whole // MINUTE}m" if whole % MINUTE == 0 else "1m"
+    return TimestampError(
+        said,
+        hint=Hint(
+            f"where they are bars of which many are absent, say of what length: timeframe={likely!r}",
+            f"where they are bars of which many are absent, say of what length: -t {likely}",
+        ),
+    )
 
 
 def _unreadable(times: pl.Series) -> TimestampError:
