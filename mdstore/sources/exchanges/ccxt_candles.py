@@ -384,7 +384,10 @@ def _exchange(name: str, base_url: str | None, manners: Manners) -> Any:
         {"enableRateLimit": True, "timeout": int(manners.answer * 1000), "userAgent": user_agent()}
     )
     if not exchange.has.get("fetchOHLCV"):
-        raise InvalidInputError(f"{name!r} has no candles, by what ccxt knows of it")
+        raise InvalidInputError(
+            f"{name!r} has no candles, by what ccxt knows of it",
+            hint=Hint("open another, such as 'ccxt:kraken'", "give another, such as ccxt:kraken"),
+        )
     if base_url is not None:
         exchange.urls["api"] = _moved(exchange.urls["api"], base_url)
     exchange.aiohttp_proxy = proxy_for(_address(exchange))

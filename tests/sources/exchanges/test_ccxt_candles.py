@@ -12,7 +12,7 @@ from mdstore.sources.exchanges.ccxt_candles import _in_range, _is_traded, open_c
 from mdstore.sources.web.host import Manners, NoPageError
 from tests.support.pages import covered, pages_of, times_of
 
-pytest.importorskip(
+ccxt = pytest.importorskip(
     "ccxt", reason="ccxt is not installed: it is 124 MB, and no part of the tests' extra (pip install ccxt)"
 )
 
@@ -266,3 +266,10 @@ def test_one_event_loop_after_the_other_may_ask():
     finally:
         for loop in loops:
             loop.close()
+
+
+def test_an_exchange_without_candles_is_named():
+    without = next(name for name in ccxt.exchanges if not getattr(ccxt, name)().has.get("fetchOHLCV"))
+    with pytest.raises(InvalidInputError, match="has no candles, by what ccxt knows") as error:
+        open_ccxt(without)
+    asyncio.run(open_source(error.value.hint.python.split("'")[1]).aclose())

@@ -353,8 +353,9 @@ def test_a_proxy_that_is_not_spoken_is_named(monkeypatch):
 
 @pytest.mark.parametrize("address", ["api.upbit.com", "ftp://x", "http://"])
 def test_what_is_no_address_is_refused(address):
-    with pytest.raises(SourceError, match="is no address"):
+    with pytest.raises(SourceError, match="is no address") as error:
         WebClient(address, {})
+    WebClient(error.value.hint.python.rpartition(" ")[2], {})  # as the hint says
 
 
 @pytest.mark.parametrize(
