@@ -60,11 +60,13 @@ if TYPE_CHECKING:
     from mdstore.service.service import MarketDataService
     from mdstore.service.storage import MarketDataStorage, Repository
     from mdstore.sources.exchanges.binance import BinanceFeed
+    from mdstore.sources.exchanges.candle_source import CandleSource, Market
+    from mdstore.sources.exchanges.candle_sources import open_source
     from mdstore.sources.exchanges.upbit import UpbitFeed
     from mdstore.sources.local_exchange.local_exchange import LocalExchange
     from mdstore.sources.local_exchange.truth import LocalMarket
     from mdstore.sources.recordings.recorder import Recorder
-    from mdstore.sources.sync.coordinator import Coordinator, FunctionCoordinator, Page
+    from mdstore.sources.sync.coordinator import Coordinator, FunctionCoordinator, Limits, Metrics, Page
     from mdstore.sources.sync.result import SyncResult
     from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
 
@@ -91,7 +93,9 @@ _HOMES = {
     "mdstore.optimization.quiet_window": ("QuietWindow",),
     "mdstore.optimization.vacuum": ("SmartVacuumScheduler",),
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
-    "mdstore.sources.sync.coordinator": ("Coordinator", "FunctionCoordinator", "Page"),
+    "mdstore.sources.sync.coordinator": ("Coordinator", "FunctionCoordinator", "Limits", "Metrics", "Page"),
+    "mdstore.sources.exchanges.candle_source": ("CandleSource", "Market"),
+    "mdstore.sources.exchanges.candle_sources": ("open_source",),
     "mdstore.service.policies": ("ServicePolicies",),
     "mdstore.service.router": ("SmartRouter",),
     "mdstore.service.service": ("MarketDataService",),
@@ -118,6 +122,7 @@ __all__ = [
     "BannedError",
     "BinanceFeed",
     "CandleRepository",
+    "CandleSource",
     "ConflictError",
     "Coordinator",
     "DamagedDataError",
@@ -132,15 +137,18 @@ __all__ = [
     "IndexOptimizer",
     "InvalidInputError",
     "Kline",
+    "Limits",
     "LiveFileError",
     "LocalExchange",
     "LocalMarket",
     "MaintenanceStoppedError",
+    "Market",
     "MarketDataError",
     "MarketDataService",
     "MarketDataStorage",
     "MarketDataStore",
     "MessageError",
+    "Metrics",
     "NewerSchemaError",
     "NoSuchMarketError",
     "NoSuchSeriesError",
@@ -176,6 +184,7 @@ __all__ = [
     "attach",
     "fingerprint",
     "open",
+    "open_source",
 ]
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import Final
 
+from mdstore.core.logs import logger
 from mdstore.errors import MaintenanceStoppedError, MarketDataError, StoreBusyError, StoreClosedError
 from mdstore.optimization.fragmentation import MEASURED, FragmentationMonitor
 from mdstore.optimization.ownership import Owner, upkeep_of
@@ -18,7 +18,7 @@ LOOK_SECONDS: Final = 60.0
 """How often it is looked whether anything is to be done: microseconds each, but in the quiet hours."""
 MEASURE_MS: Final = 20 * 3_600_000
 """Size and order are measured once a day."""
-log = logging.getLogger("mdstore.maintenance")
+log = logger("maintenance")
 
 
 class Maintainer:

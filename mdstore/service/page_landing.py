@@ -14,10 +14,11 @@ from mdstore.core.hole_reasons import STATED
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
-from mdstore.errors import InvalidInputError, NoSuchSeriesError
+from mdstore.errors import ConflictError, InvalidInputError, NoSuchSeriesError
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.troubles import Trouble, Troubles
 from mdstore.service.wanted import NO_TIMES, Outcome, Wanted
+from mdstore.sources.sync.asking import left_of
 from mdstore.sources.sync.coordinator import Coordinator, Page, cut
 from mdstore.sources.sync.page_proof import Proven
 from mdstore.sources.sync.page_rows import rows_of, said_of_page, settled_from
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from mdstore.store.sync_place import StorePlace
 
 __all__ = ["PageLanding"]
+
+ATTEMPTS = 5
 
 
 class PageLanding:
@@ -63,22 +66,33 @@ class PageLanding:
         except InvalidInputError as error:  # whose hints are of writes
             raise InvalidInputError(error.message) from error
         good = good if page.absent else _without_edges(good, wanted.timeframe)
-        here = self._here(part)
-        good = good.without(here)
         settled = settled_from(wanted.timeframe, min(now, page.clock or now), facts.settles, self._late)
         said = said_of_page(good.start, good.end, page, settled if facts.settles else FOREVER)
-        self._put(source, wanted, good, said)
+        good, here = self._put(source, part, good, said)
         for one in good.bad.iter_rows(named=True):
             outcome.troubles[wanted.symbol] = self._bad_bar(source, wanted, one)
         return len(good.rows), here
 
-    def _put(self, source: Coordinator, wanted: Wanted, good: Proven, said: Said) -> None:
-        """Store rows, set those aside that are bad, and say what the page covers, in one transaction."""
-        if good.start >= good.end:
-            return
-        groups = [Group(*wanted.key, good.rows)] if len(good.rows) else []
-        rows = Checked(groups, good.bad, 0, len(good.rows) + len(good.bad))
-        self._place.land([Landing(wanted.key, rows, [said], source.name)])
+    def _put(self, source: Coordinator, part: Wanted, good: Proven, said: Said) -> tuple[Proven, pl.Series]:
+        """Store rows, set those aside that are bad, and say what the page covers, in one transaction.
+
+        A live bar may land after it was looked for: the transaction tells, and then it is looked again.
+        """
+        for attempt in range(ATTEMPTS):
+            here, keep = self._here(part)
+            new = good.without(here)
+            if good.start >= good.end:
+                return new, here
+            groups = [Group(*part.key, new.rows)] if len(new.rows) else []
+            rows = Checked(groups, new.bad, 0, len(new.rows) + len(new.bad))
+            try:
+                self._place.land([Landing(part.key, rows, [said], source.name, keep)])
+            except ConflictError:
+                if attempt + 1 == ATTEMPTS:
+                    raise
+            else:
+                break
+        return new, here
 
     def worth(self, parts: list[Wanted], outcome: Outcome) -> list[Wanted]:
         """Leave out parts of which each bar that is missing was bad a while ago, and say so.
@@ -98,17 +112,23 @@ class PageLanding:
                 outcome.troubles[part.symbol] = self._bad_bars.said(trouble)
         return worth
 
-    def _here(self, wanted: Wanted) -> pl.Series:
-        """Return the times of bars that are stored, and are not to be asked for again."""
+    def _here(self, wanted: Wanted) -> tuple[pl.Series, list[Range]]:
+        """Return the times of bars that are stored and not to be asked for again, and what is to be kept.
+
+        Kept is whatever is not one of the bars that are stored, and to be asked for again.
+        """
         low, high = ms_to_datetime(wanted.start), ms_to_datetime(wanted.end)
         try:
             table = self._store.arrow(*wanted.key, start=low, end=high, columns=["timestamp"])
         except NoSuchSeriesError:
-            return NO_TIMES
-        times = pl.Series(table["timestamp"].cast(pa.int64()), dtype=pl.Int64)
+            return NO_TIMES, [(wanted.start, wanted.end)]
+        stored = pl.Series(table["timestamp"].cast(pa.int64()), dtype=pl.Int64)
+        here = stored
         for start, end in self._lacking(wanted):
-            times = times.filter((times < start) | (times >= end))
-        return times
+            here = here.filter((here < start) | (here >= end))
+        again = stored.filter(~stored.is_in(here.implode()))
+        bar = wanted.timeframe
+        return here, left_of((wanted.start, wanted.end), [(time, bar.next(time)) for time in again])
 
     def _bad_bar(self, source: Coordinator, wanted: Wanted, bad: dict[str, Any]) -> str:
         """Take note of a bar whose row breaks a rule, and say so."""

@@ -50,7 +50,8 @@ class Usage:
     def flush(self, *, fades: bool = True) -> None:
         """Keep in the file what was asked for; what was long ago counts less then if it `fades`."""
         with self._lock:
-            timer, asks = self._timer, self._asks
+            # A copy: whoever began to note before this still does.
+            timer, asks = self._timer, self._asks.copy()
             self._begin()
         if timer is not None:
             timer.cancel()

@@ -52,7 +52,9 @@ class StorePlace:
 
     def land(self, landings: Sequence[Landing]) -> list[WriteResult]:
         """Store rows of several series, each once, and what is said of them, in one transaction."""
-        return self._candles.write_each([Part(one.rows, _claims(one)) for one in landings])
+        return self._candles.write_each(
+            [Part(one.rows, _claims(one), {one.key: one.keep} if one.keep else {}) for one in landings]
+        )
 
     def state(self, key: Key, start: int | None, end: int | None, reason: Stated, source: str) -> None:
         """State why there are no bars in a range; an end that is None is open."""

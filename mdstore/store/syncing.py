@@ -101,9 +101,13 @@ class Syncing:
         bars. The latest bars are asked for again as long as the exchange may amend them; a bar that has
         changed is a revision. Several processes that sync the same series share the work.
 
-        `progress` is called with the `SyncResult` as it grows, in a thread of the store. `dry_run` only says
-        how many bars and pages are missing. `every="1m"` goes on until it is interrupted, each time that
-        such a bar has ended. `base_url` is asked in place of the exchange; with `offline` nobody is.
+        `progress` is called with the `SyncResult` as it grows, in a thread of the store; what it raises ends
+        the sync, and is raised. Neither it nor the source may sync the same store, since both would wait for
+        ever: that raises `InvalidInputError`. `dry_run` only says how many bars and pages are missing.
+        `every="1m"` goes on each time that such a bar has ended, and returns nothing: it ends by Ctrl-C (a
+        cancellation of `sync_async`), by `close` (`StoreClosedError`), by what `progress` raises, and by what
+        keeps the store from taking what came. The result of each round is what `progress` is called with at
+        its end (`is_over`). `base_url` is asked in place of the exchange; with `offline` nobody is.
 
         What a source fails with is in the result, by series (`result.failed`), and does not stop the others.
         Raises `InvalidInputError` and its kinds, and what keeps the store from taking what came.
@@ -278,8 +282,13 @@ class Syncing:
         source_name(source.name)
         facts = SourceFacts(source, offline=asked.offline)
         place = StorePlace(self._candles, self._declared, self._now)
-        symbols = await _markets(facts, source.name, asked.symbols)
+        symbols: list[str] = []
         while True:
+            try:  # each time anew: a new listing may fit a pattern
+                symbols = await _markets(facts, source.name, asked.symbols)
+            except Exception:  # somebody else's code: the markets of the round before will do
+                if not symbols:
+                    raise
             now = self._now()
             wanted = Wanted(symbols, asked.timeframes, asked.since, min(asked.until or now, now))
             run = SyncRun(place, source, wanted, facts=facts, progress=asked.progress)
@@ -289,6 +298,7 @@ class Syncing:
                 raise run.trouble
             if asked.every is None or asked.dry_run:
                 return result
+            facts.forget_markets()
             now = self._now()
             await asyncio.sleep((asked.every.next(now) - now) / 1000 + CLOSED_SECONDS)
 

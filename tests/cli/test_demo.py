@@ -112,7 +112,7 @@ def test_the_demo_is_its_own_source(cli, tmp_path):
 
 def test_a_sync_is_shown_with_an_exchange_on_this_machine(cli, tmp_path):
     out = cli("demo", "--sync").stdout
-    assert re.search(r"in all +4,32\d +4,\d\d\d +0 +\d+ no_trade", out)
+    assert re.search(r"in all +4,3[12]\d +4,\d\d\d +0 +\d+ no_trade", out)
     assert "The same again" in out
     assert "KRW-BTC 15m, of 1m" in out
     assert [path.name for path in tmp_path.glob("*.sqlite3")] == ["demo.sqlite3"]

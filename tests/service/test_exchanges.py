@@ -4,6 +4,7 @@ import polars as pl
 
 import mdstore
 from mdstore.sources.sync.coordinator import Page
+from mdstore.store.sync_place import StorePlace
 from tests.support.candles import MINUTE, START
 from tests.support.fake_exchange import FakeExchange, bars
 from tests.support.upstream import Clock
@@ -55,3 +56,26 @@ def test_declared_columns_are_kept(tmp_path):
             with mdstore.MarketDataService(store, coordinator=one) as service:
                 service.get_candle_data(symbol, "1m", start=START, end=START + 10 * MINUTE)
             assert store.candles(symbol, "1m", columns=["value"])["value"].to_list() == [7.0] * 10
+
+
+def test_a_live_bar_that_lands_while_a_page_is_looked_at_stays(tmp_path, monkeypatch):
+    clock = Clock()
+    clock.at(1_000)
+    live = (START + 950 * MINUTE, 5.0, 6.0, 4.0, 5.5, 1.0)
+    source, land = FakeExchange({("A", "1m"): bars(2_000)}, clock), StorePlace.land
+
+    with (
+        opened(tmp_path, clock) as store,
+        mdstore.MarketDataService(store, coordinator=source) as service,
+    ):
+
+        def late(place, landings):
+            if ("A", "1m") not in store:
+                store.write("A", "1m", [live], source="live")
+            return land(place, landings)
+
+        monkeypatch.setattr(StorePlace, "land", late)
+        service.get_candle_data("A", "1m", start=START + 900 * MINUTE)
+        frame = store.candles("A", "1m")
+        assert (len(frame), frame["close"][50]) == (100, 5.5)
+        assert store.revisions("A", "1m").is_empty()

@@ -528,3 +528,19 @@ def test_a_host_that_is_left_alone_for_a_while_is_waited_for(store, clock):
     assert result.failed == {}
     assert "fake has failed again and again, " in "".join(seen)
     assert result.waiting == ""
+
+
+def test_every_round_takes_up_markets_that_are_new(store, clock):
+    source, rounds = FakeExchange({("KRW-A", "1s"): bars(300, step=1_000)}, clock), []
+    clock.at(300, step=1_000)
+
+    def progress(now):
+        if now.is_over:
+            rounds.append([one.symbol for one in now.series])
+            source.truth["KRW-B", "1s"] = bars(300, step=1_000)
+            if len(rounds) == 2:
+                raise EOFError
+
+    with pytest.raises(EOFError):
+        store.sync(source, "KRW-*", "1s", since=at(0), every="1s", progress=progress)
+    assert rounds == [["KRW-A"], ["KRW-A", "KRW-B"]]

@@ -141,10 +141,14 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One series of a write of several: its rows, and what is said of the ranges that they are from."""
+    """One series of a write of several: its rows, and what is said of the ranges that they are from.
+
+    `keep` are ranges (ms) whose stored bars it must not change, by series: `ConflictError` where it would.
+    """
 
     rows: Checked
     claims: Sequence[Claim]
+    keep: Mapping[tuple[str, str], Sequence[tuple[int, int]]] = field(default_factory=dict)
 
 
 SET_ASIDE = Policy("quarantine", "raise")
@@ -211,7 +215,8 @@ def write_each(
         with database.writing() as con:
             for part in parts:
                 sealers.append(_BatchSealer(packs, clock, has_room))
-                batch = _Batch(con, part.claims, SET_ASIDE, sealers[-1], now)
+                policy = replace(SET_ASIDE, keep=part.keep)
+                batch = _Batch(con, part.claims, policy, sealers[-1], now)
                 batch.land(part.rows)
                 batch.finish(int(clock() * 1000))
                 done.append(batch.result())

@@ -14,6 +14,7 @@ from rich.console import Console
 from mdstore.cli.shared.json_text import json_text
 from mdstore.cli.shared.table import Column, print_grid, room
 from mdstore.cli.shared.texts import size_text
+from mdstore.core.logs import logger
 
 if TYPE_CHECKING:
     from mdstore.optimization.optimizing import Optimized, State
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["keep_optimizing", "print_optimized"]
 
-LOG = "mdstore.maintenance"
+LOG = "maintenance"
 LOOK_SECONDS = 0.2
 ROWS: tuple[tuple[str, Callable[[State], str]], ...] = (
     ("size", lambda state: size_text(state.bytes)),
@@ -70,15 +71,15 @@ def keep_optimizing(store: MarketDataStore, err: Console, *, quiet_hours: str, t
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     handler = _Said(err)
-    logging.getLogger(LOG).addHandler(handler)
-    logging.getLogger(LOG).setLevel(logging.INFO)
+    logger(LOG).addHandler(handler)
+    logger(LOG).setLevel(logging.INFO)
     try:
         store.maintenance.start(quiet_hours=None if quiet_hours == "observed" else quiet_hours, tz=tz)
         err.print(f"looking after {store.path}; Ctrl-C ends it", highlight=False, markup=False)
         while not ended.wait(LOOK_SECONDS):  # a signal that another thread gets wakes no wait without end
             pass
     finally:
-        logging.getLogger(LOG).removeHandler(handler)
+        logger(LOG).removeHandler(handler)
         store.maintenance.stop()
 
 

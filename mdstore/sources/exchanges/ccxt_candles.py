@@ -109,6 +109,10 @@ class CcxtHost(Host):
         """Close the connections."""
         await self._exchange.close()
 
+    def begin_anew(self) -> None:
+        """Forget the connections of an event loop that has ended, without having closed them."""
+        self._exchange.session = self._exchange.tcp_connector = self._exchange.asyncio_loop = None
+
     def _give_back(self, at: float | None) -> None:
         if self._turn is not None:
             self.pace.answered(self._turn, at)
@@ -126,6 +130,7 @@ class CcxtHost(Host):
         ccxt, aiohttp = import_module("ccxt"), import_module("aiohttp")
         self._refusals.clear()
         self._exchange.open()
+        assert hasattr(self._exchange.session, "_retry_connection")  # noqa: S101 - a name of aiohttp's own
         self._exchange.session._retry_connection = False  # a request that had no turn (see `WebClient`)
         try:
             return await function()
@@ -161,7 +166,7 @@ class CcxtCandles(RestSource):
         self._theirs = {ours: theirs for theirs in exchange.timeframes or () if (ours := meant(theirs))}
         self.timeframes = tuple(self._theirs)
         self.limits = Limits(page_bars=_page_size(name, exchange), concurrency=1, timeout=60.0)
-        self._one = asyncio.Lock()  # the answer that is looked at is that of the call that is under way
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._firsts: dict[tuple[str, str], int | None] = {}
 
     @property
@@ -275,7 +280,7 @@ class CcxtCandles(RestSource):
             return sorted(rows, key=lambda row: row[0])
 
         await self._loaded()
-        async with self._one:
+        async with self._turn():
             found: list[list[Any]] = await self._host.call(what, fetch)
         return found
 
@@ -292,12 +297,30 @@ class CcxtCandles(RestSource):
             return True
         return rows[0][0] >= high and self._firsts.get((symbol, str(frame))) is not None
 
+    def _turn(self) -> asyncio.Lock:
+        """Return what is held by the call under way, of which the answer is that is looked at.
+
+        The connections of ccxt are of one event loop. Raises `SourceError` for another while that one runs.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            if self._loop is not None and not self._loop.is_closed():
+                raise SourceError(
+                    f"{self.name} is asked from two event loops at a time, and ccxt is for one",
+                    hint=Hint(
+                        "open it once for each, by mdstore.open_source", "run one command after the other"
+                    ),
+                )
+            self._loop, self._one = loop, asyncio.Lock()
+            self._host.begin_anew()
+        return self._one
+
     def _most(self, frame: Timeframe) -> int:
         """Return how many bars a range may have, so that no more than a page of them is asked for."""
         return self.limits.page_bars if frame.ms else self.limits.page_bars * 30 // 31 - 1
 
     async def _loaded(self) -> None:
-        async with self._one:
+        async with self._turn():
             if not self._exchange.markets:
                 what = f"the markets of {self.name}"
                 await self._host.call(what, self._exchange.load_markets)
@@ -361,7 +384,10 @@ def _exchange(name: str, base_url: str | None, manners: Manners) -> Any:
         {"enableRateLimit": True, "timeout": int(manners.answer * 1000), "userAgent": user_agent()}
     )
     if not exchange.has.get("fetchOHLCV"):
-        raise InvalidInputError(f"{name!r} has no candles, by what ccxt knows of it")
+        raise InvalidInputError(
+            f"{name!r} has no candles, by what ccxt knows of it",
+            hint=Hint("open another, such as 'ccxt:kraken'", "give another, such as ccxt:kraken"),
+        )
     if base_url is not None:
         exchange.urls["api"] = _moved(exchange.urls["api"], base_url)
     exchange.aiohttp_proxy = proxy_for(_address(exchange))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import deque
+from itertools import islice
+from typing import Final, NamedTuple
 
-__all__ = ["Asked", "most_in_a_second"]
+__all__ = ["MOST", "Asked", "RequestLog", "most_in_a_second"]
+
+MOST: Final = 200_000
+"""So many requests are kept, about 100 MB: one that runs for days would grow without an end."""
 
 
 class Asked(NamedTuple):
@@ -22,6 +27,23 @@ class Asked(NamedTuple):
     status: int = 0
     rows: int = 0
     fault: str | None = None
+
+
+class RequestLog(deque[Asked]):
+    """The latest requests; each has the number that it had from the beginning on."""
+
+    def __init__(self) -> None:
+        super().__init__(maxlen=MOST)
+        self._count = 0
+
+    def append(self, asked: Asked) -> None:
+        """Add a request."""
+        self._count += 1
+        super().append(asked)
+
+    def since(self, number: int) -> list[Asked]:
+        """Return those from a number on that are kept yet."""
+        return list(islice(self, max(number - (self._count - len(self)), 0), None))
 
 
 def most_in_a_second(asked: list[Asked], group: str) -> int:

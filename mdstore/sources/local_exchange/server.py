@@ -18,7 +18,7 @@ from mdstore.sources.local_exchange.binance_archive import BinanceArchive
 from mdstore.sources.local_exchange.binance_rest import FUTURES, SPOT, BinanceRest
 from mdstore.sources.local_exchange.faults import Fault, Faults
 from mdstore.sources.local_exchange.limits import Allowance, Verdict
-from mdstore.sources.local_exchange.request_log import Asked
+from mdstore.sources.local_exchange.request_log import Asked, RequestLog
 from mdstore.sources.local_exchange.shelf import Shelf
 from mdstore.sources.local_exchange.truth import Truth
 from mdstore.sources.local_exchange.upbit_rest import UpbitRest
@@ -63,7 +63,7 @@ class Server:
     def __init__(self, truth: Truth, now: Callable[[], int], rules: Rules, faults: Faults) -> None:
         self.truth, self.now, self.rules, self.faults = truth, now, rules, faults
         self.clock = time.monotonic
-        self.asked: list[Asked] = []
+        self.asked = RequestLog()
         self.shelf = Shelf(truth, now)
         self._archive = BinanceArchive(self.shelf)
         self.upbit = UpbitRest(self.shelf)
@@ -195,7 +195,7 @@ def _page(body: bytes, status: int) -> Answer:
     return Answer(body=body, status=status, content_type="text/html; charset=utf-8")
 
 
-def _told(asked: list[Asked], since: int) -> bytes:
+def _told(asked: RequestLog, since: int) -> bytes:
     """Return the log from a request on, for another process."""
-    rows: list[dict[str, Any]] = [one._asdict() for one in asked[since:]]
+    rows: list[dict[str, Any]] = [one._asdict() for one in asked.since(since)]
     return json.dumps(rows).encode()

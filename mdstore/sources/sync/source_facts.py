@@ -111,6 +111,10 @@ class SourceFacts:
             self._markets = asyncio.ensure_future(self._listed(self._exchange))
         return await asyncio.shield(self._markets)
 
+    def forget_markets(self) -> None:
+        """Have the exchange asked anew, the next time that somebody wants to know what is traded."""
+        self._markets = None
+
     async def _listed(self, exchange: CandleSource) -> dict[str, Market]:
         try:
             return {market.symbol: market for market in await exchange.markets()}

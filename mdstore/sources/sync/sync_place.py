@@ -38,12 +38,16 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """Rows of one series, and what is said of the ranges that they are from; `source` gave them."""
+    """Rows of one series, and what is said of the ranges that they are from; `source` gave them.
+
+    `keep` are ranges whose stored bars must not change: `land` raises `ConflictError` where they would.
+    """
 
     key: Key
     rows: Checked
     said: Sequence[Said]
     source: str
+    keep: Sequence[Range] = ()
 
 
 class SyncPlace(Protocol):

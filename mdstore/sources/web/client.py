@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 
 from mdstore.errors import SourceError
 from mdstore.sources.web.answers import Answer, Request
-from mdstore.sources.web.host import AskedInVainError, Host
+from mdstore.sources.web.host import LATER, AskedInVainError, Host
 
 if TYPE_CHECKING:
     import aiohttp
@@ -112,14 +112,26 @@ class WebClient(Host):
                 headers={"User-Agent": user_agent(), "Accept": "application/json, */*;q=0.1"},
             )
             # It would ask again by itself where a connection is dropped: a request that had no turn.
+            assert hasattr(session, "_retry_connection"), "aiohttp has another name for it"  # noqa: S101
             session._retry_connection = False
         return session
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
-    if (response.content_length or 0) > LARGEST:
-        raise AskedInVainError(f"an answer of {response.content_length} bytes is too large to be one")
-    return await response.read()
+    """Return a body, read in pieces: what it is unpacked to, or ends with, no header needs to say."""
+    pieces, size = [], response.content_length or 0
+    if size <= LARGEST:
+        size = 0
+        async for piece in response.content.iter_any():
+            pieces.append(piece)
+            size += len(piece)
+            if size > LARGEST:
+                break
+    if size > LARGEST:
+        raise SourceError(
+            f"an answer of more than {LARGEST >> 20} MB is too large to be one", hint=LATER, of_host=False
+        )
+    return b"".join(pieces)
 
 
 def proxy_for(url: str) -> str | None:

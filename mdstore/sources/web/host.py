@@ -84,7 +84,10 @@ class Host:
     ) -> None:
         self.host = urlsplit(address).netloc.rpartition("@")[2]
         if urlsplit(address).scheme not in ("http", "https") or not self.host:
-            raise SourceError(f"{address!r} is no address: it begins with http:// or https://, and a host")
+            raise SourceError(
+                f"{address!r} is no address: it begins with http:// or https://, and a host",
+                hint=f"write it as in https://{address.rpartition('://')[2] or 'api.upbit.com'}",
+            )
         self.offline = offline
         self.manners = manners or Manners()
         self.breaker = Breaker()

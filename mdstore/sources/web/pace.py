@@ -10,10 +10,12 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+from mdstore.errors import SourceError
 from mdstore.sources.web.shared_books import SharedBooks
 from mdstore.sources.web.window import WINDOW, Floor, Sent
 
@@ -87,18 +89,27 @@ class Pace:
             self._floor.add(at - turn.sent)
         # What costs more than a second allows takes up the place of several.
         freed = now - self._floor.seconds + WINDOW * max(turn.cost / self.limits[turn.group], 1.0)
-        for _ in range(PATIENCE):
-            with self._books.open() as books:
-                if books is not None:
-                    window = books.window(turn.group)
-                    window.answer(turn.number, freed)
-                    if remaining is not None:
-                        self._correct(turn, remaining, now)
-                        others = window.others(turn.sent, remaining, self.limits[turn.group])
-                        if others >= 1:
-                            window.fill(now, others, WINDOW)
-                    return
-            time.sleep(BUSY)
+        self._note_answer(turn, now, freed, remaining, PATIENCE)
+
+    def _note_answer(self, turn: Turn, now: float, freed: float, remaining: float | None, tries: int) -> None:
+        """Note an answer, later where another has the books: nobody waits for that.
+
+        Where it cannot be done, the place counts as taken a while longer, and who asks next is told why.
+        """
+        with suppress(SourceError), self._books.open() as books:
+            if books is not None:
+                window = books.window(turn.group)
+                window.answer(turn.number, freed)
+                if remaining is not None:
+                    self._correct(turn, remaining, now)
+                    others = window.others(turn.sent, remaining, self.limits[turn.group])
+                    if others >= 1:
+                        window.fill(now, others, WINDOW)
+            elif tries > 1:
+                with suppress(RuntimeError):  # there is no event loop
+                    asyncio.get_running_loop().call_later(
+                        BUSY, self._note_answer, turn, now, freed, remaining, tries - 1
+                    )
 
     async def rest(self, group: str, seconds: float) -> None:
         """Ask for nothing of a group for a while, in all processes."""

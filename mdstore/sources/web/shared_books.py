@@ -1,5 +1,8 @@
 """What the processes of this machine have asked a host for lately: a small file under a lock.
 
+Containers have files of their own, and users of a machine, too: behind one address they do not know of each
+other. What the exchange says remains tells each what the others ask (`window.others`).
+
 The file lies in the user's folder for such things (`XDG_RUNTIME_DIR`, else the folder for temporary files).
 It is opened anew each time, 30 us in all: a fork shares no lock with its parent so, and a file that was
 cleared away is made again. The lock goes with the process that holds it, and the file is written by one call:

@@ -248,6 +248,7 @@ def test_binance_what_is_no_market_data(message):
         (KLINE | {"k": 5}, "binance kline: k = 5 is no object"),
         (KLINE | {"k": KLINE["k"] | {"x": 1}}, r"binance kline: k\.x"),
         (KLINE | {"k": KLINE["k"] | {"i": "1q"}}, r"binance kline: k\.i"),
+        (KLINE | {"k": KLINE["k"] | {"i": "60min"}}, r"binance kline: k\.i"),
         (diff(1, 2) | {"b": "12"}, "binance depthUpdate: b"),
         (diff(1, 2, [("10", "x")]), r"binance depthUpdate: bids\[0\]"),
         (diff(3, 2), "binance depthUpdate: first_id"),

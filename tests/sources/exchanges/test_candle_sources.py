@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+import mdstore
 from mdstore.errors import InvalidInputError
 from mdstore.sources.exchanges.candle_sources import OURS, open_source, source_names
 
@@ -90,3 +91,11 @@ def test_nothing_is_imported_for_a_source_that_is_not_asked(python):
         """
     )
     assert said == "[]"
+
+
+def test_what_a_source_of_ones_own_is_made_of_is_public():
+    source = mdstore.open_source("upbit", offline=True)
+    assert isinstance(source.limits, mdstore.Limits)
+    assert mdstore.Metrics("KRW-BTC", "1m", 0, 60_000, rows=1, milliseconds=2.0).error == ""
+    assert mdstore.Market("KRW-BTC").listed is None
+    assert set(dir(mdstore.CandleSource)) <= {*dir(source), *dir(mdstore.Coordinator), "__parameters__"}

@@ -12,7 +12,7 @@ from mdstore.sources.exchanges.ccxt_candles import _in_range, _is_traded, open_c
 from mdstore.sources.web.host import Manners, NoPageError
 from tests.support.pages import covered, pages_of, times_of
 
-pytest.importorskip(
+ccxt = pytest.importorskip(
     "ccxt", reason="ccxt is not installed: it is 124 MB, and no part of the tests' extra (pip install ccxt)"
 )
 
@@ -246,3 +246,30 @@ def test_an_empty_page_is_asked_for_twice():
     assert error is None
     assert times_of(pages) == bars
     assert source.asked == [DAWN, DAWN]
+
+
+def test_one_event_loop_after_the_other_may_ask():
+    bars = [DAWN + number * MINUTE for number in range(60)]
+    with LocalExchange(["KRW-BTC"], now=NOW, limits=LIMITS) as exchange:
+        source = opened(exchange)
+        for _ in range(2):
+            pages = pages_of(source, "BTC/KRW", "1m", DAWN, DAWN + HOUR, close=True)
+            assert times_of(pages) == truth(exchange, "KRW-BTC", DAWN, DAWN + HOUR)
+    source = by_hand(lambda since, limit: bars)
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    try:
+        assert loops[0].run_until_complete(source._once("BTC/USD", Timeframe.parse("1m"), DAWN, DAWN + HOUR))
+        with pytest.raises(SourceError, match="from two event loops at a time") as error:
+            loops[1].run_until_complete(source._once("BTC/USD", Timeframe.parse("1m"), DAWN, DAWN + HOUR))
+        assert "mdstore.open_source" in str(error.value)
+        loops[0].run_until_complete(source.aclose())
+    finally:
+        for loop in loops:
+            loop.close()
+
+
+def test_an_exchange_without_candles_is_named():
+    without = next(name for name in ccxt.exchanges if not getattr(ccxt, name)().has.get("fetchOHLCV"))
+    with pytest.raises(InvalidInputError, match="has no candles, by what ccxt knows") as error:
+        open_ccxt(without)
+    asyncio.run(open_source(error.value.hint.python.split("'")[1]).aclose())

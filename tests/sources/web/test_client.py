@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 
 from mdstore.errors import BannedError, SourceError
+from mdstore.sources.web import client as client_module
 from mdstore.sources.web.answers import Answer, Request, ban_seconds, wait_seconds
 from mdstore.sources.web.client import WebClient, proxy_for
 from mdstore.sources.web.host import Manners, NoPageError
@@ -216,6 +217,17 @@ def test_a_large_answer_may_take_long_as_long_as_something_comes(tmp_path):
     asyncio.run(serve())
 
 
+def test_an_answer_that_is_too_large_is_not_read_to_its_end(ask, monkeypatch):
+    """Its size need not be said: this one is small until it is unpacked."""
+    monkeypatch.setattr(client_module, "LARGEST", 1 << 20)
+    bomb = Reply(gzip.compress(b"x" * (64 << 20)), headers={"Content-Encoding": "gzip"})
+    for reply in (bomb, Reply(b"x" * (2 << 20))):
+        with TinyServer(lambda _, reply=reply: reply) as server:
+            with pytest.raises(SourceError, match="more than 1 MB is too large"):
+                ask(server)
+            assert len(server.log) == 1
+
+
 def test_nobody_there(ask):
     with TinyServer() as server:
         pass
@@ -341,8 +353,9 @@ def test_a_proxy_that_is_not_spoken_is_named(monkeypatch):
 
 @pytest.mark.parametrize("address", ["api.upbit.com", "ftp://x", "http://"])
 def test_what_is_no_address_is_refused(address):
-    with pytest.raises(SourceError, match="is no address"):
+    with pytest.raises(SourceError, match="is no address") as error:
         WebClient(address, {})
+    WebClient(error.value.hint.python.rpartition(" ")[2], {})  # as the hint says
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """One pace for all tasks, threads and processes: the log of the server says whether it was kept."""
 
 import asyncio
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -257,3 +259,35 @@ def test_what_costs_more_than_a_second_allows_takes_up_several(tmp_path):
     assert wait == pytest.approx(5 * WINDOW)
     now[0] += wait
     assert asyncio.run(pace.turn("g", 1.0)).sent == now[0]
+
+
+def test_an_answer_waits_for_the_books_without_holding_up_others(tmp_path):
+    async def run():
+        pace = Pace("host", {"g": 1.0}, folder=tmp_path)
+        turn = await pace.turn("g")
+        with SharedBooks("host", tmp_path).open() as books:
+            assert books is not None
+            pace.answered(turn, turn.sent)  # it returns at once, and has noted nothing yet
+        [sent] = _sent(tmp_path)
+        assert sent.freed == math.inf
+        await asyncio.sleep(0.02)
+        [sent] = _sent(tmp_path)
+        assert sent.freed < math.inf
+
+    asyncio.run(run())
+
+
+def test_books_that_cannot_be_written_are_no_error_of_the_answer(tmp_path):
+    folder = tmp_path / "books"
+    folder.mkdir()
+    pace = Pace("host", {"g": 1.0}, folder=folder)
+    turn = asyncio.run(pace.turn("g"))
+    shutil.rmtree(folder)
+    pace.answered(turn, turn.sent)
+    with pytest.raises(SourceError, match="cannot be noted there"):
+        asyncio.run(pace.turn("g"))  # who asks next is told
+
+
+def _sent(folder):
+    with SharedBooks("host", folder).open() as books:
+        return list(books.window("g").entries)
