@@ -155,7 +155,7 @@ def _within(sizes: pl.Series, first: int, end: int) -> pl.Series:
 def of_spreadsheet(days: pl.Series) -> pl.Series:
     """Return days as a spreadsheet counts them as naive datetimes, to the second; null for what is no number.
 
-    >>> of_spreadsheet(pl.Series([45293, 45293.39583])).dt.to_string("%Y-%m-%d %H:%M:%S").to_list()
+    >>> of_spreadsheet(pl.Series([45293.0, 45293.39583])).dt.to_string("%Y-%m-%d %H:%M:%S").to_list()
     ['2024-01-02 00:00:00', '2024-01-02 09:30:00']
     """
     if days.dtype == pl.Object:

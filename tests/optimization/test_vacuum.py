@@ -195,7 +195,8 @@ def test_a_cancelled_coroutine_has_stopped_when_it_ends(store):
 
     async def cancelled():
         task = asyncio.create_task(plan.rebuild())
-        await asyncio.sleep(0.05)
+        while not store.repository.upkeep.is_busy:
+            await asyncio.sleep(0)
         task.cancel()
         with pytest.raises((asyncio.CancelledError, MaintenanceStoppedError)):
             await task
