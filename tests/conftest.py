@@ -26,6 +26,11 @@ settings.load_profile("mdstore")
 typer.testing._get_command = functools.cache(typer.testing._get_command)
 
 
+def pytest_xdist_auto_num_workers():
+    """Run on one worker more than there are cores: many tests wait, for processes, sockets and the disk."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_runtest_call(item):
     """Let a long dose take its time: what bounds the others would end the run."""
     if item.get_closest_marker("long"):

@@ -136,7 +136,7 @@ def test_what_a_deleted_range_was_is_not_known(store):
     [
         ({"covers": START}, "give the range"),
         ({"covers": (START, START)}, "not after its start"),
-        ({"covers": ("tomorrow", START)}, "start: cannot tell"),
+        ({"covers": ("tomorrow", START)}, "no ISO 8601 time"),
         ({"absent": "no_trade"}, "covers="),
         ({"covers": (START, None), "absent": "holiday"}, "no_trade"),
         ({"covers": (START, None), "absent": "forming"}, "no reason"),

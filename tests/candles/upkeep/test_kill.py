@@ -73,7 +73,9 @@ POINTS = [
 ]
 
 
-@pytest.mark.parametrize("point", POINTS, ids=lambda point: "-".join(map(str, point)))
+@pytest.mark.parametrize(
+    "point", POINTS if FULL else POINTS[::3], ids=lambda point: "-".join(map(str, point))
+)
 def test_killed_at_a_point(tmp_path, point):
     path = tmp_path / "market_data.sqlite3"
     with mdstore.open(path) as store:

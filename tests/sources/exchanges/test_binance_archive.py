@@ -148,9 +148,9 @@ REFUSED = Answer(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
 @pytest.mark.parametrize(
     "changed",
     [
-        {f"{JANUARY}.CHECKSUM": REFUSED},
+        pytest.param({f"{JANUARY}.CHECKSUM": REFUSED}, marks=pytest.mark.long),
         {JANUARY: REFUSED},
-        {JANUARY: GOOD[:-50]},
+        pytest.param({JANUARY: GOOD[:-50]}, marks=pytest.mark.long),
         {f"{JANUARY}.CHECKSUM": SourceError("the archive cannot be reached")},
         {JANUARY: b"no", f"{JANUARY}.CHECKSUM": f"{hashlib.sha256(b'no').hexdigest()}  {NAME}".encode()},
     ],

@@ -16,6 +16,7 @@ from mdstore.sources.exchanges.upbit_candles import open_upbit
 from mdstore.sources.local_exchange.faults import FAULTS, Faults
 from mdstore.sources.local_exchange.request_log import most_in_a_second
 from mdstore.sources.web.host import Manners
+from tests.support.doses import FULL
 from tests.support.pages import covered, pages_of
 from tests.support.real import real
 
@@ -73,7 +74,10 @@ def test_nothing_is_asked_for_twice_and_nothing_too_often(name):
         assert most_in_a_second(asked, group) <= 10
 
 
-@pytest.mark.parametrize("timeframe", ["1s", "3m", "15m", "1h", "4h", "1d", "1w", "1M", "12M"])
+TIMEFRAMES = ["1s", "3m", "15m", "1d", "1h", "4h", "1M", "12M", "1w"]
+
+
+@pytest.mark.parametrize("timeframe", TIMEFRAMES if FULL else TIMEFRAMES[::3])
 def test_every_timeframe_of_upbit(timeframe):
     length = HOUR if timeframe == "1s" else 400 * 24 * HOUR if timeframe[-1] in "wM" else 60 * HOUR
     start, end = DAWN - length, DAWN + 150 * 24 * HOUR * (timeframe == "12M") + 2 * HOUR

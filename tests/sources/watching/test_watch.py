@@ -134,6 +134,7 @@ def test_binance_tells_when_a_bar_has_ended(store):
         assert_is_truth(store, exchange, "BTCUSDT")
 
 
+@pytest.mark.long
 def test_futures_of_binance(store):
     with (
         LocalExchange(markets("BTCUSDT")) as exchange,
@@ -155,6 +156,7 @@ def test_many_symbols_come_by_several_connections(store):
     assert sorted(text.count("KRW-T") for text in sent) == [100, 200]  # of tickers and trades
 
 
+@pytest.mark.long
 def test_order_books_where_they_are_wanted(store):
     with (
         LocalExchange(markets("KRW-BTC")) as exchange,
@@ -292,6 +294,7 @@ def test_a_timeframe_that_could_not_be_fetched_is_refused_and_the_hint_works(sto
         assert len(store.candles("KRW-BTC", "7s", derive_from="1s"))
 
 
+@pytest.mark.long
 def test_two_watches_of_one_market(store):
     with (
         LocalExchange(markets("KRW-BTC")) as exchange,
