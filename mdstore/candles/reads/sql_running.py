@@ -82,7 +82,8 @@ class _Running(threading.Thread):
         """Interrupt until it has ended, and tell whether it has."""
         clock = time.monotonic()
         while self.is_alive() and (seconds is None or time.monotonic() - clock < seconds):
-            self.connection.interrupt()
+            with suppress(Exception):  # DuckDB's, of a connection that the other thread has closed just now
+                self.connection.interrupt()
             self.join(WAKE_SECONDS)
         return not self.is_alive()
 

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 import mdstore
-from tests.support.doses import dose
+from tests.support.doses import FULL, dose
 from tests.support.fragmented import all_rows, bar, feed, names, thin_out
 from tests.support.processes import start
 
