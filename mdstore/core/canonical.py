@@ -35,8 +35,6 @@ QUARTER, FARTHEST = 15 * MINUTE, 14 * HOUR
 WHOLE_NUMBER = r"^-?\d+$"
 # A column of whole numbers that lacks one becomes floats, as in pandas: 0.01 is 10,000,000 of theirs.
 LEAST_AS_FLOAT = 1e7
-
-
 # Times that say their zone themselves.
 OFFSETS = r"(?i)(Z|UTC|[+\-]\d\d:?\d\d)$"
 SAY_ZONE = Hint(
