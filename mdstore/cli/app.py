@@ -30,6 +30,7 @@ from mdstore.cli.commands.show import show
 from mdstore.cli.commands.sql import sql
 from mdstore.cli.commands.stats import stats
 from mdstore.cli.commands.sync import sync
+from mdstore.cli.commands.top import top
 from mdstore.cli.commands.verify import verify
 from mdstore.cli.commands.warm import warm
 from mdstore.cli.commands.watch import watch
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compact": compact,
     "optimize": optimize,
     "stats": stats,
+    "top": top,
     "backup": backup,
     "check": check,
     "gaps": gaps,

@@ -13,9 +13,9 @@ from typing import Any, Final, Self
 
 import polars as pl
 
+from mdstore.core.latencies import Latencies
 from mdstore.errors import QueryError
 from mdstore.optimization.indexes import IndexAdvice, IndexOptimizer
-from mdstore.optimization.latencies import Latencies
 from mdstore.optimization.ownership import Owner, repository_of, upkeep_of
 
 __all__ = ["STATEMENTS", "Profile", "QueryAnalyzer", "normalised"]
