@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from mdstore.optimization.fragmentation import FragmentationMonitor
     from mdstore.optimization.indexes import IndexOptimizer
+    from mdstore.optimization.metrics import MetricsCollector
     from mdstore.optimization.queries import QueryAnalyzer
     from mdstore.optimization.quiet_window import QuietWindow
     from mdstore.optimization.vacuum import SmartVacuumScheduler
@@ -89,6 +90,7 @@ _HOMES = {
     ),
     "mdstore.optimization.fragmentation": ("FragmentationMonitor",),
     "mdstore.optimization.indexes": ("IndexOptimizer",),
+    "mdstore.optimization.metrics": ("MetricsCollector",),
     "mdstore.optimization.queries": ("QueryAnalyzer",),
     "mdstore.optimization.quiet_window": ("QuietWindow",),
     "mdstore.optimization.vacuum": ("SmartVacuumScheduler",),
@@ -149,6 +151,7 @@ __all__ = [
     "MarketDataStore",
     "MessageError",
     "Metrics",
+    "MetricsCollector",
     "NewerSchemaError",
     "NoSuchMarketError",
     "NoSuchSeriesError",

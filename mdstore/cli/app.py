@@ -20,6 +20,7 @@ from mdstore.cli.commands.demo import demo
 from mdstore.cli.commands.export import export
 from mdstore.cli.commands.gaps import gaps
 from mdstore.cli.commands.import_ import import_
+from mdstore.cli.commands.metrics import metrics
 from mdstore.cli.commands.optimize import optimize
 from mdstore.cli.commands.rename import rename
 from mdstore.cli.commands.replay import replay
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "optimize": optimize,
     "stats": stats,
     "top": top,
+    "metrics": metrics,
     "backup": backup,
     "check": check,
     "gaps": gaps,
