@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.order_book import OrderBook
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
+    from mdstore.reports.store_report import write_report
     from mdstore.service.asynchronous import AsyncMarketDataService
     from mdstore.service.policies import ServicePolicies
     from mdstore.service.router import SmartRouter
@@ -94,6 +95,7 @@ _HOMES = {
     "mdstore.optimization.queries": ("QueryAnalyzer",),
     "mdstore.optimization.quiet_window": ("QuietWindow",),
     "mdstore.optimization.vacuum": ("SmartVacuumScheduler",),
+    "mdstore.reports.store_report": ("write_report",),
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
     "mdstore.sources.sync.coordinator": ("Coordinator", "FunctionCoordinator", "Limits", "Metrics", "Page"),
     "mdstore.sources.exchanges.candle_source": ("CandleSource", "Market"),
@@ -188,6 +190,7 @@ __all__ = [
     "fingerprint",
     "open",
     "open_source",
+    "write_report",
 ]
 
 

@@ -24,6 +24,7 @@ from mdstore.cli.commands.metrics import metrics
 from mdstore.cli.commands.optimize import optimize
 from mdstore.cli.commands.rename import rename
 from mdstore.cli.commands.replay import replay
+from mdstore.cli.commands.report import report
 from mdstore.cli.commands.revisions import revisions
 from mdstore.cli.commands.screen import screen
 from mdstore.cli.commands.series import series
@@ -56,6 +57,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "optimize": optimize,
     "stats": stats,
     "top": top,
+    "report": report,
     "metrics": metrics,
     "backup": backup,
     "check": check,
