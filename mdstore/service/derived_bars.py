@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mdstore.analysis.resample import reach, symbol_ends
+from mdstore.core.calendars import Grid, calendar_of
 from mdstore.core.long_table import latest_of_each
-from mdstore.core.time_bounds import FOREVER
+from mdstore.core.time_bounds import EARLIEST
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.service.meters import Meters
@@ -26,6 +27,7 @@ from mdstore.service.requests import CandleRequest, opened
 from mdstore.service.routed_bars import with_routed
 
 if TYPE_CHECKING:
+    from mdstore.candles.ledger.coverage import Interval
     from mdstore.service.router import SmartRouter
     from mdstore.store.store import MarketDataStore
 
@@ -37,15 +39,15 @@ class _Latest:
     """The latest made bar of a symbol, in `[start, end)` (ms).
 
     `last` is the last stored bar that it can be made of (ms); `early` whether that was stored before it had
-    ended, and not again since.
+    ended, and not again since; `may_come` whether there may be one behind it that is not stored.
     """
 
-    symbol: str
     start: int
     end: int
     closed: bool
     last: int
-    early: bool
+    early: bool = False
+    may_come: bool = True
 
 
 class DerivedBars:
@@ -54,10 +56,7 @@ class DerivedBars:
     def __init__(
         self, store: MarketDataStore, router: SmartRouter | None, meters: Meters, read: Callable[..., Any]
     ) -> None:
-        from mdstore.store.sync_place import StorePlace
-
         self._store, self._router, self._meters, self._read = store, router, meters, read
-        self._place = StorePlace(store._candles, store._declared, store._now)
 
     def bars(self, request: CandleRequest, source: Timeframe) -> Any:
         """Return the bars of a request: without `include_forming` those that are over.
@@ -110,31 +109,8 @@ class DerivedBars:
             return made
         rows = [end - 1 for end in symbol_ends(made)]
         latest = self._latest(made[rows], request, source)
-        return made.with_columns(made["closed"].scatter(rows, self._over(latest, request, source)))
-
-    def _over(self, latest: Sequence[_Latest], request: CandleRequest, source: Timeframe) -> list[bool]:
-        is_now = request.as_of is None
         now = self._store._now() if request.as_of is None else request.as_of
-        quiet = [one for one in latest if is_now and one.end <= now and not (one.closed or one.early)]
-        over = {one.symbol for one in quiet} - self._may_come(quiet, source)
-        return [
-            one.symbol in over
-            or (one.closed and not one.early and (one.end <= now or source.next(one.last) <= now))
-            for one in latest
-        ]
-
-    def _may_come(self, quiet: Sequence[_Latest], source: Timeframe) -> set[str]:
-        """Return of which symbols something may come yet behind the last bar, for the latest made one."""
-        if not quiet:
-            return set()
-        tails = {one.symbol: (max(one.start, source.next(one.last)), one.end) for one in quiet}
-        low, high = min(low for low, _ in tails.values()), max(high for _, high in tails.values())
-        asked = self._place.to_ask(list(tails), source, low, high, None)
-        return {
-            symbol
-            for symbol, (low, high) in tails.items()
-            if any(start < high and end > low for start, end in asked.get(symbol, ()))
-        }
+        return made.with_columns(made["closed"].scatter(rows, [_is_over(one, source, now) for one in latest]))
 
     def _latest(self, tails: pl.DataFrame, request: CandleRequest, source: Timeframe) -> list[_Latest]:
         """Return what is known of the latest bar of each symbol."""
@@ -143,25 +119,42 @@ class DerivedBars:
         )
         starts = tails["timestamp"].to_physical().to_list()
         ends = {start: reach(request.timeframe, start, start + 1, request.tz)[1] for start in set(starts)}
-        lasts, early = self._lasts(symbols, request, source)
-        return [
-            _Latest(symbol, start, ends[start], closed, last, last in marks and start <= last < ends[start])
-            for symbol, start, closed, last, marks in zip(
-                symbols, starts, tails["closed"], lasts, early, strict=True
-            )
-        ]
-
-    def _lasts(
-        self, symbols: list[str], request: CandleRequest, source: Timeframe
-    ) -> tuple[list[int], Sequence[Sequence[int]]]:
-        """Return the last stored bar (ms) of each symbol, and those that were stored before they had ended.
-
-        What was so at a time in the past nobody has kept of the latter.
-        """
+        each = [(start, ends[start], closed) for start, closed in zip(starts, tails["closed"], strict=True)]
         if request.as_of is None:
-            known = self._store._candles.ledger.known(symbols, str(source))
-            lasts = [-FOREVER if one is None else one.last for one in known.series]
-            return lasts, known.unfinished
+            return self._as_told(symbols, each, source)
+        # Nobody has kept what was said then of bars that are not there.
         found = self._store.candles(symbols, source, limit=1, as_of=ms_to_datetime(request.as_of))
         times = dict(zip(found["symbol"].cast(pl.String), found["timestamp"].to_physical(), strict=True))
-        return [times.get(symbol, -FOREVER) for symbol in symbols], [()] * len(symbols)
+        return [_Latest(*bar, times[symbol]) for symbol, bar in zip(symbols, each, strict=True)]
+
+    def _as_told(
+        self, symbols: Sequence[str], each: Sequence[tuple[int, int, bool]], source: Timeframe
+    ) -> list[_Latest]:
+        """Return what the ledger tells of bars: where each starts, ends, and whether it is closed."""
+        known = self._store._candles.ledger.known(symbols, str(source))
+        rows = zip(symbols, each, known.series, known.unfinished, known.intervals, strict=True)
+        latest = []
+        for symbol, (start, end, closed), series, early, said in rows:
+            last = EARLIEST if series is None else series.last
+            tail = max(start, source.next(last)), end
+            may_come = not closed and _may_come(
+                Grid(source, calendar_of(symbol, known.calendars)), tail, said
+            )
+            latest.append(_Latest(start, end, closed, last, start <= last < end and last in early, may_come))
+        return latest
+
+
+def _is_over(bar: _Latest, source: Timeframe, now: int) -> bool:
+    if bar.early:
+        return False
+    if bar.closed:
+        return bar.end <= now or source.next(bar.last) <= now
+    return bar.end <= now and not bar.may_come
+
+
+def _may_come(grid: Grid, tail: tuple[int, int], said: Sequence[Interval]) -> bool:
+    """Tell whether there may be bars in a range that is not stored."""
+    from mdstore.candles.ledger.coverage import without
+
+    answered = [(one.start, one.end) for one in said if one.is_answered]
+    return any(grid.expected(*part) for part in without(*tail, answered))
