@@ -134,8 +134,8 @@ def test_a_bar_comes_as_soon_as_it_is_over_and_not_before(store, clock):
 
 def test_a_bar_is_not_over_while_its_last_minute_forms(store, clock):
     """A minute that is written as it forms made the hour closed, and with the values of that moment."""
-    store.write("A", "1m", TRUTH.head(179))
     clock.now = START / 1000 + 179 * 60 + 30
+    store.write("A", "1m", TRUTH.head(179))
     half = TRUTH.slice(179, 1).with_columns(volume=pl.lit(0.5))
     store.write("A", "1m", half)
     with MarketDataService(store) as service:
@@ -145,6 +145,8 @@ def test_a_bar_is_not_over_while_its_last_minute_forms(store, clock):
         assert marks(service.get_candle_data("A", "1h")) == [WHOLE, WHOLE]
         store.write("A", "1m", TRUTH.slice(179, 1))
         assert marks(service.get_candle_data("A", "1h")) == [WHOLE] * 3
+        then = START + 179 * MINUTE + 45_000
+        assert marks(service.get_candle_data("A", "1h", as_of=then)) == [WHOLE, WHOLE]
 
 
 def test_an_hour_whose_last_minutes_had_no_trade_is_over_once_that_is_known(store, clock):
