@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from mdstore.candles.file.leases import Leases
 from mdstore.candles.file.table_reads import Request
@@ -46,6 +47,13 @@ class StorePlace:
         """Return the first stored bar of each series of a timeframe (ms)."""
         return self._candles.first_bars(str(timeframe))
 
+    def given_until(self, key: Key, source: str) -> int | None:
+        """Return where the last stored bar of a series ends, if `source` gave any of its bars."""
+        last = self._candles.last_bar(*key)
+        if last is None or all(one.source != source for one in self._candles.ledger.provenance(*key)):
+            return None
+        return Timeframe.parse(key[1]).next(last)
+
     def extras(self, key: Key) -> Callable[[], list[Extra]]:
         """Return what gives the declared columns that are kept of a series."""
         return self._declared.of(*key)
@@ -56,8 +64,10 @@ class StorePlace:
             [Part(one.rows, _claims(one), {one.key: one.keep} if one.keep else {}) for one in landings]
         )
 
-    def state(self, key: Key, start: int | None, end: int | None, reason: Stated, source: str) -> None:
-        """State why there are no bars in a range; an end that is None is open."""
+    def state(
+        self, key: Key, start: int | None, end: int | None, reason: Stated | Literal["unknown"], source: str
+    ) -> None:
+        """State why there are no bars in a range, "unknown" of one that was answered; no end is open."""
         low, high = -FOREVER if start is None else start, FOREVER if end is None else end
         self._candles.ledger.cover([key], Claim(source, (low, high), reason))
 

@@ -14,7 +14,7 @@ from mdstore.sources.local_exchange.faults import FAULTS, Faults
 from mdstore.sources.local_exchange.request_log import most_in_a_second
 from tests.support.candles import MINUTE, START, bits
 from tests.support.real import real
-from tests.support.synced import asked_in_vain, is_true, source_of
+from tests.support.synced import QUICK, asked_in_vain, is_true, source_of
 
 HOUR = 60 * MINUTE
 NOW = START + 30 * HOUR
@@ -99,13 +99,13 @@ def fails_by_a_plan_and_is_true_in_the_end(seed, kinds, name, symbol):
         mdstore.MarketDataStore(Path(folder) / "market_data.sqlite3", clock=clock) as store,
     ):
         for _ in range(30):  # the program is started anew: what a breaker has opened is closed then
-            with source_of(exchange, store, name) as source:
+            with source_of(exchange, store, name, QUICK) as source:
                 result = store.sync(source, symbol, "1m", **span)
             if not result.failed:
                 break
         assert result.failed == {}
         assert is_true(store, exchange, symbol, *span.values())
-        with source_of(exchange, store, name) as source:
+        with source_of(exchange, store, name, QUICK) as source:
             assert store.sync(source, symbol, "1m", **span).requests == 0
         assert store.quarantine().is_empty()
 

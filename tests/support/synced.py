@@ -7,15 +7,18 @@ from mdstore.sources.exchanges.upbit_candles import open_upbit
 from mdstore.sources.web.host import Manners
 from tests.support.candles import MINUTE
 
-__all__ = ["QUICK", "asked_in_vain", "is_true", "source_of", "told"]
+__all__ = ["PATIENT", "QUICK", "asked_in_vain", "is_true", "source_of", "told"]
 
+PATIENT = Manners(attempts=8, first_wait=0.01, longest_wait=0.05, connect=30.0, answer=60.0)
+"""For an exchange without faults: on a busy machine an answer may take longer than `QUICK` waits, which asks
+again for what the exchange's log shows as answered."""
 QUICK = Manners(attempts=8, first_wait=0.01, longest_wait=0.05, connect=2.0, answer=1.0)
 OPENS = {"upbit": open_upbit, "binance": open_spot}
 CANDLES = ("timestamp", "open", "high", "low", "close", "volume")
 
 
 @contextmanager
-def source_of(exchange, store, name="upbit", manners=QUICK, **options):
+def source_of(exchange, store, name="upbit", manners=PATIENT, **options):
     """Give an exchange as a source of one store, closed in the loop in which the store asks it."""
     source = OPENS[name](base_url=exchange.url, manners=manners, **options)
     try:

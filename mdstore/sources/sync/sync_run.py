@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.logs import logger
 from mdstore.core.time_bounds import EARLIEST
@@ -39,6 +40,7 @@ from mdstore.sources.sync.background import is_cancelled
 from mdstore.sources.sync.coordinator import Coordinator, cut
 from mdstore.sources.sync.lander import Landed, Lander, NotStoredError
 from mdstore.sources.sync.leasing import LOOK_SECONDS, TakenOverError, held, taken
+from mdstore.sources.sync.page_rows import settled_from
 from mdstore.sources.sync.result import SeriesSync, SyncResult
 from mdstore.sources.sync.source_facts import SourceFacts, said_of
 from mdstore.sources.sync.sync_place import Key, Range, SyncPlace
@@ -244,7 +246,7 @@ class SyncRun:
         """Begin to ask for a stretch, once that may be; for nothing more of a series that has failed."""
         await self._sit_out()
         await self._slots.acquire()
-        if job.to.error is not None:
+        if job.to.error is not None or job.is_gone:
             self._slots.release()
             return []
         return [group.create_task(self._fetch(job, stretch))]
@@ -289,7 +291,9 @@ class SyncRun:
             await self._state(job.key, None, begins, "before_listing")
         return begins is not None
 
-    async def _state(self, key: Key, start: int | None, end: int | None, reason: Stated) -> None:
+    async def _state(
+        self, key: Key, start: int | None, end: int | None, reason: Stated | Literal["unknown"]
+    ) -> None:
         await asyncio.to_thread(self._place.state, key, start, end, reason, self._source.name)
 
     async def _fetch(self, job: Job, stretch: Range) -> None:
@@ -320,16 +324,33 @@ class SyncRun:
 
     async def _failed(self, job: Job, stretch: Range | None, error: BaseException) -> None:
         said = said_of(error)
-        if (
-            isinstance(said, NoSuchMarketError)
-            and (like := await self._facts.like(job.to.symbol)) is not None
-        ):
-            said.hint = Hint(like, like)
+        if isinstance(said, NoSuchMarketError) and (others := await self._facts.others(job.to.symbol)):
+            if await self._is_delisted(job, stretch):
+                return
+            if (like := did_you_mean(job.to.symbol, others)) is not None:
+                said.hint = Hint(like, like)
         self._fail(job.to, said)
         if stretch is None or self._facts.offline or isinstance(error, NoSuchMarketError):
             return  # nobody was asked, or there is nothing that could be asked for again
         with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
             await asyncio.to_thread(self._place.state_failed, job.key, *stretch, self._source.name)
+
+    async def _is_delisted(self, job: Job, stretch: Range | None) -> bool:
+        """State that a market was delisted that the source gave once, and knows no more.
+
+        Tell whether that explains all that was asked for: the bars before its end, but for the latest, which
+        were to be asked for again, are not explained by it.
+        """
+        ended = await asyncio.to_thread(self._place.given_until, job.key, self._source.name)
+        if ended is None:
+            return False
+        await self._state(job.key, ended, self._wanted.end, "after_delisting")
+        if stretch is None or stretch[0] < settled_from(job.timeframe, ended, self._facts.settles):
+            return False
+        if stretch[0] < ended:
+            await self._state(job.key, stretch[0], ended, "unknown")
+        job.is_gone = True
+        return True
 
     def _fail(self, series: SeriesSync, error: MarketDataError) -> None:
         log.warning("%s: %s failed: %s", self._source.name, series, error)
