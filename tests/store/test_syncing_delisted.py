@@ -90,15 +90,14 @@ def test_upbit_answers_404_for_one(tmp_path):
     with (
         LocalExchange([market, "KRW-ETH"], now=now, limits=None) as exchange,
         mdstore.MarketDataStore(path, clock=lambda: now / 1000) as store,
-        source_of(exchange, store) as source,
     ):
-        store.sync(source, "KRW-BTC", "1m", since=START)
+        store.sync(source_of(exchange), "KRW-BTC", "1m", since=START)
     later = START + 8 * hour
     with (
         LocalExchange([market, "KRW-ETH"], now=later, limits=None) as exchange,
         mdstore.MarketDataStore(path, clock=lambda: later / 1000) as store,
-        source_of(exchange, store) as source,
     ):
+        source = source_of(exchange)
         result = store.sync(source, "KRW-BTC", "1m")
         assert result.failed == {}
         assert result.holes["after_delisting"] >= 4 * 60
