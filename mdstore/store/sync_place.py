@@ -12,10 +12,11 @@ from mdstore.candles.repository import CandleRepository
 from mdstore.candles.writes.writer import Part, WriteResult
 from mdstore.core.extra_columns import Extra
 from mdstore.core.hole_reasons import Stated
+from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
-from mdstore.sources.sync.sync_place import Key, Landing
+from mdstore.sources.sync.sync_place import Key, Landing, Row
 from mdstore.store.declared import Declared
 from mdstore.store.gaps_and_missing import gaps, to_ask
 
@@ -53,6 +54,15 @@ class StorePlace:
         if last is None or all(one.source != source for one in self._candles.ledger.provenance(*key)):
             return None
         return Timeframe.parse(key[1]).next(last)
+
+    def stored(self, key: Key, start: int, end: int) -> list[Row]:
+        """Return the bars of a series that are stored in a range."""
+        request = Request((key[0],), Timeframe.parse(key[1]), CANDLE_COLUMNS, start, end)
+        try:
+            rows = self._candles.read(request).frame()
+        except NoSuchSeriesError:
+            return []
+        return rows.with_columns(rows["timestamp"].dt.epoch("ms")).rows()
 
     def extras(self, key: Key) -> Callable[[], list[Extra]]:
         """Return what gives the declared columns that are kept of a series."""

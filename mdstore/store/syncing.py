@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mdstore.sources.sync.coordinator import Coordinator
     from mdstore.sources.sync.result import SyncResult
     from mdstore.sources.sync.source_facts import SourceFacts
+    from mdstore.sources.sync.sync_place import SyncPlace
 
     Progress = Callable[[SyncResult], object]
 
@@ -168,6 +169,12 @@ class Syncing:
             await asyncio.to_thread(over.wait, END_SECONDS)
             raise
 
+    def place(self) -> SyncPlace:
+        """Return the store as one who asks for what is missing sees it."""
+        from mdstore.store.sync_place import StorePlace
+
+        return StorePlace(self._candles, self._declared, self._now)
+
     def close(self) -> None:
         """End what is under way; what has come is stored, and whoever waits for the rest is told."""
         background, self._is_closed = self._background, True
@@ -276,12 +283,11 @@ class Syncing:
 
         from mdstore.sources.sync.source_facts import SourceFacts
         from mdstore.sources.sync.sync_run import SyncRun, Wanted
-        from mdstore.store.sync_place import StorePlace
 
         _refuse_others(source, asked.timeframes)
         source_name(source.name)
         facts = SourceFacts(source, offline=asked.offline)
-        place = StorePlace(self._candles, self._declared, self._now)
+        place = self.place()
         symbols: list[str] = []
         while True:
             try:  # each time anew: a new listing may fit a pattern

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from mdstore.core.extra_columns import Extra
     from mdstore.sources.sync.leasing import TakesLeases
 
-__all__ = ["Key", "Landing", "Range", "Said", "SyncPlace"]
+__all__ = ["Key", "Landing", "Range", "Row", "Said", "SyncPlace"]
 
 Key = tuple[str, str]
 """A series: symbol and timeframe."""
+Row = tuple[int, float, float, float, float, float]
+"""A bar: when it starts (ms), and its values."""
 Range = tuple[int, int]
 """Bars that start in `[start, end)`, in ms."""
 
@@ -70,6 +72,9 @@ class SyncPlace(Protocol):
 
     def given_until(self, key: Key, source: str) -> int | None:
         """Return where the last stored bar of a series ends, if `source` gave any of its bars."""
+
+    def stored(self, key: Key, start: int, end: int) -> list[Row]:
+        """Return the bars of a series that are stored in a range."""
 
     def extras(self, key: Key) -> Callable[[], list[Extra]]:
         """Return what gives the declared columns that are kept of a series."""
