@@ -281,13 +281,15 @@ class Syncing:
     async def _rounds(self, source: Coordinator, asked: _Asked, waits: _Waits) -> SyncResult:
         import asyncio
 
+        from mdstore.sources.sync.bad_bars import BadBars
         from mdstore.sources.sync.source_facts import SourceFacts
-        from mdstore.sources.sync.sync_run import SyncRun, Wanted
+        from mdstore.sources.sync.sync_run import SyncRun
+        from mdstore.sources.sync.worth_asking import Wanted
 
         _refuse_others(source, asked.timeframes)
         source_name(source.name)
         facts = SourceFacts(source, offline=asked.offline)
-        place = self.place()
+        place, bad = self.place(), BadBars(self._now)
         symbols: list[str] = []
         while True:
             try:  # each time anew: a new listing may fit a pattern
@@ -297,7 +299,7 @@ class Syncing:
                     raise
             now = self._now()
             wanted = Wanted(symbols, asked.timeframes, asked.since, min(asked.until or now, now))
-            run = SyncRun(place, source, wanted, facts=facts, progress=asked.progress)
+            run = SyncRun(place, source, wanted, facts=facts, bad=bad, progress=asked.progress)
             waits.result = run.result
             result = await (run.plan() if asked.dry_run else run.run())
             if run.trouble is not None:
