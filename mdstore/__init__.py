@@ -56,9 +56,11 @@ if TYPE_CHECKING:
     from mdstore.realtime.order_book import OrderBook
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
     from mdstore.reports.store_report import write_report
+    from mdstore.service.answer import MarketAnswer
     from mdstore.service.asynchronous import AsyncMarketDataService
+    from mdstore.service.memory_coordinator import MemoryCoordinator
     from mdstore.service.policies import ServicePolicies
-    from mdstore.service.router import SmartRouter
+    from mdstore.service.router import RingRouter, RoutedBar, SmartRouter
     from mdstore.service.service import MarketDataService
     from mdstore.service.storage import MarketDataStorage, Repository
     from mdstore.sources.exchanges.binance import BinanceFeed
@@ -96,12 +98,14 @@ _HOMES = {
     "mdstore.optimization.quiet_window": ("QuietWindow",),
     "mdstore.optimization.vacuum": ("SmartVacuumScheduler",),
     "mdstore.reports.store_report": ("write_report",),
+    "mdstore.service.answer": ("MarketAnswer",),
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
+    "mdstore.service.memory_coordinator": ("MemoryCoordinator",),
     "mdstore.sources.sync.coordinator": ("Coordinator", "FunctionCoordinator", "Limits", "Metrics", "Page"),
     "mdstore.sources.exchanges.candle_source": ("CandleSource", "Market"),
     "mdstore.sources.exchanges.candle_sources": ("open_source",),
     "mdstore.service.policies": ("ServicePolicies",),
-    "mdstore.service.router": ("SmartRouter",),
+    "mdstore.service.router": ("RingRouter", "RoutedBar", "SmartRouter"),
     "mdstore.service.service": ("MarketDataService",),
     "mdstore.service.storage": ("MarketDataStorage", "Repository"),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),
@@ -147,10 +151,12 @@ __all__ = [
     "LocalMarket",
     "MaintenanceStoppedError",
     "Market",
+    "MarketAnswer",
     "MarketDataError",
     "MarketDataService",
     "MarketDataStorage",
     "MarketDataStore",
+    "MemoryCoordinator",
     "MessageError",
     "Metrics",
     "MetricsCollector",
@@ -167,6 +173,8 @@ __all__ = [
     "RealtimeDataCache",
     "Recorder",
     "Repository",
+    "RingRouter",
+    "RoutedBar",
     "ScannerError",
     "Screen",
     "ServicePolicies",

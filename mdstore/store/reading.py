@@ -50,6 +50,11 @@ class Made:
         """The number of bars."""
         return len(self.bars)
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the bars."""
+        return int(self.bars.estimated_size())
+
     def frame(self) -> pl.DataFrame:
         """Return them as a Polars frame of the caller's own."""
         return self.bars
