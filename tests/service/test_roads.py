@@ -223,3 +223,19 @@ def test_what_is_said_of_deriving_holds_for_each_symbol(mixed):
         with pytest.raises(NoSuchSeriesError, match="B 1h"):
             service.get_candle_data(["A", "B"], "1h")
         assert_frame_equal(of(service.get_candle_data(None, "1h"), "A"), HOURS)
+
+
+@pytest.mark.parametrize("symbols", [["A", "X"], ["B", "X"], ["A", "B", "X"]])
+def test_a_symbol_that_is_not_stored_fails_no_others_where_nobody_said_since_when(mixed, symbols):
+    source = MemoryCoordinator({("A", "1h"): HOURS, ("B", "1m"): MINUTES, ("X", "1h"): HOURS})
+    with MarketDataService(mixed, coordinator=source) as service:
+        answer = service.get_candle_data(symbols, "1h")
+        assert answer.frame["symbol"].cast(pl.String).unique(maintain_order=True).to_list() == symbols[:-1]
+        assert answer.about.why_stale == {"X": "no 1h bar is stored: to fetch it, give start= or count="}
+        for asked in ({"count": 10}, {"start": START}):  # as it says
+            found = service.get_candle_data(symbols, "1h", **asked)
+            assert len(of(found, "X")) == 10
+            assert not found.about.is_stale
+            mixed.delete("X", "1h")
+        with pytest.raises(NoSuchSeriesError, match=r"X 1h.*give start="):
+            service.get_candle_data(["X"], "1h")
