@@ -183,7 +183,9 @@ class Tiers:
         reach, top = request.count or 0, high
         start = None if low == -FOREVER else low
         if start is None:
-            symbols = await asyncio.to_thread(self._begun, wanted, symbols, outcome, is_all=is_all)
+            # Of one that is live there is something, though nothing is stored.
+            may_fail = is_all and not request.include_forming
+            symbols = await asyncio.to_thread(self._begun, wanted, symbols, outcome, may_fail=may_fail)
         while True:
             outcome.join(await self.fetcher.fill(symbols, wanted, start, high))
             reach *= 2
@@ -195,11 +197,11 @@ class Tiers:
                 return
             start, high = request.first_of(top, reach), start  # what is behind was asked for just now
 
-    def _begun(self, bar: Timeframe, symbols: list[str], outcome: Outcome, *, is_all: bool) -> list[str]:
+    def _begun(self, bar: Timeframe, symbols: list[str], outcome: Outcome, *, may_fail: bool) -> list[str]:
         """Leave out, of several symbols, those of which nobody knows where to begin, and say so."""
         stored = self._store._candles.stored(str(bar))
         known = [symbol for symbol in symbols if symbol in stored]
-        if not known and is_all:
+        if not known and may_fail:
             return symbols  # which is refused with what to do
         outcome.troubles |= {symbol: UNBEGUN.format(bar=bar) for symbol in symbols if symbol not in stored}
         return known

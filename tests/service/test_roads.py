@@ -239,3 +239,24 @@ def test_a_symbol_that_is_not_stored_fails_no_others_where_nobody_said_since_whe
             mixed.delete("X", "1h")
         with pytest.raises(NoSuchSeriesError, match=r"X 1h.*give start="):
             service.get_candle_data(["X"], "1h")
+
+
+@pytest.mark.parametrize("has_upstream", [False, True])
+def test_what_is_live_and_not_stored_is_given_with_an_upstream_as_without(store, clock, has_upstream):
+    """A symbol that was listed just now has nothing else."""
+    clock.at(600)
+    store.write("A", "1m", MINUTES)
+    store.live.update(Kline("B", "1m", START + 600 * MINUTE, 5.0, 6.0, 4.0, 5.5, 1.0, closed=False))
+    source = MemoryCoordinator({("A", "1m"): MINUTES}) if has_upstream else None
+    with MarketDataService(store, coordinator=source) as service:
+        for symbols, bars in (("B", 1), (["B"], 1), (["A", "B"], 601)):
+            answer = service.get_candle_data(symbols, "1m", include_forming=True)
+            assert len(answer) == bars
+            assert answer.frame["close"].to_list()[-1] == 5.5
+            if has_upstream:
+                assert "give start= or count=" in answer.about.why_stale["B"]
+        for bar in ("1m", "1h"):
+            answer = service.get_candle_data(["A", "B"], bar, count=5, include_forming=True, derive="1m")
+            assert of(answer, "B")["closed"].to_list() == [False]
+        with pytest.raises(NoSuchSeriesError, match="B 1m"):
+            service.get_candle_data("B", "1m")
