@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from mdstore.optimization.fragmentation import FragmentationMonitor
     from mdstore.optimization.indexes import IndexOptimizer
+    from mdstore.optimization.metrics import MetricsCollector
     from mdstore.optimization.queries import QueryAnalyzer
     from mdstore.optimization.quiet_window import QuietWindow
     from mdstore.optimization.vacuum import SmartVacuumScheduler
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.order_book import OrderBook
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
+    from mdstore.reports.store_report import write_report
     from mdstore.service.answer import MarketAnswer
     from mdstore.service.asynchronous import AsyncMarketDataService
     from mdstore.service.memory_coordinator import MemoryCoordinator
@@ -91,9 +93,11 @@ _HOMES = {
     ),
     "mdstore.optimization.fragmentation": ("FragmentationMonitor",),
     "mdstore.optimization.indexes": ("IndexOptimizer",),
+    "mdstore.optimization.metrics": ("MetricsCollector",),
     "mdstore.optimization.queries": ("QueryAnalyzer",),
     "mdstore.optimization.quiet_window": ("QuietWindow",),
     "mdstore.optimization.vacuum": ("SmartVacuumScheduler",),
+    "mdstore.reports.store_report": ("write_report",),
     "mdstore.service.answer": ("MarketAnswer",),
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
     "mdstore.service.memory_coordinator": ("MemoryCoordinator",),
@@ -155,6 +159,7 @@ __all__ = [
     "MemoryCoordinator",
     "MessageError",
     "Metrics",
+    "MetricsCollector",
     "NewerSchemaError",
     "NoSuchMarketError",
     "NoSuchSeriesError",
@@ -193,6 +198,7 @@ __all__ = [
     "fingerprint",
     "open",
     "open_source",
+    "write_report",
 ]
 
 

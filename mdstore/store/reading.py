@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 import pyarrow as pa
@@ -43,6 +43,7 @@ class Made:
 
     bars: pl.DataFrame
     how: str
+    tiers: ClassVar[tuple[str, ...]] = ("made",)
 
     @property
     def rows(self) -> int:

@@ -315,6 +315,7 @@ def test_a_coordinator_is_no_router_and_the_hint_works(store):
 # ---- sources
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("cap", [7, 30, 99])
 @pytest.mark.parametrize("end", ["latest", "earliest"])
 def test_a_server_that_gives_fewer_rows_than_is_said_of_it_hides_none(store, cap, end):

@@ -243,6 +243,7 @@ def source_threads():
     return [one for one in threading.enumerate() if one.name == "mdstore-source-call"]
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("kind", ["plain", "blocking", "router"])
 def test_what_hangs_keeps_no_process_from_its_end(python, kind):
     script = """
