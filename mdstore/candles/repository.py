@@ -272,18 +272,25 @@ class CandleRepository:
         own: Mapping[str, object] | None = None,
     ) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series, quarantine and other tables."""
+        clock, scanned = time.perf_counter(), self._upkeep.scanned
+        table, given = self.queries.run(query, others or {}, timeout, params, own)
+        listed = ", ".join(f"{rows:,} {name}" for name, rows in given.items())
+        reason = f"given {listed or 'no'} candles"
+        self.upkeep.tell_query(query, (time.perf_counter() - clock), table.num_rows, reason)
+        tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
+        self.latencies.add("sql", tiers, clock)
+        return table, Explanation(tiers, table.num_rows, _since(clock), reason, query, sum(given.values()))
+
+    @property
+    def queries(self) -> Queries:
+        """DuckDB over the candles; it starts with its first query."""
         from mdstore.candles.reads.sql import Queries
 
         self._mind_forks()
         self._queries = self._queries or Queries(
             self._database, self._columnar, self._upkeep, self._sql_memory_bytes
         )
-        clock, scanned = time.perf_counter(), self._upkeep.scanned
-        table, reason = self._queries.run(query, others or {}, timeout, params, own)
-        self.upkeep.tell_query(query, (time.perf_counter() - clock), table.num_rows, reason)
-        tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
-        self.latencies.add("sql", tiers, clock)
-        return table, Explanation(tiers, table.num_rows, _since(clock), reason, query)
+        return self._queries
 
     def series(self, known: int = -1) -> tuple[int, list[tuple[object, ...]] | None, int]:
         """Return the revision, every series (None where the revision is `known`) and the bytes in use."""
