@@ -31,11 +31,11 @@ COLUMNS = "SELECT name FROM pragma_index_info(?) ORDER BY seqno"
 TABLES = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name = ?"
 MADE = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL"
 NAMES = "SELECT name FROM pragma_table_info(?)"
-OURS: Final = frozenset({"quarantine_once", "upkeep_by_kind"})
+OURS: Final = frozenset({"quarantine_once", "upkeep_by_kind", "revisions_of_series"})
 """Those that the store has made."""
 OUR_TABLES: Final = frozenset({
     "candles", "series", "revision", "quarantine", "cells", "coverage", "unfinished", "arrivals", "revisions",
-    "calendars", "digests", "bucket_digests", "declared", "extras", "extra_revisions", "leases", "usage",
+    "calendars", "digests", "bucket_digests", "declared", "extras", "replacements", "leases", "usage",
     "upkeep", "schema_version",
 })  # fmt: skip
 SAMPLE_ROWS: Final = 20_000
