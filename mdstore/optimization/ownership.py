@@ -23,9 +23,12 @@ __all__ = ["HasRepository", "HasUpkeep", "Owner", "repository_of", "upkeep_of"]
 class HasUpkeep(Protocol):
     """A repository, whose file can be looked after."""
 
-    upkeep: FileUpkeep
     latencies: LatencyTable
     leases: Leases
+
+    @property
+    def upkeep(self) -> FileUpkeep:
+        """The pages of the file, and what puts them in order."""
 
     def stats(self) -> dict[str, int | float | str]:
         """Return figures of the file, the packs and the memory tier."""

@@ -131,8 +131,14 @@ class LocalReads:
             return request.symbols[0]
         if not self._has_upstream:
             return list(request.symbols)
-        stored = self._store._candles.stored(str(source or request.timeframe))
-        return [symbol for symbol in request.symbols if symbol in stored] or list(request.symbols)
+        bar = str(source or request.timeframe)
+        stored, live = self._store._candles.stored(bar), self._store.live
+        there = [
+            symbol
+            for symbol in request.symbols
+            if symbol in stored or (request.include_forming and live.known(symbol, bar))
+        ]
+        return there or list(request.symbols)
 
     def _no_series(
         self, error: NoSuchSeriesError, request: CandleRequest, outcome: Outcome

@@ -9,13 +9,13 @@ from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.repository import CandleRepository
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.time_bounds import FOREVER
+from mdstore.realtime.bars import Row
+from mdstore.realtime.live_writer import Key
+from mdstore.realtime.ranges import Range
 
 __all__ = ["LivePlace"]
 
 SOURCE, BACKFILL = "live", "backfill"
-Key = tuple[str, str]
-Row = tuple[int, float, float, float, float, float]
-Range = tuple[int, int]
 
 
 class Writes(Protocol):

@@ -65,13 +65,13 @@ class Watching:
         from mdstore.sources.exchanges.candle_sources import open_source
         from mdstore.sources.recordings.recorder import Recorder
         from mdstore.sources.watching.streams import stream_of
-        from mdstore.sources.watching.watch import Asked, Watch
+        from mdstore.sources.watching.watch import Watch, WatchAsked
 
         names = symbol_list(symbols)
         if names is None:
             raise InvalidInputError('symbols=None: name the markets, or give a pattern such as "KRW-*"')
         bars = [timeframes] if isinstance(timeframes, str | Timeframe) else list(timeframes)
-        asked = Asked(
+        asked = WatchAsked(
             names,
             tuple(map(Timeframe.parse, bars)),
             orderbooks,

@@ -18,12 +18,12 @@ from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import SourceError
 from mdstore.realtime.backfill import Part
 from mdstore.realtime.ranges import Ranges
-from mdstore.sources.exchanges.candle_source import CandleSource
 from mdstore.sources.sync.asking import left_of
-from mdstore.sources.sync.coordinator import Page
+from mdstore.sources.sync.candle_source import CandleSource
+from mdstore.sources.sync.coordinator import LATE_MS, Page
 from mdstore.sources.sync.leasing import held, taken
 from mdstore.sources.sync.page_proof import checked_rows
-from mdstore.sources.sync.page_rows import LATE_MS, said_of_page, settled_from
+from mdstore.sources.sync.page_rows import said_of_page, settled_from
 from mdstore.sources.sync.sync_place import SyncPlace
 
 __all__ = ["fetched", "lacking"]

@@ -26,15 +26,16 @@ from mdstore.errors import Hint, InvalidInputError, SourceError
 from mdstore.realtime.backfill import Part
 from mdstore.realtime.cache import RealtimeDataCache
 from mdstore.realtime.session import SILENCE, Session
-from mdstore.sources.exchanges.candle_source import CandleSource
+from mdstore.sources.extra import INSTALL
 from mdstore.sources.recordings.recorder import Recorder
+from mdstore.sources.sync.candle_source import CandleSource
+from mdstore.sources.sync.symbols import matching
 from mdstore.sources.sync.sync_place import SyncPlace
 from mdstore.sources.watching.pages import lacking
 from mdstore.sources.watching.streams import Stream, Wanted
-from mdstore.sources.watching.symbols import matching
-from mdstore.sources.web.client import INSTALL, user_agent
+from mdstore.sources.web.client import user_agent
 
-__all__ = ["Asked", "Failure", "Watch"]
+__all__ = ["Failure", "Watch", "WatchAsked"]
 
 LOG = logger("watch")
 ERRORS_KEPT = 100
@@ -61,7 +62,7 @@ class Failure(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class WatchAsked:
     """What is watched: patterns of symbols are names with `*` or `?`."""
 
     symbols: Sequence[str]
@@ -83,7 +84,7 @@ class Watch:
         cache: RealtimeDataCache,
         stream: Stream,
         source: Callable[[], CandleSource],
-        asked: Asked,
+        asked: WatchAsked,
         place: SyncPlace,
         *,
         recorder: Recorder | None = None,
