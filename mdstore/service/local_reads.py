@@ -31,6 +31,8 @@ __all__ = ["OFFLINE", "LocalReads"]
 
 OFFLINE = "offline: nothing was asked of an upstream"
 ONLY_READ = "the store is only read: what is missing cannot be stored, and was not asked for"
+DISK = ("packs", "sqlite", "scanner")
+"""The tiers that are read where memory has not what is asked for."""
 NOTHING = Outcome()
 
 
@@ -76,6 +78,8 @@ class LocalReads:
                     continue
                 raise self._no_series(error, request, outcome) from error
             taken, found = (time.perf_counter() - clock) * 1e6, part.found
+            if part.tiers[0] in DISK:
+                self._meters.missed("memory")
             self._meters.add(part.tiers[0], taken, rows=found.rows, size=found.nbytes)
             parts.append(part)
             if explain:

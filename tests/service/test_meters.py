@@ -28,7 +28,7 @@ def test_bars_that_are_stored_and_read_are_counted_by_their_tier(store):
         assert one.frame.estimated_size() == 100 * ROW
         first = bytes_of(service)
         assert first.pop("calls") == 100 * ROW
-        assert list(first.values()) == [100 * ROW]
+        assert sum(first.values()) == 100 * ROW
         again = service.get_candle_data("A", "1m", count=100)
         both = service.get_candle_data(["A", "B"], "1m", count=10)
         frames = [answer.frame.estimated_size() for answer in (one, again, both)]
