@@ -69,8 +69,9 @@ class DerivedBars:
         if with_live and self._router is not None:
             found = self._with_routed(request, source, self._router)
         else:
-            # One more than are asked for: the latest bar of a symbol may not be over.
-            count = request.count and request.count + (not request.include_forming)
+            # One more than are given: the latest bar of a symbol may not be over.
+            more = 0 if request.include_forming else 1
+            count = None if request.count is None else request.count + more
             found = self._read(request, source, limit=count, include_forming=with_live)
         made = self._marked(found.frame(), request, source)
         if not request.include_forming:
@@ -133,13 +134,13 @@ class DerivedBars:
         """Return what the ledger tells of bars: where each starts, ends, and whether it is closed."""
         known = self._store._candles.ledger.known(symbols, str(source))
         rows = zip(symbols, each, known.series, known.unfinished, known.intervals, strict=True)
-        latest = []
+        latest, grids = [], dict[str, Grid]()
         for symbol, (start, end, closed), series, early, said in rows:
             last = EARLIEST if series is None else series.last
             tail = max(start, source.next(last)), end
-            may_come = not closed and _may_come(
-                Grid(source, calendar_of(symbol, known.calendars)), tail, said
-            )
+            name = calendar_of(symbol, known.calendars)
+            grid = grids.get(name) or grids.setdefault(name, Grid(source, name))
+            may_come = not closed and _may_come(grid, tail, said)
             latest.append(_Latest(start, end, closed, last, start <= last < end and last in early, may_come))
         return latest
 
