@@ -16,7 +16,7 @@ import mdstore
 from bench.measure import Line, Report, Turn, interleave, ready, verify
 from bench.scale import Scale, scratch
 from mdstore.core.timeframe import Timeframe
-from mdstore.sources.exchanges.candle_source import Market
+from mdstore.sources.sync.candle_source import Market
 from mdstore.sources.sync.coordinator import Limits, Metrics, Page, cut
 
 __all__ = ["run"]

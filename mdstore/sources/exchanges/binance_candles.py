@@ -23,7 +23,6 @@ from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import NoSuchMarketError
 from mdstore.sources.exchanges.binance_archive import ARCHIVE, Archive
 from mdstore.sources.exchanges.binance_columns import COLUMNS, KEPT
-from mdstore.sources.exchanges.candle_source import Market, Wait
 from mdstore.sources.exchanges.rest_source import (
     LEFT_MS,
     RestSource,
@@ -33,6 +32,7 @@ from mdstore.sources.exchanges.rest_source import (
     refused,
     told,
 )
+from mdstore.sources.sync.candle_source import Market, Wait
 from mdstore.sources.sync.coordinator import Limits, Page
 from mdstore.sources.web.answers import Answer, Request, excerpt
 from mdstore.sources.web.client import WebClient

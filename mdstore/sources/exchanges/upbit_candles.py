@@ -23,7 +23,6 @@ import polars as pl
 from mdstore.core.timeframe import HOUR, SECOND, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import NoSuchMarketError, SourceError
-from mdstore.sources.exchanges.candle_source import Market, Wait
 from mdstore.sources.exchanges.rest_source import (
     LEFT_MS,
     RestSource,
@@ -33,6 +32,7 @@ from mdstore.sources.exchanges.rest_source import (
     refused,
     told,
 )
+from mdstore.sources.sync.candle_source import Market, Wait
 from mdstore.sources.sync.coordinator import Limits, Page
 from mdstore.sources.web.answers import Answer, Request, excerpt, is_json
 from mdstore.sources.web.client import WebClient

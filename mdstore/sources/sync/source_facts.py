@@ -6,19 +6,15 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
 from mdstore.sources.sync.background import is_cancelled
-from mdstore.sources.sync.coordinator import Coordinator, cut
+from mdstore.sources.sync.coordinator import STRETCH_PAGES, Coordinator, cut
 
 if TYPE_CHECKING:
-    from mdstore.sources.exchanges.candle_source import CandleSource, Market
+    from mdstore.sources.sync.candle_source import CandleSource, Market
 
 __all__ = ["SourceFacts", "said_of"]
-
-STRETCH_PAGES = 10
-"""A source is asked for so many pages at a time: it may go through them by rows, where bars are few."""
 
 
 def said_of(error: BaseException) -> MarketDataError:
@@ -94,15 +90,14 @@ class SourceFacts:
                 raise
             raise said_of(error) from error
 
-    async def like(self, symbol: str) -> str | None:
-        """Return what may be meant by a symbol that is not traded, in words; None for one that is."""
+    async def others(self, symbol: str) -> list[str]:
+        """Return what is traded in place of a symbol that is not; nothing for one that is, or if unknown."""
         if self._exchange is None:
-            return None
-        with suppress(Exception):  # it is asked only for what may be meant
+            return []
+        with suppress(Exception):  # it is asked besides, and what was asked has failed already
             markets = await self.markets()
-            if markets and symbol not in markets:
-                return did_you_mean(symbol, markets)
-        return None
+            return [] if symbol in markets else list(markets)
+        return []
 
     async def markets(self) -> dict[str, Market]:
         """Return what is traded, by symbol."""
