@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         FeedError,
         FileFormatError,
         ForkedError,
+        HistoryTrimmedError,
         InvalidInputError,
         LiveFileError,
         MaintenanceStoppedError,
@@ -64,12 +65,12 @@ if TYPE_CHECKING:
     from mdstore.service.service import MarketDataService
     from mdstore.service.storage import MarketDataStorage, Repository
     from mdstore.sources.exchanges.binance import BinanceFeed
-    from mdstore.sources.exchanges.candle_source import CandleSource, Market
     from mdstore.sources.exchanges.candle_sources import open_source
     from mdstore.sources.exchanges.upbit import UpbitFeed
     from mdstore.sources.local_exchange.local_exchange import LocalExchange
     from mdstore.sources.local_exchange.truth import LocalMarket
     from mdstore.sources.recordings.recorder import Recorder
+    from mdstore.sources.sync.candle_source import CandleSource, Market
     from mdstore.sources.sync.coordinator import Coordinator, FunctionCoordinator, Limits, Metrics, Page
     from mdstore.sources.sync.result import SyncResult
     from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
@@ -85,8 +86,8 @@ _HOMES = {
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
         "BannedError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
-        "ForkedError", "InvalidInputError", "LiveFileError", "MaintenanceStoppedError", "MarketDataError",
-        "MessageError",
+        "ForkedError", "HistoryTrimmedError", "InvalidInputError", "LiveFileError",
+        "MaintenanceStoppedError", "MarketDataError", "MessageError",
         "NewerSchemaError", "NoSuchMarketError", "NoSuchSeriesError", "QueryError", "QueryTimeoutError",
         "ReadOnlyError", "ScannerError", "SourceError", "StaleDataError", "StoreBusyError",
         "StoreClosedError", "StoreFileError", "TimeframeError", "TimestampError", "ValidationError",
@@ -102,7 +103,7 @@ _HOMES = {
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
     "mdstore.service.memory_coordinator": ("MemoryCoordinator",),
     "mdstore.sources.sync.coordinator": ("Coordinator", "FunctionCoordinator", "Limits", "Metrics", "Page"),
-    "mdstore.sources.exchanges.candle_source": ("CandleSource", "Market"),
+    "mdstore.sources.sync.candle_source": ("CandleSource", "Market"),
     "mdstore.sources.exchanges.candle_sources": ("open_source",),
     "mdstore.service.policies": ("ServicePolicies",),
     "mdstore.service.router": ("RingRouter", "RoutedBar", "SmartRouter"),
@@ -142,6 +143,7 @@ __all__ = [
     "ForkedError",
     "FragmentationMonitor",
     "FunctionCoordinator",
+    "HistoryTrimmedError",
     "IndexOptimizer",
     "InvalidInputError",
     "Kline",

@@ -9,13 +9,14 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import apsw
 import pyarrow as pa
 
-from mdstore.cache.memory import MemoryTier
+from mdstore.cache.memory_tier import MemoryTier
 from mdstore.candles.file import catalogue, usage
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.leases import Leases
@@ -35,7 +36,7 @@ from mdstore.candles.reads.explanation import Explanation, Reader, Traced
 from mdstore.candles.reads.holes_between import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
-from mdstore.candles.upkeep.file_upkeep import FileUpkeep
+from mdstore.candles.upkeep.leftovers import is_left
 from mdstore.candles.writes import delete, rename, writer
 from mdstore.candles.writes.writer import Policy, WriteResult
 from mdstore.core.candle_rules import Checked
@@ -47,6 +48,7 @@ from mdstore.errors import NoSuchSeriesError
 if TYPE_CHECKING:
     from mdstore.candles.reads.sql import Queries
     from mdstore.candles.reads.sql_given import Params
+    from mdstore.candles.upkeep.file_upkeep import FileUpkeep
 
 __all__ = ["CandleRepository"]
 
@@ -89,8 +91,6 @@ class CandleRepository:
         """What is known besides the candles."""
         self.leases = Leases(self._database)
         """Names that one holder has at a time, among all that have the file open."""
-        self.upkeep = FileUpkeep(self._database, self.leases, clock)
-        """The pages of the file, and what puts them in order."""
         self.latencies = LatencyTable()
         """How long calls took since the store was opened, by operation and tiers."""
         self.on_written: Callable[[Mapping[tuple[str, str], tuple[int, int]]], None] | None = None
@@ -102,8 +102,16 @@ class CandleRepository:
         self._pid = os.getpid()
         if self._database.read_only is None:
             self._compaction.sweep()
-            self.upkeep.clear()
+            if is_left(self._database):
+                self.upkeep.clear()
             workplace.sweep(file.parent)
+
+    @cached_property
+    def upkeep(self) -> FileUpkeep:
+        """The pages of the file, and what puts them in order."""
+        from mdstore.candles.upkeep.file_upkeep import FileUpkeep
+
+        return FileUpkeep(self._database, self.leases, self._clock)
 
     @property
     def closed(self) -> bool:
@@ -264,18 +272,25 @@ class CandleRepository:
         own: Mapping[str, object] | None = None,
     ) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series, quarantine and other tables."""
+        clock, scanned = time.perf_counter(), self._upkeep.scanned
+        table, given = self.queries.run(query, others or {}, timeout, params, own)
+        listed = ", ".join(f"{rows:,} {name}" for name, rows in given.items())
+        reason = f"given {listed or 'no'} candles"
+        self.upkeep.tell_query(query, (time.perf_counter() - clock), table.num_rows, reason)
+        tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
+        self.latencies.add("sql", tiers, clock)
+        return table, Explanation(tiers, table.num_rows, _since(clock), reason, query, sum(given.values()))
+
+    @property
+    def queries(self) -> Queries:
+        """DuckDB over the candles; it starts with its first query."""
         from mdstore.candles.reads.sql import Queries
 
         self._mind_forks()
         self._queries = self._queries or Queries(
             self._database, self._columnar, self._upkeep, self._sql_memory_bytes
         )
-        clock, scanned = time.perf_counter(), self._upkeep.scanned
-        table, reason = self._queries.run(query, others or {}, timeout, params, own)
-        self.upkeep.tell_query(query, (time.perf_counter() - clock), table.num_rows, reason)
-        tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
-        self.latencies.add("sql", tiers, clock)
-        return table, Explanation(tiers, table.num_rows, _since(clock), reason, query)
+        return self._queries
 
     def series(self, known: int = -1) -> tuple[int, list[tuple[object, ...]] | None, int]:
         """Return the revision, every series (None where the revision is `known`) and the bytes in use."""

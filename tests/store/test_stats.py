@@ -65,7 +65,7 @@ def test_memory_is_told_by_part(store):
     store.sql("SELECT count(*) FROM candles")
     after = store.stats()
     assert after["memory"]["parts"]["realtime"] == after["realtime"]["trades"]["bytes"] > 0
-    assert after["memory"]["process"] == os.getpid()
+    assert after["memory"]["pid"] == os.getpid()
 
 
 def test_a_store_without_live_rows_makes_no_rings_for_it(store):

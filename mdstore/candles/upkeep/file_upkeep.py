@@ -118,13 +118,12 @@ class FileUpkeep:
 
     def clear(self) -> None:
         """Clear what a rebuild has left that was killed, unless one goes on somewhere."""
-        if rebuild.is_left(self._database):
-            lease = self._leases.take(LEASE)
-            if lease is not None:
-                try:
-                    rebuild.clear(self._database)
-                finally:
-                    lease.give_back()
+        lease = self._leases.take(LEASE)
+        if lease is not None:
+            try:
+                rebuild.clear(self._database)
+            finally:
+                lease.give_back()
 
     # --- measures
 
