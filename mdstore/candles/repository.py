@@ -9,13 +9,14 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import apsw
 import pyarrow as pa
 
-from mdstore.cache.memory import MemoryTier
+from mdstore.cache.memory_tier import MemoryTier
 from mdstore.candles.file import catalogue, usage
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.leases import Leases
@@ -35,10 +36,11 @@ from mdstore.candles.reads.explanation import Explanation, Reader, Traced
 from mdstore.candles.reads.holes_between import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
-from mdstore.candles.upkeep.file_upkeep import FileUpkeep
+from mdstore.candles.upkeep.leftovers import is_left
 from mdstore.candles.writes import delete, rename, writer
 from mdstore.candles.writes.writer import Policy, WriteResult
 from mdstore.core.candle_rules import Checked
+from mdstore.core.latencies import LatencyTable
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
@@ -46,11 +48,13 @@ from mdstore.errors import NoSuchSeriesError
 if TYPE_CHECKING:
     from mdstore.candles.reads.sql import Queries
     from mdstore.candles.reads.sql_given import Params
+    from mdstore.candles.upkeep.file_upkeep import FileUpkeep
 
 __all__ = ["CandleRepository"]
 
 LONG = ("symbol", *CANDLE_COLUMNS)
 ATTEMPTS = 4
+SQLITE = ("sqlite",)
 
 
 class CandleRepository:
@@ -87,8 +91,8 @@ class CandleRepository:
         """What is known besides the candles."""
         self.leases = Leases(self._database)
         """Names that one holder has at a time, among all that have the file open."""
-        self.upkeep = FileUpkeep(self._database, self.leases, clock)
-        """The pages of the file, and what puts them in order."""
+        self.latencies = LatencyTable()
+        """How long calls took since the store was opened, by operation and tiers."""
         self.on_written: Callable[[Mapping[tuple[str, str], tuple[int, int]]], None] | None = None
         """Called behind each write that changed candles, with the first and last bar (ms) of each series."""
         self._queries: Queries | None = None
@@ -98,8 +102,16 @@ class CandleRepository:
         self._pid = os.getpid()
         if self._database.read_only is None:
             self._compaction.sweep()
-            self.upkeep.clear()
+            if is_left(self._database):
+                self.upkeep.clear()
             workplace.sweep(file.parent)
+
+    @cached_property
+    def upkeep(self) -> FileUpkeep:
+        """The pages of the file, and what puts them in order."""
+        from mdstore.candles.upkeep.file_upkeep import FileUpkeep
+
+        return FileUpkeep(self._database, self.leases, self._clock)
 
     @property
     def closed(self) -> bool:
@@ -146,6 +158,7 @@ class CandleRepository:
     ) -> WriteResult:
         """Land checked chunks, and what is said of them, in one transaction."""
         self.refuse_to_write()  # before anything is taken of the data
+        began = time.perf_counter()
         result = writer.write(
             self._database,
             self._packs,
@@ -158,16 +171,19 @@ class CandleRepository:
         )
         if result.inserted >= writer.SEAL_ROWS:
             self._compaction.merge()
+        self.latencies.add("write", SQLITE, began)
         self._tell([result])
         return result
 
     def write_each(self, parts: Sequence[writer.Part]) -> list[WriteResult]:
         """Land several series, each once, with what is said of them, in one transaction."""
         self.refuse_to_write()
+        began = time.perf_counter()
         room = self._compaction.has_room
         done = writer.write_each(self._database, self._packs, parts, clock=self._clock, has_room=room)
         if any(result.inserted >= writer.SEAL_ROWS for result in done):
             self._compaction.merge()
+        self.latencies.add("write", SQLITE, began)
         self._tell(done)
         return done
 
@@ -256,17 +272,25 @@ class CandleRepository:
         own: Mapping[str, object] | None = None,
     ) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series, quarantine and other tables."""
+        clock, scanned = time.perf_counter(), self._upkeep.scanned
+        table, given = self.queries.run(query, others or {}, timeout, params, own)
+        listed = ", ".join(f"{rows:,} {name}" for name, rows in given.items())
+        reason = f"given {listed or 'no'} candles"
+        self.upkeep.tell_query(query, (time.perf_counter() - clock), table.num_rows, reason)
+        tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
+        self.latencies.add("sql", tiers, clock)
+        return table, Explanation(tiers, table.num_rows, _since(clock), reason, query, sum(given.values()))
+
+    @property
+    def queries(self) -> Queries:
+        """DuckDB over the candles; it starts with its first query."""
         from mdstore.candles.reads.sql import Queries
 
         self._mind_forks()
         self._queries = self._queries or Queries(
             self._database, self._columnar, self._upkeep, self._sql_memory_bytes
         )
-        clock, scanned = time.perf_counter(), self._upkeep.scanned
-        table, reason = self._queries.run(query, others or {}, timeout, params, own)
-        self.upkeep.tell_query(query, (time.perf_counter() - clock), table.num_rows, reason)
-        tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
-        return table, Explanation(tiers, table.num_rows, _since(clock), reason, query)
+        return self._queries
 
     def series(self, known: int = -1) -> tuple[int, list[tuple[object, ...]] | None, int]:
         """Return the revision, every series (None where the revision is `known`) and the bytes in use."""
@@ -303,7 +327,10 @@ class CandleRepository:
             ]
             if not keys:
                 raise self._no_series(con, symbol, timeframe)
-        return delete.delete(self._database, keys, start, end, self._clock)
+        began = time.perf_counter()
+        deleted = delete.delete(self._database, keys, start, end, self._clock)
+        self.latencies.add("delete", SQLITE, began)
+        return deleted
 
     def rename(self, old: str, new: str) -> list[str]:
         """Give a symbol another name, in all its timeframes, and return these."""
@@ -356,6 +383,14 @@ class CandleRepository:
             "pack_trouble": self._upkeep.trouble or self._compaction.trouble or self._upkeep.scanner_trouble,
             **{f"memory_{name}": value for name, value in self._memory.stats().items()},
         }
+
+    def memory(self) -> dict[str, int]:
+        """Return what this process's memory is taken by, in bytes by part."""
+        from mdstore.candles.upkeep.memory import memory
+
+        self._mind_forks()
+        held = int(self._memory.stats()["bytes"])
+        return memory(tier=held, duckdb=0 if self._queries is None else self._queries.memory())
 
     def quarantine(self) -> list[tuple[object, ...]]:
         """Return the rows set aside, oldest first."""

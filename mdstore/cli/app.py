@@ -20,9 +20,11 @@ from mdstore.cli.commands.demo import demo
 from mdstore.cli.commands.export import export
 from mdstore.cli.commands.gaps import gaps
 from mdstore.cli.commands.import_ import import_
+from mdstore.cli.commands.metrics import metrics
 from mdstore.cli.commands.optimize import optimize
 from mdstore.cli.commands.rename import rename
 from mdstore.cli.commands.replay import replay
+from mdstore.cli.commands.report import report
 from mdstore.cli.commands.revisions import revisions
 from mdstore.cli.commands.screen import screen
 from mdstore.cli.commands.series import series
@@ -30,6 +32,7 @@ from mdstore.cli.commands.show import show
 from mdstore.cli.commands.sql import sql
 from mdstore.cli.commands.stats import stats
 from mdstore.cli.commands.sync import sync
+from mdstore.cli.commands.top import top
 from mdstore.cli.commands.verify import verify
 from mdstore.cli.commands.warm import warm
 from mdstore.cli.commands.watch import watch
@@ -53,6 +56,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compact": compact,
     "optimize": optimize,
     "stats": stats,
+    "top": top,
+    "report": report,
+    "metrics": metrics,
     "backup": backup,
     "check": check,
     "gaps": gaps,

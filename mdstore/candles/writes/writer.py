@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from math import nan
 
@@ -152,8 +152,9 @@ class Part:
 
 
 SET_ASIDE = Policy("quarantine", "raise")
-WATCH_ROWS = 4  # so few are watched, which costs less than to ask where their series ends
+WATCH_ROWS = 4  # so few are compared, which costs less than to ask where their series ends
 WATCH_MORE = 64  # so many new ones behind known ones are, which costs less than statements of their own
+PUT_ROWS = 4_096  # so many are compared at a time: as tuples they take 2 MB
 NOTHING = Checked([], NO_BAD, 0, 0)
 
 
@@ -466,7 +467,7 @@ class _Batch:
 
     @cached_property
     def _table_names(self) -> tuple[str, ...]:
-        return tuple(declared_columns.table_names(self._con, "extras"))
+        return tuple(declared_columns.table_names(self._con))
 
     def _without_withheld(self, group: Group, moved: pl.Series) -> pl.DataFrame:
         """Leave out moved rows where a bar with other values is stored; `on_conflict="last"` takes them."""
@@ -507,6 +508,8 @@ class _Batch:
     def _hold_kept(self, seen: _Seen) -> None:
         """Raise where a bar of a range that is to be kept has changed."""
         ranges = self._policy.keep.get(seen.changes.key, ())
+        if not ranges:
+            return
         olds = [old for old in seen.changes.olds if any(start <= old[0] < end for start, end in ranges)]
         if olds:
             raise conflict_error(replace(self._conflict(seen, min(olds)), stored=True), len(olds))
@@ -570,25 +573,34 @@ class _Batch:
 
     def _watch(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
         """Write rows some of which may be there."""
-        names = (self._table_names, seen.extras) if seen.given else None
-        return seen.changes.watched(self._con, rows, lambda: self._execute(group, seen, rows), names)
+        inserted = updated = 0
+        for part in rows.iter_slices(PUT_ROWS) if len(rows) > PUT_ROWS else (rows,):
+            candles = part[list(CANDLE_COLUMNS)] if seen.given else part
+            new, changed = seen.changes.put(self._con, candles, partial(self._execute, group))
+            if seen.given:
+                write = partial(self._execute_extras, group, seen, part)
+                changed += seen.changes.put_extras(self._con, (self._table_names, seen.extras), write)
+            inserted, updated = inserted + new, updated + changed
+        return inserted, updated
 
     def _insert(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> int:
         """Write rows between the first and last of which there are none."""
         if len(rows):
             with self._con.telling(None):
-                self._execute(group, seen, rows)
+                self._execute(group, rows[list(CANDLE_COLUMNS)] if seen.given else rows)
+                if seen.given:
+                    self._execute_extras(group, seen, rows)
             seen.changes.insert(self._con, rows)
         return len(rows)
 
-    def _execute(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> None:
-        key = [group.symbol, group.timeframe]
-        candles = rows[list(CANDLE_COLUMNS)] if seen.given else rows
+    def _execute(self, group: Group, candles: pl.DataFrame) -> None:
         for size, values in _pieces(candles):
-            self._con.execute(STATEMENTS[size], key + values)
-        if seen.given:
-            for size, values in _pieces(rows[["timestamp", *seen.given]]):
-                self._con.execute(declared_columns.upsert(seen.given, size), key + values)
+            self._con.execute(STATEMENTS[size], [group.symbol, group.timeframe, *values])
+
+    def _execute_extras(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> None:
+        for size, values in _pieces(rows[["timestamp", *seen.given]]):
+            sql = declared_columns.upsert(seen.given, size)
+            self._con.execute(sql, [group.symbol, group.timeframe, *values])
 
     def _quarantine(self, bad: pl.DataFrame) -> None:
         order = ("symbol", "timeframe", "row", "column", "rule", "value", "record")
