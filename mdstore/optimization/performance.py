@@ -24,7 +24,7 @@ KINDS: Final[Mapping[str, str]] = {
     "measured": MEASURED, "index": APPLIED, "reindex": REINDEXED,
 }  # fmt: skip
 """What upkeep leaves records of, by the names of the tree."""
-FILE: Final = ("rows", "sqlite_bytes")
+FILE: Final = ("rows", "sqlite_bytes", "revisions", "revision_bytes", "revisions_since")
 LOG: Final = ("wal_bytes", "wal_pinned_since")
 PACKS: Final = (
     "cells", "sealed_rows", "loose_rows", "packs", "pack_bytes", "dead_pack_bytes", "packs_set_aside",
