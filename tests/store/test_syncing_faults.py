@@ -68,7 +68,7 @@ ODD = {
     "nothing": (lambda low, high, rows: [Page(None, None, rows)], "from None to None"),
     "no number": (lambda low, high, rows: [Page(low, math.inf, rows)], "to inf: no whole ms"),
     "reason": (lambda low, high, rows: [Page(low, high, rows[5:], "holiday")], "says 'holiday' of bars"),
-    "clock": (lambda low, high, rows: [Page(low, high, rows, clock="noon")], "by a clock of 'noon'"),
+    "clock": (lambda low, high, rows: [Page(low, high, rows, clock="noon")], "with a clock of 'noon'"),
     "the same": (lambda low, high, rows: without_end(Page(low, high, rows)), "it does not end"),
     "outside": (lambda low, high, rows: without_end(Page(high, 2 * high - low, rows)), "it does not end"),
 }
