@@ -351,7 +351,38 @@ def test_a_proxy_that_is_not_spoken_is_named(monkeypatch):
     assert proxy_for("https://api.upbit.com") is None
 
 
-@pytest.mark.parametrize("address", ["api.upbit.com", "ftp://x", "http://"])
+@pytest.mark.parametrize("proxy", ["http://[::1", "http://gate:many", "http://", "https://:1"])
+def test_a_proxy_that_is_no_address_is_told(monkeypatch, proxy):
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(SourceError, match="proxy") as error:
+        proxy_for("https://api.upbit.com")
+    assert "HTTPS_PROXY" in error.value.hint.python
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("https://API.Upbit.com", "api.upbit.com"),
+        ("https://api.upbit.com:443/v1/", "api.upbit.com"),
+        ("http://me:secret@127.0.0.1:8000", "127.0.0.1:8000"),
+        ("http://[::1]:8000/x", "[::1]:8000"),
+        ("http://api.upbit.com:443", "api.upbit.com:443"),
+    ],
+)
+def test_a_host_is_one_however_its_address_is_written(tmp_path, address, host):
+    client = WebClient(address, {"candle": 10.0}, pace_folder=tmp_path)
+    assert (client.host, client.pace.host) == (host, host), "so all who ask it share its books"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "", "api.upbit.com", "ftp://x", "http://", "http://[::1", "http://x:99999999", "http://x:port",
+        "http://:8000", "http://x/?a=b", "http://x#y",
+    ],
+)  # fmt: skip
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(SourceError, match="is no address") as error:
         WebClient(address, {})
