@@ -191,6 +191,8 @@ class Host:
     async def _obey_rest(self, group: str, said: float | None) -> None:
         """Rest, in all processes: as was said, or twice as long each time. Raises `AskedInVainError`."""
         reason = f"{self.host} says that it was asked too often (429)"
+        if said == 0 and self._rests:  # it was believed before, and is asked too often yet
+            said = None
         longer = self.manners.first_wait * 2 * float(2 ** min(self._rests, 30))
         seconds = min(longer, self.manners.longest_wait) if said is None else said
         if seconds > self.manners.patience:

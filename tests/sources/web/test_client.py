@@ -127,6 +127,16 @@ def test_429s_that_say_nothing_count_as_failures(tmp_path):
         asyncio.run(run(server))
 
 
+@pytest.mark.parametrize("said", ["0", "-3", "Wed, 21 Oct 2020 07:28:00 GMT"])
+def test_429s_that_ask_to_wait_for_no_time_are_waited_for_longer_each_time(ask, said):
+    manners = Manners(attempts=4, first_wait=0.1, longest_wait=5)
+    refusal = Reply(status=429, headers={"Retry-After": said})
+    with TinyServer(in_turn(*[refusal] * 3, Reply([1]))) as server:
+        assert ask(server, manners=manners) == [1]
+        waits = [after.at - before.at for before, after in pairwise(server.log)]
+    assert [wait >= least for wait, least in zip(waits[1:], (0.4, 0.8), strict=True)] == [True] * 2
+
+
 def test_a_429_that_asks_to_wait_for_longer_than_is_waited_ends_it(ask):
     with TinyServer(lambda _: Reply(status=429, headers={"Retry-After": "86400"})) as server:
         with pytest.raises(SourceError, match="to wait for 1440 minutes"):
@@ -404,6 +414,18 @@ def test_what_is_no_address_is_refused(address):
 def test_how_long_a_ban_lasts(headers, body, seconds):
     answer = Answer(418, headers, body.encode())
     assert ban_seconds(answer, 1620286250.0, 0) == pytest.approx(seconds)
+
+
+def test_the_end_of_a_ban_is_told_by_the_clock_of_who_bans():
+    body = b'{"code":-1003,"msg":"IP banned until 1620286253180."}'
+    answer = Answer(418, {"Date": "Thu, 06 May 2021 07:30:00 GMT"}, body)
+    ahead = 1620286200.0 + 300  # this machine's clock, by five minutes
+    assert ban_seconds(answer, ahead, 0) == pytest.approx(53.18)
+
+
+def test_a_ban_that_is_said_to_be_over_and_is_not_is_waited_for():
+    over = Answer(418, {"Retry-After": "0"}, b"")
+    assert [ban_seconds(over, 0, bans) for bans in range(4)] == [0, 0, 240, 480]
 
 
 def test_a_ban_of_which_no_end_is_said_is_waited_for_longer_each_time():
