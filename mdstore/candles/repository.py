@@ -24,8 +24,10 @@ from mdstore.candles.file.paths import packs_folder
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
 from mdstore.candles.file.table_reads import Request
+from mdstore.candles.ledger import trimming
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.ledger import Ledger
+from mdstore.candles.ledger.trimming import Trimming
 from mdstore.candles.packs import cells, first_digests
 from mdstore.candles.packs.merging import Compaction, Progress
 from mdstore.candles.packs.pack_files import PackLostError, Packs, row_bytes
@@ -70,6 +72,7 @@ class CandleRepository:
         read_only: bool = False,
         pack_bytes: int | None = None,
         sql_memory_bytes: int | None = None,
+        keep_revisions_ms: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = Database(path, create=create, busy_timeout=busy_timeout, read_only=read_only)
@@ -89,6 +92,7 @@ class CandleRepository:
         )
         self.ledger = Ledger(self._database, clock)
         """What is known besides the candles."""
+        self._trimming = Trimming(self._database, clock, keep_revisions_ms)
         self.leases = Leases(self._database)
         """Names that one holder has at a time, among all that have the file open."""
         self.latencies = LatencyTable()
@@ -188,7 +192,9 @@ class CandleRepository:
         return done
 
     def _tell(self, done: Sequence[WriteResult]) -> None:
-        """Say which bars were written, to whoever follows them."""
+        """Let go what is past keeping, and say which bars were written to whoever follows them."""
+        if any(one.updated for one in done):
+            self._trimming.look()
         if self.on_written is not None:
             reach = {
                 key: ends for one in done if one.inserted or one.updated for key, ends in one.reach.items()
@@ -358,12 +364,18 @@ class CandleRepository:
         self.refuse_to_write()
         return self._compaction.compact(progress)
 
+    def trim(self, keep_ms: int) -> int:
+        """Let go what bars were longer ago; return how many values of bars that was."""
+        self.refuse_to_write()
+        return self._trimming.trim(keep_ms)
+
     def stats(self) -> dict[str, int | float | str]:
         """Return figures of the file, the packs and the memory tier, in rows, bytes and counts."""
         self._mind_forks()
         with self._database.reading() as con:
             found = cells.all_cells(con)
             rows = sum(series.rows for series in catalogue.all_series(con))
+            past = trimming.history(con)
             pages = con.pragma("page_count") * con.pragma("page_size")
         files = self._packs.files()
         sealed = sum(cell.rows for cell in found)
@@ -379,6 +391,9 @@ class CandleRepository:
             "packs": len(files),
             "pack_bytes": sum(files.values()),
             "dead_pack_bytes": max(0, sum(files.values()) - held),
+            "revisions": past.rows,
+            "revision_bytes": past.bytes,
+            "revisions_since": past.since,
             "packs_set_aside": ", ".join(self._packs.aside()),
             "pack_trouble": self._upkeep.trouble or self._compaction.trouble or self._upkeep.scanner_trouble,
             **{f"memory_{name}": value for name, value in self._memory.stats().items()},

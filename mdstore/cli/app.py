@@ -33,6 +33,7 @@ from mdstore.cli.commands.sql import sql
 from mdstore.cli.commands.stats import stats
 from mdstore.cli.commands.sync import sync
 from mdstore.cli.commands.top import top
+from mdstore.cli.commands.trim import trim
 from mdstore.cli.commands.verify import verify
 from mdstore.cli.commands.warm import warm
 from mdstore.cli.commands.watch import watch
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "warm": warm,
     "compact": compact,
     "optimize": optimize,
+    "trim": trim,
     "stats": stats,
     "top": top,
     "report": report,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mdstore.candles.repository import CandleRepository
 from mdstore.core.arguments import file_path, positive_seconds
+from mdstore.core.periods import period_ms
 
 if TYPE_CHECKING:
     from mdstore.optimization.maintainer import Maintainer
@@ -140,11 +142,25 @@ class Maintenance:
         """
         return self._candles.compact(progress)
 
+    def trim(self, keep: str | timedelta) -> int:
+        """Let go what bars were longer ago than `keep` ("90d", "1y"); return of how many bars, each time.
+
+        Reads `as_of` a time before that raise `HistoryTrimmedError` where bars have changed since; where
+        bars are from is known all the same. The pages are free for what comes, and given back by
+        `optimize`. Others read and write meanwhile. `mdstore.open(keep_revisions=)` does so by itself.
+
+        Raises `InvalidInputError`, `ReadOnlyError`, `StoreFileError`; `DamagedDataError` for a series with
+        damage in it, which keeps all, once the others are done.
+        """
+        return self._candles.trim(period_ms(keep, "keep"))
+
     def stats(self) -> dict[str, int | float | str]:
         """Return rows, bytes and counts of the file, its packs and the memory tier, with its hit rate.
 
         `wal_bytes` is the size of the log; `wal_pinned_since` is since when (UTC) this store found readers in
         the way of beginning it anew, `pack_trouble` why upkeep was put off the last time, and
-        `packs_set_aside` the folders of packs whose file is gone. Texts are empty where there is nothing.
+        `packs_set_aside` the folders of packs whose file is gone. `revisions` are the values kept of bars
+        that have changed since, `revisions_since` a time (UTC) from which on all are. Texts are empty where
+        there is nothing.
         """
         return self._candles.stats()

@@ -30,6 +30,12 @@ def print_stats(store: MarketDataStore, out: Console, *, json: bool) -> None:
     out.print(
         f"{'candles':<12}{stats['rows']:>10,}  {sealed}, {stats['loose_rows']:,} loose", highlight=False
     )
+    if stats["revisions"] or stats["revisions_since"]:
+        kept = f"since {stats['revisions_since']}" if stats["revisions_since"] else "all of them"
+        size = size_text(float(stats["revision_bytes"]))
+        out.print(
+            f"{'earlier':<12}{stats['revisions']:>10,}  values of bars in {size}, {kept}", highlight=False
+        )
     since = stats["wal_pinned_since"]
     pinned = f"  a long read has kept it from being shortened since {since}" if since else ""
     out.print(f"{'its log':<12}{size_text(float(stats['wal_bytes'])):>10}{pinned}", highlight=False)
