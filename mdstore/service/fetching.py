@@ -103,7 +103,7 @@ class Fetcher:
             try:
                 async with leased(self._leases, wanted.key):
                     await self._from_coordinator(self._coordinator, wanted, outcome)
-            except TakenOverError as error:
+            except (TakenOverError, StoreFileError) as error:  # nobody asks unless it can be noted who does
                 outcome.troubles[wanted.symbol] = error.message
 
     # ---- the router

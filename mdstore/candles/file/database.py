@@ -214,14 +214,21 @@ class Database:
 
         For what can be had again: scan views, and where in the packs the cells are.
         """
-        if self._write_thread == threading.get_ident() or self.read_only is not None:
-            return None
         try:
-            with self._locked(self.busy_ms if wait else 0), self._entered(), self._translated():
-                self._refuse_replaced()
-                return self._unsynced(work, wait=wait)
+            return self.unsynced(work, wait=wait)
         except StoreFileError:
             return None  # busy, full or not to be written: reads go on without
+
+    def unsynced(self, work: Callable[[Writer], T], *, wait: bool = True) -> T | None:
+        """Do what is worth no sync in a transaction; None where nothing is to be written here at all.
+
+        Raises `StoreFileError`, `StoreBusyError`.
+        """
+        if self._write_thread == threading.get_ident() or self.read_only is not None:
+            return None
+        with self._locked(self.busy_ms if wait else 0), self._entered(), self._translated():
+            self._refuse_replaced()
+            return self._unsynced(work, wait=wait)
 
     def step(self, work: Callable[[Writer], T]) -> T:
         """Do a small part of upkeep in a transaction that is not synced; unlike `note` it says what failed.

@@ -19,6 +19,7 @@ from pathlib import Path
 import apsw
 
 from mdstore.candles.file.database import Database
+from mdstore.errors import StoreBusyError, StoreFileError
 
 __all__ = ["BEAT_SECONDS", "LEFT_SECONDS", "Lease", "Leases"]
 
@@ -46,9 +47,15 @@ class Lease:
         self.owner = owner
 
     def beat(self) -> bool:
-        """Say that the holder is at work; false where somebody else has taken over."""
+        """Say that the holder is at work; false where somebody else has taken over.
+
+        A file that is busy or full says neither: it had made a sync end that was alone, 10 s into a VACUUM.
+        """
         bindings = (self.name, self.owner)
-        return self._database.note(lambda con: con.execute(BEAT, bindings).get, wait=True) is not None
+        try:
+            return self._database.unsynced(lambda con: con.execute(BEAT, bindings).get) is not None
+        except StoreFileError:
+            return True
 
     def give_back(self) -> None:
         """Let others have the name."""
@@ -65,7 +72,10 @@ class Leases:
         self._lock = threading.Lock()
 
     def take(self, name: str) -> Lease | None:
-        """Return the lease of a name, or None while somebody else has it. Raises `StoreFileError`."""
+        """Return the lease of a name, or None while somebody else has it, or writes for long.
+
+        Raises `StoreFileError` where it cannot be noted: a disk that is full had let a sync wait for ever.
+        """
         found = self._database.peek(FIND, (name,))
         if found is not None and not self._is_left(name, found):
             return None
@@ -77,7 +87,10 @@ class Leases:
             con.execute(PUT, (name, owner))
             return True
 
-        if not self._database.note(put, wait=True):
+        try:
+            if not self._database.unsynced(put):
+                return None
+        except StoreBusyError:
             return None
         with self._lock:
             self._seen.pop(name, None)

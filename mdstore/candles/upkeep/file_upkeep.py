@@ -33,7 +33,7 @@ from mdstore.candles.upkeep.plans import Run, Step
 from mdstore.candles.upkeep.records import Record
 from mdstore.candles.upkeep.steps import Stop, never
 from mdstore.candles.upkeep.vacuum import Room
-from mdstore.errors import Hint, StoreBusyError
+from mdstore.errors import Hint, StoreBusyError, StoreFileError
 
 __all__ = ["LEASE", "FileUpkeep", "Watcher"]
 
@@ -118,7 +118,10 @@ class FileUpkeep:
 
     def clear(self) -> None:
         """Clear what a rebuild has left that was killed, unless one goes on somewhere."""
-        lease = self._leases.take(LEASE)
+        try:
+            lease = self._leases.take(LEASE)
+        except StoreFileError:  # a disk that is full: the file is opened all the same
+            return
         if lease is not None:
             try:
                 rebuild.clear(self._database)

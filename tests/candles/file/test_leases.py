@@ -4,11 +4,14 @@ import os
 import signal
 import threading
 
+import apsw
 import pytest
 
 import mdstore
 from mdstore.candles.file import leases
 from mdstore.candles.file.leases import Leases
+from mdstore.errors import StoreFileError
+from tests.support.faults import failing_disk
 from tests.support.processes import start
 
 HOLDER = """
@@ -134,3 +137,32 @@ def test_what_is_asked_for_often_is_kept_and_fades(store, monkeypatch):
         candles.used({})
     assert candles.most_used(9) == []
     assert store.maintenance.check() == []
+
+
+def test_a_file_that_is_busy_takes_no_lease_from_who_is_at_work(tmp_path):
+    with mdstore.MarketDataStore(tmp_path / "s.sqlite3", busy_timeout=0.1) as store:
+        mine, timer = held(store).take("fetch"), Timer()
+        other = apsw.Connection(str(store.path))
+        other.execute("BEGIN IMMEDIATE")
+        assert mine.beat(), "nobody else could have taken over, nor is it said that anybody has"
+        assert held(store, timer).take("fetch B") is None, "it is tried again"
+        other.execute("ROLLBACK")
+        other.close()
+        assert mine.beat()
+        others = held(store, timer)
+        assert others.take("fetch") is None
+        timer.now = leases.LEFT_SECONDS
+        assert others.take("fetch") is not None
+        assert not mine.beat()
+
+
+def test_a_lease_that_cannot_be_noted_is_no_lease_of_others(tmp_path):
+    with failing_disk() as disk, mdstore.open(tmp_path / "s.sqlite3") as store:
+        mine = held(store).take("fetch")
+        disk.fail(0, "full", dead=True)
+        with pytest.raises(StoreFileError, match="disk is full"):
+            held(store).take("fetch B")
+        assert mine.beat()
+        disk.rest()
+        assert held(store).take("fetch B") is not None
+        assert mine.beat()
