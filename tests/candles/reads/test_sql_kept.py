@@ -91,7 +91,7 @@ bounds = st.lists(
 
 
 @settings(max_examples=dose(150))
-@given(bounds=bounds, limit=st.integers(0, 700), offset=st.integers(0, 20))
+@given(bounds=bounds, limit=st.integers(0, 20), offset=st.integers(0, 5))
 def test_bounds_at_bars_and_beside_them_leave_the_same_newest_bars(full, bounds, limit, offset):
     start = full.candles("B", "1m")["timestamp"].dt.epoch("ms")[0]
     times = [
