@@ -43,8 +43,7 @@ class CandleRequest:
     def key(self) -> tuple[object, ...]:
         """What tells which bars are wanted of an upstream."""
         return (
-            self.symbols, self.is_long, self.timeframe, self.start, self.end, self.count,
-            self.include_forming, self.tz, self.derive,
+            self.symbols, self.is_long, self.timeframe, self.start, self.end, self.count, self.tz, self.derive
         )  # fmt: skip
 
     @property

@@ -151,10 +151,9 @@ class Tiers:
         ways = [(road, await asyncio.to_thread(self._named, road.of(request), road)) for road in roads]
         try:
             async with asyncio.timeout(self._policies.wait_seconds), asyncio.TaskGroup() as group:
-                is_all = len(ways) == 1
                 for road, symbols in ways:
                     asked = road.of(request), road.source, symbols, outcome, now
-                    group.create_task(self._fill(*asked, is_all=is_all))
+                    group.create_task(self._fill(*asked, is_all=len(ways) == 1))
         except TimeoutError:
             text = (
                 f"after {self._policies.wait_seconds:g} s not all that is missing had come; what came stays"
@@ -218,7 +217,7 @@ class Tiers:
         known, count = [symbol for symbol in symbols if symbol in stored], request.count or 0
         if not known:
             return symbols
-        asked = replace(request, symbols=tuple(known), is_long=True)
+        asked = replace(request, symbols=tuple(known), is_long=True, include_forming=False)
         found = self.local.bars(asked, source).frame()
         whole = found.group_by(pl.col("symbol").cast(pl.String)).len().filter(pl.col("len") >= count)
         enough = set(whole["symbol"])

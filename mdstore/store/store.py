@@ -192,9 +192,9 @@ class MarketDataStore:
         self._keeping = Keeping(self._candles, self._reading, self._writing, self._declared)
         self._syncing = Syncing(self._candles, self._declared, self._now)
         self._contents = Contents(self._candles, self._listing)
-        self._watching = Watching(lambda: self.realtime, self._syncing.place)
+        self._watching = Watching(lambda: self.realtime)
         try:
-            self._realtime = Owner(realtime, LivePlace(self, self._candles), clock)
+            self._realtime = Owner(realtime, LivePlace(self, self._candles, self._syncing.place), clock)
             if maintenance is not None:
                 self._maintenance.start()
         except BaseException:

@@ -108,6 +108,17 @@ def test_a_live_hour_stands_beside_one_that_is_made(mixed, clock):
         ]
 
 
+def test_an_hour_that_was_stored_as_it_formed_is_not_said_to_be_over(mixed, clock):
+    clock.at(610)
+    mixed.write("A", "1h", walk(11, step=HOUR))
+    with MarketDataService(mixed) as service:
+        answer = service.get_candle_data(["A", "B"], "1h", count=2)
+        assert of(answer, "A")["closed"].to_list() == [True, False]  # as the store gives it
+        clock.at(660)
+        answer = service.get_candle_data(["A", "B"], "1h", count=2)
+        assert of(answer, "A")["closed"].to_list() == [True, True]
+
+
 def test_both_faces_give_the_same(mixed):
     async def ask():
         async with AsyncMarketDataService(mixed) as service:

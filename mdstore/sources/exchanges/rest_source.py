@@ -14,7 +14,7 @@ from mdstore.sources.sync.coordinator import LATE_MS, STRETCH_PAGES, Limits, Met
 from mdstore.sources.web.answers import Answer, is_json
 from mdstore.sources.web.host import Host
 
-__all__ = ["LEFT_MS", "RestSource", "closed_until", "on_grid", "page_end", "refused", "told"]
+__all__ = ["LEFT_MS", "RestSource", "are_on_grid", "closed_until", "on_grid", "page_end", "refused", "told"]
 
 LEFT_MS: Final = 7 * DAY
 """A market without a trade for so long may be one that is no more: the list of markets tells."""
@@ -112,6 +112,14 @@ def refused(name: str, answer: Answer, said: str) -> SourceError:
 def on_grid(timeframe: Timeframe, *times: int) -> list[int]:
     """Return the start of the first bar at each time (ms), or after it."""
     return [timeframe.next(time - 1) for time in times]
+
+
+def are_on_grid(timeframe: Timeframe, times: Sequence[int]) -> bool:
+    """Tell whether bars start at all of some times (ms): at once, as for 1,000 it takes 0.2 ms."""
+    if timeframe.ms is None:
+        return all(timeframe.floor(time) == time for time in times)
+    step = timeframe.ms
+    return {time % step for time in times} <= {timeframe.floor(0) % step}
 
 
 def closed_until(timeframe: Timeframe, clock: int) -> int:
