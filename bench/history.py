@@ -1,8 +1,8 @@
 """History: a series that is rewritten whole again and again, corrections, and reads of the past.
 
-A vendor re-adjusts all prices every day: what a rewrite takes must not grow with the rewrites before it, so a
-series with 300 of them stands beside one with ten. A correction is of the latest 200 bars, of which all but the
-first have changed; raw is the same upsert from ready tuples, which keeps nothing of what was.
+A vendor re-adjusts prices every day: what a rewrite takes must not grow with the rewrites before it, so a
+series with 300 of them stands beside one with ten. A correction is of the latest 200 bars, all but one of
+which have changed; raw is the same upsert from ready tuples, which keeps nothing of what was.
 """
 
 from __future__ import annotations
