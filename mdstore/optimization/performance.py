@@ -33,6 +33,8 @@ MEMORY: Final = "memory_"
 WINDOW: Final = 1_000
 WINDOWS: Final = 20
 MONTH: Final = 30
+LEAST_DAYS: Final = 1.0
+"""Measures of less than a day say nothing of what a day brings."""
 
 
 class HitRates:
@@ -126,7 +128,7 @@ class PerformanceMonitor:
 
     def _growth(self, free: int | None) -> dict[str, Any]:
         trend = self._monitor.trend()
-        known = trend.days > 0
+        known = trend.days >= LEAST_DAYS
         a_day = trend.bytes_per_day if known else None
         full = None if not a_day or a_day <= 0 or free is None else free / a_day
         return {

@@ -5,6 +5,7 @@ import time
 
 import mdstore
 from tests.support.candles import walk
+from tests.support.clock import Clock
 
 
 def test_the_flat_figures_are_in_the_tree_under_their_names(store):
@@ -95,3 +96,16 @@ def test_a_store_that_is_only_read_tells_as_much_and_changes_nothing(store):
         tree = reader.stats()
     assert tree["file"]["rows"] == 300
     assert store.repository.revision() == before
+
+
+def test_measures_of_an_hour_say_nothing_of_what_a_day_brings(tmp_path):
+    clock = Clock()
+    with mdstore.MarketDataStore(tmp_path / "s.sqlite3", clock=clock) as store:
+        for at in range(2):
+            store.write(f"S{at}", "1m", walk(3_000))
+            mdstore.FragmentationMonitor(store).measure()
+            clock.pass_by(hours=1)
+        assert store.stats()["growth"]["bytes_per_day"] is None
+        clock.pass_by(days=1)
+        mdstore.FragmentationMonitor(store).measure()
+        assert store.stats()["growth"]["bytes_per_day"] is not None
