@@ -576,7 +576,7 @@ class _Batch:
         inserted = updated = 0
         for part in rows.iter_slices(PUT_ROWS) if len(rows) > PUT_ROWS else (rows,):
             candles = part[list(CANDLE_COLUMNS)] if seen.given else part
-            new, changed = seen.changes.put(self._con, candles, partial(self._execute, group))
+            new, changed = seen.changes.put(self._con, candles, partial(self._execute_rows, group))
             if seen.given:
                 write = partial(self._execute_extras, group, seen, part)
                 changed += seen.changes.put_extras(self._con, (self._table_names, seen.extras), write)
@@ -587,18 +587,21 @@ class _Batch:
         """Write rows between the first and last of which there are none."""
         if len(rows):
             with self._con.telling(None):
-                self._execute(group, rows[list(CANDLE_COLUMNS)] if seen.given else rows)
+                self._execute(group, _flat(rows[list(CANDLE_COLUMNS)] if seen.given else rows))
                 if seen.given:
                     self._execute_extras(group, seen, rows)
             seen.changes.insert(self._con, rows)
         return len(rows)
 
-    def _execute(self, group: Group, candles: pl.DataFrame) -> None:
-        for size, values in _pieces(candles):
+    def _execute_rows(self, group: Group, candles: Sequence[Values]) -> None:
+        self._execute(group, list(chain.from_iterable(candles)))
+
+    def _execute(self, group: Group, candles: list[object]) -> None:
+        for size, values in _pieces(candles, COLUMNS):
             self._con.execute(STATEMENTS[size], [group.symbol, group.timeframe, *values])
 
     def _execute_extras(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> None:
-        for size, values in _pieces(rows[["timestamp", *seen.given]]):
+        for size, values in _pieces(_flat(rows[["timestamp", *seen.given]]), 1 + len(seen.given)):
             sql = declared_columns.upsert(seen.given, size)
             self._con.execute(sql, [group.symbol, group.timeframe, *values])
 
@@ -699,15 +702,18 @@ def _by_cell(rows: pl.DataFrame, over: Sequence[Cell]) -> Iterator[tuple[Cell | 
             return
 
 
-def _pieces(rows: pl.DataFrame) -> Iterator[tuple[int, list[object]]]:
-    """Yield how many rows are written together, and their values, the largest first."""
+def _flat(rows: pl.DataFrame) -> list[object]:
+    """Return all values of a frame, row by row."""
     if len(rows) == 1:  # a feed's next bar: 6 us less
-        yield 1, list(rows.row(0))
-        return
-    columns = rows.width
-    flat: list[object] = [None] * (columns * len(rows))
+        return list(rows.row(0))
+    flat: list[object] = [None] * (rows.width * len(rows))
     for place, column in enumerate(rows.iter_columns()):
-        flat[place::columns] = column.to_list()
+        flat[place :: rows.width] = column.to_list()
+    return flat
+
+
+def _pieces(flat: list[object], columns: int) -> Iterator[tuple[int, list[object]]]:
+    """Yield how many rows are written together, and their values, the largest first."""
     done = 0
     for size in ROWS_PER_STATEMENT:
         width = size * columns
