@@ -19,7 +19,7 @@ README = ROOT / "README.md"
 COMMANDS = [
     "demo", "import", "export", "show", "screen", "sql", "series", "delete", "warm", "compact", "optimize",
     "stats", "backup", "check", "gaps", "cover", "verify", "calendar", "revisions", "replay",
-    "rename", "declare", "sync", "watch", "top", "metrics", "report",
+    "rename", "declare", "sync", "watch", "top", "metrics", "report", "trim",
 ]  # fmt: skip
 OF_WHAT_IS_STORED = [["gaps"], ["verify"], ["calendar"], ["revisions"]]
 
