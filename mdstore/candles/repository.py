@@ -35,6 +35,7 @@ from mdstore.candles.reads.explanation import Explanation, Reader, Traced
 from mdstore.candles.reads.holes_between import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
+from mdstore.candles.upkeep import freezing
 from mdstore.candles.upkeep.file_upkeep import FileUpkeep
 from mdstore.candles.writes import delete, rename, writer
 from mdstore.candles.writes.writer import Policy, WriteResult
@@ -295,15 +296,22 @@ class CandleRepository:
     def delete(self, symbol: str, timeframe: Timeframe | None, start: int, end: int) -> int:
         """Delete candles of a symbol, in one timeframe or all; return how many."""
         self.refuse_to_write()
-        with self._database.reading() as con:
-            keys = [
-                (s.symbol, s.timeframe)
-                for s in catalogue.all_series(con)
-                if s.symbol == symbol and (timeframe is None or s.timeframe == str(timeframe))
-            ]
-            if not keys:
-                raise self._no_series(con, symbol, timeframe)
+        keys = self.keys((symbol,), timeframe)
         return delete.delete(self._database, keys, start, end, self._clock)
+
+    def keys(self, symbols: Sequence[str] | None, timeframe: Timeframe | None) -> list[tuple[str, str]]:
+        """Return symbol and timeframe of series that are meant; None is any. Raises `NoSuchSeriesError`."""
+        with self._database.reading() as con:
+            listed = [
+                (one.symbol, one.timeframe)
+                for one in catalogue.all_series(con)
+                if timeframe is None or one.timeframe == str(timeframe)
+            ]
+            there = {symbol for symbol, _ in listed}
+            missing = next((symbol for symbol in symbols or () if symbol not in there), None)
+            if missing is not None or (not listed and timeframe is not None):
+                raise self._no_series(con, missing, timeframe)
+        return [key for key in listed if symbols is None or key[0] in symbols]
 
     def rename(self, old: str, new: str) -> list[str]:
         """Give a symbol another name, in all its timeframes, and return these."""
@@ -338,6 +346,7 @@ class CandleRepository:
             found = cells.all_cells(con)
             rows = sum(series.rows for series in catalogue.all_series(con))
             pages = con.pragma("page_count") * con.pragma("page_size")
+            frozen_rows, frozen_bytes = freezing.held(con)
         files = self._packs.files()
         sealed = sum(cell.rows for cell in found)
         held = sum(cell.rows * row_bytes(cell.pack) for cell in found)
@@ -349,6 +358,8 @@ class CandleRepository:
             "cells": len(found),
             "sealed_rows": sealed,
             "loose_rows": rows - sealed,
+            "frozen_rows": frozen_rows,
+            "frozen_bytes": frozen_bytes,
             "packs": len(files),
             "pack_bytes": sum(files.values()),
             "dead_pack_bytes": max(0, sum(files.values()) - held),

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mdstore.candles.repository import CandleRepository
-from mdstore.core.arguments import file_path, positive_seconds
+from mdstore.core.arguments import file_path, positive_seconds, symbol_list
+from mdstore.core.timeframe import Timeframe
+from mdstore.core.timestamps import Moment, to_ms
 
 if TYPE_CHECKING:
+    from mdstore.candles.upkeep.freezing import Frozen
     from mdstore.optimization.maintainer import Maintainer
     from mdstore.optimization.optimizing import Optimized
 
@@ -134,6 +137,53 @@ class Maintenance:
         Small packs are merged by themselves as they come; this makes one piece of what is scanned together.
         """
         return self._candles.compact(progress)
+
+    def freeze(
+        self,
+        before: Moment,
+        *,
+        symbols: str | Sequence[str] | None = None,
+        timeframe: str | Timeframe | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Frozen:
+        """Compress bars that start before a time, in the one file; return how many of how many series.
+
+        They take 5 to 15 bytes a bar in place of 75, and are read like any other, by every method and every
+        command. A write or delete among them puts those around it back, some 16,000 at a time, in its own
+        transaction. Other programs see them no longer in the table `candles`: the view `frozen_stretches`
+        says what is where, and each row of the table `frozen` holds a Parquet file.
+
+        Without `symbols` and `timeframe` that is done to every series. Bars that have not ended stay, and so
+        do stretches of less than 64. The pages that get free are for new candles; `optimize` gives them back
+        to the system, and a VACUUM leaves none. Others read and write meanwhile. It may be interrupted, and
+        goes on where it was. `progress` is called with rows done and rows in all.
+
+        Raises `NoSuchSeriesError`, `DamagedDataError` where bars are not what was written, `StoreBusyError`
+        where another is at the upkeep of the file, `ReadOnlyError`, `TimestampError`.
+        """
+        moment = to_ms(before, "before")
+        keys = self._keys(symbols, timeframe)
+        return self._candles.upkeep.freeze(keys, moment, progress=progress)
+
+    def thaw(
+        self,
+        *,
+        symbols: str | Sequence[str] | None = None,
+        timeframe: str | Timeframe | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Frozen:
+        """Put frozen bars back into the table `candles`; return how many of how many series.
+
+        Everything else is as with `freeze`.
+        """
+        return self._candles.upkeep.thaw(self._keys(symbols, timeframe), progress=progress)
+
+    def _keys(
+        self, symbols: str | Sequence[str] | None, timeframe: str | Timeframe | None
+    ) -> list[tuple[str, str]]:
+        self._candles.refuse_to_write()
+        bar = None if timeframe is None else Timeframe.parse(timeframe)
+        return self._candles.keys(symbol_list(symbols), bar)
 
     def stats(self) -> dict[str, int | float | str]:
         """Return rows, bytes and counts of the file, its packs and the memory tier, with its hit rate.

@@ -301,6 +301,7 @@ def old(store):
         migrate(con, MIGRATIONS[:3])
         before = columns_of(con)
     with closing(apsw.Connection(str(store.path))) as con:
+        con.execute("DROP VIEW frozen_stretches")
         for table, column in sorted(columns_of(con) - before):
             if table in {name for name, _ in before}:
                 con.execute(f"ALTER TABLE {table} DROP COLUMN {column}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import cast
 
 import apsw
 
@@ -14,6 +13,8 @@ from mdstore.candles.file.bar_digests import Proof, bars_of
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.digests import PRICES, REVISION, SOURCE, TIME, span_of
+from mdstore.candles.file.table_reads import read_range
+from mdstore.candles.file.wide_rows import times_of
 from mdstore.candles.ledger import claims, coverage, revisions, unfinished
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.coverage import Interval, Key
@@ -23,9 +24,6 @@ from mdstore.core.schema import VALUES
 
 __all__ = ["Known", "Ledger"]
 
-STORED = (
-    "SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?"
-)
 FEW = 16
 NONE = (None,) * len(VALUES)  # of no candle
 SOURCE_OF_EXTRAS, VALUES_OF_EXTRAS = 4, 5  # the places in a row of extra_revisions
@@ -81,8 +79,7 @@ class Ledger:
                 claims.enter(con, key, claim, now, (), of_write=False)
             for key, start, end in doubted:
                 claims.forget(con, key, start, end)
-                starts = cast("list[tuple[int]]", con.execute(STORED, (*key, start, end)).fetchall())
-                unfinished.mark(con, key, [one for (one,) in starts])
+                unfinished.mark(con, key, list(times_of(read_range(con, *key, start, end))))
 
     def uncover(self, keys: Sequence[Key], start: int, end: int) -> None:
         """Take back what is said of a range of some series."""

@@ -10,9 +10,10 @@ from typing import NamedTuple, cast
 
 import apsw
 
-from mdstore.candles.file.bar_digests import read_proven, times_of
+from mdstore.candles.file.bar_digests import read_proven
 from mdstore.candles.file.declared_columns import names_of
 from mdstore.candles.file.digests import REVISION, SOURCE, TIME
+from mdstore.candles.file.wide_rows import times_of
 from mdstore.candles.ledger import arrivals, revisions
 from mdstore.candles.ledger.arrivals import ARRIVALS, Arrival
 from mdstore.core.time_bounds import FOREVER

@@ -36,7 +36,7 @@ OURS: Final = frozenset({"quarantine_once", "upkeep_by_kind"})
 OUR_TABLES: Final = frozenset({
     "candles", "series", "revision", "quarantine", "cells", "coverage", "unfinished", "arrivals", "revisions",
     "calendars", "digests", "bucket_digests", "declared", "extras", "extra_revisions", "leases", "usage",
-    "upkeep", "schema_version",
+    "upkeep", "schema_version", "frozen",
 })  # fmt: skip
 SAMPLE_ROWS: Final = 20_000
 """So many rows of each table are tried with."""

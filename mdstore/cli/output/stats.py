@@ -30,6 +30,9 @@ def print_stats(store: MarketDataStore, out: Console, *, json: bool) -> None:
     out.print(
         f"{'candles':<12}{stats['rows']:>10,}  {sealed}, {stats['loose_rows']:,} loose", highlight=False
     )
+    if stats["frozen_rows"]:
+        each = f"{int(stats['frozen_bytes']) / int(stats['frozen_rows']):.1f} B each"
+        out.print(f"{'frozen':<12}{stats['frozen_rows']:>10,}  {each} in the SQLite file", highlight=False)
     since = stats["wal_pinned_since"]
     pinned = f"  a long read has kept it from being shortened since {since}" if since else ""
     out.print(f"{'its log':<12}{size_text(float(stats['wal_bytes'])):>10}{pinned}", highlight=False)
