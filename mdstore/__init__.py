@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from mdstore.optimization.fragmentation import FragmentationMonitor
     from mdstore.optimization.indexes import IndexOptimizer
+    from mdstore.optimization.metrics import MetricsCollector
     from mdstore.optimization.queries import QueryAnalyzer
     from mdstore.optimization.quiet_window import QuietWindow
     from mdstore.optimization.vacuum import SmartVacuumScheduler
@@ -54,9 +55,12 @@ if TYPE_CHECKING:
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.order_book import OrderBook
     from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
+    from mdstore.reports.store_report import write_report
+    from mdstore.service.answer import MarketAnswer
     from mdstore.service.asynchronous import AsyncMarketDataService
+    from mdstore.service.memory_coordinator import MemoryCoordinator
     from mdstore.service.policies import ServicePolicies
-    from mdstore.service.router import SmartRouter
+    from mdstore.service.router import RingRouter, RoutedBar, SmartRouter
     from mdstore.service.service import MarketDataService
     from mdstore.service.storage import MarketDataStorage, Repository
     from mdstore.sources.exchanges.binance import BinanceFeed
@@ -89,15 +93,19 @@ _HOMES = {
     ),
     "mdstore.optimization.fragmentation": ("FragmentationMonitor",),
     "mdstore.optimization.indexes": ("IndexOptimizer",),
+    "mdstore.optimization.metrics": ("MetricsCollector",),
     "mdstore.optimization.queries": ("QueryAnalyzer",),
     "mdstore.optimization.quiet_window": ("QuietWindow",),
     "mdstore.optimization.vacuum": ("SmartVacuumScheduler",),
+    "mdstore.reports.store_report": ("write_report",),
+    "mdstore.service.answer": ("MarketAnswer",),
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
+    "mdstore.service.memory_coordinator": ("MemoryCoordinator",),
     "mdstore.sources.sync.coordinator": ("Coordinator", "FunctionCoordinator", "Limits", "Metrics", "Page"),
     "mdstore.sources.exchanges.candle_source": ("CandleSource", "Market"),
     "mdstore.sources.exchanges.candle_sources": ("open_source",),
     "mdstore.service.policies": ("ServicePolicies",),
-    "mdstore.service.router": ("SmartRouter",),
+    "mdstore.service.router": ("RingRouter", "RoutedBar", "SmartRouter"),
     "mdstore.service.service": ("MarketDataService",),
     "mdstore.service.storage": ("MarketDataStorage", "Repository"),
     "mdstore.sources.exchanges.binance": ("BinanceFeed",),
@@ -143,12 +151,15 @@ __all__ = [
     "LocalMarket",
     "MaintenanceStoppedError",
     "Market",
+    "MarketAnswer",
     "MarketDataError",
     "MarketDataService",
     "MarketDataStorage",
     "MarketDataStore",
+    "MemoryCoordinator",
     "MessageError",
     "Metrics",
+    "MetricsCollector",
     "NewerSchemaError",
     "NoSuchMarketError",
     "NoSuchSeriesError",
@@ -162,6 +173,8 @@ __all__ = [
     "RealtimeDataCache",
     "Recorder",
     "Repository",
+    "RingRouter",
+    "RoutedBar",
     "ScannerError",
     "Screen",
     "ServicePolicies",
@@ -185,6 +198,7 @@ __all__ = [
     "fingerprint",
     "open",
     "open_source",
+    "write_report",
 ]
 
 

@@ -96,8 +96,23 @@ SLOW = (
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what the quick subset leaves out."""
+    """Mark what the quick subset leaves out, and which variants of a costly test the suite does."""
+    _choose_variants(items)
     for item in items:
         parts = {*item.path.parts[len(ROOT.parts) :], item.path.stem}
         if parts.intersection(SLOW) or ("cases" in parts and item.name.startswith("test_import")):
             item.add_marker(pytest.mark.slow)
+
+
+def _choose_variants(items):
+    """Of a test with `variants(n)`, n parameters are in the suite, evenly spread; the rest are long."""
+    tests = {}
+    for item in items:
+        if item.get_closest_marker("variants"):
+            tests.setdefault((item.path, item.originalname), []).append(item)
+    for of_one in tests.values():
+        (most,) = of_one[0].get_closest_marker("variants").args
+        chosen = {index * len(of_one) // most for index in range(most)}
+        for index, item in enumerate(of_one):
+            if index not in chosen:
+                item.add_marker(pytest.mark.long)

@@ -40,6 +40,7 @@ from mdstore.candles.upkeep.file_upkeep import FileUpkeep
 from mdstore.candles.writes import delete, rename, writer
 from mdstore.candles.writes.writer import Policy, WriteResult
 from mdstore.core.candle_rules import Checked
+from mdstore.core.latencies import LatencyTable
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
@@ -52,6 +53,7 @@ __all__ = ["CandleRepository"]
 
 LONG = ("symbol", *CANDLE_COLUMNS)
 ATTEMPTS = 4
+SQLITE = ("sqlite",)
 
 
 class CandleRepository:
@@ -90,6 +92,8 @@ class CandleRepository:
         """Names that one holder has at a time, among all that have the file open."""
         self.upkeep = FileUpkeep(self._database, self.leases, clock)
         """The pages of the file, and what puts them in order."""
+        self.latencies = LatencyTable()
+        """How long calls took since the store was opened, by operation and tiers."""
         self.on_written: Callable[[Mapping[tuple[str, str], tuple[int, int]]], None] | None = None
         """Called behind each write that changed candles, with the first and last bar (ms) of each series."""
         self._queries: Queries | None = None
@@ -147,6 +151,7 @@ class CandleRepository:
     ) -> WriteResult:
         """Land checked chunks, and what is said of them, in one transaction."""
         self.refuse_to_write()  # before anything is taken of the data
+        began = time.perf_counter()
         result = writer.write(
             self._database,
             self._packs,
@@ -159,16 +164,19 @@ class CandleRepository:
         )
         if result.inserted >= writer.SEAL_ROWS:
             self._compaction.merge()
+        self.latencies.add("write", SQLITE, began)
         self._tell([result])
         return result
 
     def write_each(self, parts: Sequence[writer.Part]) -> list[WriteResult]:
         """Land several series, each once, with what is said of them, in one transaction."""
         self.refuse_to_write()
+        began = time.perf_counter()
         room = self._compaction.has_room
         done = writer.write_each(self._database, self._packs, parts, clock=self._clock, has_room=room)
         if any(result.inserted >= writer.SEAL_ROWS for result in done):
             self._compaction.merge()
+        self.latencies.add("write", SQLITE, began)
         self._tell(done)
         return done
 
@@ -267,6 +275,7 @@ class CandleRepository:
         table, reason = self._queries.run(query, others or {}, timeout, params, own)
         self.upkeep.tell_query(query, (time.perf_counter() - clock), table.num_rows, reason)
         tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
+        self.latencies.add("sql", tiers, clock)
         return table, Explanation(tiers, table.num_rows, _since(clock), reason, query)
 
     def series(self, known: int = -1) -> tuple[int, list[tuple[object, ...]] | None, int]:
@@ -297,7 +306,10 @@ class CandleRepository:
         """Delete candles of a symbol, in one timeframe or all; return how many."""
         self.refuse_to_write()
         keys = self.keys((symbol,), timeframe)
-        return delete.delete(self._database, keys, start, end, self._clock)
+        began = time.perf_counter()
+        deleted = delete.delete(self._database, keys, start, end, self._clock)
+        self.latencies.add("delete", SQLITE, began)
+        return deleted
 
     def keys(self, symbols: Sequence[str] | None, timeframe: Timeframe | None) -> list[tuple[str, str]]:
         """Return symbol and timeframe of series that are meant; None is any. Raises `NoSuchSeriesError`."""
@@ -367,6 +379,14 @@ class CandleRepository:
             "pack_trouble": self._upkeep.trouble or self._compaction.trouble or self._upkeep.scanner_trouble,
             **{f"memory_{name}": value for name, value in self._memory.stats().items()},
         }
+
+    def memory(self) -> dict[str, int]:
+        """Return what this process's memory is taken by, in bytes by part."""
+        from mdstore.candles.upkeep.memory import memory
+
+        self._mind_forks()
+        held = int(self._memory.stats()["bytes"])
+        return memory(tier=held, duckdb=0 if self._queries is None else self._queries.memory())
 
     def quarantine(self) -> list[tuple[object, ...]]:
         """Return the rows set aside, oldest first."""

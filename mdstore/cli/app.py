@@ -21,9 +21,11 @@ from mdstore.cli.commands.export import export
 from mdstore.cli.commands.freeze import freeze
 from mdstore.cli.commands.gaps import gaps
 from mdstore.cli.commands.import_ import import_
+from mdstore.cli.commands.metrics import metrics
 from mdstore.cli.commands.optimize import optimize
 from mdstore.cli.commands.rename import rename
 from mdstore.cli.commands.replay import replay
+from mdstore.cli.commands.report import report
 from mdstore.cli.commands.revisions import revisions
 from mdstore.cli.commands.screen import screen
 from mdstore.cli.commands.series import series
@@ -32,6 +34,7 @@ from mdstore.cli.commands.sql import sql
 from mdstore.cli.commands.stats import stats
 from mdstore.cli.commands.sync import sync
 from mdstore.cli.commands.thaw import thaw
+from mdstore.cli.commands.top import top
 from mdstore.cli.commands.verify import verify
 from mdstore.cli.commands.warm import warm
 from mdstore.cli.commands.watch import watch
@@ -57,6 +60,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "freeze": freeze,
     "thaw": thaw,
     "stats": stats,
+    "top": top,
+    "report": report,
+    "metrics": metrics,
     "backup": backup,
     "check": check,
     "gaps": gaps,

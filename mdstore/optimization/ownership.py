@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mdstore.candles.file.leases import Leases
     from mdstore.candles.reads.explanation import Explanation
     from mdstore.candles.upkeep.file_upkeep import FileUpkeep
+    from mdstore.core.latencies import LatencyTable
 
 __all__ = ["HasRepository", "HasUpkeep", "Owner", "repository_of", "upkeep_of"]
 
@@ -17,6 +19,14 @@ class HasUpkeep(Protocol):
     """A repository, whose file can be looked after."""
 
     upkeep: FileUpkeep
+    latencies: LatencyTable
+    leases: Leases
+
+    def stats(self) -> dict[str, int | float | str]:
+        """Return figures of the file, the packs and the memory tier."""
+
+    def memory(self) -> dict[str, int]:
+        """Return what this process's memory is taken by."""
 
     def sql(self, query: str) -> tuple[pa.Table, Explanation]:
         """Return what a query gives, and how it was answered."""

@@ -13,18 +13,20 @@ from typing import Any, Final, Self
 
 import polars as pl
 
+from mdstore.core.latencies import Latencies
 from mdstore.errors import QueryError
 from mdstore.optimization.indexes import IndexAdvice, IndexOptimizer
-from mdstore.optimization.latencies import Latencies
 from mdstore.optimization.ownership import Owner, repository_of, upkeep_of
 
-__all__ = ["STATEMENTS", "Profile", "QueryAnalyzer", "normalised"]
+__all__ = ["STATEMENTS", "TOP", "Profile", "QueryAnalyzer", "normalised"]
 
-STATEMENTS: Final = "statements"
-"""The kind of record that is kept."""
+STATEMENTS, TOP = "statements", "top statements"
+"""The kinds of records that are kept."""
 MOST: Final = 1_000
 """So many texts are told apart; of more, those that took least in all are forgotten."""
 KEPT: Final = 200
+SHOWN, LETTERS = 30, 400
+"""Of so many, and so much of their text, the figures are kept for reports."""
 ENOUGH: Final = 20
 """Fewer runs say nothing of a regression."""
 ASIDE: Final = ("BEGIN", "COMMIT", "EXPLAIN", "PRAGMA")
@@ -227,10 +229,17 @@ class QueryAnalyzer:
         return [one for one in usage.advice if one.kind == "create"]
 
     def save(self) -> None:
-        """Keep count and median of what took most in the file, as the past of those that come."""
+        """Keep the medians of what took most in the file, the past of those that come, and what is slow."""
         top = self.statements().filter(pl.col("count") >= ENOUGH).head(KEPT)
         kept = {f"{engine} {text}": p50 for engine, text, _, p50, *_ in top.iter_rows()}
         self._upkeep.record(STATEMENTS, {"p50_ms": kept})
+        self._upkeep.record(TOP, self.report())
+
+    def report(self) -> dict[str, Any]:
+        """Return what took most, what is slow and why, as records that JSON has; `save` keeps them."""
+        top = self.statements().head(SHOWN).with_columns(pl.col("text").str.slice(0, LETTERS))
+        slow = self.slow().head(SHOWN).with_columns(pl.col("text").str.slice(0, LETTERS))
+        return {"top": top.to_dicts(), "slow": slow.to_dicts()}
 
     def _of(self, engine: str, sql: str) -> _Statement:
         text = self._texts.get(sql)

@@ -36,13 +36,17 @@ ROW = 6
 class Part:
     """The candles of `[start, end)` ms; `absent` is why bars in it are not there, where that is known.
 
-    Where `rows` is None, nothing can be known of the range here, and it is not asked for again.
+    `settled` is said by whoever has proven the range: from then on (ms) its bars may yet be amended. Rows
+    that are `stored` already are told to those who subscribed, and no more. Where `rows` is None, nothing can
+    be known of the range here, and it is not asked for again.
     """
 
     start: int
     end: int
     rows: Any
     absent: Stated | None = None
+    settled: int | None = None
+    stored: bool = False
 
 
 class Filled(Protocol):
@@ -134,11 +138,12 @@ class Backfill:
         left.add(hole.start, hole.end)
         try:
             for part in self._parts(hole):
-                if part.rows is not None:
+                if part.rows is not None and not part.stored:
                     ledger.fill(
-                        hole.symbol, hole.timeframe, part.rows, part.start, part.end, absent=part.absent
-                    )
-                    told += _plain(part.rows)
+                        hole.symbol, hole.timeframe, part.rows, part.start, part.end,
+                        absent=part.absent, settled=part.settled,
+                    )  # fmt: skip
+                told += _plain(part.rows)
                 self._live.filled(hole.symbol, hole.timeframe, part.start, part.end, [])
                 left.remove(part.start, part.end)
         finally:  # parts may come from the newest to the oldest, and bars are told in their order

@@ -60,9 +60,10 @@ class Ledger(Protocol):
         """State where there was no trade, and have what is `doubted` asked for again."""
 
     def fill(
-        self, symbol: str, timeframe: str, rows: Any, start: int, end: int, *, absent: Stated | None = None
-    ) -> object:
-        """Store what was fetched for a range; `absent` is why bars in it are not there."""
+        self, symbol: str, timeframe: str, rows: Any, start: int, end: int,
+        *, absent: Stated | None = None, settled: int | None = None,
+    ) -> object:  # fmt: skip
+        """Store what was fetched for a range; `absent` and `settled` are as in `backfill.Part`."""
 
     def missing(self, symbols: Sequence[str], timeframe: str) -> Mapping[str, Sequence[Range]]:
         """Return the ranges that are worth asking for, of those of the symbols that are stored."""

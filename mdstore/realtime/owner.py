@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mdstore.errors import InvalidInputError, StoreClosedError
 
@@ -44,6 +44,11 @@ class Owner:
         if self._cache is not None and self._process == os.getpid():
             return self._cache
         return self._made()
+
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """Return the books of the cache by table; empty where there is none in this process."""
+        is_there = self._cache is not None and self._process == os.getpid() and not self._is_closed
+        return self._cache.stats() if is_there and self._cache is not None else {}
 
     def close(self) -> None:
         """Close the cache, if there is one and it is this process's."""

@@ -1,1 +1,1 @@
-"""Pictures of candles."""
+"""Pictures of candles, and of a store."""

@@ -39,6 +39,10 @@ class Facts:
     why_stale: Mapping[str, str]
     """By symbol, why something may be missing that an upstream has."""
     steps: tuple[Step, ...] = ()
+    rows: int = 0
+    bytes: int = 0
+    made_of: Callable[[], Mapping[str, str]] = dict
+    """By symbol, the timeframe that its bars are made of, where they are not stored."""
     holes: Callable[[], pl.DataFrame] | None = None
     provenance: Callable[[], pl.DataFrame] | None = None
     newest: Callable[[], int | None] | None = None
@@ -50,7 +54,7 @@ class Facts:
 class About:
     """What is known of an answer; whatever costs anything is worked out when it is looked at, and once.
 
-    Of the answer itself are `at`, `tiers`, `rows_by_tier`, `ranges`, `steps`, `newest`, `age` and
+    Of the answer itself are `at`, `tiers`, `rows_by_tier`, `ranges`, `made_of`, `steps`, `newest`, `age` and
     `fingerprint`, whenever they are looked at. What the store knows of its bars is what it knows when it is
     first looked at: `holes`, `provenance`, `sources` and `collected`. `is_stale` and `why_stale` compare the
     answer with the store of that moment, and say so where this has other bars by then.
@@ -77,6 +81,11 @@ class About:
         What an upstream was asked for comes first, in that order; then what was here, by symbol.
         """
         return self._facts.ranges()
+
+    @cached_property
+    def made_of(self) -> Mapping[str, str]:
+        """By symbol, the stored timeframe that its bars are made of; those that are stored are not in it."""
+        return self._facts.made_of()
 
     @property
     def at(self) -> datetime:

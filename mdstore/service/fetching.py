@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mdstore.core.logs import logger
+from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import InvalidInputError, MarketDataError, StoreFileError
 from mdstore.service.meters import Meters
@@ -36,6 +37,7 @@ __all__ = ["Fetcher"]
 log = logger("service")
 LEAVES = 0.8
 """A request is given up before the call that waits for it, so that it counts as failed."""
+BAR_BYTES = 8 * len(CANDLE_COLUMNS)
 
 
 class Fetcher:
@@ -116,7 +118,7 @@ class Fetcher:
             self._meters.failed(f"{router.name}: {wanted}", error)
             rows = 0
         taken = (time.perf_counter() - clock) * 1e6
-        self._meters.add("router", taken, hit=rows > 0, rows=rows)
+        self._meters.add("router", taken, hit=rows > 0, rows=rows, size=BAR_BYTES * rows)
         return wanted.got("router", rows, taken)
 
     def _land_routed(self, name: str, wanted: Wanted, bars: Sequence[RoutedBar]) -> int:
@@ -178,23 +180,22 @@ class Fetcher:
     async def _ask(self, source: Coordinator, wanted: Wanted, outcome: Outcome) -> Got:
         """Ask for a range, and land its pages as they come."""
         async with self._slot(source):
-            clock, rows, kept, error = time.perf_counter(), 0, NO_TIMES, "cancelled"
+            clock, rows, size, kept, error = time.perf_counter(), 0, 0, NO_TIMES, "cancelled"
             seconds = min(source.limits.timeout, LEAVES * self._policies.wait_seconds)
             asked = (*wanted.key, wanted.start, wanted.end)
             try:
                 async with aclosing(self.calls.pages(source, asked, seconds)) as pages:
                     async for page in pages:
-                        count, there = await asyncio.to_thread(
-                            self._landing.land, source, wanted, page, outcome
-                        )
-                        rows, kept = rows + count, pl.concat([kept, there])
+                        new, here = await asyncio.to_thread(self._landing.land, source, wanted, page, outcome)
+                        rows, size = rows + len(new), size + int(new.estimated_size())
+                        kept = pl.concat([kept, here])
                 error = ""
             except BaseException as failed:
                 error = f"{type(failed).__name__}: {failed}"
                 raise
             finally:
                 taken = (time.perf_counter() - clock) * 1e3
-                self._meters.add("coordinator", taken * 1e3, hit=not error, rows=rows)
+                self._meters.add("coordinator", taken * 1e3, hit=not error, rows=rows, size=size)
                 await self.calls.report(source, Metrics(*asked, rows, taken, error))
         log.info("%s: %s: %d bars in %.0f ms", source.name, wanted, rows, taken)
         return wanted.got("coordinator", rows, taken * 1e3, kept)

@@ -5,27 +5,22 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 
+from mdstore.core.latencies import Latencies, percentiles_ms
 from mdstore.core.logs import logger
 
 __all__ = ["Meter", "Meters"]
 
 log = logger("service")
 
-BUCKETS = 48
-STEPS = 4
-"""Each doubling of a time has so many buckets: a percentile is right to a fifth."""
-SHARES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-
 
 class Meter:
-    """Counts calls, hits, rows and bytes, and keeps a histogram of microseconds."""
+    """Counts calls, hits, rows and bytes, and keeps a histogram of times."""
 
-    __slots__ = ("bytes", "calls", "hits", "rows", "times", "total_us")
+    __slots__ = ("bytes", "calls", "hits", "rows", "times")
 
     def __init__(self) -> None:
         self.calls = self.hits = self.rows = self.bytes = 0
-        self.total_us = 0.0
-        self.times = [0] * (BUCKETS * STEPS)
+        self.times = Latencies()
 
     def add(self, microseconds: float, *, hit: bool = True, rows: int = 0, size: int = 0) -> None:
         """Count one call."""
@@ -33,24 +28,15 @@ class Meter:
         self.hits += hit
         self.rows += rows
         self.bytes += size
-        self.total_us += microseconds
-        self.times[_bucket(microseconds)] += 1
+        self.times.add(microseconds / 1e6)
 
     def stats(self) -> dict[str, int | float]:
         """Return the counts, and percentiles in milliseconds."""
         return {
             "calls": self.calls, "hits": self.hits, "misses": self.calls - self.hits,
             "rows": self.rows, "bytes": self.bytes,
-            **{f"{name}_ms": self._percentile(share) / 1000 for name, share in SHARES},
+            **percentiles_ms(self.times),
         }  # fmt: skip
-
-    def _percentile(self, share: float) -> float:
-        wanted, seen = share * self.calls, 0
-        for place, count in enumerate(self.times):
-            seen += count
-            if seen and seen >= wanted:
-                return _middle(place)
-        return 0.0
 
 
 class Meters:
@@ -73,17 +59,3 @@ class Meters:
         """Return what each name has counted."""
         with self._lock:
             return {name: meter.stats() for name, meter in sorted(self._meters.items())}
-
-
-def _bucket(microseconds: float) -> int:
-    """Return the bucket of a time: by its highest bit, and the two below that."""
-    number = int(microseconds * STEPS) or 1
-    high = number.bit_length() - 3
-    place = number if high <= 0 else high * STEPS + (number >> high)
-    return min(place, BUCKETS * STEPS - 1)
-
-
-def _middle(place: int) -> float:
-    high = max(0, place // STEPS - 1)
-    low = place if high == 0 else (place - high * STEPS) << high
-    return (low + (1 << high) / 2) / STEPS

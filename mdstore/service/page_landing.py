@@ -51,8 +51,8 @@ class PageLanding:
 
     def land(
         self, source: Coordinator, wanted: Wanted, page: Page, outcome: Outcome
-    ) -> tuple[int, pl.Series]:
-        """Store a page with the range that it proves; return how many rows, and what was here before.
+    ) -> tuple[pl.DataFrame, pl.Series]:
+        """Store a page with the range that it proves; return the rows that landed, and what was here before.
 
         Bars that are stored stay as they are. A page may reach over them, since two holes of one page are one
         request, but nobody has asked for them.
@@ -71,7 +71,7 @@ class PageLanding:
         good, here = self._put(source, part, good, said)
         for one in good.bad.iter_rows(named=True):
             outcome.troubles[wanted.symbol] = self._bad_bar(source, wanted, one)
-        return len(good.rows), here
+        return good.rows, here
 
     def _put(self, source: Coordinator, part: Wanted, good: Proven, said: Said) -> tuple[Proven, pl.Series]:
         """Store rows, set those aside that are bad, and say what the page covers, in one transaction.

@@ -122,7 +122,7 @@ class RealtimeReads:
             self._meters.failed("router", error)
             rows = _table(kind, [])
         taken = (time.perf_counter() - clock) * 1e6
-        self._meters.add("router", taken, hit=rows.num_rows > 0, rows=rows.num_rows)
+        self._meters.add("router", taken, hit=rows.num_rows > 0, rows=rows.num_rows, size=rows.nbytes)
         return rows
 
     def _answer(
@@ -136,9 +136,9 @@ class RealtimeReads:
             )
         clock = time.perf_counter()
         parts = {symbol: one(symbol) for symbol in names}
-        self._meters.add(
-            kind.name, (time.perf_counter() - clock) * 1e6, hit=any(part.by_tier for part in parts.values())
-        )
+        taken, is_hit = (time.perf_counter() - clock) * 1e6, any(part.by_tier for part in parts.values())
+        rows, size = (sum(getattr(part.rows, of) for part in parts.values()) for of in ("num_rows", "nbytes"))
+        self._meters.add(kind.name, taken, hit=is_hit, rows=rows, size=size)
         now = table.clock() // MS_NS
         within = table.ttl if seconds is None else seconds
         why = {
@@ -148,7 +148,9 @@ class RealtimeReads:
         }
         tiers = tuple(dict.fromkeys(tier for part in parts.values() for tier in part.by_tier))
         whole = _stacked(parts, is_long=not isinstance(symbols, str))
-        facts = Facts(tiers, {}, lambda: _ranges(parts), now, why, newest=lambda: _latest(parts))
+        facts = Facts(
+            tiers, {}, lambda: _ranges(parts), now, why, rows=rows, bytes=size, newest=lambda: _latest(parts)
+        )
         frame = (lambda: as_frame(whole.values)) if isinstance(symbols, str) else (lambda: whole.frame)
         return MarketAnswer(lambda: whole.values if isinstance(symbols, str) else whole.table, frame, facts)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from mdstore.analysis.resample import reach
+from mdstore.analysis.resample import bar_starts, reach
 from mdstore.core.arguments import symbol_list, time_range
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import DAY, Timeframe
-from mdstore.core.timestamps import Moment, to_ms
+from mdstore.core.timestamps import Moment, ms_to_datetime, to_ms
 from mdstore.core.zones import check_zone
 from mdstore.errors import Hint, InvalidInputError
 
-__all__ = ["CandleRequest", "before", "candle_request"]
+__all__ = ["CandleRequest", "before", "candle_request", "opened"]
 
 WHOLE_NUMBER = "give a whole number from 1 to 50,000,000, or None"
 EARLIEST = -5_000_000_000_000  # 1811: before that nobody has traded what anybody asks for
@@ -40,8 +41,15 @@ class CandleRequest:
     def key(self) -> tuple[object, ...]:
         """What tells which bars are wanted of an upstream."""
         return (
-            self.symbols, self.is_long, self.timeframe, self.start, self.end, self.count, self.tz, self.derive
+            self.symbols, self.is_long, self.timeframe, self.start, self.end, self.count,
+            self.include_forming, self.tz, self.derive,
         )  # fmt: skip
+
+    @property
+    def may_be_plain(self) -> bool:
+        """Whether stored bars are given as they are, where they are stored of all that are named."""
+        is_of_past = self.include_forming and self.as_of is not None  # which is known of made bars only
+        return self.symbols is not None and self.tz is None and not self.derive and not is_of_past
 
     def range_upstream(self, now: int, source: Timeframe | None = None) -> tuple[int, int]:
         """Return the range of which bars are worth having at `now` (ms), an open end where nobody has said.
@@ -49,7 +57,7 @@ class CandleRequest:
         Bars that have not ended are not among them. Of bars that are made of those of `source`, it is the
         range of these: all of the first and the last one, and what has come of the one that is forming.
         """
-        end = min(self.end, self.timeframe.floor(now) if self.tz is None else now)
+        end = min(self.end, self.forming(now))
         is_open = self.start <= -FOREVER and self.count is not None
         start = self.first_of(end, self.count or 0) if is_open else self.start
         if start > -FOREVER and self.timeframe.span(start, end) > MOST_BARS:
@@ -61,6 +69,13 @@ class CandleRequest:
             return start, end
         low, high = reach(self.timeframe, start, self.end, self.tz)
         return low, min(high, source.floor(now))
+
+    def forming(self, now: int) -> int:
+        """Return where the bar starts that forms at `now` (ms)."""
+        bar = self.timeframe
+        if self.tz is None:
+            return bar.floor(now)
+        return int(bar_starts(bar, self.tz, now - bar.longest_ms - 2 * DAY, now + 1)[-1])
 
     def range_stored(self, source: Timeframe | None) -> tuple[int, int]:
         """Return the range (ms) of the stored bars that all bars that are asked for are, or are made of."""
@@ -135,3 +150,11 @@ def before(timeframe: Timeframe, end: int, bars: int) -> int:
             break
         end = timeframe.floor(end - 1)
     return end
+
+
+def opened(moment: int) -> datetime | None:
+    """Return a moment (ms) as the store takes it for sure, None for one that is not bounded.
+
+    Not as a number: one of the years about 1970 would be taken for seconds.
+    """
+    return None if abs(moment) >= FOREVER else ms_to_datetime(moment)

@@ -43,8 +43,9 @@ def with_routed(found: Any, router: SmartRouter, request: CandleRequest, meters:
             continue
         if rows:
             parts.append(_frame(rows, bars, symbol if request.is_long else None))
-    rows_in_all = sum(map(len, parts))
-    meters.add("router", (time.perf_counter() - clock) * 1e6, hit=bool(parts), rows=rows_in_all)
+    taken, given = (time.perf_counter() - clock) * 1e6, sum(map(len, parts))
+    size = sum(int(part.estimated_size()) for part in parts)
+    meters.add("router", taken, hit=bool(parts), rows=given, size=size)
     if not parts:
         return found
     from mdstore.store.reading import Made  # noqa: PLC0415 - with all of candles, which nobody waits for else

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MarketDataService"]
 
-R = TypeVar("R")
+R = TypeVar("R", pl.DataFrame, Screen)
 RESULT_BYTES = 64 * 1024 * 1024
 STORE = ("candles", "missing", "cover", "tickers")
 ROUTER = ("name", "candles")
@@ -120,11 +120,14 @@ class MarketDataService:
         `store.quarantine()`, and its bar is asked for again later. The call waits `wait_seconds` at most;
         `about.why_stale` says what did not come.
 
-        `include_forming` adds bars that are forming. `as_of` gives bars as they were known then, and asks
-        nobody. `derive` makes bars of a shorter timeframe: by its name, or True for the longest that fits;
-        None does so where the timeframe itself is not stored. Of such bars, that of a time that is not over
-        is among them, and counts, whatever `include_forming` says: it is not `closed`. `tz` is the zone in
-        which derived days are cut.
+        `include_forming` adds bars that are forming, with `closed` and `partial` beside all; they count.
+        Without it the bars of an answer are over. `as_of` gives bars as they were known then, and asks
+        nobody; with `include_forming` that is for bars that are made of shorter ones.
+
+        `derive` makes bars of a shorter timeframe: by its name, or True for the longest that is stored of
+        each symbol; None does so for those symbols of which the timeframe itself is not stored. Such bars
+        have `closed`, `bars` and `of`, see `store.resample`; a stored one beside them is made of itself.
+        `about.made_of` says what was made of which. `tz` is the zone in which derived days are cut.
         `explain` notes which tier was asked, what it had, and how long it took, in `about.steps`.
 
         Raises `NoSuchSeriesError` where nobody has the series, `InvalidInputError` and its kinds, also in a
@@ -224,7 +227,10 @@ class MarketDataService:
         return pl.DataFrame(rows, USED, orient="row")
 
     def stats(self) -> dict[str, Any]:
-        """Return calls, hits, misses, rows and latencies of each tier, and what fails upstream."""
+        """Return calls, hits, misses, rows, bytes and latencies of each tier, and what fails upstream.
+
+        Rows and bytes of a tier are what it gave in all; `results` says what the cache of results holds.
+        """
         return {
             "tiers": self._tiers.meters.stats(),
             "upstream": self._tiers.fetcher.troubles.stats(),
@@ -274,22 +280,31 @@ class MarketDataService:
         if found is None:
             assert flight is not None  # noqa: S101 - as above; for mypy
             found = await asyncio.wrap_future(flight)
-        self._tiers.meters.add("calls", (time.perf_counter() - clock) * 1e6)
+        self._count(found, clock)
         return found
 
     def _kept(self, kind: str, call: Callable[[], tuple[R, bool]]) -> R:
         clock = time.perf_counter()
         self._tiers.refuse_closed()
         answer, was_kept = call()
-        self._tiers.meters.add(kind, (time.perf_counter() - clock) * 1e6, hit=was_kept)
+        taken, frame = (
+            (time.perf_counter() - clock) * 1e6,
+            answer.rows if isinstance(answer, Screen) else answer,
+        )
+        size = int(frame.estimated_size())
+        self._tiers.meters.add(kind, taken, hit=was_kept, rows=len(frame), size=size)
         return answer
 
     def _timed(self, call: Callable[[], MarketAnswer]) -> MarketAnswer:
         clock = time.perf_counter()
         self._tiers.refuse_closed()
         answer = call()
-        self._tiers.meters.add("calls", (time.perf_counter() - clock) * 1e6)
+        self._count(answer, clock)
         return answer
+
+    def _count(self, answer: MarketAnswer, began: float) -> None:
+        taken, facts = (time.perf_counter() - began) * 1e6, answer.facts
+        self._tiers.meters.add("calls", taken, rows=facts.rows, size=facts.bytes)
 
 
 def _refuse_other(given: object, what: str, wanted: Sequence[str], hint: str) -> None:

@@ -24,10 +24,11 @@ from mdstore.errors import MarketDataError, NoSuchSeriesError, StoreClosedError
 from mdstore.service.answer import MarketAnswer, Step
 from mdstore.service.fetching import Fetcher
 from mdstore.service.flights import Flights
-from mdstore.service.local_reads import LocalReads, opened
+from mdstore.service.local_reads import LocalReads
 from mdstore.service.meters import Meters
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.requests import CandleRequest
+from mdstore.service.roads import Road, is_stored, stored_road
 from mdstore.service.wanted import Outcome
 from mdstore.sources.sync.background import Background
 
@@ -65,7 +66,7 @@ class Tiers:
         self.background = Background("mdstore-service")
         self.fetcher = self._new_fetcher()
         self.local = LocalReads(store, policies, self.meters, router=router, has_upstream=self._has_upstream)
-        self._whole: dict[tuple[object, ...], tuple[End, Timeframe | None]] = {}
+        self._whole: dict[tuple[object, ...], tuple[End, tuple[Road, ...]]] = {}
         self._flights = Flights[MarketAnswer]()
         self._is_closed = False
 
@@ -86,22 +87,29 @@ class Tiers:
     def quick(self, request: CandleRequest, *, explain: bool) -> MarketAnswer | None:
         """Answer from what is here; None where something may be missing that an upstream has."""
         if self._is_for_upstream(request):
-            end, source = self._whole.get(request.key, (LONG_AGO, None))
-            if self._clocks.is_over(end) or (source is not None and source != self.local.source(request)):
+            end, roads = self._whole.get(request.key, (LONG_AGO, ()))
+            if self._clocks.is_over(end) or self._leads_elsewhere(request, roads):
                 return None
             try:
-                return self.local.read(request, source, explain=explain)
+                return self.local.read(request, roads, explain=explain)
             except NoSuchSeriesError:  # it was deleted since
                 return None
-        if not self.local.is_plain(request):
-            return self.local.read(request, self.local.source(request), explain=explain)
+        plain = stored_road(request)
+        if not request.may_be_plain:
+            return self.local.read(request, self.local.roads(request), explain=explain)
         try:
-            return self.local.read(request, None, explain=explain)
+            return self.local.read(request, plain, explain=explain)
         except NoSuchSeriesError:
-            source = self.local.source(request)
-            if source is None:
+            roads = self.local.roads(request)
+            if roads == plain:
                 raise
-            return self.local.read(request, source, explain=explain)
+            return self.local.read(request, roads, explain=explain)
+
+    def _leads_elsewhere(self, request: CandleRequest, roads: tuple[Road, ...]) -> bool:
+        """Tell whether bars come another way by now; what is stored by its name is not looked up for that."""
+        if is_stored(roads) and request.may_be_plain:
+            return False
+        return roads != self.local.roads(request)
 
     def fly(self, request: CandleRequest, *, explain: bool) -> Future[MarketAnswer]:
         """Start to answer, or join those who wait for the same.
@@ -125,33 +133,35 @@ class Tiers:
         self, request: CandleRequest, depart: Callable[[], None], *, explain: bool
     ) -> MarketAnswer:
         """Get what is missing, then read; `depart` is called in between."""
-        source = await asyncio.to_thread(self.local.source, request)
-        outcome = await self._filled(request, source)
+        roads = await asyncio.to_thread(self.local.roads, request)
+        outcome = await self._filled(request, roads)
 
         depart()
 
         def read() -> MarketAnswer:
-            return self.local.read(request, source, outcome, explain=explain)
+            return self.local.read(request, roads, outcome, explain=explain)
 
         answer = await asyncio.to_thread(read)
         return _with_steps(answer, outcome) if explain else answer
 
-    async def _filled(self, request: CandleRequest, source: Timeframe | None) -> Outcome:
+    async def _filled(self, request: CandleRequest, roads: tuple[Road, ...]) -> Outcome:
         """Get what is missing, for as long as a call may wait; what came by then is stored."""
         outcome, now = Outcome(), self._now() - self._settle
-        symbols = await asyncio.to_thread(self._named, request, source)
+        ways = [(road, await asyncio.to_thread(self._named, road.of(request), road)) for road in roads]
         try:
-            async with asyncio.timeout(self._policies.wait_seconds):
-                await self._fill(request, source, symbols, outcome, now)
-        except TimeoutError as error:
-            if isinstance(error, MarketDataError):  # of the file, which says itself what it waited for
-                raise
+            async with asyncio.timeout(self._policies.wait_seconds), asyncio.TaskGroup() as group:
+                for road, symbols in ways:
+                    group.create_task(self._fill(road.of(request), road.source, symbols, outcome, now))
+        except TimeoutError:
             text = (
                 f"after {self._policies.wait_seconds:g} s not all that is missing had come; what came stays"
             )
-            outcome.troubles = {**dict.fromkeys(symbols, text), **outcome.troubles}
+            late = [symbol for _, symbols in ways for symbol in symbols]
+            outcome.troubles = {**dict.fromkeys(late, text), **outcome.troubles}
+        except BaseExceptionGroup as errors:  # of the file, which is the same for all
+            raise errors.exceptions[0] from None
         if not outcome.troubles:
-            self._remember(request, source, now, outcome.late)
+            self._remember(request, roads, now, outcome.late)
         return outcome
 
     async def _fill(
@@ -184,29 +194,28 @@ class Tiers:
         known, count = [symbol for symbol in symbols if symbol in stored], request.count or 0
         if not known:
             return symbols
-        found = self._store.candles(
-            known, request.timeframe, end=opened(request.end), limit=count, derive_from=source,
-            tz=request.tz,
-        )  # fmt: skip
+        asked = replace(request, symbols=tuple(known), is_long=True)
+        found = self.local.bars(asked, source).frame()
         whole = found.group_by(pl.col("symbol").cast(pl.String)).len().filter(pl.col("len") >= count)
         enough = set(whole["symbol"])
         return [symbol for symbol in symbols if symbol not in enough]
 
-    def _remember(self, request: CandleRequest, source: Timeframe | None, now: int, late: int | None) -> None:
+    def _remember(self, request: CandleRequest, roads: tuple[Road, ...], now: int, late: int | None) -> None:
         """Know that nothing is missing until the next bar has ended behind `now`, when it was looked (ms).
 
         Where a bar that ended at `late` (ms) has not come yet, that is for as long again as it is late: one
         that comes after 5 s is seen after 8, and one that never comes costs but a few requests.
         """
-        bar, seconds = source or request.timeframe, LONGEST_SECONDS
+        seconds = LONGEST_SECONDS
         if request.end > now:
-            seconds = (bar.next(now) - (self._now() - self._settle)) / 1000
+            ends = min((road.source or request.timeframe).next(now) for road in roads)
+            seconds = (ends - (self._now() - self._settle)) / 1000
         if late is not None:
             seconds = min(seconds, max(self._policies.retry_seconds, (self._now() - late) / 1000))
         while len(self._whole) >= KNOWN:
             del self._whole[next(iter(self._whole))]
         end = self._clocks.end(self._now() + min(seconds, LONGEST_SECONDS) * 1000)
-        self._whole[request.key] = end, source
+        self._whole[request.key] = end, roads
 
     def close(self) -> None:
         """End what is under way, and keep what was asked for often."""
@@ -226,10 +235,10 @@ class Tiers:
             timer=self._timer,
         )
 
-    def _named(self, request: CandleRequest, source: Timeframe | None) -> list[str]:
+    def _named(self, request: CandleRequest, road: Road) -> list[str]:
         if request.symbols is not None:
             return list(request.symbols)
-        return sorted(self._store._candles.stored(str(source or request.timeframe)))
+        return sorted(self._store._candles.stored(str(road.source or request.timeframe)))
 
     def _is_for_upstream(self, request: CandleRequest) -> bool:
         """Tell whether an upstream may be asked: never for what was known at some time in the past."""

@@ -18,7 +18,7 @@ from mdstore.realtime.live import LiveCandles
 from mdstore.store.derived_read import MADE, Bars, of_source, put_together
 from mdstore.store.forming_read import with_forming
 
-__all__ = ["derived_with_forming"]
+__all__ = ["derived_with_forming", "made_of_live"]
 
 
 def derived_with_forming(  # noqa: PLR0917 - what is read, of what, and how it is cut
@@ -39,6 +39,18 @@ def derived_with_forming(  # noqa: PLR0917 - what is read, of what, and how it i
     known = (*request.columns, *MADE, "partial")
     wanted = known if columns is None else column_list(columns, known)
     frame = with_forming(candles, live, tuple(lasts), of_source(request, source, tz), None)
+    return made_of_live(candles, frame, lasts, request, source, tz).select(wanted)
+
+
+def made_of_live(  # noqa: PLR0917 - as above
+    candles: Reader,
+    frame: pl.DataFrame,
+    lasts: Mapping[str, int],
+    request: Request,
+    source: Timeframe,
+    tz: str | None,
+) -> pl.DataFrame:
+    """Return bars made of those of `source` in a frame, which are stored, closed or forming ones."""
     ends = symbol_ends(frame)
     symbols = _symbols(frame, request)
     bars = Bars(
@@ -50,7 +62,7 @@ def derived_with_forming(  # noqa: PLR0917 - what is read, of what, and how it i
         made = made.with_columns(frame["closed"], frame["partial"])
     else:
         made = made.with_columns(_partial(made, frame))
-    return latest_of_each(made, request.limit).select(wanted)
+    return latest_of_each(made, request.limit)
 
 
 def _symbols(frame: pl.DataFrame, request: Request) -> Sequence[str]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.repository import CandleRepository
 from mdstore.core.hole_reasons import Stated
+from mdstore.core.time_bounds import FOREVER
 
 __all__ = ["LivePlace"]
 
@@ -27,10 +28,6 @@ class Writes(Protocol):
     @property
     def write_many(self) -> Callable[..., object]:
         """Stores candles of several series."""
-
-    @property
-    def cover(self) -> Callable[..., object]:
-        """States why there are no bars in a range."""
 
     @property
     def missing(self) -> Callable[..., Any]:
@@ -62,18 +59,22 @@ class LivePlace:
         self._candles.ledger.note(said, [(key, *one) for key, found in doubted.items() for one in found])
 
     def fill(
-        self, symbol: str, timeframe: str, rows: Any, start: int, end: int, *, absent: Stated | None = None
-    ) -> object:
+        self, symbol: str, timeframe: str, rows: Any, start: int, end: int,
+        *, absent: Stated | None = None, settled: int | None = None,
+    ) -> object:  # fmt: skip
         """Store what was fetched for a range; of what is not among it, the source has no more.
 
-        With a reason for what is absent, the range is proven by whoever fetched it: it is stated apart, since
-        a full page with a wider `covers` would be doubted.
+        Where it is said why bars are absent, or from when on they may be amended, the range is proven by
+        whoever fetched it: it is stated apart, since a full page with a wider `covers` would be doubted.
         """
-        if absent is None:
+        if absent is None and settled is None:
             return self._store.write(symbol, timeframe, rows, source=BACKFILL, covers=(start, end))
         if len(rows):
             self._store.write(symbol, timeframe, rows, unit="ms", source=BACKFILL)
-        return self._store.cover(symbol, timeframe, start=start, end=end, reason=absent, source=BACKFILL)
+        until = FOREVER if settled is None else settled
+        said = Claim(BACKFILL, (start, end), absent or "unknown", settled=until)
+        self._candles.ledger.cover([(symbol, timeframe)], said)
+        return None
 
     def missing(self, symbols: Sequence[str], timeframe: str) -> dict[str, list[Range]]:
         """Return the ranges that are worth asking for, of those of the symbols that are stored."""

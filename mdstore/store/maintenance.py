@@ -80,6 +80,11 @@ class Maintenance:
         """Whether what `start` began goes on."""
         return self._maintainer is not None and self._maintainer.is_running
 
+    def _stats(self) -> dict[str, bool | str]:
+        """Return whether `start` goes on, and what its last round came to nothing by."""
+        trouble = self._maintainer.trouble if self._maintainer is not None else ""
+        return {"is_running": self.is_running, "trouble": trouble}
+
     def __repr__(self) -> str:
         return f"<maintenance of {self._candles.path.name}>"
 

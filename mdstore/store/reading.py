@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 import pyarrow as pa
@@ -43,11 +43,17 @@ class Made:
 
     bars: pl.DataFrame
     how: str
+    tiers: ClassVar[tuple[str, ...]] = ("made",)
 
     @property
     def rows(self) -> int:
         """The number of bars."""
         return len(self.bars)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the bars."""
+        return int(self.bars.estimated_size())
 
     def frame(self) -> pl.DataFrame:
         """Return them as a Polars frame of the caller's own."""

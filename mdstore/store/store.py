@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -50,6 +50,8 @@ from mdstore.store.writing import Writing
 
 if TYPE_CHECKING:
     from mdstore.analysis.screen import Question, Screen
+    from mdstore.optimization.alarms import Rule
+    from mdstore.optimization.performance import PerformanceMonitor
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.realtime.live import LiveCandles
     from mdstore.realtime.rows import Depth, Ticker, Trade
@@ -179,7 +181,7 @@ class MarketDataStore:
         self._keeping = Keeping(self._candles, self._reading, self._writing, self._declared)
         self._syncing = Syncing(self._candles, self._declared, self._now)
         self._contents = Contents(self._candles, self._listing)
-        self._watching = Watching(lambda: self.realtime)
+        self._watching = Watching(lambda: self.realtime, self._syncing.place)
         try:
             self._realtime = Owner(realtime, LivePlace(self, self._candles), clock)
             if maintenance is not None:
@@ -327,10 +329,14 @@ class MarketDataStore:
         Raises `NoSuchSeriesError` for a series that is not stored, `InvalidInputError` and its kinds.
         """
         refuse_broken_polars()
-        return self._read(
+        began = time.perf_counter()
+        answer = self._read(
             symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
             derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
-        ).frame()  # fmt: skip
+        )  # fmt: skip
+        frame = answer.frame()
+        self._candles.latencies.add("candles", answer.tiers, began)
+        return frame
 
     def resample(
         self,
@@ -389,10 +395,14 @@ class MarketDataStore:
         The schema is `schema.CANDLE`, or `schema.LONG_CANDLE` for several symbols; bars that are made
         (`derive_from`, `fill`, `include_forming`) have the columns more that `candles` gives them.
         """
-        return self._read(
+        began = time.perf_counter()
+        answer = self._read(
             symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
             derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
-        ).table()  # fmt: skip
+        )  # fmt: skip
+        table = answer.table()
+        self._candles.latencies.add("arrow", answer.tiers, began)
+        return table
 
     def scan(
         self,
@@ -427,7 +437,9 @@ class MarketDataStore:
             self._read, symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
             derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
         )  # fmt: skip
+        began = time.perf_counter()
         answer = read(verify=False)
+        self._candles.latencies.add("scan", answer.tiers, began)
         if isinstance(answer, Made):
             return answer.frame().lazy()
 
@@ -467,6 +479,7 @@ class MarketDataStore:
         from mdstore.analysis.screen import screen
 
         refuse_broken_polars()
+        began = time.perf_counter()
         given = [symbols] if isinstance(symbols, str) else symbols
         columns = self._declared.beside(None)
         if derive_from is None and tz is None:
@@ -475,14 +488,18 @@ class MarketDataStore:
                 extras=self._declared.all,
             )  # fmt: skip
             answer = self._candles.read(request)
-            return screen(answer.frame(), answer.ends, what, progress=progress)
+            found = screen(answer.frame(), answer.ends, what, progress=progress)
+            self._candles.latencies.add("screen", answer.tiers, began)
+            return found
         from mdstore.analysis.resample import symbol_ends
 
         made = self.candles(
             given, timeframe, start=start, end=end, limit=bars, derive_from=derive_from, tz=tz,
             columns=columns or LONG, as_of=as_of,
         )  # fmt: skip
-        return screen(made, symbol_ends(made), what, progress=progress)
+        found = screen(made, symbol_ends(made), what, progress=progress)
+        self._candles.latencies.add("screen", Made.tiers, began)
+        return found
 
     def sql(
         self,
@@ -570,6 +587,29 @@ class MarketDataStore:
         """
         refuse_broken_polars()
         return self._listing.series()
+
+    def stats(self, *, rules: Iterable[Rule] | None = None) -> dict[str, Any]:
+        """Return how the store does, as one tree of figures; a millisecond or two.
+
+        Of the file, whoever uses it: `file` (rows, bytes, pages, how many are free in percent, the share of
+        leaves in order as it was measured last, the disk), `log` (its bytes, since when a read keeps it, who
+        has the file open and who reads it now, where the system tells), `packs`, `growth`, the last of each
+        kind of upkeep (`maintenance`), and who is at what that one process does at a time (`at_work`).
+
+        Of this process alone: `memory` (the tier with its hit rate, that of the latest thousand reads and the
+        usual one; bytes by part), `latencies` (count, seconds in all and percentiles in milliseconds, by
+        operation and the tiers that answered), `realtime`. Other processes know theirs.
+
+        `alarms` are what rules find wrong in it, each with what to do: those of `optimization.alarms.RULES`,
+        or `rules`. The figures of `maintenance.stats()` are among these, under the same names.
+        """
+        from mdstore.optimization.alarms import RULES
+
+        more = {"maintenance": self._maintenance._stats(), "realtime": self._realtime.stats()}
+        tree = self._performance.stats(more, RULES if rules is None else rules)
+        tables = tree["realtime"].values()
+        tree["memory"]["parts"]["realtime"] = sum(int(table.get("bytes", 0)) for table in tables)
+        return tree
 
     def quarantine(self) -> pl.DataFrame:
         """Return the rows that were set aside: when, the rule each breaks, and the row as JSON."""
@@ -676,6 +716,12 @@ class MarketDataStore:
     def __repr__(self) -> str:
         state = ", closed" if self._candles.closed else ", read_only=True" if self.read_only else ""
         return f"MarketDataStore({str(self.path)!r}{state})"
+
+    @cached_property
+    def _performance(self) -> PerformanceMonitor:
+        from mdstore.optimization.performance import PerformanceMonitor
+
+        return PerformanceMonitor(self._candles)
 
     def _read(
         self, symbols: str | Sequence[str] | None, timeframe: str | Timeframe, **asked: Any

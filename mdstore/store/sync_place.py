@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from mdstore.candles.file.leases import Leases
 from mdstore.candles.file.table_reads import Request
@@ -11,10 +12,11 @@ from mdstore.candles.repository import CandleRepository
 from mdstore.candles.writes.writer import Part, WriteResult
 from mdstore.core.extra_columns import Extra
 from mdstore.core.hole_reasons import Stated
+from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
-from mdstore.sources.sync.sync_place import Key, Landing
+from mdstore.sources.sync.sync_place import Key, Landing, Row
 from mdstore.store.declared import Declared
 from mdstore.store.gaps_and_missing import gaps, to_ask
 
@@ -46,6 +48,22 @@ class StorePlace:
         """Return the first stored bar of each series of a timeframe (ms)."""
         return self._candles.first_bars(str(timeframe))
 
+    def given_until(self, key: Key, source: str) -> int | None:
+        """Return where the last stored bar of a series ends, if `source` gave any of its bars."""
+        last = self._candles.last_bar(*key)
+        if last is None or all(one.source != source for one in self._candles.ledger.provenance(*key)):
+            return None
+        return Timeframe.parse(key[1]).next(last)
+
+    def stored(self, key: Key, start: int, end: int) -> list[Row]:
+        """Return the bars of a series that are stored in a range."""
+        request = Request((key[0],), Timeframe.parse(key[1]), CANDLE_COLUMNS, start, end)
+        try:
+            rows = self._candles.read(request).frame()
+        except NoSuchSeriesError:
+            return []
+        return rows.with_columns(rows["timestamp"].dt.epoch("ms")).rows()
+
     def extras(self, key: Key) -> Callable[[], list[Extra]]:
         """Return what gives the declared columns that are kept of a series."""
         return self._declared.of(*key)
@@ -56,8 +74,10 @@ class StorePlace:
             [Part(one.rows, _claims(one), {one.key: one.keep} if one.keep else {}) for one in landings]
         )
 
-    def state(self, key: Key, start: int | None, end: int | None, reason: Stated, source: str) -> None:
-        """State why there are no bars in a range; an end that is None is open."""
+    def state(
+        self, key: Key, start: int | None, end: int | None, reason: Stated | Literal["unknown"], source: str
+    ) -> None:
+        """State why there are no bars in a range, "unknown" of one that was answered; no end is open."""
         low, high = -FOREVER if start is None else start, FOREVER if end is None else end
         self._candles.ledger.cover([key], Claim(source, (low, high), reason))
 

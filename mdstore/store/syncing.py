@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mdstore.sources.sync.coordinator import Coordinator
     from mdstore.sources.sync.result import SyncResult
     from mdstore.sources.sync.source_facts import SourceFacts
+    from mdstore.sources.sync.sync_place import SyncPlace
 
     Progress = Callable[[SyncResult], object]
 
@@ -168,6 +169,12 @@ class Syncing:
             await asyncio.to_thread(over.wait, END_SECONDS)
             raise
 
+    def place(self) -> SyncPlace:
+        """Return the store as one who asks for what is missing sees it."""
+        from mdstore.store.sync_place import StorePlace
+
+        return StorePlace(self._candles, self._declared, self._now)
+
     def close(self) -> None:
         """End what is under way; what has come is stored, and whoever waits for the rest is told."""
         background, self._is_closed = self._background, True
@@ -274,14 +281,15 @@ class Syncing:
     async def _rounds(self, source: Coordinator, asked: _Asked, waits: _Waits) -> SyncResult:
         import asyncio
 
+        from mdstore.sources.sync.bad_bars import BadBars
         from mdstore.sources.sync.source_facts import SourceFacts
-        from mdstore.sources.sync.sync_run import SyncRun, Wanted
-        from mdstore.store.sync_place import StorePlace
+        from mdstore.sources.sync.sync_run import SyncRun
+        from mdstore.sources.sync.worth_asking import Wanted
 
         _refuse_others(source, asked.timeframes)
         source_name(source.name)
         facts = SourceFacts(source, offline=asked.offline)
-        place = StorePlace(self._candles, self._declared, self._now)
+        place, bad = self.place(), BadBars(self._now)
         symbols: list[str] = []
         while True:
             try:  # each time anew: a new listing may fit a pattern
@@ -291,7 +299,7 @@ class Syncing:
                     raise
             now = self._now()
             wanted = Wanted(symbols, asked.timeframes, asked.since, min(asked.until or now, now))
-            run = SyncRun(place, source, wanted, facts=facts, progress=asked.progress)
+            run = SyncRun(place, source, wanted, facts=facts, bad=bad, progress=asked.progress)
             waits.result = run.result
             result = await (run.plan() if asked.dry_run else run.run())
             if run.trouble is not None:

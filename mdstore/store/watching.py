@@ -18,6 +18,7 @@ from mdstore.errors import InvalidInputError
 if TYPE_CHECKING:
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.sources.recordings.recorder import Recorder
+    from mdstore.sources.sync.sync_place import SyncPlace
     from mdstore.sources.watching.watch import Watch
 
 __all__ = ["Watching"]
@@ -28,8 +29,8 @@ SILENCE = 60.0
 class Watching:
     """The watches of one store; they end with it."""
 
-    def __init__(self, cache: Callable[[], RealtimeDataCache]) -> None:
-        self._cache = cache
+    def __init__(self, cache: Callable[[], RealtimeDataCache], place: Callable[[], SyncPlace]) -> None:
+        self._cache, self._place = cache, place
         self._watches: WeakSet[Watch] = WeakSet()
 
     def watch(
@@ -81,7 +82,7 @@ class Watching:
         recorder = record if isinstance(record, Recorder | None) else Recorder(record)
         watch = Watch(
             self._cache(), stream, partial(open_source, exchange, base_url=base_url), asked,
-            recorder=recorder, owns_recorder=recorder is not record, on_error=on_error,
+            self._place(), recorder=recorder, owns_recorder=recorder is not record, on_error=on_error,
         )  # fmt: skip
         self._watches.add(watch)
         return watch

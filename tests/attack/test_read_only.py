@@ -71,6 +71,7 @@ READS_ALL = """
 """
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("packs", [True, False])
 def test_of_a_store_that_may_not_be_written_all_can_be_read_and_nothing_is_made_beside_it(folder, packs):
     place = make(folder, packs=packs)

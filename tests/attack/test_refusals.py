@@ -31,6 +31,7 @@ ALL_GOES_ON = """
 """
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("mode", [0o000, 0o500, 0o400])
 def test_a_folder_of_packs_that_is_not_to_be_used_costs_speed_not_answers(folder, mode):
     packs = make(folder)

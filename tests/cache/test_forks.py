@@ -46,6 +46,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.variants(2)
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", CACHES)
 def test_children_forked_at_any_moment_go_on(python, kind):

@@ -182,6 +182,7 @@ def test_mistakes_in_times_and_timeframes(holes):
     assert "several timeframes of KRW-SOL" in holes("gaps", "KRW-SOL", "--missing", code=1).stderr
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -86,6 +86,7 @@ def test_a_glance_fits_any_width(holes, monkeypatch):
             assert re.match(r"symbol +timeframe .*bars +complete +missing", out)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["gaps"], ["verify"]])
 def test_what_is_drawn_can_be_written_without_unicode(holes, tmp_path, monkeypatch, arguments):

@@ -68,6 +68,7 @@ def test_hours_that_are_none_are_refused(fed):
     assert "no time zone" in fed("optimize", "--daemon", "--tz", "Mars", code=1).stderr
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_goes_on_until_it_is_told_to_end(fed, tmp_path, number):
     process = mdstore_process(

@@ -13,6 +13,7 @@ from tests.support.command_line import HEADER, ROW, finished, mdstore_process
 FORMATS = ("csv", "tsv", "json", "ndjson", "parquet", "feather", "arrow")
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "form",
     [pytest.param(form, marks=() if form in ("csv", "parquet") else pytest.mark.long) for form in FORMATS],

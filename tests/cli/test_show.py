@@ -62,6 +62,7 @@ def test_the_chart_is_as_wide_as_the_terminal(filled, monkeypatch):
     assert "over these 166 bars" in filled("show", "KRW-BTC", "1m").stdout
 
 
+@pytest.mark.variants(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["show", "KRW-ETH"], ["show", "KRW-ETH", "--json"], ["series"]])
 def test_a_terminal_without_unicode_gets_what_it_can_write(filled, tmp_path, monkeypatch, arguments):

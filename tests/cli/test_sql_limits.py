@@ -25,6 +25,7 @@ def sql(tmp_path):
     return run
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("query", [ENDLESS, DEAF])
 def test_a_query_ends_after_its_time(sql, query):
     done = sql("--timeout", "0.3", query)
@@ -58,7 +59,7 @@ def test_ctrl_c_ends_it(sql, tmp_path, query):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )  # fmt: skip
     try:
-        started.wait(2)
+        started.wait(1)
     except subprocess.TimeoutExpired:
         started.send_signal(signal.SIGINT)
     out, err = started.communicate()

@@ -62,6 +62,16 @@ def test_what_fails_is_an_error_with_what_to_do_and_the_others_come(cli, store_o
         assert list(store) == [("KRW-BTC", "1h")]
 
 
+def test_rows_that_break_a_rule_end_it_with_1_though_the_others_have_come(cli, store_of):
+    with LocalExchange(["KRW-BTC"], now="2025-10-01", limits=None) as exchange:
+        exchange.amend("KRW-BTC", "2025-09-01T00:07", high=1.0)
+        done = cli("sync", "upbit", "KRW-BTC", "1m", *SPAN, "--base-url", exchange.url, code=1)
+    assert "error: KRW-BTC 1m: 1 row broke a rule and came into quarantine" in done.stderr
+    with store_of() as store:
+        assert len(store.quarantine()) == 1
+        assert store.candles("KRW-BTC", "1m").height > 500
+
+
 def test_json_is_for_programs(cli, url):
     done = cli("sync", "upbit", "KRW-BTC", "1h", *SPAN, "--base-url", url, "--json")
     said = json.loads(done.stdout)

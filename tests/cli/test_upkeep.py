@@ -67,8 +67,8 @@ def test_ctrl_c_ends_a_warming_and_the_next_goes_on(filled, tmp_path, monkeypatc
     def interrupt(self, done, total):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(upkeep, "BUILD_ROWS", 1)
     with monkeypatch.context() as patched:
+        patched.setattr(upkeep, "BUILD_ROWS", 1)
         patched.setattr(WorkProgress, "__call__", interrupt)
         assert "interrupted" in filled("warm", code=130).stderr
     assert 0 < json.loads(filled("stats", "--json").stdout)["sealed_rows"] < 524

@@ -109,6 +109,7 @@ def test_failures_are_said_in_words_and_with_whatever_is_in_them(store):
     ]
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_the_table_fits_the_terminal(store, exchange, width):
     with store.watch("upbit", "KRW-*", "1s", base_url=exchange.url) as watch:

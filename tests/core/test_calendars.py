@@ -212,6 +212,7 @@ def trading_times(library, calendar, start, end):
         return {int(m.timestamp()) * 1000 for m in minutes}, {utc(str(d.date())) for d in dates}
 
 
+@pytest.mark.variants(30)
 @pytest.mark.slow
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("week", WEEKS, ids=lambda week: "-".join(week[:2]))

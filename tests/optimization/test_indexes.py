@@ -162,3 +162,12 @@ def test_an_index_that_is_damaged_is_made_anew(theirs):
     assert reason.startswith("integrity: ")
     assert asyncio.run(IndexOptimizer(theirs).reindex_if_needed("trades")).startswith(("statistics", ""))
     assert theirs.maintenance.check() == []
+
+
+@pytest.mark.parametrize("table", ["sqlite_schema", "sqlite_master", "dbstat", "pragma_table_list", "asked"])
+def test_what_can_have_no_index_is_asked_for_none(theirs, table):
+    """Statements of the store's own that look at the schema are among those that an analyzer sees."""
+    with closing(apsw.Connection(str(theirs.path))) as con:
+        con.execute("CREATE VIEW asked AS SELECT buyer AS name FROM trades")
+    usage = IndexOptimizer(theirs).usage({f"SELECT name FROM {table} WHERE name = 'x' ORDER BY name": 1})
+    assert [one for one in usage.advice if one.kind == "create" and one.table != "trades"] == []

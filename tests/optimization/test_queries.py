@@ -4,12 +4,9 @@ from contextlib import closing
 
 import apsw
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mdstore import QueryError
 from mdstore.optimization import queries
-from mdstore.optimization.latencies import Latencies
 from mdstore.optimization.queries import QueryAnalyzer, normalised
 from tests.support.candles import walk
 
@@ -24,23 +21,6 @@ def theirs(store):
         rows = ((f"b{number % 1_000}", number / 7) for number in range(6_000))
         con.executemany("INSERT INTO trades (buyer, price) VALUES (?, ?)", rows)
     return store
-
-
-@given(st.lists(st.floats(1e-6, 100), min_size=1, max_size=200), st.sampled_from([50, 95, 99]))
-def test_a_percentile_is_right_to_five_parts_in_a_hundred(seconds, percent):
-    found = Latencies()
-    for one in seconds:
-        found.add(one)
-    exact = sorted(seconds)[max(0, -(-len(seconds) * percent // 100) - 1)]
-    assert found.percentile(percent) == pytest.approx(exact, rel=0.051)
-    assert found.count == len(seconds)
-
-
-def test_no_percentile_of_nothing_and_none_below_the_least():
-    found = Latencies()
-    assert found.percentile(99) == 0.0
-    found.add(0.0)
-    assert found.percentile(50) < 1e-6
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class Books:
         for key, found in doubted.items():
             self.doubted[key] += found
 
-    def fill(self, symbol, timeframe, rows, start, end):
+    def fill(self, symbol, timeframe, rows, start, end, **said):
         raise AssertionError("nothing is fetched")
 
     def missing(self, symbols, timeframe):

@@ -4,7 +4,7 @@ import pytest
 
 import mdstore
 from mdstore import MarketDataService
-from mdstore.service.local_reads import BY_NOW
+from mdstore.service.facts import BY_NOW
 from mdstore.service.memory_coordinator import MemoryCoordinator
 from tests.support.candles import MINUTE, START, walk
 from tests.support.upstream import Clock
@@ -68,7 +68,7 @@ def test_a_day_of_a_zone_ends_by_its_clocks(store, clock):
     hours = [(START + at * HOUR, 1, 2, 1, 2, 5) for at in range(9 * 24)]
     store.write("A", "1h", hours)
     with MarketDataService(store) as service:
-        answer = service.get_candle_data("A", "1d", tz="Asia/Seoul")
+        answer = service.get_candle_data("A", "1d", tz="Asia/Seoul", include_forming=True)
         assert answer.frame["closed"].to_list() == [True] * 9 + [False]
         assert answer.about.newest.isoformat() == "2025-09-09T15:00:00+00:00"
         ends = answer.about.ranges["end"].to_list()

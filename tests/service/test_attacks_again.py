@@ -218,10 +218,10 @@ def test_a_symbol_without_bars_is_named_beside_one_that_failed(store):
 def test_the_hint_works_where_one_of_several_is_stored_otherwise(store):
     store.write("A", "1h", bars(START, START + 10 * HOUR, HOUR))
     store.write("B", "1m", bars(START, START + 10 * HOUR))
-    with MarketDataService(store) as service:
-        with pytest.raises(mdstore.NoSuchSeriesError, match=r"for B 1h.*in a call for this symbol alone"):
+    with MarketDataService(store, policies=ServicePolicies(derive=False)) as service:
+        with pytest.raises(mdstore.NoSuchSeriesError, match=r"for B 1h.*with derive=True"):
             service.get_candle_data(["A", "B"], "1h")
-        assert len(service.get_candle_data("B", "1h")) == 10
+        assert len(service.get_candle_data(["A", "B"], "1h", derive=True)) == 20
         store.write("A", "1m", bars(START, START + 10 * HOUR))
         with pytest.raises(mdstore.NoSuchSeriesError, match="with derive='1m'"):
             service.get_candle_data(["A", "B"], "1h")
@@ -315,6 +315,7 @@ def test_a_coordinator_is_no_router_and_the_hint_works(store):
 # ---- sources
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("cap", [7, 30, 99])
 @pytest.mark.parametrize("end", ["latest", "earliest"])
 def test_a_server_that_gives_fewer_rows_than_is_said_of_it_hides_none(store, cap, end):

@@ -198,12 +198,17 @@ def test_a_zone_and_a_source_may_be_named(store):
     store.write("A", "1m", TRUTH)
     store.write("A", "5m", store.resample("A", "5m", source="1m").select(TRUTH.columns))
     with MarketDataService(store) as service:
-        found = service.get_candle_data("A", "1d", tz="Asia/Seoul").frame
-        assert_frame_equal(found, store.resample("A", "1d", source="5m", tz="Asia/Seoul"))
-        exact = service.get_candle_data("A", "1d", derive="1m").frame
-        assert_frame_equal(exact, store.resample("A", "1d", source="1m"))
-        longest = service.get_candle_data("A", "1h", derive=True).frame
-        assert_frame_equal(longest, store.resample("A", "1h", source="5m"))
+        for asked, made in (
+            ({"timeframe": "1d", "tz": "Asia/Seoul"}, {"source": "5m", "tz": "Asia/Seoul"}),
+            ({"timeframe": "1d", "derive": "1m"}, {"source": "1m"}),
+            ({"timeframe": "1h", "derive": True}, {"source": "5m"}),
+        ):
+            every = store.resample("A", asked["timeframe"], **made)
+            over = service.get_candle_data("A", **asked).frame
+            assert_frame_equal(over, every.filter("closed"))
+            found = service.get_candle_data("A", **asked, include_forming=True).frame
+            assert_frame_equal(found.drop("partial"), every)
+            assert len(over) + 1 == len(every)
 
 
 def test_the_forming_bar_is_joined_when_it_is_asked_for(store, clock):
@@ -381,7 +386,7 @@ def test_a_hint_of_the_service_works_when_it_is_followed(store, symbols):
     with MarketDataService(store, policies=ServicePolicies(derive=False)) as service:
         with pytest.raises(NoSuchSeriesError, match="1h can be made of 1m") as error:
             service.get_candle_data(symbols, "1h")
-        assert len(service.get_candle_data(symbols, "1h", **hinted(error))) == 17
+        assert len(service.get_candle_data(symbols, "1h", **hinted(error))) == 16
         with pytest.raises(NoSuchSeriesError) as error:
             service.get_candle_data(symbols, "1s", derive=False)
         assert error.value.hint is None

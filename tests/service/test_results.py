@@ -159,6 +159,7 @@ OTHER = """
 """
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("kind", ["memory", "disk"])
 def test_cached_equals_uncached_beside_another_process(tmp_path, kind):
     import subprocess

@@ -1,8 +1,10 @@
 """A source is somebody's code: that it blocks, hangs, fails or asks back is its own trouble, and told."""
 
 import asyncio
+import gc
 import os
 import threading
+import weakref
 
 import pytest
 
@@ -180,10 +182,68 @@ def test_the_threads_of_what_hangs_are_few_and_the_others_end():
         failing.result(20)
 
 
+def test_a_call_that_is_cancelled_as_it_waits_is_forgotten_at_once():
+    """Behind a source that hung, each request that was given up stayed, with all that it held."""
+    gate, threads = threading.Event(), CallThreads(1)
+    hanging = threads.submit(lambda: gate.wait(60))
+    asked = [Asked() for _ in range(100)]
+    gone = [weakref.ref(one) for one in asked]
+    futures = [threads.submit(one) for one in asked]
+    del asked
+    for future in futures[1:]:
+        assert future.cancel()
+    gc.collect()
+    assert [ref() is None for ref in gone] == [False] + [True] * 99
+    gate.set()
+    assert hanging.result(20)
+    assert futures[0].result(20) == "asked"
+
+
+class Asked:
+    def __call__(self):
+        return "asked"
+
+
+def test_more_calls_than_can_wait_are_refused_and_the_hint_works():
+    gate, threads = threading.Event(), CallThreads(2, waiting=3)
+    futures = [threads.submit(lambda: gate.wait(60)) for _ in range(5)]
+    with pytest.raises(mdstore.SourceError, match=r"3 calls of a source wait.*at most 2 at a time") as error:
+        threads.submit(lambda: 1)
+    assert "ask for less at once" in str(error.value)
+    assert futures[-1].cancel()
+    less = threads.submit(lambda: 7)
+    gate.set()
+    assert less.result(20) == 7
+    assert all(future.result(20) for future in futures[:4])
+
+
+def test_a_source_that_hangs_under_many_requests_answers_each_with_what_is_the_matter():
+    gate = threading.Event()
+    source = FunctionCoordinator(lambda *_: gate.wait(60), concurrency=1, timeout=30)
+    source._threads = CallThreads(1, waiting=2)
+
+    async def ask():
+        return [page async for page in source.candles("A", "1m", *TEN)]
+
+    async def many():
+        tasks = [asyncio.create_task(ask()) for _ in range(10)]
+        await asyncio.sleep(0.1)
+        refused = [task for task in tasks if task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return [type(task.exception()) for task in refused]
+
+    assert asyncio.run(many()) == [mdstore.SourceError] * 7
+    assert len(source._threads._waiting) == 0
+    gate.set()
+
+
 def source_threads():
     return [one for one in threading.enumerate() if one.name == "mdstore-source-call"]
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("kind", ["plain", "blocking", "router"])
 def test_what_hangs_keeps_no_process_from_its_end(python, kind):
     script = """

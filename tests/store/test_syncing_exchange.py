@@ -14,7 +14,7 @@ from mdstore.sources.local_exchange.faults import FAULTS, Faults
 from mdstore.sources.local_exchange.request_log import most_in_a_second
 from tests.support.candles import MINUTE, START, bits
 from tests.support.real import real
-from tests.support.synced import asked_in_vain, is_true, source_of
+from tests.support.synced import QUICK, asked_in_vain, is_true, source_of
 
 HOUR = 60 * MINUTE
 NOW = START + 30 * HOUR
@@ -41,7 +41,8 @@ def an_exchange(**options):
 
 
 def test_all_of_an_exchange_is_there_with_the_reason_of_each_hole(store):
-    with an_exchange() as exchange, source_of(exchange, store) as source:
+    with an_exchange() as exchange:
+        source = source_of(exchange)
         result = store.sync(source, "KRW-*", ["1m", "1h"], since=START, until=START + 28 * HOUR)
         assert result.failed == {}
         for symbol in ("KRW-BTC", "KRW-ETH"):
@@ -55,7 +56,8 @@ def test_all_of_an_exchange_is_there_with_the_reason_of_each_hole(store):
 
 
 def test_binance_likewise(store):
-    with an_exchange() as exchange, source_of(exchange, store, "binance") as source:
+    with an_exchange() as exchange:
+        source = source_of(exchange, "binance")
         result = store.sync(source, "BTCUSDT", "1m", since=START, until=START + 28 * HOUR)
         assert result.failed == {}
         assert is_true(store, exchange, "BTCUSDT", START, START + 28 * HOUR)
@@ -63,7 +65,8 @@ def test_binance_likewise(store):
 
 
 def test_what_an_exchange_corrects_is_a_revision(store):
-    with an_exchange() as exchange, source_of(exchange, store) as source:
+    with an_exchange() as exchange:
+        source = source_of(exchange)
         store.sync(source, "KRW-ETH", "1m", since=NOW - 60 * MINUTE)
         last = int(store.candles("KRW-ETH", "1m", limit=1)["timestamp"][0].timestamp() * 1000)
         before = store.candles("KRW-ETH", "1m", limit=1).row(0)
@@ -81,8 +84,8 @@ def test_ten_requests_in_a_second_and_no_more_however_many_series(store):
     markets = [f"KRW-T{number}" for number in range(12)]
     rules = {**RULES, "upbit_per_second": 10}
     with LocalExchange(markets, now=NOW + 30_000, limits=rules) as exchange:
-        with source_of(exchange, store) as source:
-            result = store.sync(source, markets, "1m", since=NOW - 5 * HOUR, until=NOW - HOUR)
+        source = source_of(exchange)
+        result = store.sync(source, markets, "1m", since=NOW - 5 * HOUR, until=NOW - HOUR)
         assert result.failed == {}
         assert most_in_a_second(exchange.requests, "candles") <= 10
         assert {one.status for one in exchange.requests} == {200}, "no limit was met"
@@ -99,14 +102,13 @@ def fails_by_a_plan_and_is_true_in_the_end(seed, kinds, name, symbol):
         mdstore.MarketDataStore(Path(folder) / "market_data.sqlite3", clock=clock) as store,
     ):
         for _ in range(30):  # the program is started anew: what a breaker has opened is closed then
-            with source_of(exchange, store, name) as source:
-                result = store.sync(source, symbol, "1m", **span)
+            source = source_of(exchange, name, QUICK)
+            result = store.sync(source, symbol, "1m", **span)
             if not result.failed:
                 break
         assert result.failed == {}
         assert is_true(store, exchange, symbol, *span.values())
-        with source_of(exchange, store, name) as source:
-            assert store.sync(source, symbol, "1m", **span).requests == 0
+        assert store.sync(source_of(exchange, name), symbol, "1m", **span).requests == 0
         assert store.quarantine().is_empty()
 
 
@@ -136,9 +138,8 @@ def test_a_recorded_month_is_equal_to_the_last_bit_and_its_two_holes_are_known(t
             [LocalMarket(symbol="KRW-BTC", candles=rows)], now="2025-10-05", limits=None
         ) as exchange,
         mdstore.open(tmp_path / "market_data.sqlite3") as store,
-        source_of(exchange, store) as source,
     ):
-        result = store.sync(source, "KRW-BTC", "1m", since=first, until="2025-10-04T01:20")
+        result = store.sync(source_of(exchange), "KRW-BTC", "1m", since=first, until="2025-10-04T01:20")
         assert result.failed == {}
         assert result.inserted == len(rows) == 47_598
         assert bits(store.candles("KRW-BTC", "1m")) == bits(rows)

@@ -41,19 +41,21 @@ from mdstore.errors import (
     StoreFileError,
 )
 
-__all__ = ["Database"]
+__all__ = ["LOG_LIMIT", "Database"]
 
 T = TypeVar("T")
 
 # Chosen by bench/page_size.py: see bench/README.md for the table.
 PAGE_SIZE = 16_384
 FULL = "FULL"
+LOG_LIMIT = 67_108_864
+"""Bytes the WAL is cut back to after a big transaction."""
 WRITER_PRAGMAS: dict[str, str | int] = {
     "synchronous": FULL,
     "cache_size": -65_536,  # KiB; a batch of 100,000 candles stays in memory until its commit
     "temp_store": "MEMORY",
     "wal_autocheckpoint": 256,  # pages: 4 MiB between checkpoints, so a reader's WAL look-ups stay short
-    "journal_size_limit": 67_108_864,  # bytes the WAL is cut back to after a big transaction
+    "journal_size_limit": LOG_LIMIT,
 }
 # Before 3.51.3 a checkpoint that resets the log could run into one that a second connection had begun, and
 # leave pages out: https://www.sqlite.org/wal.html

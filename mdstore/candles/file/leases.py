@@ -27,6 +27,7 @@ BEAT_SECONDS = 2.0
 LEFT_SECONDS = 15.0
 """A holder that has said nothing for so long is gone."""
 FIND = "SELECT owner, beat FROM leases WHERE name = ?"
+ALL = "SELECT name, owner FROM leases ORDER BY name"
 PUT = "INSERT INTO leases VALUES (?, ?, 0) ON CONFLICT DO UPDATE SET owner = excluded.owner, beat = 0"
 BEAT = "UPDATE leases SET beat = beat + 1 WHERE name = ? AND owner = ? RETURNING 1"
 DROP = "DELETE FROM leases WHERE name = ? AND owner = ?"
@@ -81,6 +82,12 @@ class Leases:
         with self._lock:
             self._seen.pop(name, None)
         return Lease(self._database, name, owner)
+
+    def held(self) -> list[str]:
+        """Return the names that are held, as far as their holders are not known to be gone, and by whom."""
+        with self._database.reading() as con:
+            rows = [(str(name), str(owner)) for name, owner in con.execute(ALL)]
+        return [f"{name} (process {owner.split(' ')[1]})" for name, owner in rows if not _is_gone(owner)]
 
     def _is_left(self, name: str, found: tuple[object, ...]) -> bool:
         """Tell whether the holder of a name is gone."""

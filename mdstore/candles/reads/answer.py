@@ -37,6 +37,11 @@ class Answer:
         return self.high - self.low
 
     @property
+    def nbytes(self) -> int:
+        """The bytes of the candles as a frame: eight of each value, four of each symbol."""
+        return self.rows * (8 * len(self.columns) - 4 * ("symbol" in self.columns))
+
+    @property
     def symbols(self) -> Sequence[str]:
         """The symbols, sorted; of several, those without a candle in the range are among them."""
         return [self.source.symbol] if isinstance(self.source, SeriesView) else self.source.symbols

@@ -61,6 +61,7 @@ MEMORY_HINT = Hint(
 NO_TABLE = re.compile(r"Table with name (.+?) does not exist")
 # DuckDB shows the line that went wrong; of a PIVOT that is one that it has written itself.
 OWN_LINE = re.compile(r"\n\nLINE \d+: CREATE OR REPLACE TEMP TYPE.*", re.DOTALL)
+MEMORY = "SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory()"
 MISSING = re.compile("does not exist|not found|Referenced column")
 ATTEMPTS = 4
 # DuckDB of a parent process, in its forked child: neither used nor closed there.
@@ -122,6 +123,14 @@ class Queries:
             if engine is not None and engine.process == os.getpid():
                 engine.connection.close()
                 engine.spill.cleanup()
+
+    def memory(self) -> int:
+        """Return the bytes of memory that DuckDB holds; 0 before the first query."""
+        with self._lock:
+            if self._engine is None or self._engine.process != os.getpid():
+                return 0
+            (found,) = self._engine.connection.cursor().execute(MEMORY).fetchone() or (0,)
+            return int(found)
 
     def after_fork(self) -> None:
         """Go on in a forked child: the parent's threads are not there, and its DuckDB must not be touched."""

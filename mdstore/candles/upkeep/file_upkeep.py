@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mdstore.candles.file import catalogue
-from mdstore.candles.file.database import Database
+from mdstore.candles.file.database import LOG_LIMIT, Database
 from mdstore.candles.file.digests import Key
 from mdstore.candles.file.leases import Lease, Leases
 from mdstore.candles.file.readers import TRACED_OF
+from mdstore.candles.file.users import Users, users
 from mdstore.candles.upkeep import (
     free_pages,
     freezing,
@@ -30,7 +31,7 @@ from mdstore.candles.upkeep.cold_scan import Scan, scan
 from mdstore.candles.upkeep.freezing import Frozen
 from mdstore.candles.upkeep.growth import Growth
 from mdstore.candles.upkeep.indexes import Index, Trial
-from mdstore.candles.upkeep.layout import Pages, TableLayout
+from mdstore.candles.upkeep.layout import PageMap, Pages, TableLayout
 from mdstore.candles.upkeep.plans import Run, Step
 from mdstore.candles.upkeep.records import Record
 from mdstore.candles.upkeep.steps import Stop, never
@@ -138,6 +139,18 @@ class FileUpkeep:
     def tables(self, names: tuple[str, ...] | None = None, *, stop: Stop = never) -> list[TableLayout]:
         """Return how the pages of tables lie; reads all of them."""
         return layout.tables(self._database, names, stop=stop)
+
+    def page_map(self) -> PageMap:
+        """Return what each page of the file belongs to; reads all of it."""
+        return layout.page_map(self._database)
+
+    def users(self) -> Users:
+        """Return which processes have the file open, and which of them read it now."""
+        return users(self.path)
+
+    def log_limit(self) -> int:
+        """Return the bytes that the log is cut back to; larger only while a read keeps it."""
+        return LOG_LIMIT
 
     def growth(self) -> list[Growth]:
         """Return when the bars of each series came."""

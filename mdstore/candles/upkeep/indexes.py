@@ -14,7 +14,7 @@ import apsw
 
 from mdstore.candles.file.database import Database
 from mdstore.candles.upkeep.plans import Run, run_on, steps_of, unknown_params
-from mdstore.errors import InvalidInputError
+from mdstore.errors import InvalidInputError, QueryError
 
 __all__ = [
     "Index", "Trial", "count_seconds", "create", "damage", "drop", "has_table", "indexes", "reindex",
@@ -29,8 +29,14 @@ WHERE schema.type = 'table' ORDER BY schema.name, list.seq
 """
 COLUMNS = "SELECT name FROM pragma_index_info(?) ORDER BY seqno"
 TABLES = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name = ?"
+VIEWS = "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ? COLLATE NOCASE"
 MADE = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL"
 NAMES = "SELECT name FROM pragma_table_info(?)"
+PLAIN = """
+SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name = ? COLLATE NOCASE
+AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+"""
+"""Whether a name is a table that can have an index: no view, no virtual table, none of SQLite's own."""
 OURS: Final = frozenset({"quarantine_once", "upkeep_by_kind"})
 """Those that the store has made."""
 OUR_TABLES: Final = frozenset({
@@ -102,8 +108,11 @@ def try_indexes(database: Database, sql: str, params: Sequence[Any] = ()) -> lis
     """
     with database.reading() as con, closing(apsw.Connection(":memory:")) as copy:
         _copy_tables(con, copy, sql)
-        params = params or unknown_params(copy, sql)
-        before, trials = run_on(copy, sql, params), []
+        try:
+            params = params or unknown_params(copy, sql)
+            before, trials = run_on(copy, sql, params), []
+        except (apsw.SQLError, QueryError):  # of what no copy has, such as a table in memory
+            return []
         for table, columns in _candidates(copy, before):
             create = _create(table, columns)
             copy.execute(create)
@@ -176,8 +185,9 @@ def reindex(database: Database, table: str) -> None:
 
 
 def _copy_tables(con: apsw.Connection, copy: apsw.Connection, sql: str) -> None:
-    """Copy the tables that a statement names, with their indexes, and some rows of each."""
-    for name in sorted(set(WORD.findall(sql))):
+    """Copy the tables that a statement or its views name, with their indexes, and some rows of each."""
+    views = _views_of(con, sql)
+    for name in sorted(set(WORD.findall(" ".join((sql, *views))))):
         for table, text in con.execute(TABLES, (name,)).fetchall():
             copy.execute(str(text))
             rows = con.execute(f'SELECT * FROM "{_quoted(str(table))}" LIMIT {SAMPLE_ROWS}').fetchall()  # noqa: S608
@@ -187,6 +197,21 @@ def _copy_tables(con: apsw.Connection, copy: apsw.Connection, sql: str) -> None:
                     copy.executemany(f'INSERT INTO "{_quoted(str(table))}" VALUES ({places})', rows)  # noqa: S608
             for (made,) in con.execute(MADE, (table,)).fetchall():
                 copy.execute(str(made))
+    for view in reversed(views):  # those that others are made of come first
+        copy.execute(view)
+
+
+def _views_of(con: apsw.Connection, sql: str) -> list[str]:
+    """Return the texts of the views that a statement names, and of those that these do."""
+    found: dict[str, None] = {}
+    texts = [sql]
+    while texts:
+        for name in set(WORD.findall(texts.pop())):
+            for (text,) in con.execute(VIEWS, (name,)).fetchall():
+                if str(text) not in found:
+                    found[str(text)] = None
+                    texts.append(str(text))
+    return list(found)
 
 
 def _candidates(copy: apsw.Connection, before: Run) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -195,7 +220,7 @@ def _candidates(copy: apsw.Connection, before: Run) -> Iterator[tuple[str, tuple
     named = {word.lower() for word in WORD.findall(match[1])} if match else set()
     aliased = {step.table for step in steps_of(before.plan) if step.is_scan or before.sorts}
     for word in sorted({one for one in WORD.findall(before.sql) if aliased}):
-        if word in OUR_TABLES:
+        if word in OUR_TABLES or copy.execute(PLAIN, (word,)).get is None:
             continue
         columns = [str(one) for (one,) in copy.execute(NAMES, (word,)) if str(one).lower() in named]
         for length in range(1, MOST_COLUMNS + 1):

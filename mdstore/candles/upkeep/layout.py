@@ -7,6 +7,7 @@ is: https://www.sqlite.org/dbstat.html
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 import apsw
@@ -15,7 +16,7 @@ from mdstore.candles.file.database import Database
 from mdstore.candles.upkeep.steps import Stop, never
 from mdstore.errors import MaintenanceStoppedError
 
-__all__ = ["Pages", "TableLayout", "pages", "pages_of", "tables"]
+__all__ = ["PageMap", "Pages", "TableLayout", "page_map", "pages", "pages_of", "tables"]
 
 STEPS = 2_000
 """Steps of SQLite's machine between two looks whether to stop."""
@@ -56,6 +57,19 @@ class TableLayout:
     slack: float
 
 
+@dataclass(frozen=True, slots=True)
+class PageMap:
+    """What each page of the file belongs to, in the order of the file.
+
+    `owner` is the place in `names` of its table or index, -1 for none: it is free, or SQLite's own. `rank` is
+    which page of its table it is by the key, from 0 to 1.
+    """
+
+    names: tuple[str, ...]
+    owner: array[int]
+    rank: array[float]
+
+
 def pages_of(con: apsw.Connection) -> Pages:
     """Return how many pages the file has, inside the caller's transaction."""
     count, free, size = (con.pragma(name) for name in ("page_count", "freelist_count", "page_size"))
@@ -92,6 +106,21 @@ def tables(
         if layout is not None:
             found.append(layout)
     return found
+
+
+def page_map(database: Database) -> PageMap:
+    """Return what each page belongs to; reads the whole file, each table in a transaction of its own."""
+    with database.reading() as con:
+        names = tuple(str(name) for (name,) in con.execute(NAMES))
+        count = pages_of(con).count
+    owner, rank = array("h", [-1]) * count, array("f", [0.0]) * count
+    for number, name in enumerate(names):
+        with database.reading() as con:
+            found = [int(str(page)) for page, *_ in con.execute(PAGES, (name,))]
+        for place, page in enumerate(found):
+            if page <= count:  # of one that has come since, there is no place
+                owner[page - 1], rank[page - 1] = number, place / len(found)
+    return PageMap(names, owner, rank)
 
 
 def _layout(con: apsw.Connection, name: str) -> TableLayout | None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from mdstore.cli.output.replayed_bars import ReplayedBars
 from mdstore.cli.shared.json_text import records
 from mdstore.cli.shared.progress import WorkProgress
+from mdstore.cli.shared.spark import spark
 from mdstore.cli.shared.table import Column, print_grid, room
 from mdstore.cli.shared.texts import count
 from mdstore.errors import FileFormatError, MarketDataError
@@ -21,10 +22,8 @@ from mdstore.realtime.rows import Depth, Ticker, Trade
 from mdstore.reports.text_chart import digits
 from mdstore.sources.recordings.replay import Replayed, replay
 
-__all__ = ["Playing", "spark"]
+__all__ = ["Playing"]
 
-BLOCKS = "▁▂▃▄▅▆▇█"
-CELLS = 24
 # Columns that are left out where a line is wider than the terminal, the first first.
 SPARE = ("tickers", "books", "lag_ms", "ask", "bid")
 TABLES: tuple[tuple[str, type], ...] = (("trades", Trade), ("books", Depth), ("tickers", Ticker))
@@ -165,19 +164,6 @@ class _Tally:
 
     def offer(self, row: Any) -> None:
         self._counts[row.symbol, type(row)] += 1
-
-
-def spark(prices: Sequence[float], cells: int = CELLS) -> str:
-    """Draw prices as a line of blocks, low to high. A cell stands for some prices and shows the last of them.
-
-    >>> spark([1.0, 2.0, 3.0, 2.0, 1.0])
-    '▁▄█▄▁'
-    """
-    cells = min(cells, len(prices))
-    shown = [prices[(at + 1) * len(prices) // cells - 1] for at in range(cells)]
-    low, high = min(shown, default=0.0), max(shown, default=0.0)
-    steps = (high - low) / (len(BLOCKS) - 1) or 1.0
-    return "".join(BLOCKS[int((price - low) / steps)] for price in shown)
 
 
 def _best(row: Any, side: str) -> float | None:

@@ -80,7 +80,8 @@ class SyncProgress:
         now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
         failed = f", {len(result.failed):,} failed" if result.failed else ""
         came = f"{result.inserted:,} new, {result.updated:,} changed, {count(result.requests, 'request')}"
-        out.print(f"{now} {came}, {duration(result.seconds)}{failed}", highlight=False)
+        bad = f", {count(result.bad, 'bar')} bad" if result.bad else ""
+        out.print(f"{now} {came}, {duration(result.seconds)}{failed}{bad}", highlight=False)
 
 
 def _text(result: SyncResult) -> str:

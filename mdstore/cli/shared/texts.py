@@ -8,12 +8,11 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
+from mdstore.core.sizes import size_text
 from mdstore.reports.text_chart import digits
 
 __all__ = ["count", "is_intraday", "moment", "moments", "number_text", "number_texts", "size_text"]
 
-SIZES = ("B", "KB", "MB", "GB", "TB")
-KILO = 1024
 # From here on floats have no decimals, and Python's short form says as much as all the digits.
 HUGE = 1e15
 # A column that needs more of them has exponents: 1e-300.
@@ -83,16 +82,3 @@ def number_text(value: Any, decimals: int, comma: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:{comma}}"
     return "".join(letter if letter.isprintable() else " " for letter in str(value))
-
-
-def size_text(size: float) -> str:
-    """Write a number of bytes.
-
-    >>> size_text(123), size_text(5 * 1024 * 1024)
-    ('123 B', '5.0 MB')
-    """
-    for unit in SIZES:
-        if size < KILO or unit == SIZES[-1]:
-            break
-        size /= KILO
-    return f"{size:.0f} {unit}" if unit == SIZES[0] else f"{size:.1f} {unit}"

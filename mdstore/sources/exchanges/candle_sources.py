@@ -35,7 +35,7 @@ def open_source(
     offline: bool = False,
     on_wait: Callable[[Wait], None] | None = None,
 ) -> CandleSource:
-    """Return an exchange by name, to be closed with `aclose`.
+    """Return an exchange by name. `aclose` closes the connections of an event loop, as does the loop's end.
 
     `base_url` is asked in the exchange's place; if `offline`, nobody is asked, and what would be raises.
     `on_wait` is told when a request waits longer than the exchange's pace asks for. All that ccxt has are

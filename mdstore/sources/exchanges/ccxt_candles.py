@@ -32,6 +32,7 @@ from mdstore.sources.sync.coordinator import Limits, Page, cut
 from mdstore.sources.web.answers import Answer, excerpt
 from mdstore.sources.web.client import proxy_for, user_agent
 from mdstore.sources.web.host import AskedInVainError, Host, Manners, NoPageError
+from mdstore.sources.web.loops import OfLoops
 from mdstore.sources.web.pace import Turn
 
 __all__ = ["PREFIX", "CcxtCandles", "open_ccxt"]
@@ -81,6 +82,7 @@ class CcxtHost(Host):
         """Stand between an exchange of ccxt and its host."""
         self._exchange = exchange
         self._refusals: list[Answer] = []
+        self._connections: OfLoops[None] = OfLoops(exchange.open, lambda _: exchange.close())
         exchange.throttle = self._throttle
         exchange.on_rest_response = self._seen
 
@@ -107,7 +109,7 @@ class CcxtHost(Host):
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._exchange.close()
+        await self._connections.close()
 
     def begin_anew(self) -> None:
         """Forget the connections of an event loop that has ended, without having closed them."""
@@ -129,7 +131,7 @@ class CcxtHost(Host):
     async def _called(self, what: str, function: Callable[[], Awaitable[Any]]) -> Any:
         ccxt, aiohttp = import_module("ccxt"), import_module("aiohttp")
         self._refusals.clear()
-        self._exchange.open()
+        await self._connections.here()
         assert hasattr(self._exchange.session, "_retry_connection")  # noqa: S101 - a name of aiohttp's own
         self._exchange.session._retry_connection = False  # a request that had no turn (see `WebClient`)
         try:

@@ -34,6 +34,8 @@ class Job:
     landing: set[asyncio.Future[Landed]] = field(default_factory=set)
     begins_here: bool = False
     """Whether a page has come that reaches back before the listing."""
+    is_gone: bool = False
+    """Whether the source trades it no more: nothing else is asked for."""
 
     @property
     def key(self) -> Key:

@@ -57,13 +57,14 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What a page has proven, now that it is stored.
+    """What a page has proven, now that it is stored; of the bars in it that are `bad` (ms), nothing is known.
 
     `result` is of all pages of its series in that commit, told with the first of them.
     """
 
     range: Range
     result: WriteResult | None
+    bad: Sequence[int] = ()
 
 
 class NotStoredError(Exception):
@@ -144,9 +145,12 @@ class Lander:
                 proven.update(landing[1])
         done = self._place.land([landing for landing, _ in landings]) if landings else []
         results = {landing.key: result for (landing, _), result in zip(landings, done, strict=True)}
+        bad = {landing.key: landing.rows.bad["time"].to_list() for landing, _ in landings}
         # What became of a series is told with its first page.
         return [
-            wrong[page] if page in wrong else Landed(proven[page], results.pop(page.key, None))
+            wrong[page]
+            if page in wrong
+            else Landed(proven[page], results.pop(page.key, None), _within(bad[page.key], proven[page]))
             for page in pages
         ]
 
@@ -186,6 +190,10 @@ class Lander:
         said = _said(ranges)
         groups = [Group(*key, part) for part in _runs(rows, said)]
         return Landing(key, Checked(groups, bad, 0, len(rows) + len(bad)), said, self._source)
+
+
+def _within(times: Sequence[int], part: Range) -> list[int]:
+    return [at for at in times if part[0] <= at < part[1]]
 
 
 def _runs(rows: pl.DataFrame, said: Sequence[Said]) -> list[pl.DataFrame]:

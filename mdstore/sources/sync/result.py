@@ -25,9 +25,10 @@ class SeriesSync:
 
     `start` and `end` (ms) bound what is asked for, `missing` is how many bars that was at first, and `pages`
     in about how many answers they come; `done` and `pages_done` are those that have landed. `inserted`,
-    `updated` and `unchanged` are the rows that came, `bad` those that break a rule: they are in quarantine,
-    and their bars are asked for again. `holes` are the bars of that range that are not there,
-    by reason. `state` is "elsewhere" while another process asks for it. `error` says why it failed.
+    `updated` and `unchanged` are the rows that came, `bad` the bars that are not there since their rows break
+    a rule: these are in quarantine, and the bars are asked for again (with `every`, ever later).
+    `holes` are the bars of that range that are not there, by reason. `state` is "elsewhere" while another
+    process asks for it. `error` says why it failed.
     """
 
     symbol: str
@@ -89,7 +90,7 @@ class SyncResult:
 
     @property
     def bad(self) -> int:
-        """The rows that break a rule, and were set aside in the quarantine."""
+        """The bars that are not there since their rows, which are in quarantine, break a rule."""
         return sum(one.bad for one in self.series)
 
     @property

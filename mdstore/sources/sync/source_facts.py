@@ -6,7 +6,6 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
 from mdstore.sources.sync.background import is_cancelled
@@ -94,15 +93,14 @@ class SourceFacts:
                 raise
             raise said_of(error) from error
 
-    async def like(self, symbol: str) -> str | None:
-        """Return what may be meant by a symbol that is not traded, in words; None for one that is."""
+    async def others(self, symbol: str) -> list[str]:
+        """Return what is traded in place of a symbol that is not; nothing for one that is, or if unknown."""
         if self._exchange is None:
-            return None
-        with suppress(Exception):  # it is asked only for what may be meant
+            return []
+        with suppress(Exception):  # it is asked besides, and what was asked has failed already
             markets = await self.markets()
-            if markets and symbol not in markets:
-                return did_you_mean(symbol, markets)
-        return None
+            return [] if symbol in markets else list(markets)
+        return []
 
     async def markets(self) -> dict[str, Market]:
         """Return what is traded, by symbol."""

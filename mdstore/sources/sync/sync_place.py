@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from mdstore.core.candle_rules import Checked
 from mdstore.core.hole_reasons import Stated
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from mdstore.core.extra_columns import Extra
     from mdstore.sources.sync.leasing import TakesLeases
 
-__all__ = ["Key", "Landing", "Range", "Said", "SyncPlace"]
+__all__ = ["Key", "Landing", "Range", "Row", "Said", "SyncPlace"]
 
 Key = tuple[str, str]
 """A series: symbol and timeframe."""
+Row = tuple[int, float, float, float, float, float]
+"""A bar: when it starts (ms), and its values."""
 Range = tuple[int, int]
 """Bars that start in `[start, end)`, in ms."""
 
@@ -68,14 +70,22 @@ class SyncPlace(Protocol):
     def first_bars(self, timeframe: Timeframe) -> Mapping[str, int]:
         """Return the first stored bar of each series of a timeframe (ms)."""
 
+    def given_until(self, key: Key, source: str) -> int | None:
+        """Return where the last stored bar of a series ends, if `source` gave any of its bars."""
+
+    def stored(self, key: Key, start: int, end: int) -> list[Row]:
+        """Return the bars of a series that are stored in a range."""
+
     def extras(self, key: Key) -> Callable[[], list[Extra]]:
         """Return what gives the declared columns that are kept of a series."""
 
     def land(self, landings: Sequence[Landing]) -> list[WriteResult]:
         """Store rows of several series, each once, and what is said of them, in one transaction."""
 
-    def state(self, key: Key, start: int | None, end: int | None, reason: Stated, source: str) -> None:
-        """State why there are no bars in a range; an end that is None is open."""
+    def state(
+        self, key: Key, start: int | None, end: int | None, reason: Stated | Literal["unknown"], source: str
+    ) -> None:
+        """State why there are no bars in a range, "unknown" of one that was answered; no end is open."""
 
     def state_failed(self, key: Key, start: int, end: int, source: str) -> None:
         """State that a fetch failed of what is worth asking for in a range."""

@@ -16,10 +16,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.logs import logger
 from mdstore.core.time_bounds import EARLIEST
@@ -33,20 +33,22 @@ from mdstore.errors import (
     StoreClosedError,
     StoreFileError,
 )
-from mdstore.realtime.ranges import Ranges
 from mdstore.sources.sync.asking import Asking, Job, left_of
 from mdstore.sources.sync.background import is_cancelled
+from mdstore.sources.sync.bad_bars import BadBars
 from mdstore.sources.sync.coordinator import Coordinator, cut
 from mdstore.sources.sync.lander import Landed, Lander, NotStoredError
 from mdstore.sources.sync.leasing import LOOK_SECONDS, TakenOverError, held, taken
+from mdstore.sources.sync.page_rows import settled_from
 from mdstore.sources.sync.result import SeriesSync, SyncResult
 from mdstore.sources.sync.source_facts import SourceFacts, said_of
 from mdstore.sources.sync.sync_place import Key, Range, SyncPlace
+from mdstore.sources.sync.worth_asking import Wanted, WorthAsking, joined
 
 if TYPE_CHECKING:
     from mdstore.candles.file.leases import Lease
 
-__all__ = ["LISTING", "SyncRun", "Wanted"]
+__all__ = ["LISTING", "SyncRun"]
 
 log = logger("sync")
 LISTING = EARLIEST
@@ -59,19 +61,6 @@ OF_THE_STORE = (NotStoredError, StoreFileError, StoreClosedError)
 """What fails for one series for these reasons fails for all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which series a sync is of: symbols and timeframes, in `[start, end)` (ms).
-
-    Without a start each is wanted from its first stored bar on.
-    """
-
-    symbols: Sequence[str]
-    timeframes: Sequence[Timeframe]
-    start: int | None
-    end: int
-
-
 class SyncRun:
     """Fills what is missing of some series from a source. It is used once, in one event loop."""
 
@@ -82,11 +71,13 @@ class SyncRun:
         wanted: Wanted,
         *,
         facts: SourceFacts | None = None,
+        bad: BadBars | None = None,
         progress: Callable[[SyncResult], object] | None = None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._place, self._source, self._wanted = place, source, wanted
         self._facts = facts or SourceFacts(source)
+        self._worth = WorthAsking(place, source.name, wanted, bad or BadBars(place.now))
         self._progress, self._timer = progress, timer
         self._began = timer()
         self._lander = Lander(place, source.name)
@@ -138,9 +129,10 @@ class SyncRun:
         for timeframe in self._wanted.timeframes:
             firsts = await asyncio.to_thread(self._place.first_bars, timeframe)
             known, lost = self._known(timeframe, firsts)
-            missing = await asyncio.to_thread(self._missing, known, timeframe)
+            missing = await asyncio.to_thread(self._worth.of, known, timeframe)
             for symbol in self._wanted.symbols:
                 series = SeriesSync(symbol, str(timeframe))
+                series.bad = self._worth.bad_of(series.key)
                 self.result.series.append(series)
                 if symbol in lost:
                     self._fail(series, lost[symbol])
@@ -244,7 +236,7 @@ class SyncRun:
         """Begin to ask for a stretch, once that may be; for nothing more of a series that has failed."""
         await self._sit_out()
         await self._slots.acquire()
-        if job.to.error is not None:
+        if job.to.error is not None or job.is_gone:
             self._slots.release()
             return []
         return [group.create_task(self._fetch(job, stretch))]
@@ -277,7 +269,7 @@ class SyncRun:
         if self._is_from_listing(job):
             job.to.start = ranges[0][0]
         pages = await asyncio.to_thread(self._missing_of, job, self._source.limits.page_bars)
-        return list(chain.from_iterable(self._facts.stretches(job.timeframe, *one) for one in _joined(pages)))
+        return list(chain.from_iterable(self._facts.stretches(job.timeframe, *one) for one in joined(pages)))
 
     def _is_from_listing(self, job: Job) -> bool:
         return job.to.start is not None and job.to.start <= LISTING
@@ -289,7 +281,9 @@ class SyncRun:
             await self._state(job.key, None, begins, "before_listing")
         return begins is not None
 
-    async def _state(self, key: Key, start: int | None, end: int | None, reason: Stated) -> None:
+    async def _state(
+        self, key: Key, start: int | None, end: int | None, reason: Stated | Literal["unknown"]
+    ) -> None:
         await asyncio.to_thread(self._place.state, key, start, end, reason, self._source.name)
 
     async def _fetch(self, job: Job, stretch: Range) -> None:
@@ -312,7 +306,8 @@ class SyncRun:
             series.inserted += landed.result.inserted
             series.updated += landed.result.updated
             series.unchanged += landed.result.unchanged
-            series.bad += landed.result.quarantined
+        self._worth.landed(series.key, landed.range, landed.bad)
+        series.bad = self._worth.bad_of(series.key)
         series.pages, series.missing = max(series.pages, series.pages_done), max(series.missing, series.done)
         self._tell()
 
@@ -320,16 +315,33 @@ class SyncRun:
 
     async def _failed(self, job: Job, stretch: Range | None, error: BaseException) -> None:
         said = said_of(error)
-        if (
-            isinstance(said, NoSuchMarketError)
-            and (like := await self._facts.like(job.to.symbol)) is not None
-        ):
-            said.hint = Hint(like, like)
+        if isinstance(said, NoSuchMarketError) and (others := await self._facts.others(job.to.symbol)):
+            if await self._is_delisted(job, stretch):
+                return
+            if (like := did_you_mean(job.to.symbol, others)) is not None:
+                said.hint = Hint(like, like)
         self._fail(job.to, said)
         if stretch is None or self._facts.offline or isinstance(error, NoSuchMarketError):
             return  # nobody was asked, or there is nothing that could be asked for again
         with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
             await asyncio.to_thread(self._place.state_failed, job.key, *stretch, self._source.name)
+
+    async def _is_delisted(self, job: Job, stretch: Range | None) -> bool:
+        """State that a market was delisted that the source gave once, and knows no more.
+
+        Tell whether that explains all that was asked for: the bars before its end, but for the latest, which
+        were to be asked for again, are not explained by it.
+        """
+        ended = await asyncio.to_thread(self._place.given_until, job.key, self._source.name)
+        if ended is None:
+            return False
+        await self._state(job.key, ended, self._wanted.end, "after_delisting")
+        if stretch is None or stretch[0] < settled_from(job.timeframe, ended, self._facts.settles):
+            return False
+        if stretch[0] < ended:
+            await self._state(job.key, stretch[0], ended, "unknown")
+        job.is_gone = True
+        return True
 
     def _fail(self, series: SeriesSync, error: MarketDataError) -> None:
         log.warning("%s: %s failed: %s", self._source.name, series, error)
@@ -341,15 +353,8 @@ class SyncRun:
         if start is not None and end is not None and start > LISTING:
             job.to.holes = await asyncio.to_thread(self._place.holes, job.key, start, end)
 
-    def _missing(
-        self, symbols: Sequence[str], timeframe: Timeframe, page: int | None = None
-    ) -> dict[str, list[Range]]:
-        if not symbols:
-            return {}
-        return self._place.to_ask(symbols, timeframe, self._wanted.start, self._wanted.end, page)
-
     def _missing_of(self, job: Job, page: int | None) -> list[Range]:
-        return self._missing([job.to.symbol], job.timeframe, page).get(job.to.symbol, [])
+        return self._worth.of([job.to.symbol], job.timeframe, page).get(job.to.symbol, [])
 
     def _tell(self) -> None:
         self.result.seconds = self._timer() - self._began
@@ -376,11 +381,3 @@ async def _all_landed(job: Job, asked: Sequence[asyncio.Task[None]]) -> None:
     finally:
         if job.landing:
             await asyncio.wait(job.landing)
-
-
-def _joined(ranges: Iterable[Range]) -> Ranges:
-    """Make one range of those that touch."""
-    made = Ranges()
-    for one in ranges:
-        made.add(*one)
-    return made

@@ -28,7 +28,8 @@ from mdstore.realtime.cache import RealtimeDataCache
 from mdstore.realtime.session import SILENCE, Session
 from mdstore.sources.exchanges.candle_source import CandleSource
 from mdstore.sources.recordings.recorder import Recorder
-from mdstore.sources.watching.pages import fetched
+from mdstore.sources.sync.sync_place import SyncPlace
+from mdstore.sources.watching.pages import lacking
 from mdstore.sources.watching.streams import Stream, Wanted
 from mdstore.sources.watching.symbols import matching
 from mdstore.sources.web.client import INSTALL, user_agent
@@ -47,6 +48,7 @@ PING_SECONDS: Final = 20.0
 # Messages that were read from the socket and wait here; at the library's own 16, reading stops now and then.
 WAITING: Final = 4096
 MESSAGE_BYTES: Final = 8 * 1024**2
+FLUSH_SECONDS: Final = 1.0
 MOST_BARS: Final = 10_000
 """A longer hole of before the watch is left to a sync: the other markets of a connection wait for each."""
 
@@ -82,6 +84,7 @@ class Watch:
         stream: Stream,
         source: Callable[[], CandleSource],
         asked: Asked,
+        place: SyncPlace,
         *,
         recorder: Recorder | None = None,
         owns_recorder: bool = False,
@@ -95,6 +98,7 @@ class Watch:
         self.messages = self.fetched = 0
         """How many messages came, and how many bars were fetched in place of those that were missed."""
         self._cache, self._stream, self._open_source, self._asked = cache, stream, source, asked
+        self._place = place
         self.recorder, self._owns_recorder, self._on_error = recorder, owns_recorder, on_error
         self._sessions: list[Session] = []
         self._thread: threading.Thread | None = None
@@ -304,10 +308,13 @@ class Watch:
     async def _fetch(
         self, source: CandleSource, symbol: str, timeframe: str, start: int, end: int
     ) -> AsyncGenerator[Part]:
-        async with aclosing(fetched(source, symbol, timeframe, start, end, self._trouble)) as parts:
+        with suppress(Exception):  # what is doubted is to be in the ledger; where it is not, it waits for it
+            await asyncio.to_thread(self._cache.live.flush, FLUSH_SECONDS)
+        asked = source, self._place, symbol, timeframe, start, end
+        async with aclosing(lacking(*asked, self._trouble)) as parts:
             async for part in parts:
                 yield part
-                self.fetched += 0 if part.rows is None else len(part.rows)
+                self.fetched += 0 if part.rows is None or part.stored else len(part.rows)
 
     def _trouble(self, error: Exception) -> None:
         self.errors.append(Failure(time.time(), error))

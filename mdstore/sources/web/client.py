@@ -7,7 +7,6 @@ takes 0.14 s: a sync that finds nothing to do asks nobody.
 
 from __future__ import annotations
 
-import asyncio
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -15,11 +14,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
-from weakref import WeakKeyDictionary
 
 from mdstore.errors import SourceError
 from mdstore.sources.web.answers import Answer, Request
 from mdstore.sources.web.host import LATER, AskedInVainError, Host
+from mdstore.sources.web.loops import OfLoops
 
 if TYPE_CHECKING:
     import aiohttp
@@ -32,7 +31,7 @@ LARGEST: Final = 256 << 20
 
 
 class WebClient(Host):
-    """Asks one host by HTTP, from any event loop: each has connections of its own.
+    """Asks one host by HTTP, from any event loop: each has connections of its own, which end with it.
 
     `remaining` reads from headers how much of a group's limit is left; `options` are those of `Host`.
     """
@@ -48,8 +47,7 @@ class WebClient(Host):
         super().__init__(base_url, limits, **options)
         self.base_url = base_url.rstrip("/")
         self._remaining = remaining
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession]
-        self._sessions = WeakKeyDictionary()
+        self._sessions: OfLoops[aiohttp.ClientSession] = OfLoops(self._opened, lambda one: one.close())
         self._proxy: str | None = None
 
     async def fetch(self, request: Request, read: Callable[[Answer], T]) -> T:
@@ -66,13 +64,11 @@ class WebClient(Host):
 
     async def aclose(self) -> None:
         """Close the connections of this event loop. They are made again if it asks again."""
-        session = self._sessions.pop(asyncio.get_running_loop(), None)
-        if session is not None:
-            await session.close()
+        await self._sessions.close()
 
     async def _ask(self, request: Request) -> Answer:
         """Ask once, in turn. Raises `AskedInVainError` where no answer came."""
-        session, aiohttp = self._opened(), _aiohttp()
+        session, aiohttp = await self._sessions.here(), _aiohttp()
         try:
             async with (
                 self.turn(request) as heard,
@@ -101,19 +97,16 @@ class WebClient(Host):
         return found
 
     def _opened(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is None:
-            aiohttp = _aiohttp()
-            self._proxy = proxy_for(self.base_url)  # once: reading the environment takes 0.2 ms
-            session = self._sessions[loop] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=32, ttl_dns_cache=300, keepalive_timeout=30),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": user_agent(), "Accept": "application/json, */*;q=0.1"},
-            )
-            # It would ask again by itself where a connection is dropped: a request that had no turn.
-            assert hasattr(session, "_retry_connection"), "aiohttp has another name for it"  # noqa: S101
-            session._retry_connection = False
+        http = _aiohttp()
+        self._proxy = proxy_for(self.base_url)  # once: reading the environment takes 0.2 ms
+        session: aiohttp.ClientSession = http.ClientSession(
+            connector=http.TCPConnector(limit=32, ttl_dns_cache=300, keepalive_timeout=30),
+            cookie_jar=http.DummyCookieJar(),
+            headers={"User-Agent": user_agent(), "Accept": "application/json, */*;q=0.1"},
+        )
+        # It would ask again by itself where a connection is dropped: a request that had no turn.
+        assert hasattr(session, "_retry_connection"), "aiohttp has another name for it"  # noqa: S101
+        session._retry_connection = False
         return session
 
 

@@ -221,6 +221,7 @@ def use_given(store):
     return len(store.candles("A", "1m")), store.write("B", "1m", walk(5)).inserted
 
 
+@pytest.mark.variants(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_processes_open_the_same_file_or_are_handed_the_store(store, scanning, method):

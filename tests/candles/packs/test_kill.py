@@ -134,6 +134,7 @@ INTERRUPTED = """
 """
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("kind", ["hot", "cold", "write"])
 def test_ctrl_c_at_any_moment_leaves_a_store_that_works_and_closes(tmp_path, kind):
     with mdstore.open(tmp_path / "market_data.sqlite3") as store:
@@ -148,9 +149,10 @@ def valued(bars, **options):
     return walk(bars, **options).with_columns(value=pl.col("volume") * 3)
 
 
+@pytest.mark.variants(5)
 @pytest.mark.parametrize(
     "declared",
-    [pytest.param(False, id="candles"), pytest.param(True, id="a declared column", marks=pytest.mark.long)],
+    [pytest.param(False, id="candles"), pytest.param(True, id="a declared column")],
 )
 @pytest.mark.parametrize("point", POINTS)
 def test_a_process_that_is_killed_leaves_a_store_that_is_true(tmp_path, point, declared):

@@ -68,6 +68,7 @@ def hours(tmp_path_factory):
     return path
 
 
+@pytest.mark.variants(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 import mdstore
-from tests.support.doses import FULL, dose
+from tests.support.doses import dose
 from tests.support.fragmented import all_rows, bar, feed, names, thin_out
 from tests.support.processes import start
 
@@ -73,9 +73,8 @@ POINTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "point", POINTS if FULL else POINTS[::3], ids=lambda point: "-".join(map(str, point))
-)
+@pytest.mark.variants(10)
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: "-".join(map(str, point)))
 def test_killed_at_a_point(tmp_path, point):
     path = tmp_path / "market_data.sqlite3"
     with mdstore.open(path) as store:

@@ -23,7 +23,7 @@ class Live:
     def ended_holes(self, symbols):
         return list(self.holes)
 
-    def fill(self, symbol, timeframe, rows, start, end, *, absent=None):
+    def fill(self, symbol, timeframe, rows, start, end, *, absent=None, settled=None):
         self.stored.append((symbol, start, end, absent))
 
     def filled(self, symbol, timeframe, start, end, rows):
@@ -150,4 +150,16 @@ def test_of_a_part_without_rows_nothing_is_stored_and_it_is_not_asked_for_again(
 
     filled(live, fetch, lambda: not live.holes)
     assert asked == [0]
+    assert live.stored == [("KRW-BTC", MINUTE, 2 * MINUTE, "no_trade")]
+
+
+def test_what_is_stored_already_is_told_and_no_more():
+    live = Live("KRW-BTC")
+
+    async def fetch(symbol, timeframe, start, end):
+        yield Part(0, MINUTE, [bar(0)], stored=True)
+        yield Part(MINUTE, 2 * MINUTE, [bar(1)], "no_trade")
+
+    filled(live, fetch, lambda: not live.holes and len(live.told) == 2)
+    assert live.told == [bar(0), bar(1)]
     assert live.stored == [("KRW-BTC", MINUTE, 2 * MINUTE, "no_trade")]

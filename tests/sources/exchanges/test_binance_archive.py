@@ -145,12 +145,13 @@ GOOD = zipped(MONTH, M1, "BTCUSDT-1m-2025-01.zip")
 REFUSED = Answer(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "changed",
     [
-        pytest.param({f"{JANUARY}.CHECKSUM": REFUSED}, marks=pytest.mark.long),
+        {f"{JANUARY}.CHECKSUM": REFUSED},
         {JANUARY: REFUSED},
-        pytest.param({JANUARY: GOOD[:-50]}, marks=pytest.mark.long),
+        {JANUARY: GOOD[:-50]},
         {f"{JANUARY}.CHECKSUM": SourceError("the archive cannot be reached")},
         {JANUARY: b"no", f"{JANUARY}.CHECKSUM": f"{hashlib.sha256(b'no').hexdigest()}  {NAME}".encode()},
     ],

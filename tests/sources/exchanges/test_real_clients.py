@@ -77,6 +77,7 @@ def test_nothing_is_asked_for_twice_and_nothing_too_often(name):
 TIMEFRAMES = ["1s", "3m", "15m", "1d", "1h", "4h", "1M", "12M", "1w"]
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("timeframe", TIMEFRAMES if FULL else TIMEFRAMES[::3])
 def test_every_timeframe_of_upbit(timeframe):
     length = HOUR if timeframe == "1s" else 400 * 24 * HOUR if timeframe[-1] in "wM" else 60 * HOUR

@@ -62,6 +62,7 @@ def ends_well(python, path, times):
         assert f"{path.name}: cannot be read" in done.stdout
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_file_ends_no_process(tmp_path, python, name):
     (tmp_path / name).write_bytes(FILES[name]())

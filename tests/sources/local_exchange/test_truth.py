@@ -58,6 +58,7 @@ def test_every_missing_minute_has_a_reason():
     assert 5 < found["no_trade"] < 60
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("timeframe", ["5m", "1h", "4h", "1d", "1w", "1M", "12M"])
 def test_longer_bars_are_those_that_the_store_makes_of_the_minutes(store, timeframe):
     span = ("2024-11-20", "2025-02-10") if timeframe in ("1w", "1M", "12M") else DAY

@@ -91,6 +91,7 @@ def test_pages_walked_to_the_listing_are_the_truth(exchange):
     assert [row["timestamp"] for row in reversed(rows)] == truth["last"].to_list()
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize(
     ("path", "starts", "field"),
     [

@@ -46,6 +46,7 @@ def trade(number):
             "ab": "BID", "sid": number + 1, "st": "REALTIME"}  # fmt: skip
 
 
+@pytest.mark.variants(1)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "files",

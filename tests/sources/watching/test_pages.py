@@ -16,7 +16,7 @@ LATER = 5 * MINUTE + 10_000  # by then the exchange has published all
 class Source:
     """Gives the pages that it was made with."""
 
-    name = "upbit"
+    name, settles = "upbit", 0
 
     def __init__(self, *pages):
         self.pages = pages

@@ -261,7 +261,7 @@ def test_connections_are_kept(tmp_path):
         client = WebClient(server.url, {"candle": 500.0}, pace_folder=tmp_path)
         for _ in range(20):
             await client.fetch(PAGE, read_list)
-        [session] = client._sessions.values()
+        session = await client._sessions.here()
         assert sum(map(len, session.connector._conns.values())) == 1
         assert client.requests == 20
         await client.aclose()

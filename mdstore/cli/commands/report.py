@@ -1,0 +1,36 @@
+"""The flags of `mdstore report`: a store as one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mdstore.cli.shared.console import to_stderr, to_stdout
+from mdstore.cli.shared.options import FileOption
+from mdstore.cli.shared.store import store_file, stored
+
+__all__ = ["report"]
+
+
+def report(
+    ctx: typer.Context,
+    target: Annotated[Path, typer.Argument(help="The file to write; an older report is replaced.")] = Path(
+        "report.html"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is no report.")] = False,
+    file: FileOption = None,
+) -> None:
+    """Write how a store does to one HTML file, for any browser, without a network.
+
+    Sizes, growth and its forecast, a map of the file's pages, where bars
+    lack, statements that were saved, upkeep, and what to do. Reads the
+    whole file once; others go on meanwhile.
+    """
+    from mdstore.reports.store_report import write_report
+
+    with stored(store_file(ctx, file)) as store:
+        with to_stderr().status("reading", spinner="dots"):
+            path = write_report(store, target, force=force)
+        to_stdout().print(f"{path} has the report", highlight=False, markup=False)

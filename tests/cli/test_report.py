@@ -1,0 +1,12 @@
+"""`mdstore report`: writes one file, and replaces no other."""
+
+
+def test_a_report_is_written_and_written_again(filled, tmp_path):
+    assert filled("report").stdout == "report.html has the report\n"
+    assert "KRW-BTC" in (tmp_path / "report.html").read_text()
+    filled("report", "report.html")
+    (tmp_path / "mine.html").write_text("mine")
+    assert "--force" in filled("report", "mine.html", code=1).stderr
+    filled("report", "mine.html", "--force")
+    assert "KRW-BTC" in (tmp_path / "mine.html").read_text()
+    assert filled("--read-only", "report").stdout == "report.html has the report\n"
