@@ -11,6 +11,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     │   ├── ValidationError                  a row breaks a rule; carries row, column, value, rule
     │   └── ConflictError                    a bar comes twice with different values; carries both
     ├── NoSuchSeriesError (LookupError)      nothing stored under that symbol and timeframe
+    ├── HistoryTrimmedError (LookupError)    as_of a time before which the past was let go; carries since
     ├── StaleDataError (LookupError)         no ticker, order book or trade within its TTL
     ├── QueryError (ValueError)              SQL that is wrong, or would write
     │   └── QueryTimeoutError (TimeoutError) SQL that took longer than it was given
@@ -33,6 +34,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal, NamedTuple, Self
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "FileFormatError",
     "ForkedError",
     "Hint",
+    "HistoryTrimmedError",
     "InvalidInputError",
     "LiveFileError",
     "MaintenanceStoppedError",
@@ -201,6 +204,16 @@ class NoSuchSeriesError(MarketDataError, LookupError):
         if self.made_of is not None:
             self.made_of = self.hint = None
         return self
+
+
+class HistoryTrimmedError(MarketDataError, LookupError):
+    """What bars were at that time is not known any more: it was let go. It is from `since` on (UTC)."""
+
+    def __init__(
+        self, message: str = "", *, hint: str | Hint | None = None, since: datetime | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.since = since
 
 
 class StaleDataError(MarketDataError, LookupError):

@@ -11,6 +11,7 @@ Bars that begin elsewhere say where: `1h@30m` are hours from half past, as those
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -128,6 +129,22 @@ class Timeframe:
         if self.ms is None:
             return self._bars_before(end) - self._bars_before(start)
         return (end - 1 - self._anchor) // self.ms - (start - 1 - self._anchor) // self.ms
+
+    def runs(self, starts: Sequence[int]) -> list[tuple[int, int]]:
+        """Return the ranges `[start, end)` of bars that lie one behind the other; their starts ascend.
+
+        >>> Timeframe.parse("1s").runs([0, 1_000, 3_000])
+        [(0, 2000), (3000, 4000)]
+        """
+        if self.ms is not None and starts and starts[-1] - starts[0] == self.ms * (len(starts) - 1):
+            return [(starts[0], starts[-1] + self.ms)]  # as most are: 0.4 us a bar less
+        ranges: list[tuple[int, int]] = []
+        for start in starts:
+            if ranges and ranges[-1][1] == start:
+                ranges[-1] = (ranges[-1][0], self.next(start))
+            else:
+                ranges.append((start, self.next(start)))
+        return ranges
 
     def holds(self, part: Timeframe) -> bool:
         """Tell whether every bar is made of whole bars of `part`: 1h of 5m, 1M of 1d, but not 1M of 1w."""

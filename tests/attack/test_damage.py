@@ -32,13 +32,13 @@ KINDS = ("flip", "zero", "swap", "cut")
 PARTS = {
     "candles": {"candles"},
     "revisions": {"revisions"},
-    "declared": {"extras", "extra_revisions"},
+    "declared": {"extras"},
     "ledger": None,
 }
 OTHERS = {name for tables in PARTS.values() if tables for name in tables}
 TABLES = (
     "candles", "series", "revision", "cells", "coverage", "arrivals", "unfinished", "revisions", "calendars",
-    "quarantine", "declared", "extras", "extra_revisions",
+    "quarantine", "declared", "extras", "replacements",
 )  # fmt: skip
 
 

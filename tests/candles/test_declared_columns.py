@@ -275,9 +275,12 @@ def test_a_value_that_is_not_what_was_written_is_named_and_never_served(kept, ba
         ("DELETE FROM declared", "the columns that are declared"),
         ("UPDATE series SET extras = ''", "the catalogue"),
         ("UPDATE series SET extras = 'trades'", "the catalogue"),
-        ("UPDATE extra_revisions SET value = 9", "the earlier values"),
-        ("DELETE FROM extra_revisions", "the earlier values"),
-        ("UPDATE extra_revisions SET source = 'me'", "the earlier values"),
+        (
+            "UPDATE revisions SET data = zeroblob(length(data)) WHERE names = 'value trades'",
+            "the earlier values",
+        ),
+        ("DELETE FROM revisions WHERE names = 'value trades'", "the earlier values"),
+        ("UPDATE revisions SET source = 'me' WHERE names = 'value trades'", "the earlier values"),
     ],
 )
 def test_what_is_known_of_columns_is_under_digests(kept, sql, named):
@@ -375,7 +378,7 @@ def test_what_is_deleted_leaves_nothing_behind(kept):
     kept.delete("A")
     assert kept.maintenance.check() == []
     with kept._candles._database.reading() as con:
-        for table in ("extras", "extra_revisions", "revisions"):
+        for table in ("extras", "revisions", "replacements"):
             assert con.execute(f"SELECT count(*) FROM {table}").get == 0
     kept.write("A", "1m", valued(60, trades=2))
     assert kept.candles("A", "1m", columns=["value"])["value"].null_count() == 60

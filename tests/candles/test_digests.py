@@ -17,9 +17,9 @@ from mdstore import DamagedDataError
 from mdstore.candles.file import row_hashes
 from mdstore.candles.file.bar_digests import batch_of, sums_of, sums_of_bars, sums_of_frame
 from mdstore.candles.file.digests import BUCKET_BARS, accept, span_of
-from mdstore.candles.file.migrations import MIGRATIONS, migrate
 from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hashes_of_bars, sums_between
 from tests.support.candles import MINUTE, START, bits, walk
+from tests.support.old_files import make_older
 
 BARS = 3_000
 SPAN = BUCKET_BARS * MINUTE
@@ -237,14 +237,18 @@ def test_the_past_is_not_told_of_damaged_revisions(store):
     at = store.series()["revision"][0]
     store.write("A", "1m", walk(3, seed=5))
     assert bits(store.candles("A", "1m", as_of=at)) == bits(walk(60))
-    change(store.path, "UPDATE revisions SET close = close + 1 WHERE timestamp = ?", START)
+    # A bit of the first bar's open.
+    change(
+        store.path,
+        "UPDATE revisions SET data = CAST(substr(data, 1, 24) || x'01' || substr(data, 26) AS BLOB)",
+    )
     with pytest.raises(DamagedDataError, match="the earlier values of its bars"):
         store.candles("A", "1m", as_of=at)
     with pytest.raises(DamagedDataError, match="the earlier values of its bars"):
         store.revisions()
     assert len(store.candles("A", "1m")) == 60
     (finding,) = store.maintenance.check()
-    assert finding.startswith("A 1m from 2025-09-01 00:00 to 2025-09-01 02:07: the earlier values")
+    assert finding.startswith("A 1m from 2025-09-01 00:00 to 2025-09-01 00:02: the earlier values")
 
 
 @pytest.mark.parametrize(
@@ -297,24 +301,8 @@ def old(store):
     store.write("B", "1m", walk(60))
     store.maintenance.warm()
     store.close()
-    with closing(apsw.Connection(":memory:")) as con:
-        migrate(con, MIGRATIONS[:3])
-        before = columns_of(con)
-    with closing(apsw.Connection(str(store.path))) as con:
-        con.execute("DROP VIEW frozen_stretches")
-        for table, column in sorted(columns_of(con) - before):
-            if table in {name for name, _ in before}:
-                con.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-            else:
-                con.execute(f"DROP TABLE IF EXISTS {table}")
-        con.execute("DELETE FROM schema_version WHERE version > 3")
+    make_older(store.path, 3)
     return store.path
-
-
-def columns_of(con):
-    """Return the columns of every table, with its name."""
-    sql = "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table'"
-    return {(table, column) for table, column in con.execute(sql) if not table.startswith("sqlite_")}
 
 
 def test_an_old_file_is_read_at_once_and_under_digests_when_it_is_checked(old):
@@ -387,8 +375,9 @@ def kept(con):
     sums = {}
     for row in (*rows, *con.execute("SELECT symbol, timeframe, bucket, candles FROM bucket_digests")):
         sums[row[:3]] = sums.get(row[:3], 0) + (row[3] or 0)
-    small = "SELECT symbol, timeframe, series, coverage, arrivals, unfinished FROM digests"
-    revised = "SELECT symbol, timeframe, bucket, revisions FROM bucket_digests WHERE revisions != 0"
+    columns = "symbol, timeframe, series, coverage, arrivals, replacements, unfinished, revisions"
+    small = f"SELECT {columns} FROM digests"
+    revised = "SELECT * FROM revisions ORDER BY id"
     return (
         {k: v for k, v in sums.items() if v},
         con.execute(small).fetchall(),

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, cast
+from typing import Final
 
 import apsw
 
 from mdstore.candles.file.bar_digests import Sums, sums_of
 from mdstore.candles.file.declared_columns import names_of
-from mdstore.candles.file.digests import (
-    ADD_REVISIONS,
-    HASHES,
-    KINDS,
-    Key,
-    ceiling,
-    floor,
-    key_of,
-    span_of,
-)
+from mdstore.candles.file.digests import KINDS, Key, ceiling, floor, key_of, span_of
 from mdstore.candles.file.row_hashes import MASK, hash_of_row
 from mdstore.candles.file.table_reads import read_range
 
@@ -75,7 +66,6 @@ class Carried:
         self._con = con
         self._rows: dict[Key, list[int]] = {}
         self._bars: dict[Key, Sums] = {}
-        self._revisions: dict[tuple[str, str, int], int] = {}
 
     def note(self, change: apsw.PreUpdate) -> None:
         """Take note of a row of a small table that changes; SQLite calls it."""
@@ -92,27 +82,12 @@ class Carried:
             if new is not None:
                 value = self._con.hashes[new] = hash_of_row(new)
                 sums[place] += value
-        elif table in HASHES:
-            for row, sign in ((change.old, -1), (change.new, 1)):
-                if row is not None:
-                    self._note_revision(table, row, sign)
-
-    def _note_revision(self, table: str, row: tuple[apsw.SQLiteValue, ...], sign: int) -> None:
-        symbol, timeframe, time = cast("tuple[str, str, int]", row[:3])
-        place = (symbol, timeframe, time // span_of(timeframe))
-        self._revisions[place] = self._revisions.get(place, 0) + sign * HASHES[table](row)
 
     def add(self, key: Key, sums: Mapping[int, int]) -> None:
         """Take note of what candles of a series add to its buckets."""
         known = self._bars.setdefault(key, {}) if sums else {}
         for bucket, value in sums.items():
             known[bucket] = known.get(bucket, 0) + value
-
-    def add_revisions(self, key: Key, sums: Mapping[int, int]) -> None:
-        """Take note of what revisions of a series add to its buckets."""
-        for bucket, value in sums.items():
-            place = (*key, bucket)
-            self._revisions[place] = self._revisions.get(place, 0) + value
 
     def remove(self, key: Key, start: int, end: int, extras: tuple[str, ...]) -> None:
         """Take note that the candles of a series in `[start, end)` are about to be deleted.
@@ -141,9 +116,6 @@ class Carried:
         if self._rows:
             rows = self._rows.items()
             self._con.executemany(GO_ON, ((*key, *(value & MASK for value in sums)) for key, sums in rows))
-        if self._revisions:
-            revised = self._revisions.items()
-            self._con.executemany(ADD_REVISIONS, ((*place, value & MASK) for place, value in revised))
 
     def _go_on(self) -> set[Key]:
         """Enter what live bars add, one call for all, and return of which series that was all there is.
@@ -167,7 +139,7 @@ class Carried:
 
     def drop(self) -> None:
         """Forget it: everything is summed up anew in this transaction."""
-        self._rows, self._bars, self._revisions = {}, {}, {}
+        self._rows, self._bars = {}, {}
 
     def _settle_bars(self, key: Key, bars: Sums) -> None:
         """Enter what candles add; the sums of the small tables that the series has go with them."""

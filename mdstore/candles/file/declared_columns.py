@@ -1,9 +1,9 @@
 """The columns that are declared, and which of them a series has values of.
 
-Their values lie in the table `extras` beside `candles`, under the same key, a column each; what they were
-before they changed in `extra_revisions`. Both grow by a column with a declaration, and never lose one. The
-catalogue says of each series which it has values of, in the order in which they came: that is their number in
-digests and packs, so a series that has none is read and written as if nothing were declared.
+Their values lie in the table `extras` beside `candles`, under the same key, a column each, which comes with
+the first declaration and never goes; what they were before they changed lies in `revisions`. The catalogue
+says of each series which it has values of, in the order in which they came: that is their number in digests
+and packs, so a series that has none is read and written as if nothing were declared.
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ INSERT INTO declared VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET resample = excluded.resample, source = excluded.source, symbols = excluded.symbols,
   timeframes = excluded.timeframes
 """
-TABLES: Final = ("extras", "extra_revisions")
-KEY_COLUMNS: Final = {"extras": 3, "extra_revisions": 5}
-"""How many columns each table has before those that are declared."""
-ADD = 'ALTER TABLE {table} ADD COLUMN "{name}" REAL'
-COLUMNS = "SELECT name FROM pragma_table_info(?) ORDER BY cid"
+KEY_COLUMNS: Final = 3
+"""How many columns the table of values has before those that are declared."""
+ADD = 'ALTER TABLE extras ADD COLUMN "{name}" REAL'
+COLUMNS = "SELECT name FROM pragma_table_info('extras') ORDER BY cid"
 HELD = "SELECT extras FROM series WHERE symbol = ? AND timeframe = ?"
 HOLD = "UPDATE series SET extras = ?3 WHERE symbol = ?1 AND timeframe = ?2 AND extras != ?3"
 FORGET = "DELETE FROM extras WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?"
@@ -67,9 +66,8 @@ def declare(con: apsw.Connection, extra: Extra) -> None:
         )
     texts = (json.dumps(one, ensure_ascii=False) for one in (extra.source, extra.symbols, extra.timeframes))
     con.execute(PUT, (extra.name, extra.resample, *texts))
-    for table in TABLES:
-        if extra.name not in table_names(con, table):
-            con.execute(ADD.format(table=table, name=extra.name))
+    if extra.name not in table_names(con):
+        con.execute(ADD.format(name=extra.name))
 
 
 def undeclare(con: apsw.Connection, name: str) -> None:
@@ -77,9 +75,9 @@ def undeclare(con: apsw.Connection, name: str) -> None:
     con.execute("DELETE FROM declared WHERE name = ?", (name,))
 
 
-def table_names(con: apsw.Connection, table: str) -> list[str]:
-    """Return the declared columns of `extras` or `extra_revisions`, in their order there."""
-    return [str(name) for (name,) in con.execute(COLUMNS, (table,)).fetchall()[KEY_COLUMNS[table] :]]
+def table_names(con: apsw.Connection) -> list[str]:
+    """Return the declared columns of `extras`, in their order there."""
+    return [str(name) for (name,) in con.execute(COLUMNS).fetchall()[KEY_COLUMNS:]]
 
 
 def names_of(con: apsw.Connection, key: Key) -> tuple[str, ...]:
@@ -106,7 +104,7 @@ def forget_values(con: apsw.Connection, key: Key, start: int, end: int) -> None:
 def values_at(con: apsw.Connection, key: Key, time: int) -> tuple[float | None, ...]:
     """Return the values of all declared columns of a bar, in the order of their table."""
     row = con.execute(AT, (*key, time)).fetchone()
-    width = len(table_names(con, "extras"))
+    width = len(table_names(con))
     return (None,) * width if row is None else tuple(row[-width:])
 
 

@@ -4,10 +4,10 @@ A digest is a sum of the hashes of rows (see `row_hashes`), so it is carried on 
 and takes away. Two tables keep them, and are the whole scheme:
 
 - `digests` has a row a series. It holds the sums over the rows that the series has in each small table (its
-  row of the catalogue, cells, coverage, arrivals, unfinished bars), and that over the candles of the bucket
-  which was written last, so that a live bar changes no page more than this one.
-- `bucket_digests` has a row for each other bucket of `BUCKET_BARS` bars of a series: the sums over its
-  candles and over the revisions of them.
+  row of the catalogue, cells, coverage, arrivals, replacements, unfinished bars), and that over the candles
+  of the bucket which was written last, so that a live bar changes no page more than this one. And it has the
+  number of the series' last block of revisions, see `blocks`.
+- `bucket_digests` has a row for each other bucket of `BUCKET_BARS` bars of a series: the sum over its bars.
 
 Whoever reads rows of a table reads all rows of some digests, and compares. A bucket bounds what that costs a
 small read; it is aligned to the clock, so nothing has to be cut, joined or moved when series grow, and what
@@ -25,32 +25,25 @@ without a sum says nothing. It gets one when something in it is written, or by `
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import apsw
 
-from mdstore.candles.file.row_hashes import MASK, Row, hash_of_bar, hash_of_extra, hash_of_row, sum_of_rows
+from mdstore.candles.file import blocks
+from mdstore.candles.file.row_hashes import MASK, Row, hash_of_row, sum_of_rows
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import DamagedDataError, Hint
 
 __all__ = [
-    "ADD_REVISIONS",
     "BUCKET_BARS",
-    "HASHES",
     "KINDS",
     "NAMES",
     "OF_THE_STORE",
-    "PRICES",
-    "REVISION",
-    "REVISION_TABLES",
-    "SOURCE",
     "STORE",
-    "TIME",
     "Key",
     "Rows",
     "accept",
@@ -58,14 +51,11 @@ __all__ = [
     "damaged",
     "different",
     "floor",
-    "hash_of_revision",
     "key_of",
     "moment",
     "of_kind",
     "prove",
     "prove_all",
-    "prove_revisions",
-    "seed_of",
     "span_of",
     "sums_by_key",
 ]  # fmt: skip
@@ -82,6 +72,7 @@ KINDS: Final = (
     "cells",
     "coverage",
     "arrivals",
+    "replacements",
     "unfinished",
     "calendars",
     "quarantine",
@@ -97,6 +88,7 @@ NAMES: Final = {
     "cells": "the list of its cells is",
     "coverage": "what is known of its holes is",
     "arrivals": "what is known of when its bars came is",
+    "replacements": "what is known of who replaced its bars is",
     "unfinished": "the marks of unfinished bars are",
     "calendars": "the calendars are",
     "quarantine": "the rows in quarantine are",
@@ -114,7 +106,6 @@ HINT: Final = Hint(
     "program",
 )
 
-TIME, REVISION, PRICES, SOURCE = 2, 3, slice(4, 9), 9  # the places in a row of revisions
 ONE: Final = {
     kind: f"SELECT {kind} FROM digests WHERE timeframe = ? AND symbol = ?"  # noqa: S608 - of constants
     for kind in KINDS
@@ -124,17 +115,8 @@ EVERY: Final = {
     for kind in KINDS
 }
 OF_TIMEFRAME: Final = {kind: f"{sql} AND timeframe = ?" for kind, sql in EVERY.items()}
-REVISIONS = """
-SELECT bucket, revisions FROM bucket_digests
-WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ? AND revisions != 0
-"""
-ADD_REVISIONS = f"""
-INSERT INTO bucket_digests (symbol, timeframe, bucket, revisions) VALUES (?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET revisions = (revisions + excluded.revisions) & {MASK}
-"""  # noqa: S608 - of constants
 ACCEPT = "INSERT INTO digests (symbol, timeframe, whole, {kinds}) VALUES (?, ?, ?{places})"
 HAS_DIGEST = "SELECT name FROM pragma_table_info('digests')"  # of an older schema, some kinds have none
-REVISION_TABLES: Final = ("revisions", "extra_revisions")
 
 
 def span_of(timeframe: str) -> int:
@@ -177,54 +159,6 @@ def prove_all(con: apsw.Connection, kind: str, rows: Iterable[Row], timeframe: s
     found, expected = sums_by_key(kind, rows), of_kind(con, kind, timeframe)
     if found != expected:
         raise damaged(con, kind, min(different(found, expected)))
-
-
-def prove_revisions(  # noqa: PLR0917 - what is proven, and of which range
-    con: apsw.Connection, key: Key, rows: Rows, start: int, end: int, extras: Rows | None = None
-) -> None:
-    """Compare all rows of `revisions` of a series in the buckets `[start, end)` (ms) with their digests.
-
-    `extras` are those of `extra_revisions`. Raises `DamagedDataError`.
-    """
-    span, found = span_of(key[1]), dict[int, int]()
-    digests = dict(con.execute(REVISIONS, (key[1], key[0], start // span, -(-end // span))))
-    try:
-        for table, held in zip(REVISION_TABLES, (rows, extras or ()), strict=True):
-            for row in held:
-                bucket = row[TIME] // span
-                found[bucket] = found.get(bucket, 0) + HASHES[table](row) & MASK
-        wrong = [one for one in found.keys() | digests.keys() if found.get(one, 0) != digests.get(one, 0)]
-        where = [] if not wrong else [min(wrong) * span, min(wrong) * span + span]
-    except (TypeError, ValueError, struct.error) as error:  # a number that is a text or a null
-        raise damaged(con, "revisions", key) from error
-    if wrong:
-        raise damaged(con, "revisions", key, *where)
-
-
-def hash_of_revision(row: tuple[Any, ...]) -> int:
-    """Return the hash of a row of `revisions`: of the candle that it holds, with what it says beside."""
-    return hash_of_bar((row[TIME], *row[PRICES]), seed_of(row[REVISION], row[SOURCE]))
-
-
-def hash_of_extra_revision(row: tuple[Any, ...]) -> int:
-    """Return the hash of a row of `extra_revisions`: of the row, and of each value that it holds.
-
-    A column that is declared later adds nothing to it.
-    """
-    time, revision, source, *values = row[TIME:]
-    seed = seed_of(revision, source)
-    held = (hash_of_extra(time, value, place, seed) for place, value in enumerate(values))
-    return hash_of_row((time, revision, source)) + sum(held) & MASK
-
-
-HASHES: Final = {"revisions": hash_of_revision, "extra_revisions": hash_of_extra_revision}
-"""How rows of the tables of revisions are hashed."""
-
-
-@lru_cache(maxsize=10_000)
-def seed_of(revision: int, source: str) -> int:
-    """Return the number that a candle is hashed with which a revision has changed."""
-    return hash_of_row((revision, source))
 
 
 def of_kind(con: apsw.Connection, kind: str, timeframe: str | None = None) -> dict[Key, int]:
@@ -282,9 +216,5 @@ def accept(con: apsw.Connection) -> None:
     stored = set(con.execute("SELECT symbol, timeframe FROM series"))
     for key in sorted(set().union(*sums.values()) | stored):
         con.execute(enter, (*key, key not in stored, *(sums[kind].get(key, 0) for kind in kinds)))
-    for table in REVISION_TABLES if "declared" in kinds else REVISION_TABLES[:1]:
-        revised = (
-            (row[0], row[1], row[TIME] // span_of(row[1]), HASHES[table](row))
-            for row in cast("Rows", con.execute(f"SELECT * FROM {table}").fetchall())  # noqa: S608 - of constants
-        )
-        con.executemany(ADD_REVISIONS, revised)
+    if "revisions" in there:
+        blocks.accept(con)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from mdstore.candles.file.digests import accept
+from mdstore.candles.file import old_revisions
 from mdstore.candles.file.row_hashes import MASK, hash_of_row
 from mdstore.errors import NewerSchemaError, StoreFileError
 
@@ -286,6 +286,71 @@ CREATE TABLE upkeep (
 CREATE INDEX upkeep_by_kind ON upkeep (kind, id);
 """
 
+BLOCKS = """
+-- Copied, not renamed: that would fail where a view of somebody's own does not fit the file.
+CREATE TABLE old_revisions AS SELECT * FROM revisions;
+CREATE TABLE old_extra_revisions AS SELECT * FROM extra_revisions;
+CREATE INDEX old_revisions_by_write ON old_revisions (timeframe, symbol, revision, timestamp);
+CREATE INDEX old_extra_revisions_by_write ON old_extra_revisions (timeframe, symbol, revision, timestamp);
+DROP TABLE revisions;
+DROP TABLE extra_revisions;
+
+-- What bars that had ended were before a write changed them: mdstore/candles/file/blocks.py.
+CREATE TABLE revisions (
+  id INTEGER PRIMARY KEY,
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  number INTEGER NOT NULL,                  -- of the series' blocks, from 1; the last is in digests
+  revision INTEGER NOT NULL,                -- the store's, that changed the bars
+  source TEXT NOT NULL,                     -- where the new values came from
+  first INTEGER NOT NULL,                   -- start of the first bar, milliseconds since 1970 UTC
+  last INTEGER NOT NULL,
+  rows INTEGER NOT NULL,
+  names TEXT NOT NULL,                      -- of the columns in data; empty: what stands for all before it
+  content INTEGER NOT NULL,                 -- hash of data
+  digest INTEGER NOT NULL,                  -- hash of number to content
+  data BLOB NOT NULL                        -- 8 bytes each, little-endian: the times, then each column
+) STRICT;
+CREATE UNIQUE INDEX revisions_of_series ON revisions (timeframe, symbol, number);
+ALTER TABLE digests ADD COLUMN revisions INTEGER NOT NULL DEFAULT 0;
+
+-- Where the bars in a range are from, if values that had ended were replaced. Ranges do not overlap.
+CREATE TABLE replacements (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  start INTEGER NOT NULL,                   -- milliseconds since 1970 UTC, start of a bar
+  "end" INTEGER NOT NULL,                   -- not included
+  source TEXT NOT NULL,                     -- empty where nobody said
+  revision INTEGER NOT NULL,                -- the store's, that brought them
+  PRIMARY KEY (timeframe, symbol, start)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE digests ADD COLUMN replacements INTEGER NOT NULL DEFAULT 0;
+"""
+
+BLOCKS_MADE = """
+DROP TABLE old_revisions;
+DROP TABLE old_extra_revisions;
+CREATE TABLE old_bucket_digests AS
+SELECT symbol, timeframe, bucket, candles FROM bucket_digests WHERE candles IS NOT NULL;
+DROP TABLE bucket_digests;
+CREATE TABLE bucket_digests (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  bucket INTEGER NOT NULL,                  -- time over the span of 128 bars, both in milliseconds
+  candles INTEGER,                          -- null: none, or not under a digest yet
+  PRIMARY KEY (timeframe, symbol, bucket)
+) STRICT, WITHOUT ROWID;
+INSERT INTO bucket_digests SELECT * FROM old_bucket_digests;
+DROP TABLE old_bucket_digests;
+"""
+
+
+def _make_blocks(con: apsw.Connection) -> None:
+    """Make blocks of the revisions, and take away what was before them."""
+    old_revisions.into_blocks(con)
+    con.execute(BLOCKS_MADE)
+
+
 FROZEN = """
 -- Stretches of series that lie compressed here, and not in candles: mdstore/candles/file/frozen.py.
 CREATE TABLE frozen (
@@ -320,11 +385,12 @@ MIGRATIONS = (
     Migration(1, "candles, series, revision, quarantine", CANDLES),
     Migration(2, "cells", CELLS),
     Migration(3, "coverage, unfinished, arrivals, revisions, calendars", LEDGER),
-    Migration(4, "digests", DIGESTS, accept),
+    Migration(4, "digests", DIGESTS, old_revisions.accept_all),
     Migration(5, "declared columns", EXTRAS, _sum_up_series),
     Migration(6, "leases, usage", SERVICE),
     Migration(7, "upkeep", UPKEEP),
-    Migration(8, "frozen candles", FROZEN),
+    Migration(8, "revisions in blocks, replacements", BLOCKS, _make_blocks),
+    Migration(9, "frozen candles", FROZEN),
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import apsw
 
@@ -16,7 +17,7 @@ from mdstore.candles.file import digests
 from mdstore.core.timeframe import Timeframe
 
 __all__ = [
-    "ARRIVALS", "Arrival", "Came", "arrive", "came_later", "come_next", "forget", "known", "spill",
+    "ARRIVALS", "Arrival", "Came", "arrive", "came_later", "come_next", "forget", "known", "sources", "spill",
 ]  # fmt: skip
 
 Came = tuple[str, Timeframe, int, int]
@@ -67,6 +68,11 @@ SELECT {COLUMNS} FROM arrivals WHERE timeframe = ?1 AND symbol = ?2 AND start < 
   AND start >= coalesce(
     (SELECT max(start) FROM arrivals WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?3), ?3)
 ORDER BY start
+"""  # noqa: S608
+SOURCES = f"""
+SELECT start, "end", source FROM ({OVERLAPPING})
+UNION ALL SELECT tail_start, last + 1, tail_source FROM series
+WHERE timeframe = ?1 AND symbol = ?2 AND tail_lags IS NOT NULL AND tail_start < ?4 AND last >= ?3
 """  # noqa: S608
 LAST = """
 SELECT "end" FROM arrivals WHERE timeframe = ? AND symbol = ? AND start < ? ORDER BY start DESC LIMIT 1
@@ -205,6 +211,12 @@ def known(con: apsw.Connection, key: tuple[str, str] | None = None) -> list[tupl
         if lags is not None:
             found.append((symbol, timeframe, Arrival(start, last + 1, source, began, revision, lags)))
     return sorted(found, key=lambda one: (*one[:2], one[2].start))
+
+
+def sources(con: apsw.Connection, key: tuple[str, str], start: int, end: int) -> list[tuple[int, int, str]]:
+    """Return where the bars of a range came from: ranges, ascending, and their source, as it is found."""
+    rows = con.execute(SOURCES, (key[1], key[0], start, end)).fetchall()
+    return cast("list[tuple[int, int, str]]", rows)
 
 
 def _cut(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> None:

@@ -10,15 +10,17 @@ import apsw
 
 from mdstore.candles.file import catalogue, declared_columns
 from mdstore.candles.file.bar_digests import Proof, bars_of
+from mdstore.candles.file.blocks import CANDLE
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
-from mdstore.candles.file.digests import PRICES, REVISION, SOURCE, TIME, span_of
+from mdstore.candles.file.digests import span_of
 from mdstore.candles.file.table_reads import read_range
 from mdstore.candles.file.wide_rows import times_of
 from mdstore.candles.ledger import claims, coverage, revisions, unfinished
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.coverage import Interval, Key
 from mdstore.candles.ledger.origins import Origin, origins
+from mdstore.candles.ledger.revisions import Kept
 from mdstore.core.extra_columns import Extra
 from mdstore.core.schema import VALUES
 
@@ -26,8 +28,11 @@ __all__ = ["Known", "Ledger"]
 
 FEW = 16
 NONE = (None,) * len(VALUES)  # of no candle
-SOURCE_OF_EXTRAS, VALUES_OF_EXTRAS = 4, 5  # the places in a row of extra_revisions
 Row = tuple[object, ...]
+Bar = tuple[float | None, ...]
+Extras = dict[str, float]
+Change = tuple[str, Bar | None, Extras | None]
+"""Who changed a bar, what it was, and what its values of declared columns were; None of what stayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,28 +144,36 @@ def _revised(con: apsw.Connection, key: Key, start: int, end: int, declared: Seq
 
     Values of `declared` columns come last, those before and those after.
     """
-    olds = {row[TIME : REVISION + 1]: row for row in revisions.rows(con, key, start, end)}
-    more = {row[TIME : REVISION + 1]: row for row in revisions.rows_of_extras(con, key, start, end)}
-    names = declared_columns.table_names(con, "extra_revisions") if more else []
-    changes = sorted(one for one in olds.keys() | more.keys() if start <= one[0] < end)
+    changes = _changes_of(revisions.kept(con, key, None, start, end))
     later = _bars_now(con, key, {time for time, _ in changes})
     found: list[Row] = []
-    for change in reversed(changes):
+    for change in sorted(changes, reverse=True):
         after, extras_after = later.get(change[0], (NONE, {}))
-        before = olds[change][PRICES] if change in olds else after
-        extras = extras_after
-        if change in more:
-            extras = dict(zip(names, more[change][VALUES_OF_EXTRAS:], strict=True))
-        source = olds[change][SOURCE] if change in olds else more[change][SOURCE_OF_EXTRAS]
-        both = (extras.get(name) for extras in (extras, extras_after) for name in declared)
+        source, before, extras = changes[change]
+        before, extras = before or after, extras_after if extras is None else extras
+        both = (one.get(name) for one in (extras, extras_after) for name in declared)
         found.append((*key, *change, *before, *after, source, *both))
         later[change[0]] = (before, extras)
     return found[::-1]
 
 
-def _bars_now(
-    con: apsw.Connection, key: Key, times: Iterable[int]
-) -> dict[int, tuple[tuple[float | None, ...], dict[str, float]]]:
+def _changes_of(found: Iterable[Kept]) -> dict[tuple[int, int], Change]:
+    """Return the changes of bars, by time and revision."""
+    changes: dict[tuple[int, int], Change] = {}
+    for block, bars in found:
+        for time, *values in bars.iter_rows():
+            change = (time, block.revision)
+            _, before, extras = changes.get(change, ("", None, None))
+            if block.names == CANDLE:
+                before = tuple(values)
+            else:
+                named = zip(bars.columns[1:], values, strict=True)
+                extras = {name: one for name, one in named if not isnan(one)}
+            changes[change] = (block.source, before, extras)
+    return changes
+
+
+def _bars_now(con: apsw.Connection, key: Key, times: Iterable[int]) -> dict[int, tuple[Bar, Extras]]:
     """Return bars as they are now: their values, and those of declared columns."""
     proof, span, names = Proof(con), span_of(key[1]), declared_columns.names_of(con, key)
     batches = [

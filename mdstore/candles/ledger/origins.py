@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import apsw
 
 from mdstore.candles.file.bar_digests import read_proven
 from mdstore.candles.file.declared_columns import names_of
-from mdstore.candles.file.digests import REVISION, SOURCE, TIME
 from mdstore.candles.file.wide_rows import times_of
-from mdstore.candles.ledger import arrivals, revisions
-from mdstore.candles.ledger.arrivals import ARRIVALS, Arrival
-from mdstore.core.time_bounds import FOREVER
+from mdstore.candles.ledger import arrivals, replacements
+from mdstore.candles.ledger.arrivals import Arrival
+from mdstore.candles.ledger.replacements import Replacement
 from mdstore.core.timeframe import Timeframe
 
 __all__ = ["Origin", "origins", "sources_of"]
 
 Key = tuple[str, str]
-
-REPLACED = """
-SELECT timestamp, source FROM revisions WHERE symbol = ? AND timeframe = ? AND timestamp BETWEEN ? AND ?
-ORDER BY timestamp, revision
-"""
-ARRIVED = f"""
-SELECT start, "end", source FROM {ARRIVALS} WHERE symbol = ? AND timeframe = ? AND start <= ? AND "end" > ?
-ORDER BY start
-"""  # noqa: S608 - of constants
 
 
 class Origin(NamedTuple):
@@ -72,18 +62,27 @@ def origins(con: apsw.Connection, key: Key | None = None) -> list[Origin]:
 
 def sources_of(con: apsw.Connection, key: Key, times: Sequence[int]) -> Counter[str]:
     """Count the bars that are stored at some times (ascending) by where they came from."""
-    reach = times[0], times[-1]
-    replaced = dict(cast("list[tuple[int, str]]", con.execute(REPLACED, (*key, *reach)).fetchall()))
-    rows = con.execute(ARRIVED, (*key, *reversed(reach))).fetchall()
-    arrived = cast("list[tuple[int, int, str]]", rows)
-    found: Counter[str] = Counter()
-    at = 0
-    for time in times:
-        while at < len(arrived) and arrived[at][1] <= time:
-            at += 1
-        came = arrived[at][2] if at < len(arrived) and arrived[at][0] <= time else ""
-        found[replaced.get(time, came)] += 1
-    return found
+    reach = times[0], times[-1] + 1
+    replaced = [(one.start, one.end, one.source) for one in replacements.of_range(con, key, *reach)]
+    found, left = _counted(times, replaced)
+    if left:
+        arrived, left = _counted(left, arrivals.sources(con, key, *reach))
+        found.update(arrived)
+        found[""] += len(left)
+    return +found
+
+
+def _counted(
+    times: Sequence[int], ranges: Iterable[tuple[int, int, str]]
+) -> tuple[Counter[str], Sequence[int]]:
+    """Count times by the source of the range that they lie in; return those, too, that lie in none."""
+    found, left, at = Counter[str](), list[int](), 0
+    for start, end, source in ranges:
+        low = bisect_left(times, start, at)
+        left += times[at:low]
+        at = bisect_left(times, end, low)
+        found[source] += at - low
+    return found, [*left, *times[at:]]
 
 
 def _of_series(con: apsw.Connection, key: Key, came: Sequence[Arrival]) -> Iterator[Origin]:
@@ -92,36 +91,31 @@ def _of_series(con: apsw.Connection, key: Key, came: Sequence[Arrival]) -> Itera
         yield from (Origin(*key, one.start, one.end, one.source, one.first, one.last) for one in came)
         return
     bar = Timeframe.parse(key[1])
-    changes = {row[TIME]: (row[SOURCE], row[REVISION]) for row in revisions.rows(con, key, -FOREVER, FOREVER)}
-    if not changes:
+    replaced = replacements.known(con, key)
+    if not replaced:
         # What was there before arrivals were noted ends behind its last bar's start.
         for one in came:
             yield Origin(*key, one.start, bar.next(one.end - 1), one.source, one.first, one.last)
         return
-    changed = sorted((time, *change) for time, change in changes.items())
-    left = _left(con, key, bar, came, [time for time, _, _ in changed])
-    yield from sorted([*_replaced(key, bar, changed), *left])
-
-
-def _replaced(key: Key, bar: Timeframe, changed: Iterable[tuple[int, str, int]]) -> Iterator[Origin]:
-    for time, source, revision in changed:
-        yield Origin(*key, time, bar.next(time), source, revision, revision)
+    changed = [Origin(*key, one.start, one.end, one.source, one.revision, one.revision) for one in replaced]
+    yield from sorted([*changed, *_left(con, key, bar, came, replaced)])
 
 
 def _left(
-    con: apsw.Connection, key: Key, bar: Timeframe, came: Sequence[Arrival], changed: Sequence[int]
+    con: apsw.Connection, key: Key, bar: Timeframe, came: Sequence[Arrival], replaced: Sequence[Replacement]
 ) -> Iterator[Origin]:
-    """Yield what is left of arrivals between bars that have changed, where there are bars."""
+    """Yield what is left of arrivals between bars that were replaced, where there are bars."""
     if not came:
         return
     reach = min(one.start for one in came), max(one.end for one in came)
     there = times_of(read_proven(con, key, *reach, names_of(con, key)))
+    starts, ends = [one.start for one in replaced], [one.end for one in replaced]
     for one in came:
-        inside = changed[bisect_left(changed, one.start) : bisect_left(changed, one.end)]
+        inside = replaced[bisect_right(ends, one.start) : bisect_left(starts, one.end)]
         low = one.start
-        for time in [*inside, one.end]:
-            first, behind = bisect_left(there, low), bisect_left(there, time)
+        for start, end in [*((part.start, part.end) for part in inside), (one.end, one.end)]:
+            first, behind = bisect_left(there, low), bisect_left(there, min(start, one.end))
             if first < behind:
                 part = one.within(bar, there[first], bar.next(there[behind - 1]))
                 yield Origin(*key, part.start, bar.next(part.end - 1), part.source, part.first, part.last)
-            low = bar.next(time)
+            low = max(low, end)

@@ -2,142 +2,193 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from math import nan
+from typing import NamedTuple
 
 import apsw
+import polars as pl
 
-from mdstore.candles.file import digests
-from mdstore.candles.file.bar_digests import FEW, batch_of, sums_of, sums_of_bars
-from mdstore.candles.file.carried import Writer
+from mdstore.candles.file import blocks
+from mdstore.candles.file.blocks import CANDLE, HEADER, LET_GO, Block
 from mdstore.candles.file.declared_columns import table_names
-from mdstore.errors import DamagedDataError
+from mdstore.candles.file.digests import Key, Rows, damaged
+from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timestamps import ms_to_datetime
+from mdstore.errors import DamagedDataError, HistoryTrimmedError
 
 __all__ = [
-    "Values",
-    "forget",
-    "older_extras",
-    "older_values",
-    "revise",
-    "revise_extras",
-    "rows",
-    "rows_of_extras",
-]
+    "Kept", "Values", "as_they_were", "extras_as_they_were", "forget", "kept", "revise", "revise_extras",
+    "wrong",
+]  # fmt: skip
 
 Values = tuple[int, float, float, float, float, float]
 """A bar: timestamp, open, high, low, close, volume."""
 
-REVISE = """
-INSERT INTO revisions
-  (timeframe, symbol, timestamp, revision, source, open, high, low, close, volume)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+NUMBER = "SELECT revisions FROM digests WHERE timeframe = ? AND symbol = ?"
+BACKWARDS = f"""
+SELECT id, digest, {HEADER} FROM revisions WHERE timeframe = ? AND symbol = ? ORDER BY number DESC
+"""  # noqa: S608 - of constants
+DATA = "SELECT data FROM revisions WHERE id = ?"
+REACHING = f"""
+SELECT id, digest, {HEADER} FROM revisions
+WHERE timeframe = ? AND symbol = ? AND rows > 0 AND first < ? AND last >= ?
+"""  # noqa: S608
+STORED = "SELECT 1 FROM series WHERE timeframe = ? AND symbol = ?"
+FORGET = "DELETE FROM revisions WHERE timeframe = ? AND symbol = ?"
+NONE = "UPDATE digests SET revisions = 0 WHERE timeframe = ? AND symbol = ?"
+KEYS = """
+SELECT symbol, timeframe FROM revisions UNION SELECT symbol, timeframe FROM digests WHERE revisions != 0
 """
-ROWS = """
-SELECT * FROM revisions WHERE timeframe = ? AND symbol = ? AND timestamp >= ? AND timestamp < ?
-ORDER BY timestamp, revision
-"""
-REVISE_EXTRAS = """
-INSERT INTO extra_revisions (timeframe, symbol, timestamp, revision, source, {names})
-VALUES (?, ?, ?, ?, ?, {places})
-"""
-ROWS_OF_EXTRAS = """
-SELECT * FROM extra_revisions WHERE timeframe = ? AND symbol = ? AND timestamp >= ? AND timestamp < ?
-ORDER BY timestamp, revision
-"""
-FORGET = "DELETE FROM {table} WHERE timeframe = ? AND symbol = ? AND timestamp >= ? AND timestamp < ?"
+COUNT = "SELECT count(*) FROM revisions WHERE timeframe = ? AND symbol = ?"
 
 
-def revise(con: Writer, key: tuple[str, str], olds: Sequence[Values], source: str, revision: int) -> None:
+class Kept(NamedTuple):
+    """What some bars of a series were before a write: `timestamp` (Int64, ms) and the columns in `names`."""
+
+    block: Block
+    bars: pl.DataFrame
+
+
+def revise(con: apsw.Connection, key: Key, olds: Sequence[Values], source: str, revision: int) -> None:
     """Keep what closed bars of a series (symbol, timeframe) were before `revision` changed them."""
-    if not olds:
-        return
-    symbol, timeframe = key
-    with con.telling(None):  # their digests take less together: 0.1 us each, in place of 4
-        con.executemany(REVISE, ((timeframe, symbol, old[0], revision, source, *old[1:]) for old in olds))
-    span, seed = digests.span_of(timeframe), digests.seed_of(revision, source)
-    few = len(olds) <= FEW
-    sums = sums_of_bars(olds, span, seed) if few else sums_of(batch_of(olds), span, seed)
-    con.carried.add_revisions(key, sums)
-
-
-def older_values(con: apsw.Connection, key: tuple[str, str], at: int, start: int, end: int) -> list[Values]:
-    """Return the bars in `[start, end)` that changed after revision `at`, as they were at it, ascending.
-
-    Raises `DamagedDataError`.
-    """
-    found: dict[int, Values] = {}
-    for _, _, time, revision, *prices, _ in rows(con, key, start, end):
-        if revision > at and start <= time < end:
-            found.setdefault(time, (time, *prices))
-    return list(found.values())
+    if olds:
+        times, *columns = zip(*sorted(olds), strict=True)
+        blocks.add(con, key, revision, source, CANDLE, times, columns)
 
 
 def revise_extras(
-    con: Writer, key: tuple[str, str], olds: Mapping[int, Sequence[float | None]], source: str, revision: int
+    con: apsw.Connection, key: Key, olds: Mapping[int, Sequence[float | None]], source: str, revision: int
 ) -> None:
     """Keep what values of declared columns of closed bars were before `revision` changed them, by time.
 
     The values are those of all columns that are declared, in the order of the table.
     """
     if olds:
-        names = table_names(con, "extra_revisions")
-        sql = REVISE_EXTRAS.format(
-            names=", ".join(f'"{name}"' for name in names), places=", ".join("?" * len(names))
+        names, times = " ".join(table_names(con)), sorted(olds)
+        values = ([nan if one is None else one for one in olds[time]] for time in times)
+        blocks.add(con, key, revision, source, names, times, list(zip(*values, strict=True)))
+
+
+def as_they_were(found: Iterable[Kept]) -> pl.DataFrame | None:
+    """Return the bars that were replaced, as they were before the first of some blocks; None if none were.
+
+    The blocks are those that `kept` has found, the latest first.
+    """
+    return _first_of([one.bars for one in found if one.block.names == CANDLE])
+
+
+def extras_as_they_were(found: Iterable[Kept], names: Sequence[str]) -> pl.DataFrame | None:
+    """Return the same of values of declared columns, null where a bar had none."""
+    none = pl.lit(None, dtype=pl.Float64)
+    parts = [
+        bars.select(
+            "timestamp",
+            *(pl.col(name).fill_nan(None) if name in bars.columns else none.alias(name) for name in names),
         )
-        symbol, timeframe = key
-        con.executemany(sql, ((timeframe, symbol, time, revision, source, *olds[time]) for time in olds))
+        for block, bars in found
+        if block.names != CANDLE
+    ]
+    return _first_of(parts)
 
 
-def older_extras(  # noqa: PLR0917 - a range of a series, when, and what of it
-    con: apsw.Connection, key: tuple[str, str], at: int, start: int, end: int, names: Sequence[str]
-) -> list[tuple[float | None, ...]]:
-    """Return times in `[start, end)`, and the values of declared columns then, where they changed after `at`.
+def _first_of(parts: Sequence[pl.DataFrame]) -> pl.DataFrame | None:
+    """Return of each bar its row in the last of some frames that has it."""
+    if len(parts) <= 1:
+        return parts[0] if parts else None
+    return pl.concat(parts[::-1]).unique("timestamp", keep="first", maintain_order=True)
 
-    Raises `DamagedDataError`.
+
+def kept(con: apsw.Connection, key: Key, at: int | None, start: int, end: int) -> list[Kept]:
+    """Return what the writes after revision `at` changed of the bars in `[start, end)`, the latest first.
+
+    Without `at` it is what is kept of all writes. Raises `HistoryTrimmedError` where some of what is wanted
+    was let go, `DamagedDataError`.
     """
-    found: dict[int, tuple[float | None, ...]] = {}
-    known = table_names(con, "extra_revisions")
-    places = [known.index(name) for name in names]
-    for _, _, time, revision, _, *values in rows_of_extras(con, key, start, end):
-        if revision > at and start <= time < end:
-            found.setdefault(time, (time, *(values[place] for place in places)))
-    return list(found.values())
-
-
-def rows(con: apsw.Connection, key: tuple[str, str], start: int, end: int) -> digests.Rows:
-    """Return the rows of a series in the buckets that `[start, end)` reaches into, by time and revision.
-
-    Raises `DamagedDataError`.
-    """
-    low, high, found = _read(con, ROWS, key, start, end)
-    try:
-        digests.prove_revisions(con, key, found, low, high)
-    except DamagedDataError:  # under one digest with those of declared columns, which most series have not
-        digests.prove_revisions(con, key, found, low, high, _read(con, ROWS_OF_EXTRAS, key, start, end)[2])
+    found = []
+    for row_id, block in _back_to(con, key, -FOREVER if at is None else at):
+        if not block.reaches(start, end):
+            continue
+        if block.names != LET_GO:
+            found.append(Kept(block, _between(_bars(con, key, row_id, block), block, start, end)))
+        elif at is not None:
+            raise _let_go(key, block)
     return found
 
 
-def rows_of_extras(con: apsw.Connection, key: tuple[str, str], start: int, end: int) -> digests.Rows:
-    """Return the same of declared columns, in the order of their table. Raises `DamagedDataError`."""
-    low, high, found = _read(con, ROWS_OF_EXTRAS, key, start, end)
-    if found:
-        digests.prove_revisions(con, key, _read(con, ROWS, key, start, end)[2], low, high, found)
-    else:
-        rows(con, key, start, end)
-    return found
+def _between(bars: pl.DataFrame, block: Block, start: int, end: int) -> pl.DataFrame:
+    if start <= block.first and block.last < end:
+        return bars
+    return bars.filter(_is_between(start, end))
 
 
-def _read(
-    con: apsw.Connection, sql: str, key: tuple[str, str], start: int, end: int
-) -> tuple[int, int, digests.Rows]:
-    """Return the bounds of the buckets that a range reaches into, and the rows of a table in them."""
-    symbol, timeframe = key
-    span = digests.span_of(timeframe)
-    low, high = digests.floor(start, span), digests.ceiling(end, span)
-    return low, high, con.execute(sql, (timeframe, symbol, low, high)).fetchall()
+def _is_between(start: int, end: int) -> pl.Expr:
+    return pl.col("timestamp").is_between(start, end, closed="left")
 
 
-def forget(con: apsw.Connection, key: tuple[str, str], start: int, end: int, *, extras: bool) -> None:
-    """Forget what bars that are deleted were; `extras` is whether they may have had values beside them."""
-    symbol, timeframe = key
-    for table in digests.REVISION_TABLES if extras else digests.REVISION_TABLES[:1]:
-        con.execute(FORGET.format(table=table), (timeframe, symbol, start, end))
+def _back_to(con: apsw.Connection, key: Key, at: int) -> Iterator[tuple[int, Block]]:
+    """Yield the blocks of a series after revision `at`, the latest first, each proven but for its values.
+
+    None of them is missing: their numbers go down by one from that of the last. Raises `DamagedDataError`.
+    """
+    number = con.execute(NUMBER, (key[1], key[0])).get or 0
+    for row_id, digest, *header in con.execute(BACKWARDS, (key[1], key[0])):
+        block = Block(*header)
+        if block.number != number or block.digest != digest:
+            raise damaged(con, "revisions", key)
+        if block.revision <= at:
+            return
+        yield row_id, block
+        number -= 1
+        if block.names == LET_GO:
+            return
+    if number != 0:
+        raise damaged(con, "revisions", key)
+
+
+def _bars(con: apsw.Connection, key: Key, row_id: int, block: Block) -> pl.DataFrame:
+    """Return the values of a block. Raises `DamagedDataError`."""
+    data = con.execute(DATA, (row_id,)).get
+    if not isinstance(data, bytes) or blocks.content_of(data) != block.content:
+        raise damaged(con, "revisions", key, block.first, block.last + 1)
+    return blocks.frame_of(block.names, block.rows, data)
+
+
+def _let_go(key: Key, block: Block) -> HistoryTrimmedError:
+    since = ms_to_datetime(block.revision)
+    return HistoryTrimmedError(
+        f"{' '.join(key)}: what its bars were before {since:%Y-%m-%d %H:%M:%S} UTC was let go", since=since
+    )
+
+
+def forget(con: apsw.Connection, key: Key, start: int, end: int) -> None:
+    """Forget what bars were that have been deleted; what is damaged stays so, and is noticed later."""
+    if con.execute(STORED, (key[1], key[0])).get is None:
+        con.execute(FORGET, (key[1], key[0]))
+        con.execute(NONE, (key[1], key[0]))
+        return
+    rows: Rows = con.execute(REACHING, (key[1], key[0], end, start)).fetchall()
+    for row_id, digest, *header in rows:
+        block = Block(*header)
+        with suppress(DamagedDataError):
+            if block.digest == digest:
+                bars = _bars(con, key, row_id, block).filter(~_is_between(start, end))
+                blocks.change(con, row_id, *blocks.cut(block, bars))
+
+
+def wrong(con: apsw.Connection) -> Iterator[tuple[Key, tuple[int, int] | None]]:
+    """Find what is not as it was written: the series, and the bars of a block if only its values are not."""
+    for symbol, timeframe in con.execute(KEYS).fetchall():
+        key, found = (str(symbol), str(timeframe)), 0
+        try:
+            for row_id, block in _back_to(con, key, -FOREVER):
+                found += 1
+                try:
+                    _bars(con, key, row_id, block)
+                except DamagedDataError:
+                    yield key, (block.first, block.last)
+            if found != con.execute(COUNT, (key[1], key[0])).get:
+                yield key, None
+        except DamagedDataError:
+            yield key, None

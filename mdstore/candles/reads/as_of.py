@@ -18,9 +18,7 @@ from mdstore.core.time_bounds import FOREVER
 
 __all__ = ["undone"]
 
-TIME = pl.Datetime("ms", "UTC")
-OLD_TIME = {"timestamp": pl.Int64}
-OLD = dict.fromkeys(CANDLE_COLUMNS, pl.Float64) | OLD_TIME
+AS_TIME = pl.col("timestamp").cast(pl.Datetime("ms", "UTC"))
 WHY = "as it was then: what came or changed later is undone"
 
 
@@ -61,14 +59,14 @@ def _undo(con: apsw.Connection, rows: pl.DataFrame, symbol: str, request: Reques
     rows = pl.concat(kept) if len(kept) > 1 else rows
     if request.limit is not None:
         rows = rows.tail(request.limit)
-    start = max(request.start, int(rows["timestamp"].to_physical()[0])) if len(rows) else request.end
-    olds = revisions.older_values(con, (symbol, str(bar)), at, start, request.end)
-    if olds:
-        old = pl.DataFrame(olds, OLD, orient="row").with_columns(pl.col("timestamp").cast(TIME))
-        rows = rows.update(old, on="timestamp")
-    if request.extras:
-        more = revisions.older_extras(con, (symbol, str(bar)), at, start, request.end, request.extras)
-        schema = OLD_TIME | dict.fromkeys(request.extras, pl.Float64)
-        old = pl.DataFrame(more, schema, orient="row").with_columns(pl.col("timestamp").cast(TIME))
-        rows = rows.update(old, on="timestamp", include_nulls=True) if more else rows
+    if not len(rows):
+        return rows
+    start = max(request.start, int(rows["timestamp"].to_physical()[0]))
+    found = revisions.kept(con, (symbol, str(bar)), at, start, request.end)
+    old = revisions.as_they_were(found)
+    if old is not None:
+        rows = rows.update(old.with_columns(AS_TIME), on="timestamp")
+    more = revisions.extras_as_they_were(found, request.extras) if request.extras else None
+    if more is not None:
+        rows = rows.update(more.with_columns(AS_TIME), on="timestamp", include_nulls=True)
     return rows

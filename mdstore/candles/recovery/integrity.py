@@ -15,7 +15,6 @@ import apsw
 
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.bar_digests import (
-    Sums,
     expected,
     in_order,
     piece_end,
@@ -26,10 +25,8 @@ from mdstore.candles.file.bar_digests import (
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.declared_columns import held_by_series, names_of, table_names
 from mdstore.candles.file.digests import (
-    HASHES,
     KINDS,
     NAMES,
-    REVISION_TABLES,
     STORE,
     Key,
     different,
@@ -37,11 +34,10 @@ from mdstore.candles.file.digests import (
     of_kind,
     span_of,
     sums_by_key,
-)
+)  # fmt: skip
 from mdstore.candles.file.identity import names_hint, other_names
-from mdstore.candles.file.row_hashes import MASK
 from mdstore.candles.file.table_reads import read_range
-from mdstore.candles.ledger import arrivals
+from mdstore.candles.ledger import arrivals, revisions
 from mdstore.candles.packs import cells, first_digests
 from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.pack_files import PackLostError, Packs
@@ -55,9 +51,8 @@ SELECT symbol, timeframe, start FROM (
   SELECT *, lead(start) OVER (PARTITION BY timeframe, symbol ORDER BY start) AS next FROM {table}
 ) WHERE start >= "end" OR next < "end"
 """
-TABLES = {"coverage": "coverage", "arrivals": arrivals.ARRIVALS}
+TABLES = {"coverage": "coverage", "arrivals": arrivals.ARRIVALS, "replacements": "replacements"}
 UNDER_DIGESTS = "SELECT symbol, timeframe FROM digests WHERE symbol != '' ORDER BY symbol, timeframe"
-REVISED = "SELECT symbol, timeframe, bucket, revisions FROM bucket_digests WHERE revisions != 0"
 VALUED = 'SELECT DISTINCT symbol, timeframe FROM extras WHERE "{name}" IS NOT NULL'
 WITHOUT_BAR = """
 SELECT symbol, timeframe, count(*) FROM extras LEFT JOIN candles USING (symbol, timeframe, timestamp)
@@ -138,18 +133,9 @@ def _row_findings(con: apsw.Connection) -> Iterator[str]:
         found = sums_by_key(kind, con.execute(f"SELECT * FROM {kind}"))  # noqa: S608 - of constants
         for key in sorted(different(found, of_kind(con, kind))):
             yield WRONG.format(what=" ".join(key) if key != STORE else con.filename, name=NAMES[kind])
-    revised: dict[Key, Sums] = {}
-    for table in REVISION_TABLES:
-        for row in con.execute(f"SELECT * FROM {table}"):  # noqa: S608 - of constants
-            key, bucket = (row[0], row[1]), row[2] // span_of(row[1])
-            sums = revised.setdefault(key, {})
-            sums[bucket] = sums.get(bucket, 0) + HASHES[table](row) & MASK
-    digests: dict[Key, Sums] = {}
-    for symbol, timeframe, bucket, value in con.execute(REVISED):
-        digests.setdefault((symbol, timeframe), {})[bucket] = value
-    for key in sorted(revised.keys() | digests.keys()):
-        wrong = wrong_buckets(revised.get(key, {}), digests.get(key, {}), whole=True)
-        yield from _said("revisions", key, wrong)
+    for key, reach in revisions.wrong(con):
+        where = "" if reach is None else f" from {moment(reach[0])} to {moment(reach[1])}"
+        yield WRONG.format(what=f"{' '.join(key)}{where}", name=NAMES["revisions"])
 
 
 def _candle_findings(con: apsw.Connection) -> Iterator[str]:
@@ -161,7 +147,7 @@ def _candle_findings(con: apsw.Connection) -> Iterator[str]:
 def _stray_findings(con: apsw.Connection) -> Iterator[str]:
     """Find values of declared columns where there is no bar, or in series that are not said to have them."""
     held = held_by_series(con)
-    for name in table_names(con, "extras"):
+    for name in table_names(con):
         for symbol, timeframe in con.execute(VALUED.format(name=name)):
             if name not in held.get((str(symbol), str(timeframe)), ()):
                 yield f"{symbol} {timeframe}: values of {name}, of which the catalogue does not know"

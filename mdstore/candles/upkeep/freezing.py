@@ -189,7 +189,7 @@ def _exchange(con: Writer, packed: _Packed) -> int:
 
 def _has_strays(con: apsw.Connection, packed: _Packed) -> bool:
     """Tell whether bars have values of declared columns of which the catalogue does not know."""
-    others = [name for name in table_names(con, "extras") if name not in packed.names]
+    others = [name for name in table_names(con) if name not in packed.names]
     if not others or not packed.names:
         return False
     sql = STRAY.format(" OR ".join(f'"{name}" IS NOT NULL' for name in others))

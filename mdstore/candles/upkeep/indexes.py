@@ -37,11 +37,11 @@ SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND nam
 AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
 """
 """Whether a name is a table that can have an index: no view, no virtual table, none of SQLite's own."""
-OURS: Final = frozenset({"quarantine_once", "upkeep_by_kind"})
+OURS: Final = frozenset({"quarantine_once", "upkeep_by_kind", "revisions_of_series"})
 """Those that the store has made."""
 OUR_TABLES: Final = frozenset({
     "candles", "series", "revision", "quarantine", "cells", "coverage", "unfinished", "arrivals", "revisions",
-    "calendars", "digests", "bucket_digests", "declared", "extras", "extra_revisions", "leases", "usage",
+    "calendars", "digests", "bucket_digests", "declared", "extras", "replacements", "leases", "usage",
     "upkeep", "schema_version", "frozen",
 })  # fmt: skip
 SAMPLE_ROWS: Final = 20_000

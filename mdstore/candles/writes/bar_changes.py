@@ -20,7 +20,7 @@ from mdstore.candles.file.bar_digests import FEW, Sums, batch_of, sums_of, sums_
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.digests import damaged, span_of
 from mdstore.candles.file.row_hashes import hash_of_extra
-from mdstore.candles.ledger import revisions, unfinished
+from mdstore.candles.ledger import replacements, revisions, unfinished
 from mdstore.candles.ledger.arrivals import Came
 from mdstore.candles.ledger.origins import sources_of
 from mdstore.candles.ledger.revisions import Values
@@ -152,7 +152,9 @@ class Changes:
             olds = [old for time, old in self._olds.items() if not _is_in(time, ranges)]
             closed = [old for old in olds if old[0] not in forming]
             if closed:
-                self.replaced = sources_of(con, self.key, sorted(old[0] for old in closed))
+                times = sorted(old[0] for old in closed)
+                self.replaced = sources_of(con, self.key, times)
+                replacements.replace(con, self.key, self.bar.runs(times), source, revision)
             revisions.revise(con, self.key, closed, source, revision)
             ranges = [*ranges, *((old[0], self.bar.next(old[0])) for old in olds if old[0] in forming)]
         if self.old_extras:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from mdstore.candles.file import catalogue, declared_columns, thawing
 from mdstore.candles.file.database import Database
-from mdstore.candles.ledger import arrivals, claims, revisions, unfinished
+from mdstore.candles.ledger import arrivals, claims, replacements, revisions, unfinished
 from mdstore.candles.packs import cells
 from mdstore.core.timeframe import Timeframe
 
@@ -43,7 +43,8 @@ def delete(
             if Timeframe.is_name(timeframe):
                 bar = Timeframe.parse(timeframe)
                 claims.forget(con, (symbol, timeframe), start, end)
-                revisions.forget(con, (symbol, timeframe), start, end, extras=bool(extras))
+                revisions.forget(con, (symbol, timeframe), start, end)
+                replacements.forget(con, (symbol, timeframe), start, end)
                 arrivals.forget(con, symbol, bar, start, end)
                 unfinished.clear(con, (symbol, timeframe), start, end)
             total += deleted

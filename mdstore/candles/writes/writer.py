@@ -457,7 +457,7 @@ class _Batch:
 
     @cached_property
     def _table_names(self) -> tuple[str, ...]:
-        return tuple(declared_columns.table_names(self._con, "extras"))
+        return tuple(declared_columns.table_names(self._con))
 
     def _without_withheld(self, group: Group, moved: pl.Series) -> pl.DataFrame:
         """Leave out moved rows where a bar with other values is stored; `on_conflict="last"` takes them."""

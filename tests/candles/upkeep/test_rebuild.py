@@ -295,7 +295,7 @@ def test_other_tables_of_the_file_can_be_put_in_order(fed, upkeep):
     )
     revised = fed.revisions("S001")
     for name in (
-        "revisions",
+        "replacements",
         "arrivals",
         "bucket_digests",
         "digests",
