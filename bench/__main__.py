@@ -18,6 +18,7 @@ BENCHES = (
     "upsert", "tail", "latest", "scan", "roads", "series", "page_size",
     "columnar", "equities", "first_read", "flat", "materialise", "disk", "gaps", "digests",
     "realtime", "sockets", "watching", "soak", "caches", "service", "sync",
+    "freezing",
 )  # fmt: skip
 
 

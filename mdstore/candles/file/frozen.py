@@ -35,6 +35,7 @@ SELECT start, "end", rows FROM frozen WHERE symbol = ?1 AND timeframe = ?2 AND s
     (SELECT max(start) FROM frozen WHERE symbol = ?1 AND timeframe = ?2 AND start <= ?3), ?3)
 ORDER BY start
 """
+ANY = "SELECT 1 FROM frozen WHERE symbol = ? AND timeframe = ? LIMIT 1"
 BYTES = "SELECT digest, bytes FROM frozen WHERE symbol = ? AND timeframe = ? AND start = ?"
 INSERT = "INSERT INTO frozen VALUES (?, ?, ?, ?, ?, ?, ?)"
 FORGET = "DELETE FROM frozen WHERE symbol = ? AND timeframe = ? AND start >= ? AND start < ?"
@@ -51,6 +52,8 @@ class FrozenPiece:
 
 def pieces(con: apsw.Connection, key: Key, start: int, end: int) -> list[FrozenPiece]:
     """Return the pieces of a series that reach into `[start, end)`, ascending."""
+    if con.execute(ANY, key).get is None:  # 0.7 us; 7 to look where they would be
+        return []
     return [FrozenPiece(*row) for row in con.execute(PIECES, (*key, start, end))]
 
 
