@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mdstore.candles.repository import CandleRepository
+from mdstore.core.ages import age_ms
 from mdstore.core.arguments import file_path, positive_seconds, symbol_list
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
 
 if TYPE_CHECKING:
     from mdstore.candles.upkeep.freezing import Frozen
+    from mdstore.optimization.freezing import Freezer
     from mdstore.optimization.maintainer import Maintainer
     from mdstore.optimization.optimizing import Optimized
 
@@ -34,28 +37,43 @@ class Maintenance:
         self._maintainer: Maintainer | None = None
 
     def optimize(
-        self, *, dry_run: bool = False, progress: Callable[[str], object] | None = None
+        self,
+        *,
+        dry_run: bool = False,
+        freeze_after: str | timedelta | None = None,
+        progress: Callable[[str], object] | None = None,
     ) -> Optimized:
         """Give free pages back, put candles in order and SQLite's statistics up to date, as far as needed.
 
         Returns what was found, each condition of the decision, what was done, and the file before and
         after; with `dry_run` nothing is done. Others read and write meanwhile: the file is written anew
         (VACUUM) only where that keeps them waiting for less than five seconds, else the table is rebuilt
-        beside itself, which leaves its old pages free for new candles. `progress` is called with what is
-        being done.
+        beside itself, which leaves its old pages free for new candles. With `freeze_after`, such as "90d",
+        bars that are older are frozen first, see `freeze`. `progress` is called with what is being done.
 
-        Raises `StoreBusyError` where another is at it, `ReadOnlyError`, `MaintenanceStoppedError`.
+        Raises `InvalidInputError`, `StoreBusyError` where another is at it, `ReadOnlyError`,
+        `MaintenanceStoppedError`.
         """
         from mdstore.optimization.optimizing import optimize
 
-        return optimize(self._candles, dry_run=dry_run, progress=progress)
+        freezer = self._freezer(freeze_after)
+        return optimize(self._candles, dry_run=dry_run, freezer=freezer, progress=progress)
 
-    def start(self, *, quiet_hours: str | None = "02:00-04:00", tz: str = "UTC", every: float = 60.0) -> None:
+    def start(
+        self,
+        *,
+        quiet_hours: str | None = "02:00-04:00",
+        tz: str = "UTC",
+        every: float = 60.0,
+        freeze_after: str | timedelta | None = None,
+    ) -> None:
         """Do by itself what `optimize` does, in a thread of this process, until `stop` or the store's end.
 
         Free pages are given back as they come; what takes longer is for the quiet hours, by the clocks of
         `tz`. None takes the two hours of a day in which least arrived in the last week. It looks `every` so
         many seconds. Of all that have the file open one at a time does so. Called again, it begins anew.
+        With `freeze_after`, such as "90d" or a timedelta, bars that are older are frozen once a day, where a
+        series has a thousand of them or more, see `freeze`.
 
         Raises `InvalidInputError`, `ReadOnlyError`.
         """
@@ -64,10 +82,10 @@ class Maintenance:
         from mdstore.optimization.vacuum import SmartVacuumScheduler
 
         window = None if quiet_hours is None else QuietWindow.parse(quiet_hours, tz)
-        seconds = positive_seconds(every, "every")
+        seconds, freezer = positive_seconds(every, "every"), self._freezer(freeze_after)
         self.stop()
         scheduler = SmartVacuumScheduler(self._candles, window=window)
-        self._maintainer = Maintainer(self._candles, scheduler, every=seconds)
+        self._maintainer = Maintainer(self._candles, scheduler, every=seconds, freezer=freezer)
         self._maintainer.start()
 
     def stop(self) -> None:
@@ -182,6 +200,11 @@ class Maintenance:
         Everything else is as with `freeze`.
         """
         return self._candles.upkeep.thaw(self._keys(symbols, timeframe), progress=progress)
+
+    def _freezer(self, age: str | timedelta | None) -> Freezer | None:
+        from mdstore.optimization.freezing import Freezer
+
+        return None if age is None else Freezer(self._candles, age_ms(age, "freeze_after"))
 
     def _keys(
         self, symbols: str | Sequence[str] | None, timeframe: str | Timeframe | None

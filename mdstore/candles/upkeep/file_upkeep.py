@@ -264,17 +264,20 @@ class FileUpkeep:
 
     def freeze(
         self,
-        keys: Sequence[Key],
+        keys: Sequence[Key] | None,
         before: int,
         *,
         least: int = 1,
         stop: Stop = never,
         progress: Callable[[int, int], None] | None = None,
     ) -> Frozen:
-        """Freeze the bars of series that have ended and start before a time (ms), in small steps.
+        """Freeze the bars of series, None for all, that have ended and start before a time (ms).
 
-        Stretches of less than `least` stay. `progress` is called with rows done, and in all.
+        In small steps; stretches of less than `least` stay. `progress` is called with rows done, and in all.
         """
+        if keys is None:
+            with self._database.reading() as con:
+                keys = [(one.symbol, one.timeframe) for one in catalogue.all_series(con)]
         ends = {key: _ended(key, before, int(self._clock() * 1000)) for key in keys if _has_name(key)}
         with self.holding():
             freezing.complete(self._database)

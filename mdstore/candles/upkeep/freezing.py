@@ -68,6 +68,8 @@ class _Packed:
     names: tuple[str, ...]
     sums: Sums
     bytes: bytes
+    fresh: int
+    """How many of the rows were in no piece before."""
 
 
 def freeze(  # noqa: PLR0917 - what, up to when, and how
@@ -84,8 +86,8 @@ def freeze(  # noqa: PLR0917 - what, up to when, and how
     for low, high in found:
         at = low
         while (packed := _frozen(database, key, at, high, pace)) is not None:
-            at, rows, size = packed.piece.end, rows + packed.piece.rows, size + len(packed.bytes)
-            told(packed.piece.rows)
+            at, rows, size = packed.piece.end, rows + packed.fresh, size + len(packed.bytes)
+            told(packed.fresh)
     return Frozen(rows, int(rows > 0), size)
 
 
@@ -163,7 +165,8 @@ def _packed(con: apsw.Connection, key: Key, low: int, high: int) -> _Packed | No
         raise StoreFileError(
             f"{con.filename}: candles of {' '.join(key)} cannot be packed; they are as they were"
         )
-    return _Packed(key, piece, names, sums, made)
+    known = sum(one.rows for one in frozen.pieces(con, key, piece.start, piece.end))
+    return _Packed(key, piece, names, sums, made, piece.rows - known)
 
 
 def _exchange(con: Writer, packed: _Packed) -> int:
