@@ -16,7 +16,8 @@ from bench.scale import FULL, QUICK
 
 BENCHES = (
     "upsert", "tail", "latest", "scan", "roads", "series", "page_size",
-    "columnar", "equities", "first_read", "flat", "materialise", "disk", "gaps", "digests",
+    "columnar", "equities", "first_read", "flat", "materialise", "disk", "gaps", "history", "digests",
+    "upkeep",
     "realtime", "sockets", "watching", "soak", "caches", "service", "sync",
     "freezing",
 )  # fmt: skip

@@ -65,12 +65,12 @@ if TYPE_CHECKING:
     from mdstore.service.service import MarketDataService
     from mdstore.service.storage import MarketDataStorage, Repository
     from mdstore.sources.exchanges.binance import BinanceFeed
-    from mdstore.sources.exchanges.candle_source import CandleSource, Market
     from mdstore.sources.exchanges.candle_sources import open_source
     from mdstore.sources.exchanges.upbit import UpbitFeed
     from mdstore.sources.local_exchange.local_exchange import LocalExchange
     from mdstore.sources.local_exchange.truth import LocalMarket
     from mdstore.sources.recordings.recorder import Recorder
+    from mdstore.sources.sync.candle_source import CandleSource, Market
     from mdstore.sources.sync.coordinator import Coordinator, FunctionCoordinator, Limits, Metrics, Page
     from mdstore.sources.sync.result import SyncResult
     from mdstore.store.store import MarketDataStore, open  # noqa: A004 - `mdstore.open`
@@ -103,7 +103,7 @@ _HOMES = {
     "mdstore.service.asynchronous": ("AsyncMarketDataService",),
     "mdstore.service.memory_coordinator": ("MemoryCoordinator",),
     "mdstore.sources.sync.coordinator": ("Coordinator", "FunctionCoordinator", "Limits", "Metrics", "Page"),
-    "mdstore.sources.exchanges.candle_source": ("CandleSource", "Market"),
+    "mdstore.sources.sync.candle_source": ("CandleSource", "Market"),
     "mdstore.sources.exchanges.candle_sources": ("open_source",),
     "mdstore.service.policies": ("ServicePolicies",),
     "mdstore.service.router": ("RingRouter", "RoutedBar", "SmartRouter"),

@@ -84,15 +84,33 @@ def python(tmp_path):
 
 # Folders and modules whose every test is for the whole suite: they start processes, open many files, or play
 # many histories. (Single tests carry the marker themselves.)
-SLOW = (
+SLOW = {
     "attack",
+    "cases",
     "cli",
+    "local_exchange",
     "notebooks",
-    "test_whole_bars",
-    "test_recorded_streams",
+    "upkeep",
+    "test_against_a_model",
+    "test_alarms",
+    "test_bad_bars",
+    "test_binance_archive",
     "test_calendars",
     "test_damage",
-)
+    "test_flights",
+    "test_old_revisions",
+    "test_policies",
+    "test_query_advice",
+    "test_real_clients",
+    "test_recorded_streams",
+    "test_ring",
+    "test_snapshots",
+    "test_source_calls",
+    "test_syncing_exchange",
+    "test_syncing_interrupted",
+    "test_whole_bars",
+    "test_window",
+}
 
 
 def pytest_collection_modifyitems(items):
@@ -100,7 +118,7 @@ def pytest_collection_modifyitems(items):
     _choose_variants(items)
     for item in items:
         parts = {*item.path.parts[len(ROOT.parts) :], item.path.stem}
-        if parts.intersection(SLOW) or ("cases" in parts and item.name.startswith("test_import")):
+        if parts & SLOW:
             item.add_marker(pytest.mark.slow)
 
 

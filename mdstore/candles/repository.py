@@ -9,22 +9,25 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import apsw
 import pyarrow as pa
 
-from mdstore.cache.memory import MemoryTier
-from mdstore.candles.file import catalogue, usage
+from mdstore.cache.memory_tier import MemoryTier
+from mdstore.candles.file import catalogue, frozen, usage
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.leases import Leases
 from mdstore.candles.file.paths import packs_folder
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
 from mdstore.candles.file.table_reads import Request
+from mdstore.candles.ledger import trimming
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.ledger import Ledger
+from mdstore.candles.ledger.trimming import Trimming
 from mdstore.candles.packs import cells, first_digests
 from mdstore.candles.packs.merging import Compaction, Progress
 from mdstore.candles.packs.pack_files import PackLostError, Packs, row_bytes
@@ -35,8 +38,7 @@ from mdstore.candles.reads.explanation import Explanation, Reader, Traced
 from mdstore.candles.reads.holes_between import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
-from mdstore.candles.upkeep import freezing
-from mdstore.candles.upkeep.file_upkeep import FileUpkeep
+from mdstore.candles.upkeep.leftovers import is_left
 from mdstore.candles.writes import delete, rename, writer
 from mdstore.candles.writes.writer import Policy, WriteResult
 from mdstore.core.candle_rules import Checked
@@ -48,6 +50,7 @@ from mdstore.errors import NoSuchSeriesError
 if TYPE_CHECKING:
     from mdstore.candles.reads.sql import Queries
     from mdstore.candles.reads.sql_given import Params
+    from mdstore.candles.upkeep.file_upkeep import FileUpkeep
 
 __all__ = ["CandleRepository"]
 
@@ -69,6 +72,7 @@ class CandleRepository:
         read_only: bool = False,
         pack_bytes: int | None = None,
         sql_memory_bytes: int | None = None,
+        keep_revisions_ms: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = Database(path, create=create, busy_timeout=busy_timeout, read_only=read_only)
@@ -88,10 +92,9 @@ class CandleRepository:
         )
         self.ledger = Ledger(self._database, clock)
         """What is known besides the candles."""
+        self._trimming = Trimming(self._database, clock, keep_revisions_ms)
         self.leases = Leases(self._database)
         """Names that one holder has at a time, among all that have the file open."""
-        self.upkeep = FileUpkeep(self._database, self.leases, clock)
-        """The pages of the file, and what puts them in order."""
         self.latencies = LatencyTable()
         """How long calls took since the store was opened, by operation and tiers."""
         self.on_written: Callable[[Mapping[tuple[str, str], tuple[int, int]]], None] | None = None
@@ -103,8 +106,16 @@ class CandleRepository:
         self._pid = os.getpid()
         if self._database.read_only is None:
             self._compaction.sweep()
-            self.upkeep.clear()
+            if is_left(self._database):
+                self.upkeep.clear()
             workplace.sweep(file.parent)
+
+    @cached_property
+    def upkeep(self) -> FileUpkeep:
+        """The pages of the file, and what puts them in order."""
+        from mdstore.candles.upkeep.file_upkeep import FileUpkeep
+
+        return FileUpkeep(self._database, self.leases, self._clock)
 
     @property
     def closed(self) -> bool:
@@ -181,7 +192,9 @@ class CandleRepository:
         return done
 
     def _tell(self, done: Sequence[WriteResult]) -> None:
-        """Say which bars were written, to whoever follows them."""
+        """Let go what is past keeping, and say which bars were written to whoever follows them."""
+        if any(one.updated for one in done):
+            self._trimming.look()
         if self.on_written is not None:
             reach = {
                 key: ends for one in done if one.inserted or one.updated for key, ends in one.reach.items()
@@ -265,18 +278,25 @@ class CandleRepository:
         own: Mapping[str, object] | None = None,
     ) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series, quarantine and other tables."""
+        clock, scanned = time.perf_counter(), self._upkeep.scanned
+        table, given = self.queries.run(query, others or {}, timeout, params, own)
+        listed = ", ".join(f"{rows:,} {name}" for name, rows in given.items())
+        reason = f"given {listed or 'no'} candles"
+        self.upkeep.tell_query(query, (time.perf_counter() - clock), table.num_rows, reason)
+        tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
+        self.latencies.add("sql", tiers, clock)
+        return table, Explanation(tiers, table.num_rows, _since(clock), reason, query, sum(given.values()))
+
+    @property
+    def queries(self) -> Queries:
+        """DuckDB over the candles; it starts with its first query."""
         from mdstore.candles.reads.sql import Queries
 
         self._mind_forks()
         self._queries = self._queries or Queries(
             self._database, self._columnar, self._upkeep, self._sql_memory_bytes
         )
-        clock, scanned = time.perf_counter(), self._upkeep.scanned
-        table, reason = self._queries.run(query, others or {}, timeout, params, own)
-        self.upkeep.tell_query(query, (time.perf_counter() - clock), table.num_rows, reason)
-        tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
-        self.latencies.add("sql", tiers, clock)
-        return table, Explanation(tiers, table.num_rows, _since(clock), reason, query)
+        return self._queries
 
     def series(self, known: int = -1) -> tuple[int, list[tuple[object, ...]] | None, int]:
         """Return the revision, every series (None where the revision is `known`) and the bytes in use."""
@@ -351,14 +371,20 @@ class CandleRepository:
         self.refuse_to_write()
         return self._compaction.compact(progress)
 
+    def trim(self, keep_ms: int) -> int:
+        """Let go what bars were longer ago; return how many values of bars that was."""
+        self.refuse_to_write()
+        return self._trimming.trim(keep_ms)
+
     def stats(self) -> dict[str, int | float | str]:
         """Return figures of the file, the packs and the memory tier, in rows, bytes and counts."""
         self._mind_forks()
         with self._database.reading() as con:
             found = cells.all_cells(con)
             rows = sum(series.rows for series in catalogue.all_series(con))
+            past = trimming.history(con)
             pages = con.pragma("page_count") * con.pragma("page_size")
-            frozen_rows, frozen_bytes = freezing.held(con)
+            frozen_rows, frozen_bytes = frozen.held(con)
         files = self._packs.files()
         sealed = sum(cell.rows for cell in found)
         held = sum(cell.rows * row_bytes(cell.pack) for cell in found)
@@ -375,6 +401,9 @@ class CandleRepository:
             "packs": len(files),
             "pack_bytes": sum(files.values()),
             "dead_pack_bytes": max(0, sum(files.values()) - held),
+            "revisions": past.rows,
+            "revision_bytes": past.bytes,
+            "revisions_since": past.since,
             "packs_set_aside": ", ".join(self._packs.aside()),
             "pack_trouble": self._upkeep.trouble or self._compaction.trouble or self._upkeep.scanner_trouble,
             **{f"memory_{name}": value for name, value in self._memory.stats().items()},

@@ -35,6 +35,7 @@ from mdstore.cli.commands.stats import stats
 from mdstore.cli.commands.sync import sync
 from mdstore.cli.commands.thaw import thaw
 from mdstore.cli.commands.top import top
+from mdstore.cli.commands.trim import trim
 from mdstore.cli.commands.verify import verify
 from mdstore.cli.commands.warm import warm
 from mdstore.cli.commands.watch import watch
@@ -59,6 +60,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "optimize": optimize,
     "freeze": freeze,
     "thaw": thaw,
+    "trim": trim,
     "stats": stats,
     "top": top,
     "report": report,

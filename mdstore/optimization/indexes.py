@@ -13,6 +13,7 @@ from mdstore.optimization.threads import in_thread
 
 if TYPE_CHECKING:
     from mdstore.candles.upkeep.file_upkeep import FileUpkeep
+    from mdstore.candles.upkeep.indexes import Trial
 
 __all__ = ["APPLIED", "Applied", "IndexAdvice", "IndexOptimizer", "IndexUsage"]
 
@@ -22,6 +23,10 @@ LEAST_TIMES: Final = 10.0
 """An index is proposed only if a statement took so many times fewer steps with it."""
 LEAST_STEPS: Final = 1_000
 """And took so many without it."""
+INSTEAD: Final = {
+    "candles": "name symbol and timeframe, with which its key begins, or ask store.sql, which reads columns"
+}
+"""What to do in the place of an index of one of the store's own tables."""
 BULK_ROWS: Final = 1_000_000
 SLOWER: Final = 2.0
 
@@ -43,7 +48,8 @@ class IndexUsage:
     """What a workload does with the indexes.
 
     `used` and `covering` have the statements by the name of the index ("TABLE's key" for a key), `unused` are
-    those of no statement, `scans` the statements that go through every row of a table, by table.
+    those of no statement, `scans` the statements that go through every row of a table, by table. `declined`
+    are indexes that would help but are not proposed, and why.
     """
 
     used: Mapping[str, Mapping[str, int]]
@@ -51,6 +57,17 @@ class IndexUsage:
     unused: tuple[str, ...]
     scans: Mapping[str, Mapping[str, int]]
     advice: tuple[IndexAdvice, ...]
+    declined: tuple[IndexDeclined, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDeclined:
+    """An index of one of the store's own tables that would help, and why it is not proposed all the same."""
+
+    table: str
+    columns: tuple[str, ...]
+    reason: str
+    statements: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +87,9 @@ class IndexOptimizer:
     async def analyze_index_usage(self, workload: Mapping[str, int]) -> IndexUsage:
         """Return which indexes a workload uses and which it lacks; its statements are SQLite's, with counts.
 
-        An index that is lacking is tried on a copy of some rows, and proposed only where the statement then
-        took a tenth of the steps; never one of the store's own tables, whose every write would pay for it.
+        An index that is lacking is tried on a copy of some rows, with its columns in each order, and proposed
+        only where the statement then took a tenth of the steps; never one of the store's own tables, whose
+        every write would pay for it: these are in `declined`, with what they would bring.
         Keys and unique indexes are never proposed to be dropped. Values that are not given (`?`) count as
         null. Raises `QueryError`.
         """
@@ -97,8 +115,9 @@ class IndexOptimizer:
             for one in there
             if one.name in unused and one.can_go
         ]
-        advice = (*self._lacking(scans, workload), *drops)
-        return IndexUsage(dict(used), dict(covering), unused, dict(scans), advice)
+        lacking, declined = self._lacking(scans, workload)
+        found = dict(used), dict(covering), unused, dict(scans)
+        return IndexUsage(*found, (*lacking, *drops), tuple(declined))
 
     def apply(self, advice: IndexAdvice) -> Applied:
         """Do what was advised, and keep the statement that undoes it, in the file, too.
@@ -163,20 +182,38 @@ class IndexOptimizer:
 
     def _lacking(
         self, scans: Mapping[str, Mapping[str, int]], workload: Mapping[str, int]
-    ) -> list[IndexAdvice]:
+    ) -> tuple[list[IndexAdvice], list[IndexDeclined]]:
+        """Return the indexes that would help, and those of the store's own tables that are not proposed."""
         behind: dict[tuple[str, tuple[str, ...]], dict[str, int]] = defaultdict(dict)
-        reasons: dict[tuple[str, tuple[str, ...]], str] = {}
+        best: dict[tuple[str, tuple[str, ...]], Trial] = {}
         for sql in dict.fromkeys(sql for statements in scans.values() for sql in statements):
             for trial in self._upkeep.try_indexes(sql)[:1]:
                 if trial.times >= LEAST_TIMES and trial.before.steps >= LEAST_STEPS:
                     key = (trial.table, trial.columns)
                     behind[key][sql] = workload[sql]
-                    steps = f"{trial.before.steps:,} steps became {trial.after.steps:,} on a copy"
-                    reasons.setdefault(key, f"{steps}: {'; '.join(trial.after.plan)}")
-        return [
-            IndexAdvice("create", _name(*key), *key, reasons[key], statements)
-            for key, statements in behind.items()
-        ]
+                    best.setdefault(key, trial)
+        lacking, declined = [], []
+        for key, trial in best.items():
+            steps = f"{trial.before.steps:,} steps became {trial.after.steps:,} on a copy"
+            if trial.is_ours:
+                declined.append(IndexDeclined(*key, f"{steps}, but {_why_not(trial)}", behind[key]))
+            else:
+                reason = f"{steps}: {'; '.join(trial.after.plan)}{self._of_key(trial)}"
+                lacking.append(IndexAdvice("create", _name(*key), *key, reason, behind[key]))
+        return lacking, declined
+
+    def _of_key(self, trial: Trial) -> str:
+        """Say where the columns are in a key or an index already, but in an order that does not help."""
+        first = trial.columns[0]
+        for one in self._upkeep.indexes():
+            if one.table == trial.table and first in one.columns[1:]:
+                return f"; {first} is in {one.name} behind {one.columns[0]}, which the statement leaves free"
+        return ""
+
+
+def _why_not(trial: Trial) -> str:
+    instead = INSTEAD.get(trial.table, "ask for it through the store")
+    return f"{trial.table} is the store's own: each of its writes would write an index too; {instead}"
 
 
 def _name(table: str, columns: Sequence[str]) -> str:

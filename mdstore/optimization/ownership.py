@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from mdstore.candles.file.leases import Leases
+    from mdstore.candles.file.table_reads import Request
+    from mdstore.candles.reads.answer import Answer
     from mdstore.candles.reads.explanation import Explanation
+    from mdstore.candles.reads.sql import Queries
+    from mdstore.candles.reads.sql_given import Params
     from mdstore.candles.upkeep.file_upkeep import FileUpkeep
     from mdstore.core.latencies import LatencyTable
 
@@ -18,9 +23,12 @@ __all__ = ["HasRepository", "HasUpkeep", "Owner", "repository_of", "upkeep_of"]
 class HasUpkeep(Protocol):
     """A repository, whose file can be looked after."""
 
-    upkeep: FileUpkeep
     latencies: LatencyTable
     leases: Leases
+
+    @property
+    def upkeep(self) -> FileUpkeep:
+        """The pages of the file, and what puts them in order."""
 
     def stats(self) -> dict[str, int | float | str]:
         """Return figures of the file, the packs and the memory tier."""
@@ -28,7 +36,21 @@ class HasUpkeep(Protocol):
     def memory(self) -> dict[str, int]:
         """Return what this process's memory is taken by."""
 
-    def sql(self, query: str) -> tuple[pa.Table, Explanation]:
+    @property
+    def queries(self) -> Queries:
+        """DuckDB over the candles."""
+
+    def read(self, request: Request) -> Answer:
+        """Return candles."""
+
+    def sql(
+        self,
+        query: str,
+        others: Mapping[str, Callable[[], pa.Table]] | None = None,
+        timeout: float | None = None,
+        params: Params | None = None,
+        own: Mapping[str, object] | None = None,
+    ) -> tuple[pa.Table, Explanation]:
         """Return what a query gives, and how it was answered."""
 
 

@@ -24,7 +24,6 @@ KINDS: Final[Mapping[str, str]] = {
     "measured": MEASURED, "index": APPLIED, "reindex": REINDEXED,
 }  # fmt: skip
 """What upkeep leaves records of, by the names of the tree."""
-FILE: Final = ("rows", "sqlite_bytes")
 LOG: Final = ("wal_bytes", "wal_pinned_since")
 PACKS: Final = (
     "cells", "sealed_rows", "loose_rows", "packs", "pack_bytes", "dead_pack_bytes", "packs_set_aside",
@@ -34,6 +33,8 @@ MEMORY: Final = "memory_"
 WINDOW: Final = 1_000
 WINDOWS: Final = 20
 MONTH: Final = 30
+LEAST_DAYS: Final = 1.0
+"""Measures of less than a day say nothing of what a day brings."""
 
 
 class HitRates:
@@ -95,7 +96,7 @@ class PerformanceMonitor:
             free = shutil.disk_usage(self._upkeep.path.parent).free
         return {
             "path": str(self._upkeep.path),
-            **{name: flat[name] for name in FILE},
+            **{name: flat[name] for name in flat if not _is_elsewhere(name)},
             "pages": pages.count,
             "free_pages": pages.free,
             "fragmentation": self._monitor.check_fragmentation_ratio(),
@@ -123,11 +124,11 @@ class PerformanceMonitor:
     def _memory(self, flat: Mapping[str, Any]) -> dict[str, Any]:
         tier = {name.removeprefix(MEMORY): flat[name] for name in flat if name.startswith(MEMORY)}
         rates = self._rates.look(int(tier["hits"]), int(tier["misses"]))
-        return {**tier, **rates, "parts": self._repository.memory(), "process": os.getpid()}
+        return {**tier, **rates, "parts": self._repository.memory(), "pid": os.getpid()}
 
     def _growth(self, free: int | None) -> dict[str, Any]:
         trend = self._monitor.trend()
-        known = trend.days > 0
+        known = trend.days >= LEAST_DAYS
         a_day = trend.bytes_per_day if known else None
         full = None if not a_day or a_day <= 0 or free is None else free / a_day
         return {
@@ -137,3 +138,8 @@ class PerformanceMonitor:
             "measures": trend.measures,
             "days": trend.days,
         }
+
+
+def _is_elsewhere(name: str) -> bool:
+    """Tell whether a flat figure is in another branch than that of the file."""
+    return name in LOG or name in PACKS or name.startswith(MEMORY)

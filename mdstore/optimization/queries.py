@@ -17,6 +17,7 @@ from mdstore.core.latencies import Latencies
 from mdstore.errors import QueryError
 from mdstore.optimization.indexes import IndexAdvice, IndexOptimizer
 from mdstore.optimization.ownership import Owner, repository_of, upkeep_of
+from mdstore.optimization.query_advice import QueryAdvice, query_advice
 
 __all__ = ["STATEMENTS", "TOP", "Profile", "QueryAnalyzer", "normalised"]
 
@@ -25,6 +26,7 @@ STATEMENTS, TOP = "statements", "top statements"
 MOST: Final = 1_000
 """So many texts are told apart; of more, those that took least in all are forgotten."""
 KEPT: Final = 200
+TRIED: Final = 20
 SHOWN, LETTERS = 30, 400
 """Of so many, and so much of their text, the figures are kept for reports."""
 ENOUGH: Final = 20
@@ -82,12 +84,14 @@ class _Statement:
 class Profile:
     """Where the time of a query went: `operator`, `rows` it gave, `ms`, from the last to the first.
 
-    `given` says what DuckDB was given of the store, in words; `stored` are the candles that there are.
+    `given` says what DuckDB was given of the store, in words, `given_bytes` how much of it its operators took
+    in: the columns that the query names, of the rows that passed. `stored` are the candles that there are.
     """
 
     operators: pl.DataFrame
     given: str
     stored: int
+    given_bytes: int = 0
 
     @property
     def read(self) -> int:
@@ -119,6 +123,8 @@ class QueryAnalyzer:
         self._began: dict[int, float] = {}
         self._texts: dict[str, str] = {}
         self._statements: dict[tuple[str, str], _Statement] = {}
+        self._trying: int | None = None
+        """The thread in which queries are run that nobody has asked."""
 
     def start(self) -> None:
         """Begin to watch. One at a time does so of a store that is open."""
@@ -156,6 +162,8 @@ class QueryAnalyzer:
 
     def query(self, sql: str, seconds: float, rows: int, reason: str) -> None:
         """Take note of a query of `store.sql`; the store calls it."""
+        if self._trying == threading.get_ident():
+            return
         with self._lock:
             one = self._of("duckdb", sql)
             one.latencies.add(seconds)
@@ -219,14 +227,33 @@ class QueryAnalyzer:
         repository = repository_of(self._owner)
         table, told = repository.sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")
         operators: list[tuple[object, ...]] = []
-        _walk(json.loads(table.column(table.num_columns - 1)[0].as_py()), operators)
+        given_bytes = _walk(json.loads(table.column(table.num_columns - 1)[0].as_py()), operators)
         frame = pl.DataFrame(operators, schema=OPERATORS, orient="row")
-        return Profile(frame, told.reason, repository.upkeep.rows())
+        return Profile(frame, told.reason, repository.upkeep.rows(), given_bytes)
 
-    def advice(self) -> list[IndexAdvice]:
-        """Return indexes that would help what was seen: tried on a copy, at a tenth of the steps or less."""
+    def advice(self) -> list[IndexAdvice | QueryAdvice]:
+        """Return what would help what was seen, tried: at a tenth of the steps or less.
+
+        Indexes for statements of SQLite, on a copy; and how queries of `store.sql` could be asked to be given
+        fewer candles, where the answer is the same: by bounds on `timestamp`, or as `screen` or `candles`.
+        Those that took most are tried, and run again for it; not those with parameters.
+        """
         usage = self._indexes.usage(self.workload())
-        return [one for one in usage.advice if one.kind == "create"]
+        indexes = [one for one in usage.advice if one.kind == "create"]
+        repository = repository_of(self._owner)
+        self._trying = threading.get_ident()
+        try:
+            told = [query_advice(repository, sql, count) for sql, count in self._slowest("duckdb").items()]
+        finally:
+            self._trying = None
+        return [*indexes, *(one for found in told for one in found)]
+
+    def _slowest(self, engine: str) -> dict[str, int]:
+        """Return the statements of an engine that took most, and how often each ran."""
+        with self._lock:
+            found = [one for (of, _), one in self._statements.items() if of == engine]
+        ranked = sorted(found, key=lambda one: -one.latencies.total)[:TRIED]
+        return {one.sample: one.latencies.count for one in ranked}
 
     def save(self) -> None:
         """Keep the medians of what took most in the file, the past of those that come, and what is slow."""
@@ -288,11 +315,12 @@ class QueryAnalyzer:
             return ""
 
 
-def _walk(node: Mapping[str, Any], found: list[tuple[object, ...]]) -> None:
-    """Put the operators of DuckDB's profile in a list."""
+def _walk(node: Mapping[str, Any], found: list[tuple[object, ...]]) -> int:
+    """Put the operators of DuckDB's profile in a list; return the bytes given by those with none below."""
     name, children = node.get("operator_name"), node.get("children", [])
     if name and name != "EXPLAIN_ANALYZE":
         rows, ms = int(node["operator_cardinality"]), float(node["operator_timing"]) * 1000
         found.append((str(name).strip(), rows, ms, not children))
-    for child in children:
-        _walk(child, found)
+        if not children:
+            return int(node.get("result_set_size", 0))
+    return sum(_walk(child, found) for child in children)

@@ -1,11 +1,15 @@
-"""Holes of a session are fetched once their bars have ended: a thread, whatever the session runs in."""
+"""Holes of a session are fetched once their bars have ended: a thread, whatever the session runs in.
+
+Others may sync the same series: one at a time asks for it, and what the others have brought is not asked for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,8 +19,8 @@ from mdstore.core.hole_reasons import Stated
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.errors import StoreClosedError
 from mdstore.realtime.fetching import each_of, result_of
-from mdstore.realtime.live_writer import Ledger
-from mdstore.realtime.ranges import Ranges
+from mdstore.realtime.live_writer import Key, Lease, Ledger
+from mdstore.realtime.ranges import Range, Ranges
 from mdstore.realtime.rows import Hole
 
 __all__ = ["Backfill", "Fetch", "Part"]
@@ -27,6 +31,7 @@ a list of `Part`, or as an asynchronous generator of them, each of which is stor
 covers is asked for again."""
 
 LOOK_SECONDS = 0.2
+FLUSH_SECONDS = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 FEW = 3  # of failures in a round: then it is the exchange that fails, rather than a market that is gone
 ROW = 6
@@ -36,9 +41,8 @@ ROW = 6
 class Part:
     """The candles of `[start, end)` ms; `absent` is why bars in it are not there, where that is known.
 
-    `settled` is said by whoever has proven the range: from then on (ms) its bars may yet be amended. Rows
-    that are `stored` already are told to those who subscribed, and no more. Where `rows` is None, nothing can
-    be known of the range here, and it is not asked for again.
+    `settled` is said by whoever has proven the range: from then on (ms) its bars may yet be amended. Where
+    `rows` is None, nothing can be known of the range here, and it is not asked for again.
     """
 
     start: int
@@ -46,7 +50,6 @@ class Part:
     rows: Any
     absent: Stated | None = None
     settled: int | None = None
-    stored: bool = False
 
 
 class Filled(Protocol):
@@ -61,6 +64,9 @@ class Filled(Protocol):
 
     def filled(self, symbol: str, timeframe: str, start: int, end: int, rows: Sequence[Any]) -> None:
         """Know that a hole was filled."""
+
+    def flush(self, timeout: float) -> None:
+        """Wait until what has ended so far is stored."""
 
 
 class Backfill:
@@ -78,6 +84,8 @@ class Backfill:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._lease: Lease | None = None
+        self._beat_at = 0.0
         # By hole: how long it is left alone after its last failure, and until when.
         self._later: dict[tuple[str, str, int], tuple[float, float]] = {}
 
@@ -129,37 +137,84 @@ class Backfill:
                 self._trouble(error)
 
     def _fill(self, hole: Hole) -> bool:
-        """Store what comes, part by part: a failure keeps what came. Tell whether it was all."""
+        """Fill a hole, unless somebody else asks for its series just now; tell whether it is filled."""
         ledger = self._live.ledger
-        assert hole.end is not None  # noqa: S101 - `ended_holes` have one; for mypy
         if ledger is None:
             return True
+        lease = ledger.lease(hole.symbol, hole.timeframe)
+        if lease is None:
+            return False
+        self._lease, self._beat_at = lease, time.monotonic() + lease.beat_seconds
+        try:
+            return self._fill_alone(ledger, hole)
+        finally:
+            self._lease = None
+            lease.give_back()
+
+    def _fill_alone(self, ledger: Ledger, hole: Hole) -> bool:
+        """Store what comes, part by part: a failure keeps what came. Tell whether it was all.
+
+        What others have brought since is told, and not asked for.
+        """
+        assert hole.end is not None  # noqa: S101 - `ended_holes` have one; for mypy
+        key = hole.symbol, hole.timeframe
+        with suppress(Exception):  # what is doubted is to be in the ledger by now
+            self._live.flush(FLUSH_SECONDS)
         left, told = Ranges(), list[Any]()
         left.add(hole.start, hole.end)
+        wanted = ledger.lacks(*key, hole.start, hole.end)
         try:
-            for part in self._parts(hole):
-                if part.rows is not None and not part.stored:
-                    ledger.fill(
-                        hole.symbol, hole.timeframe, part.rows, part.start, part.end,
-                        absent=part.absent, settled=part.settled,
-                    )  # fmt: skip
-                told += _plain(part.rows)
-                self._live.filled(hole.symbol, hole.timeframe, part.start, part.end, [])
-                left.remove(part.start, part.end)
+            for start, end in _without(left, wanted):
+                told += ledger.stored(*key, start, end)
+                self._known(key, start, end, left)
+            for start, end in wanted:
+                for part in self._parts(key, start, end):
+                    if part.rows is not None:
+                        ledger.fill(
+                            *key, part.rows, part.start, part.end, absent=part.absent, settled=part.settled
+                        )
+                        told += _plain(part.rows)
+                    self._known(key, part.start, part.end, left)
+                    if not self._beat():
+                        return False
         finally:  # parts may come from the newest to the oldest, and bars are told in their order
             if told:
-                self._live.filled(hole.symbol, hole.timeframe, hole.start, hole.start, sorted(told))
+                self._live.filled(*key, hole.start, hole.start, sorted(told))
         return not left
 
-    def _parts(self, hole: Hole) -> Iterator[Part]:
-        assert hole.end is not None  # noqa: S101 - as in `_fill`
-        answer = self._fetch(hole.symbol[self._prefix :], hole.timeframe, hole.start, hole.end)
+    def _known(self, key: Key, start: int, end: int, left: Ranges) -> None:
+        self._live.filled(*key, start, end, [])
+        left.remove(start, end)
+
+    def _parts(self, key: Key, start: int, end: int) -> Iterator[Part]:
+        answer = self._fetch(key[0][self._prefix :], key[1], start, end)
         if isinstance(answer, AsyncGenerator):
-            yield from each_of(answer, self._loop, self._stopping.is_set)
+            yield from each_of(answer, self._loop, self._is_over)
             return
-        given = result_of(answer, self._loop, self._stopping.is_set)
+        given = result_of(answer, self._loop, self._is_over)
         in_parts = isinstance(given, list) and given and all(isinstance(one, Part) for one in given)
-        yield from given if in_parts else [Part(hole.start, hole.end, given)]
+        yield from given if in_parts else [Part(start, end, given)]
+
+    def _is_over(self) -> bool:
+        """Tell whether nobody waits any more; while somebody does, say to others that the work goes on."""
+        self._beat()
+        return self._stopping.is_set()
+
+    def _beat(self) -> bool:
+        """Say that the work goes on, if that is due; false where somebody else has taken it over."""
+        if self._lease is None or time.monotonic() < self._beat_at:
+            return True
+        self._beat_at = time.monotonic() + self._lease.beat_seconds
+        return self._lease.beat()
+
+
+def _without(whole: Ranges, others: Iterable[Range]) -> Ranges:
+    left = Ranges()
+    for one in whole:
+        left.add(*one)
+    for one in others:
+        left.remove(*one)
+    return left
 
 
 def _plain(rows: Any) -> list[Any]:

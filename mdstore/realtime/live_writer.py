@@ -19,7 +19,7 @@ from mdstore.errors import InvalidInputError, StoreBusyError, StoreClosedError
 from mdstore.realtime.bars import Row
 from mdstore.realtime.ranges import Range, Ranges
 
-__all__ = ["Key", "Land", "Lander", "Ledger"]
+__all__ = ["Key", "Land", "Lander", "Lease", "Ledger"]
 
 Key = tuple[str, str]
 """Symbol and timeframe."""
@@ -46,6 +46,18 @@ NEVER = float("inf")
 INTERRUPTED = "what stored closed bars was interrupted; it is tried again"
 
 
+class Lease(Protocol):
+    """What one has at a time, who says every now and then that the work goes on."""
+
+    beat_seconds: float
+
+    def beat(self) -> bool:
+        """Say that the work goes on; false where somebody else has taken it over."""
+
+    def give_back(self) -> None:
+        """Let others have it."""
+
+
 @runtime_checkable
 class Ledger(Protocol):
     """A place for bars that has a ledger, too: a store."""
@@ -64,6 +76,15 @@ class Ledger(Protocol):
         *, absent: Stated | None = None, settled: int | None = None,
     ) -> object:  # fmt: skip
         """Store what was fetched for a range; `absent` and `settled` are as in `backfill.Part`."""
+
+    def lease(self, symbol: str, timeframe: str) -> Lease | None:
+        """Return what only one has at a time who asks for a series, or None while somebody else has it."""
+
+    def lacks(self, symbol: str, timeframe: str, start: int, end: int) -> Sequence[Range]:
+        """Return what is worth asking for of a range whose bars have ended by the exchange's clock."""
+
+    def stored(self, symbol: str, timeframe: str, start: int, end: int) -> Sequence[Row]:
+        """Return the bars of a range that are stored."""
 
     def missing(self, symbols: Sequence[str], timeframe: str) -> Mapping[str, Sequence[Range]]:
         """Return the ranges that are worth asking for, of those of the symbols that are stored."""

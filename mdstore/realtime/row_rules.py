@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from math import isfinite
+from math import inf, isfinite
 from numbers import Integral, Real
 from operator import gt, lt
 from typing import Any
@@ -29,6 +29,7 @@ FUTURE_MS = 60_000
 """How far clocks may disagree. A row from further ahead would outlive its TTL and hold back later rows."""
 MS_NS = 1_000_000
 INT64 = 2**63
+THIRTEEN_DIGITS = 10**12
 # What other tools call a field.
 NAMES = {
     "amount": "size", "volume": "size", "qty": "size", "quantity": "size", "last": "price", "close": "price",
@@ -49,7 +50,10 @@ def check_row(kind: type[Row], data: object, now: int, index: int = 0) -> Any:
     Raises `ValidationError`, which names the field and `index` as the row; `InvalidInputError` for no row.
     """
     given = _row(kind, data, index)
-    values = [_checked(kind, name, value, index) for name, value in zip(kind._fields, given, strict=True)]
+    try:
+        values = [check(value) for check, value in zip(CHECKS_OF[kind], given, strict=True)]
+    except Exception:  # whatever it is, it comes again, with the name of its field
+        values = [_checked(kind, name, value, index) for name, value in zip(kind._fields, given, strict=True)]
     if values[-1] is None:
         values[-1] = now
     row = kind._make(values)
@@ -120,13 +124,17 @@ def _checked(kind: type[Row], name: str, value: object, index: int) -> object:
 
 
 def _timestamp(value: Any) -> int:
-    moment = to_ms(value, "timestamp")
+    # Thirteen digits are milliseconds, as all are that exchanges send by now.
+    is_usual = value.__class__ is int and THIRTEEN_DIGITS <= value < 10 * THIRTEEN_DIGITS
+    moment = value if is_usual else to_ms(value, "timestamp")
     if moment < FIRST_LIVE:
         raise _BrokenRuleError("timestamp is in 2000 or later")
     return moment
 
 
-def _number(value: object) -> float:
+def _number(value: Any) -> float:
+    if value.__class__ is float and -inf < value < inf:
+        return value  # a look at the abstract classes takes a microsecond
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         raise _BrokenRuleError("{name} is a number")
     number = float(value)
@@ -161,7 +169,9 @@ def _side(value: object) -> object:
     raise _BrokenRuleError(f"side is 'buy', 'sell' or None{more}")
 
 
-def _id(value: object) -> int | None:
+def _id(value: Any) -> int | None:
+    if value.__class__ is int and -INT64 < value < INT64:
+        return value
     number: object = int(value) if isinstance(value, str) and value.isdecimal() else value
     if number is None or (isinstance(number, float) and number != number):  # noqa: PLR0124
         return None
@@ -171,7 +181,7 @@ def _id(value: object) -> int | None:
 
 
 def _truth(value: object) -> bool:
-    if value is None:
+    if value is None or value is False:
         return False
     if type(value).__name__ not in ("bool", "bool_"):  # numpy's, too
         raise _BrokenRuleError("snapshot is True or False")
@@ -182,7 +192,7 @@ def _received(value: Any) -> int | None:
     """Return a time of receipt in nanoseconds."""
     if value is None:
         return None
-    if isinstance(value, Integral):
+    if value.__class__ is int or isinstance(value, Integral):
         if not FIRST_LIVE * MS_NS <= int(value) < INT64:
             raise _BrokenRuleError("received is in nanoseconds since 1970, in 2000 or later")
         return int(value)
@@ -218,6 +228,10 @@ CHECKS: dict[str, Callable[[Any], object]] = {
     ),
 }
 """By field; every other is a number or None."""
+CHECKS_OF = {
+    kind: tuple(CHECKS.get(name, _number_or_none) for name in kind._fields) for kind in (Ticker, Depth, Trade)
+}
+"""Those of each kind of row, in the order of its fields."""
 
 
 def _broken_together(row: Row, now: int) -> Iterator[tuple[str, str]]:

@@ -83,6 +83,9 @@ class Lives(Protocol):
     def filled(self, symbol: str, timeframe: str, start: int, end: int, rows: Sequence[Any] = ()) -> None:
         """Know that a hole was filled."""
 
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until what has ended so far is stored."""
+
 
 class Session:
     """A feed of some symbols: what came of them, and which bars were not seen whole; made by `live.session`.

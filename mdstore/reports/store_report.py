@@ -18,6 +18,7 @@ from mdstore.errors import Hint, StoreFileError
 from mdstore.optimization.fragmentation import FragmentationMonitor
 from mdstore.optimization.performance import KINDS
 from mdstore.optimization.queries import TOP
+from mdstore.optimization.query_advice import QueryAdvice
 from mdstore.optimization.vacuum import SmartVacuumScheduler
 from mdstore.reports.coverage_map import LEGEND, coverage_pictures
 from mdstore.reports.page import MARK, legend, note, page, section, table, tiles
@@ -135,8 +136,12 @@ def _advice(store: MarketDataStore, tree: Tree, analyzer: QueryAnalyzer | None) 
     if decision.action != "nothing":
         told.append(("warning", decision.reason, f"mdstore optimize {ACTIONS[decision.action]}"))
     for one in analyzer.advice() if analyzer is not None else ():
-        text = f"an index of {one.table} by {', '.join(one.columns)}: {one.reason}"
-        told.append(("warning", text, f"behind it: {'; '.join(one.statements)}"))
+        what = (
+            one.instead
+            if isinstance(one, QueryAdvice)
+            else f"an index of {one.table} by {', '.join(one.columns)}"
+        )
+        told.append(("warning", f"{what}: {one.reason}", f"behind it: {'; '.join(one.statements)}"))
     shown = "".join(
         f'<div class="alarm {kind}"><b>{escape(says)}</b><br><span class=dim>{escape(do)}</span></div>'
         for kind, says, do in told

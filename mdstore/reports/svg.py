@@ -41,13 +41,11 @@ def columns(values: Sequence[float], labels: Sequence[str], titles: Sequence[str
             f'<rect class="column" x="{at + step * 0.12:.1f}" y="{height - size:.1f}" '
             f'width="{step * 0.76:.1f}" height="{size:.1f}" rx="2"/>{_title(title)}</g>'
         )
+        centre, anchor = (WIDTH, "end") if place == len(values) - 1 else (at + step / 2, "middle")
         if value == top and size:
-            drawn.append(_text(at + step / 2, 11, f"{value:,.0f}", "middle"))
+            drawn.append(_text(centre, 11, f"{value:,.0f}", anchor))
         if label:
-            last = place == len(values) - 1
-            drawn.append(
-                _text(WIDTH if last else at + step / 2, height + 16, label, "end" if last else "middle")
-            )
+            drawn.append(_text(centre, height + 16, label, anchor))
     return _picture(height + foot, "".join(drawn), "values over time")
 
 

@@ -10,7 +10,7 @@ its time is, and nothing more of it can come: else an hour of a quiet market wou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,6 @@ from mdstore.service.requests import CandleRequest, opened
 from mdstore.service.routed_bars import with_routed
 
 if TYPE_CHECKING:
-    from mdstore.candles.ledger.coverage import Interval
     from mdstore.service.router import SmartRouter
     from mdstore.store.store import MarketDataStore
 
@@ -35,19 +34,17 @@ __all__ = ["DerivedBars"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Latest:
-    """The latest made bar of a symbol, in `[start, end)` (ms).
+class _Told:
+    """What the ledger tells of the shorter bars of a symbol: `last` is the last that is stored (ms).
 
-    `last` is the last stored bar that it can be made of (ms); `early` whether that was stored before it had
-    ended, and not again since; `may_come` whether there may be one behind it that is not stored.
+    `early` are those that were stored before they had ended, and not again since. Of `answered` ranges it is
+    known what there is; in the others there may be bars that the `grid` of its market has.
     """
 
-    start: int
-    end: int
-    closed: bool
     last: int
-    early: bool = False
-    may_come: bool = True
+    early: Sequence[int]
+    answered: Sequence[tuple[int, int]]
+    grid: Grid
 
 
 class DerivedBars:
@@ -65,14 +62,18 @@ class DerivedBars:
         """
         from mdstore.store.reading import Made
 
+        # Before the bars: what is stored meanwhile makes a bar more whole than it is said to be, never less.
+        now = self._store._now() if request.as_of is None else request.as_of
+        told = self._told(request, source)
         with_live = request.include_forming and request.as_of is None
         if with_live and self._router is not None:
             found = self._with_routed(request, source, self._router)
         else:
-            # One more than are asked for: the latest bar of a symbol may not be over.
-            count = request.count and request.count + (not request.include_forming)
+            # One more than are given: the latest bar of a symbol may not be over.
+            more = 0 if request.include_forming else 1
+            count = None if request.count is None else request.count + more
             found = self._read(request, source, limit=count, include_forming=with_live)
-        made = self._marked(found.frame(), request, source)
+        made = self._marked(found.frame(), request, source, told, now)
         if not request.include_forming:
             made = latest_of_each(made.filter("closed"), request.count)
         elif not with_live:
@@ -103,58 +104,67 @@ class DerivedBars:
 
     # ---- what is over
 
-    def _marked(self, made: pl.DataFrame, request: CandleRequest, source: Timeframe) -> pl.DataFrame:
+    def _told(self, request: CandleRequest, source: Timeframe) -> dict[str, _Told]:
+        """Return what is told of each symbol; of the past nobody has kept it."""
+        if request.as_of is not None:
+            return {}
+        candles = self._store._candles
+        symbols = request.symbols or sorted(candles.stored(str(source)))
+        known = candles.ledger.known(symbols, str(source))
+        told, grids = {}, dict[str, Grid]()
+        for symbol, series, early, said in zip(
+            symbols, known.series, known.unfinished, known.intervals, strict=True
+        ):
+            name = calendar_of(symbol, known.calendars)
+            grid = grids.get(name) or grids.setdefault(name, Grid(source, name))
+            answered = [(one.start, one.end) for one in said if one.is_answered]
+            told[symbol] = _Told(EARLIEST if series is None else series.last, early, answered, grid)
+        return told
+
+    def _marked(
+        self,
+        made: pl.DataFrame,
+        request: CandleRequest,
+        source: Timeframe,
+        told: Mapping[str, _Told],
+        now: int,
+    ) -> pl.DataFrame:
         """Say in `closed` of the latest bar of each symbol whether it is over; the others are."""
         if made.is_empty():
             return made
         rows = [end - 1 for end in symbol_ends(made)]
-        latest = self._latest(made[rows], request, source)
-        now = self._store._now() if request.as_of is None else request.as_of
-        return made.with_columns(made["closed"].scatter(rows, [_is_over(one, source, now) for one in latest]))
-
-    def _latest(self, tails: pl.DataFrame, request: CandleRequest, source: Timeframe) -> list[_Latest]:
-        """Return what is known of the latest bar of each symbol."""
-        symbols = (
-            tails["symbol"].cast(pl.String).to_list() if request.is_long else list(request.symbols or ())
-        )
+        tails = made[rows]
+        names = tails["symbol"].cast(pl.String) if request.is_long else pl.Series(request.symbols)
         starts = tails["timestamp"].to_physical().to_list()
         ends = {start: reach(request.timeframe, start, start + 1, request.tz)[1] for start in set(starts)}
-        each = [(start, ends[start], closed) for start, closed in zip(starts, tails["closed"], strict=True)]
-        if request.as_of is None:
-            return self._as_told(symbols, each, source)
-        # Nobody has kept what was said then of bars that are not there.
-        found = self._store.candles(symbols, source, limit=1, as_of=ms_to_datetime(request.as_of))
-        times = dict(zip(found["symbol"].cast(pl.String), found["timestamp"].to_physical(), strict=True))
-        return [_Latest(*bar, times[symbol]) for symbol, bar in zip(symbols, each, strict=True)]
+        over = []
+        for symbol, start, closed in zip(names, starts, tails["closed"], strict=True):
+            is_over = _is_over(start, ends[start], told.get(symbol), now, closed=closed)
+            if is_over and ends[start] > now:  # after the last session of its market
+                is_over = source.next(self._last(symbol, source, request.as_of)) <= now
+            over.append(is_over)
+        return made.with_columns(made["closed"].scatter(rows, over))
 
-    def _as_told(
-        self, symbols: Sequence[str], each: Sequence[tuple[int, int, bool]], source: Timeframe
-    ) -> list[_Latest]:
-        """Return what the ledger tells of bars: where each starts, ends, and whether it is closed."""
-        known = self._store._candles.ledger.known(symbols, str(source))
-        rows = zip(symbols, each, known.series, known.unfinished, known.intervals, strict=True)
-        latest = []
-        for symbol, (start, end, closed), series, early, said in rows:
-            last = EARLIEST if series is None else series.last
-            tail = max(start, source.next(last)), end
-            may_come = not closed and _may_come(
-                Grid(source, calendar_of(symbol, known.calendars)), tail, said
-            )
-            latest.append(_Latest(start, end, closed, last, start <= last < end and last in early, may_come))
-        return latest
+    def _last(self, symbol: str, source: Timeframe, as_of: int | None) -> int:
+        """Return the last stored bar of a series (ms); what is live and not stored yet is before that."""
+        if as_of is None:
+            return self._store._candles.last_bar(symbol, str(source)) or EARLIEST
+        times = self._store.candles(symbol, source, limit=1, as_of=ms_to_datetime(as_of))["timestamp"]
+        return int(times.to_physical().max() or EARLIEST)  # type: ignore[arg-type]  # of whole numbers
 
 
-def _is_over(bar: _Latest, source: Timeframe, now: int) -> bool:
-    if bar.early:
+def _is_over(start: int, end: int, told: _Told | None, now: int, *, closed: bool) -> bool:
+    """Tell whether a made bar is over by all but the clock, where that has not come to its end."""
+    if told is None:
+        return closed
+    if start <= told.last < end and told.last in told.early:
         return False
-    if bar.closed:
-        return bar.end <= now or source.next(bar.last) <= now
-    return bar.end <= now and not bar.may_come
+    return closed or (end <= now and not _may_come(told, start, end))
 
 
-def _may_come(grid: Grid, tail: tuple[int, int], said: Sequence[Interval]) -> bool:
-    """Tell whether there may be bars in a range that is not stored."""
+def _may_come(told: _Told, start: int, end: int) -> bool:
+    """Tell whether there may be more behind the last bar that is stored of `[start, end)` (ms)."""
     from mdstore.candles.ledger.coverage import without
 
-    answered = [(one.start, one.end) for one in said if one.is_answered]
-    return any(grid.expected(*part) for part in without(*tail, answered))
+    first = max(start, told.grid.timeframe.next(told.last))
+    return any(told.grid.expected(*part) for part in without(first, end, told.answered))

@@ -53,7 +53,7 @@ class Fetcher:
         coordinator: Coordinator | None,
         timer: Callable[[], float],
     ) -> None:
-        from mdstore.store.sync_place import StorePlace  # noqa: PLC0415 - which loads SQLite
+        from mdstore.store.store_place import StorePlace  # noqa: PLC0415 - which loads SQLite
 
         self._store, self._policies, self._meters = store, policies, meters
         self._leases = store._candles.leases

@@ -31,6 +31,8 @@ __all__ = ["OFFLINE", "LocalReads"]
 
 OFFLINE = "offline: nothing was asked of an upstream"
 ONLY_READ = "the store is only read: what is missing cannot be stored, and was not asked for"
+DISK = ("packs", "sqlite", "scanner")
+"""The tiers that are read where memory has not what is asked for."""
 NOTHING = Outcome()
 
 
@@ -76,12 +78,15 @@ class LocalReads:
                     continue
                 raise self._no_series(error, request, outcome) from error
             taken, found = (time.perf_counter() - clock) * 1e6, part.found
+            if part.tiers[0] in DISK:
+                self._meters.missed("memory")
             self._meters.add(part.tiers[0], taken, rows=found.rows, size=found.nbytes)
             parts.append(part)
             if explain:
                 steps.append(Step(" + ".join(part.tiers), f"{found.rows:,} rows", taken))
         self.usage.note(request.symbols or (), str(request.timeframe))
-        whole = parts[0].found if len(parts) == 1 else _joined(parts, request)
+        now = self._store._now() if request.as_of is None else request.as_of
+        whole = parts[0].found if len(parts) == 1 else _joined(parts, request, now)
         return MarketAnswer(whole.table, whole.frame, self._facts.of(parts, whole, outcome, tuple(steps)))
 
     def roads(self, request: CandleRequest) -> tuple[Road, ...]:
@@ -131,8 +136,14 @@ class LocalReads:
             return request.symbols[0]
         if not self._has_upstream:
             return list(request.symbols)
-        stored = self._store._candles.stored(str(source or request.timeframe))
-        return [symbol for symbol in request.symbols if symbol in stored] or list(request.symbols)
+        bar = str(source or request.timeframe)
+        stored, live = self._store._candles.stored(bar), self._store.live
+        there = [
+            symbol
+            for symbol in request.symbols
+            if symbol in stored or (request.include_forming and live.known(symbol, bar))
+        ]
+        return there or list(request.symbols)
 
     def _no_series(
         self, error: NoSuchSeriesError, request: CandleRequest, outcome: Outcome
@@ -150,20 +161,23 @@ class LocalReads:
         return NoSuchSeriesError(message, hint=hint, made_of=part)
 
 
-def _joined(parts: Sequence[Part], request: CandleRequest) -> Any:
-    """Return the bars of all parts, by symbol; stored ones as made of themselves."""
+def _joined(parts: Sequence[Part], request: CandleRequest, now: int) -> Any:
+    """Return the bars of all parts, by symbol."""
     from mdstore.store.reading import Made  # noqa: PLC0415 - with all of candles, which nobody waits for else
 
     frames = [part.frame for part in parts]
-    made = next((frame for frame in frames if "bars" in frame.columns), None)
-    if made is not None:  # a stored bar is made of itself
-        closed, one = pl.lit(value=True).alias("closed"), pl.lit(1, pl.Int64)
-        marks = ([closed] if "partial" not in made.columns else []), {"bars": one, "of": one}
-        frames = [
-            (frame if "bars" in frame.columns else frame.with_columns(*marks[0], **marks[1])).select(
-                made.columns
-            )
-            for frame in frames
-        ]
+    made = next((frame.columns for frame in frames if "bars" in frame.columns), None)
+    if made is not None:
+        over = pl.col("timestamp").dt.epoch("ms") < request.forming(now)
+        frames = [_as_made(frame, over).select(made) for frame in frames]
     both = pl.concat(frames).sort(pl.col("symbol").cast(pl.String), "timestamp")
     return Made(latest_of_each(both, request.count), "each symbol by itself")
+
+
+def _as_made(frame: pl.DataFrame, over: pl.Expr) -> pl.DataFrame:
+    """Return stored bars as made ones, each of itself; of live ones it is said which are over."""
+    if "bars" in frame.columns:
+        return frame
+    one = pl.lit(1, pl.Int64)
+    marked = frame if "closed" in frame.columns else frame.with_columns(closed=over)
+    return marked.with_columns(bars=one, of=one)

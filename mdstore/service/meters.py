@@ -51,6 +51,11 @@ class Meters:
         with self._lock:
             self._meters[name].add(microseconds, hit=hit, rows=rows, size=size)
 
+    def missed(self, name: str) -> None:
+        """Count that a name was asked and had nothing; the time that took is in that of the next one."""
+        with self._lock:
+            self._meters[name].calls += 1
+
     def failed(self, name: str, error: BaseException) -> None:
         """Say what somebody else's code has failed at; the next tier is asked then."""
         log.warning("%s failed: %s: %s", name, type(error).__name__, error)

@@ -27,7 +27,7 @@ from mdstore.sources.sync.sync_place import Landing, Range, Said
 
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
-    from mdstore.store.sync_place import StorePlace
+    from mdstore.store.store_place import StorePlace
 
 __all__ = ["PageLanding"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from mdstore.core.logs import logger
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.errors import MarketDataError, StoreFileError
 from mdstore.service.policies import ServicePolicies
+from mdstore.service.roads import made_of
 
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
@@ -47,24 +48,35 @@ def preload(
     between two of them. The sizes are known before anything is read.
     """
     end, series, rows, stopped = time.monotonic() + policies.preload_seconds, 0, 0, ""
-    sizes = {(symbol, name): count for symbol, name, count in store.series().select(KEY).iter_rows()}
-    for symbol, timeframe, _ in store._candles.most_used(MOST_SERIES):
-        size = sizes.get((symbol, timeframe), 0)
+    for (symbol, timeframe), size in _asked_most(store):
         if (rows + size) * ROW_BYTES > policies.preload_bytes:
             stopped = f"{policies.preload_bytes:,} bytes are full"
             continue  # a shorter one may fit yet
         if is_over() or time.monotonic() >= end:
             stopped = f"{policies.preload_seconds:g} s are over"
             break
-        if size:
-            try:
-                store.arrow(symbol, timeframe)
-            except MarketDataError as error:  # nobody has asked for it yet: who does will hear of it
-                log.warning("preload: %s %s: %s", symbol, timeframe, error)
-                continue
-            series, rows = series + 1, rows + size
+        try:
+            store.arrow(symbol, timeframe)
+        except MarketDataError as error:  # nobody has asked for it yet: who does will hear of it
+            log.warning("preload: %s %s: %s", symbol, timeframe, error)
+            continue
+        series, rows = series + 1, rows + size
     log.info("preload: %d series, %d rows", series, rows)
     return Preloaded(series, rows, rows * ROW_BYTES, stopped)
+
+
+def _asked_most(store: MarketDataStore) -> Iterable[tuple[tuple[str, str], int]]:
+    """Return the series that were asked for most, or of which such bars are made, and their rows."""
+    sizes: dict[str, dict[str, int]] = {}
+    for symbol, name, count in store.series().select(KEY).iter_rows():
+        sizes.setdefault(symbol, {})[name] = count
+    found: dict[tuple[str, str], int] = {}
+    for symbol, name, _ in store._candles.most_used(MOST_SERIES):
+        stored = sizes.get(symbol, {})
+        source = name if name in stored else made_of(stored, Timeframe.parse(name))
+        if source is not None:
+            found.setdefault((symbol, source), stored[source])
+    return found.items()
 
 
 async def keep_ready(

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import polars as pl
+
 from mdstore.analysis.resample import bar_starts, reach
 from mdstore.core.arguments import symbol_list, time_range
 from mdstore.core.time_bounds import FOREVER
-from mdstore.core.timeframe import DAY, Timeframe
+from mdstore.core.timeframe import DAY, HOUR, Timeframe
 from mdstore.core.timestamps import Moment, ms_to_datetime, to_ms
 from mdstore.core.zones import check_zone
 from mdstore.errors import Hint, InvalidInputError
@@ -41,8 +43,7 @@ class CandleRequest:
     def key(self) -> tuple[object, ...]:
         """What tells which bars are wanted of an upstream."""
         return (
-            self.symbols, self.is_long, self.timeframe, self.start, self.end, self.count,
-            self.include_forming, self.tz, self.derive,
+            self.symbols, self.is_long, self.timeframe, self.start, self.end, self.count, self.tz, self.derive
         )  # fmt: skip
 
     @property
@@ -88,8 +89,13 @@ class CandleRequest:
 
         The bars of a zone begin up to a day before those of UTC, and a day may have 25 hours.
         """
-        first = before(self.timeframe, end, bars)
-        return first if self.tz is None else reach(self.timeframe, first - DAY, end, self.tz)[0]
+        bar = self.timeframe
+        if self.tz is None:
+            return before(bar, end, bars)
+        behind, most = reach(bar, end, end, self.tz)[0], DAY
+        if bar.longest_ms >= DAY:  # of the dates that the clocks show, which are up to 14 hours ahead
+            behind, most = _shown(behind, self.tz), 14 * HOUR
+        return reach(bar, before(bar, behind, bars) - most, end, self.tz)[0]
 
 
 def candle_request(
@@ -150,6 +156,12 @@ def before(timeframe: Timeframe, end: int, bars: int) -> int:
             break
         end = timeframe.floor(end - 1)
     return end
+
+
+def _shown(moment: int, tz: str) -> int:
+    """Return what the clocks of a zone show at a moment, as if it were UTC (ms)."""
+    utc = pl.Series([moment]).cast(pl.Datetime("ms", "UTC"))
+    return int(utc.dt.convert_time_zone(tz).dt.replace_time_zone(None).to_physical()[0])
 
 
 def opened(moment: int) -> datetime | None:

@@ -12,7 +12,7 @@ from mdstore.service.requests import CandleRequest
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["Road", "is_stored", "roads_of", "stored_road"]
+__all__ = ["Road", "is_stored", "made_of", "roads_of", "stored_road"]
 
 KEY = ("symbol", "timeframe")
 
@@ -73,6 +73,12 @@ def roads_of(store: MarketDataStore, request: CandleRequest, *, derives: bool) -
     for symbol, part in sources.items():
         by_source.setdefault(part, []).append(symbol)
     return tuple(Road(part, tuple(names)) for part, names in by_source.items())
+
+
+def made_of(names: Iterable[str], timeframe: Timeframe) -> str | None:
+    """Return which of some stored timeframes bars that are not stored are made of; None where none fits."""
+    longest = _longest(part for name in names if (part := _part(name, timeframe)) is not None)
+    return None if longest is None else str(longest)
 
 
 def _fitting(store: MarketDataStore, request: CandleRequest) -> dict[str, list[Timeframe]]:

@@ -121,8 +121,8 @@ class MarketDataService:
         `about.why_stale` says what did not come.
 
         `include_forming` adds bars that are forming, with `closed` and `partial` beside all; they count.
-        Without it the bars of an answer are over. `as_of` gives bars as they were known then, and asks
-        nobody; with `include_forming` that is for bars that are made of shorter ones.
+        Without it bars that are made are over, and stored ones are as they are stored. `as_of` gives bars
+        as they were known then, and asks nobody; with `include_forming` that is for made bars only.
 
         `derive` makes bars of a shorter timeframe: by its name, or True for the longest that is stored of
         each symbol; None does so for those symbols of which the timeframe itself is not stored. Such bars

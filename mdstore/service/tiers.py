@@ -42,6 +42,7 @@ __all__ = ["Tiers"]
 KNOWN = 10_000
 """Of so many requests it is remembered that nothing was missing."""
 LONG_AGO = End(-math.inf, -math.inf)
+UNBEGUN = "no {bar} bar is stored: to fetch it, give start= or count="
 LONGEST_SECONDS = 60.0
 """Not longer than that: somebody may have deleted bars."""
 
@@ -151,7 +152,8 @@ class Tiers:
         try:
             async with asyncio.timeout(self._policies.wait_seconds), asyncio.TaskGroup() as group:
                 for road, symbols in ways:
-                    group.create_task(self._fill(road.of(request), road.source, symbols, outcome, now))
+                    asked = road.of(request), road.source, symbols, outcome, now
+                    group.create_task(self._fill(*asked, is_all=len(ways) == 1))
         except TimeoutError:
             text = (
                 f"after {self._policies.wait_seconds:g} s not all that is missing had come; what came stays"
@@ -165,13 +167,25 @@ class Tiers:
         return outcome
 
     async def _fill(
-        self, request: CandleRequest, source: Timeframe | None, symbols: list[str], outcome: Outcome, now: int
-    ) -> None:  # fmt: skip
+        self,
+        request: CandleRequest,
+        source: Timeframe | None,
+        symbols: list[str],
+        outcome: Outcome,
+        now: int,
+        *,
+        is_all: bool,
+    ) -> None:
+        """Get what is missing of some symbols; `is_all` is whether no others are asked for with them."""
         wanted = request.timeframe if source is None else source
         low, high = request.range_upstream(now, source)
         reach, top = request.count or 0, high
+        start = None if low == -FOREVER else low
+        if start is None:
+            # Of one that is live there is something, though nothing is stored.
+            may_fail = is_all and not request.include_forming
+            symbols = await asyncio.to_thread(self._begun, wanted, symbols, outcome, may_fail=may_fail)
         while True:
-            start = None if low == -FOREVER else low
             outcome.join(await self.fetcher.fill(symbols, wanted, start, high))
             reach *= 2
             if not self._may_reach(request, reach):
@@ -180,7 +194,16 @@ class Tiers:
             symbols = await asyncio.to_thread(self._short, request, source, symbols)
             if not symbols:
                 return
-            low, high = request.first_of(top, reach), low  # what is behind was asked for just now
+            start, high = request.first_of(top, reach), start  # what is behind was asked for just now
+
+    def _begun(self, bar: Timeframe, symbols: list[str], outcome: Outcome, *, may_fail: bool) -> list[str]:
+        """Leave out, of several symbols, those of which nobody knows where to begin, and say so."""
+        stored = self._store._candles.stored(str(bar))
+        known = [symbol for symbol in symbols if symbol in stored]
+        if not known and may_fail:
+            return symbols  # which is refused with what to do
+        outcome.troubles |= {symbol: UNBEGUN.format(bar=bar) for symbol in symbols if symbol not in stored}
+        return known
 
     def _may_reach(self, request: CandleRequest, reach: int) -> bool:
         """Tell whether it may be looked further back for the latest so many bars of each symbol."""
@@ -194,7 +217,7 @@ class Tiers:
         known, count = [symbol for symbol in symbols if symbol in stored], request.count or 0
         if not known:
             return symbols
-        asked = replace(request, symbols=tuple(known), is_long=True)
+        asked = replace(request, symbols=tuple(known), is_long=True, include_forming=False)
         found = self.local.bars(asked, source).frame()
         whole = found.group_by(pl.col("symbol").cast(pl.String)).len().filter(pl.col("len") >= count)
         enough = set(whole["symbol"])

@@ -171,6 +171,8 @@ class Keeping:
         for one in ledger.provenance(symbol, str(timeframe)):
             if one.source != DERIVED:
                 theirs |= (times >= one.start) & (times < one.end)
+        if self._columns(symbol, str(timeframe)) is None:  # then all changes are among those
+            return rows.filter(~theirs)
         latest = {}
         for row in ledger.revisions(symbol, str(timeframe), times[0], times[-1] + 1):
             latest[row[TIME_OF_CHANGE]] = row[SOURCE_OF_CHANGE]

@@ -1,21 +1,29 @@
 """Where live bars go: the store, and its ledger."""
 
+# What a plain read does not need is imported by the method that does.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.repository import CandleRepository
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.time_bounds import FOREVER
+from mdstore.core.timeframe import Timeframe
+from mdstore.realtime.bars import Row
+from mdstore.realtime.live_writer import Key
+from mdstore.realtime.ranges import Range, Ranges
+
+if TYPE_CHECKING:
+    from mdstore.candles.file.leases import Lease
+    from mdstore.sources.sync.sync_place import SyncPlace
 
 __all__ = ["LivePlace"]
 
 SOURCE, BACKFILL = "live", "backfill"
-Key = tuple[str, str]
-Row = tuple[int, float, float, float, float, float]
-Range = tuple[int, int]
 
 
 class Writes(Protocol):
@@ -37,8 +45,8 @@ class Writes(Protocol):
 class LivePlace:
     """Takes live bars, what is known of those that are not there, and what was fetched in their place."""
 
-    def __init__(self, store: Writes, candles: CandleRepository) -> None:
-        self._store, self._candles = store, candles
+    def __init__(self, store: Writes, candles: CandleRepository, place: Callable[[], SyncPlace]) -> None:
+        self._store, self._candles, self._place = store, candles, place
 
     def refuse_to_write(self) -> None:
         """Raise `ReadOnlyError` where nothing can be stored."""
@@ -75,6 +83,29 @@ class LivePlace:
         said = Claim(BACKFILL, (start, end), absent or "unknown", settled=until)
         self._candles.ledger.cover([(symbol, timeframe)], said)
         return None
+
+    def lease(self, symbol: str, timeframe: str) -> Lease | None:
+        """Return what only one has at a time who asks for a series, or None while somebody else has it."""
+        from mdstore.sources.sync.leasing import lease_name
+
+        return self._candles.leases.take(lease_name((symbol, timeframe)))
+
+    def lacks(self, symbol: str, timeframe: str, start: int, end: int) -> list[Range]:
+        """Return what is worth asking for of a range whose bars have ended by the exchange's clock.
+
+        The latest are in any case: what is missing is told by the clock of this machine, which may be behind.
+        """
+        from mdstore.sources.sync.coordinator import LATE_MS
+
+        place, bar, found = self._place(), Timeframe.parse(timeframe), Ranges()
+        for one in place.to_ask([symbol], bar, start, end, None).get(symbol, []):
+            found.add(*one)
+        found.add(max(start, bar.floor(place.now() - LATE_MS)), end)
+        return list(found)
+
+    def stored(self, symbol: str, timeframe: str, start: int, end: int) -> list[Row]:
+        """Return the bars of a range that are stored."""
+        return self._place().stored((symbol, timeframe), start, end)
 
     def missing(self, symbols: Sequence[str], timeframe: str) -> dict[str, list[Range]]:
         """Return the ranges that are worth asking for, of those of the symbols that are stored."""

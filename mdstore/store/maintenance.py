@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mdstore.candles.repository import CandleRepository
-from mdstore.core.ages import age_ms
 from mdstore.core.arguments import file_path, positive_seconds, symbol_list
+from mdstore.core.periods import period_ms
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
 
@@ -204,7 +204,7 @@ class Maintenance:
     def _freezer(self, age: str | timedelta | None) -> Freezer | None:
         from mdstore.optimization.freezing import Freezer
 
-        return None if age is None else Freezer(self._candles, age_ms(age, "freeze_after"))
+        return None if age is None else Freezer(self._candles, period_ms(age, "freeze_after"))
 
     def _keys(
         self, symbols: str | Sequence[str] | None, timeframe: str | Timeframe | None
@@ -213,11 +213,25 @@ class Maintenance:
         bar = None if timeframe is None else Timeframe.parse(timeframe)
         return self._candles.keys(symbol_list(symbols), bar)
 
+    def trim(self, keep: str | timedelta) -> int:
+        """Let go what bars were longer ago than `keep` ("90d", "1y"); return of how many bars, each time.
+
+        Reads `as_of` a time before that raise `HistoryTrimmedError` where bars have changed since; where
+        bars are from is known all the same. The pages are free for what comes, and given back by
+        `optimize`. Others read and write meanwhile. `mdstore.open(keep_revisions=)` does so by itself.
+
+        Raises `InvalidInputError`, `ReadOnlyError`, `StoreFileError`; `DamagedDataError` for a series with
+        damage in it, which keeps all, once the others are done.
+        """
+        return self._candles.trim(period_ms(keep, "keep"))
+
     def stats(self) -> dict[str, int | float | str]:
         """Return rows, bytes and counts of the file, its packs and the memory tier, with its hit rate.
 
         `wal_bytes` is the size of the log; `wal_pinned_since` is since when (UTC) this store found readers in
         the way of beginning it anew, `pack_trouble` why upkeep was put off the last time, and
-        `packs_set_aside` the folders of packs whose file is gone. Texts are empty where there is nothing.
+        `packs_set_aside` the folders of packs whose file is gone. `revisions` are the values kept of bars
+        that have changed since, `revisions_since` a time (UTC) from which on all are. Texts are empty where
+        there is nothing.
         """
         return self._candles.stats()

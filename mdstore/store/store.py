@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,7 @@ from mdstore.core.arguments import (
     positive_seconds,
     symbol_list,
 )  # fmt: skip
+from mdstore.core.periods import period_ms
 from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
@@ -77,6 +79,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     memory_bytes: int | None = MEMORY_BYTES,
     pack_bytes: int | None = None,
     sql_memory_bytes: int | None = None,
+    keep_revisions: str | timedelta | None = None,
     realtime: RealtimeDataCache | None = None,
     maintenance: Literal["auto"] | None = None,
 ) -> MarketDataStore:
@@ -101,6 +104,10 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     `sql_memory_bytes` bounds what `sql` takes to answer, above which it spills to a temporary folder or
     refuses; None is half of the machine's memory. Candles are not among it, they are mapped.
 
+    `keep_revisions`, such as "1y" or a timedelta, is how long it is known what bars were before they changed:
+    what is older is let go behind writes, about once an hour, by whoever opened the file so. Reads `as_of` a
+    time before that raise `HistoryTrimmedError`. None keeps all.
+
     `maintenance="auto"` has the file put in order by itself in the quiet hours of the night (UTC), as
     `store.maintenance.start()` does; else nothing of the kind starts.
 
@@ -121,6 +128,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
         memory_bytes=memory_bytes,
         pack_bytes=pack_bytes,
         sql_memory_bytes=sql_memory_bytes,
+        keep_revisions=keep_revisions,
         realtime=realtime,
         maintenance=maintenance,
     )
@@ -145,6 +153,7 @@ class MarketDataStore:
         memory_bytes: int | None = MEMORY_BYTES,
         pack_bytes: int | None = None,
         sql_memory_bytes: int | None = None,
+        keep_revisions: str | timedelta | None = None,
         realtime: RealtimeDataCache | None = None,
         maintenance: Literal["auto"] | None = None,
         clock: Callable[[], float] = time.time,
@@ -152,6 +161,7 @@ class MarketDataStore:
         self._options = {
             "create": create, "read_only": read_only, "busy_timeout": busy_timeout,
             "memory_bytes": memory_bytes, "pack_bytes": pack_bytes, "sql_memory_bytes": sql_memory_bytes,
+            "keep_revisions": keep_revisions,
         }  # fmt: skip
         _refuse_other(maintenance)
         self._clock = clock
@@ -169,6 +179,7 @@ class MarketDataStore:
                 if sql_memory_bytes is None
                 else byte_count(sql_memory_bytes, "sql_memory_bytes", least=SQL_MEMORY_LEAST)
             ),
+            keep_revisions_ms=None if keep_revisions is None else period_ms(keep_revisions, "keep_revisions"),
             clock=clock,
         )
         self._listing = Listing(self._candles)
@@ -181,9 +192,9 @@ class MarketDataStore:
         self._keeping = Keeping(self._candles, self._reading, self._writing, self._declared)
         self._syncing = Syncing(self._candles, self._declared, self._now)
         self._contents = Contents(self._candles, self._listing)
-        self._watching = Watching(lambda: self.realtime, self._syncing.place)
+        self._watching = Watching(lambda: self.realtime)
         try:
-            self._realtime = Owner(realtime, LivePlace(self, self._candles), clock)
+            self._realtime = Owner(realtime, LivePlace(self, self._candles, self._syncing.place), clock)
             if maintenance is not None:
                 self._maintenance.start()
         except BaseException:

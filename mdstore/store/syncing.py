@@ -18,14 +18,14 @@ from mdstore.core.arguments import source_name, symbol_list
 from mdstore.core.polars_forks import refuse_broken_polars
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
-from mdstore.errors import Hint, InvalidInputError, StoreClosedError, TimeframeError
+from mdstore.errors import InvalidInputError, StoreClosedError
 from mdstore.store.declared import Declared
 
 if TYPE_CHECKING:
     import asyncio
 
-    from mdstore.sources.exchanges.candle_source import Wait
     from mdstore.sources.sync.background import Background
+    from mdstore.sources.sync.candle_source import Wait
     from mdstore.sources.sync.coordinator import Coordinator
     from mdstore.sources.sync.result import SyncResult
     from mdstore.sources.sync.source_facts import SourceFacts
@@ -38,7 +38,6 @@ __all__ = ["Syncing"]
 Symbols = str | Sequence[str]
 Timeframes = str | Timeframe | Sequence[str | Timeframe]
 Since = Moment | Literal["listing"] | None
-WILD = "*?["
 END_SECONDS = 0.8
 """How long an interrupted call waits for what has come to be stored."""
 LOOK_SECONDS = 0.1
@@ -171,7 +170,7 @@ class Syncing:
 
     def place(self) -> SyncPlace:
         """Return the store as one who asks for what is missing sees it."""
-        from mdstore.store.sync_place import StorePlace
+        from mdstore.store.store_place import StorePlace
 
         return StorePlace(self._candles, self._declared, self._now)
 
@@ -282,11 +281,13 @@ class Syncing:
         import asyncio
 
         from mdstore.sources.sync.bad_bars import BadBars
+        from mdstore.sources.sync.candle_source import refuse_others
         from mdstore.sources.sync.source_facts import SourceFacts
         from mdstore.sources.sync.sync_run import SyncRun
         from mdstore.sources.sync.worth_asking import Wanted
 
-        _refuse_others(source, asked.timeframes)
+        if (there := getattr(source, "timeframes", None)) is not None:
+            refuse_others(source.name, there, asked.timeframes)
         source_name(source.name)
         facts = SourceFacts(source, offline=asked.offline)
         place, bad = self.place(), BadBars(self._now)
@@ -328,37 +329,21 @@ class _Waits:
                 self._progress(self.result)
 
 
-def _refuse_others(source: Coordinator, timeframes: Sequence[Timeframe]) -> None:
-    """Refuse timeframes that an exchange has not."""
-    there: Sequence[str] | None = getattr(source, "timeframes", None)
-    for one in timeframes:
-        if there is not None and str(one) not in there:
-            parts = [name for name in there if one.holds(Timeframe.parse(name))]
-            best = max(parts, key=lambda name: Timeframe.parse(name).shortest_ms, default=None)
-            made = Hint(
-                f"store.candles(..., {str(one)!r}, derive_from={best!r}) makes them of what it has",
-                f"`mdstore show SYMBOL {one} --from {best}` makes them of what it has",
-            )
-            raise TimeframeError(
-                f"{source.name} has no {one} bars: it has {', '.join(there)}", hint=made if best else None
-            )
-
-
 async def _markets(facts: SourceFacts, source: str, symbols: Sequence[str]) -> list[str]:
     """Return the symbols that are meant, patterns among them replaced by the markets that fit."""
-    from mdstore.core.calendars import globs
+    from mdstore.sources.sync.symbols import fitting, is_pattern
 
     found: dict[str, None] = {}
     for symbol in symbols:
-        if not any(letter in symbol for letter in WILD):
+        if not is_pattern(symbol):
             found[symbol] = None
             continue
         if not facts.proves:
             raise InvalidInputError(
                 f"{source} does not list its markets: name symbols in place of {symbol!r}"
             )
-        fitting = [name for name in sorted(await facts.markets()) if globs(name, symbol)]
-        if not fitting:
+        fits = fitting(symbol, sorted(await facts.markets()))
+        if not fits:
             raise InvalidInputError(f"{source} has no market that fits {symbol!r}")
-        found.update(dict.fromkeys(fitting))
+        found.update(dict.fromkeys(fits))
     return list(found)

@@ -18,7 +18,6 @@ from mdstore.errors import InvalidInputError
 if TYPE_CHECKING:
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.sources.recordings.recorder import Recorder
-    from mdstore.sources.sync.sync_place import SyncPlace
     from mdstore.sources.watching.watch import Watch
 
 __all__ = ["Watching"]
@@ -29,8 +28,8 @@ SILENCE = 60.0
 class Watching:
     """The watches of one store; they end with it."""
 
-    def __init__(self, cache: Callable[[], RealtimeDataCache], place: Callable[[], SyncPlace]) -> None:
-        self._cache, self._place = cache, place
+    def __init__(self, cache: Callable[[], RealtimeDataCache]) -> None:
+        self._cache = cache
         self._watches: WeakSet[Watch] = WeakSet()
 
     def watch(
@@ -65,13 +64,13 @@ class Watching:
         from mdstore.sources.exchanges.candle_sources import open_source
         from mdstore.sources.recordings.recorder import Recorder
         from mdstore.sources.watching.streams import stream_of
-        from mdstore.sources.watching.watch import Asked, Watch
+        from mdstore.sources.watching.watch import Watch, WatchAsked
 
         names = symbol_list(symbols)
         if names is None:
             raise InvalidInputError('symbols=None: name the markets, or give a pattern such as "KRW-*"')
         bars = [timeframes] if isinstance(timeframes, str | Timeframe) else list(timeframes)
-        asked = Asked(
+        asked = WatchAsked(
             names,
             tuple(map(Timeframe.parse, bars)),
             orderbooks,
@@ -82,7 +81,7 @@ class Watching:
         recorder = record if isinstance(record, Recorder | None) else Recorder(record)
         watch = Watch(
             self._cache(), stream, partial(open_source, exchange, base_url=base_url), asked,
-            self._place(), recorder=recorder, owns_recorder=recorder is not record, on_error=on_error,
+            recorder=recorder, owns_recorder=recorder is not record, on_error=on_error,
         )  # fmt: skip
         self._watches.add(watch)
         return watch

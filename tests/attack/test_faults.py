@@ -165,6 +165,7 @@ def attack(template, folder, name, most, modes):
     return total, failed, refused
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_failure_of_the_disk_loses_nothing(template, tmp_path, name):
     total, failed, _ = attack(template, tmp_path, name, dose(PLACES), MODES[::3])

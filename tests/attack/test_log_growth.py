@@ -112,6 +112,7 @@ def busy_readers(store):
             thread.join()
 
 
+@pytest.mark.long
 def test_the_log_is_bounded_beside_busy_readers(tmp_path):
     largest, seen = 0, 0
     with filled(tmp_path) as store, busy_readers(store):

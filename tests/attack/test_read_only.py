@@ -95,6 +95,7 @@ def test_of_a_store_that_may_not_be_written_all_can_be_read_and_nothing_is_made_
     assert (folder / "mine/answer").read_text() == repr(expected["candles"])
 
 
+@pytest.mark.long
 def test_a_folder_that_may_not_be_written_is_enough(folder):
     place = make(folder)
     close_to_others(place)
@@ -215,6 +216,7 @@ def test_what_another_process_writes_is_read_at_once_and_what_it_leaves_when_it_
     assert not Path(f"{file}-wal").exists()
 
 
+@pytest.mark.long
 def test_another_user_reads_beside_who_writes(folder):
     place = make(folder)
     place.chmod(0o755)
@@ -240,6 +242,7 @@ def test_another_user_reads_beside_who_writes(folder):
     ended(writer)
 
 
+@pytest.mark.long
 def test_a_log_that_a_killed_process_left_is_read(folder):
     place = make(folder)
     writer = a_writer(place / "s.sqlite3")

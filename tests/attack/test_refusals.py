@@ -44,6 +44,7 @@ def test_a_folder_of_packs_that_is_not_to_be_used_costs_speed_not_answers(folder
         assert store.maintenance.check() == []
 
 
+@pytest.mark.long
 def test_packs_that_are_not_to_be_read_cost_speed_not_answers(folder):
     packs = make(folder)
     for pack in packs.iterdir():
@@ -91,6 +92,7 @@ def test_a_file_that_is_not_to_be_read_is_refused_in_words(folder):
     )
 
 
+@pytest.mark.long
 def test_a_working_folder_that_is_gone_is_no_end_of_the_process(python, tmp_path):
     with mdstore.open(tmp_path / "s.sqlite3") as store:
         store.write("A", "1m", walk(30))

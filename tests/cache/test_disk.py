@@ -13,6 +13,7 @@ import pytest
 import mdstore
 from mdstore.cache import TTL, DiskCache, Key, disk, folder
 from tests.cache.caches import MILLION, Clock
+from tests.support.doses import FULL
 from tests.support.processes import start
 
 KEY = Key("sql", ("A",), "1m", 0, 100, "SELECT 1", 7)
@@ -92,7 +93,7 @@ def test_a_smaller_limit_than_last_time_is_kept_from_the_start(at):
     assert stats["evicted"] == 20 - stats["entries"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_share_a_budget(tmp_path):
     """Each puts and gets 400 times, and looks at the bytes; both must see some of what the other has put."""
     script = """
@@ -379,8 +380,8 @@ def test_killed_at_any_call_it_leaves_only_what_is_right(python, tmp_path):
                 cache.get(key(number // 2))
             cache.put(key(3), tables[3], ttl=1000)
 
-        died = at = 0
-        while died == at:
+        died, at, step = 0, 0, int(sys.argv[2])
+        while died * step == at:
             path = Path(sys.argv[1]) / str(at)
             survivor = DiskCache(path, LIMIT)
             child = os.fork()
@@ -389,7 +390,7 @@ def test_killed_at_any_call_it_leaves_only_what_is_right(python, tmp_path):
                 history(DiskCache(path, LIMIT))
                 os._exit(0)
             died += os.waitpid(child, 0)[1] == signal.SIGKILL
-            at += 1
+            at += step
             for number in range(6):  # who was there before knows the bytes by the books only
                 assert survivor.stats()["bytes"] <= LIMIT, at
                 survivor.put(key(number + 10), tables[number], ttl=1000)
@@ -403,9 +404,10 @@ def test_killed_at_any_call_it_leaves_only_what_is_right(python, tmp_path):
             history(cache)
             assert cache.get(key(3)).equals(tables[3]), at
             assert cache.stats()["bytes"] <= LIMIT, at
-        print(died > 50)
+        print(died * step > 50)
         """,
             tmp_path / "cache",
+            1 if FULL else 4,
         )
         == "True"
     )

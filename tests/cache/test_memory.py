@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdstore.cache.memory import MemoryTier
+from mdstore.cache.memory_tier import MemoryTier
 
 LIMIT = 10
 

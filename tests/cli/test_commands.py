@@ -19,7 +19,7 @@ README = ROOT / "README.md"
 COMMANDS = [
     "demo", "import", "export", "show", "screen", "sql", "series", "delete", "warm", "compact", "optimize",
     "stats", "backup", "check", "gaps", "cover", "verify", "calendar", "revisions", "replay",
-    "rename", "declare", "sync", "watch",
+    "rename", "declare", "sync", "watch", "top", "metrics", "report",
 ]  # fmt: skip
 OF_WHAT_IS_STORED = [["gaps"], ["verify"], ["calendar"], ["revisions"]]
 
@@ -73,6 +73,7 @@ def test_version(cli):
     [
         ["export", "x.csv"], ["show", "A"], ["sql", "SELECT 1"], ["series"], ["delete", "A", "--yes"],
         ["backup", "y.sqlite3"], ["check"], ["gaps"], ["verify"], ["calendar", "A", "24/7"], ["revisions"],
+        ["top", "--once"], ["metrics"], ["report"],
     ],
 )  # fmt: skip
 def test_only_import_and_demo_create_a_store(cli, tmp_path, arguments):

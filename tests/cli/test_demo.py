@@ -38,7 +38,7 @@ def test_the_demo_runs_twice_and_shows_table_chart_and_sql(tmp_path):
     assert [path.name for path in tmp_path.glob("*.sqlite3")] == ["demo.sqlite3"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_demo_leaves_the_users_own_store_alone(tmp_path):
     own = {"MDSTORE_FILE": str(tmp_path / "mine.sqlite3")}
     assert run(tmp_path, "demo", env=own).returncode == 0

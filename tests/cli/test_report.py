@@ -3,7 +3,9 @@
 
 def test_a_report_is_written_and_written_again(filled, tmp_path):
     assert filled("report").stdout == "report.html has the report\n"
-    assert "KRW-BTC" in (tmp_path / "report.html").read_text()
+    text = (tmp_path / "report.html").read_text()
+    assert "KRW-BTC" in text
+    assert "candles, memory (6)" in text  # two more reads of each series
     filled("report", "report.html")
     (tmp_path / "mine.html").write_text("mine")
     assert "--force" in filled("report", "mine.html", code=1).stderr

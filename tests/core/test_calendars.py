@@ -405,7 +405,7 @@ def test_a_calendar_that_the_package_fails_to_make_is_named(library):
         library.deregister_calendar("BROKEN")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_threads_that_make_calendars_leave_the_warnings_as_they_were(library):
     calendars._schedule.cache_clear()
     before, grids = (

@@ -6,7 +6,6 @@ import pytest
 
 import mdstore
 from mdstore import InvalidInputError
-from mdstore.core.ages import age_ms
 from mdstore.optimization.freezing import FROZEN, Freezer
 from mdstore.optimization.maintainer import Maintainer
 from tests.support.candles import MINUTE, START, walk
@@ -27,19 +26,12 @@ def frozen(store):
     return store.maintenance.stats()["frozen_rows"]
 
 
-@pytest.mark.parametrize(
-    ("age", "days"), [("90d", 90), ("2W", 14), ("1y", 365), (" 48 h ", 2), (timedelta(days=3), 3)]
-)
-def test_ages_as_people_write_them(age, days):
-    assert age_ms(age, "freeze_after") == days * DAY
-
-
-NO_AGES = ("", "0d", "90", "-3d", "1.5d", "90m", "soon", 90, timedelta(), timedelta(-1))
+NO_AGES = ("", "0d", "90", "-3d", "1.5d", "soon", 90, timedelta(), timedelta(-1))
 
 
 @pytest.mark.parametrize("age", NO_AGES)
 def test_what_is_no_age_is_refused_and_the_hint_is_one(filled, age):
-    with pytest.raises(InvalidInputError, match=r"freeze_after=.* is no age.*such as 90d or 1y"):
+    with pytest.raises(InvalidInputError, match=r"freeze_after=.* is no length .*'90d' or '1y'"):
         filled.maintenance.start(freeze_after=age)
     assert not filled.maintenance.is_running
     with pytest.raises(InvalidInputError):

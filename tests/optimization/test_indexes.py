@@ -171,3 +171,24 @@ def test_what_can_have_no_index_is_asked_for_none(theirs, table):
         con.execute("CREATE VIEW asked AS SELECT buyer AS name FROM trades")
     usage = IndexOptimizer(theirs).usage({f"SELECT name FROM {table} WHERE name = 'x' ORDER BY name": 1})
     assert [one for one in usage.advice if one.kind == "create" and one.table != "trades"] == []
+
+
+def test_columns_that_a_key_has_in_an_order_that_does_not_help_are_tried_in_another(theirs):
+    """`trades_once` is by time and buyer; a statement that names the buyer alone goes through all of it."""
+    sql = "SELECT at FROM trades WHERE buyer = 'b7'"
+    (advice,) = [one for one in usage(theirs, {sql: 5}).advice if one.kind == "create"]
+    assert advice.columns[0] == "buyer"
+    assert "buyer is in trades_once behind at, which the statement leaves free" in advice.reason
+
+
+def test_of_the_stores_own_tables_none_is_proposed_and_it_is_told_why(theirs):
+    found = usage(theirs, {"SELECT max(close) FROM candles WHERE timestamp = 1756684800000": 3, RANGE: 2})
+    assert [one for one in found.advice if one.table == "candles"] == []
+    (declined,) = found.declined
+    assert (declined.table, declined.columns[0]) == ("candles", "timestamp")
+    assert "steps became" in declined.reason
+    assert "each of its writes would write an index too" in declined.reason
+    assert "store.sql" in declined.reason
+    assert sum(declined.statements.values()) == 3
+    assert found.scans["candles"]
+    assert theirs.sql("SELECT max(close) FROM candles WHERE timestamp = '2025-09-01'").height == 1

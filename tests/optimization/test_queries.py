@@ -115,6 +115,7 @@ def test_a_profile_says_where_the_time_of_a_query_went(theirs):
     assert profile.operators["ms"].min() >= 0
     assert (profile.read, profile.stored, profile.given) == (2_000, 5_000, "given 2,000 1m candles")
     assert profile.pruned == pytest.approx(0.6)
+    assert profile.given_bytes == 2_000 * 8  # of one column
     with pytest.raises(QueryError):
         QueryAnalyzer(theirs).profile("SELECT nonsense FROM candles")
 

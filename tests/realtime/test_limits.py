@@ -156,7 +156,7 @@ def test_bytes_are_bounded_and_reported(clock):
     assert stats["evicted"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_reported_is_what_is_taken(clock):
     """Measured from outside: Arrow's own count, and the process's allocations."""
     import tracemalloc

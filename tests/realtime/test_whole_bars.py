@@ -47,6 +47,8 @@ class Books:
     def missing(self, symbols, timeframe):
         return {}
 
+    lease = lacks = stored = fill
+
 
 @dataclass
 class Exchange:

@@ -272,10 +272,10 @@ def test_stats_balance(service, source):
         service.get_candle_data("A", "1m", START, START + 60 * MINUTE)
     stats = service.stats()
     assert stats["tiers"]["calls"]["calls"] == 5
-    reads = sum(
-        tier["calls"] for name, tier in stats["tiers"].items() if name in ("memory", "packs", "sqlite")
-    )
-    assert reads == 5
+    reads = {name: tier for name, tier in stats["tiers"].items() if name in ("memory", "packs", "sqlite")}
+    assert sum(tier["hits"] for tier in reads.values()) == 5
+    assert reads["memory"]["calls"] == 5  # which is asked first
+    assert reads["memory"]["misses"] == sum(tier["calls"] for tier in reads.values()) - 5 == 1
     assert stats["tiers"]["coordinator"]["calls"] == len(source.requests) == 1
     assert stats["tiers"]["coordinator"]["rows"] == 60
     assert [one.rows for one in source.metrics] == [60]

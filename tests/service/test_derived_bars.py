@@ -175,6 +175,33 @@ def test_an_hour_of_which_the_end_is_missing_is_not_over_and_the_answer_says_so(
         assert marks(service.get_candle_data("A", "1h")) == [WHOLE, WHOLE, (True, 50)]
 
 
+@pytest.mark.parametrize("first", [[], [30]], ids=["late", "early"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_minute_that_lands_while_an_hour_is_read_makes_no_hour_of_what_was_before(
+    store, clock, first, when
+):
+    clock.now = START / 1000 + 179 * 60 + 30
+    store.write("A", "1m", TRUTH.head(179))
+    for volume in first:
+        store.write("A", "1m", TRUTH.slice(179, 1).with_columns(volume=pl.lit(float(volume))))
+    clock.now = START / 1000 + 180 * 60 + 5
+    with MarketDataService(store) as service:
+        derived = service._tiers.local._derived
+        read = derived._read
+
+        def meanwhile(*args, **asked):
+            found = read(*args, **asked) if when == "after" else None
+            store.write("A", "1m", TRUTH.slice(179, 1), source="exchange", covers="data")
+            derived._read = read
+            return found if when == "after" else read(*args, **asked)
+
+        derived._read = meanwhile
+        found = service.get_candle_data("A", "1h").frame
+        truth = store.resample("A", "1h", source="1m")
+        assert_frame_equal(found, truth.head(len(found)))
+        assert_frame_equal(service.get_candle_data("A", "1h").frame, truth)
+
+
 # ---- zones, sessions, the past
 
 

@@ -140,6 +140,7 @@ def clock():
     return Clock()
 
 
+@pytest.mark.long
 def test_a_screener_sees_each_hour_as_it_is_over(store, clock):
     """Some bars come a minute late, and those that never come are known not to have been after that."""
     every = {minute: row(minute) for minute in range(300) if minute % 7 or minute % 60 in (0, 30)}

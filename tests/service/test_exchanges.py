@@ -4,7 +4,7 @@ import polars as pl
 
 import mdstore
 from mdstore.sources.sync.coordinator import Page
-from mdstore.store.sync_place import StorePlace
+from mdstore.store.store_place import StorePlace
 from tests.support.candles import MINUTE, START
 from tests.support.fake_exchange import FakeExchange, bars
 from tests.support.upstream import Clock

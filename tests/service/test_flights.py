@@ -241,6 +241,7 @@ def test_two_processes_share_the_work(tmp_path):
     assert sorted(asked) == [(START + at * MINUTE, START + (at + 50) * MINUTE) for at in range(0, 500, 50)]
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_while_it_asks_keeps_nobody_waiting(tmp_path):
     mdstore.open(tmp_path / "market_data.sqlite3").close()
     child = start(SHARER, "hang", cwd=tmp_path)

@@ -47,6 +47,19 @@ def test_everything_fits_or_the_time_is_over(used):
     assert held(used) == list(NAMES)
 
 
+def test_of_bars_that_are_made_what_they_are_made_of_is_read(used):
+    used.write("B", "5m", walk(10, step=300_000))
+    with MarketDataService(used) as service:
+        for _ in range(100):
+            for bar in ("1h", "4h"):
+                service.get_candle_data("C", bar, derive="1m")
+        assert service.used().rows()[0][:2] in {("C", "1h"), ("C", "4h")}
+        found = preload(used, ServicePolicies(preload_bytes=48 * 3_000))
+        assert found == Preloaded(1, 3_000, 48 * 3_000, "144,000 bytes are full")
+    assert "C" in held(used)
+    assert preload(used, ServicePolicies()).series == 3
+
+
 def test_it_is_done_as_the_service_is_made_if_that_is_asked_for(used):
     with MarketDataService(used):
         assert "mdstore-service" not in {thread.name for thread in threading.enumerate()}  # nothing by itself

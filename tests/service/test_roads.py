@@ -108,6 +108,17 @@ def test_a_live_hour_stands_beside_one_that_is_made(mixed, clock):
         ]
 
 
+def test_an_hour_that_was_stored_as_it_formed_is_not_said_to_be_over(mixed, clock):
+    clock.at(610)
+    mixed.write("A", "1h", walk(11, step=HOUR))
+    with MarketDataService(mixed) as service:
+        answer = service.get_candle_data(["A", "B"], "1h", count=2)
+        assert of(answer, "A")["closed"].to_list() == [True, False]  # as the store gives it
+        clock.at(660)
+        answer = service.get_candle_data(["A", "B"], "1h", count=2)
+        assert of(answer, "A")["closed"].to_list() == [True, True]
+
+
 def test_both_faces_give_the_same(mixed):
     async def ask():
         async with AsyncMarketDataService(mixed) as service:
@@ -223,3 +234,40 @@ def test_what_is_said_of_deriving_holds_for_each_symbol(mixed):
         with pytest.raises(NoSuchSeriesError, match="B 1h"):
             service.get_candle_data(["A", "B"], "1h")
         assert_frame_equal(of(service.get_candle_data(None, "1h"), "A"), HOURS)
+
+
+@pytest.mark.parametrize("symbols", [["A", "X"], ["B", "X"], ["A", "B", "X"]])
+def test_a_symbol_that_is_not_stored_fails_no_others_where_nobody_said_since_when(mixed, symbols):
+    source = MemoryCoordinator({("A", "1h"): HOURS, ("B", "1m"): MINUTES, ("X", "1h"): HOURS})
+    with MarketDataService(mixed, coordinator=source) as service:
+        answer = service.get_candle_data(symbols, "1h")
+        assert answer.frame["symbol"].cast(pl.String).unique(maintain_order=True).to_list() == symbols[:-1]
+        assert answer.about.why_stale == {"X": "no 1h bar is stored: to fetch it, give start= or count="}
+        for asked in ({"count": 10}, {"start": START}):  # as it says
+            found = service.get_candle_data(symbols, "1h", **asked)
+            assert len(of(found, "X")) == 10
+            assert not found.about.is_stale
+            mixed.delete("X", "1h")
+        with pytest.raises(NoSuchSeriesError, match=r"X 1h.*give start="):
+            service.get_candle_data(["X"], "1h")
+
+
+@pytest.mark.parametrize("has_upstream", [False, True])
+def test_what_is_live_and_not_stored_is_given_with_an_upstream_as_without(store, clock, has_upstream):
+    """A symbol that was listed just now has nothing else."""
+    clock.at(600)
+    store.write("A", "1m", MINUTES)
+    store.live.update(Kline("B", "1m", START + 600 * MINUTE, 5.0, 6.0, 4.0, 5.5, 1.0, closed=False))
+    source = MemoryCoordinator({("A", "1m"): MINUTES}) if has_upstream else None
+    with MarketDataService(store, coordinator=source) as service:
+        for symbols, bars in (("B", 1), (["B"], 1), (["A", "B"], 601)):
+            answer = service.get_candle_data(symbols, "1m", include_forming=True)
+            assert len(answer) == bars
+            assert answer.frame["close"].to_list()[-1] == 5.5
+            if has_upstream:
+                assert "give start= or count=" in answer.about.why_stale["B"]
+        for bar in ("1m", "1h"):
+            answer = service.get_candle_data(["A", "B"], bar, count=5, include_forming=True, derive="1m")
+            assert of(answer, "B")["closed"].to_list() == [False]
+        with pytest.raises(NoSuchSeriesError, match="B 1m"):
+            service.get_candle_data("B", "1m")

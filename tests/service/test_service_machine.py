@@ -8,12 +8,16 @@ from polars.testing import assert_frame_equal
 
 import mdstore
 from mdstore import MarketDataService, NoSuchSeriesError
+from mdstore.analysis.resample import resample
+from mdstore.core.timeframe import Timeframe
 from mdstore.service.router import RoutedBar
 from tests.support.candles import MINUTE, START, walk
 from tests.support.doses import dose
 from tests.support.upstream import Clock, Faulty
 
 BARS = 400
+FIVE = 5 * MINUTE
+VALUES = ["timestamp", "open", "high", "low", "close", "volume", "bars"]
 SYMBOLS = ("A", "B")
 FAULTS = (None, "fail", "late", "html", "none", "symbol", "grid", "range", "bad")
 numbers, names = st.integers(0, BARS), st.sampled_from(SYMBOLS)
@@ -151,6 +155,33 @@ class Services(RuleBasedStateMachine):
         if not answer.about.why_stale:
             truth = self.settled(symbol, START - 10**9, START + BARS * MINUTE)
             assert_frame_equal(answer.frame, truth.tail(count))
+
+    @rule(
+        symbols=st.sampled_from(["A", ["A", "B"]]),
+        back=st.integers(0, 150),
+        plan=st.lists(st.sampled_from(FAULTS), max_size=3),
+    )
+    def made_bars_are_asked_for(self, symbols, back, plan):
+        self.source.plan = list(plan)
+        start = int(self.clock.now * 1000) // FIVE * FIVE - back * MINUTE
+        try:
+            answer = self.service.get_candle_data(symbols, "5m", start, derive="1m")
+        except NoSuchSeriesError:
+            return
+        for symbol in [symbols] if isinstance(symbols, str) else symbols:
+            frame = answer.frame
+            if "symbol" in frame.columns:
+                frame = frame.filter(pl.col("symbol").cast(pl.String) == symbol).drop("symbol")
+            assert frame["closed"].all()
+            assert ((frame["timestamp"].to_physical() + FIVE) <= self.clock.now * 1000).all()
+            if symbol not in answer.about.why_stale:
+                truth = self.settled(symbol, -(-start // FIVE) * FIVE, START + BARS * MINUTE)
+                bars = resample(truth, Timeframe.parse("1m"), Timeframe.parse("5m"))
+                given = frame.select(VALUES).join(bars.select(VALUES), on=VALUES, how="anti")
+                assert given.is_empty()
+                # What a source publishes late is waited for.
+                ended = pl.col("timestamp").dt.epoch("ms") + FIVE <= self.clock.now * 1000 - 63_000
+                assert bars.filter(ended).join(frame, on="timestamp", how="anti").is_empty()
 
     def known(self, symbol):
         """Return the times of bars that are stored, or of which it is said why they are not there."""

@@ -1,10 +1,6 @@
 """What failed is left alone for a delay that grows; where all fails, the source is."""
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from mdstore import ServicePolicies
-from mdstore.service.meters import STEPS, Meter, Meters, _bucket, _middle
 from mdstore.service.troubles import KEPT, Troubles
 
 
@@ -53,25 +49,3 @@ def test_so_many_are_remembered():
     assert troubles.stats()["failing"] == KEPT
     assert troubles.of(0) is None
     assert troubles.of(5) is not None
-
-
-@given(st.floats(0.25, 1e9))
-def test_a_time_is_counted_near_itself(microseconds):
-    found = _middle(_bucket(microseconds))
-    assert abs(found - microseconds) <= max(0.25, microseconds / (STEPS - 0.5))
-
-
-@given(st.lists(st.floats(1, 1e6), min_size=1))
-def test_percentiles_are_those_of_the_times(times):
-    meters = Meters()
-    for time in times:
-        meters.add("calls", time, rows=2, size=3)
-    stats = meters.stats()["calls"]
-    assert (stats["calls"], stats["rows"], stats["bytes"]) == (len(times), 2 * len(times), 3 * len(times))
-    middle = sorted(times)[(len(times) - 1) // 2]
-    assert abs(stats["p50_ms"] * 1000 - middle) <= max(0.5, middle / 3)
-    assert stats["p50_ms"] <= stats["p95_ms"] <= stats["p99_ms"]
-
-
-def test_nothing_counted_is_nothing():
-    assert Meter().stats()["p99_ms"] == 0.0

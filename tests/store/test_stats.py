@@ -5,8 +5,7 @@ import time
 
 import mdstore
 from tests.support.candles import walk
-
-NOW = time.time_ns() // 1_000_000
+from tests.support.clock import Clock
 
 
 def test_the_flat_figures_are_in_the_tree_under_their_names(store):
@@ -61,11 +60,11 @@ def test_memory_is_told_by_part(store):
     assert (before["realtime"], before["duckdb"]) == (0, 0)
     assert before["process"] > before["sqlite"] > 0
     assert before["tier"] == store.maintenance.stats()["memory_bytes"] > 0
-    store.trades.push(("A", NOW, 1.0, 2.0))
+    store.trades.push(("A", time.time_ns() // 1_000_000, 1.0, 2.0))
     store.sql("SELECT count(*) FROM candles")
     after = store.stats()
     assert after["memory"]["parts"]["realtime"] == after["realtime"]["trades"]["bytes"] > 0
-    assert after["memory"]["process"] == os.getpid()
+    assert after["memory"]["pid"] == os.getpid()
 
 
 def test_a_store_without_live_rows_makes_no_rings_for_it(store):
@@ -97,3 +96,16 @@ def test_a_store_that_is_only_read_tells_as_much_and_changes_nothing(store):
         tree = reader.stats()
     assert tree["file"]["rows"] == 300
     assert store.repository.revision() == before
+
+
+def test_measures_of_an_hour_say_nothing_of_what_a_day_brings(tmp_path):
+    clock = Clock()
+    with mdstore.MarketDataStore(tmp_path / "s.sqlite3", clock=clock) as store:
+        for at in range(2):
+            store.write(f"S{at}", "1m", walk(3_000))
+            mdstore.FragmentationMonitor(store).measure()
+            clock.pass_by(hours=1)
+        assert store.stats()["growth"]["bytes_per_day"] is None
+        clock.pass_by(days=1)
+        mdstore.FragmentationMonitor(store).measure()
+        assert store.stats()["growth"]["bytes_per_day"] is not None

@@ -356,7 +356,7 @@ def time_of(ms):
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        ({"timeframes": "7m"}, TimeframeError, "fake has no 7m bars: it has 1m"),
+        ({"timeframes": "7m"}, TimeframeError, "fake has no 7m candles: it has 1m"),
         ({"timeframes": []}, InvalidInputError, "no timeframe"),
         ({"symbols": []}, InvalidInputError, "no symbols"),
         ({"since": START + 1, "until": START}, InvalidInputError, "until is not after since"),

@@ -74,7 +74,7 @@ def test_a_name_that_the_exchange_never_had_is_a_mistake(store, clock, known):
 
 def test_where_the_exchange_lists_it_yet_nothing_is_said(store, clock, source):
     async def markets():
-        return [mdstore.sources.exchanges.candle_source.Market("A")]
+        return [mdstore.sources.sync.candle_source.Market("A")]
 
     source.markets = markets
     result = store.sync(source, "A", "1m")

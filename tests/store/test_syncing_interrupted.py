@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import mdstore
 from mdstore.candles.file.leases import Lease
-from mdstore.store.sync_place import StorePlace
+from mdstore.store.store_place import StorePlace
 from tests.support.candles import MINUTE, START
 from tests.support.fake_exchange import FakeExchange, asked_twice, bars
 from tests.support.interrupts import interrupted

@@ -4,7 +4,7 @@ import asyncio
 
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchMarketError
-from mdstore.sources.exchanges.candle_source import Market
+from mdstore.sources.sync.candle_source import Market
 from mdstore.sources.sync.coordinator import Limits, Page, cut
 from tests.support.candles import MINUTE, START
 

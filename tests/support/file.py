@@ -2,6 +2,9 @@
 
 import hashlib
 import sqlite3
+from contextlib import closing
+
+import apsw
 
 import mdstore
 from tests.support.candles import walk
@@ -31,3 +34,16 @@ def run(path, sql):
     connection.execute(sql)
     connection.commit()
     connection.close()
+
+
+def change(path, sql, *values):
+    """Change a file behind the store's back, also while it is open; return how many rows that are."""
+    with closing(apsw.Connection(str(path))) as con:
+        con.execute(sql, values)
+        return con.changes()
+
+
+def rows_of(path, sql, *values):
+    """Return what a statement gives, also while the store is open."""
+    with closing(apsw.Connection(str(path))) as con:
+        return con.execute(sql, values).fetchall()

@@ -29,7 +29,7 @@ from mdstore.core.schema import VALUES
 
 __all__ = [
     "BLOCK_ROWS", "CANDLE", "HEADER", "LET_GO", "Block", "accept", "add", "change", "content_of", "cut",
-    "frame_of",
+    "frame_of", "let_go",
 ]  # fmt: skip
 
 BLOCK_ROWS: Final = 4_096
@@ -55,6 +55,12 @@ UPDATE revisions SET number = ?, revision = ?, source = ?, first = ?, last = ?, 
 WHERE id = ?
 """
 EVERY: Final = "SELECT symbol, timeframe, id FROM revisions ORDER BY timeframe, symbol, abs(number), id"
+STRAY: Final = """
+DELETE FROM revisions WHERE id IN (
+  SELECT id FROM revisions JOIN (
+    SELECT timeframe, symbol, max(number) AS until FROM revisions WHERE names = '' GROUP BY timeframe, symbol
+  ) USING (timeframe, symbol) WHERE number < until)
+"""
 ROW: Final = f"SELECT {HEADER}, data FROM revisions WHERE id = ?"  # noqa: S608
 TURN: Final = "UPDATE revisions SET number = -number"
 LAST: Final = """
@@ -143,11 +149,20 @@ def change(con: apsw.Connection, row_id: int, block: Block, data: bytes) -> None
     con.execute(CHANGE, (*block, block.digest, data, row_id))
 
 
+def let_go(found: Sequence[Block]) -> tuple[Block, bytes]:
+    """Return what stands for blocks of which nothing is kept but up to when they were, and of which bars."""
+    reached = [block for block in found if block.first <= block.last] or found
+    first, last = min(block.first for block in reached), max(block.last for block in reached)
+    last_one = found[-1]._replace(source="", names=LET_GO, rows=0, content=content_of(b""))
+    return last_one._replace(first=first, last=last), b""
+
+
 def accept(con: apsw.Connection) -> None:
     """Take the blocks that are there for right, and number them anew in their order.
 
-    One whose values cannot be read is emptied.
+    One whose values cannot be read is emptied; those before one that stands for all before it are deleted.
     """
+    con.execute(STRAY)
     last: dict[tuple[str, str], int] = {}
     for symbol, timeframe, row_id in con.execute(EVERY).fetchall():
         key = (str(symbol), str(timeframe))
@@ -165,7 +180,7 @@ def _readable(row: tuple[Any, ...]) -> tuple[Block, bytes]:
     *header, data = row
     block = Block(*header)
     if block.names == LET_GO:
-        return block, b""
+        return let_go([block])
     try:
         return cut(block, frame_of(block.names, block.rows, data))
     except (TypeError, ValueError, AttributeError):

@@ -16,7 +16,7 @@ from mdstore.candles.file.declared_columns import table_names
 from mdstore.candles.file.digests import Key, Rows, damaged
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timestamps import ms_to_datetime
-from mdstore.errors import DamagedDataError, HistoryTrimmedError
+from mdstore.errors import DamagedDataError, Hint, HistoryTrimmedError
 
 __all__ = [
     "Kept", "Values", "as_they_were", "extras_as_they_were", "forget", "kept", "revise", "revise_extras",
@@ -157,8 +157,14 @@ def _bars(con: apsw.Connection, key: Key, row_id: int, block: Block) -> pl.DataF
 
 def _let_go(key: Key, block: Block) -> HistoryTrimmedError:
     since = ms_to_datetime(block.revision)
+    earliest = since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return HistoryTrimmedError(
-        f"{' '.join(key)}: what its bars were before {since:%Y-%m-%d %H:%M:%S} UTC was let go", since=since
+        f"{' '.join(key)}: what its bars were before {earliest} is not kept any more",
+        hint=Hint(
+            f"as_of={earliest!r} is the earliest time that is known of them",
+            f"--as-of {earliest} is the earliest time that is known of them",
+        ),
+        since=since,
     )
 
 

@@ -27,6 +27,8 @@ class Explanation:
     milliseconds: float
     reason: str
     sql: str
+    given: int = 0
+    """Candles that DuckDB was given to answer a query from."""
 
     def __str__(self) -> str:
         head = f"{self.rows:,} rows in {self.milliseconds:.2f} ms by {' + '.join(self.tiers)}: {self.reason}"

@@ -15,7 +15,7 @@ from itertools import accumulate
 import apsw
 import pyarrow as pa
 
-from mdstore.cache.memory import MemoryTier
+from mdstore.cache.memory_tier import MemoryTier
 from mdstore.candles.file import catalogue
 from mdstore.candles.file import table_reads as reader
 from mdstore.candles.file.bar_digests import Proof, read_proven_rows

@@ -89,8 +89,8 @@ class Queries:
         timeout: float | None = None,
         params: Params | None = None,
         own: Mapping[str, object] | None = None,
-    ) -> tuple[pa.Table, str]:
-        """Return what a read-only query gives, and the bounds it was given in words.
+    ) -> tuple[pa.Table, dict[str, int]]:
+        """Return what a read-only query gives, and how many candles it was given, by timeframe.
 
         Of the file it sees one snapshot. `others` are tables that are not in it, made when the query names
         them, `own` those of the caller, `params` the values for its parameters. Raises `QueryError`, after
@@ -114,7 +114,34 @@ class Queries:
             raise _query_error(str(error), known) from error
         finally:
             let_go(connection)
-        return as_frame(table), f"given {given} candles" if given else "given no candles"
+        return as_frame(table), given
+
+    def parsed(self, query: str) -> tuple[Any, dict[str, Any] | None]:
+        """Return DuckDB's own parse of a query that reads, and what it wants of the candles (None is all).
+
+        Raises `QueryError`.
+        """
+        import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
+
+        connection = self._connected()
+        try:
+            return sql_parse.parsed(connection, query)
+        except (duckdb.Error, RecursionError, UnicodeError) as error:
+            raise _query_error(str(error), sql_parse.STORED) from error
+        finally:
+            let_go(connection)
+
+    def text_of(self, parsed: Any) -> str:
+        """Return the text of a parse. Raises `QueryError`."""
+        import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
+
+        connection = self._connected()
+        try:
+            return sql_parse.text_of(connection, parsed)
+        except duckdb.Error as error:
+            raise _query_error(str(error), sql_parse.STORED) from error
+        finally:
+            let_go(connection)
 
     def close(self) -> None:
         """Let go of DuckDB."""
@@ -147,8 +174,8 @@ class Queries:
 
     def _register(
         self, connection: duckdb.DuckDBPyConnection, asked: sql_parse.Asked, deadline: Deadline
-    ) -> str:
-        """Give DuckDB the tables that the query names; return the bounds in words."""
+    ) -> dict[str, int]:
+        """Give DuckDB the tables that the query names; return how many candles, by timeframe."""
         bounds = _Bounds.of(asked.wanted) if "candles" in asked.tables else None
         for _ in range(ATTEMPTS):
             with self._database.reading() as con:
@@ -237,7 +264,7 @@ def _register(
     con: apsw.Connection,
     names: AbstractSet[str],
     tables: dict[str, pa.Table],
-) -> str:
+) -> dict[str, int]:
     declared = [one.name for one in declared_columns.all_declared(con)] if "candles" in names else []
     _register_candles(connection, tables, declared)
     for name, schema in SMALL.items():
@@ -246,7 +273,7 @@ def _register(
             connection.register(f"{STORED}{name}", pl.DataFrame(rows, schema, orient="row").to_arrow())
             columns = ", ".join(TIME.format(name) if name in TIMES else _quoted(name) for name in schema)
             connection.execute(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM {STORED}{name}")  # noqa: S608
-    return ", ".join(f"{table.num_rows:,} {name}" for name, table in tables.items())
+    return {name: table.num_rows for name, table in tables.items()}
 
 
 def _register_candles(

@@ -21,7 +21,7 @@ from mdstore.errors import Hint, QueryError
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["STORED", "Asked", "looked_at", "tables_hint"]
+__all__ = ["STORED", "Asked", "looked_at", "parsed", "tables_hint", "text_of"]
 
 # The kinds of nodes that name their functions and tables under the keys below, and nowhere else.
 NODES = """
@@ -138,6 +138,18 @@ def _reads(
     if names["shows"] - SHOWS:
         raise QueryError("this kind of SHOW is not here", hint=SHOW_HINT)
     return _asked(connection, tree, names, known, params)
+
+
+def parsed(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, dict[str, Any] | None]:
+    """Return DuckDB's parse of a query that reads, and the bounds that it puts on candles (None is all)."""
+    tree = _tree(connection, query)
+    return json.loads(tree), _bounds(tree, None)
+
+
+def text_of(connection: duckdb.DuckDBPyConnection, tree: Any) -> str:
+    """Return a query that has this parse."""
+    rows = connection.execute("SELECT json_deserialize_sql(?::JSON)", [json.dumps(tree)]).fetchall()
+    return str(rows[0][0])
 
 
 def tables_hint(known: Collection[str]) -> Hint:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from mdstore.candles.file import catalogue
+from mdstore.candles.file import catalogue, frozen
 from mdstore.candles.file.database import LOG_LIMIT, Database
 from mdstore.candles.file.digests import Key
 from mdstore.candles.file.leases import Lease, Leases
@@ -122,13 +122,12 @@ class FileUpkeep:
 
     def clear(self) -> None:
         """Clear what a rebuild has left that was killed, unless one goes on somewhere."""
-        if rebuild.is_left(self._database):
-            lease = self._leases.take(LEASE)
-            if lease is not None:
-                try:
-                    rebuild.clear(self._database)
-                finally:
-                    lease.give_back()
+        lease = self._leases.take(LEASE)
+        if lease is not None:
+            try:
+                rebuild.clear(self._database)
+            finally:
+                lease.give_back()
 
     # --- measures
 
@@ -298,7 +297,7 @@ class FileUpkeep:
         """Put all frozen candles of series back into the table, in small steps."""
         with self.holding():
             with self._database.reading() as con:
-                total = sum(freezing.held(con, key)[0] for key in keys)
+                total = sum(frozen.held(con, key)[0] for key in keys)
             told = _Counted(progress, total)
             return _summed(freezing.thaw(self._database, key, told, stop) for key in keys)
 

@@ -33,7 +33,7 @@ from mdstore.candles.upkeep.steps import Pace, Stop, never
 from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import StoreFileError
 
-__all__ = ["LEAST_ROWS", "Frozen", "complete", "freeze", "held", "rows_before", "thaw"]
+__all__ = ["LEAST_ROWS", "Frozen", "complete", "freeze", "rows_before", "thaw"]
 
 LEAST_ROWS: Final = 64
 """Fewer rows behind each other take no less space in a piece of their own."""
@@ -45,8 +45,6 @@ DELETE = "DELETE FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >
 STRAY = (
     "SELECT 1 FROM extras WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ? AND ({})"
 )
-HELD = "SELECT coalesce(sum(rows), 0), coalesce(sum(length(bytes)), 0) FROM frozen"
-OF_SERIES = " WHERE symbol = ? AND timeframe = ?"
 Told = Callable[[int], None]
 
 
@@ -108,13 +106,6 @@ def complete(database: Database) -> None:
     """See to it that every candle is under a digest: they prove a piece. Raises `DamagedDataError`."""
     for error in first_digests.complete(database):
         raise error
-
-
-def held(con: apsw.Connection, key: Key | None = None) -> tuple[int, int]:
-    """Return how many rows are frozen, of a series or all, and the bytes of their pieces."""
-    found = con.execute(HELD) if key is None else con.execute(HELD + OF_SERIES, key)
-    rows, size = found.fetchone() or (0, 0)
-    return int(str(rows)), int(str(size))
 
 
 def rows_before(con: apsw.Connection, key: Key, before: int) -> int:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import apsw
-import apsw.ext
 
 from mdstore.candles.file.database import Database
 from mdstore.errors import QueryError
@@ -75,6 +74,8 @@ def plan_of(con: apsw.Connection, sql: str) -> tuple[str, ...]:
 
 def unknown_params(con: apsw.Connection, sql: str) -> tuple[None, ...]:
     """Return a null for each value that a statement is to be given."""
+    import apsw.ext  # noqa: PLC0415 - 20 ms
+
     return (None,) * apsw.ext.query_info(con, sql).bindings_count
 
 

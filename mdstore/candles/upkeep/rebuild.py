@@ -25,16 +25,15 @@ from typing import Final
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.database import Database
 from mdstore.candles.upkeep import free_pages, layout
+from mdstore.candles.upkeep.leftovers import LEFT, PREFIX, is_left
 from mdstore.candles.upkeep.steps import Pace, Stop, never
 from mdstore.errors import InvalidInputError, MaintenanceStoppedError, StoreFileError
 
-__all__ = ["clear", "in_order", "is_left", "sweep"]
+__all__ = ["clear", "in_order", "sweep"]
 
-PREFIX: Final = "mdstore_rebuild_"
 EVENTS: Final = {"INSERT": ("new",), "UPDATE": ("old", "new"), "DELETE": ("old",)}
 """What fires a trigger, and the rows whose keys it lists."""
 FIND = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?"
-LEFT = f"SELECT name FROM sqlite_schema WHERE type = ? AND name GLOB '{PREFIX}*'"  # noqa: S608
 HAS_KEY = "SELECT wr FROM pragma_table_list(?) WHERE schema = 'main'"
 KEYS = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk"
 COLUMNS = "SELECT name FROM pragma_table_info(?) ORDER BY cid"
@@ -107,11 +106,6 @@ def in_order(database: Database, name: str, *, stop: Stop = never) -> int:
     finally:
         sweep(database, stop=stop)
     return rows
-
-
-def is_left(database: Database) -> bool:
-    """Tell whether a rebuild is under way, or was killed."""
-    return database.peek(LEFT, ("table",)) is not None
 
 
 def clear(database: Database) -> None:

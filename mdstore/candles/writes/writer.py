@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from math import nan
 
@@ -21,7 +21,7 @@ from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.frozen import FrozenPiece
 from mdstore.candles.file.table_reads import read_range
-from mdstore.candles.file.table_writes import upsert
+from mdstore.candles.file.table_writes import upsert, upsert_values
 from mdstore.candles.file.wide_rows import positive_zeros
 from mdstore.candles.ledger import arrivals, claims, relisting, unfinished
 from mdstore.candles.ledger.arrivals import Came
@@ -143,8 +143,9 @@ class Part:
 
 
 SET_ASIDE = Policy("quarantine", "raise")
-WATCH_ROWS = 4  # so few are watched, which costs less than to ask where their series ends
+WATCH_ROWS = 4  # so few are compared, which costs less than to ask where their series ends
 WATCH_MORE = 64  # so many new ones behind known ones are, which costs less than statements of their own
+PUT_ROWS = 4_096  # so many are compared at a time: as tuples they take 2 MB
 NOTHING = Checked([], NO_BAD, 0, 0)
 
 
@@ -498,6 +499,8 @@ class _Batch:
     def _hold_kept(self, seen: _Seen) -> None:
         """Raise where a bar of a range that is to be kept has changed."""
         ranges = self._policy.keep.get(seen.changes.key, ())
+        if not ranges:
+            return
         olds = [old for old in seen.changes.olds if any(start <= old[0] < end for start, end in ranges)]
         if olds:
             raise conflict_error(replace(self._conflict(seen, min(olds)), stored=True), len(olds))
@@ -586,9 +589,15 @@ class _Batch:
 
     def _watch(self, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
         """Write rows some of which may be there."""
-        names = (self._table_names, seen.extras) if seen.given else None
-        con, key = self._con, seen.changes.key
-        return seen.changes.watched(con, rows, lambda: upsert(con, key, rows, seen.given), names)
+        con, key, inserted, updated = self._con, seen.changes.key, 0, 0
+        for part in rows.iter_slices(PUT_ROWS) if len(rows) > PUT_ROWS else (rows,):
+            candles = part[list(CANDLE_COLUMNS)] if seen.given else part
+            new, changed = seen.changes.put(con, candles, partial(upsert, con, key))
+            if seen.given:
+                write = partial(upsert_values, con, key, part, seen.given)
+                changed += seen.changes.put_extras(con, (self._table_names, seen.extras), write)
+            inserted, updated = inserted + new, updated + changed
+        return inserted, updated
 
     def _insert(self, seen: _Seen, rows: pl.DataFrame) -> int:
         """Write rows between the first and last of which there are none."""

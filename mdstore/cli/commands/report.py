@@ -25,12 +25,10 @@ def report(
     """Write how a store does to one HTML file, for any browser, without a network.
 
     Sizes, growth and its forecast, a map of the file's pages, where bars
-    lack, statements that were saved, upkeep, and what to do. Reads the
-    whole file once; others go on meanwhile.
+    lack, how long some reads take, statements that were saved, upkeep, and
+    what to do. Reads the whole file once; others go on meanwhile.
     """
-    from mdstore.reports.store_report import write_report
+    from mdstore.cli.output.report import print_report
 
     with stored(store_file(ctx, file)) as store:
-        with to_stderr().status("reading", spinner="dots"):
-            path = write_report(store, target, force=force)
-        to_stdout().print(f"{path} has the report", highlight=False, markup=False)
+        print_report(store, to_stdout(), to_stderr(), target, force=force)

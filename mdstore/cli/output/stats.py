@@ -33,6 +33,12 @@ def print_stats(store: MarketDataStore, out: Console, *, json: bool) -> None:
     if stats["frozen_rows"]:
         each = f"{int(stats['frozen_bytes']) / int(stats['frozen_rows']):.1f} B each"
         out.print(f"{'frozen':<12}{stats['frozen_rows']:>10,}  {each} in the SQLite file", highlight=False)
+    if stats["revisions"] or stats["revisions_since"]:
+        kept = f"since {stats['revisions_since']}" if stats["revisions_since"] else "all of them"
+        size = size_text(float(stats["revision_bytes"]))
+        out.print(
+            f"{'earlier':<12}{stats['revisions']:>10,}  values of bars in {size}, {kept}", highlight=False
+        )
     since = stats["wal_pinned_since"]
     pinned = f"  a long read has kept it from being shortened since {since}" if since else ""
     out.print(f"{'its log':<12}{size_text(float(stats['wal_bytes'])):>10}{pinned}", highlight=False)

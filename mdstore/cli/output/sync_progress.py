@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import TaskID
 
+from mdstore.cli.shared.progress import Drawn
 from mdstore.cli.shared.texts import count
 
 if TYPE_CHECKING:
@@ -23,17 +23,14 @@ LINE_SECONDS = 10.0
 MINUTE, HOUR = 60, 3_600
 
 
-class SyncProgress:
+class SyncProgress(Drawn):
     """Shows a `SyncResult` as it grows, on `remarks`; `rounds`, if given, gets a line for each one."""
 
     def __init__(self, remarks: Console, *, rounds: Console | None = None) -> None:
         self.latest: SyncResult | None = None
         """What was told last."""
         self._remarks, self._rounds = remarks, rounds
-        self._bar = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"),
-            console=remarks, transient=True, disable=not remarks.is_terminal,
-        )  # fmt: skip
+        super().__init__(remarks)
         self._tasks: dict[tuple[str, str], TaskID] = {}
         self._all = self._bar.add_task("in all", total=None, text="")
         self._line_at = time.monotonic() + LINE_SECONDS
@@ -48,17 +45,6 @@ class SyncProgress:
             self._line(result)
         if result.is_over and self._rounds is not None:
             self._round(self._rounds, result)
-
-    def __enter__(self) -> Self:
-        """Start drawing."""
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop drawing."""
-        self._bar.stop()
 
     def _draw(self, result: SyncResult) -> None:
         self._bar.update(self._all, completed=result.done, total=result.missing or None, text=_text(result))

@@ -32,6 +32,7 @@ OTHERS: Final = (
     "know themselves: store.stats() there"
 )
 MONTH: Final = 30
+LEAST_LINES: Final = 4
 Tree = Mapping[str, Any]
 
 
@@ -43,7 +44,7 @@ def print_top(store: MarketDataStore, out: Console, *, json: bool) -> None:
         return
     activity = Activity()
     activity.look(store)
-    out.print(_shown(tree, activity, height=None))
+    out.print(Group(*_figures(tree, activity), Text(), activity.table(None)))
 
 
 def watch_top(store: MarketDataStore, out: Console, *, every: float) -> None:
@@ -52,11 +53,18 @@ def watch_top(store: MarketDataStore, out: Console, *, every: float) -> None:
     with Live(console=out, screen=True, auto_refresh=False) as live:
         while True:
             activity.look(store)
-            live.update(_shown(store.stats(), activity, height=out.size.height), refresh=True)
+            live.update(_screen(out, store.stats(), activity), refresh=True)
             time.sleep(every)
 
 
-def _shown(tree: Tree, activity: Activity, *, height: int | None) -> RenderableType:
+def _screen(out: Console, tree: Tree, activity: Activity) -> RenderableType:
+    """Return what fills the terminal: the figures, and as many series as there is room for below them."""
+    above = Group(*_figures(tree, activity), Text())
+    room = out.size.height - len(out.render_lines(above, pad=False)) - 1
+    return Group(above, activity.table(max(LEAST_LINES, room)), Text("Ctrl-C ends it", style="dim"))
+
+
+def _figures(tree: Tree, activity: Activity) -> list[RenderableType]:
     head = Text(Path(tree["file"]["path"]).name, style="bold")
     head.append(f"  {tree['file']['path']}  {datetime.now(UTC):%H:%M:%SZ}", style="dim not bold")
     lines = Table.grid(padding=(0, 2))
@@ -67,13 +75,7 @@ def _shown(tree: Tree, activity: Activity, *, height: int | None) -> RenderableT
             lines.add_row(name, row)
             name = ""  # noqa: PLW2901 - of several lines the first has the name
     lines.add_row("activity", activity.summary())
-    parts: list[RenderableType] = [head, lines, *_alarms(tree)]
-    used = 14 + len(tree["latencies"]) + 3 * len(tree["alarms"])
-    rows = None if height is None else max(3, height - used)
-    parts += [Text(), activity.table(rows)]
-    if height is not None:
-        parts.append(Text("Ctrl-C ends it", style="dim"))
-    return Group(*parts)
+    return [head, lines, *_alarms(tree)]
 
 
 def _file(tree: Tree) -> Iterator[Text]:
@@ -118,8 +120,9 @@ def _growth(tree: Tree) -> Iterator[Text]:
     growth = tree["growth"]
     if growth["bytes_per_day"] is None:
         yield Text(
-            "not measured yet: store.maintenance.start(), or mdstore optimize --daemon, does", style="dim"
-        )
+            "not known yet: that takes measures a day apart, by store.maintenance.start() or "
+            "mdstore optimize --daemon", style="dim",
+        )  # fmt: skip
         return
     a_day, month = growth["bytes_per_day"], growth["bytes_in_30_days"]
     yield Text(

@@ -58,9 +58,10 @@ class Activity:
         line.append(spark([max(0.0, rate) for rate in self._rates], LOOKS), style="green")
         return line
 
-    def table(self, most: int | None) -> RenderableType:
-        """Return the series that changed last, at most so many lines."""
-        shown = min(SHOWN, len(self._series)) if most is None else min(most - 2, len(self._series))
+    def table(self, lines: int | None) -> RenderableType:
+        """Return the series that changed last, in so many lines: head, rows, and how many are left."""
+        most = SHOWN if lines is None else lines - 1
+        shown = len(self._series) if len(self._series) <= most else most - 1
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("series changed last", "rows", "more", "last bar", "changed"):
             table.add_column(name, justify="left" if name[0] in "sl" else "right", no_wrap=True)

@@ -28,6 +28,7 @@ from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.errors import SourceError
 from mdstore.sources.exchanges.binance_columns import COLUMNS, KEPT
 from mdstore.sources.sync.coordinator import Page
+from mdstore.sources.sync.sync_place import Range
 from mdstore.sources.web.answers import Answer, Request, excerpt
 from mdstore.sources.web.client import WebClient
 from mdstore.sources.web.host import NoPageError
@@ -50,7 +51,6 @@ AGAIN: Final = "the range of the file can be asked for in its place"
 MICROSECONDS: Final = 10**14
 """A time greater than this is in us: in ms it would be in the year 5138."""
 
-Range = tuple[int, int]
 File = tuple[str, str]
 """The folder of a file, and the time in its name."""
 

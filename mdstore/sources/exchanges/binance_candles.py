@@ -23,16 +23,17 @@ from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import NoSuchMarketError
 from mdstore.sources.exchanges.binance_archive import ARCHIVE, Archive
 from mdstore.sources.exchanges.binance_columns import COLUMNS, KEPT
-from mdstore.sources.exchanges.candle_source import Market, Wait
 from mdstore.sources.exchanges.rest_source import (
     LEFT_MS,
     RestSource,
+    are_on_grid,
     closed_until,
     on_grid,
     page_end,
     refused,
     told,
 )
+from mdstore.sources.sync.candle_source import Market, Wait
 from mdstore.sources.sync.coordinator import Limits, Page
 from mdstore.sources.web.answers import Answer, Request, excerpt
 from mdstore.sources.web.client import WebClient
@@ -331,7 +332,7 @@ def read_bars(
         ),
         (not times or times[0] >= asked[0], "it has bars from before the range"),
         (asked[1] is None or not times or times[-1] < asked[1], "it has bars from behind the range"),
-        (all(frame.floor(time) == time for time in times), "its bars are not on the grid"),
+        (are_on_grid(frame, times), "its bars are not on the grid"),
     )
     wrong = next((broken for is_kept, broken in rules if not is_kept), "")
     if wrong:

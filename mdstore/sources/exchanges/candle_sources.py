@@ -13,7 +13,8 @@ from typing import Any, Final, cast
 
 from mdstore.core.did_you_mean import did_you_mean
 from mdstore.errors import InvalidInputError, SourceError
-from mdstore.sources.exchanges.candle_source import CandleSource, OpensSource, Wait
+from mdstore.sources.extra import INSTALL
+from mdstore.sources.sync.candle_source import CandleSource, OpensSource, Wait
 
 __all__ = ["GROUP", "OURS", "open_source", "source_names"]
 
@@ -25,7 +26,6 @@ OURS: Final = {
 }
 CCXT: Final = "mdstore.sources.exchanges.ccxt_candles"
 PREFIX: Final = "ccxt:"
-INSTALL: Final = "pip install 'mdstore[exchanges]'"
 
 
 def open_source(

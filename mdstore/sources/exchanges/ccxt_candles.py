@@ -26,8 +26,8 @@ from mdstore.core.page_sizes import BY_EXCHANGE
 from mdstore.core.timeframe import DAY, MINUTE, Timeframe, meant
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import Hint, InvalidInputError, NoSuchMarketError, SourceError
-from mdstore.sources.exchanges.candle_source import Market, Wait
 from mdstore.sources.exchanges.rest_source import RestSource, closed_until, on_grid, page_end, told
+from mdstore.sources.sync.candle_source import Market, Wait
 from mdstore.sources.sync.coordinator import Limits, Page, cut
 from mdstore.sources.web.answers import Answer, excerpt
 from mdstore.sources.web.client import proxy_for, user_agent

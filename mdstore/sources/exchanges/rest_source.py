@@ -8,17 +8,14 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from mdstore.core.timeframe import DAY, Timeframe
-from mdstore.errors import Hint, InvalidInputError, SourceError
-from mdstore.sources.exchanges.candle_source import Market, Wait
-from mdstore.sources.sync.coordinator import Limits, Metrics, cut
-from mdstore.sources.sync.source_facts import STRETCH_PAGES
+from mdstore.errors import Hint, SourceError
+from mdstore.sources.sync.candle_source import Market, Wait, refuse_others
+from mdstore.sources.sync.coordinator import LATE_MS, STRETCH_PAGES, Limits, Metrics, cut
 from mdstore.sources.web.answers import Answer, is_json
 from mdstore.sources.web.host import Host
 
-__all__ = ["LATE_MS", "LEFT_MS", "RestSource", "closed_until", "on_grid", "page_end", "refused", "told"]
+__all__ = ["LEFT_MS", "RestSource", "are_on_grid", "closed_until", "on_grid", "page_end", "refused", "told"]
 
-LATE_MS: Final = 10_000
-"""A bar may be published so long after it has ended; until then it is not said to be absent."""
 LEFT_MS: Final = 7 * DAY
 """A market without a trade for so long may be one that is no more: the list of markets tells."""
 LISTED_SECONDS: Final = 600.0
@@ -85,25 +82,10 @@ class RestSource:
         return frozenset(market.symbol for market in await self.markets())
 
     def _timeframe(self, timeframe: str) -> Timeframe:
-        """Return a timeframe that the exchange has. Raises `InvalidInputError` for another."""
+        """Return a timeframe that the exchange has. Raises `TimeframeError` for another."""
         parsed = Timeframe.parse(timeframe)
-        if str(parsed) not in self.timeframes:
-            raise InvalidInputError(
-                f"{self.name} has no {parsed} candles: it has {', '.join(self.timeframes)}",
-                hint=_made_of(parsed, self.timeframes),
-            )
+        refuse_others(self.name, self.timeframes, [parsed])
         return parsed
-
-
-def _made_of(timeframe: Timeframe, there: Sequence[str]) -> Hint | None:
-    """Return the hint that bars can be put together of shorter ones, of the longest that fit."""
-    parts = [name for name in there if timeframe.holds(Timeframe.parse(name))]
-    if not parts:
-        return None
-    best = max(parts, key=lambda name: Timeframe.parse(name).longest_ms)
-    return Hint(
-        f"sync {best!r}, and read them with derive=True", f"sync {best}, and read them with `mdstore show`"
-    )
 
 
 def told(address: str, on_wait: Callable[[Wait], None] | None) -> Callable[[str, float], None]:
@@ -130,6 +112,14 @@ def refused(name: str, answer: Answer, said: str) -> SourceError:
 def on_grid(timeframe: Timeframe, *times: int) -> list[int]:
     """Return the start of the first bar at each time (ms), or after it."""
     return [timeframe.next(time - 1) for time in times]
+
+
+def are_on_grid(timeframe: Timeframe, times: Sequence[int]) -> bool:
+    """Tell whether bars start at all of some times (ms): at once, as for 1,000 it takes 0.2 ms."""
+    if timeframe.ms is None:
+        return all(timeframe.floor(time) == time for time in times)
+    step = timeframe.ms
+    return {time % step for time in times} <= {timeframe.floor(0) % step}
 
 
 def closed_until(timeframe: Timeframe, clock: int) -> int:

@@ -17,8 +17,8 @@ from mdstore.core.timeframe import SECOND, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import Hint, InvalidInputError, SourceError
 from mdstore.sources.exchanges.binance_candles import NO_SYMBOL, BinanceCandles
-from mdstore.sources.exchanges.candle_source import CandleSource
 from mdstore.sources.exchanges.upbit_candles import PATHS, UpbitCandles, remaining
+from mdstore.sources.sync.candle_source import CandleSource
 from mdstore.sources.web.answers import Answer, Request, excerpt
 from mdstore.sources.web.client import WebClient
 

@@ -23,16 +23,17 @@ import polars as pl
 from mdstore.core.timeframe import HOUR, SECOND, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import NoSuchMarketError, SourceError
-from mdstore.sources.exchanges.candle_source import Market, Wait
 from mdstore.sources.exchanges.rest_source import (
     LEFT_MS,
     RestSource,
+    are_on_grid,
     closed_until,
     on_grid,
     page_end,
     refused,
     told,
 )
+from mdstore.sources.sync.candle_source import Market, Wait
 from mdstore.sources.sync.coordinator import Limits, Page
 from mdstore.sources.web.answers import Answer, Request, excerpt, is_json
 from mdstore.sources.web.client import WebClient
@@ -281,12 +282,6 @@ def _wrong(
 ) -> str:
     """Return why bars are no page of a series: an empty text if they are."""
     symbol, frame = series
-    step = frame.ms
-    on_grid = (
-        all(frame.floor(time) == time for time in times)
-        if step is None
-        else len({time % step for time in times} | {frame.floor(0) % step}) == 1
-    )
     seoul = [_ms(candles[at].candle_date_time_kst) - times[at] for at in ((0, -1) if times else ())]
     rules = (
         (len(times) <= count, f"{len(times)} bars where {count} were asked for"),
@@ -296,7 +291,7 @@ def _wrong(
             "its bars do not go from the newest to the oldest, each once",
         ),
         (to is None or not times or times[0] < to, "it has bars from behind the range"),
-        (on_grid, "its bars are not on the grid"),
+        (are_on_grid(frame, times), "its bars are not on the grid"),
         (all(ahead == KST_MS for ahead in seoul), "its times of Seoul do not fit those of UTC"),
     )
     return next((broken for is_kept, broken in rules if not is_kept), "")

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import Hint, InvalidInputError
+from mdstore.sources.extra import INSTALL
 from mdstore.sources.local_exchange.faults import Fault, Faults, SocketFault, SocketFaults
 from mdstore.sources.local_exchange.request_log import Asked
 from mdstore.sources.local_exchange.truth import LocalMarket, Span, Truth
@@ -150,7 +151,7 @@ class LocalExchange:
         except ImportError as error:
             raise InvalidInputError(
                 f"the local exchange needs aiohttp, which is not installed ({error})",
-                hint=Hint("pip install 'mdstore[exchanges]'", "pip install 'mdstore[exchanges]'"),
+                hint=Hint(INSTALL, INSTALL),
             ) from error
         free = {"upbit_per_second": None, "spot_weight": None, "futures_weight": None}
         rules = Rules(**(free if self._limits is None else self._limits))

@@ -79,7 +79,8 @@ class _Reel:
         self._made_until = since - since % MINUTE
         self._number = 0
         self.next_at = since
-        self._fill()
+        # Not all markets at the same time later on: for 200 of them it takes a fifth of a second.
+        self._fill(MINUTE * (1 + int(self._traded.phase * AHEAD / MINUTE)))
         if self._minutes and self._minutes[0].bar.timestamp <= since:
             self._number = self._minutes[0].until(since)
         self._find_next()
@@ -100,9 +101,9 @@ class _Reel:
             self._fill()
         self.next_at = self._minutes[0].time(self._number) if self._minutes else self._made_until
 
-    def _fill(self) -> None:
+    def _fill(self, ahead: int = AHEAD) -> None:
         start = self._made_until
-        self._made_until = start + AHEAD
+        self._made_until = start + ahead
         rows = self._traded.minutes(start, self._made_until, self._truth.maintenance).iter_rows()
         self._minutes.extend(self._traded.trades(Bar._make(row)) for row in rows)
 

@@ -32,10 +32,10 @@ class Bar(NamedTuple):
 
 
 class Minute:
-    """The trades of a minute, by their number."""
+    """The trades of a minute, by their number; `phase` (0 to 1) says when, between those of other markets."""
 
-    def __init__(self, bar: Bar, trades: int, digits: int) -> None:
-        self.bar = bar
+    def __init__(self, bar: Bar, trades: int, digits: int, phase: float = 0.0) -> None:
+        self.bar, self._phase = bar, phase
         self.count = max(trades, LEAST)
         self._digits = digits
         self._high, self._low = self.count // 3, self.count * 2 // 3
@@ -43,7 +43,7 @@ class Minute:
 
     def time(self, number: int) -> int:
         """Return when a trade was (ms)."""
-        return self.bar.timestamp + _offset(number, self.count)
+        return self.bar.timestamp + _offset(number, self.count, self._phase)
 
     def price(self, number: int) -> float:
         """Return its price."""
@@ -98,11 +98,11 @@ class Minute:
         return found
 
 
-def last_trade(trades: int) -> int:
+def last_trade(trades: int, phase: float = 0.0) -> int:
     """Return how far into its minute the last trade of each is (ms)."""
     count = max(trades, LEAST)
-    return _offset(count - 1, count)
+    return _offset(count - 1, count, phase)
 
 
-def _offset(number: int, count: int) -> int:
-    return int((number + number * GOLDEN % 1 * JITTER) * MINUTE / count)
+def _offset(number: int, count: int, phase: float) -> int:
+    return int((number + (number * GOLDEN + phase) % 1 * JITTER) * MINUTE / count)

@@ -147,7 +147,9 @@ class _Traded:
         self.delisted = None if market.delisted is None else to_ms(market.delisted)
         self.price = market.price or PRICES.get(market.symbol) or self._about()
         self.digits = 5 - floor(log10(self.price))
-        self.last_trade = last_trade(market.trades_per_minute)
+        # Else all markets with as many trades had them in the same millisecond: 400 messages at a time.
+        self.phase = zlib.crc32(market.symbol.encode()) / 2**32
+        self.last_trade = last_trade(market.trades_per_minute, self.phase)
         self.amended: dict[int, dict[str, float]] = {}
         # Of the name, too: `hash` of a text differs from process to process.
         self._seed = seed * 1_000_003 + zlib.crc32(market.symbol.encode())
@@ -165,7 +167,7 @@ class _Traded:
         return self._as_amended(rows.with_columns(last=time + self.last_trade))
 
     def trades(self, bar: Bar) -> Minute:
-        return Minute(bar, self.market.trades_per_minute, self.digits)
+        return Minute(bar, self.market.trades_per_minute, self.digits, self.phase)
 
     def _generated(self, start: int, end: int) -> pl.DataFrame:
         parts = [self._chunk(at) for at in range(start - start % CHUNK, end, CHUNK)]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from mdstore.core.arguments import bar_limit, positive_seconds, source_name
 from mdstore.core.hole_reasons import Stated
@@ -15,8 +15,22 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.errors import InvalidInputError
 from mdstore.sources.sync.call_threads import CallThreads
 
-__all__ = ["Coordinator", "FunctionCoordinator", "Limits", "Metrics", "Page", "Source", "cut"]
+__all__ = [
+    "LATE_MS",
+    "STRETCH_PAGES",
+    "Coordinator",
+    "FunctionCoordinator",
+    "Limits",
+    "Metrics",
+    "Page",
+    "Source",
+    "cut",
+]
 
+LATE_MS: Final = 10_000
+"""So long after its end a bar may yet be published: an answer without it does not say that there is none."""
+STRETCH_PAGES: Final = 10
+"""A source is asked for so many pages at a time: it may go through them by rows, where bars are few."""
 Source = Callable[[str, str, int, int], Any | Awaitable[Any]]
 """Returns the candles of a symbol and timeframe in `[start, end)` (ms), in a form that a write takes."""
 

@@ -11,15 +11,13 @@ from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
-from mdstore.sources.sync.coordinator import Page
+from mdstore.sources.sync.coordinator import LATE_MS, Page
 from mdstore.sources.sync.page_proof import Proven, checked_rows, proven
 from mdstore.sources.sync.sync_place import Key, Range, Said, SyncPlace
 
-__all__ = ["LATE_MS", "rows_of", "rows_together", "said_of_page", "settled_from"]
+__all__ = ["rows_of", "rows_together", "said_of_page", "settled_from"]
 
 IN_MS = TimeStyle("ms")
-LATE_MS = 10_000
-"""So long after its end a bar may yet be published: an answer without it does not say that there is none."""
 
 
 def settled_from(timeframe: Timeframe, now: int, settles: int, late: int = LATE_MS) -> int:

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, cast
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
 from mdstore.sources.sync.background import is_cancelled
-from mdstore.sources.sync.coordinator import Coordinator, cut
+from mdstore.sources.sync.coordinator import STRETCH_PAGES, Coordinator, cut
 
 if TYPE_CHECKING:
-    from mdstore.sources.exchanges.candle_source import CandleSource, Market
+    from mdstore.sources.sync.candle_source import CandleSource, Market
 
 __all__ = ["SourceFacts", "said_of"]
-
-STRETCH_PAGES = 10
-"""A source is asked for so many pages at a time: it may go through them by rows, where bars are few."""
 
 
 def said_of(error: BaseException) -> MarketDataError:

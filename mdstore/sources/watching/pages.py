@@ -1,13 +1,9 @@
-"""What a broken connection missed, from the exchange's REST: pages that prove all of it, or an error.
-
-Others may sync the same series: one at a time asks for it, and what the others have brought is not asked for.
-"""
+"""What a broken connection missed, from the exchange's REST: pages that prove all of it, or an error."""
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from itertools import pairwise
 
 import polars as pl
@@ -18,49 +14,24 @@ from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import SourceError
 from mdstore.realtime.backfill import Part
 from mdstore.realtime.ranges import Ranges
-from mdstore.sources.exchanges.candle_source import CandleSource
-from mdstore.sources.sync.asking import left_of
-from mdstore.sources.sync.coordinator import Page
-from mdstore.sources.sync.leasing import held, taken
+from mdstore.sources.sync.candle_source import CandleSource
+from mdstore.sources.sync.coordinator import LATE_MS, Page
 from mdstore.sources.sync.page_proof import checked_rows
-from mdstore.sources.sync.page_rows import LATE_MS, said_of_page, settled_from
-from mdstore.sources.sync.sync_place import SyncPlace
+from mdstore.sources.sync.page_rows import said_of_page, settled_from
 
-__all__ = ["fetched", "lacking"]
+__all__ = ["fetched"]
 
 IN_MS = TimeStyle("ms")
 
 
-async def lacking(  # noqa: PLR0917 - of a series, and a range of it
-    source: CandleSource, place: SyncPlace, symbol: str, timeframe: str, start: int, end: int,
-    trouble: Callable[[Exception], object],
-) -> AsyncGenerator[Part]:  # fmt: skip
-    """Yield the parts of `[start, end)` ms: what is there by now, and what is asked for, as in `fetched`.
-
-    Nothing while another asks for the series. The latest bars are asked for in any case: whether they have
-    ended is known by the exchange's clock, and the place goes by that of this machine.
-    """
-    key, bar = (symbol, timeframe), Timeframe.parse(timeframe)
-    lease = await taken(place.leases, key)
-    if lease is None:
-        return
-    async with held(lease):
-        found = await asyncio.to_thread(place.to_ask, [symbol], bar, start, end, None)
-        wanted = Ranges()
-        for one in (*found.get(symbol, ()), (max(start, settled_from(bar, place.now(), 0)), end)):
-            if one[0] < one[1]:
-                wanted.add(*one)
-        for low, high in left_of((start, end), wanted):
-            yield Part(low, high, await asyncio.to_thread(place.stored, key, low, high), stored=True)
-        for low, high in wanted:
-            async with aclosing(fetched(source, *key, low, high, trouble, place.now)) as parts:
-                async for part in parts:
-                    yield part
+def now_ms() -> int:
+    """Return this machine's time."""
+    return time.time_ns() // 1_000_000
 
 
 async def fetched(  # noqa: PLR0917 - of a series, and a range of it
     source: CandleSource, symbol: str, timeframe: str, start: int, end: int,
-    trouble: Callable[[Exception], object], now: Callable[[], int],
+    trouble: Callable[[Exception], object], now: Callable[[], int] = now_ms,
 ) -> AsyncGenerator[Part]:  # fmt: skip
     """Yield the parts of `[start, end)` ms, as their pages come; each says why bars in it are not there.
 

@@ -26,15 +26,15 @@ from mdstore.errors import Hint, InvalidInputError, SourceError
 from mdstore.realtime.backfill import Part
 from mdstore.realtime.cache import RealtimeDataCache
 from mdstore.realtime.session import SILENCE, Session
-from mdstore.sources.exchanges.candle_source import CandleSource
+from mdstore.sources.extra import INSTALL
 from mdstore.sources.recordings.recorder import Recorder
-from mdstore.sources.sync.sync_place import SyncPlace
-from mdstore.sources.watching.pages import lacking
+from mdstore.sources.sync.candle_source import CandleSource
+from mdstore.sources.sync.symbols import matching
+from mdstore.sources.watching.pages import fetched
 from mdstore.sources.watching.streams import Stream, Wanted
-from mdstore.sources.watching.symbols import matching
-from mdstore.sources.web.client import INSTALL, user_agent
+from mdstore.sources.web.client import user_agent
 
-__all__ = ["Asked", "Failure", "Watch"]
+__all__ = ["Failure", "Watch", "WatchAsked"]
 
 LOG = logger("watch")
 ERRORS_KEPT = 100
@@ -48,7 +48,6 @@ PING_SECONDS: Final = 20.0
 # Messages that were read from the socket and wait here; at the library's own 16, reading stops now and then.
 WAITING: Final = 4096
 MESSAGE_BYTES: Final = 8 * 1024**2
-FLUSH_SECONDS: Final = 1.0
 MOST_BARS: Final = 10_000
 """A longer hole of before the watch is left to a sync: the other markets of a connection wait for each."""
 
@@ -61,7 +60,7 @@ class Failure(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class WatchAsked:
     """What is watched: patterns of symbols are names with `*` or `?`."""
 
     symbols: Sequence[str]
@@ -83,8 +82,7 @@ class Watch:
         cache: RealtimeDataCache,
         stream: Stream,
         source: Callable[[], CandleSource],
-        asked: Asked,
-        place: SyncPlace,
+        asked: WatchAsked,
         *,
         recorder: Recorder | None = None,
         owns_recorder: bool = False,
@@ -98,7 +96,6 @@ class Watch:
         self.messages = self.fetched = 0
         """How many messages came, and how many bars were fetched in place of those that were missed."""
         self._cache, self._stream, self._open_source, self._asked = cache, stream, source, asked
-        self._place = place
         self.recorder, self._owns_recorder, self._on_error = recorder, owns_recorder, on_error
         self._sessions: list[Session] = []
         self._thread: threading.Thread | None = None
@@ -308,13 +305,10 @@ class Watch:
     async def _fetch(
         self, source: CandleSource, symbol: str, timeframe: str, start: int, end: int
     ) -> AsyncGenerator[Part]:
-        with suppress(Exception):  # what is doubted is to be in the ledger; where it is not, it waits for it
-            await asyncio.to_thread(self._cache.live.flush, FLUSH_SECONDS)
-        asked = source, self._place, symbol, timeframe, start, end
-        async with aclosing(lacking(*asked, self._trouble)) as parts:
+        async with aclosing(fetched(source, symbol, timeframe, start, end, self._trouble)) as parts:
             async for part in parts:
                 yield part
-                self.fetched += 0 if part.rows is None or part.stored else len(part.rows)
+                self.fetched += 0 if part.rows is None else len(part.rows)
 
     def _trouble(self, error: Exception) -> None:
         self.errors.append(Failure(time.time(), error))

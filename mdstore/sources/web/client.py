@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from mdstore.errors import SourceError
+from mdstore.sources.extra import INSTALL
 from mdstore.sources.web.answers import Answer, Request
 from mdstore.sources.web.host import LATER, AskedInVainError, Host
 from mdstore.sources.web.loops import OfLoops
@@ -23,10 +24,9 @@ from mdstore.sources.web.loops import OfLoops
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["INSTALL", "WebClient", "proxy_for", "user_agent"]
+__all__ = ["WebClient", "proxy_for", "user_agent"]
 
 T = TypeVar("T")
-INSTALL: Final = "pip install 'mdstore[exchanges]'"
 LARGEST: Final = 256 << 20
 
 

@@ -115,6 +115,7 @@ def test_a_file_that_version_7_wrote_says_what_it_said(path):
         assert store.candles("A", "1m", as_of=before)["close"].to_list() == [11 + i / 4 for i in range(12)]
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("version", range(1, NEWEST))
 def test_a_file_of_any_version_keeps_what_it_has_of_the_past(tmp_path, version):
     path, declares = tmp_path / "old.sqlite3", version >= DECLARED_SINCE
@@ -129,6 +130,7 @@ def test_a_file_of_any_version_keeps_what_it_has_of_the_past(tmp_path, version):
             assert same(said(store, declares=declares), truth)
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_the_file_is_of_one_version_or_the_other(copy, python):
     path, truth = copy
     seen = set()

@@ -109,7 +109,7 @@ def test_a_scan_during_which_it_dies_is_retried_once_and_then_goes_another_way(s
     assert all(is_gone(pid) for pid in deaths)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_ends_by_itself_when_idle_and_leaves_no_zombie(store, scanning):
     store._candles._scanner._idle_seconds = 0.3
     scanned(store)
@@ -179,7 +179,7 @@ def test_a_script_without_a_main_guard_runs_once(python):
     """).split() == ["started", "0"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_code_without_a_file_works_as_in_a_notebook(python):
     assert (
         python(
@@ -198,7 +198,7 @@ def test_code_without_a_file_works_as_in_a_notebook(python):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_files_of_the_users_folder_do_not_shadow_the_scanners_modules(python, tmp_path):
     (tmp_path / "duckdb.py").write_text("raise SystemExit('shadowed')")
     assert (
@@ -253,7 +253,7 @@ FORK = """
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_forked_children_and_their_parent_all_go_on(python, tmp_path):
     with mdstore.open(tmp_path / "s.sqlite3") as store:
         store.write("A", "1m", [(1_756_684_800_000, 1, 2, 1, 1.5, 0)])
@@ -342,7 +342,7 @@ def test_a_pool_that_forks_while_its_results_are_written_goes_on(python):
     assert python(FORK_UNDER_WAY).splitlines() == ["12", "[]"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_stores_of_one_file_scan_side_by_side(store, scanning):
     with mdstore.open(store.path) as other, ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda i: scanned_once((store, other)[i % 2]), range(60)))
@@ -373,7 +373,7 @@ def test_a_store_that_is_dropped_takes_its_process_with_it(tmp_path):
     assert until(lambda: is_gone(pid))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_whole_market_is_scanned(store, scanning):
     symbols = [f"S{i:04}" for i in range(1_200)]
     rows = [(symbol, 1_756_684_800_000 + i * 60_000, 1, 2, 1, 2, i) for symbol in symbols for i in range(2)]
@@ -385,7 +385,7 @@ def test_a_whole_market_is_scanned(store, scanning):
         assert len(answer) == 1_200 * (limit or 2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_process_with_many_open_files_scans(python):
     assert (
         python("""

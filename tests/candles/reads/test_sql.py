@@ -316,6 +316,7 @@ def test_a_table_that_is_named_by_a_text_is_whole(full):
         full.sql(query.format("'can' || 'dles'"))
 
 
+@pytest.mark.long
 def test_large_queries_of_two_stores_spill_apart(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     rows = "SELECT count(*) AS n FROM (SELECT i, random() FROM range(3000000) t(i) ORDER BY 2)"

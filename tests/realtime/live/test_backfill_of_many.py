@@ -6,9 +6,26 @@ import time
 import polars as pl
 
 from mdstore.realtime.backfill import Backfill, Part
+from mdstore.realtime.ranges import Ranges
 from mdstore.realtime.rows import Hole
 
 MINUTE = 60_000
+
+
+class FakeLease:
+    """Is beaten while `is_held`."""
+
+    beat_seconds = 0.0
+
+    def __init__(self):
+        self.beats, self.is_held, self.is_given_back = 0, True, False
+
+    def beat(self):
+        self.beats += 1
+        return self.is_held
+
+    def give_back(self):
+        self.is_given_back = True
 
 
 class Live:
@@ -16,15 +33,36 @@ class Live:
 
     def __init__(self, *symbols):
         self.holes = [Hole(symbol, "1m", 0, 2 * MINUTE) for symbol in symbols]
-        self.stored, self.told = [], []
+        self.stored_ranges, self.told = [], []
         self.ledger = self
+        self.leases, self.kept = [], {}
+        self.is_taken = lambda: False
         self.done = threading.Event()
 
     def ended_holes(self, symbols):
         return list(self.holes)
 
     def fill(self, symbol, timeframe, rows, start, end, *, absent=None, settled=None):
-        self.stored.append((symbol, start, end, absent))
+        self.stored_ranges.append((symbol, start, end, absent))
+
+    def flush(self, timeout):
+        pass
+
+    def lease(self, symbol, timeframe):
+        if self.is_taken():
+            return None
+        self.leases.append(FakeLease())
+        return self.leases[-1]
+
+    def lacks(self, symbol, timeframe, start, end):
+        lacking = Ranges()
+        lacking.add(start, end)
+        for row in self.kept.get(symbol, []):
+            lacking.remove(row[0], row[0] + MINUTE)
+        return list(lacking)
+
+    def stored(self, symbol, timeframe, start, end):
+        return [row for row in self.kept.get(symbol, []) if start <= row[0] < end]
 
     def filled(self, symbol, timeframe, start, end, rows):
         left = []
@@ -86,7 +124,7 @@ def test_parts_say_why_bars_are_absent():
     frame = pl.DataFrame([row], schema=["timestamp", "open", "high", "low", "close", "volume"], orient="row")
     parts = [Part(0, MINUTE, [], "before_listing"), Part(MINUTE, 2 * MINUTE, frame, "no_trade")]
     filled(live, lambda *asked: parts, live.done.is_set)
-    assert live.stored == [
+    assert live.stored_ranges == [
         ("KRW-BTC", 0, MINUTE, "before_listing"),
         ("KRW-BTC", MINUTE, 2 * MINUTE, "no_trade"),
     ]
@@ -105,7 +143,7 @@ def test_a_part_is_stored_as_it_comes():
 
     async def fetch(symbol, timeframe, start, end):
         yield Part(MINUTE, 2 * MINUTE, [bar(1)], "no_trade")
-        assert live.stored == [("KRW-BTC", MINUTE, 2 * MINUTE, "no_trade")]
+        assert live.stored_ranges == [("KRW-BTC", MINUTE, 2 * MINUTE, "no_trade")]
         yield Part(0, MINUTE, [bar(0)], "no_trade")
 
     assert filled(live, fetch, lambda: len(live.told) == 2) == []
@@ -150,16 +188,45 @@ def test_of_a_part_without_rows_nothing_is_stored_and_it_is_not_asked_for_again(
 
     filled(live, fetch, lambda: not live.holes)
     assert asked == [0]
-    assert live.stored == [("KRW-BTC", MINUTE, 2 * MINUTE, "no_trade")]
+    assert live.stored_ranges == [("KRW-BTC", MINUTE, 2 * MINUTE, "no_trade")]
 
 
-def test_what_is_stored_already_is_told_and_no_more():
-    live = Live("KRW-BTC")
+# ---- others that ask for the same series
+
+
+def test_what_others_have_brought_is_told_and_not_asked_for():
+    live, asked = Live("KRW-BTC"), []
+    live.kept["KRW-BTC"] = [bar(0)]
+
+    def fetch(symbol, timeframe, start, end):
+        asked.append((start, end))
+        return [bar(1)]
+
+    filled(live, fetch, lambda: len(live.told) == 2)
+    assert asked == [(MINUTE, 2 * MINUTE)]
+    assert live.told == [bar(0), bar(1)]
+    assert live.stored_ranges == [("KRW-BTC", MINUTE, 2 * MINUTE, None)]
+
+
+def test_while_another_asks_for_the_series_nothing_is_asked():
+    live, asked, refused = Live("KRW-BTC"), [], []
+    live.is_taken = lambda: not refused and not refused.append(time.monotonic())
+    filled(live, lambda *what: asked.append(time.monotonic()) or [], lambda: not live.holes)
+    assert len(asked) == 1
+    assert asked[0] - refused[0] >= 1.0
+
+
+def test_it_is_said_that_the_work_goes_on_and_it_ends_where_another_has_taken_over():
+    live, asked = Live("KRW-BTC"), []
 
     async def fetch(symbol, timeframe, start, end):
-        yield Part(0, MINUTE, [bar(0)], stored=True)
-        yield Part(MINUTE, 2 * MINUTE, [bar(1)], "no_trade")
+        asked.append(start)
+        if len(asked) == 1:
+            live.leases[0].is_held = False
+        for at in range(start, end, MINUTE):
+            yield Part(at, at + MINUTE, [bar(at // MINUTE)], "no_trade")
 
-    filled(live, fetch, lambda: not live.holes and len(live.told) == 2)
-    assert live.told == [bar(0), bar(1)]
-    assert live.stored == [("KRW-BTC", MINUTE, 2 * MINUTE, "no_trade")]
+    filled(live, fetch, lambda: not live.holes)
+    assert asked == [0, MINUTE]
+    assert len(live.leases) == 2
+    assert all(lease.beats and lease.is_given_back for lease in live.leases)

@@ -28,6 +28,7 @@ def checked(opens, url):
     return asyncio.run(run())
 
 
+@pytest.mark.variants(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("opens", [open_upbit, open_spot, open_usdm])
 def test_an_exchange_that_is_as_documented(opens):

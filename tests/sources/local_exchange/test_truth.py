@@ -106,11 +106,16 @@ def test_the_exchange_corrects_a_minute():
 PRICES = st.integers(1, 10**6).map(float)
 
 
-@given(st.lists(PRICES, min_size=4, max_size=4), st.integers(1, 10**12), st.integers(1, 3000))
-def test_trades_add_up_to_their_minute(prices, units, trades):
+@given(
+    st.lists(PRICES, min_size=4, max_size=4),
+    st.integers(1, 10**12),
+    st.integers(1, 3000),
+    st.floats(0, 0.999),
+)
+def test_trades_add_up_to_their_minute(prices, units, trades, phase):
     low, *ends, high = sorted(prices)
     bar = Bar(1_756_684_800_000, ends[0], high, low, ends[1], units / 10**8, 0.0, 0)
-    minute = Minute(bar, trades, 0)
+    minute = Minute(bar, trades, 0, phase)
     every = range(minute.count)
     paid = [minute.price(number) for number in every]
     assert (paid[0], max(paid), min(paid), paid[-1]) == bar[1:5]

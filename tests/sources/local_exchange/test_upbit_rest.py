@@ -1,6 +1,7 @@
 """Upbit's requests: shaped as they were recorded, paged as they are documented."""
 
 import json
+import time
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -119,6 +120,7 @@ def test_the_forming_bar_goes_on(exchange):
     first = minutes(exchange, count=1).json[0]
     later = first
     while later["candle_acc_trade_volume"] == first["candle_acc_trade_volume"]:
+        time.sleep(0.05)
         later = minutes(exchange, count=1).json[0]
     assert later["timestamp"] > first["timestamp"]
 

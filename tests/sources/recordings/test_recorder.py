@@ -51,10 +51,10 @@ def trade(number):
 @pytest.mark.parametrize(
     "files",
     [
-        [("binance_spot", "btcusdt_20240808.gz")], [("upbit_stream", "UPBIT.ws.62.0")],
+        [("upbit_stream", "UPBIT.ws.62.0")], [("binance_spot", "btcusdt_20240808.gz")],
         [("binance_futures_stream", f"BINANCE_FUTURES.{of}.0") for of in ("ws.1", "http.0")],
     ],
-    ids=["spot", "upbit", "futures"],
+    ids=["upbit", "spot", "futures"],
 )  # fmt: skip
 def test_a_recorded_stream_that_is_recorded_again_is_the_same(tmp_path, files):
     sent = list(messages(*(real(*file) for file in files)))

@@ -11,7 +11,7 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.errors import InvalidInputError
 from mdstore.sources.sync.coordinator import Page
 from mdstore.sources.sync.lander import MOST_WAITING, Arrived, Lander
-from mdstore.store.sync_place import StorePlace
+from mdstore.store.store_place import StorePlace
 from tests.support.candles import MINUTE
 
 START = 1_700_000_040_000

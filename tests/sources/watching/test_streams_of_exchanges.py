@@ -5,8 +5,8 @@ import json
 import pytest
 
 import mdstore
+from mdstore.sources.sync.symbols import matching
 from mdstore.sources.watching.streams import STREAMS, Wanted, stream_of
-from mdstore.sources.watching.symbols import matching
 
 WANTED = Wanted(["KRW-BTC", "KRW-ETH"], ["1m"])
 

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mdstore.sources.web.window import LONGEST, UNANSWERED, WINDOW, Floor, Sent, Window
+from tests.support.doses import dose
 
 WAY = 0.2  # the shortest way there and back, in seconds
 delays = st.sampled_from([0.0, 0.0, 0.001, 0.02, 0.3, 2.0])
@@ -50,7 +51,7 @@ def play(outward, backward, *, limit, requests, lateness=0.0):
     st.integers(1, 12),
 )
 @example([0.3, 0.0], [0.0], 10)
-@settings(max_examples=300)
+@settings(max_examples=dose(300))
 def test_a_host_never_counts_more_than_it_allows(outward, backward, limit):
     assert most_in_a_second(play(outward, backward, limit=limit, requests=60)) <= limit
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from mdstore.core.timeframe import Timeframe
+from mdstore.errors import Hint, TimeframeError
 from mdstore.sources.sync.coordinator import Coordinator
 
-__all__ = ["CandleSource", "Market", "OpensSource", "Wait"]
+__all__ = ["CandleSource", "Market", "OpensSource", "Wait", "refuse_others"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +91,21 @@ class OpensSource(Protocol):
         self, *, base_url: str | None, offline: bool, on_wait: Callable[[Wait], None] | None
     ) -> CandleSource:
         """Make a source that asks `base_url` in place of the exchange, and nobody if it is `offline`."""
+
+
+def refuse_others(source: str, there: Sequence[str], timeframes: Sequence[Timeframe]) -> None:
+    """Refuse timeframes that a source has not, and say of which that it has they are made.
+
+    Raises `TimeframeError`.
+    """
+    for one in timeframes:
+        if str(one) not in there:
+            parts = [name for name in there if one.holds(Timeframe.parse(name))]
+            best = max(parts, key=lambda name: Timeframe.parse(name).shortest_ms, default=None)
+            made = Hint(
+                f"store.candles(..., {str(one)!r}, derive_from={best!r}) makes them of what it has",
+                f"`mdstore show SYMBOL {one} --from {best}` makes them of what it has",
+            )
+            raise TimeframeError(
+                f"{source} has no {one} candles: it has {', '.join(there)}", hint=made if best else None
+            )

@@ -16,13 +16,11 @@ from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
-from mdstore.sources.sync.sync_place import Key, Landing, Row
+from mdstore.sources.sync.sync_place import Key, Landing, Range, Row
 from mdstore.store.declared import Declared
 from mdstore.store.gaps_and_missing import gaps, to_ask
 
 __all__ = ["StorePlace"]
-
-Range = tuple[int, int]
 
 
 class StorePlace:
