@@ -181,8 +181,9 @@ class Maintenance:
         to the system, and a VACUUM leaves none. Others read and write meanwhile. It may be interrupted, and
         goes on where it was. `progress` is called with rows done and rows in all.
 
-        Raises `NoSuchSeriesError`, `DamagedDataError` where bars are not what was written, `StoreBusyError`
-        where another is at the upkeep of the file, `ReadOnlyError`, `TimestampError`.
+        Raises `NoSuchSeriesError`, `TimestampError`, `ReadOnlyError`, `StoreBusyError` where another is at
+        the upkeep of the file; `DamagedDataError` where bars are not what was written, once the others are
+        frozen.
         """
         moment = to_ms(before, "before")
         keys = self._keys(symbols, timeframe)

@@ -164,9 +164,12 @@ def _wrong_in(con: apsw.Connection, key: Key) -> Iterator[int]:
         except DamagedDataError as error:  # of a frozen piece, the range of which it knows
             if error.start is None or error.end is None:
                 raise
-            yield from range(error.start // span, -(-error.end // span))
-            at = max(error.end, at + 1)
-            continue
+            if error.start <= at:
+                yield from range(error.start // span, -(-error.end // span))
+                at = error.end
+                continue
+            high = error.start
+            rows = read_range(con, *key, at, high, extras)
         sums = sums_of(rows, span)
         yield from wrong_buckets(sums, *expected(con, key, at // span, -(-high // span)))
         if not in_order(rows):

@@ -37,7 +37,7 @@ from mdstore.candles.upkeep.records import Record
 from mdstore.candles.upkeep.steps import Stop, never
 from mdstore.candles.upkeep.vacuum import Room
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import Hint, StoreBusyError
+from mdstore.errors import DamagedDataError, Hint, StoreBusyError
 
 __all__ = ["LEASE", "FileUpkeep", "Watcher"]
 
@@ -273,19 +273,22 @@ class FileUpkeep:
         """Freeze the bars of series, None for all, that have ended and start before a time (ms).
 
         In small steps; stretches of less than `least` stay. `progress` is called with rows done, and in all.
+        Raises `DamagedDataError` where some are not what was written, once the others are frozen.
         """
         if keys is None:
             with self._database.reading() as con:
                 keys = [(one.symbol, one.timeframe) for one in catalogue.all_series(con)]
         ends = {key: _ended(key, before, int(self._clock() * 1000)) for key in keys if _has_name(key)}
         with self.holding():
-            freezing.complete(self._database)
+            damage = freezing.completed(self._database)
             with self._database.reading() as con:
                 total = sum(freezing.rows_before(con, key, end) for key, end in ends.items())
             told = _Counted(progress, total)
-            return _summed(
-                freezing.freeze(self._database, key, end, told, least, stop) for key, end in ends.items()
-            )
+
+            def freeze(key: Key) -> Frozen:
+                return freezing.freeze(self._database, key, ends[key], told, least, stop)
+
+            return _summed(freeze, ends, damage)
 
     def thaw(
         self,
@@ -299,7 +302,7 @@ class FileUpkeep:
             with self._database.reading() as con:
                 total = sum(frozen.held(con, key)[0] for key in keys)
             told = _Counted(progress, total)
-            return _summed(freezing.thaw(self._database, key, told, stop) for key in keys)
+            return _summed(lambda key: freezing.thaw(self._database, key, told, stop), keys)
 
     def optimize(self) -> list[str]:
         """Have SQLite analyze what it finds worth it; return what it ran."""
@@ -340,8 +343,18 @@ class _Counted:
             self._progress(self._done, max(self._done, self._total))
 
 
-def _summed(parts: Iterable[Frozen]) -> Frozen:
-    found = list(parts)
+def _summed(
+    work: Callable[[Key], Frozen], keys: Iterable[Key], damage: Sequence[DamagedDataError] = ()
+) -> Frozen:
+    """Do work on each series, and say what came of it; raise the first damage once all are done."""
+    found, damage = [], list(damage)
+    for key in keys:
+        try:
+            found.append(work(key))
+        except DamagedDataError as error:
+            damage.append(error)
+    if damage:
+        raise damage[0]
     return Frozen(*(sum(getattr(one, name) for one in found) for name in ("rows", "series", "bytes")))
 
 

@@ -31,9 +31,9 @@ from mdstore.candles.file.wide_rows import times_of
 from mdstore.candles.packs import first_digests
 from mdstore.candles.upkeep.steps import Pace, Stop, never
 from mdstore.core.time_bounds import FOREVER
-from mdstore.errors import StoreFileError
+from mdstore.errors import DamagedDataError, StoreFileError
 
-__all__ = ["LEAST_ROWS", "Frozen", "complete", "freeze", "rows_before", "thaw"]
+__all__ = ["LEAST_ROWS", "Frozen", "completed", "freeze", "rows_before", "thaw"]
 
 LEAST_ROWS: Final = 64
 """Fewer rows behind each other take no less space in a piece of their own."""
@@ -102,10 +102,9 @@ def thaw(database: Database, key: Key, told: Told, stop: Stop = never) -> Frozen
     return Frozen(rows, int(rows > 0))
 
 
-def complete(database: Database) -> None:
-    """See to it that every candle is under a digest: they prove a piece. Raises `DamagedDataError`."""
-    for error in first_digests.complete(database):
-        raise error
+def completed(database: Database) -> list[DamagedDataError]:
+    """Put every candle under a digest, which proves a piece; return why it could not be, of some series."""
+    return first_digests.complete(database)
 
 
 def rows_before(con: apsw.Connection, key: Key, before: int) -> int:

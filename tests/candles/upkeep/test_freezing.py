@@ -430,12 +430,29 @@ def test_a_piece_of_another_series_with_a_sound_digest_is_noticed(written):
     assert written.candles("C", "1m").height == BARS
 
 
+def frozen_bytes_of(store, symbol):
+    with store._candles._database.reading() as con:
+        return frozen.held(con, (symbol, "1m"))[1]
+
+
+def test_two_damaged_pieces_are_two_findings(written):
+    written.maintenance.freeze(LATER)
+    with closing(apsw.Connection(str(written.path))) as con:
+        for chosen in ("IN (SELECT start FROM frozen LIMIT 2 OFFSET 3)", "= (SELECT max(start) FROM frozen)"):
+            con.execute(f"UPDATE frozen SET digest = zeroblob(8) WHERE start {chosen}")
+    findings = written.maintenance.check()
+    assert [text.split(": the candles")[0] for text in findings] == [
+        "A 1m from 2025-09-02 05:52 to 2025-09-03 03:11", "A 1m from 2025-09-04 06:56 to 2025-09-04 13:19"
+    ]  # fmt: skip
+
+
 def test_what_is_damaged_is_not_frozen(written):
     with closing(apsw.Connection(str(written.path))) as con:
         con.execute("UPDATE candles SET close = close + 1 WHERE timestamp = ?", (START + 5 * MINUTE,))
-    with pytest.raises(DamagedDataError):
+    written.write("Z", "1m", walk(700, seed=8))
+    with pytest.raises(DamagedDataError, match="A 1m from"):
         written.maintenance.freeze(LATER)
-    assert figures(written) == (0, 0)
+    assert figures(written) == (700, frozen_bytes_of(written, "Z"))  # the others are
 
 
 def test_candles_that_another_program_has_put_into_a_frozen_stretch(written):
