@@ -19,6 +19,7 @@ BENCHES = (
     "columnar", "equities", "first_read", "flat", "materialise", "disk", "gaps", "history", "digests",
     "upkeep",
     "realtime", "sockets", "watching", "soak", "caches", "service", "sync",
+    "freezing",
 )  # fmt: skip
 
 
