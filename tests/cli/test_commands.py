@@ -20,6 +20,7 @@ COMMANDS = [
     "demo", "import", "export", "show", "screen", "sql", "series", "delete", "warm", "compact", "optimize",
     "stats", "backup", "check", "gaps", "cover", "verify", "calendar", "revisions", "replay",
     "rename", "declare", "sync", "watch", "top", "metrics", "report", "trim",
+    "freeze", "thaw",
 ]  # fmt: skip
 OF_WHAT_IS_STORED = [["gaps"], ["verify"], ["calendar"], ["revisions"]]
 
