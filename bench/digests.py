@@ -21,10 +21,9 @@ import mdstore
 from bench import candles
 from bench.measure import Line, Report, Turn, interleave, verify
 from bench.scale import Scale, scratch
-from mdstore.candles.file import bar_digests, digests
+from mdstore.candles.file import bar_digests, blocks, digests
 from mdstore.candles.file.carried import Carried, Writer
 from mdstore.candles.file.table_reads import read_range
-from mdstore.candles.ledger import revisions
 from mdstore.candles.writes import bar_changes
 
 __all__ = ["run"]
@@ -103,12 +102,12 @@ def _off() -> Iterator[None]:
         for home, name, other in (
             (Writer, "carry", lambda con: setattr(con, "carried", Carried(con))),
             (Writer, "telling", telling),
-            *((Carried, name, _nothing) for name in ("add", "add_revisions", "remove", "settle")),
-            *((digests, name, _nothing) for name in ("prove", "prove_all", "prove_revisions")),
+            *((Carried, name, _nothing) for name in ("add", "remove", "settle")),
+            *((digests, name, _nothing) for name in ("prove", "prove_all")),
             (bar_digests.Proof, "read", read),
             (bar_digests.Proof, "findings", findings),
             *((bar_changes, name, _nothing) for name in ("sums_of", "sums_of_bars", "sums_of_frame")),
-            *((revisions, name, _nothing) for name in ("sums_of", "sums_of_bars")),
+            (blocks, "content_of", lambda _: 0),
         ):
             stack.enter_context(patch.object(home, name, other))
         yield

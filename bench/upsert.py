@@ -24,7 +24,7 @@ from bench.chart import Curve, chart
 from bench.make import remove
 from bench.measure import Grid, Line, Report, Turn, interleave, verify
 from bench.scale import Scale, scratch
-from mdstore.candles.writes import writer
+from mdstore.candles.file import table_writes
 
 __all__ = ["run"]
 
@@ -113,8 +113,9 @@ def _ours(folder: Path, rows: pl.DataFrame, before: pl.DataFrame | None = None, 
         path = folder / "ours.sqlite3"
         with ExitStack() as stack:
             if size:
-                stack.enter_context(patch.object(writer, "ROWS_PER_STATEMENT", (size, 1)))
-                stack.enter_context(patch.dict(writer.STATEMENTS, {size: writer._statement(size)}))
+                stack.enter_context(patch.object(table_writes, "ROWS_PER_STATEMENT", (size, 1)))
+                made = {size: table_writes._statement(size)}
+                stack.enter_context(patch.dict(table_writes.STATEMENTS, made))
             store = stack.enter_context(mdstore.open(path))
             if before is not None:
                 store.write("A", "1m", before)

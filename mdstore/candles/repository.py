@@ -17,7 +17,7 @@ import apsw
 import pyarrow as pa
 
 from mdstore.cache.memory_tier import MemoryTier
-from mdstore.candles.file import catalogue, usage
+from mdstore.candles.file import catalogue, frozen, usage
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.leases import Leases
 from mdstore.candles.file.paths import packs_folder
@@ -325,18 +325,25 @@ class CandleRepository:
     def delete(self, symbol: str, timeframe: Timeframe | None, start: int, end: int) -> int:
         """Delete candles of a symbol, in one timeframe or all; return how many."""
         self.refuse_to_write()
-        with self._database.reading() as con:
-            keys = [
-                (s.symbol, s.timeframe)
-                for s in catalogue.all_series(con)
-                if s.symbol == symbol and (timeframe is None or s.timeframe == str(timeframe))
-            ]
-            if not keys:
-                raise self._no_series(con, symbol, timeframe)
+        keys = self.keys((symbol,), timeframe)
         began = time.perf_counter()
         deleted = delete.delete(self._database, keys, start, end, self._clock)
         self.latencies.add("delete", SQLITE, began)
         return deleted
+
+    def keys(self, symbols: Sequence[str] | None, timeframe: Timeframe | None) -> list[tuple[str, str]]:
+        """Return symbol and timeframe of series that are meant; None is any. Raises `NoSuchSeriesError`."""
+        with self._database.reading() as con:
+            listed = [
+                (one.symbol, one.timeframe)
+                for one in catalogue.all_series(con)
+                if timeframe is None or one.timeframe == str(timeframe)
+            ]
+            there = {symbol for symbol, _ in listed}
+            missing = next((symbol for symbol in symbols or () if symbol not in there), None)
+            if missing is not None or (not listed and timeframe is not None):
+                raise self._no_series(con, missing, timeframe)
+        return [key for key in listed if symbols is None or key[0] in symbols]
 
     def rename(self, old: str, new: str) -> list[str]:
         """Give a symbol another name, in all its timeframes, and return these."""
@@ -377,6 +384,7 @@ class CandleRepository:
             rows = sum(series.rows for series in catalogue.all_series(con))
             past = trimming.history(con)
             pages = con.pragma("page_count") * con.pragma("page_size")
+            frozen_rows, frozen_bytes = frozen.held(con)
         files = self._packs.files()
         sealed = sum(cell.rows for cell in found)
         held = sum(cell.rows * row_bytes(cell.pack) for cell in found)
@@ -388,6 +396,8 @@ class CandleRepository:
             "cells": len(found),
             "sealed_rows": sealed,
             "loose_rows": rows - sealed,
+            "frozen_rows": frozen_rows,
+            "frozen_bytes": frozen_bytes,
             "packs": len(files),
             "pack_bytes": sum(files.values()),
             "dead_pack_bytes": max(0, sum(files.values()) - held),

@@ -18,6 +18,7 @@ from mdstore.cli.commands.declare import declare
 from mdstore.cli.commands.delete import delete
 from mdstore.cli.commands.demo import demo
 from mdstore.cli.commands.export import export
+from mdstore.cli.commands.freeze import freeze
 from mdstore.cli.commands.gaps import gaps
 from mdstore.cli.commands.import_ import import_
 from mdstore.cli.commands.metrics import metrics
@@ -32,6 +33,7 @@ from mdstore.cli.commands.show import show
 from mdstore.cli.commands.sql import sql
 from mdstore.cli.commands.stats import stats
 from mdstore.cli.commands.sync import sync
+from mdstore.cli.commands.thaw import thaw
 from mdstore.cli.commands.top import top
 from mdstore.cli.commands.trim import trim
 from mdstore.cli.commands.verify import verify
@@ -56,6 +58,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "warm": warm,
     "compact": compact,
     "optimize": optimize,
+    "freeze": freeze,
+    "thaw": thaw,
     "trim": trim,
     "stats": stats,
     "top": top,

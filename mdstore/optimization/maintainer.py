@@ -8,6 +8,7 @@ from typing import Final
 from mdstore.core.logs import logger
 from mdstore.errors import MaintenanceStoppedError, MarketDataError, StoreBusyError, StoreClosedError
 from mdstore.optimization.fragmentation import MEASURED, FragmentationMonitor
+from mdstore.optimization.freezing import Freezer
 from mdstore.optimization.ownership import Owner, upkeep_of
 from mdstore.optimization.statistics import StatisticsKeeper
 from mdstore.optimization.vacuum import SmartVacuumScheduler
@@ -29,12 +30,18 @@ class Maintainer:
     """
 
     def __init__(
-        self, owner: Owner, scheduler: SmartVacuumScheduler | None = None, *, every: float = LOOK_SECONDS
+        self,
+        owner: Owner,
+        scheduler: SmartVacuumScheduler | None = None,
+        *,
+        every: float = LOOK_SECONDS,
+        freezer: Freezer | None = None,
     ) -> None:
         self._upkeep = upkeep_of(owner)
         self._scheduler = scheduler or SmartVacuumScheduler(owner)
         self._keeper = StatisticsKeeper(owner)
         self._monitor = FragmentationMonitor(owner)
+        self._freezer = freezer
         self._every = every
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -78,6 +85,10 @@ class Maintainer:
             self.rounds += 1
             self._stopped.wait(self._every)
 
+    @property
+    def _freezes(self) -> bool:
+        return self._freezer is not None and self._freezer.is_due
+
     def look(self) -> tuple[str, ...]:
         """Do one round, in the caller's thread; return what was done. Raises what `optimize` does."""
         stop = self._stopped.is_set
@@ -85,11 +96,12 @@ class Maintainer:
         measured = self._upkeep.last(MEASURED)
         due = measured is None or self._upkeep.now() * 1000 - measured["at"] >= MEASURE_MS
         analyzes = self._keeper.evaluate().needed
-        if decision.action == "nothing" and not due and not analyzes:
+        if decision.action == "nothing" and not due and not analyzes and not self._freezes:
             return ()
         with self._upkeep.holding():
             # Decided again, since another process may have done it just now.
-            done = [self._scheduler.act(self._scheduler.evaluate(look=False, stop=stop), stop=stop)]
+            done = [self._freezer.run(stop=stop)] if self._freezer is not None and self._freezes else []
+            done += [self._scheduler.act(self._scheduler.evaluate(look=False, stop=stop), stop=stop)]
             if self._keeper.evaluate().needed:
                 done.append(self._keeper.run())
             if due:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mdstore.optimization.decision import Decision
+from mdstore.optimization.freezing import Freezer
 from mdstore.optimization.ownership import Owner, upkeep_of
 from mdstore.optimization.statistics import StatisticsKeeper, StatisticsNeed
 from mdstore.optimization.threads import Stop, never
@@ -63,13 +64,15 @@ def optimize(
     scheduler: SmartVacuumScheduler | None = None,
     *,
     dry_run: bool = False,
+    freezer: Freezer | None = None,
     stop: Stop = never,
     progress: Callable[[str], Any] | None = None,
 ) -> Optimized:
     """Decide what the file needs and do it; in a dry run only say so.
 
-    Whoever asks has chosen the time: quiet hours and the last VACUUM are no matter. Raises `StoreBusyError`
-    where another is at it, `MaintenanceStoppedError`, `StoreFileError`.
+    What a `freezer` finds old is frozen first. Whoever asks has chosen the time: quiet hours and the last
+    VACUUM are no matter. Raises `StoreBusyError` where another is at it, `MaintenanceStoppedError`,
+    `StoreFileError`.
     """
     upkeep = upkeep_of(owner)
     scheduler = scheduler or SmartVacuumScheduler(owner)
@@ -80,12 +83,16 @@ def optimize(
     if dry_run:
         return Optimized(scheduler.evaluate(at_once=True, stop=stop), keeper.evaluate(), before, before)
     with upkeep.holding():
+        frozen = ""
+        if freezer is not None:
+            told("freezing")
+            frozen = freezer.run(stop=stop)
         decision, need = scheduler.evaluate(at_once=True, stop=stop), keeper.evaluate()
         told(decision.action)
         done = scheduler.act(decision, stop=stop)
         told("statistics")
         analyzed = keeper.run()
-    return Optimized(decision, need, before, _state(owner), tuple(filter(None, (done, analyzed))))
+    return Optimized(decision, need, before, _state(owner), tuple(filter(None, (frozen, done, analyzed))))
 
 
 def _state(owner: Owner) -> State:

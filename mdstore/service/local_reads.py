@@ -111,11 +111,30 @@ class LocalReads:
             found = with_routed(found, self._router, request, self._meters, self._store._now())
         return Part(request, source, found, getattr(found, "tiers", None) or ("made",))
 
-    def _of_store(
-        self, request: CandleRequest, source: Timeframe | None, *, limit: int | None, include_forming: bool
+    def _of_store(self, request: CandleRequest, source: Timeframe | None, **asked: Any) -> Any:
+        """Read the store: of several symbols, those of which nobody has a bar are left out."""
+        symbols: Any = request.symbols
+        if symbols is not None:
+            symbols = list(symbols) if request.is_long else symbols[0]
+        try:
+            return self._of_symbols(symbols, request, source, **asked)
+        except NoSuchSeriesError:
+            there = self._there(request, source) if self._has_upstream and request.is_long else []
+            if not there:
+                raise
+        return self._of_symbols(there, request, source, **asked)
+
+    def _of_symbols(
+        self,
+        symbols: Any,
+        request: CandleRequest,
+        source: Timeframe | None,
+        *,
+        limit: int | None,
+        include_forming: bool,
     ) -> Any:
         return self._store._read(
-            self._symbols(request, source),
+            symbols,
             request.timeframe,
             start=opened(request.start),
             end=opened(request.end),
@@ -128,22 +147,15 @@ class LocalReads:
             include_forming=include_forming,
         )
 
-    def _symbols(self, request: CandleRequest, source: Timeframe | None) -> Any:
-        """Return the symbols to read: of several, those of which nobody has a bar are left out."""
-        if request.symbols is None:
-            return None
-        if not request.is_long:
-            return request.symbols[0]
-        if not self._has_upstream:
-            return list(request.symbols)
+    def _there(self, request: CandleRequest, source: Timeframe | None) -> list[str]:
+        """Return the symbols of which bars are stored, or live where these are asked for."""
         bar = str(source or request.timeframe)
         stored, live = self._store._candles.stored(bar), self._store.live
-        there = [
+        return [
             symbol
-            for symbol in request.symbols
+            for symbol in request.symbols or ()
             if symbol in stored or (request.include_forming and live.known(symbol, bar))
         ]
-        return there or list(request.symbols)
 
     def _no_series(
         self, error: NoSuchSeriesError, request: CandleRequest, outcome: Outcome

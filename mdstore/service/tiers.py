@@ -41,6 +41,8 @@ __all__ = ["Tiers"]
 
 KNOWN = 10_000
 """Of so many requests it is remembered that nothing was missing."""
+ATTEMPTS = 3
+"""So often it is looked which way bars come: somebody may delete them in between."""
 LONG_AGO = End(-math.inf, -math.inf)
 UNBEGUN = "no {bar} bar is stored: to fetch it, give start= or count="
 LONGEST_SECONDS = 60.0
@@ -95,16 +97,17 @@ class Tiers:
                 return self.local.read(request, roads, explain=explain)
             except NoSuchSeriesError:  # it was deleted since
                 return None
-        plain = stored_road(request)
-        if not request.may_be_plain:
-            return self.local.read(request, self.local.roads(request), explain=explain)
-        try:
-            return self.local.read(request, plain, explain=explain)
-        except NoSuchSeriesError:
-            roads = self.local.roads(request)
-            if roads == plain:
-                raise
-            return self.local.read(request, roads, explain=explain)
+        # Of a list, what is not stored as it is asked for would be left out, where there is an upstream.
+        looks_first = request.may_be_plain and not (self._has_upstream and request.is_long)
+        roads = stored_road(request) if looks_first else self.local.roads(request)
+        for attempt in range(ATTEMPTS):
+            try:
+                return self.local.read(request, roads, explain=explain)
+            except NoSuchSeriesError:
+                tried, roads = roads, self.local.roads(request)
+                if roads == tried or attempt + 1 == ATTEMPTS:
+                    raise
+        return None
 
     def _leads_elsewhere(self, request: CandleRequest, roads: tuple[Road, ...]) -> bool:
         """Tell whether bars come another way by now; what is stored by its name is not looked up for that."""

@@ -24,14 +24,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import mdstore
 from mdstore import DamagedDataError
+from mdstore.candles.file.frozen import pieces
 from mdstore.candles.packs.cells import all_cells
 from mdstore.core.schema import CANDLE_COLUMNS
+from mdstore.core.time_bounds import FOREVER
 from tests.support.candles import MINUTE, START
 from tests.support.doses import dose
 from tests.support.paths import ROOT
 from tests.support.small import cut_down
 
 SYMBOLS = ("A", "B", "C")
+TWICE = """
+SELECT count(*) FROM frozen JOIN candles USING (symbol, timeframe)
+WHERE candles.timestamp >= frozen.start AND candles.timestamp < frozen."end"
+"""
 SPAN = 120
 ROW = struct.Struct("<q5d")
 
@@ -59,6 +65,10 @@ CHILD = """
             store.maintenance.compact()
         elif name == "warm":
             store.maintenance.warm()
+        elif name == "freeze":
+            store.maintenance.freeze(args[1], symbols=args[0])
+        elif name == "thaw":
+            store.maintenance.thaw()
         elif name == "read":
             bounds = dict(zip(("start", "end", "limit", "columns"), args[1:]))
             answer = rows_of(store.candles(args[0], "1m", **bounds))
@@ -214,6 +224,24 @@ class Machine(RuleBasedStateMachine):
     def warm(self, here):
         self.store.maintenance.warm() if here else self.other("warm")
 
+    @rule(here=st.booleans(), symbol=symbols, before=places)
+    def freeze(self, here, symbol, before):
+        if not self.model[symbol]:
+            return
+        if here:
+            self.store.maintenance.freeze(time_of(before), symbols=symbol)
+        else:
+            self.other("freeze", symbol, time_of(before))
+
+    @rule(here=st.booleans())
+    def thaw(self, here):
+        self.store.maintenance.thaw() if here else self.other("thaw")
+        assert self.store.maintenance.stats()["frozen_rows"] == 0
+
+    def frozen(self, symbol):
+        with self.store._candles._database.reading() as con:
+            return pieces(con, (symbol, "1m"), -FOREVER, FOREVER)
+
     @rule()
     def evict(self):
         total = sum(self.store._candles._packs.files().values())
@@ -249,7 +277,8 @@ class Machine(RuleBasedStateMachine):
     @rule(symbol=symbols, data=st.data())
     def damage_the_table(self, symbol, data):
         """Change a price behind the store's back: it is named, and never served or taken for right."""
-        known = sorted(self.model[symbol])
+        pieces = self.frozen(symbol)
+        known = [t for t in sorted(self.model[symbol]) if not any(one.start <= t < one.end for one in pieces)]
         if not known:
             return
         time = data.draw(st.sampled_from(known))
@@ -258,7 +287,7 @@ class Machine(RuleBasedStateMachine):
         self.change(symbol, time, *where, "+")
         try:
             (finding,) = self.findings()
-            assert finding.startswith(f"{symbol} 1m from ")
+            assert finding.startswith(f"{symbol} 1m from "), finding
             for bounds in ({}, {"limit": 3}, {"start": time, "end": time + 1}):
                 start, end, limit = map(bounds.get, ("start", "end", "limit"))
                 with suppress(DamagedDataError):
@@ -267,6 +296,39 @@ class Machine(RuleBasedStateMachine):
             assert self.findings() == [finding]
         finally:
             self.change(symbol, time, *where, "-")
+
+    @rule(symbol=symbols, data=st.data())
+    def damage_what_is_frozen(self, symbol, data):
+        """Change a byte of a piece behind the store's back: likewise."""
+        pieces = self.frozen(symbol)
+        if not pieces:
+            return
+        piece = data.draw(st.sampled_from(pieces))
+        flip = data.draw(st.integers(0, 7))
+        self.flip(symbol, piece, flip)
+        try:
+            (finding,) = self.findings()
+            assert finding.startswith(f"{symbol} 1m from "), finding
+            for bounds in ({}, {"limit": 3}, {"start": piece.start, "end": piece.end}):
+                start, end, limit = map(bounds.get, ("start", "end", "limit"))
+                with suppress(DamagedDataError):
+                    got = rows_of(self.store.candles(symbol, "1m", columns=self.columns, **bounds))
+                    assert got == self.within(symbol, start, end, limit)
+            with pytest.raises(DamagedDataError):
+                self.store.maintenance.thaw(symbols=symbol)
+            assert self.findings() == [finding]
+        finally:
+            self.flip(symbol, piece, flip)
+
+    def flip(self, symbol, piece, place):
+        con = apsw.Connection(str(self.path))
+        key = (symbol, piece.start)
+        held = con.execute("SELECT bytes FROM frozen WHERE symbol = ? AND start = ?", key).fetchone()
+        if held is not None:  # else it was thawed before the damage was found in another
+            changed = bytearray(held[0])
+            changed[len(changed) * place // 8] ^= 1
+            con.execute("UPDATE frozen SET bytes = ? WHERE symbol = ? AND start = ?", (bytes(changed), *key))
+        con.close()
 
     def findings(self):
         """Return what `check` says but of packs, which other steps damage."""
@@ -330,6 +392,18 @@ class Machine(RuleBasedStateMachine):
                 values = [row[-1] for row in rows if row[-1] is not None]
                 expected.append((symbol, len(rows), sum(values) if values else None))
         assert [(s, n, pytest.approx(v)) for s, n, v in got.rows()] == expected
+
+    @invariant()
+    def what_is_frozen_is_in_one_table_only(self):
+        if hasattr(self, "store"):
+            for symbol in SYMBOLS:
+                inside = [
+                    t for one in self.frozen(symbol) for t in self.model[symbol] if one.start <= t < one.end
+                ]
+                assert sum(one.rows for one in self.frozen(symbol)) == len(inside)
+            con = apsw.Connection(str(self.path))
+            assert con.execute(TWICE).get == 0
+            con.close()
 
     @invariant()
     def cells_are_true(self):

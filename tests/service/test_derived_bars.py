@@ -143,9 +143,10 @@ def test_a_bar_is_not_over_while_its_last_minute_forms(store, clock):
         assert marks(service.get_candle_data("A", "1h", include_forming=True))[-1] == (False, 60)
         clock.now += 60  # it has ended, and nobody has said what it came to be
         assert marks(service.get_candle_data("A", "1h")) == [WHOLE, WHOLE]
+        then = START + 179 * MINUTE + 45_000
+        assert marks(service.get_candle_data("A", "1h", as_of=then)) == [WHOLE, WHOLE]
         store.write("A", "1m", TRUTH.slice(179, 1))
         assert marks(service.get_candle_data("A", "1h")) == [WHOLE] * 3
-        then = START + 179 * MINUTE + 45_000
         assert marks(service.get_candle_data("A", "1h", as_of=then)) == [WHOLE, WHOLE]
 
 

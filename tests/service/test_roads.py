@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+import mdstore
 from mdstore import AsyncMarketDataService, Kline, MarketDataService, NoSuchSeriesError, ServicePolicies
 from mdstore.service.facts import BY_NOW
 from mdstore.service.memory_coordinator import MemoryCoordinator
@@ -144,6 +145,34 @@ class mixed_of:  # noqa: N801 - a store as it was
     def resample(self, symbol, timeframe, source):
         found = self.store.candles(symbol, timeframe, derive_from=source, as_of=self.then)
         return found.filter("closed")
+
+
+@pytest.mark.parametrize("kind", ["offline", "only read", "past"])
+def test_nobody_is_left_out_where_an_upstream_is_not_asked(mixed, clock, kind):
+    source, policies = MemoryCoordinator({}), ServicePolicies(offline=kind == "offline")
+    then = int(clock.now * 1000) + 1_000 if kind == "past" else None
+    with (
+        mdstore.MarketDataStore(mixed.path, clock=clock, read_only=kind == "only read") as store,
+        MarketDataService(store, coordinator=source, policies=policies) as service,
+    ):
+        holds_all_ways(service.get_candle_data(["A", "B", "C"], "1h", as_of=then), mixed)
+    assert source.requests == []
+
+
+def test_what_is_deleted_as_its_way_is_looked_up_is_made(mixed):
+    mixed.write("B", "1h", HOURS)
+    with MarketDataService(mixed) as service:
+        local = service._tiers.local
+        roads = local.roads
+
+        def meanwhile(request):
+            found = roads(request)
+            mixed.delete("B", "1h")
+            local.roads = roads
+            return found
+
+        local.roads = meanwhile
+        holds_all_ways(service.get_candle_data(["A", "B", "C"], "1h"), mixed)
 
 
 def test_each_series_is_asked_for_of_an_upstream_by_its_own_way(store, clock):

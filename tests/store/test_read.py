@@ -215,7 +215,7 @@ def test_symbols_with_quotes_pass_on_every_road(store, road):
 def test_a_scan_leaves_no_view_behind(full, road):
     full.candles(SYMBOLS, "1m")
     with full._candles._database.reading() as con:
-        assert con.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'view'").get == 0
+        assert con.execute("SELECT count(*) FROM sqlite_schema WHERE name GLOB 'scan_*'").get == 0
 
 
 def test_a_busy_writer_does_not_hold_up_a_large_read(store, monkeypatch):

@@ -25,6 +25,8 @@ def make_older(path, version):
         if version < BLOCKS_SINCE:
             _into_rows(con, texts)
         tables = {name for name, _ in before}
+        if "frozen" not in tables:
+            con.execute("DROP VIEW IF EXISTS frozen_stretches")
         for table, column in sorted(columns_of(con) - before):
             if table in tables & WITH_DECLARED:
                 continue

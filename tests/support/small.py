@@ -2,12 +2,13 @@
 
 from unittest.mock import patch
 
-from mdstore.candles.file import bar_digests, digests
+from mdstore.candles.file import bar_digests, digests, frozen
 from mdstore.candles.packs import columns, sealing
 from mdstore.candles.packs import merging as compaction
 from mdstore.candles.packs import pack_files as packs
 from mdstore.candles.packs import seal_policy as upkeep
 from mdstore.candles.reads import reads as columnar
+from mdstore.candles.upkeep import freezing
 from mdstore.candles.writes import writer
 
 SIZES = (
@@ -18,6 +19,7 @@ SIZES = (
     (packs, "BLOCK", 8), (packs, "ORPHAN_SECONDS", 0.0),
     (columnar, "LOOSE_ROWS", 10), (columnar, "TAIL_ROWS", 6), (columnar, "STRAIGHT_ROWS", 5),
     (digests, "BUCKET_BARS", 8), (bar_digests, "FEW", 3), (bar_digests, "PIECE_BUCKETS", 2),
+    (frozen, "PIECE_ROWS", 12), (freezing, "SPARE_ROWS", 3), (freezing, "LEAST_ROWS", 2),
     (columnar, "FEW", 1), (columns, "GATHER_ROWS", 30),
 )  # fmt: skip
 

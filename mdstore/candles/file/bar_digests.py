@@ -18,34 +18,30 @@ import apsw
 import polars as pl
 import pyarrow as pa
 
+from mdstore.candles.file.bar_places import next_bar, nth_bar
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.digests import BUCKET_BARS, Key, ceiling, damaged, floor, span_of
 from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hash_of_wide_bar, hashes_of_bars, sums_between
 from mdstore.candles.file.table_reads import PIECE, Request, read_range
-from mdstore.candles.file.wide_rows import WIDTH, table_of
+from mdstore.candles.file.wide_rows import WIDTH, between, table_of, times_of, values_of
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, VALUES
 from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import DamagedDataError
 
 __all__ = [
-    "FEW", "Proof", "Sums", "bars_of", "batch_of", "between", "expected", "in_order",
-    "piece_end", "ranges_of", "read_proven", "read_proven_rows", "sum_of_bars", "sums_of", "sums_of_bars",
-    "sums_of_frame", "times_of", "wrong_buckets",
+    "FEW", "Proof", "Sums", "bars_of", "batch_of", "expected", "in_order", "piece_end", "ranges_of",
+    "read_proven", "read_proven_rows", "sum_of_bars", "sums_of", "sums_of_bars", "sums_of_frame",
+    "wrong_buckets",
 ]  # fmt: skip
 
 FEW: Final = 64  # so few are hashed one by one
 PIECE_BUCKETS: Final = 512  # 65,536 bars: 3 MB, and 30 ms in which others cannot write
 FEW_BUCKETS: Final = 10  # so few are summed one by one
 ZERO: Final = pl.Series([0.0])  # what is added to it is no negative zero, which SQLite does not keep
-NEXT = "SELECT min(timestamp) FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ?"
 Sums = dict[int, int]
 """The sum over each bucket, by its number: the time of its bars (ms) over the span of a bucket."""
 
-LATEST = """
-SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?
-ORDER BY timestamp DESC LIMIT 1 OFFSET ?
-"""
 OPEN = "SELECT whole, bucket, candles FROM digests WHERE timeframe = ? AND symbol = ?"
 CLOSED = """
 SELECT bucket, candles FROM bucket_digests
@@ -76,8 +72,9 @@ def read_proven_rows(con: apsw.Connection, request: Request, listed: Sequence[Se
         symbol = series.symbol
         start = request.start
         if request.limit is not None:
-            bounds = (symbol, name, start, request.end, max(0, request.limit - 1))
-            start = con.execute(LATEST, bounds).get or start
+            before = max(0, request.limit - 1)
+            found = nth_bar(con, (symbol, name), start, request.end, before, latest=True)
+            start = start if found is None else found
         rows = proof.read((symbol, name), start, request.end, extras=series.names)
         if start != request.start and rows.num_rows != request.limit:
             raise damaged(con, "candles", (symbol, name))
@@ -268,17 +265,6 @@ def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
     return made
 
 
-def times_of(bars: pa.RecordBatch) -> memoryview:
-    """Return the times (ms) of candles, sharing their memory."""
-    return values_of(bars.column(0))
-
-
-def values_of(times: pa.Array) -> memoryview:
-    """Return the values of a column of times, sharing their memory."""
-    values = memoryview(times.buffers()[1]).cast("q")
-    return values[times.offset : times.offset + len(times)]
-
-
 def in_order(bars: pa.RecordBatch) -> bool:
     """Tell whether candles ascend: rows that a page in the wrong place gives have the right sum, too."""
     return bars.num_rows <= 1 or bool(pl.Series(bars.column(0).view(pa.int64())).is_sorted())
@@ -305,14 +291,7 @@ def bars_of(bars: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
     return zip(times_of(bars), *(column.to_pylist() for column in bars.columns[1:]), strict=True)
 
 
-def between(bars: pa.RecordBatch, start: int, end: int) -> pa.RecordBatch:
-    """Return the candles in `[start, end)`."""
-    times = times_of(bars)
-    low = bisect_left(times, start)
-    return bars.slice(low, max(low, bisect_left(times, end)) - low)
-
-
 def piece_end(con: apsw.Connection, key: Key, at: int) -> int:
     """Return where the piece of a series from `at` on ends: with a bucket, or at `FOREVER` behind all."""
-    first, span = con.execute(NEXT, (*key, at)).get, span_of(key[1])
+    first, span = next_bar(con, key, at), span_of(key[1])
     return FOREVER if first is None else floor(first, span) + PIECE_BUCKETS * span

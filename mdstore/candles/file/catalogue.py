@@ -16,6 +16,7 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.errors import Hint, NoSuchSeriesError
 
 __all__ = [
+    "COUNTED",
     "Series",
     "all_rows",
     "all_series",
@@ -52,10 +53,22 @@ ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, e
 """  # noqa: S608
 SHRINK = """
 UPDATE series SET rows = rows - ?3, revision = ?4,
-  first = (SELECT min(timestamp) FROM candles WHERE symbol = ?1 AND timeframe = ?2),
-  last = (SELECT max(timestamp) FROM candles WHERE symbol = ?1 AND timeframe = ?2)
+  first = (SELECT min(time) FROM (
+    SELECT min(timestamp) AS time FROM candles WHERE symbol = ?1 AND timeframe = ?2
+    UNION ALL SELECT min(start) FROM frozen WHERE symbol = ?1 AND timeframe = ?2)),
+  last = (SELECT max(time) FROM (
+    SELECT max(timestamp) AS time FROM candles WHERE symbol = ?1 AND timeframe = ?2
+    UNION ALL SELECT max("end") - 1 FROM frozen WHERE symbol = ?1 AND timeframe = ?2))
 WHERE symbol = ?1 AND timeframe = ?2 AND rows > ?3
 """
+COUNTED = """
+SELECT symbol, timeframe, min(first), max(last), sum(rows) FROM (
+  SELECT symbol, timeframe, min(timestamp) AS first, max(timestamp) AS last, count(*) AS rows FROM candles
+  GROUP BY symbol, timeframe
+  UNION ALL SELECT symbol, timeframe, start, "end" - 1, rows FROM frozen
+) GROUP BY symbol, timeframe
+"""
+"""First, last and number of the candles that there are of each series, counted."""
 SET_CALENDAR = """
 INSERT INTO calendars VALUES (?, ?) ON CONFLICT DO UPDATE SET calendar = excluded.calendar
 """

@@ -351,6 +351,26 @@ def _make_blocks(con: apsw.Connection) -> None:
     con.execute(BLOCKS_MADE)
 
 
+FROZEN = """
+-- Stretches of series that lie compressed here, and not in candles: mdstore/candles/file/frozen.py.
+CREATE TABLE frozen (
+  symbol TEXT NOT NULL,
+  timeframe TEXT NOT NULL,
+  start INTEGER NOT NULL,                   -- of its first bar, milliseconds since 1970 UTC
+  "end" INTEGER NOT NULL,                   -- 1 behind the start of its last bar
+  rows INTEGER NOT NULL,
+  digest BLOB NOT NULL,                     -- XXH3 of the bytes, 64 bits
+  bytes BLOB NOT NULL,                      -- a Parquet file of the columns of candles and the declared ones
+  PRIMARY KEY (symbol, timeframe, start)
+) STRICT;
+
+-- For other programs: what they do not see in candles.
+CREATE VIEW frozen_stretches AS
+SELECT symbol, timeframe, datetime(start / 1000, 'unixepoch') AS first_bar,
+  datetime("end" / 1000, 'unixepoch') AS last_bar, rows, length(bytes) AS bytes
+FROM frozen;
+"""
+
 CANDLE_TABLE = (
     ("symbol", 1), ("timeframe", 2), ("timestamp", 3),
     ("open", 0), ("high", 0), ("low", 0), ("close", 0), ("volume", 0),
@@ -370,6 +390,7 @@ MIGRATIONS = (
     Migration(6, "leases, usage", SERVICE),
     Migration(7, "upkeep", UPKEEP),
     Migration(8, "revisions in blocks, replacements", BLOCKS, _make_blocks),
+    Migration(9, "frozen candles", FROZEN),
 )
 
 

@@ -1,5 +1,6 @@
 """Reading the table: what is asked, how many rows that can be, and the two roads to them.
 
+`read_range` is where candles come out, those of `candles` and frozen ones alike.
 What is read along with packs walks the key with APSW, straight into Arrow columns. Large stretches that are
 to be sealed go to the scanner process as the SQL of a view, because `sqlite_scan` of a view runs the view's
 own WHERE and joins inside SQLite, on the index, while a filter outside of it would scan the whole table.
@@ -18,14 +19,17 @@ from typing import Any
 import apsw
 import pyarrow as pa
 
+from mdstore.candles.file import frozen
+from mdstore.candles.file.bar_places import segments
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.digests import damaged
+from mdstore.candles.file.wide_rows import between
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, TIMESTAMP, wide_candle, wide_names
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 
-__all__ = ["Request", "read_range", "read_rows", "row_bound", "rows_sql", "stretches_view"]
+__all__ = ["Request", "read_range", "read_rows", "read_table", "row_bound", "rows_sql", "stretches_view"]
 
 # Rows fetched at a time: fewer than 700 new tuples never wake the garbage collector, which otherwise walks
 # all that are alive again and again (50,000 rows at once: 1.7 us a row; 500 at a time: 0.6).
@@ -133,6 +137,21 @@ def read_range(  # noqa: PLR0917 - a range of a series, and what of it
     `extras` are the declared columns that the series has values of, in their order: the columns of the answer
     are those of `wide_candle`.
     """
+    key, parts = (symbol, timeframe), []
+    for low, high, piece in segments(con, key, start, end):
+        if piece is None:
+            parts.append(read_table(con, symbol, timeframe, low, high, extras))
+        else:
+            parts.append(between(frozen.rows_of(con, key, piece, extras), low, high))
+    if not parts:  # of an empty range
+        return read_table(con, symbol, timeframe, start, end, extras)
+    return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+
+
+def read_table(  # noqa: PLR0917 - see above
+    con: apsw.Connection, symbol: str, timeframe: str, start: int, end: int, extras: tuple[str, ...] = ()
+) -> pa.RecordBatch:
+    """Return the same without what is frozen."""
     if extras:
         return _read_wide(con, (symbol, timeframe, start, end), extras)
     columns = _new_columns(CANDLE_COLUMNS)

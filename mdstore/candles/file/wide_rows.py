@@ -8,6 +8,7 @@ rows out names the columns, puts those of several series under each other, and m
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from math import nan
 from typing import Final
@@ -16,7 +17,10 @@ import pyarrow as pa
 
 from mdstore.core.schema import CANDLE, named_candle, wide_candle
 
-__all__ = ["WIDTH", "named", "positive_zeros", "table_of", "union", "wide", "with_nulls", "with_others"]
+__all__ = [
+    "WIDTH", "between", "named", "positive_zeros", "table_of", "times_of", "union", "values_of", "wide",
+    "with_nulls", "with_others", "without_values",
+]  # fmt: skip
 
 WIDTH: Final = len(CANDLE)
 NUMBER: Final = pa.float64()
@@ -101,3 +105,21 @@ def positive_zeros(rows: pa.RecordBatch) -> pa.RecordBatch:
     zero = pa.scalar(0.0)
     arrays = [rows.column(0), *(pc.add(column, zero) for column in rows.columns[1:])]
     return pa.RecordBatch.from_arrays(arrays, schema=rows.schema)
+
+
+def times_of(bars: pa.RecordBatch) -> memoryview:
+    """Return the times (ms) of candles, sharing their memory."""
+    return values_of(bars.column(0))
+
+
+def values_of(times: pa.Array) -> memoryview:
+    """Return the values of a column of times, sharing their memory."""
+    values = memoryview(times.buffers()[1]).cast("q")
+    return values[times.offset : times.offset + len(times)]
+
+
+def between(bars: pa.RecordBatch, start: int, end: int) -> pa.RecordBatch:
+    """Return the candles in `[start, end)`."""
+    times = times_of(bars)
+    low = bisect_left(times, start)
+    return bars.slice(low, max(low, bisect_left(times, end)) - low)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import cast
 
 import apsw
 
@@ -15,6 +14,8 @@ from mdstore.candles.file.blocks import CANDLE
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.digests import span_of
+from mdstore.candles.file.table_reads import read_range
+from mdstore.candles.file.wide_rows import times_of
 from mdstore.candles.ledger import claims, coverage, revisions, unfinished
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.coverage import Interval, Key
@@ -25,9 +26,6 @@ from mdstore.core.schema import VALUES
 
 __all__ = ["Known", "Ledger"]
 
-STORED = (
-    "SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?"
-)
 FEW = 16
 NONE = (None,) * len(VALUES)  # of no candle
 Row = tuple[object, ...]
@@ -86,8 +84,7 @@ class Ledger:
                 claims.enter(con, key, claim, now, (), of_write=False)
             for key, start, end in doubted:
                 claims.forget(con, key, start, end)
-                starts = cast("list[tuple[int]]", con.execute(STORED, (*key, start, end)).fetchall())
-                unfinished.mark(con, key, [one for (one,) in starts])
+                unfinished.mark(con, key, list(times_of(read_range(con, *key, start, end))))
 
     def uncover(self, keys: Sequence[Key], start: int, end: int) -> None:
         """Take back what is said of a range of some series."""

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import apsw
 
-from mdstore.candles.file.bar_digests import read_proven, times_of
+from mdstore.candles.file.bar_digests import read_proven
 from mdstore.candles.file.declared_columns import names_of
+from mdstore.candles.file.wide_rows import times_of
 from mdstore.candles.ledger import arrivals, replacements
 from mdstore.candles.ledger.arrivals import Arrival
 from mdstore.candles.ledger.replacements import Replacement

@@ -16,15 +16,18 @@ from typing import TypeVar
 import apsw
 import pyarrow as pa
 
-from mdstore.candles.file import catalogue
+from mdstore.candles.file import catalogue, frozen
 from mdstore.candles.file import table_reads as reader
-from mdstore.candles.file.bar_digests import Proof, between, read_proven
+from mdstore.candles.file.bar_digests import Proof, read_proven
+from mdstore.candles.file.bar_places import nth_bar
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.declared_columns import held_by_series, hold, names_of
 from mdstore.candles.file.digests import accept, ceiling, floor, span_of
 from mdstore.candles.file.scan_views import Views
 from mdstore.candles.file.scanner import Scanner
+from mdstore.candles.file.thawing import settle_strays
+from mdstore.candles.file.wide_rows import between
 from mdstore.candles.ledger import arrivals
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import CELL_ROWS, Cell
@@ -48,14 +51,10 @@ T = TypeVar("T")
 # APSW takes 0.43, and holds the interpreter meanwhile; to start its process takes a third of a second.
 SCAN_ROWS = 10_000
 SCAN_ROWS_COLD = 1_500_000
-NTH = """
-SELECT timestamp FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?
-ORDER BY timestamp LIMIT 1 OFFSET ?
-"""
-RECOUNT = """
+RECOUNT = f"""
 INSERT INTO series (symbol, timeframe, first, last, rows, revision)
-SELECT symbol, timeframe, min(timestamp), max(timestamp), count(*), ? FROM candles GROUP BY symbol, timeframe
-"""
+SELECT counted.*, ? FROM ({catalogue.COUNTED}) AS counted
+"""  # noqa: S608 - of constants
 PROVEN_ROWS = 65_536  # read before they are hashed together, 3 MB: one by one 2,000 rows take a fifth more
 BUILD_ROWS = 1_000_000  # asked of the scanner at a time: 56 MB on the way, a third of a second
 
@@ -160,6 +159,7 @@ class Upkeep:
         Whatever the file holds is taken for right: nothing of it is under the digests that it had.
         """
         with self._database.writing() as con:
+            settle_strays(con)
             con.preupdate_hook(None)  # all is summed up anew
             con.execute("DELETE FROM cells")
             # Series that other processes hold in memory are taken for changed.
@@ -237,9 +237,9 @@ class Upkeep:
         at, sealed = piece.start, 0
         while at < piece.end:
             with self._database.writing() as con:
-                key = (piece.symbol, piece.timeframe, at, piece.end, CELL_ROWS)
-                cut = con.execute(NTH, key).get or piece.end
-                rows = read_proven(con, key[:2], at, cut, names_of(con, key[:2]))
+                key = (piece.symbol, piece.timeframe)
+                cut = nth_bar(con, key, at, piece.end, CELL_ROWS) or piece.end
+                rows = read_proven(con, key, at, cut, names_of(con, key))
                 if rows.num_rows and not cells.covering(con, piece.symbol, piece.timeframe, at, cut - 1):
                     sealer = Sealer(self._packs, self._clock)
                     sealer.add(piece.symbol, piece.timeframe, at, cut, rows)
@@ -265,18 +265,25 @@ class Upkeep:
         self.trouble = f"the packs in {self._packs.folder} cannot be written: {error}"
 
     def _scan(self, group: Sequence[Loose], wait: bool) -> int:
-        """Seal by the scanner: a series whose revision is the same afterwards has not changed meanwhile."""
+        """Seal by the scanner: a series whose revision is the same afterwards has not changed meanwhile.
+
+        It knows nothing of frozen pieces, which APSW reads at a tenth of the time that rows take.
+        """
         with self._database.reading() as con:
+            cold = [_is_frozen(con, one) for one in group]
+            frozen_ones = [one for one, is_frozen in zip(group, cold, strict=True) if is_frozen]
+            group = [one for one, is_frozen in zip(group, cold, strict=True) if not is_frozen]
             keys = {(piece.symbol, piece.timeframe) for piece in group}
             known = {key: series for key in keys if (series := catalogue.find(con, *key)) is not None}
         extras = {series.names for series in known.values()}
+        walked = self._walk(frozen_ones, wait) if frozen_ones else 0
         # The scanner gives one table: of the series in it, all have the same columns.
         table = self._scanned(group, *extras) if len(extras) == 1 else None
         if table is None:
-            return self._walk(group, wait)
+            return walked + (self._walk(group, wait) if group else 0)
         revisions = {key: series.revision for key, series in known.items()}
         pieces = self._proven_of(table, group, revisions)
-        return self._seal(lambda sealer: _take(sealer, pieces), revisions, wait=wait)
+        return walked + self._seal(lambda sealer: _take(sealer, pieces), revisions, wait=wait)
 
     def _proven_of(
         self, table: pa.Table, group: Sequence[Loose], revisions: dict[tuple[str, str], int]
@@ -341,13 +348,17 @@ def loose_of(
 def _pieces(con: apsw.Connection, series: Series, low: int, high: int, most: int) -> Iterator[Loose]:
     """Cut a stretch of at most `most` candles by counting those that there are."""
     while most > BUILD_ROWS:
-        key = (series.symbol, series.timeframe, low, high, BUILD_ROWS)
-        cut = con.execute(NTH, key).get
+        cut = nth_bar(con, (series.symbol, series.timeframe), low, high, BUILD_ROWS)
         if cut is None:
             break
         yield Loose(series.symbol, series.timeframe, low, cut, BUILD_ROWS)
         low, most = cut, most - BUILD_ROWS
     yield Loose(series.symbol, series.timeframe, low, high, min(most, BUILD_ROWS))
+
+
+def _is_frozen(con: apsw.Connection, piece: Loose) -> bool:
+    """Tell whether any of a stretch is frozen, or of the buckets that prove it."""
+    return bool(frozen.pieces(con, (piece.symbol, piece.timeframe), *_widened(piece)))
 
 
 def _widened(piece: Loose) -> tuple[int, int]:

@@ -18,8 +18,8 @@ class Explanation:
     """How a read was answered: by which tiers, the rows it gave, the time it took, and the SQL it ran.
 
     `tiers` are among "memory" (assembled before, and current), "packs" (mapped columns), "sqlite" (rows of
-    the table, by index), "scanner" (DuckDB's sqlite scanner put rows of the table into packs first) and
-    "duckdb".
+    the table, by index, or frozen ones), "scanner" (DuckDB's sqlite scanner put rows of the table into packs
+    first) and "duckdb".
     """
 
     tiers: tuple[str, ...]

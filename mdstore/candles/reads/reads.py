@@ -8,14 +8,14 @@ in memory is current as long as its revision in the file is the one it was assem
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import apsw
-import pyarrow as pa
 
-from mdstore.cache.memory_tier import MemoryTier
+from mdstore.cache.memory_tier import MemoryTier, Sized
 from mdstore.candles.file import catalogue
 from mdstore.candles.file import table_reads as reader
 from mdstore.candles.file.bar_digests import Proof, read_proven_rows
@@ -131,17 +131,17 @@ class Columnar:
         con: apsw.Connection,
         listed: Sequence[Series],
         name: str,
-        start: int,
-        end: int,
+        window: tuple[int, int, int | None],
         *,
         straight: bool = False,
-    ) -> pa.Table | list[Loose]:
-        """Return series as a long table, inside the caller's transaction; or what must be sealed first.
+    ) -> Panel | Long | list[Loose]:
+        """Return series under each other, inside the caller's transaction; or what must be sealed first.
 
-        With `straight` they come from the table, whatever that takes, as do bars of another program whose
-        length has no name here. Raises `PackLostError`, to be told to
-        `lose`.
+        `window` is start, end and how many of the latest bars of each. With `straight` they come from the
+        table, whatever that takes, as do bars of another program whose length has no name here: a `Long`, of
+        all in the range. Raises `PackLostError`, to be told to `lose`.
         """
+        start, end, _ = window
         if straight or not Timeframe.is_name(name):
             proof = Proof(con)
             names = [series.names for series in listed]
@@ -152,7 +152,7 @@ class Columnar:
             proof.settle()
             ends = list(accumulate(part.num_rows for part in parts))
             symbols = [series.symbol for series in listed]
-            return Long(table_of(parts, names, union(names)), symbols, ends).table
+            return Long(table_of(parts, names, union(names)), symbols, ends)
         try:
             plan = self._planned(con, listed, Timeframe.parse(name))
             loose = self._too_loose(con, plan, start, end)
@@ -160,11 +160,25 @@ class Columnar:
                 return loose
             views = self._views(con, plan, start, end)
         except (_MismatchError, DamagedDataError):
-            return self.gather(con, listed, name, start, end, straight=True)
-        panel = Panel([Stretch(view, *view.within(start, end, None)) for view in views])
+            return self.gather(con, listed, name, window, straight=True)
+        panel = Panel([Stretch(view, *view.within(*window)) for view in views])
         panel.verify()
         self._use(views)
-        return panel.long.table
+        return panel
+
+    def kept(self, key: Hashable, revision: int) -> Any:
+        """Return what was put under a key, if it is of that revision of the store and its packs are there."""
+        value = self._memory.get(key)
+        if value is None or value.revision != revision or not value.intact():
+            self._memory.miss()
+            return None
+        self._memory.hit()
+        self._use([stretch.view for panel in value.panels for stretch in panel.stretches])
+        return value
+
+    def keep(self, key: Hashable, value: Sized) -> None:
+        """Keep what was made of panels: it has `panels`, a `revision` and `intact`."""
+        self._memory.put(key, value)
 
     def lose(self, lost: PackLostError) -> None:
         """Take note that a pack is lost."""

@@ -9,29 +9,35 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import apsw
 import polars as pl
 import pyarrow as pa
+from cachetools import LRUCache
 
 from mdstore.candles.file import catalogue, declared_columns
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
+from mdstore.candles.packs.columns import Panel
 from mdstore.candles.packs.pack_files import PackLostError
 from mdstore.candles.packs.seal_policy import Loose, Upkeep
 from mdstore.candles.reads import sql_parse
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.reads.sql_answer import as_frame
+from mdstore.candles.reads.sql_candles import Candles, quoted
 from mdstore.candles.reads.sql_engine import Engine
 from mdstore.candles.reads.sql_given import INTERNAL, Params, own_tables, parameters
 from mdstore.candles.reads.sql_running import Deadline, answered, let_go
-from mdstore.core.schema import CANDLE_COLUMNS, LONG_CANDLE, QUARANTINE
+from mdstore.core.long_table import Long
+from mdstore.core.schema import QUARANTINE
 from mdstore.core.time_bounds import FOREVER
-from mdstore.errors import Hint, QueryError
+from mdstore.errors import Hint, MarketDataError, QueryError
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,9 +57,7 @@ SMALL_ROWS: dict[str, Callable[[apsw.Connection], list[tuple[Any, ...]]]] = {
 }
 TIMES = ("first", "last", "quarantined_at")
 TIME = "epoch_ms({0})::TIMESTAMPTZ AS {0}"
-PARTS, STORED = f"{INTERNAL}candles_", f"{INTERNAL}stored_"
-PART = "SELECT symbol, {timeframe} AS timeframe, {columns} FROM {name}"
-NONE = "NULL::DOUBLE AS {}"
+STORED = f"{INTERNAL}stored_"
 MEMORY_HINT = Hint(
     python="bound symbol, timeframe and timestamp in its WHERE, or open with more sql_memory_bytes",
     cli="bound symbol, timeframe and timestamp in its WHERE",
@@ -64,6 +68,8 @@ OWN_LINE = re.compile(r"\n\nLINE \d+: CREATE OR REPLACE TEMP TYPE.*", re.DOTALL)
 MEMORY = "SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory()"
 MISSING = re.compile("does not exist|not found|Referenced column")
 ATTEMPTS = 4
+REMEMBERED, REMEMBERED_LENGTH = 256, 10_000
+"""So many queries, of so many letters at most, are known when they come again."""
 # DuckDB of a parent process, in its forked child: neither used nor closed there.
 _left: list[object] = []
 
@@ -81,6 +87,10 @@ class Queries:
         self._upkeep = upkeep
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+        self._remembered: LRUCache[object, sql_parse.Asked] = LRUCache(REMEMBERED)
+        self._none = Candles({})
+        self._kept: WeakSet[Candles] = WeakSet()
+        self._closed = False
 
     def run(
         self,
@@ -96,57 +106,54 @@ class Queries:
         them, `own` those of the caller, `params` the values for its parameters. Raises `QueryError`, after
         `timeout` seconds `QueryTimeoutError`.
         """
-        import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
-
         deadline, params = Deadline.of(timeout), parameters(params)
         others = {**others, **own_tables(own, (*sql_parse.STORED, *others))}
         known = (*sql_parse.STORED, *others)
-        connection = self._connected()
-        try:
-            asked = sql_parse.looked_at(connection, query, known, _by_name(params))
-            given = self._register(connection, asked, deadline)
-            for name in asked.tables.intersection(others):
-                connection.register(name, others[name]())
-            table = answered(connection, asked.query, params, deadline)
-        except duckdb.OutOfMemoryException as error:
-            raise QueryError("the query needs more memory than SQL may take", hint=MEMORY_HINT) from error
-        except (duckdb.Error, RecursionError, UnicodeError) as error:
-            raise _query_error(str(error), known) from error
-        finally:
-            let_go(connection)
-        return as_frame(table), given
+        with self._errors(known):
+            engine = self._started()
+            asked = self._asked(engine, query, known, params)
+            candles, small = self._found(asked, deadline)
+            connection = candles.connection(engine)
+            is_as_before = False
+            try:
+                named = {name: make() for name, make in others.items() if name in asked.tables}
+                _register(connection, small, named)
+                table = answered(connection, asked.query, params, deadline)
+                is_as_before = not (small or named or asked.makes_types)
+            finally:
+                if not (is_as_before and candles.give_back(engine, connection)):
+                    let_go(connection)
+        return as_frame(table), candles.rows
 
     def parsed(self, query: str) -> tuple[Any, dict[str, Any] | None]:
         """Return DuckDB's own parse of a query that reads, and what it wants of the candles (None is all).
 
         Raises `QueryError`.
         """
-        import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
-
-        connection = self._connected()
-        try:
-            return sql_parse.parsed(connection, query)
-        except (duckdb.Error, RecursionError, UnicodeError) as error:
-            raise _query_error(str(error), sql_parse.STORED) from error
-        finally:
-            let_go(connection)
+        with self._errors(sql_parse.STORED):
+            connection = self._connected()
+            try:
+                return sql_parse.parsed(connection, query)
+            finally:
+                let_go(connection)
 
     def text_of(self, parsed: Any) -> str:
         """Return the text of a parse. Raises `QueryError`."""
-        import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
-
-        connection = self._connected()
-        try:
-            return sql_parse.text_of(connection, parsed)
-        except duckdb.Error as error:
-            raise _query_error(str(error), sql_parse.STORED) from error
-        finally:
-            let_go(connection)
+        with self._errors(sql_parse.STORED):
+            connection = self._connected()
+            try:
+                return sql_parse.text_of(connection, parsed)
+            finally:
+                let_go(connection)
 
     def close(self) -> None:
-        """Let go of DuckDB."""
+        """Let go of DuckDB; who is in the middle of a query is told that the store is closed."""
         with self._lock:
+            self._closed = True
             engine, self._engine = self._engine, None
+            for candles in (self._none, *self._kept):
+                for _, connection in candles.let_go():
+                    connection.close()
             if engine is not None and engine.process == os.getpid():
                 engine.connection.close()
                 engine.spill.cleanup()
@@ -162,55 +169,124 @@ class Queries:
     def after_fork(self) -> None:
         """Go on in a forked child: the parent's threads are not there, and its DuckDB must not be touched."""
         self._lock = threading.Lock()
+        for candles in (self._none, *self._kept):
+            _left.extend(candles.after_fork())
         if self._engine is not None:
             _left.append(self._engine)
             self._engine = None
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
+        return self._started().query()
+
+    def _started(self) -> Engine:
         with self._lock:
+            if self._closed or self._database.closed:
+                self._database.refuse_closed()
             if self._engine is None or self._engine.process != os.getpid():
                 self._engine = Engine.started(self._memory_bytes)
-            return self._engine.query()
+            return self._engine
 
-    def _register(
-        self, connection: duckdb.DuckDBPyConnection, asked: sql_parse.Asked, deadline: Deadline
-    ) -> dict[str, int]:
-        """Give DuckDB the tables that the query names; return how many candles, by timeframe."""
+    @contextmanager
+    def _errors(self, known: Sequence[str]) -> Iterator[None]:
+        """Say as our own errors what goes wrong with a query; `known` are the tables that there are.
+
+        With its connection closed meanwhile DuckDB may raise anything, as where it then has no columns.
+        """
+        import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
+
+        try:
+            yield
+        except MarketDataError:
+            raise
+        except Exception as error:
+            if self._closed:
+                self._database.refuse_closed(error)
+            if isinstance(error, duckdb.OutOfMemoryException):
+                raise _no_memory() from error
+            if isinstance(error, (duckdb.Error, RecursionError, UnicodeError)):
+                raise _query_error(str(error), known) from error
+            raise
+
+    def _asked(
+        self, engine: Engine, query: str, known: tuple[str, ...], params: Params | None
+    ) -> sql_parse.Asked:
+        """Look through a query, unless it was looked through before: that takes a millisecond."""
+        key = (query, known)
+        is_short = not params and len(query) <= REMEMBERED_LENGTH
+        with self._lock:
+            asked = self._remembered.get(key) if is_short else None
+        if asked is not None:
+            return asked
+        connection = engine.query()
+        try:
+            asked = sql_parse.looked_at(connection, query, known, _by_name(params))
+        finally:
+            let_go(connection)
+        if is_short:
+            with self._lock:
+                self._remembered[key] = asked
+        return asked
+
+    def _found(self, asked: sql_parse.Asked, deadline: Deadline) -> tuple[Candles, dict[str, pa.Table]]:
+        """Return the candles that a query is given, and the small tables of the file, of one snapshot."""
         bounds = _Bounds.of(asked.wanted) if "candles" in asked.tables else None
         for _ in range(ATTEMPTS):
             with self._database.reading() as con:
                 try:
-                    tables, loose = self._gathered(con, bounds, deadline)
+                    found = self._gathered(con, bounds, deadline)
                 except PackLostError as lost:
                     self._columnar.lose(lost)
                     continue
-                if not loose:
-                    return _register(connection, con, asked.tables, tables)
-            if not self._upkeep.seal(loose, lambda *_: deadline.check()):
+                if isinstance(found, Candles):
+                    return found, _small(con, asked.tables)
+            if not self._upkeep.seal(found, lambda *_: deadline.check()):
                 break
         with self._database.reading() as con:
-            tables, _ = self._gathered(con, bounds, deadline, straight=True)
-            return _register(connection, con, asked.tables, tables)
+            found = self._gathered(con, bounds, deadline, straight=True)
+            assert isinstance(found, Candles)  # noqa: S101 - nothing must be sealed for the table; for mypy
+            return found, _small(con, asked.tables)
 
     def _gathered(
         self, con: apsw.Connection, bounds: _Bounds | None, deadline: Deadline, *, straight: bool = False
-    ) -> tuple[dict[str, pa.Table], list[Loose]]:
-        """Return the candles within the bounds by timeframe; or what of them must be sealed first."""
-        tables: dict[str, pa.Table] = {}
+    ) -> Candles | list[Loose]:
+        """Return the candles within the bounds; or what of them must be sealed first."""
+        if bounds is None:
+            return self._none
+        revision = catalogue.revision(con)
+        declared = tuple(one.name for one in declared_columns.all_declared(con))
+        kept: Candles | None = self._columnar.kept(("sql", bounds), revision)
+        if kept is not None and kept.declared == declared:
+            return kept
+        panels: dict[str, Panel | Long] = {}
         loose: list[Loose] = []
         chosen: dict[str, list[Series]] = {}
-        for series in catalogue.all_series(con) if bounds else ():
-            if bounds is not None and bounds.admits(series):
+        for series in catalogue.all_series(con):
+            if bounds.admits(series):
                 chosen.setdefault(series.timeframe, []).append(series)
+        limit = bounds.newest if sum(map(len, chosen.values())) == 1 else None
         for name, listed in chosen.items():
             deadline.check()
-            assert bounds is not None  # noqa: S101 - for mypy
-            found = self._columnar.gather(con, listed, name, bounds.start, bounds.end, straight=straight)
-            if isinstance(found, pa.Table):
-                tables[name] = found
-            else:
+            window = (bounds.start, bounds.end, limit)
+            found = self._columnar.gather(con, listed, name, window, straight=straight)
+            if isinstance(found, list):
                 loose += found
-        return tables, loose
+            else:
+                panels[name] = found
+        return loose or self._candles(panels, declared, bounds, revision)
+
+    def _candles(
+        self, found: Mapping[str, Panel | Long], declared: tuple[str, ...], bounds: _Bounds, revision: int
+    ) -> Candles:
+        """Return candles as a query is given them; kept in memory, where all lie in packs."""
+        panels = [one for one in found.values() if isinstance(one, Panel)]
+        tables = {
+            name: one.long.table if isinstance(one, Panel) else one.table for name, one in found.items()
+        }
+        candles = Candles(tables, declared, panels, revision)
+        if len(panels) == len(tables):
+            self._columnar.keep(("sql", bounds), candles)
+            self._kept.add(candles)
+        return candles
 
 
 def _by_name(params: Params | None) -> dict[str, object]:
@@ -237,6 +313,8 @@ class _Bounds:
     timeframes: frozenset[str] | None
     start: int
     end: int
+    newest: int | None = None
+    """How many of the last bars are enough, where it is one series."""
 
     @classmethod
     def of(cls, wanted: dict[str, Any] | None) -> _Bounds:
@@ -247,7 +325,8 @@ class _Bounds:
             None if wanted[name] is None else frozenset(wanted[name]) for name in ("symbol", "timeframe")
         )
         start = -FOREVER if wanted["start"] is None else wanted["start"]
-        return cls(symbols, timeframes, start, FOREVER if wanted["end"] is None else wanted["end"])
+        end = FOREVER if wanted["end"] is None else wanted["end"]
+        return cls(symbols, timeframes, start, end, wanted.get("newest"))
 
     def admits(self, series: Series) -> bool:
         """Tell whether any candle of a series lies within."""
@@ -259,35 +338,25 @@ class _Bounds:
         )
 
 
+def _small(con: apsw.Connection, names: AbstractSet[str]) -> dict[str, pa.Table]:
+    """Return those of the small tables that a query names."""
+    return {
+        name: pl.DataFrame(SMALL_ROWS[name](con), schema, orient="row").to_arrow()
+        for name, schema in SMALL.items()
+        if name in names
+    }
+
+
 def _register(
-    connection: duckdb.DuckDBPyConnection,
-    con: apsw.Connection,
-    names: AbstractSet[str],
-    tables: dict[str, pa.Table],
-) -> dict[str, int]:
-    declared = [one.name for one in declared_columns.all_declared(con)] if "candles" in names else []
-    _register_candles(connection, tables, declared)
-    for name, schema in SMALL.items():
-        if name in names:
-            rows = SMALL_ROWS[name](con)
-            connection.register(f"{STORED}{name}", pl.DataFrame(rows, schema, orient="row").to_arrow())
-            columns = ", ".join(TIME.format(name) if name in TIMES else _quoted(name) for name in schema)
-            connection.execute(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM {STORED}{name}")  # noqa: S608
-    return {name: table.num_rows for name, table in tables.items()}
-
-
-def _register_candles(
-    connection: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table], declared: Sequence[str]
+    connection: duckdb.DuckDBPyConnection, small: Mapping[str, pa.Table], named: Mapping[str, pa.Table]
 ) -> None:
-    parts = []
-    for number, (timeframe, table) in enumerate((tables or {"": LONG_CANDLE.empty_table()}).items()):
-        connection.register(f"{PARTS}{number}", table)
-        there = table.column_names
-        more = [_quoted(one) if one in there else NONE.format(_quoted(one)) for one in declared]
-        columns = ", ".join((*CANDLE_COLUMNS, *more))
-        parts.append(PART.format(timeframe=f"'{timeframe}'", columns=columns, name=f"{PARTS}{number}"))
-    connection.execute(f"CREATE TEMP VIEW candles AS {' UNION ALL '.join(parts)}")
+    for name, table in small.items():
+        connection.register(f"{STORED}{name}", table)
+        columns = ", ".join(TIME.format(one) if one in TIMES else quoted(one) for one in SMALL[name])
+        connection.execute(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM {STORED}{name}")  # noqa: S608
+    for name, table in named.items():
+        connection.register(name, table)
 
 
-def _quoted(name: str) -> str:
-    return f'"{name}"'
+def _no_memory() -> QueryError:
+    return QueryError("the query needs more memory than SQL may take", hint=MEMORY_HINT)

@@ -6,6 +6,9 @@ A bound is taken from `column op constant` joined by AND alone. Such a condition
 rows it removes could not have come out of the query by any inner or outer join; ASOF and positional joins
 pick rows by what else is there, and get no bounds.
 
+Of a query that wants the newest bars of one series and nothing else, they say how many: DuckDB, which does
+not know that a series is in order, takes 9 ms to find the latest 1,000 of 50,000.
+
 What a parse looks like is DuckDB's own affair and changes with its versions: a node is believed if it has the
 keys that are known of its kind, and no other. One that has not, sets no bound.
 """
@@ -13,6 +16,7 @@ keys that are known of its kind, and no other. One that has not, sets no bound.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -46,9 +50,17 @@ SHAPES: dict[str, frozenset[str]] = {
     "COLUMN_REF": frozenset(("column_names",)),
     "CONSTANT": frozenset(("value",)),
     "PARAMETER": frozenset(("identifier",)),
+    "STAR": frozenset((
+        "relation_name", "exclude_list", "replace_list", "columns", "expr", "qualified_exclude_list",
+        "rename_list",
+    )),
     "CAST": frozenset(("child", "cast_type", "try_cast")),
 }  # fmt: skip
 NO_TABLE = ("alias", "relation_name", "value", "text", "identifier")
+NEWEST = ["ORDER_MODIFIER", "LIMIT_MODIFIER"]
+WHOLE_NUMBERS = ("INTEGER", "BIGINT")
+EDGE_BARS = 4
+"""Bounds on time are a millisecond wide to either side; more bars than these cannot lie there."""
 STRANGE = (LookupError, TypeError, AttributeError, ValueError)
 Params = Mapping[str, object]
 
@@ -63,6 +75,8 @@ class _Bounds:
 
 def wanted(parsed: Any, params: Params | None = None) -> dict[str, Any] | None:
     """Return symbol and timeframe (lists, or null for all), start and end (ms, or null); None is everything.
+
+    `newest`, where it is there, is how many of the last bars are enough if it is one series.
 
     `parsed` is what DuckDB's `json_serialize_sql` gives, `params` the values of parameters by their names
     ("1" is the first `?`). A parse of a shape that is not known is everything.
@@ -86,6 +100,9 @@ def _wanted(parsed: Any, params: Params) -> dict[str, Any] | None:
         "start": min(starts) if len(starts) == len(found) else None,
         "end": max(ends) if len(ends) == len(found) else None,
     }
+    with suppress(*STRANGE):
+        newest = _newest(parsed, params)
+        box |= {} if newest is None else {"newest": newest}
     for name in NAMES:
         sets = [b.names.get(name) for b in found]
         box[name] = None if None in sets else sorted(set().union(*(s for s in sets if s is not None)))
@@ -146,6 +163,66 @@ def _references(node: dict[str, Any], params: Params) -> Iterator[_Bounds]:
             for condition in conditions:
                 _narrow(bounds, condition, alias, alone)
         yield bounds
+
+
+def _newest(parsed: dict[str, Any], params: Params) -> int | None:
+    """Return how many of the last bars a query needs that orders bars by falling time, and takes the first.
+
+    Its WHERE must be of bounds alone, and its columns of the table's: any other may depend on all bars.
+    """
+    node = parsed["statements"][0]["node"]
+    if len(parsed["statements"]) != 1 or node["type"] != "SELECT_NODE" or not _is_known(node, "SELECT_NODE"):
+        return None
+    others = ("group_expressions", "group_sets", "having", "sample", "qualify")
+    if any(node[name] for name in others) or node["aggregate_handling"] != "STANDARD_HANDLING":
+        return None
+    table = node["from_table"]
+    if not _is_table(table, "candles") or next(_plain_tables(table), None) is None or table["sample"]:
+        return None
+    alias = str(table["alias"] or "candles").lower()
+    if table["column_name_alias"] or not all(_is_plain(column) for column in node["select_list"]):
+        return None
+    if not all(_is_bound(one, alias, params) for one in _conjuncts(node["where_clause"])):
+        return None
+    return _first_by_time(node["modifiers"], alias)
+
+
+def _first_by_time(modifiers: list[dict[str, Any]], alias: str) -> int | None:
+    """Return how many rows ORDER BY timestamp DESC LIMIT takes, those at the edges of bounds besides."""
+    if [one["type"] for one in modifiers] != NEWEST:
+        return None
+    (order,), limit, offset = modifiers[0]["orders"], modifiers[1]["limit"], modifiers[1]["offset"]
+    if order["type"] != "DESCENDING" or _column(order["expression"], alias, alone=True) != "timestamp":
+        return None
+    numbers = [_whole_number(one) for one in (limit, offset) if one is not None]
+    return None if limit is None or None in numbers else sum(filter(None, numbers)) + EDGE_BARS
+
+
+def _whole_number(node: dict[str, Any]) -> int | None:
+    if node["class"] != "CONSTANT" or not _is_known(node, "CONSTANT"):
+        return None
+    value = node["value"].get("value")
+    is_whole = node["value"]["type"]["id"] in WHOLE_NUMBERS and isinstance(value, int) and value >= 0
+    return value if is_whole else None
+
+
+def _is_plain(column: dict[str, Any]) -> bool:
+    """Tell whether it is a column as it is, which by no name hides the time that rows are ordered by."""
+    kind = column["class"]
+    if kind not in ("STAR", "COLUMN_REF") or not _is_known(column, kind):
+        return False
+    if kind == "STAR":
+        return not any(column[key] for key in SHAPES["STAR"])
+    return bool(column["alias"].lower() != "timestamp")
+
+
+def _is_bound(condition: dict[str, Any], alias: str, params: Params) -> bool:
+    """Tell whether all that a condition asks for is a bound."""
+    bounds = _Bounds(params=params)
+    _narrow(bounds, condition, alias, alone=True)
+    if condition["type"] == "COMPARE_BETWEEN":
+        return bounds.start is not None and bounds.end is not None
+    return bool(bounds.names) or bounds.start is not None or bounds.end is not None
 
 
 def _plain_tables(source: dict[str, Any]) -> Iterator[dict[str, Any]]:

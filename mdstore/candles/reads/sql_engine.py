@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mdstore.errors import Hint, QueryError
@@ -48,6 +49,7 @@ class Engine:
     process: int
     connection: duckdb.DuckDBPyConnection
     spill: tempfile.TemporaryDirectory[str]
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def started(cls, memory_bytes: int | None) -> Engine:
@@ -63,7 +65,8 @@ class Engine:
 
     def query(self) -> duckdb.DuckDBPyConnection:
         """Return a connection for one query: what it makes, such as the types of a PIVOT, goes with it."""
-        return self.connection.cursor()
+        with self._lock:
+            return self.connection.cursor()
 
 
 def _refuse_without_folder() -> None:

@@ -86,12 +86,14 @@ WRITING_HINT = Hint(
 class Asked:
     """What a query names of the tables here, and the bounds it puts on candles (None is everything).
 
-    `query` is what is to be run: that which was looked through.
+    `query` is what is to be run: that which was looked through. One that `makes_types`, a PIVOT, leaves them
+    behind on its connection.
     """
 
     tables: frozenset[str]
     wanted: dict[str, Any] | None
     query: str = ""
+    makes_types: bool = False
 
 
 def looked_at(
@@ -319,7 +321,7 @@ def _pivot(connection: duckdb.DuckDBPyConnection, query: str, known: Collection[
             f"which {why_refused(min(refused)) or 'names a table'}",
             hint=PIVOT_HINT,
         )
-    return Asked(frozenset(words.intersection(known)), None)
+    return Asked(frozenset(words.intersection(known)), None, makes_types=True)
 
 
 def _not_allowed(connection: duckdb.DuckDBPyConnection) -> set[str]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from mdstore.candles.file import catalogue
+from mdstore.candles.file import catalogue, frozen
 from mdstore.candles.file.database import LOG_LIMIT, Database
+from mdstore.candles.file.digests import Key
 from mdstore.candles.file.leases import Lease, Leases
 from mdstore.candles.file.readers import TRACED_OF
 from mdstore.candles.file.users import Users, users
 from mdstore.candles.upkeep import (
     free_pages,
+    freezing,
     growth,
     indexes,
     layout,
@@ -26,6 +28,7 @@ from mdstore.candles.upkeep import (
     vacuum,
 )
 from mdstore.candles.upkeep.cold_scan import Scan, scan
+from mdstore.candles.upkeep.freezing import Frozen
 from mdstore.candles.upkeep.growth import Growth
 from mdstore.candles.upkeep.indexes import Index, Trial
 from mdstore.candles.upkeep.layout import PageMap, Pages, TableLayout
@@ -33,7 +36,8 @@ from mdstore.candles.upkeep.plans import Run, Step
 from mdstore.candles.upkeep.records import Record
 from mdstore.candles.upkeep.steps import Stop, never
 from mdstore.candles.upkeep.vacuum import Room
-from mdstore.errors import Hint, StoreBusyError, StoreFileError
+from mdstore.core.timeframe import Timeframe
+from mdstore.errors import DamagedDataError, Hint, StoreBusyError, StoreFileError
 
 __all__ = ["LEASE", "FileUpkeep", "Watcher"]
 
@@ -260,6 +264,49 @@ class FileUpkeep:
         with self.holding():
             return rebuild.in_order(self._database, table, stop=stop)
 
+    def freeze(
+        self,
+        keys: Sequence[Key] | None,
+        before: int,
+        *,
+        least: int = 1,
+        stop: Stop = never,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Frozen:
+        """Freeze the bars of series, None for all, that have ended and start before a time (ms).
+
+        In small steps; stretches of less than `least` stay. `progress` is called with rows done, and in all.
+        Raises `DamagedDataError` where some are not what was written, once the others are frozen.
+        """
+        if keys is None:
+            with self._database.reading() as con:
+                keys = [(one.symbol, one.timeframe) for one in catalogue.all_series(con)]
+        ends = {key: _ended(key, before, int(self._clock() * 1000)) for key in keys if _has_name(key)}
+        with self.holding():
+            damage = freezing.completed(self._database)
+            with self._database.reading() as con:
+                total = sum(freezing.rows_before(con, key, end) for key, end in ends.items())
+            told = _Counted(progress, total)
+
+            def freeze(key: Key) -> Frozen:
+                return freezing.freeze(self._database, key, ends[key], told, least, stop)
+
+            return _summed(freeze, ends, damage)
+
+    def thaw(
+        self,
+        keys: Sequence[Key],
+        *,
+        stop: Stop = never,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Frozen:
+        """Put all frozen candles of series back into the table, in small steps."""
+        with self.holding():
+            with self._database.reading() as con:
+                total = sum(frozen.held(con, key)[0] for key in keys)
+            told = _Counted(progress, total)
+            return _summed(lambda key: freezing.thaw(self._database, key, told, stop), keys)
+
     def optimize(self) -> list[str]:
         """Have SQLite analyze what it finds worth it; return what it ran."""
         return statistics.optimize(self._database)
@@ -283,6 +330,45 @@ class FileUpkeep:
     def analyze(self, table: str | None = None) -> None:
         """Analyze a table, or all."""
         statistics.analyze(self._database, table)
+
+
+class _Counted:
+    """Adds up the rows that are done, and tells of them."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._done = 0
+
+    def __call__(self, rows: int) -> None:
+        self._done += rows
+        if self._progress is not None:
+            self._progress(self._done, max(self._done, self._total))
+
+
+def _summed(
+    work: Callable[[Key], Frozen], keys: Iterable[Key], damage: Sequence[DamagedDataError] = ()
+) -> Frozen:
+    """Do work on each series, and say what came of it; raise the first damage once all are done."""
+    found, damage = [], list(damage)
+    for key in keys:
+        try:
+            found.append(work(key))
+        except DamagedDataError as error:
+            damage.append(error)
+    if damage:
+        raise damage[0]
+    return Frozen(*(sum(getattr(one, name) for one in found) for name in ("rows", "series", "bytes")))
+
+
+def _has_name(key: Key) -> bool:
+    """Tell whether the length of a series' bars has a name here: of others none is known to have ended."""
+    return Timeframe.is_name(key[1])
+
+
+def _ended(key: Key, before: int, now: int) -> int:
+    """Return before when (ms) bars of a series have ended and start before a time."""
+    return min(before, Timeframe.parse(key[1]).floor(now))
 
 
 @contextmanager

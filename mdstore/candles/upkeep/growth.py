@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import apsw
 
+from mdstore.candles.file.bar_places import count_bars
 from mdstore.candles.file.database import Database
 from mdstore.candles.ledger import arrivals
 from mdstore.candles.ledger.arrivals import Arrival
@@ -16,9 +17,6 @@ from mdstore.core.timeframe import Timeframe
 __all__ = ["HOUR", "Growth", "growth"]
 
 HOUR = 3_600_000
-COUNT = """
-SELECT count(*) FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ def _growth(con: apsw.Connection, key: tuple[str, str], found: Iterable[Arrival]
     last, bar = 0, Timeframe.parse(key[1])
     for one in found:
         if one.lags is None:
-            by_hour[one.arrived // HOUR] += int(con.execute(COUNT, (*key, one.start, one.end)).get)
+            by_hour[one.arrived // HOUR] += count_bars(con, key, one.start, one.end)
             last = max(last, one.arrived)
             continue
         for start, _ in one.later(bar, -1):

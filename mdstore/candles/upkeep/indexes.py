@@ -42,7 +42,7 @@ OURS: Final = frozenset({"quarantine_once", "upkeep_by_kind", "revisions_of_seri
 OUR_TABLES: Final = frozenset({
     "candles", "series", "revision", "quarantine", "cells", "coverage", "unfinished", "arrivals", "revisions",
     "calendars", "digests", "bucket_digests", "declared", "extras", "replacements", "leases", "usage",
-    "upkeep", "schema_version",
+    "upkeep", "schema_version", "frozen",
 })  # fmt: skip
 SAMPLE_ROWS: Final = 20_000
 """So many rows of each table are tried with."""

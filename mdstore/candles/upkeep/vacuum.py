@@ -26,9 +26,10 @@ __all__ = ["Room", "estimate", "log_is_free", "room", "vacuum"]
 STEPS = 2_000
 """Steps of SQLite's machine between two looks whether to stop."""
 READER_MS = 250
-SAMPLE_ROWS = 50_000
-SAMPLE = "CREATE TEMP TABLE sample AS SELECT * FROM candles LIMIT ?"
-SAMPLED = "SELECT sum(pgsize) FROM dbstat('temp') WHERE name = 'sample'"
+SAMPLE_ROWS: Final = {"candles": 50_000, "frozen": 50}
+"""So many rows of the tables that take most of a file."""
+SAMPLE = "CREATE TEMP TABLE sample_{table} AS SELECT * FROM {table} LIMIT ?"
+SAMPLED = "SELECT sum(pgsize) FROM dbstat('temp') WHERE name GLOB 'sample_*'"
 PASSES = 2
 """A page is written to the temporary file, and back."""
 TIMES: Final = 6
@@ -71,11 +72,13 @@ def estimate(database: Database) -> float:
         con.pragma("query_only", 0)
         began = time.perf_counter()
         try:
-            con.execute(SAMPLE, (SAMPLE_ROWS,))
+            for table, rows in SAMPLE_ROWS.items():
+                con.execute(SAMPLE.format(table=table), (rows,))
             seconds = time.perf_counter() - began
             copied = con.execute(SAMPLED).get or 0
         finally:
-            con.execute("DROP TABLE IF EXISTS temp.sample")
+            for table in SAMPLE_ROWS:
+                con.execute(f"DROP TABLE IF EXISTS temp.sample_{table}")
             con.pragma("query_only", before[1])
     rate = max(copied / max(seconds, 1e-6), LEAST_BYTES_PER_SECOND)
     return TIMES * stored / rate

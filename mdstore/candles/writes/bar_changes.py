@@ -18,7 +18,7 @@ from typing import cast
 import apsw
 import polars as pl
 
-from mdstore.candles.file.bar_digests import FEW, batch_of, sums_of, sums_of_bars, sums_of_frame
+from mdstore.candles.file.bar_digests import FEW, Sums, batch_of, sums_of, sums_of_bars, sums_of_frame
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.digests import damaged, span_of
 from mdstore.candles.file.row_hashes import hash_of_extra
@@ -106,21 +106,24 @@ class Changes:
         is_alone = self.bar.next(start) == end and self.old_extras.keys() <= {start}
         return start if is_alone else None
 
-    def put(self, con: Writer, rows: pl.DataFrame, write: Callable[[pl.DataFrame], None]) -> tuple[int, int]:
+    def put(
+        self, con: Writer, rows: pl.DataFrame, write: Callable[[Sequence[Values]], None]
+    ) -> tuple[int, int]:
         """Write the candles that are not there as they are; return how many are new, and how many are not."""
-        times = rows["timestamp"]
-        stored = {row[0]: row for row in self._stored(con, times)}
-        new = list(zip(*(column.to_list() for column in rows.iter_columns()), strict=True))
-        differ = [at for at, row in enumerate(new) if stored.get(row[0]) != row]
-        self._written = {new[at][0] for at in differ}
-        if not differ:
+        stored = {row[0]: row for row in self._stored(con, rows["timestamp"])}
+        # As tuples from here on: to pick rows of a frame wakes Polars' threads, for as long as all of this.
+        new = zip(*(column.to_list() for column in rows.iter_columns()), strict=True)
+        changed = [row for row in new if stored.get(row[0]) != row]
+        self._written = {row[0] for row in changed}
+        if not changed:
             return 0, 0
-        changed = rows if len(differ) == len(rows) else rows[differ]
         with con.telling(None):
             write(changed)
-        gone = [stored[time] for at in differ if (time := new[at][0]) in stored]
-        came = [time for at in differ if (time := new[at][0]) not in stored]
-        con.carried.add(self.key, sums_of_frame(changed, self.span))
+        whole = len(changed) == len(rows) > FEW
+        sums = sums_of_frame(rows, self.span) if whole else _sums_of(_positive_zeros(changed), self.span)
+        con.carried.add(self.key, sums)
+        gone = [stored[row[0]] for row in changed if row[0] in stored]
+        came = [row[0] for row in changed if row[0] not in stored]
         if gone:
             self._note(con, gone)
         self._fresh += self.bar.runs(came)
@@ -139,8 +142,7 @@ class Changes:
     def _note(self, con: Writer, gone: Sequence[Values]) -> None:
         """Take note of what bars were that are something else now."""
         try:
-            few = len(gone) <= FEW
-            sums = sums_of_bars(gone, self.span) if few else sums_of(batch_of(gone), self.span)
+            sums = _sums_of(gone, self.span)
         except (TypeError, ValueError, struct.error) as error:
             raise damaged(con, "candles", self.key) from error  # a price that is a text or a null
         con.carried.add(self.key, {bucket: -value for bucket, value in sums.items()})
@@ -238,6 +240,15 @@ class Changes:
         new = {time for run in times for time in run.filter(run >= now) if _is_in(time, fresh)}
         new |= {time for run in times for time in run.filter(run.is_in(asked))}
         unfinished.mark(con, self.key, sorted(new))
+
+
+def _sums_of(bars: Sequence[Values], span: int) -> Sums:
+    return sums_of_bars(bars, span) if len(bars) <= FEW else sums_of(batch_of(bars), span)
+
+
+def _positive_zeros(bars: Sequence[Values]) -> list[Values]:
+    """Return bars as SQLite will give them, which keeps no negative zero."""
+    return [(time, *(value + 0.0 for value in values)) for time, *values in bars]  # type: ignore[misc]
 
 
 def _joined(ranges: Ranges) -> list[tuple[int, int]]:

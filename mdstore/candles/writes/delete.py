@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from mdstore.candles.file import catalogue, declared_columns
+from mdstore.candles.file import catalogue, declared_columns, thawing
 from mdstore.candles.file.database import Database
 from mdstore.candles.ledger import arrivals, claims, replacements, revisions, unfinished
 from mdstore.candles.packs import cells
@@ -29,8 +29,9 @@ def delete(
             extras = declared_columns.names_of(con, (symbol, timeframe))
             con.carried.remove((symbol, timeframe), start, end, extras)
             with con.telling(None):
+                deleted = thawing.drop(con, (symbol, timeframe), start, end)
                 con.execute(DELETE, (symbol, timeframe, start, end))
-                deleted = con.changes()
+                deleted += con.changes()
                 if extras:
                     declared_columns.forget_values(con, (symbol, timeframe), start, end)
             if deleted:

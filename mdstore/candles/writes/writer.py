@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -14,10 +14,14 @@ from math import nan
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles.file import catalogue, declared_columns
+from mdstore.candles.file import catalogue, declared_columns, frozen, thawing
+from mdstore.candles.file.bar_digests import bars_of
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.frozen import FrozenPiece
+from mdstore.candles.file.table_reads import read_range
+from mdstore.candles.file.table_writes import upsert, upsert_rows, upsert_values
 from mdstore.candles.file.wide_rows import positive_zeros
 from mdstore.candles.ledger import arrivals, claims, relisting, unfinished
 from mdstore.candles.ledger.arrivals import Came
@@ -47,27 +51,14 @@ __all__ = ["SEAL_ROWS", "Part", "Policy", "Progress", "WriteResult", "write", "w
 
 Progress = Callable[[int], None]
 
-# Rows in a statement (bench/upsert.py): 200 or 300 give a few percent more than 100, 500 lose a third, below
-# 50 the calls count. What is left over goes in smaller ones, since each size is parsed once and then cached.
-ROWS_PER_STATEMENT = (100, 10, 1)
-COLUMNS = 6
-UPSERT = """
-INSERT INTO candles VALUES {rows}
-ON CONFLICT DO UPDATE SET open = excluded.open, high = excluded.high, low = excluded.low,
-  close = excluded.close, volume = excluded.volume
-WHERE open IS NOT excluded.open OR high IS NOT excluded.high OR low IS NOT excluded.low
-  OR close IS NOT excluded.close OR volume IS NOT excluded.volume
-"""
+COLUMNS = len(CANDLE_COLUMNS)
+
 QUARANTINE = """
 INSERT OR IGNORE INTO quarantine (quarantined_at, symbol, timeframe, row, "column", rule, value, record)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 BAR = """
 SELECT open, high, low, close, volume FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp = ?
-"""
-BARS = """
-SELECT timestamp, open, high, low, close, volume FROM candles
-WHERE symbol = ? AND timeframe = ? AND timestamp BETWEEN ? AND ?
 """
 ANY = "SELECT 1 FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp BETWEEN ? AND ? LIMIT 1"
 
@@ -473,8 +464,8 @@ class _Batch:
         """Leave out moved rows where a bar with other values is stored; `on_conflict="last"` takes them."""
         if self._policy.on_conflict == "last":
             return group.rows
-        key = (group.symbol, group.timeframe, moved[0], moved[-1])
-        stored = {row[0]: row[1:] for row in self._con.execute(BARS, key)}
+        found = read_range(self._con, group.symbol, group.timeframe, moved[0], moved[-1] + 1)
+        stored = {row[0]: row[1:] for row in bars_of(found)}
         there = [time for time in moved if time in stored]
         rows = group.rows.filter(group.rows["timestamp"].is_in(there))
         other = [row[0] for row in rows.iter_rows() if row[1:COLUMNS] != stored[row[0]]]
@@ -531,8 +522,10 @@ class _Batch:
     def _upsert(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
         """Write rows of one series, and return how many were inserted and how many updated.
 
-        A cell over rows that change is forgotten; one over rows that are as they were stays.
+        A cell over rows that change is forgotten, and a frozen piece thawed; those over rows that are as they
+        were stay.
         """
+        rows = self._without_frozen(seen, rows)
         if not len(rows):
             return 0, 0
         times = rows["timestamp"]
@@ -547,60 +540,72 @@ class _Batch:
                 cells.forget(self._con, cell)
         return inserted, updated
 
+    def _without_frozen(self, seen: _Seen, rows: pl.DataFrame) -> pl.DataFrame:
+        """Leave out rows that are frozen as they are given; pieces that others reach into are thawed."""
+        if not len(rows):
+            return rows
+        key, times = seen.changes.key, rows["timestamp"]
+        left, at = [], 0
+        for piece in frozen.pieces(self._con, key, times[0], times[-1] + 1):
+            low, high = bisect_left(times, piece.start), bisect_left(times, piece.end)
+            if low == high:
+                continue  # there are rows on both sides of it only
+            if self._is_frozen(seen, rows.slice(low, high - low), piece):
+                left.append(rows.slice(at, low - at))
+                at = high
+            else:
+                thawing.thaw(self._con, key, piece.start, piece.end)
+        return pl.concat([*left, rows.slice(at)]) if left else rows
+
+    def _is_frozen(self, seen: _Seen, rows: pl.DataFrame, piece: FrozenPiece) -> bool:
+        """Tell whether rows are all in a piece, with the values that they have."""
+        stored = thawing.frame_of(self._con, seen.changes.key, piece, seen.given)
+        there = stored.filter(stored["timestamp"].is_in(rows["timestamp"].implode()))
+        return there.equals(rows[[*CANDLE_COLUMNS, *seen.given]])
+
     def _upsert_rows(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
         if len(rows) <= WATCH_ROWS:
-            inserted, updated = self._watch(group, seen, rows)
+            inserted, updated = self._watch(seen, rows)
         else:
             # What lies behind the end is new without a look; a few such rows go with those before them.
             # Python's bisect: Polars plans a query, which takes as long as to write a hundred rows.
             known = bisect_right(rows["timestamp"], self._end_of(group, seen))
             known = len(rows) if known > 0 and len(rows) - known <= WATCH_MORE else known
-            inserted, updated = self._upsert_known(group, seen, rows.head(known))
-            inserted += self._insert(group, seen, rows.slice(known))
+            inserted, updated = self._upsert_known(seen, rows.head(known))
+            inserted += self._insert(seen, rows.slice(known))
         if inserted or updated:
             seen.changed = True
             self._sealer.spoil(group, rows)
         return inserted, updated
 
-    def _upsert_known(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
+    def _upsert_known(self, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
         """Write rows of times up to the end of the series."""
         if not len(rows):
             return 0, 0
-        key = (group.symbol, group.timeframe, rows["timestamp"][0], rows["timestamp"][-1])
+        key = (*seen.changes.key, rows["timestamp"][0], rows["timestamp"][-1])
         if self._con.execute(ANY, key).get is None:
-            return self._insert(group, seen, rows), 0
-        return self._watch(group, seen, rows)
+            return self._insert(seen, rows), 0
+        return self._watch(seen, rows)
 
-    def _watch(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
+    def _watch(self, seen: _Seen, rows: pl.DataFrame) -> tuple[int, int]:
         """Write rows some of which may be there."""
-        inserted = updated = 0
+        con, key, inserted, updated = self._con, seen.changes.key, 0, 0
         for part in rows.iter_slices(PUT_ROWS) if len(rows) > PUT_ROWS else (rows,):
             candles = part[list(CANDLE_COLUMNS)] if seen.given else part
-            new, changed = seen.changes.put(self._con, candles, partial(self._execute, group))
+            new, changed = seen.changes.put(con, candles, partial(upsert_rows, con, key))
             if seen.given:
-                write = partial(self._execute_extras, group, seen, part)
-                changed += seen.changes.put_extras(self._con, (self._table_names, seen.extras), write)
+                write = partial(upsert_values, con, key, part, seen.given)
+                changed += seen.changes.put_extras(con, (self._table_names, seen.extras), write)
             inserted, updated = inserted + new, updated + changed
         return inserted, updated
 
-    def _insert(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> int:
+    def _insert(self, seen: _Seen, rows: pl.DataFrame) -> int:
         """Write rows between the first and last of which there are none."""
         if len(rows):
             with self._con.telling(None):
-                self._execute(group, rows[list(CANDLE_COLUMNS)] if seen.given else rows)
-                if seen.given:
-                    self._execute_extras(group, seen, rows)
+                upsert(self._con, seen.changes.key, rows, seen.given)
             seen.changes.insert(self._con, rows)
         return len(rows)
-
-    def _execute(self, group: Group, candles: pl.DataFrame) -> None:
-        for size, values in _pieces(candles):
-            self._con.execute(STATEMENTS[size], [group.symbol, group.timeframe, *values])
-
-    def _execute_extras(self, group: Group, seen: _Seen, rows: pl.DataFrame) -> None:
-        for size, values in _pieces(rows[["timestamp", *seen.given]]):
-            sql = declared_columns.upsert(seen.given, size)
-            self._con.execute(sql, [group.symbol, group.timeframe, *values])
 
     def _quarantine(self, bad: pl.DataFrame) -> None:
         order = ("symbol", "timeframe", "row", "column", "rule", "value", "record")
@@ -697,33 +702,3 @@ def _by_cell(rows: pl.DataFrame, over: Sequence[Cell]) -> Iterator[tuple[Cell | 
             at = place
         if bound is None:
             return
-
-
-def _pieces(rows: pl.DataFrame) -> Iterator[tuple[int, list[object]]]:
-    """Yield how many rows are written together, and their values, the largest first."""
-    if len(rows) == 1:  # a feed's next bar: 6 us less
-        yield 1, list(rows.row(0))
-        return
-    columns = rows.width
-    flat: list[object] = [None] * (columns * len(rows))
-    for place, column in enumerate(rows.iter_columns()):
-        flat[place::columns] = column.to_list()
-    done = 0
-    for size in ROWS_PER_STATEMENT:
-        width = size * columns
-        while len(flat) - done >= width:
-            yield size, flat[done : done + width]
-            done += width
-
-
-def _statement(size: int) -> str:
-    """Write the UPSERT of `size` rows; ?1 and ?2 are the series, bound once for all rows."""
-    return UPSERT.format(
-        rows=",".join(
-            "(?1,?2," + ",".join(f"?{3 + row * COLUMNS + place}" for place in range(COLUMNS)) + ")"
-            for row in range(size)
-        )
-    )
-
-
-STATEMENTS = {size: _statement(size) for size in ROWS_PER_STATEMENT}

@@ -27,6 +27,9 @@ def optimize(  # noqa: PLR0917 - each is a flag
         typer.Option("--quiet-hours", help="With --daemon: when what takes longer is done, or 'observed'."),
     ] = "02:00-04:00",
     tz: Annotated[str, typer.Option("--tz", help="With --daemon: the zone of these hours.")] = "UTC",
+    freeze_after: Annotated[
+        str | None, typer.Option("--freeze-after", help="Compress candles that are older, such as 90d.")
+    ] = None,
     wait: WaitOption = 10.0,
     file: FileOption = None,
     json: JsonOption = False,
@@ -39,6 +42,8 @@ def optimize(  # noqa: PLR0917 - each is a flag
 
     with stored(store_file(ctx, file), wait=wait) as store:
         if daemon:
-            keep_optimizing(store, to_stderr(), quiet_hours=quiet_hours, tz=tz)
+            keep_optimizing(store, to_stderr(), quiet_hours=quiet_hours, tz=tz, freeze_after=freeze_after)
         else:
-            print_optimized(store, to_stdout(), to_stderr(), dry_run=dry_run, json=json)
+            print_optimized(
+                store, to_stdout(), to_stderr(), dry_run=dry_run, freeze_after=freeze_after, json=json
+            )

@@ -34,10 +34,18 @@ ROWS: tuple[tuple[str, Callable[[State], str]], ...] = (
 )
 
 
-def print_optimized(store: MarketDataStore, out: Console, err: Console, *, dry_run: bool, json: bool) -> None:
+def print_optimized(
+    store: MarketDataStore,
+    out: Console,
+    err: Console,
+    *,
+    dry_run: bool,
+    freeze_after: str | None = None,
+    json: bool,
+) -> None:
     """Do what the file needs, or only say what that is; print why, and before and after."""
     with err.status("looking", spinner="dots") as status:
-        found = store.maintenance.optimize(dry_run=dry_run, progress=status.update)
+        found = store.maintenance.optimize(dry_run=dry_run, freeze_after=freeze_after, progress=status.update)
     if json:
         print(json_text(asdict(found)))
         return
@@ -66,7 +74,9 @@ def _print_states(out: Console, found: Optimized, *, dry_run: bool) -> None:
             out.print(f"  now: {found.after.plans[name]}", highlight=False, markup=False)
 
 
-def keep_optimizing(store: MarketDataStore, err: Console, *, quiet_hours: str, tz: str) -> None:
+def keep_optimizing(
+    store: MarketDataStore, err: Console, *, quiet_hours: str, tz: str, freeze_after: str | None = None
+) -> None:
     """Look after the file until Ctrl-C or SIGTERM, and say what is done."""
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
@@ -74,7 +84,8 @@ def keep_optimizing(store: MarketDataStore, err: Console, *, quiet_hours: str, t
     logger(LOG).addHandler(handler)
     logger(LOG).setLevel(logging.INFO)
     try:
-        store.maintenance.start(quiet_hours=None if quiet_hours == "observed" else quiet_hours, tz=tz)
+        hours = None if quiet_hours == "observed" else quiet_hours
+        store.maintenance.start(quiet_hours=hours, tz=tz, freeze_after=freeze_after)
         err.print(f"looking after {store.path}; Ctrl-C ends it", highlight=False, markup=False)
         while not ended.wait(LOOK_SECONDS):  # a signal that another thread gets wakes no wait without end
             pass

@@ -30,6 +30,9 @@ def print_stats(store: MarketDataStore, out: Console, *, json: bool) -> None:
     out.print(
         f"{'candles':<12}{stats['rows']:>10,}  {sealed}, {stats['loose_rows']:,} loose", highlight=False
     )
+    if stats["frozen_rows"]:
+        each = f"{int(stats['frozen_bytes']) / int(stats['frozen_rows']):.1f} B each"
+        out.print(f"{'frozen':<12}{stats['frozen_rows']:>10,}  {each} in the SQLite file", highlight=False)
     if stats["revisions"] or stats["revisions_since"]:
         kept = f"since {stats['revisions_since']}" if stats["revisions_since"] else "all of them"
         size = size_text(float(stats["revision_bytes"]))

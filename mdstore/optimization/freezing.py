@@ -1,0 +1,40 @@
+"""When old candles are frozen: once a day those of an age, where a series has enough of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mdstore.optimization.ownership import Owner, upkeep_of
+from mdstore.optimization.threads import Stop, never
+
+__all__ = ["FROZEN", "Freezer"]
+
+FROZEN: Final = "freeze"
+"""The kind of record that is kept."""
+REST_MS: Final = 20 * 3_600_000
+"""It is looked once a day."""
+LEAST_ROWS: Final = 1_024
+"""A piece that is not full is made again with what follows: not for each day's few bars."""
+
+
+class Freezer:
+    """Freezes the bars of every series that start longer ago than an age (ms)."""
+
+    def __init__(self, owner: Owner, age_ms: int) -> None:
+        self._upkeep = upkeep_of(owner)
+        self._age_ms = age_ms
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it was long ago that bars were frozen."""
+        last = self._upkeep.last(FROZEN)
+        return last is None or self._now() - int(last["at"]) >= REST_MS
+
+    def run(self, *, stop: Stop = never) -> str:
+        """Freeze what is old enough, and say what that was; empty where it was nothing."""
+        found = self._upkeep.freeze(None, self._now() - self._age_ms, least=LEAST_ROWS, stop=stop)
+        self._upkeep.record(FROZEN, {"rows": found.rows, "series": found.series, "bytes": found.bytes})
+        return f"{found.rows:,} old candles of {found.series:,} series frozen" if found.rows else ""
+
+    def _now(self) -> int:
+        return int(self._upkeep.now() * 1000)

@@ -1,0 +1,49 @@
+"""`mdstore freeze | thaw`, and what the other commands make of it."""
+
+import json
+
+import pytest
+
+ROWS = "SELECT symbol, timeframe, count(*), sum(close) FROM candles GROUP BY ALL ORDER BY ALL"
+READS = (
+    ("show", "KRW-BTC", "1m"), ("sql", ROWS), ("gaps",), ("check",), ("export", "-", "KRW-BTC", "1m"),
+    ("screen", "close > 0", "-t", "1m"),
+)  # fmt: skip
+
+
+@pytest.fixture
+def frozen(filled):
+    filled("freeze", "--before", "2030-01-01")
+    return filled
+
+
+def test_candles_are_frozen_and_thawed(filled):
+    before = {command: filled(*command).stdout for command in READS}
+    told = filled("freeze", "--before", "2030-01-01").stdout
+    assert "500 rows of 2 series frozen; 500 are frozen" in told  # and not 24 bars, too few
+    assert "`mdstore optimize` gives" in told
+    assert {command: filled(*command).stdout for command in READS} == before
+    assert "frozen             500" in filled("stats").stdout
+    assert "500 rows of 2 series thawed; 0 are frozen" in filled("thaw").stdout
+    assert {command: filled(*command).stdout for command in READS} == before
+    assert "frozen " not in filled("stats").stdout
+
+
+def test_symbols_and_a_timeframe_choose(filled):
+    found = json.loads(filled("freeze", "KRW-BTC", "-t", "1m", "--before", "2030-01-01", "--json").stdout)
+    assert found["series"] == 1
+    assert found["rows"] == found["frozen"] > 0
+    assert json.loads(filled("thaw", "KRW-BTC", "--json").stdout)["frozen"] == 0
+    assert "no candles for" in filled("freeze", "NOPE", "--before", "2030", code=1).stderr
+    assert "no candles for" in filled("thaw", "-t", "7m", code=1).stderr
+
+
+def test_a_time_has_to_be_given_and_be_one(filled):
+    assert "--before" in filled("freeze", code=2).stderr
+    assert "error:" in filled("freeze", "--before", "soon", code=1).stderr
+
+
+def test_a_store_that_is_only_read_freezes_nothing(frozen):
+    assert "error:" in frozen("--read-only", "freeze", "--before", "2030", code=1).stderr
+    assert "500 are frozen" in frozen("freeze", "--before", "2030-01-01").stdout
+    assert json.loads(frozen("--read-only", "stats", "--json").stdout)["frozen_rows"] == 500

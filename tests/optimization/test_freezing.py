@@ -1,0 +1,101 @@
+"""Old candles frozen by themselves: of which age, how often, how many at a time."""
+
+from datetime import timedelta
+
+import pytest
+
+import mdstore
+from mdstore import InvalidInputError
+from mdstore.optimization.freezing import FROZEN, Freezer
+from mdstore.optimization.maintainer import Maintainer
+from tests.support.candles import MINUTE, START, walk
+
+DAY = 86_400_000
+
+
+@pytest.fixture
+def filled(store, clock):
+    """Four days of minutes, the last of which ends now."""
+    clock.now = (START + 4 * DAY) / 1000
+    store.write("A", "1m", walk(4 * 1_440))
+    store.write("B", "1m", walk(50))
+    return store
+
+
+def frozen(store):
+    return store.maintenance.stats()["frozen_rows"]
+
+
+NO_AGES = ("", "0d", "90", "-3d", "1.5d", "soon", 90, timedelta(), timedelta(-1))
+
+
+@pytest.mark.parametrize("age", NO_AGES)
+def test_what_is_no_age_is_refused_and_the_hint_is_one(filled, age):
+    with pytest.raises(InvalidInputError, match=r"freeze_after=.* is no length .*'90d' or '1y'"):
+        filled.maintenance.start(freeze_after=age)
+    assert not filled.maintenance.is_running
+    with pytest.raises(InvalidInputError):
+        filled.maintenance.optimize(freeze_after=age)
+    for hinted in ("90d", "1y"):
+        filled.maintenance.optimize(freeze_after=hinted, dry_run=True)
+
+
+def test_once_a_day_what_is_old_enough_and_much_enough(filled, clock):
+    freezer = Freezer(filled, 2 * DAY)
+    maintainer = Maintainer(filled, freezer=freezer)
+    assert freezer.is_due
+    assert any("2,880 old candles of 1 series frozen" in text for text in maintainer.look())
+    assert frozen(filled) == 2 * 1_440
+    assert not freezer.is_due
+    clock.now += 12 * 3_600
+    maintainer.look()
+    assert frozen(filled) == 2 * 1_440
+    clock.now += 12 * 3_600  # a day's bars, a thousand and more
+    maintainer.look()
+    assert frozen(filled) == 3 * 1_440
+    clock.now += 12 * 3_600
+    assert not freezer.is_due
+    clock.now += 9 * 3_600  # 1,260 bars of the next day
+    maintainer.look()
+    assert frozen(filled) == 3 * 1_440 + 1_260
+    assert [record["rows"] for record in filled.repository.upkeep.records(FROZEN)] == [2_880, 1_440, 1_260]
+
+
+def test_a_few_bars_wait_until_they_are_many(filled, clock):
+    freezer = Freezer(filled, 4 * DAY - 1_000 * MINUTE)
+    assert freezer.run() == ""
+    assert frozen(filled) == 0
+    clock.now += 24 * 60
+    assert freezer.run() == "1,024 old candles of 1 series frozen"
+
+
+def test_nothing_is_frozen_unless_it_is_said(filled):
+    Maintainer(filled).look()
+    filled.maintenance.optimize()
+    assert frozen(filled) == 0
+    done = filled.maintenance.optimize(freeze_after=timedelta(days=1)).done
+    assert "4,320 old candles of 1 series frozen" in done
+    assert frozen(filled) == 3 * 1_440
+
+
+def test_a_store_that_looks_after_itself_freezes(filled):
+    filled.maintenance.start(every=0.01, freeze_after="2d")
+    for _ in range(2_000):
+        if frozen(filled):
+            break
+        filled.maintenance._maintainer._stopped.wait(0.01)
+    filled.maintenance.stop()
+    assert frozen(filled) == 2 * 1_440
+    assert filled.candles("A", "1m").height == 4 * 1_440
+    assert filled.maintenance.check() == []
+
+
+def test_the_command_line_takes_an_age(tmp_path):
+    from mdstore.cli import app
+
+    with mdstore.open(tmp_path / "s.sqlite3") as store:
+        store.write("A", "1m", walk(2_000))
+    command = ["-f", str(tmp_path / "s.sqlite3"), "optimize", "--freeze-after", "9d"]
+    assert not app(command, standalone_mode=False)
+    with mdstore.open(tmp_path / "s.sqlite3") as store:
+        assert frozen(store) == 2_000
