@@ -19,8 +19,8 @@ from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import DamagedDataError, Hint, HistoryTrimmedError
 
 __all__ = [
-    "Kept", "Values", "as_they_were", "data_of", "extras_as_they_were", "forget", "kept", "revise", "revise_extras",
-    "wrong",
+    "Kept", "Values", "as_they_were", "data_of", "extras_as_they_were", "forget", "kept", "revise",
+    "revise_extras", "wrong",
 ]  # fmt: skip
 
 Values = tuple[int, float, float, float, float, float]
