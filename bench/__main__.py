@@ -17,7 +17,7 @@ from bench.scale import FULL, QUICK
 BENCHES = (
     "upsert", "tail", "latest", "scan", "roads", "series", "page_size",
     "columnar", "equities", "first_read", "flat", "materialise", "disk", "gaps", "history", "digests",
-    "upkeep",
+    "upkeep", "sql",
     "realtime", "sockets", "watching", "soak", "caches", "service", "sync",
     "freezing",
 )  # fmt: skip

@@ -10,7 +10,6 @@ import polars as pl
 import pyarrow as pa
 
 from mdstore.core.candle_rules import Checked, Group
-from mdstore.core.hole_reasons import STATED
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
@@ -21,7 +20,7 @@ from mdstore.service.wanted import NO_TIMES, Outcome, Wanted
 from mdstore.sources.sync.asking import left_of
 from mdstore.sources.sync.coordinator import Coordinator, Page, cut
 from mdstore.sources.sync.page_proof import Proven
-from mdstore.sources.sync.page_rows import rows_of, said_of_page, settled_from
+from mdstore.sources.sync.page_rows import refuse_no_page, rows_of, said_of_page, settled_from
 from mdstore.sources.sync.source_facts import SourceFacts
 from mdstore.sources.sync.sync_place import Landing, Range, Said
 
@@ -57,7 +56,7 @@ class PageLanding:
         Bars that are stored stay as they are. A page may reach over them, since two holes of one page are one
         request, but nobody has asked for them.
         """
-        _refuse_no_page(source, wanted, page)
+        refuse_no_page(source.name, str(wanted), page)
         part = wanted.within(page.start, page.end)
         now, facts = self._place.now(), SourceFacts(source)
         most = None if facts.proves else source.limits.page_bars
@@ -153,20 +152,6 @@ class PageLanding:
         """Return the ranges of a part that are worth asking for, what is stored between them left out."""
         found = self._place.to_ask([wanted.symbol], wanted.timeframe, wanted.start, wanted.end, None)
         return found.get(wanted.symbol, [])
-
-
-def _refuse_no_page(source: Coordinator, wanted: Wanted, page: object) -> None:
-    if not isinstance(page, Page):
-        raise InvalidInputError(f"{source.name} gave {type(page).__name__} for a page of {wanted}")
-    if type(page.start) is not int or type(page.end) is not int:
-        raise InvalidInputError(
-            f"{source.name} gave a page of {wanted} from {page.start!r} to {page.end!r}: no whole ms"
-        )
-    if page.absent is not None and page.absent not in STATED:
-        raise InvalidInputError(
-            f"{source.name} says {page.absent!r} of bars of {wanted} that are not there: "
-            f"a reason is one of {', '.join(STATED)}"
-        )
 
 
 def _without_edges(good: Proven, timeframe: Timeframe) -> Proven:

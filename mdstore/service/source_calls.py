@@ -14,10 +14,11 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from mdstore.core.timeframe import Timeframe
 from mdstore.errors import InvalidInputError
 from mdstore.sources.sync.background import Background, is_cancelled
 from mdstore.sources.sync.call_threads import CallThreads
-from mdstore.sources.sync.coordinator import Coordinator, Metrics, Page
+from mdstore.sources.sync.coordinator import Coordinator, Metrics, Page, refuse_endless
 
 __all__ = ["SourceCalls", "is_cancelled"]
 
@@ -74,9 +75,11 @@ class SourceCalls:
         self, source: Coordinator, asked: tuple[str, str, int, int], seconds: float
     ) -> AsyncGenerator[Page, None]:
         """Give the pages of a range, each of which must come within so many seconds."""
-        pages = _Pages(lambda: source.candles(*asked))
+        pages, given = _Pages(lambda: source.candles(*asked)), 0
         try:
             while (page := await self._within(seconds, pages.next)) is not END:
+                given += 1
+                refuse_endless(source.name, given, Timeframe.parse(asked[1]), *asked[2:])
                 yield page
         finally:
             self._submit(pages.close)

@@ -59,7 +59,7 @@ def test_ctrl_c_ends_it(sql, tmp_path, query):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )  # fmt: skip
     try:
-        started.wait(1)
+        started.wait(2)
     except subprocess.TimeoutExpired:
         started.send_signal(signal.SIGINT)
     out, err = started.communicate()

@@ -142,7 +142,7 @@ def open_part(
     manners: Manners | None = None,
 ) -> BinanceCandles:
     """Return a market of Binance. With `base_url` its public archive is used only by an `archive_url`."""
-    address = base_url or part.address
+    address = part.address if base_url is None else base_url
     client = WebClient(
         address,
         {"weight": SHARE * part.minute / 60},

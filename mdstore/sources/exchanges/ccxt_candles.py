@@ -57,7 +57,7 @@ def open_ccxt(
     """Return an exchange of ccxt, by its name there, as a source of candles. Needs the extra `ccxt`."""
     manners = manners or Manners()
     exchange = _exchange(name, base_url, manners)
-    address = base_url or _address(exchange)
+    address = _address(exchange) if base_url is None else base_url
     host = CcxtHost(
         address, {GROUP: 1000 / max(exchange.rateLimit, 1)}, offline=offline, manners=manners,
         told=told(address, on_wait),

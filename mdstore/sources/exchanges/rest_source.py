@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.errors import Hint, SourceError
 from mdstore.sources.sync.candle_source import Market, Wait, refuse_others
 from mdstore.sources.sync.coordinator import LATE_MS, STRETCH_PAGES, Limits, Metrics, cut
 from mdstore.sources.web.answers import Answer, is_json
-from mdstore.sources.web.host import Host
+from mdstore.sources.web.host import Host, host_of
 
 __all__ = ["LEFT_MS", "RestSource", "are_on_grid", "closed_until", "on_grid", "page_end", "refused", "told"]
 
@@ -90,7 +89,7 @@ class RestSource:
 
 def told(address: str, on_wait: Callable[[Wait], None] | None) -> Callable[[str, float], None]:
     """Return what a client of an address is to call when it waits."""
-    host = urlsplit(address).netloc.rpartition("@")[2]
+    host = host_of(address)
 
     def tell(reason: str, seconds: float) -> None:
         if on_wait is not None:

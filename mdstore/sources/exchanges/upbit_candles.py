@@ -107,7 +107,7 @@ def open_upbit(
     manners: Manners | None = None,
 ) -> UpbitCandles:
     """Return Upbit as a source of candles."""
-    address = base_url or ADDRESS
+    address = ADDRESS if base_url is None else base_url
     return UpbitCandles(
         WebClient(
             address,

@@ -7,14 +7,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
 from mdstore.realtime.ranges import Ranges
-from mdstore.sources.sync.coordinator import Coordinator, Metrics, Page
+from mdstore.sources.sync.coordinator import Coordinator, Metrics, Page, refuse_endless
 from mdstore.sources.sync.lander import Arrived, Landed, Lander
-from mdstore.sources.sync.page_rows import settled_from
+from mdstore.sources.sync.page_rows import refuse_no_page, settled_from
 from mdstore.sources.sync.result import SeriesSync
 from mdstore.sources.sync.source_facts import SourceFacts
 from mdstore.sources.sync.sync_place import Key, Range, SyncPlace
@@ -86,8 +87,8 @@ class Asking:
                 async for page in self._pages(job, part):
                     rows += _rows_in(page)
                     most = None if self._facts.proves else self._source.limits.page_bars
-                    job.begins_here |= getattr(page, "absent", None) == "before_listing"
-                    now = min(now, getattr(page, "clock", None) or now)
+                    job.begins_here |= page.absent == "before_listing"
+                    now = min(now, page.clock or now)
                     settled = settled_from(job.timeframe, now, self._facts.settles)
                     one = Arrived(job.to.symbol, job.timeframe, page, part, settled, most)
                     landing.append(await self._lander.put(one))
@@ -115,7 +116,7 @@ class Asking:
         pages = self._source.candles(*job.key, *part)
         seconds = None if self._facts.proves else self._source.limits.timeout
         try:
-            while True:
+            for number in count(1):
                 try:
                     async with asyncio.timeout(seconds):
                         page = await anext(pages)
@@ -123,6 +124,8 @@ class Asking:
                     return
                 except TimeoutError:
                     raise TimeoutError(f"no answer within {seconds:g} s") from None
+                refuse_no_page(self._source.name, str(job.to), page)
+                refuse_endless(self._source.name, number, job.timeframe, *part)
                 self._facts.count()
                 yield page
         finally:
@@ -135,9 +138,8 @@ class Asking:
             self._landed(job, done.result())
 
 
-def _rows_in(page: object) -> int:
-    rows = getattr(page, "rows", None)
-    return len(rows) if isinstance(rows, Sized) else 0
+def _rows_in(page: Page) -> int:
+    return len(page.rows) if isinstance(page.rows, Sized) else 0
 
 
 def left_of(part: Range, proven: Iterable[Range]) -> list[Range]:

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from mdstore.core.arguments import bar_limit, positive_seconds, source_name
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.timeframe import Timeframe
+from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
 from mdstore.sources.sync.call_threads import CallThreads
 
@@ -25,12 +26,15 @@ __all__ = [
     "Page",
     "Source",
     "cut",
+    "refuse_endless",
 ]
 
 LATE_MS: Final = 10_000
 """So long after its end a bar may yet be published: an answer without it does not say that there is none."""
 STRETCH_PAGES: Final = 10
 """A source is asked for so many pages at a time: it may go through them by rows, where bars are few."""
+SPARE_PAGES: Final = 10
+"""So many pages more than bars may be empty ones, or such as overlap."""
 Source = Callable[[str, str, int, int], Any | Awaitable[Any]]
 """Returns the candles of a symbol and timeframe in `[start, end)` (ms), in a form that a write takes."""
 
@@ -145,6 +149,18 @@ class FunctionCoordinator:
             return await self._function(*asked)
         answer = await asyncio.wrap_future(self._threads.submit(partial(self._function, *asked)))
         return await answer if isawaitable(answer) else answer
+
+
+def refuse_endless(source: str, pages: int, timeframe: Timeframe, start: int, end: int) -> None:
+    """Refuse that a range (ms) comes in more pages than it has bars: of such there is no end.
+
+    Raises `InvalidInputError`.
+    """
+    if pages > timeframe.span(start, end) + SPARE_PAGES:
+        raise InvalidInputError(
+            f"{source} gave {pages:,} pages of {timeframe} [{ms_to_datetime(start)}, {ms_to_datetime(end)}), "
+            "which has fewer bars: it does not end"
+        )
 
 
 def cut(timeframe: Timeframe, start: int, end: int, most: int) -> list[tuple[int, int]]:

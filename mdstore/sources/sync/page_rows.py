@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from mdstore.core.hole_reasons import STATED
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.time_style import TimeStyle
 from mdstore.core.timeframe import Timeframe
@@ -15,7 +16,7 @@ from mdstore.sources.sync.coordinator import LATE_MS, Page
 from mdstore.sources.sync.page_proof import Proven, checked_rows, proven
 from mdstore.sources.sync.sync_place import Key, Range, Said, SyncPlace
 
-__all__ = ["rows_of", "rows_together", "said_of_page", "settled_from"]
+__all__ = ["refuse_no_page", "rows_of", "rows_together", "said_of_page", "settled_from"]
 
 IN_MS = TimeStyle("ms")
 
@@ -36,6 +37,28 @@ def said_of_page(start: int, end: int, page: Page, settled: int) -> Said:
     return Said(start, end, page.absent, settled if settled < end else FOREVER)
 
 
+def refuse_no_page(source: str, wanted: str, page: object) -> None:
+    """Refuse what a source gave for a page, where its times, or what it says, are none.
+
+    Raises `InvalidInputError`.
+    """
+    if not isinstance(page, Page):
+        raise InvalidInputError(f"{source} gave {type(page).__name__} for a page of {wanted}")
+    if type(page.start) is not int or type(page.end) is not int:
+        raise InvalidInputError(
+            f"{source} gave a page of {wanted} from {page.start!r} to {page.end!r}: no whole ms"
+        )
+    if page.clock is not None and type(page.clock) is not int:
+        raise InvalidInputError(
+            f"{source} gave a page of {wanted} with a clock of {page.clock!r}: no whole ms"
+        )
+    if page.absent is not None and page.absent not in STATED:
+        raise InvalidInputError(
+            f"{source} says {page.absent!r} of bars of {wanted} that are not there: "
+            f"a reason is one of {', '.join(STATED)}"
+        )
+
+
 def rows_of(  # noqa: PLR0917 - a page, what was asked for, and what is known of the source
     page: Page, key: Key, asked: Range, most: int | None, place: SyncPlace, late: int = LATE_MS
 ) -> Proven:
@@ -44,8 +67,6 @@ def rows_of(  # noqa: PLR0917 - a page, what was asked for, and what is known of
     A source that proves its pages has `most` None: a page is all that there is in its range. Of any other it
     is `page_proof` that says what a page is worth, by how many rows the source gives at `most`.
     """
-    if not isinstance(page, Page):
-        raise InvalidInputError(f"a source gave {type(page).__name__} for a page of {' '.join(key)}")
     symbol, bar = key[0], Timeframe.parse(key[1])
     low, high = max(page.start, asked[0]), min(page.end, asked[1])
     if most is not None:
@@ -72,7 +93,7 @@ def rows_together(pages: Sequence[tuple[Page, Range]], key: Key, place: SyncPlac
     """
     tables = []
     for page, asked in pages:
-        rows = page.rows if isinstance(page, Page) else None
+        rows = page.rows
         if not isinstance(rows, pl.DataFrame) or not _keeps_to(rows, page, asked):
             return None
         tables.append(rows)

@@ -5,16 +5,18 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 import mdstore
 from mdstore import DamagedDataError
-from mdstore.candles.file.migrations import MIGRATIONS
+from mdstore.candles.file.migrations import MIGRATIONS, migrate
 from tests.support.candles import MINUTE, START, walk
+from tests.support.clock import Clock
 from tests.support.old_files import make_older
 
 WRITTEN_BY_7 = Path(__file__).with_name("version_7.sql")
-"""What mdstore wrote with schema version 7: corrections of corrections, and values of declared columns."""
+"""What mdstore wrote with schema version 7, rows: corrections of corrections, values of declared columns."""
 LATER = START + 60 * 1_440 * MINUTE
 REVISIONS_SINCE, DECLARED_SINCE = 3, 5
 NEWEST = MIGRATIONS[-1].version
@@ -28,24 +30,14 @@ DIES = """
 """
 
 
-class Clock:
-    """A clock that goes on by a minute with each look of a write."""
-
-    def __init__(self):
-        self.ms = LATER
-
-    def __call__(self):
-        return self.ms / 1000
-
-
 def rewritten(path, *, declares=True):
     """Write a file in which bars have changed many times, and return what it says of its past."""
-    clock = Clock()
+    clock = Clock(LATER / 1000)
     with mdstore.MarketDataStore(path, clock=clock) as store:
         if declares:
             store.declare("value", resample="sum")
         for number in range(6):
-            clock.ms += MINUTE
+            clock.pass_by(hours=1 / 60)
             store.write("A", "1m", walk(900 + number, seed=number), source=f"s{number}")
             store.write("A", "1m", walk(200, start=START + 50 * number * MINUTE), source="feed")
             store.write("B", "1d", walk(40, step=1_440 * MINUTE, seed=number), source=f"s{number}")
@@ -93,8 +85,9 @@ def copy(old, tmp_path):
 
 
 def test_a_file_that_version_7_wrote_says_what_it_said(path):
-    with closing(sqlite3.connect(path)) as con:
-        con.executescript(WRITTEN_BY_7.read_text())
+    with closing(apsw.Connection(str(path))) as con:
+        migrate(con, MIGRATIONS[:7])
+        con.execute(WRITTEN_BY_7.read_text())
         rows = con.execute(
             "SELECT symbol, timestamp, revision, close, source FROM revisions ORDER BY 1, 2, 3"
         )

@@ -10,25 +10,16 @@ from mdstore import DamagedDataError
 from mdstore.candles.file import blocks
 from mdstore.candles.ledger import revisions
 from tests.support.candles import MINUTE, START, walk
+from tests.support.clock import Clock
 from tests.support.file import change, rows_of
 
 HOUR = 60 * MINUTE
 KEY = ("A", "1m")
 
 
-class Clock:
-    """A clock that stands until it is moved; in milliseconds."""
-
-    def __init__(self, ms=START + 400 * HOUR):
-        self.ms = ms
-
-    def __call__(self):
-        return self.ms / 1000
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock((START + 400 * HOUR) / 1000)
 
 
 @pytest.fixture
@@ -41,7 +32,7 @@ def rewrite(store, clock, times, bars=300):
     """Rewrite a series so many times, a minute apart; return the revision of each."""
     moments = []
     for number in range(times):
-        clock.ms += MINUTE
+        clock.pass_by(hours=1 / 60)
         store.write("A", "1m", walk(bars, seed=number), source=f"s{number % 3}")
         moments.append(store._candles.revision())
     return moments
@@ -65,7 +56,7 @@ def blocks_of(store, columns="number, first, last, rows, names"):
 def test_a_write_does_no_more_with_a_long_history_than_with_a_short_one(store, clock):
     taken = []
     for number in range(120):
-        clock.ms += MINUTE
+        clock.pass_by(hours=1 / 60)
         write = partial(store.write, "A", "1m", walk(300, seed=number), source=f"s{number % 3}")
         taken.append(steps_of(store, write))
     assert sum(taken[-10:]) <= 1.1 * sum(taken[10:20])
@@ -75,7 +66,7 @@ def test_a_correction_of_one_bar_does_no_more_after_many_of_others(store, clock)
     store.write("A", "1m", walk(2_000))
     taken = []
     for number in range(300):
-        clock.ms += MINUTE
+        clock.pass_by(hours=1 / 60)
         row = walk(1, start=START + number * 3 * MINUTE, seed=number + 1)
         taken.append(steps_of(store, partial(store.write, "A", "1m", row, source="fix")))
     assert sum(taken[-50:]) <= 1.2 * sum(taken[20:70]) + 2
@@ -97,7 +88,7 @@ def test_a_long_change_is_cut_so_that_one_bar_needs_no_more_than_a_block(store, 
     bars = 3 * blocks.BLOCK_ROWS
     store.write("A", "1m", walk(bars))
     then = store._candles.revision()
-    clock.ms += MINUTE
+    clock.pass_by(hours=1 / 60)
     store.write("A", "1m", walk(bars, seed=1))
     assert [row[3] for row in blocks_of(store)] == [blocks.BLOCK_ROWS] * 3
     read, one = [], revisions._bars
@@ -183,7 +174,7 @@ def test_what_lies_behind_the_damage_is_served(store, clock):
 def test_who_replaced_bars_is_one_row_however_often_they_were(store, clock):
     rewrite(store, clock, 30)
     assert rows_of(store.path, "SELECT count(*) FROM replacements") == [(1,)]
-    clock.ms += MINUTE
+    clock.pass_by(hours=1 / 60)
     notes = store.write("A", "1m", walk(100, start=START + 50 * MINUTE, seed=77), source="other").notes
     assert notes == ("A 1m: 100 bars from s2 replaced by other values",)
     found = store.provenance("A").select("source", (pl.col("end") - pl.col("start")).dt.total_minutes())

@@ -8,25 +8,16 @@ import mdstore
 from mdstore import DamagedDataError, HistoryTrimmedError, InvalidInputError
 from mdstore.candles.ledger import trimming
 from tests.support.candles import MINUTE, START, walk
+from tests.support.clock import Clock
 from tests.support.file import change, rows_of
 
 DAY = 1_440 * MINUTE
 BARS = 50
 
 
-class Clock:
-    """A clock that stands until it is moved; in milliseconds."""
-
-    def __init__(self, ms=START + 30 * DAY):
-        self.ms = ms
-
-    def __call__(self):
-        return self.ms / 1000
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock((START + 30 * DAY) / 1000)
 
 
 @pytest.fixture
@@ -39,9 +30,9 @@ def rewrite(store, clock, days, symbol="A"):
     """Rewrite a series each day; return the moments just behind each write."""
     moments = []
     for number in range(days):
-        clock.ms += DAY
+        clock.pass_by(days=1)
         store.write(symbol, "1m", walk(BARS, seed=number), source=f"s{number}")
-        moments.append(clock.ms)
+        moments.append(round(clock.now * 1000))
     return moments
 
 
@@ -75,7 +66,7 @@ def test_following_the_hint_gives_the_earliest_that_is_known(store, clock):
 
 def test_bars_that_never_changed_are_known_as_of_any_time(store, clock):
     store.write("A", "1m", walk(BARS + 30))
-    then = clock.ms
+    then = round(clock.now * 1000)
     rewrite(store, clock, 10)
     store.maintenance.trim("1d")
     window = {"start": START + BARS * MINUTE, "end": START + (BARS + 30) * MINUTE}
@@ -134,7 +125,7 @@ def test_a_series_with_damage_keeps_all_and_is_named(store, clock, damage):
     rewrite(store, clock, 1, "B")
     rewrite(store, clock, 3, "B")
     change(store.path, f"UPDATE revisions SET {damage} WHERE symbol = 'A' AND number = 2")
-    clock.ms += 10 * DAY
+    clock.pass_by(days=10)
     with pytest.raises(DamagedDataError, match=r"A 1m( from .* to .*)?: the earlier values"):
         store.maintenance.trim("1d")
     left = dict(rows_of(store.path, "SELECT symbol, sum(rows) FROM revisions GROUP BY 1"))
