@@ -16,7 +16,7 @@ from mdstore.errors import InvalidInputError, SourceError
 from mdstore.sources.extra import INSTALL
 from mdstore.sources.sync.candle_source import CandleSource, OpensSource, Wait
 
-__all__ = ["GROUP", "OURS", "open_source", "source_names"]
+__all__ = ["GROUP", "OURS", "is_exchange", "open_source", "source_names"]
 
 GROUP: Final = "mdstore.sources"
 OURS: Final = {
@@ -48,6 +48,15 @@ def open_source(
 def source_names() -> list[str]:
     """Return the names that `open_source` takes, but for those of ccxt."""
     return sorted({*OURS, *(point.name for point in _others())})
+
+
+def is_exchange(source: str) -> bool:
+    """Tell whether a source of bars is an exchange that `open_source` opens, by the name it gives them.
+
+    >>> is_exchange("binance-futures"), is_exchange("ccxt:kraken"), is_exchange("mine.csv")
+    (True, True, False)
+    """
+    return source.startswith(PREFIX) or source in source_names()
 
 
 def _opener(name: str) -> OpensSource:
