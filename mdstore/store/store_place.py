@@ -46,6 +46,17 @@ class StorePlace:
         """Return the first stored bar of each series of a timeframe (ms)."""
         return self._candles.first_bars(str(timeframe))
 
+    def sources(self, symbols: Sequence[str], timeframe: Timeframe) -> Mapping[str, Sequence[str]]:
+        """Return from which sources the stored bars of series are, by symbol."""
+        ledger, found = self._candles.ledger, {}
+        for symbol, named in ledger.sources(symbols, str(timeframe)).items():
+            # Of bars that were replaced since, they are named, too: nearly always there is one alone.
+            left = (
+                {one.source for one in ledger.provenance(symbol, str(timeframe))} if len(named) > 1 else named
+            )
+            found[symbol] = sorted(left)
+        return found
+
     def given_until(self, key: Key, source: str) -> int | None:
         """Return where the last stored bar of a series ends, if `source` gave any of its bars."""
         last = self._candles.last_bar(*key)

@@ -109,6 +109,10 @@ class Syncing:
         keeps the store from taking what came. The result of each round is what `progress` is called with at
         its end (`is_over`). `base_url` is asked in place of the exchange; with `offline` nobody is.
 
+        A series that has bars of another exchange, such as the spot market's, fails: its bars would be made
+        of both. What came from files does not matter, and a source of your own that does not say that it
+        proves its pages may add to any series.
+
         What a source fails with is in the result, by series (`result.failed`), and does not stop the others.
         Raises `InvalidInputError` and its kinds, and what keeps the store from taking what came.
 
@@ -280,8 +284,10 @@ class Syncing:
     async def _rounds(self, source: Coordinator, asked: _Asked, waits: _Waits) -> SyncResult:
         import asyncio
 
+        from mdstore.sources.exchanges.candle_sources import is_exchange
         from mdstore.sources.sync.bad_bars import BadBars
         from mdstore.sources.sync.candle_source import refuse_others
+        from mdstore.sources.sync.other_exchanges import OtherExchanges
         from mdstore.sources.sync.source_facts import SourceFacts
         from mdstore.sources.sync.sync_run import SyncRun
         from mdstore.sources.sync.worth_asking import Wanted
@@ -291,6 +297,7 @@ class Syncing:
         source_name(source.name)
         facts = SourceFacts(source, offline=asked.offline)
         place, bad = self.place(), BadBars(self._now)
+        others = OtherExchanges(place, source.name, is_exchange) if facts.proves else None
         symbols: list[str] = []
         while True:
             try:  # each time anew: a new listing may fit a pattern
@@ -300,7 +307,7 @@ class Syncing:
                     raise
             now = self._now()
             wanted = Wanted(symbols, asked.timeframes, asked.since, min(asked.until or now, now))
-            run = SyncRun(place, source, wanted, facts=facts, bad=bad, progress=asked.progress)
+            run = SyncRun(place, source, wanted, facts=facts, bad=bad, others=others, progress=asked.progress)
             waits.result = run.result
             result = await (run.plan() if asked.dry_run else run.run())
             if run.trouble is not None:

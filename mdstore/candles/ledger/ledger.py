@@ -19,7 +19,7 @@ from mdstore.candles.file.wide_rows import times_of
 from mdstore.candles.ledger import claims, coverage, revisions, unfinished
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.ledger.coverage import Interval, Key
-from mdstore.candles.ledger.origins import Origin, origins
+from mdstore.candles.ledger.origins import Origin, origins, sources_ever
 from mdstore.candles.ledger.revisions import Kept
 from mdstore.core.extra_columns import Extra
 from mdstore.core.schema import VALUES
@@ -130,6 +130,11 @@ class Ledger:
             if name in known:
                 declared_columns.undeclare(con, name)
             return known
+
+    def sources(self, symbols: Sequence[str], timeframe: str) -> dict[str, set[str]]:
+        """Return by symbol which sources gave bars that are there, or that were there once."""
+        with self._database.reading() as con:
+            return {symbol: sources_ever(con, (symbol, timeframe)) for symbol in symbols}
 
     def provenance(self, symbol: str | None, timeframe: str | None) -> list[Origin]:
         """Return where bars came from; intervals behind each other from one source are one."""

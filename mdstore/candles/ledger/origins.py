@@ -18,9 +18,13 @@ from mdstore.candles.ledger.arrivals import Arrival
 from mdstore.candles.ledger.replacements import Replacement
 from mdstore.core.timeframe import Timeframe
 
-__all__ = ["Origin", "origins", "sources_of"]
+__all__ = ["Origin", "origins", "sources_ever", "sources_of"]
 
 Key = tuple[str, str]
+EVER = f"""
+SELECT source FROM {arrivals.ARRIVALS} WHERE timeframe = ?1 AND symbol = ?2
+UNION SELECT source FROM replacements WHERE timeframe = ?1 AND symbol = ?2
+"""  # noqa: S608 - of constants
 
 
 class Origin(NamedTuple):
@@ -70,6 +74,12 @@ def sources_of(con: apsw.Connection, key: Key, times: Sequence[int]) -> Counter[
         found.update(arrived)
         found[""] += len(left)
     return +found
+
+
+def sources_ever(con: apsw.Connection, key: Key) -> set[str]:
+    """Return which sources gave bars of a series that are there, or that were there once."""
+    rows = con.execute(EVER, (key[1], key[0]))
+    return {source for (source,) in rows}
 
 
 def _counted(

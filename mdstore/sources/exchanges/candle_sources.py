@@ -17,7 +17,7 @@ from mdstore.sources.extra import INSTALL
 from mdstore.sources.sync.candle_source import CandleSource, OpensSource, Wait
 from mdstore.sources.sync.coordinator import Coordinator
 
-__all__ = ["GROUP", "OURS", "closed", "open_source", "source_names"]
+__all__ = ["GROUP", "OURS", "closed", "is_exchange", "open_source", "source_names"]
 
 GROUP: Final = "mdstore.sources"
 OURS: Final = {
@@ -64,6 +64,15 @@ async def closed(source: Coordinator) -> None:
 def source_names() -> list[str]:
     """Return the names that `open_source` takes, but for those of ccxt."""
     return sorted({*OURS, *(point.name for point in _others())})
+
+
+def is_exchange(source: str) -> bool:
+    """Tell whether a source of bars is an exchange that `open_source` opens, by the name it gives them.
+
+    >>> is_exchange("binance-futures"), is_exchange("ccxt:kraken"), is_exchange("mine.csv")
+    (True, True, False)
+    """
+    return source.startswith(PREFIX) or source in source_names()
 
 
 def _opener(name: str) -> OpensSource:

@@ -70,6 +70,9 @@ class SyncPlace(Protocol):
     def first_bars(self, timeframe: Timeframe) -> Mapping[str, int]:
         """Return the first stored bar of each series of a timeframe (ms)."""
 
+    def sources(self, symbols: Sequence[str], timeframe: Timeframe) -> Mapping[str, Sequence[str]]:
+        """Return from which sources the stored bars of series are, by symbol."""
+
     def given_until(self, key: Key, source: str) -> int | None:
         """Return where the last stored bar of a series ends, if `source` gave any of its bars."""
 

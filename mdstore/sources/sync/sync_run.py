@@ -39,6 +39,7 @@ from mdstore.sources.sync.bad_bars import BadBars
 from mdstore.sources.sync.coordinator import Coordinator, cut
 from mdstore.sources.sync.lander import Landed, Lander, NotStoredError
 from mdstore.sources.sync.leasing import LOOK_SECONDS, TakenOverError, held, taken
+from mdstore.sources.sync.other_exchanges import OtherExchanges
 from mdstore.sources.sync.page_rows import settled_from
 from mdstore.sources.sync.result import SeriesSync, SyncResult
 from mdstore.sources.sync.source_facts import SourceFacts, said_of
@@ -72,12 +73,14 @@ class SyncRun:
         *,
         facts: SourceFacts | None = None,
         bad: BadBars | None = None,
+        others: OtherExchanges | None = None,
         progress: Callable[[SyncResult], object] | None = None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._place, self._source, self._wanted = place, source, wanted
         self._facts = facts or SourceFacts(source)
         self._worth = WorthAsking(place, source.name, wanted, bad or BadBars(place.now))
+        self._others = others
         self._progress, self._timer = progress, timer
         self._began = timer()
         self._lander = Lander(place, source.name)
@@ -130,6 +133,8 @@ class SyncRun:
             firsts = await asyncio.to_thread(self._place.first_bars, timeframe)
             known, lost = self._known(timeframe, firsts)
             missing = await asyncio.to_thread(self._worth.of, known, timeframe)
+            if self._others is not None:
+                lost |= await asyncio.to_thread(self._others.refused, missing, timeframe)
             for symbol in self._wanted.symbols:
                 series = SeriesSync(symbol, str(timeframe))
                 series.bad = self._worth.bad_of(series.key)
