@@ -24,7 +24,7 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.errors import Hint, NoSuchSeriesError
 from mdstore.store.requests import of_stored_bars
 
-__all__ = ["coverage", "gaps", "missing", "to_ask"]
+__all__ = ["begins", "coverage", "gaps", "missing", "to_ask"]
 
 TIME = pl.Datetime("ms", "UTC")
 HOLE = {
@@ -70,7 +70,7 @@ def gaps(candles: CandleRepository, request: Request, now: int) -> pl.DataFrame:
         if candles.revision() == revision:
             break
     parts = [
-        _explained(series, *_holes(one, *_asked_range(request, one, now)), now)
+        _explained(series, *_holes(one, *_asked_range(request, one, series, now)), now)
         for one, series in zip(held, known, strict=True)
     ]
     return _stacked(parts, [one.symbol for one in held], long=request.is_long)
@@ -155,13 +155,23 @@ def _known(candles: CandleRepository, symbols: Sequence[str], bar: Timeframe) ->
         yield _Series(symbol, stored, grid, known, early)
 
 
-def _asked_range(request: Request, held: Held, now: int) -> Range:
-    """Return the range of bars to look at: as asked, else from the first bar to the last; not the future."""
+def _asked_range(request: Request, held: Held, series: _Series, now: int) -> Range:
+    """Return the range of bars to look at: as asked, else from its beginning to the last; not the future."""
     bar = request.timeframe
-    start, end = held.first, held.end
+    start = None if held.first is None else begins(held.first, series.known)
+    end = held.end
     start = start if request.start <= -FOREVER else _ceil(bar, request.start)
     end = end if request.end >= FOREVER else min(_ceil(bar, request.end), bar.next(now))
     return (0, 0) if start is None or end is None else (start, end)
+
+
+def begins(first: int | None, known: Iterable[Interval]) -> int | None:
+    """Return where a series begins: at its first stored bar, or with what was asked for in vain before that.
+
+    A sync that failed before its first bar was forgotten once a live bar had come: 100 % were there.
+    """
+    failed = [one.start for one in known if one.reason == "fetch_failed" and one.start > -FOREVER]
+    return min(failed if first is None else [first, *failed], default=None)
 
 
 def _holes(held: Held, start: int, end: int) -> tuple[pl.Series, pl.Series]:
@@ -251,11 +261,12 @@ def _worth(
     With `again` also what is stored and unsettled, whole.
     """
     bar = series.grid.timeframe
-    if request.start <= -FOREVER and series.stored is None:
+    first = begins(None if series.stored is None else series.stored.first, series.known)
+    if request.start <= -FOREVER and first is None:
         error = candles.no_series(series.symbol, bar)
         hint = FETCH if error.hint is None else Hint(*map("; ".join, zip(error.hint, FETCH, strict=True)))
         raise NoSuchSeriesError(error.message, hint=hint)
-    start = series.stored.first if request.start <= -FOREVER and series.stored else _ceil(bar, request.start)
+    start = first if request.start <= -FOREVER and first is not None else _ceil(bar, request.start)
     end = bar.floor(now) if request.end >= FOREVER else min(_ceil(bar, request.end), bar.floor(now))
     unsettled = [(one.start, one.end) for one in series.known if again and one.reason == "unsettled"]
     told = [(one.start, one.end) for one in series.known if one.is_answered]

@@ -42,10 +42,11 @@ class Holes:
     ) -> pl.DataFrame:
         """Return every hole: runs of bars of the timeframe's grid that are not stored, and why.
 
-        The range is `[start, end)`; by default it goes from the first stored bar to the last. One row a hole:
-        `start`, `end` (where the next bar is), `bars` (how many are missing), `reason`, `source` (who said
-        so, or was asked) and `asked` (when, the last time). Several symbols, or None for every symbol of the
-        timeframe, give a long frame with `symbol` first. Together with the bars, holes tile the range.
+        The range is `[start, end)`; by default it goes from the first stored bar, or from what failed to be
+        fetched before that, to the last. One row a hole: `start`, `end` (where the next bar is), `bars` (how
+        many are missing), `reason`, `source` (who said so, or was asked) and `asked` (when, the last time).
+        Several symbols, or None for every symbol of the timeframe, give a long frame with `symbol` first.
+        Together with the bars, holes tile the range.
 
         `reason` is one of: `session_closed` (by the calendar, see `set_calendar`); `no_trade`,
         `exchange_down`, `before_listing`, `after_delisting` (somebody said so, see `write` and `cover`);
@@ -80,9 +81,9 @@ class Holes:
         """Return the ranges that are worth asking a source for: `start`, `end`, and the `bars` they hold.
 
         Those are holes that nobody has asked for yet, holes of which a fetch failed, and bars that were
-        stored while they were forming. The range is `[start, end)`; by default it begins with the first
-        stored bar and goes to the last bar that has ended, so that this is what an update asks for. A series
-        that is not stored yet is missing whole, from `start` on.
+        stored while they were forming. The range is `[start, end)`; by default it begins as that of
+        `gaps` and goes to the last bar that has ended, so that this is what an update asks for. A series that
+        is not stored yet is missing whole, from `start` on.
 
         `page` is how many bars the source gives at a time: ranges are cut to that, and those that fit into
         one page are asked for together, so that there are as few as can be; `bars` of a page counts stored
@@ -110,7 +111,7 @@ class Holes:
     def coverage(self) -> pl.DataFrame:
         """Return every series at a glance: what it has, and how many bars it lacks for which reason.
 
-        All is of the range from the first stored bar to the last. `symbol`, `timeframe`, `first`, `last` and
+        All is of the range that `gaps` has by default. `symbol`, `timeframe`, `first`, `last` and
         `bars` are as stored; `complete` is the share of the bars there could be (sessions the market was
         closed are none); `missing` counts those worth asking for (`missing()` looks on to now); then a column
         of bars for each reason, see `gaps`.

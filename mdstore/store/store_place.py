@@ -18,7 +18,7 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
 from mdstore.sources.sync.sync_place import Key, Landing, Range, Row
 from mdstore.store.declared import Declared
-from mdstore.store.gaps_and_missing import gaps, to_ask
+from mdstore.store.gaps_and_missing import begins, gaps, to_ask
 
 __all__ = ["StorePlace"]
 
@@ -45,6 +45,11 @@ class StorePlace:
     def first_bars(self, timeframe: Timeframe) -> Mapping[str, int]:
         """Return the first stored bar of each series of a timeframe (ms)."""
         return self._candles.first_bars(str(timeframe))
+
+    def failed(self, symbols: Sequence[str], timeframe: Timeframe) -> set[str]:
+        """Return those symbols of which a fetch failed, and was not made up for: it is known from when on."""
+        known = self._candles.ledger.known(symbols, str(timeframe)).intervals
+        return {symbol for symbol, one in zip(symbols, known, strict=True) if begins(None, one) is not None}
 
     def sources(self, symbols: Sequence[str], timeframe: Timeframe) -> Mapping[str, Sequence[str]]:
         """Return from which sources the stored bars of series are, by symbol."""

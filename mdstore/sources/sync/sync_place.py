@@ -70,6 +70,9 @@ class SyncPlace(Protocol):
     def first_bars(self, timeframe: Timeframe) -> Mapping[str, int]:
         """Return the first stored bar of each series of a timeframe (ms)."""
 
+    def failed(self, symbols: Sequence[str], timeframe: Timeframe) -> set[str]:
+        """Return those symbols of which a fetch failed, and was not made up for: it is known from when on."""
+
     def sources(self, symbols: Sequence[str], timeframe: Timeframe) -> Mapping[str, Sequence[str]]:
         """Return from which sources the stored bars of series are, by symbol."""
 

@@ -131,7 +131,7 @@ class SyncRun:
         jobs: list[Job] = []
         for timeframe in self._wanted.timeframes:
             firsts = await asyncio.to_thread(self._place.first_bars, timeframe)
-            known, lost = self._known(timeframe, firsts)
+            known, lost = await asyncio.to_thread(self._known, timeframe, firsts)
             missing = await asyncio.to_thread(self._worth.of, known, timeframe)
             if self._others is not None:
                 lost |= await asyncio.to_thread(self._others.refused, missing, timeframe)
@@ -153,6 +153,7 @@ class SyncRun:
         if self._wanted.start is not None:
             return list(self._wanted.symbols), {}
         stored = set(firsts)
+        stored |= self._place.failed([one for one in self._wanted.symbols if one not in stored], timeframe)
         lost: dict[str, MarketDataError] = {
             symbol: NoSuchSeriesError(
                 f"no candles of {symbol} {timeframe} are stored: from when on are they wanted?",
@@ -360,7 +361,9 @@ class SyncRun:
             job.to.holes = await asyncio.to_thread(self._place.holes, job.key, start, end)
 
     def _missing_of(self, job: Job, page: int | None) -> list[Range]:
-        return self._worth.of([job.to.symbol], job.timeframe, page).get(job.to.symbol, [])
+        # The plan has found what failed before the first bar: it is not told once a part has been answered.
+        start = job.to.start if self._wanted.start is None else None
+        return self._worth.of([job.to.symbol], job.timeframe, page, start).get(job.to.symbol, [])
 
     def _tell(self) -> None:
         self.result.seconds = self._timer() - self._began

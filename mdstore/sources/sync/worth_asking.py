@@ -34,14 +34,21 @@ class WorthAsking:
         self._bad_here: dict[Key, set[int]] = {}
 
     def of(
-        self, symbols: Sequence[str], timeframe: Timeframe, page: int | None = None
+        self, symbols: Sequence[str], timeframe: Timeframe, page: int | None = None, start: int | None = None
     ) -> dict[str, list[Range]]:
-        """Return the ranges that lack something, by symbol; those of whole pages where there is a `page`."""
-        found = self._missing(symbols, timeframe, page) if symbols else {}
+        """Return the ranges that lack something, by symbol; those of whole pages where there is a `page`.
+
+        `start` is from when on they are wanted (ms), where that is known by now.
+        """
+        start = self._wanted.start if start is None else start
+        found = self._missing(symbols, timeframe, start, page) if symbols else {}
         for symbol, ranges in found.items():
             alone = self._bad.left_alone(self._source, (symbol, str(timeframe)))
             if alone:
-                found[symbol] = self._without(symbol, timeframe, alone, ranges, page)
+                bars = self._missing([symbol], timeframe, start, None).get(symbol, []) if page else ranges
+                left = self._without(symbol, timeframe, alone, bars)
+                # A page is worth asking for where it lacks any other.
+                found[symbol] = [one for one in ranges if _meets(one, left)] if page else left
         return {symbol: ranges for symbol, ranges in found.items() if ranges}
 
     def landed(self, key: Key, part: Range, bad: Sequence[int]) -> None:
@@ -55,28 +62,19 @@ class WorthAsking:
         return len(self._bad_here.get(key, ()))
 
     def _missing(
-        self, symbols: Sequence[str], timeframe: Timeframe, page: int | None
+        self, symbols: Sequence[str], timeframe: Timeframe, start: int | None, page: int | None
     ) -> dict[str, list[Range]]:
-        return self._place.to_ask(symbols, timeframe, self._wanted.start, self._wanted.end, page)
+        return self._place.to_ask(symbols, timeframe, start, self._wanted.end, page)
 
     def _without(
-        self,
-        symbol: str,
-        timeframe: Timeframe,
-        alone: Sequence[int],
-        ranges: list[Range],
-        page: int | None,
+        self, symbol: str, timeframe: Timeframe, alone: Sequence[int], bars: Sequence[Range]
     ) -> list[Range]:
-        """Leave bars alone: a page is worth asking for where it lacks any other."""
-        bars = ranges if page is None else self._missing([symbol], timeframe, None).get(symbol, [])
+        """Leave bars alone that are among those worth asking for."""
         worth = joined(bars)
         self._bad_here[symbol, str(timeframe)] = {at for at in alone if at in worth}
         for at in alone:
             worth.remove(at, timeframe.next(at))
-        left = list(worth)
-        if page is None:
-            return left
-        return [one for one in ranges if any(low < one[1] and one[0] < high for low, high in left)]
+        return list(worth)
 
 
 def joined(ranges: Iterable[Range]) -> Ranges:
@@ -85,3 +83,7 @@ def joined(ranges: Iterable[Range]) -> Ranges:
     for one in ranges:
         made.add(*one)
     return made
+
+
+def _meets(part: Range, others: Iterable[Range]) -> bool:
+    return any(low < part[1] and part[0] < high for low, high in others)
