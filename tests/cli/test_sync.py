@@ -1,5 +1,6 @@
 """`mdstore sync`: what it fetches, what it says, and how it ends."""
 
+import io
 import json
 import re
 import signal
@@ -8,9 +9,12 @@ import sys
 import time
 
 import pytest
+from rich.console import Console
 
 import mdstore
 from mdstore import LocalExchange, LocalMarket
+from mdstore.cli.output.sync_progress import SyncProgress
+from mdstore.sources.sync.result import SeriesSync, SyncResult
 from tests.support.command_line import finished, mdstore_process
 from tests.support.tiny_server import Reply, TinyServer
 
@@ -76,6 +80,16 @@ def test_json_is_for_programs(cli, url):
     done = cli("sync", "upbit", "KRW-BTC", "1h", *SPAN, "--base-url", url, "--json")
     said = json.loads(done.stdout)
     assert (said["inserted"], said["source"], said["series"][0]["symbol"]) == (10, "upbit", "KRW-BTC")
+
+
+def test_a_dry_run_says_to_programs_what_its_table_says(cli, url):
+    done = cli("sync", "upbit", "KRW-BTC", "KRW-ETH", "1h", *SPAN, "--base-url", url, "--dry-run", "--json")
+    said = json.loads(done.stdout)
+    assert (said["missing"], said["pages"]) == (20, 2)
+    assert [(one["symbol"], one["bars"], one["pages"]) for one in said["series"]] == [
+        ("KRW-BTC", 10, 1), ("KRW-ETH", 10, 1),
+    ]  # fmt: skip
+    assert "state" not in said["series"][0]
 
 
 def test_nobody_is_asked_where_nobody_is_to_be_asked(cli):
@@ -215,6 +229,37 @@ def test_every_goes_on_until_ctrl_c(tmp_path):
         code, _, err = finished(process)
         assert code == 130
         assert all(re.search(r"\d new, \d+ changed, \d+ requests?, ", line) for line in lines), (lines, err)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_every_round_is_a_line_of_json_for_programs(tmp_path, end):
+    with LocalExchange(["KRW-BTC"], limits=None) as exchange:
+        since = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 60))
+        process = started(
+            tmp_path, "sync", "upbit", "KRW-BTC", "1s", "--since", since, "--every", "1s", "--json",
+            "--base-url", exchange.url,
+        )  # fmt: skip
+        rounds = [json.loads(process.stdout.readline()) for _ in range(3)]
+        process.send_signal(end)
+        code, out, _ = finished(process)
+        assert code == (130 if end is signal.SIGINT else -signal.SIGTERM)
+        rounds += map(json.loads, out.splitlines())
+    assert {(one["source"], one["series"][0]["symbol"]) for one in rounds} == {("upbit", "KRW-BTC")}
+    assert rounds[0]["inserted"] > 0
+    assert all("T" in one["ended"] for one in rounds)
+    assert sorted(one["ended"] for one in rounds) == [one["ended"] for one in rounds]
+
+
+def test_a_line_of_a_round_stands_by_itself_in_a_terminal():
+    out = io.StringIO()
+    result = SyncResult("upbit", [SeriesSync("KRW-BTC", "1m", missing=10, state="at work")])
+    screen = Console(file=out, force_terminal=True, width=100)
+    with SyncProgress(screen, rounds=lambda one: print("round of", one.source, file=out)) as progress:
+        progress(result)
+        result.is_over = True
+        progress(result)
+        drawn, _, _ = out.getvalue().partition("round of upbit\n")
+        assert drawn.endswith("\r\x1b[1A\x1b[2K\x1b[1A\x1b[2K"), "both lines of the bar are taken away before"
 
 
 def test_it_is_drawn_in_a_terminal(tmp_path, url):

@@ -68,8 +68,7 @@ def sync(
         from mdstore.cli.output.sync_check import print_check
 
         raise typer.Exit(print_check(source, base_url, to_stdout()))
-    from mdstore.cli.output.sync import Command, as_json, run_sync, series_in
-    from mdstore.cli.shared.json_text import json_text
+    from mdstore.cli.output.sync import Command, run_sync, series_in
 
     symbols, timeframes = series_in(series or [], whole=whole)
     command = Command(
@@ -78,9 +77,7 @@ def sync(
     )  # fmt: skip
     with created(store_file(ctx, file), wait=wait) as store:
         result, interrupted = run_sync(store, command, None if json else to_stdout(), to_stderr())
-    if json and result is not None:
-        print(json_text(as_json(result)))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    if result is not None and (result.failed or result.bad):
+    if result.failed or result.bad:
         raise typer.Exit(ERROR)
