@@ -61,9 +61,21 @@ def test_what_fails_is_an_error_with_what_to_do_and_the_others_come(cli, store_o
     done = cli("sync", "upbit", "KRW-BTC", "KRW-ETC", "1h", *SPAN, "--base-url", url, code=1)
     assert "error: KRW-ETC 1h: upbit has no market 'KRW-ETC'" in done.stderr
     assert "Hint: did you mean KRW-ETH?" in done.stderr
-    assert "1 of 2 series came whole. Run the same command again" in done.stderr
+    assert "1 of 2 series came whole\n" in done.stderr, "no repeat can help"
     with store_of() as store:
         assert list(store) == [("KRW-BTC", "1h")]
+
+
+def test_it_is_advised_to_repeat_what_a_repeat_can_help_and_nothing_else(cli, url):
+    advice = "Run the same command again: it asks for what failed"
+    for flags in (("KRW-BTC", "1m"), ("KRW-ETC", "1m", *SPAN), ("KRW-BTC", "1m", *SPAN, "--offline")):
+        done = cli("sync", "upbit", *flags, "--base-url", url, code=1)
+        assert "0 of 1 series came whole\n" in done.stderr, flags
+        assert advice not in done.stderr
+    with TinyServer(lambda _: Reply("<html>", status=403)) as server:
+        done = cli("sync", "upbit", "KRW-BTC", "1m", *SPAN, "--base-url", server.url, code=1)
+    assert advice in done.stderr
+    cli("sync", "upbit", "KRW-BTC", "1m", *SPAN, "--base-url", url)
 
 
 def test_rows_that_break_a_rule_end_it_with_1_though_the_others_have_come(cli, store_of):

@@ -18,6 +18,7 @@ from mdstore.cli.shared.json_text import json_text, records
 from mdstore.cli.shared.table import Column, print_grid, room
 from mdstore.cli.shared.texts import count
 from mdstore.core.timeframe import meant
+from mdstore.errors import InvalidInputError, MarketDataError, NoSuchMarketError, NoSuchSeriesError
 
 if TYPE_CHECKING:
     from mdstore.sources.sync.result import SeriesSync, SyncResult
@@ -108,8 +109,15 @@ def run_sync(
         remarks.print(f"interrupted. {GO_ON}", highlight=False)
     elif result.failed and not command.dry_run:
         whole = len(result.series) - len(result.failed)
-        remarks.print(f"{whole:,} of {len(result.series):,} series came whole. {AGAIN}", highlight=False)
+        came = f"{whole:,} of {len(result.series):,} series came whole"
+        helps = not command.offline and any(_is_worth_repeating(error) for error in result.failed.values())
+        remarks.print(f"{came}. {AGAIN}" if helps else came, highlight=False)
     return result, interrupted
+
+
+def _is_worth_repeating(error: MarketDataError) -> bool:
+    """Tell whether the same command may do better later: not where it asks for what there is not."""
+    return not isinstance(error, InvalidInputError | NoSuchMarketError | NoSuchSeriesError)
 
 
 def _print_json(result: SyncResult, *, planned: bool = False) -> None:
