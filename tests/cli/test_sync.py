@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 from rich.console import Console
@@ -15,6 +16,7 @@ import mdstore
 from mdstore import LocalExchange, LocalMarket
 from mdstore.cli.output.sync_progress import SyncProgress
 from mdstore.sources.sync.result import SeriesSync, SyncResult
+from mdstore.sources.web.host import Manners
 from tests.support.command_line import finished, mdstore_process
 from tests.support.tiny_server import Reply, TinyServer
 
@@ -76,6 +78,22 @@ def test_it_is_advised_to_repeat_what_a_repeat_can_help_and_nothing_else(cli, ur
         done = cli("sync", "upbit", "KRW-BTC", "1m", *SPAN, "--base-url", server.url, code=1)
     assert advice in done.stderr
     cli("sync", "upbit", "KRW-BTC", "1m", *SPAN, "--base-url", url)
+
+
+def test_nothing_is_said_twice(cli, monkeypatch):
+    monkeypatch.setattr("mdstore.sources.web.host.Manners", partial(Manners, attempts=1))
+    done = cli("sync", "upbit", "KRW-BTC", "1h", *SPAN, "--base-url", "http://127.0.0.1:1", code=1)
+    assert done.stderr.startswith("error: KRW-BTC 1h before 2025-09-01 10:00")
+    assert "ssl" not in done.stderr
+    done = cli("sync", "--check", "upbit", "--base-url", "http://127.0.0.1:2", code=1)
+    assert done.stdout.startswith("the markets: 127.0.0.1:")
+    assert "ssl" not in done.stdout
+
+
+def test_timeframes_may_be_given_as_watch_takes_them(cli, store_of, url):
+    cli("sync", "upbit", "KRW-BTC", "-t", "1h", "-t", "1d", *SPAN, "--base-url", url)
+    with store_of() as store:
+        assert sorted(store) == [("KRW-BTC", "1d"), ("KRW-BTC", "1h")]
 
 
 def test_rows_that_break_a_rule_end_it_with_1_though_the_others_have_come(cli, store_of):

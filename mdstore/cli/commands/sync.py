@@ -25,6 +25,10 @@ def sync(
             help="Such as KRW-BTC KRW-ETH 1m 1h; 'KRW-*' is every such market.",
         ),
     ] = None,
+    timeframe: Annotated[
+        list[str] | None,
+        typer.Option("--timeframe", "-t", help="Of which bars, as `mdstore watch` takes it; again for more."),
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(help="From this time on, or 'listing'; left out: from the first stored bar on."),
@@ -70,7 +74,7 @@ def sync(
         raise typer.Exit(print_check(source, base_url, to_stdout()))
     from mdstore.cli.output.sync import Command, run_sync, series_in
 
-    symbols, timeframes = series_in(series or [], whole=whole)
+    symbols, timeframes = series_in([*(series or []), *(timeframe or [])], whole=whole)
     command = Command(
         source, symbols, timeframes, since=since, until=until, every=every, dry_run=dry_run,
         base_url=base_url, offline=offline,

@@ -17,7 +17,7 @@ from mdstore.cli.shared.errors import said
 from mdstore.cli.shared.json_text import json_text, records
 from mdstore.cli.shared.table import Column, print_grid, room
 from mdstore.cli.shared.texts import count
-from mdstore.core.timeframe import meant
+from mdstore.cli.shared.which_series import names_and_timeframes
 from mdstore.errors import InvalidInputError, MarketDataError, NoSuchMarketError, NoSuchSeriesError
 
 if TYPE_CHECKING:
@@ -56,10 +56,7 @@ class Command(_Options):
 
 def series_in(words: Sequence[str], *, whole: bool) -> tuple[list[str], list[str]]:
     """Return the symbols and the timeframes among what was typed; these come last."""
-    at = len(words)
-    while at and meant(words[at - 1]) is not None:
-        at -= 1
-    symbols, timeframes = list(words[:at]), [meant(word) or word for word in words[at:]]
+    symbols, timeframes = names_and_timeframes(words)
     if not timeframes:
         raise typer.BadParameter("name a timeframe at the end: mdstore sync upbit KRW-BTC 1m")
     if whole and symbols:
@@ -97,9 +94,7 @@ def run_sync(
         _print_json(result)
     for one in result.series:
         if one.error is not None:
-            remarks.print(
-                f"[bold red]error:[/] {escape(str(one))}: {escape(said(one.error))}", highlight=False
-            )
+            remarks.print(f"[bold red]error:[/] {escape(_error_of(one, one.error))}", highlight=False)
         elif one.bad:
             remarks.print(
                 f"[bold red]error:[/] {escape(str(one))}: {BAD.format(count(one.bad, 'row'))}",
@@ -113,6 +108,12 @@ def run_sync(
         helps = not command.offline and any(_is_worth_repeating(error) for error in result.failed.values())
         remarks.print(f"{came}. {AGAIN}" if helps else came, highlight=False)
     return result, interrupted
+
+
+def _error_of(one: SeriesSync, error: MarketDataError) -> str:
+    """Return an error with the series that it is of, which the error may begin with."""
+    text = said(error)
+    return text if text.startswith(f"{one} ") else f"{one}: {text}"
 
 
 def _is_worth_repeating(error: MarketDataError) -> bool:
