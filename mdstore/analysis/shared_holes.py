@@ -10,6 +10,8 @@ LEAST = 2
 """Series that must be there: a hole of the only one is shared by nobody."""
 # A market that is closed lacks nothing; and where somebody has said that it was down, nobody need be told.
 CLOSED, SAID = "session_closed", "exchange_down"
+QUIET = "no_trade"
+"""Whoever says so has looked, and was answered: the market was there, and nothing was traded."""
 
 
 def shared_holes(holes: pl.DataFrame, extents: pl.DataFrame) -> pl.DataFrame:
@@ -17,13 +19,13 @@ def shared_holes(holes: pl.DataFrame, extents: pl.DataFrame) -> pl.DataFrame:
 
     `holes` has `start`, `end` (ms) and `reason`, of series of one timeframe; `extents` has `start` and `end`
     of each series, from its first bar to its last. A series counts where it could have a bar. What is said of
-    all to be the exchange's own is left out.
+    all to be the exchange's own is left out, and where it is said of any that nothing was traded.
 
     >>> holes = pl.DataFrame({"start": [60, 30], "end": [120, 90], "reason": ["unknown"] * 2})
     >>> shared_holes(holes, pl.DataFrame({"start": [0, 0], "end": [300, 300]})).rows()
     [(60, 90, 2)]
     """
-    lacking = holes.filter(pl.col("reason") != CLOSED)
+    lacking = holes.filter(~pl.col("reason").is_in([CLOSED, QUIET]))
     steps = pl.concat([
         _steps(extents, "there", 1),
         _steps(holes.filter(pl.col("reason") == CLOSED), "there", -1),

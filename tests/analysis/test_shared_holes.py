@@ -39,7 +39,8 @@ def by_looking(series):
     for at in range(BARS):
         here = [cells[at - first] for first, cells in series if first <= at < first + len(cells)]
         there = [cell for cell in here if cell != "session_closed"]
-        shared.append(len(there) >= 2 and all(there) and set(there) != {"exchange_down"})
+        is_quiet = "no_trade" in there
+        shared.append(len(there) >= 2 and all(there) and set(there) != {"exchange_down"} and not is_quiet)
     return [(start, end) for start, end, value in runs(shared) if value]
 
 

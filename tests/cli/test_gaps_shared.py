@@ -38,6 +38,17 @@ def test_saying_so_as_it_advises_ends_it(market):
     assert "exchange_down 30" in said
 
 
+@pytest.mark.parametrize("of_whom", [("A", "B", "C"), ("B",)])
+def test_where_the_source_says_that_nothing_was_traded_it_was_there(market, of_whom):
+    for symbol in of_whom:
+        market(
+            "cover", symbol, "-t", "1m", "--start", "2025-09-01T01:00", "--end", "2025-09-01T01:30",
+            "--reason", "no_trade", "--source", "upbit",
+        )  # fmt: skip
+    for arguments in ((), ("A", "1m")):
+        assert "a maintenance of" not in market("gaps", *arguments).output
+
+
 def test_one_series_alone_shares_nothing(market):
     market("delete", "B", "--yes")
     market("delete", "C", "--yes")

@@ -1,16 +1,22 @@
 """`mdstore sync`: what it fetches, what it says, and how it ends."""
 
+import io
 import json
 import re
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
+from rich.console import Console
 
 import mdstore
 from mdstore import LocalExchange, LocalMarket
+from mdstore.cli.output.sync_progress import SyncProgress
+from mdstore.sources.sync.result import SeriesSync, SyncResult
+from mdstore.sources.web.host import Manners
 from tests.support.command_line import finished, mdstore_process
 from tests.support.tiny_server import Reply, TinyServer
 
@@ -57,9 +63,37 @@ def test_what_fails_is_an_error_with_what_to_do_and_the_others_come(cli, store_o
     done = cli("sync", "upbit", "KRW-BTC", "KRW-ETC", "1h", *SPAN, "--base-url", url, code=1)
     assert "error: KRW-ETC 1h: upbit has no market 'KRW-ETC'" in done.stderr
     assert "Hint: did you mean KRW-ETH?" in done.stderr
-    assert "1 of 2 series came whole. Run the same command again" in done.stderr
+    assert "1 of 2 series came whole\n" in done.stderr, "no repeat can help"
     with store_of() as store:
         assert list(store) == [("KRW-BTC", "1h")]
+
+
+def test_it_is_advised_to_repeat_what_a_repeat_can_help_and_nothing_else(cli, url):
+    advice = "Run the same command again: it asks for what failed"
+    for flags in (("KRW-BTC", "1m"), ("KRW-ETC", "1m", *SPAN), ("KRW-BTC", "1m", *SPAN, "--offline")):
+        done = cli("sync", "upbit", *flags, "--base-url", url, code=1)
+        assert "0 of 1 series came whole\n" in done.stderr, flags
+        assert advice not in done.stderr
+    with TinyServer(lambda _: Reply("<html>", status=403)) as server:
+        done = cli("sync", "upbit", "KRW-BTC", "1m", *SPAN, "--base-url", server.url, code=1)
+    assert advice in done.stderr
+    cli("sync", "upbit", "KRW-BTC", "1m", *SPAN, "--base-url", url)
+
+
+def test_nothing_is_said_twice(cli, monkeypatch):
+    monkeypatch.setattr("mdstore.sources.web.host.Manners", partial(Manners, attempts=1))
+    done = cli("sync", "upbit", "KRW-BTC", "1h", *SPAN, "--base-url", "http://127.0.0.1:1", code=1)
+    assert done.stderr.startswith("error: KRW-BTC 1h before 2025-09-01 10:00")
+    assert "ssl" not in done.stderr
+    done = cli("sync", "--check", "upbit", "--base-url", "http://127.0.0.1:2", code=1)
+    assert done.stdout.startswith("the markets: 127.0.0.1:")
+    assert "ssl" not in done.stdout
+
+
+def test_timeframes_may_be_given_as_watch_takes_them(cli, store_of, url):
+    cli("sync", "upbit", "KRW-BTC", "-t", "1h", "-t", "1d", *SPAN, "--base-url", url)
+    with store_of() as store:
+        assert sorted(store) == [("KRW-BTC", "1d"), ("KRW-BTC", "1h")]
 
 
 def test_rows_that_break_a_rule_end_it_with_1_though_the_others_have_come(cli, store_of):
@@ -76,6 +110,16 @@ def test_json_is_for_programs(cli, url):
     done = cli("sync", "upbit", "KRW-BTC", "1h", *SPAN, "--base-url", url, "--json")
     said = json.loads(done.stdout)
     assert (said["inserted"], said["source"], said["series"][0]["symbol"]) == (10, "upbit", "KRW-BTC")
+
+
+def test_a_dry_run_says_to_programs_what_its_table_says(cli, url):
+    done = cli("sync", "upbit", "KRW-BTC", "KRW-ETH", "1h", *SPAN, "--base-url", url, "--dry-run", "--json")
+    said = json.loads(done.stdout)
+    assert (said["missing"], said["pages"]) == (20, 2)
+    assert [(one["symbol"], one["bars"], one["pages"]) for one in said["series"]] == [
+        ("KRW-BTC", 10, 1), ("KRW-ETH", 10, 1),
+    ]  # fmt: skip
+    assert "state" not in said["series"][0]
 
 
 def test_nobody_is_asked_where_nobody_is_to_be_asked(cli):
@@ -215,6 +259,37 @@ def test_every_goes_on_until_ctrl_c(tmp_path):
         code, _, err = finished(process)
         assert code == 130
         assert all(re.search(r"\d new, \d+ changed, \d+ requests?, ", line) for line in lines), (lines, err)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_every_round_is_a_line_of_json_for_programs(tmp_path, end):
+    with LocalExchange(["KRW-BTC"], limits=None) as exchange:
+        since = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 60))
+        process = started(
+            tmp_path, "sync", "upbit", "KRW-BTC", "1s", "--since", since, "--every", "1s", "--json",
+            "--base-url", exchange.url,
+        )  # fmt: skip
+        rounds = [json.loads(process.stdout.readline()) for _ in range(3)]
+        process.send_signal(end)
+        code, out, _ = finished(process)
+        assert code == (130 if end is signal.SIGINT else -signal.SIGTERM)
+        rounds += map(json.loads, out.splitlines())
+    assert {(one["source"], one["series"][0]["symbol"]) for one in rounds} == {("upbit", "KRW-BTC")}
+    assert rounds[0]["inserted"] > 0
+    assert all("T" in one["ended"] for one in rounds)
+    assert sorted(one["ended"] for one in rounds) == [one["ended"] for one in rounds]
+
+
+def test_a_line_of_a_round_stands_by_itself_in_a_terminal():
+    out = io.StringIO()
+    result = SyncResult("upbit", [SeriesSync("KRW-BTC", "1m", missing=10, state="at work")])
+    screen = Console(file=out, force_terminal=True, width=100)
+    with SyncProgress(screen, rounds=lambda one: print("round of", one.source, file=out)) as progress:
+        progress(result)
+        result.is_over = True
+        progress(result)
+        drawn, _, _ = out.getvalue().partition("round of upbit\n")
+        assert drawn.endswith("\r\x1b[1A\x1b[2K\x1b[1A\x1b[2K"), "both lines of the bar are taken away before"
 
 
 def test_it_is_drawn_in_a_terminal(tmp_path, url):

@@ -57,6 +57,14 @@ def test_a_line_for_each_bar_that_ends(tmp_path, exchange):
     assert "KRW-BTC" in played[1]
 
 
+def test_a_timeframe_may_come_last_as_sync_takes_it(tmp_path, exchange):
+    process = watching(tmp_path, exchange, "KRW-BTC", "1s")
+    line = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert finished(process)[0] == 0
+    assert LINE.fullmatch(line), line
+
+
 def test_json_has_a_line_a_bar(tmp_path, exchange):
     process = watching(tmp_path, exchange, "KRW-*", "-t", "1s", "--json")
     bars = [json.loads(process.stdout.readline()) for _ in range(6)]

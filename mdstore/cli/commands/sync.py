@@ -25,6 +25,10 @@ def sync(
             help="Such as KRW-BTC KRW-ETH 1m 1h; 'KRW-*' is every such market.",
         ),
     ] = None,
+    timeframe: Annotated[
+        list[str] | None,
+        typer.Option("--timeframe", "-t", help="Of which bars, as `mdstore watch` takes it; again for more."),
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(help="From this time on, or 'listing'; left out: from the first stored bar on."),
@@ -68,19 +72,16 @@ def sync(
         from mdstore.cli.output.sync_check import print_check
 
         raise typer.Exit(print_check(source, base_url, to_stdout()))
-    from mdstore.cli.output.sync import Command, as_json, run_sync, series_in
-    from mdstore.cli.shared.json_text import json_text
+    from mdstore.cli.output.sync import Command, run_sync, series_in
 
-    symbols, timeframes = series_in(series or [], whole=whole)
+    symbols, timeframes = series_in([*(series or []), *(timeframe or [])], whole=whole)
     command = Command(
         source, symbols, timeframes, since=since, until=until, every=every, dry_run=dry_run,
         base_url=base_url, offline=offline,
     )  # fmt: skip
     with created(store_file(ctx, file), wait=wait) as store:
         result, interrupted = run_sync(store, command, None if json else to_stdout(), to_stderr())
-    if json and result is not None:
-        print(json_text(as_json(result)))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    if result is not None and (result.failed or result.bad):
+    if result.failed or result.bad:
         raise typer.Exit(ERROR)

@@ -53,7 +53,11 @@ def watch(
       mdstore watch upbit 'KRW-*' --json | jq .close
     """
     from mdstore.cli.output.watch import Watched
+    from mdstore.cli.shared.which_series import names_and_timeframes
 
+    named, bars = names_and_timeframes(symbols)
+    if named:  # bars may come last, as `mdstore sync` takes them
+        symbols, timeframe = named, [*(timeframe or []), *bars]
     with created(store_file(ctx, file), wait=wait) as store:
         watched = Watched(store, to_stdout(), to_stderr(), as_json=json)
         watched.run(

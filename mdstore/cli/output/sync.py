@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -12,19 +14,22 @@ from rich.markup import escape
 
 from mdstore.cli.output.sync_progress import SyncProgress, duration
 from mdstore.cli.shared.errors import said
-from mdstore.cli.shared.json_text import records
+from mdstore.cli.shared.json_text import json_text, records
 from mdstore.cli.shared.table import Column, print_grid, room
 from mdstore.cli.shared.texts import count
-from mdstore.core.timeframe import meant
+from mdstore.cli.shared.which_series import names_and_timeframes
+from mdstore.errors import InvalidInputError, MarketDataError, NoSuchMarketError, NoSuchSeriesError
 
 if TYPE_CHECKING:
     from mdstore.sources.sync.result import SeriesSync, SyncResult
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["Command", "as_json", "run_sync", "series_in"]
+__all__ = ["Command", "run_sync", "series_in"]
 
 MOST_SERIES = 60
 SPARE = ("bars", "updated", "holes")
+TOTALS = ("source", "inserted", "updated", "bad", "requests", "seconds", "missing", "pages")
+PLANNED = ("symbol", "timeframe", "start", "end")
 GO_ON = "What has come is stored. Run the same command again: it goes on from there, and asks nothing twice"
 BAD = "{} broke a rule and came into quarantine; a later sync asks for these bars again"
 AGAIN = "Run the same command again: it asks for what failed, and for nothing else"
@@ -51,10 +56,7 @@ class Command(_Options):
 
 def series_in(words: Sequence[str], *, whole: bool) -> tuple[list[str], list[str]]:
     """Return the symbols and the timeframes among what was typed; these come last."""
-    at = len(words)
-    while at and meant(words[at - 1]) is not None:
-        at -= 1
-    symbols, timeframes = list(words[:at]), [meant(word) or word for word in words[at:]]
+    symbols, timeframes = names_and_timeframes(words)
     if not timeframes:
         raise typer.BadParameter("name a timeframe at the end: mdstore sync upbit KRW-BTC 1m")
     if whole and symbols:
@@ -66,9 +68,13 @@ def series_in(words: Sequence[str], *, whole: bool) -> tuple[list[str], list[str
 
 def run_sync(
     store: MarketDataStore, command: Command, out: Console | None, remarks: Console
-) -> tuple[SyncResult | None, bool]:
-    """Sync, and print what came of it on `out`, if given; return that, and whether it was interrupted."""
-    with SyncProgress(remarks, rounds=out if command.every else None) as progress:
+) -> tuple[SyncResult, bool]:
+    """Sync, and print what came of it on `out`, as JSON without one; return that, and whether Ctrl-C came.
+
+    With `every` a line is printed for each round. As JSON that is the same record as without it.
+    """
+    told = _print_json if out is None else partial(_print_round, out)
+    with SyncProgress(remarks, rounds=told if command.every and not command.dry_run else None) as progress:
         try:
             result = store.sync(
                 command.source, command.symbols, command.timeframes, since=command.since, until=command.until,
@@ -82,13 +88,13 @@ def run_sync(
             result, interrupted = progress.latest, True
     if command.dry_run:
         _print_plan(result, out)
-    else:
+    elif out is not None:
         _print_summary(result, out)
+    elif not command.every:
+        _print_json(result)
     for one in result.series:
         if one.error is not None:
-            remarks.print(
-                f"[bold red]error:[/] {escape(str(one))}: {escape(said(one.error))}", highlight=False
-            )
+            remarks.print(f"[bold red]error:[/] {escape(_error_of(one, one.error))}", highlight=False)
         elif one.bad:
             remarks.print(
                 f"[bold red]error:[/] {escape(str(one))}: {BAD.format(count(one.bad, 'row'))}",
@@ -98,23 +104,48 @@ def run_sync(
         remarks.print(f"interrupted. {GO_ON}", highlight=False)
     elif result.failed and not command.dry_run:
         whole = len(result.series) - len(result.failed)
-        remarks.print(f"{whole:,} of {len(result.series):,} series came whole. {AGAIN}", highlight=False)
+        came = f"{whole:,} of {len(result.series):,} series came whole"
+        helps = not command.offline and any(_is_worth_repeating(error) for error in result.failed.values())
+        remarks.print(f"{came}. {AGAIN}" if helps else came, highlight=False)
     return result, interrupted
 
 
-def as_json(result: SyncResult) -> dict[str, Any]:
-    """Return a result as values for JSON."""
-    totals = ("source", "inserted", "updated", "bad", "requests", "seconds", "missing", "pages")
-    facts = {name: getattr(result, name) for name in totals}
-    return {**facts, "holes": result.holes, "series": records(result.frame)}
+def _error_of(one: SeriesSync, error: MarketDataError) -> str:
+    """Return an error with the series that it is of, which the error may begin with."""
+    text = said(error)
+    return text if text.startswith(f"{one} ") else f"{one}: {text}"
+
+
+def _is_worth_repeating(error: MarketDataError) -> bool:
+    """Tell whether the same command may do better later: not where it asks for what there is not."""
+    return not isinstance(error, InvalidInputError | NoSuchMarketError | NoSuchSeriesError)
+
+
+def _print_json(result: SyncResult, *, planned: bool = False) -> None:
+    """Print a result as a line of JSON: whoever reads it has it at once."""
+    facts = {name: getattr(result, name) for name in TOTALS}
+    rows = records(result.frame)
+    if planned:
+        plans = [{"bars": one.missing, "pages": one.pages} for one in result.series]
+        rows = [
+            {**{name: row[name] for name in PLANNED}, **plan} for row, plan in zip(rows, plans, strict=True)
+        ]
+    ended = datetime.now(UTC).replace(microsecond=0)
+    print(json_text({**facts, "ended": ended, "holes": result.holes, "series": rows}), flush=True)
+
+
+def _print_round(out: Console, result: SyncResult) -> None:
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    failed = f", {len(result.failed):,} failed" if result.failed else ""
+    came = f"{result.inserted:,} new, {result.updated:,} changed, {count(result.requests, 'request')}"
+    bad = f", {count(result.bad, 'bar')} bad" if result.bad else ""
+    out.print(f"{now} {came}, {duration(result.seconds)}{failed}{bad}", highlight=False)
 
 
 # ---- at the end
 
 
-def _print_summary(result: SyncResult, out: Console | None) -> None:
-    if out is None:
-        return
+def _print_summary(result: SyncResult, out: Console) -> None:
     worked = [one for one in result.series if one.state != "up to date"]
     if worked:
         print_grid(out, _columns(worked[:MOST_SERIES], result), room(out))
@@ -162,6 +193,7 @@ def _holes(holes: dict[str, int]) -> str:
 
 def _print_plan(result: SyncResult, out: Console | None) -> None:
     if out is None:
+        _print_json(result, planned=True)
         return
     lacking = [one for one in result.series if one.state != "up to date"]
     shown = lacking[:MOST_SERIES]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -24,9 +24,9 @@ MINUTE, HOUR = 60, 3_600
 
 
 class SyncProgress(Drawn):
-    """Shows a `SyncResult` as it grows, on `remarks`; `rounds`, if given, gets a line for each one."""
+    """Shows a `SyncResult` as it grows, on `remarks`; `rounds`, if given, prints each one at its end."""
 
-    def __init__(self, remarks: Console, *, rounds: Console | None = None) -> None:
+    def __init__(self, remarks: Console, *, rounds: Callable[[SyncResult], None] | None = None) -> None:
         self.latest: SyncResult | None = None
         """What was told last."""
         self._remarks, self._rounds = remarks, rounds
@@ -44,7 +44,11 @@ class SyncProgress(Drawn):
         elif result.waiting != self._waiting or time.monotonic() >= self._line_at:
             self._line(result)
         if result.is_over and self._rounds is not None:
-            self._round(self._rounds, result)
+            is_drawn = self._bar.live.is_started
+            self._bar.stop()  # and taken away: it would be drawn over a line that stands behind it
+            self._rounds(result)
+            if is_drawn:
+                self._bar.start()
 
     def _draw(self, result: SyncResult) -> None:
         self._bar.update(self._all, completed=result.done, total=result.missing or None, text=_text(result))
@@ -61,13 +65,6 @@ class SyncProgress(Drawn):
     def _line(self, result: SyncResult) -> None:
         self._line_at, self._waiting = time.monotonic() + LINE_SECONDS, result.waiting
         self._remarks.print(_text(result), highlight=False, markup=False)
-
-    def _round(self, out: Console, result: SyncResult) -> None:
-        now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-        failed = f", {len(result.failed):,} failed" if result.failed else ""
-        came = f"{result.inserted:,} new, {result.updated:,} changed, {count(result.requests, 'request')}"
-        bad = f", {count(result.bad, 'bar')} bad" if result.bad else ""
-        out.print(f"{now} {came}, {duration(result.seconds)}{failed}{bad}", highlight=False)
 
 
 def _text(result: SyncResult) -> str:

@@ -9,13 +9,20 @@ import polars as pl
 
 from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.symbols import symbol_parts
-from mdstore.core.timeframe import Timeframe
+from mdstore.core.timeframe import Timeframe, meant
 from mdstore.errors import InvalidInputError, NoSuchSeriesError, TimeframeError
 
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["refuse_nothing", "refuse_unknown", "target_of", "timeframe_of", "with_timeframe"]
+__all__ = [
+    "names_and_timeframes",
+    "refuse_nothing",
+    "refuse_unknown",
+    "target_of",
+    "timeframe_of",
+    "with_timeframe",
+]
 
 
 def timeframe_of(store: MarketDataStore, symbols: Sequence[str], timeframe: str | None) -> str:
@@ -96,3 +103,15 @@ def _nothing(store: MarketDataStore, symbols: Sequence[str], known: list[str]) -
     near = next(filter(None, (did_you_mean(one, known, alike=symbol_parts) for one in symbols)), "")
     more = f". {near[0].upper()}{near[1:]}" if near else "; `mdstore series` lists what is stored"
     return NoSuchSeriesError(f"no candles of {', '.join(symbols)} in {store.path.name}{more}")
+
+
+def names_and_timeframes(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the symbols and the timeframes among what was typed; these come last.
+
+    >>> names_and_timeframes(["KRW-BTC", "KRW-ETH", "1m", "60min"])
+    (['KRW-BTC', 'KRW-ETH'], ['1m', '1h'])
+    """
+    at = len(words)
+    while at and meant(words[at - 1]) is not None:
+        at -= 1
+    return list(words[:at]), [meant(word) or word for word in words[at:]]

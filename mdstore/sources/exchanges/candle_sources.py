@@ -34,6 +34,7 @@ NAMES: Final = Hint(
     "base_url=, offline= and on_wait=, and returns a mdstore.Coordinator",
 )
 CCXT: Final = "mdstore.sources.exchanges.ccxt_candles"
+OF_CCXT: Final = "those of ccxt are there, too: kraken, say, or ccxt:upbit where one of ours has the name"
 PREFIX: Final = "ccxt:"
 
 
@@ -85,10 +86,11 @@ def _opener(name: str) -> OpensSource:
     if name.startswith(PREFIX) or name in _of_ccxt():
         return partial(_loaded(CCXT).open_ccxt, name.removeprefix(PREFIX))
     known = source_names()
-    hint = did_you_mean(name, [*known, *_of_ccxt()], shown=repr)
+    of_ccxt = _of_ccxt()
+    hint = did_you_mean(name, [*known, *of_ccxt], shown=repr)
     raise InvalidInputError(
         f"no exchange is called {name!r}: there are {', '.join(known)}",
-        hint=hint or "those of ccxt are there, too: pip install 'mdstore[ccxt]'",
+        hint=hint or (OF_CCXT if of_ccxt else "those of ccxt are there, too: pip install 'mdstore[ccxt]'"),
     )
 
 

@@ -74,7 +74,7 @@ async def _found(client: WebClient, request: Request, differ: Differ) -> Finding
     try:
         answer = await client.fetch(request, lambda answer: answer)
     except SourceError as error:
-        return Finding(request.what, (error.message,))
+        return Finding(request.what, (error.message.removeprefix(f"{request.what}: "),))
     try:
         data = json.loads(answer.body)
     except ValueError:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
-__all__ = ["Allowance", "Verdict"]
+from mdstore.core.did_you_mean import did_you_mean
+from mdstore.errors import InvalidInputError
+
+__all__ = ["Allowance", "Rules", "Verdict", "rules_of"]
+
+LIMITS: Final = ("upbit_per_second", "spot_weight", "futures_weight")
 
 FREE = 999  # what is left where there is no limit
 
@@ -23,6 +29,47 @@ class Verdict:
     left: int
     used: int
     wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How strict the exchange is.
+
+    `upbit_per_second` requests of each group, `spot_weight` and `futures_weight` a minute; None: no limit.
+    `patience` refusals are forgiven, then comes a ban of `ban` seconds, the next twice as long. `slow` is how
+    late a slow answer is, `maintenance` how long one lasts, `compress` whether answers are gzipped for those
+    who take it, `upbit_idle` how long a client of Upbit's websocket may say nothing.
+    """
+
+    upbit_per_second: int | None = 10
+    spot_weight: int | None = 6000
+    futures_weight: int | None = 2400
+    weight_window: float = 60
+    patience: int = 10
+    ban: float = 1.0
+    slow: float = 0.5
+    maintenance: float = 0.5
+    compress: bool = True
+    upbit_idle: float = 120.0
+
+
+def rules_of(limits: Mapping[str, Any] | None) -> Rules:
+    """Return the rules that are the exchanges' own but for what `limits` names; None lifts all limits.
+
+    Raises `InvalidInputError` for one that there is not, or that is no number.
+    """
+    if limits is None:
+        return Rules(upbit_per_second=None, spot_weight=None, futures_weight=None)
+    names = [one.name for one in fields(Rules)]
+    for name, value in limits.items():
+        if name not in names:
+            raise InvalidInputError(
+                f"limits: {name!r} is none of {', '.join(names)}", hint=did_you_mean(name, names, shown=repr)
+            )
+        if not (isinstance(value, int | float) or (value is None and name in LIMITS)) or (value or 0) < 0:
+            none = ", or None for no limit" if name in LIMITS else ""
+            raise InvalidInputError(f"limits: {name}={value!r} is no number from 0 on{none}")
+    return Rules(**limits)
 
 
 class Allowance:

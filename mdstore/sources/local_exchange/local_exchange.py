@@ -13,6 +13,7 @@ from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import Hint, InvalidInputError
 from mdstore.sources.extra import INSTALL
 from mdstore.sources.local_exchange.faults import Fault, Faults, SocketFault, SocketFaults
+from mdstore.sources.local_exchange.limits import rules_of
 from mdstore.sources.local_exchange.request_log import Asked
 from mdstore.sources.local_exchange.truth import LocalMarket, Span, Truth
 
@@ -33,7 +34,8 @@ class LocalExchange:
     Limits are the exchanges' own unless `limits` names others (`upbit_per_second`, `spot_weight`,
     `futures_weight`, None for no limit; `patience`, `ban`, `slow`, `compress`: see `Rules`); `limits=None`
     lifts all. `faults` is what goes wrong: a plan (`Faults`), or a list of faults for the next requests;
-    `socket_faults` (`SocketFaults`) what befalls the next websockets.
+    `socket_faults` (`SocketFaults`) what befalls the next websockets. `Rules`, `Faults` and `SocketFaults`
+    are in `mdstore.sources.local_exchange`.
 
     >>> from urllib.request import urlopen
     >>> with LocalExchange(["KRW-BTC"], now="2025-09-01T00:05") as exchange:
@@ -147,15 +149,13 @@ class LocalExchange:
 
     def _make_server(self) -> Any:
         try:
-            from mdstore.sources.local_exchange.server import Rules, Server  # noqa: PLC0415  # the extra
+            from mdstore.sources.local_exchange.server import Server  # noqa: PLC0415  # the extra
         except ImportError as error:
             raise InvalidInputError(
                 f"the local exchange needs aiohttp, which is not installed ({error})",
                 hint=Hint(INSTALL, INSTALL),
             ) from error
-        free = {"upbit_per_second": None, "spot_weight": None, "futures_weight": None}
-        rules = Rules(**(free if self._limits is None else self._limits))
-        return Server(self.truth, self.now, rules, self._faults)
+        return Server(self.truth, self.now, rules_of(self._limits), self._faults)
 
     def _make_hub(self, faults: SocketFaults | Sequence[SocketFault]) -> Any:
         from mdstore.sources.local_exchange.hub import Hub  # noqa: PLC0415  # the extra

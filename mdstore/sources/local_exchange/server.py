@@ -7,7 +7,6 @@ import gzip
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 
@@ -17,13 +16,13 @@ from mdstore.sources.local_exchange.answers import Answer, Api
 from mdstore.sources.local_exchange.binance_archive import BinanceArchive
 from mdstore.sources.local_exchange.binance_rest import FUTURES, SPOT, BinanceRest
 from mdstore.sources.local_exchange.faults import Fault, Faults
-from mdstore.sources.local_exchange.limits import Allowance, Verdict
+from mdstore.sources.local_exchange.limits import Allowance, Rules, Verdict
 from mdstore.sources.local_exchange.request_log import Asked, RequestLog
 from mdstore.sources.local_exchange.shelf import Shelf
 from mdstore.sources.local_exchange.truth import Truth
 from mdstore.sources.local_exchange.upbit_rest import UpbitRest
 
-__all__ = ["Rules", "Server"]
+__all__ = ["Server"]
 
 OK, REFUSED, BANNED, DOWN = 200, 429, 418, 503
 HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking</body></html>"
@@ -33,28 +32,6 @@ QUICKEST = 1  # 0.1 ms a page of 200 bars, and 10 kB; the usual 6 takes 0.5 ms f
 ZIP, PLAIN = "application/zip", "application/json"
 LOG_PATH = "/local/requests"
 """What the exchange was asked, as JSON: `?since=10` leaves out the first ten."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How strict the exchange is.
-
-    `upbit_per_second` requests of each group, `spot_weight` and `futures_weight` a minute; None: no limit.
-    `patience` refusals are forgiven, then comes a ban of `ban` seconds, the next twice as long. `slow` is how
-    late a slow answer is, `maintenance` how long one lasts, `compress` whether answers are gzipped for those
-    who take it, `upbit_idle` how long a client of Upbit's websocket may say nothing.
-    """
-
-    upbit_per_second: int | None = 10
-    spot_weight: int | None = 6000
-    futures_weight: int | None = 2400
-    weight_window: float = 60
-    patience: int = 10
-    ban: float = 1.0
-    slow: float = 0.5
-    maintenance: float = 0.5
-    compress: bool = True
-    upbit_idle: float = 120.0
 
 
 class Server:

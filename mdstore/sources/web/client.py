@@ -28,6 +28,8 @@ __all__ = ["WebClient", "proxy_for", "user_agent"]
 
 T = TypeVar("T")
 LARGEST: Final = 256 << 20
+NO_TLS: Final = " ssl:default"
+"""What aiohttp says of every host that cannot be reached, of one without TLS, too."""
 
 
 class WebClient(Host):
@@ -88,7 +90,8 @@ class WebClient(Host):
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, SourceError):
                 raise
-            raise AskedInVainError(f"the connection failed: {error or type(error).__name__}") from error
+            reason = str(error).replace(NO_TLS, "")
+            raise AskedInVainError(f"the connection failed: {reason or type(error).__name__}") from error
 
     def _timeout(self, request: Request) -> aiohttp.ClientTimeout:
         what = "sock_read" if request.is_large else "total"

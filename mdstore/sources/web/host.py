@@ -31,6 +31,8 @@ REFUSES_ALL: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REA
 """A firewall refuses this address, or the host whole countries: whatever is asked for."""
 ELSEWHERE: Final = "ask from another network, or by a proxy (HTTPS_PROXY): some refuse whole countries"
 NAME: Final = re.compile(r"[a-z0-9.-]+", re.IGNORECASE)
+PORT: Final = re.compile(r":([0-9]{1,5})(?![0-9])")
+LAST_PORT: Final = 65_535
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 SHOWN: Final = 2.0
 """A wait of so many seconds is worth telling."""
@@ -51,13 +53,26 @@ def host_of(address: str) -> str:
     except ValueError:  # of the port, or of brackets
         name, port = None, None
     if not name or parts.scheme not in DEFAULT_PORTS or parts.query or parts.fragment:
-        like = NAME.match(address.rpartition("://")[2])
         raise SourceError(
             f"{address!r} is no address: it is http:// or https://, a host, and a path at most",
-            hint=f"write it as in https://{like[0] if like else 'api.upbit.com'}",
+            hint=f"write it as in {_meant(address)}",
         )
     shown = f"[{name}]" if ":" in name else name
     return shown if port in (None, DEFAULT_PORTS[parts.scheme]) else f"{shown}:{port}"
+
+
+def _meant(address: str) -> str:
+    """Return the address that is most likely meant: what has a port of its own speaks no TLS, as a rule."""
+    scheme, _, rest = address.rpartition("://")
+    name = NAME.match(rest)
+    if name is None:
+        return "https://api.upbit.com"
+    port = PORT.match(rest, name.end())
+    at = f":{port[1]}" if port and 0 < int(port[1]) <= LAST_PORT else ""
+    if scheme not in DEFAULT_PORTS:
+        is_plain = at not in ("", ":443") or name[0] == "localhost" or name[0].startswith("127.")
+        scheme = "http" if is_plain else "https"
+    return f"{scheme}://{name[0]}{at}"
 
 
 @dataclass(frozen=True, slots=True)

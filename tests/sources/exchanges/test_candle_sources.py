@@ -1,6 +1,8 @@
 """Exchanges by name: ours, those that other packages add, and what is said of names that are not known."""
 
 import asyncio
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -89,6 +91,21 @@ def test_a_name_that_is_not_known():
     with pytest.raises(InvalidInputError, match="no exchange is called 'upbitt': there are binance") as error:
         open_source("upbitt")
     assert "'upbit'" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("installed", "said"),
+    [
+        (None, "pip install 'mdstore[ccxt]'"),
+        (SimpleNamespace(exchanges=["kraken"]), "those of ccxt are there, too: kraken"),
+    ],
+)
+def test_what_is_there_already_is_not_to_be_installed(monkeypatch, installed, said):
+    monkeypatch.setitem(sys.modules, "ccxt", installed)
+    with pytest.raises(InvalidInputError, match="no exchange is called 'nosuch'") as error:
+        open_source("nosuch")
+    assert said in error.value.hint.cli
+    assert ("install" in str(error.value)) == (installed is None)
 
 
 def test_what_is_not_installed_is_named_with_what_to_install(python):

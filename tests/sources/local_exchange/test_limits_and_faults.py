@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import mdstore
 from mdstore import LocalExchange, LocalMarket
+from mdstore.sources import local_exchange
 from mdstore.sources.local_exchange.faults import FAULTS, Faults
 from mdstore.sources.local_exchange.limits import Allowance
 from mdstore.sources.local_exchange.request_log import most_in_a_second
@@ -234,3 +235,25 @@ def test_it_is_a_process_that_ends_with_its_parent():
             assert [(one["path"], one["status"]) for one in json.load(answer)] == [("/v1/market/all", 200)]
         process.stdin.close()
         assert process.wait(10) == 0
+
+
+def test_what_the_docstring_names_is_where_it_says():
+    for name in ("Faults", "SocketFaults", "Rules"):
+        assert f"`{name}`" in LocalExchange.__doc__
+        assert getattr(local_exchange, name).__doc__
+    assert "are in `mdstore.sources.local_exchange`" in " ".join(LocalExchange.__doc__.split())
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"bogus": 1}, "limits: 'bogus' is none of upbit_per_second, spot_weight"),
+        ({"upbit_per_secnd": 1}, "did you mean 'upbit_per_second'?"),
+        ({"upbit_per_second": "10"}, "limits: upbit_per_second='10' is no number from 0 on, or None"),
+        ({"ban": None}, "limits: ban=None is no number from 0 on$"),
+        ({"spot_weight": -1}, "spot_weight=-1 is no number"),
+    ],
+)
+def test_limits_that_there_are_not_are_refused(limits, said):
+    with pytest.raises(mdstore.InvalidInputError, match=said):
+        LocalExchange(["KRW-BTC"], limits=limits)

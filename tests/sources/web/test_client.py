@@ -400,6 +400,20 @@ def test_what_is_no_address_is_refused(address):
 
 
 @pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("127.0.0.1:8017", "http://127.0.0.1:8017"), ("localhost:80", "http://localhost:80"),
+        ("api.upbit.com", "https://api.upbit.com"), ("api.upbit.com:443", "https://api.upbit.com:443"),
+        ("http://x:8000/?a=b", "http://x:8000"), ("box:99999", "https://box"), ("", "https://api.upbit.com"),
+    ],
+)  # fmt: skip
+def test_an_address_without_its_beginning_is_offered_as_what_it_most_likely_is(address, meant):
+    with pytest.raises(SourceError) as error:
+        WebClient(address, {})
+    assert error.value.hint.python == f"write it as in {meant}"
+
+
+@pytest.mark.parametrize(
     ("headers", "body", "seconds"),
     [
         ({"Retry-After": "42"}, "", 42),
