@@ -186,7 +186,7 @@ def test_who_replaced_bars_is_one_row_however_often_they_were(store, clock):
 
 def test_a_block_that_is_missing_is_noticed_by_whoever_goes_past_it_alone(store, clock):
     moments = rewrite(store, clock, 6)
-    change(store.path, "DELETE FROM revisions WHERE number = 4")
+    change(store.path, "DELETE FROM revisions WHERE number = 3")
     assert store.candles("A", "1m", as_of=moments[4]).equals(walk(300, seed=4))
     for number in (3, 2):
         with pytest.raises(DamagedDataError, match="A 1m: the earlier values"):
