@@ -197,6 +197,6 @@ def test_negative_zeros_among_bars_of_which_some_change_are_under_their_digests(
     bars = walk(300)
     store.write("A", "1m", bars)
     zeros = bars.with_columns(volume=pl.when(pl.int_range(300) % 3 > 0).then(-0.0).otherwise("volume"))
-    assert store.write("A", "1m", zeros).updated == 200
+    assert store.write("A", "1m", zeros).updated == 198  # the volume of two was 0.0
     assert store.write("A", "1m", zeros).unchanged == 300
     assert store.maintenance.check() == []
