@@ -134,3 +134,19 @@ def _choose_variants(items):
         for index, item in enumerate(of_one):
             if index not in chosen:
                 item.add_marker(pytest.mark.long)
+
+
+@pytest.fixture
+def add_source(tmp_path, monkeypatch):
+    """Return what installs a package with a source by an entry point: its name, text, and what it names."""
+
+    def add(name, text, opens):
+        folder = tmp_path / "installed" / name
+        about = folder / f"{name}_exchange-1.0.dist-info"
+        about.mkdir(parents=True)
+        (folder / f"{name}_exchange.py").write_text(text)
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-exchange\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(f"[mdstore.sources]\n{name} = {name}_exchange:{opens}\n")
+        monkeypatch.syspath_prepend(folder)
+
+    return add

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -11,7 +10,6 @@ import pyarrow as pa
 
 from mdstore.core.candle_rules import Checked, Group
 from mdstore.core.time_bounds import FOREVER
-from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import ConflictError, InvalidInputError, NoSuchSeriesError
 from mdstore.service.policies import ServicePolicies
@@ -19,7 +17,7 @@ from mdstore.service.troubles import Trouble, Troubles
 from mdstore.service.wanted import NO_TIMES, Outcome, Wanted
 from mdstore.sources.sync.asking import left_of
 from mdstore.sources.sync.coordinator import Coordinator, Page, cut
-from mdstore.sources.sync.page_proof import Proven
+from mdstore.sources.sync.page_proof import Proven, without_edges
 from mdstore.sources.sync.page_rows import refuse_no_page, rows_of, said_of_page, settled_from
 from mdstore.sources.sync.source_facts import SourceFacts
 from mdstore.sources.sync.sync_place import Landing, Range, Said
@@ -64,7 +62,7 @@ class PageLanding:
             good = rows_of(page, wanted.key, (wanted.start, wanted.end), most, self._place, self._late)
         except InvalidInputError as error:  # whose hints are of writes
             raise InvalidInputError(error.message) from error
-        good = good if page.absent else _without_edges(good, wanted.timeframe)
+        good = good if page.absent else without_edges(good, wanted.timeframe)
         settled = settled_from(wanted.timeframe, min(now, page.clock or now), facts.settles, self._late)
         said = said_of_page(good.start, good.end, page, settled if facts.settles else FOREVER)
         good, here = self._put(source, part, good, said)
@@ -152,19 +150,3 @@ class PageLanding:
         """Return the ranges of a part that are worth asking for, what is stored between them left out."""
         found = self._place.to_ask([wanted.symbol], wanted.timeframe, wanted.start, wanted.end, None)
         return found.get(wanted.symbol, [])
-
-
-def _without_edges(good: Proven, timeframe: Timeframe) -> Proven:
-    """Leave out what is lacking before the first row, or behind the last, if no hole within is as long.
-
-    A server that gives fewer rows than one says it does looks like that, and gives the others when they are
-    asked for by themselves; of bars that never were, that costs one more request.
-    """
-    times = pl.concat([good.rows["timestamp"], good.bad["time"]]).sort()
-    if times.is_empty():
-        return good
-    ends = [timeframe.next(at) for at in times]
-    longest = max((low - high for low, high in zip(times[1:], ends, strict=False)), default=0)
-    start = times[0] if times[0] - good.start > longest else good.start
-    end = ends[-1] if good.end - ends[-1] > longest else good.end
-    return replace(good, start=start, end=end)

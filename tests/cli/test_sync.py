@@ -108,6 +108,22 @@ def test_a_check_of_an_exchange_of_which_nothing_is_known(cli):
     assert "known of upbit, binance and binance-futures only. Hint: " in done.stderr
 
 
+def test_a_source_of_ones_own_is_opened_by_name_and_one_that_is_broken_is_told(cli, add_source):
+    text = """
+import mdstore
+
+def opens(**_):
+    return mdstore.FunctionCoordinator(lambda symbol, timeframe, start, end: [], name="plain")
+"""
+    add_source("plain", text, "opens")
+    add_source("broken", text, "open")
+    done = cli("sync", "--check", "plain", code=1)
+    assert done.stderr.startswith("error: plain: what it should answer is known of upbit, binance and ")
+    for flags in (("A", "1m", *SPAN), ("--check",)):
+        done = cli("sync", "broken", *flags, code=1)
+        assert "error: the entry point 'broken' of the package broken-exchange" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

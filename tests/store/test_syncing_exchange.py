@@ -146,3 +146,32 @@ def test_a_recorded_month_is_equal_to_the_last_bit_and_its_two_holes_are_known(t
         gaps = store.gaps("KRW-BTC", "1m", start=first, end=last)
         assert gaps.select("bars", "reason", "source").rows() == [(1, "no_trade", "upbit")] * 2
         assert result.holes == {"no_trade": 2}
+
+
+@pytest.mark.parametrize(("name", "symbol"), [("upbit", "KRW-BTC"), ("binance", "BTCUSDT")])
+@pytest.mark.parametrize("timeframe", ["1m", "1d", "1w", "1M"])
+@pytest.mark.parametrize("since", ["listing", "1960-01-06", "1969-12-31"])
+def test_no_exchange_is_asked_for_times_before_1970(store, name, symbol, timeframe, since):
+    markets = [LocalMarket(symbol=symbol, listed="2025-08-20")]
+    with LocalExchange(markets, now=NOW + 30_000, limits=RULES) as exchange:
+        source = source_of(exchange, name)
+        [one] = store.sync(source, symbol, timeframe, since=since, until="2025-09-01").series
+        assert (one.state, str(one.error)) == ("done", "None")
+        assert len(store.candles(symbol, timeframe)) > 0
+        before = 0 if since == "listing" else 600
+        assert before <= one.holes.get("before_listing", 0) <= (before and 40_000_000)
+        asked = [int(asked.query.get("startTime", 0)) for asked in exchange.requests]
+        assert min(asked) >= 0
+        assert all(asked.query.get("to", "2") >= "1970" for asked in exchange.requests)
+        assert len(asked) < 100
+        again = store.sync(source, symbol, timeframe, since=since, until="2025-09-01")
+        assert again.requests <= 1, "the latest bars may yet be amended, and nothing else is asked for"
+
+
+def test_of_a_market_that_is_not_there_nothing_is_said_not_even_of_times_before_1970(store):
+    with an_exchange() as exchange:
+        result = store.sync(source_of(exchange, "binance"), "NOSUCH", "1d", since="1960-01-01")
+        [error] = result.failed.values()
+        assert error.message.startswith("binance has no market 'NOSUCH'")
+        with pytest.raises(mdstore.NoSuchSeriesError):
+            store.gaps("NOSUCH", "1d", start="1960-01-01")

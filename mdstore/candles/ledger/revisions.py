@@ -19,8 +19,8 @@ from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import DamagedDataError, Hint, HistoryTrimmedError
 
 __all__ = [
-    "Kept", "Values", "as_they_were", "extras_as_they_were", "forget", "kept", "revise", "revise_extras",
-    "wrong",
+    "Kept", "Values", "as_they_were", "data_of", "extras_as_they_were", "forget", "kept", "revise",
+    "revise_extras", "wrong",
 ]  # fmt: skip
 
 Values = tuple[int, float, float, float, float, float]
@@ -147,12 +147,16 @@ def _back_to(con: apsw.Connection, key: Key, at: int) -> Iterator[tuple[int, Blo
         raise damaged(con, "revisions", key)
 
 
-def _bars(con: apsw.Connection, key: Key, row_id: int, block: Block) -> pl.DataFrame:
-    """Return the values of a block. Raises `DamagedDataError`."""
+def data_of(con: apsw.Connection, key: Key, row_id: int, block: Block) -> bytes:
+    """Return the values of a block as bytes. Raises `DamagedDataError`."""
     data = con.execute(DATA, (row_id,)).get
     if not isinstance(data, bytes) or blocks.content_of(data) != block.content:
         raise damaged(con, "revisions", key, block.first, block.last + 1)
-    return blocks.frame_of(block.names, block.rows, data)
+    return data
+
+
+def _bars(con: apsw.Connection, key: Key, row_id: int, block: Block) -> pl.DataFrame:
+    return blocks.frame_of(block.names, block.rows, data_of(con, key, row_id, block))
 
 
 def _let_go(key: Key, block: Block) -> HistoryTrimmedError:

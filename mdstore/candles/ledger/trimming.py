@@ -17,13 +17,14 @@ from mdstore.candles.file import blocks
 from mdstore.candles.file.blocks import HEADER, LET_GO, Block
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.digests import Key, Rows, damaged
+from mdstore.candles.ledger.revisions import data_of
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import DamagedDataError, StoreFileError
 
 __all__ = ["History", "Trimming", "history", "trim"]
 
-BLOCKS_PER_STEP: Final = 500
-"""So many are let go in a transaction; others write in between. At most 100 MB of pages."""
+BLOCKS_PER_STEP: Final = 250
+"""So many are let go in a transaction; others write in between. Full ones, 50 MB, take 25 ms to be proven."""
 EVERY_SECONDS: Final = 3_600.0
 WITH_OLDER: Final = """
 SELECT symbol, timeframe FROM digests WHERE revisions > 0 AND (
@@ -116,6 +117,8 @@ def _let_go(con: apsw.Connection, key: Key, before: int) -> int:
     proven = all(block.digest == row[1] for block, row in zip(found, rows, strict=True))
     if not proven or [block.number for block in found] != list(numbers):
         raise damaged(con, "revisions", key)
+    for block, row in zip(found, rows, strict=True):
+        data_of(con, key, row[0], block)
     con.execute(DELETE, (key[1], key[0], last.number))
     blocks.change(con, rows[-1][0], *blocks.let_go(found))
     return sum(block.rows for block in found)

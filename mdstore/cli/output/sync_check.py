@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from mdstore.cli.shared.errors import ERROR
 from mdstore.cli.shared.texts import count
-from mdstore.sources.exchanges.candle_sources import open_source
+from mdstore.sources.exchanges.candle_sources import closed, open_source
 
 if TYPE_CHECKING:
     from mdstore.sources.exchanges.source_check import Finding
@@ -37,4 +37,4 @@ async def _found(source: str, base_url: str | None) -> list[Finding]:
     try:
         return await check_source(exchange)
     finally:
-        await exchange.aclose()
+        await closed(exchange)

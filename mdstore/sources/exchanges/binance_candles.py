@@ -28,7 +28,6 @@ from mdstore.sources.exchanges.rest_source import (
     RestSource,
     are_on_grid,
     closed_until,
-    on_grid,
     page_end,
     refused,
     told,
@@ -142,7 +141,7 @@ def open_part(
     manners: Manners | None = None,
 ) -> BinanceCandles:
     """Return a market of Binance. With `base_url` its public archive is used only by an `archive_url`."""
-    address = base_url or part.address
+    address = part.address if base_url is None else base_url
     client = WebClient(
         address,
         {"weight": SHARE * part.minute / 60},
@@ -172,10 +171,8 @@ class BinanceCandles(RestSource):
         self.client, self._archive = client, archive
         self._firsts: dict[tuple[str, str], int | None] = {}
 
-    async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
+    async def _candles(self, symbol: str, frame: Timeframe, start: int, end: int) -> AsyncIterator[Page]:
         """Give the pages of a range (ms), ascending."""
-        frame = self._timeframe(timeframe)
-        start, end = on_grid(frame, start, end)
         if self._archive is None:
             async for page in self._asked(symbol, frame, start, end):
                 yield page
@@ -275,7 +272,7 @@ class BinanceCandles(RestSource):
             cost=self.part.weight(count),
             what=f"{symbol} {frame} from {ms_to_datetime(start)}",
         )
-        read = partial(read_bars, symbol=symbol, frame=frame, asked=(start, end), count=count)
+        read = partial(read_bars, symbol=symbol, frame=frame, asked=(start, end), count=count, name=self.name)
         bars = await self.client.fetch(request, read)
         return bars if bars.klines else await self.client.fetch(request, read)
 
@@ -286,7 +283,7 @@ class BinanceCandles(RestSource):
             cost=self.part.info,
             what=f"the markets of {self.name}",
         )
-        return await self.client.fetch(request, read_markets)
+        return await self.client.fetch(request, partial(read_markets, name=self.name))
 
     async def _symbols(self) -> frozenset[str]:
         """Return the markets that are there yet, those that are halted among them."""
@@ -305,9 +302,9 @@ def remaining(headers: Mapping[str, str], *, minute: float) -> float | None:
     return 0.0 if used.isdigit() and int(used) >= FULL * minute else None
 
 
-def read_markets(answer: Answer) -> list[Listed]:
+def read_markets(answer: Answer, *, name: str) -> list[Listed]:
     """Return the markets of an answer."""
-    _refuse(answer, "")
+    _refuse(answer, "", name)
     try:
         return msgspec.json.decode(answer.body, type=Everything).symbols
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -315,10 +312,16 @@ def read_markets(answer: Answer) -> list[Listed]:
 
 
 def read_bars(
-    answer: Answer, *, symbol: str, frame: Timeframe, asked: tuple[int, int | None], count: int
+    answer: Answer,
+    *,
+    symbol: str,
+    frame: Timeframe,
+    asked: tuple[int, int | None],
+    count: int,
+    name: str = SPOT.name,
 ) -> Bars:
     """Return the bars of an answer. Raises `NoPageError` for one that is no page of what was asked for."""
-    _refuse(answer, symbol)
+    _refuse(answer, symbol, name)
     try:
         klines = KLINES.decode(answer.body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -340,7 +343,7 @@ def read_bars(
     return Bars(klines, answer.clock or (times[-1] if times else 0))
 
 
-def _refuse(answer: Answer, symbol: str) -> None:
+def _refuse(answer: Answer, symbol: str, name: str) -> None:
     """Raise what an error says that is not worth trying again."""
     if answer.status == HTTPStatus.OK:
         return
@@ -351,10 +354,10 @@ def _refuse(answer: Answer, symbol: str) -> None:
     is_symbol = refusal.code == NO_SYMBOL or (refusal.code == ILLEGAL and "'symbol'" in refusal.msg)
     if is_symbol and symbol:
         raise NoSuchMarketError(
-            f"binance has no market {symbol!r}: {refusal.msg}",
+            f"{name} has no market {symbol!r}: {refusal.msg}",
             hint="a market is named as in BTCUSDT: what is bought, and what is paid with",
         )
-    raise refused("binance", answer, refusal.msg)
+    raise refused(name, answer, refusal.msg)
 
 
 def rows_of(klines: list[Kline]) -> pl.DataFrame:

@@ -12,11 +12,12 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, cast
 
 from mdstore.core.did_you_mean import did_you_mean
-from mdstore.errors import InvalidInputError, SourceError
+from mdstore.errors import Hint, InvalidInputError, MarketDataError, SourceError
 from mdstore.sources.extra import INSTALL
 from mdstore.sources.sync.candle_source import CandleSource, OpensSource, Wait
+from mdstore.sources.sync.coordinator import Coordinator
 
-__all__ = ["GROUP", "OURS", "open_source", "source_names"]
+__all__ = ["GROUP", "OURS", "closed", "open_source", "source_names"]
 
 GROUP: Final = "mdstore.sources"
 OURS: Final = {
@@ -24,6 +25,14 @@ OURS: Final = {
     "binance": "mdstore.sources.exchanges.binance_candles:open_spot",
     "binance-futures": "mdstore.sources.exchanges.binance_candles:open_usdm",
 }
+COORDINATOR: Final = ("name", "limits", "candles", "report")
+"""What an entry point's source has at least: a `Coordinator` without the rest of a `CandleSource` will do."""
+NAMES: Final = Hint(
+    f"an entry point of {GROUP} names a function that takes base_url=, offline= and on_wait=, and returns a "
+    "mdstore.Coordinator",
+    f"whoever wrote that package is to be told: an entry point of {GROUP} names a function that takes "
+    "base_url=, offline= and on_wait=, and returns a mdstore.Coordinator",
+)
 CCXT: Final = "mdstore.sources.exchanges.ccxt_candles"
 PREFIX: Final = "ccxt:"
 
@@ -40,9 +49,16 @@ def open_source(
     `base_url` is asked in the exchange's place; if `offline`, nobody is asked, and what would be raises.
     `on_wait` is told when a request waits longer than the exchange's pace asks for. All that ccxt has are
     there by their names, or as `ccxt:upbit` where one of ours has the name. Raises `InvalidInputError` for a
-    name that is not known, `SourceError` where what is needed is not installed.
+    name that is not known, `SourceError` where what is needed is not installed, or a package's entry point
+    gives no source.
     """
     return _opener(name)(base_url=base_url, offline=offline, on_wait=on_wait)
+
+
+async def closed(source: Coordinator) -> None:
+    """Close the connections of a source, if it has such."""
+    if (close := getattr(source, "aclose", None)) is not None:
+        await close()
 
 
 def source_names() -> list[str]:
@@ -56,7 +72,7 @@ def _opener(name: str) -> OpensSource:
         return cast("OpensSource", getattr(_loaded(module), function))
     for point in _others():
         if point.name == name:
-            return cast("OpensSource", point.load())
+            return partial(_theirs, point)
     if name.startswith(PREFIX) or name in _of_ccxt():
         return partial(_loaded(CCXT).open_ccxt, name.removeprefix(PREFIX))
     known = source_names()
@@ -65,6 +81,25 @@ def _opener(name: str) -> OpensSource:
         f"no exchange is called {name!r}: there are {', '.join(known)}",
         hint=hint or "those of ccxt are there, too: pip install 'mdstore[ccxt]'",
     )
+
+
+def _theirs(point: EntryPoint, **options: Any) -> CandleSource:
+    """Return the source of a package's entry point. Raises `SourceError` where it gives none."""
+    try:
+        source = point.load()(**options)
+    except MarketDataError:
+        raise
+    except Exception as error:
+        raise _broken(point, f"{type(error).__name__}: {error}") from error
+    lacks = [part for part in COORDINATOR if not hasattr(source, part)]
+    if lacks:
+        raise _broken(point, f"what it gives is no source: {type(source).__name__} has no {lacks[0]}")
+    return cast("CandleSource", source)
+
+
+def _broken(point: EntryPoint, reason: str) -> SourceError:
+    of = "" if point.dist is None else f" of the package {point.dist.name}"
+    return SourceError(f"the entry point {point.name!r}{of} ({point.value}) is broken: {reason}", hint=NAMES)
 
 
 def _loaded(module: str) -> Any:

@@ -26,7 +26,7 @@ from mdstore.core.page_sizes import BY_EXCHANGE
 from mdstore.core.timeframe import DAY, MINUTE, Timeframe, meant
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import Hint, InvalidInputError, NoSuchMarketError, SourceError
-from mdstore.sources.exchanges.rest_source import RestSource, closed_until, on_grid, page_end, told
+from mdstore.sources.exchanges.rest_source import RestSource, closed_until, page_end, told
 from mdstore.sources.sync.candle_source import Market, Wait
 from mdstore.sources.sync.coordinator import Limits, Page, cut
 from mdstore.sources.web.answers import Answer, excerpt
@@ -57,7 +57,7 @@ def open_ccxt(
     """Return an exchange of ccxt, by its name there, as a source of candles. Needs the extra `ccxt`."""
     manners = manners or Manners()
     exchange = _exchange(name, base_url, manners)
-    address = base_url or _address(exchange)
+    address = _address(exchange) if base_url is None else base_url
     host = CcxtHost(
         address, {GROUP: 1000 / max(exchange.rateLimit, 1)}, offline=offline, manners=manners,
         told=told(address, on_wait),
@@ -176,11 +176,9 @@ class CcxtCandles(RestSource):
         """The requests in a second, as far as is known: what they cost is known from the first on."""
         return self._host.pace.limits[GROUP] / self._host.cost
 
-    async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
+    async def _candles(self, symbol: str, frame: Timeframe, start: int, end: int) -> AsyncIterator[Page]:
         """Give the pages of a range (ms), newest first: of an exchange that has no older ones, they come."""
-        frame = self._timeframe(timeframe)
-        start, end = on_grid(frame, start, end)
-        first, before = await self.first(symbol, timeframe), start
+        first, before = await self.first(symbol, str(frame)), start
         if first is not None and start < first:
             before = max(start, min(first, page_end(frame, end, self._host.clock, None)))
         for low, high in reversed(cut(frame, before, end, self._most(frame))):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.errors import Hint, SourceError
 from mdstore.sources.sync.candle_source import Market, Wait, refuse_others
-from mdstore.sources.sync.coordinator import LATE_MS, STRETCH_PAGES, Limits, Metrics, cut
+from mdstore.sources.sync.coordinator import LATE_MS, STRETCH_PAGES, Limits, Metrics, Page, cut
 from mdstore.sources.web.answers import Answer, is_json
-from mdstore.sources.web.host import Host
+from mdstore.sources.web.host import Host, host_of
 
 __all__ = ["LEFT_MS", "RestSource", "are_on_grid", "closed_until", "on_grid", "page_end", "refused", "told"]
 
@@ -39,6 +38,22 @@ class RestSource:
     def __init__(self, clients: Sequence[Host]) -> None:
         self._clients = clients
         self._listed: tuple[float, frozenset[str]] | None = None
+
+    async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
+        """Give the pages of a range (ms). Times before 1970, which no exchange takes, are not asked for."""
+        frame = self._timeframe(timeframe)
+        start, end = on_grid(frame, start, end)
+        begins = min(max(start, frame.next(-1)), end)
+        if start < begins:
+            await self.first(symbol, timeframe)  # of a market that is not there nothing is to be said
+            yield Page(start, begins, [], "before_listing")
+        if begins < end:
+            async for page in self._candles(symbol, frame, begins, end):
+                yield page
+
+    def _candles(self, symbol: str, frame: Timeframe, start: int, end: int) -> AsyncIterator[Page]:
+        """Give the pages of a range (ms) of whole bars."""
+        raise NotImplementedError
 
     @property
     def requests(self) -> int:
@@ -71,6 +86,10 @@ class RestSource:
         """List what is traded."""
         raise NotImplementedError
 
+    async def first(self, symbol: str, timeframe: str) -> int | None:
+        """Return when the oldest bar of a series starts (ms); None where that cannot be known."""
+        raise NotImplementedError
+
     async def _is_listed(self, symbol: str) -> bool:
         """Tell whether a market is one that is there yet, by a list that is not old."""
         if self._listed is None or self.timer() - self._listed[0] > LISTED_SECONDS:
@@ -90,7 +109,7 @@ class RestSource:
 
 def told(address: str, on_wait: Callable[[Wait], None] | None) -> Callable[[str, float], None]:
     """Return what a client of an address is to call when it waits."""
-    host = urlsplit(address).netloc.rpartition("@")[2]
+    host = host_of(address)
 
     def tell(reason: str, seconds: float) -> None:
         if on_wait is not None:

@@ -28,7 +28,6 @@ from mdstore.sources.exchanges.rest_source import (
     RestSource,
     are_on_grid,
     closed_until,
-    on_grid,
     page_end,
     refused,
     told,
@@ -107,7 +106,7 @@ def open_upbit(
     manners: Manners | None = None,
 ) -> UpbitCandles:
     """Return Upbit as a source of candles."""
-    address = base_url or ADDRESS
+    address = ADDRESS if base_url is None else base_url
     return UpbitCandles(
         WebClient(
             address,
@@ -135,10 +134,8 @@ class UpbitCandles(RestSource):
         self.client = client
         self._begins: dict[tuple[str, str], int] = {}
 
-    async def candles(self, symbol: str, timeframe: str, start: int, end: int) -> AsyncIterator[Page]:
+    async def _candles(self, symbol: str, frame: Timeframe, start: int, end: int) -> AsyncIterator[Page]:
         """Give the pages of a range (ms), newest first."""
-        frame = self._timeframe(timeframe)
-        start, end = on_grid(frame, start, end)
         begins = self._begins.get((symbol, str(frame)), start)
         to, seen = end, None
         while max(start, begins) < to:

@@ -85,7 +85,10 @@ class CandleSource(Coordinator, Protocol):
 
 
 class OpensSource(Protocol):
-    """What an entry point of the group `mdstore.sources` names: it makes a source."""
+    """What an entry point of the group `mdstore.sources` names: it makes a source.
+
+    A `Coordinator` will do, such as a `FunctionCoordinator`: then its pages are looked at as those of one.
+    """
 
     def __call__(
         self, *, base_url: str | None, offline: bool, on_wait: Callable[[Wait], None] | None

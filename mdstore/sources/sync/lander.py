@@ -19,7 +19,7 @@ from mdstore.core.candle_rules import NO_BAD, Checked, Group
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
 from mdstore.sources.sync.coordinator import Page
-from mdstore.sources.sync.page_proof import Proven
+from mdstore.sources.sync.page_proof import Proven, without_edges
 from mdstore.sources.sync.page_rows import rows_of, rows_together, said_of_page
 from mdstore.sources.sync.sync_place import Key, Landing, Range, Said, SyncPlace
 
@@ -172,9 +172,12 @@ class Lander:
         found: dict[Arrived, Proven] = {}
         for page in pages:
             try:
-                found[page] = rows_of(page.page, key, page.asked, page.most, self._place)
+                one = rows_of(page.page, key, page.asked, page.most, self._place)
             except MarketDataError as error:
                 wrong[page] = error
+            else:
+                is_proven = page.most is None or page.page.absent
+                found[page] = one if is_proven else without_edges(one, page.timeframe)
         if not found:
             return None
         rows = pl.concat([one.rows for one in found.values()], how="diagonal")

@@ -19,7 +19,7 @@ from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
 from mdstore.sources.sync.coordinator import Page
 
-__all__ = ["Proven", "candle_rows", "checked_rows", "proven"]
+__all__ = ["Proven", "candle_rows", "checked_rows", "proven", "without_edges"]
 
 NO_ROWS = pl.DataFrame(
     schema={name: pl.Int64 if name == "timestamp" else pl.Float64 for name in CANDLE_COLUMNS}
@@ -94,6 +94,22 @@ def proven(  # noqa: PLR0917 - a page, what was asked for, and what is known of 
     if is_full or len(rows.filter(time > page.end)):
         return Proven(inside, int(named[0]), ends, bad)
     return Proven(inside, page.start, max(ends, settled), bad)
+
+
+def without_edges(good: Proven, timeframe: Timeframe) -> Proven:
+    """Leave out what is lacking before the first row, or behind the last, if no hole within is as long.
+
+    A server that gives fewer rows than one says it does looks like that, and gives the others when they are
+    asked for by themselves; of bars that never were, that costs one more request.
+    """
+    times = pl.concat([good.rows["timestamp"], good.bad["time"]]).sort()
+    if times.is_empty():
+        return good
+    ends = [timeframe.next(at) for at in times]
+    longest = max((low - high for low, high in zip(times[1:], ends, strict=False)), default=0)
+    start = times[0] if times[0] - good.start > longest else good.start
+    end = ends[-1] if good.end - ends[-1] > longest else good.end
+    return replace(good, start=start, end=end)
 
 
 def _is_at_end(rows: pl.DataFrame, page: Page) -> bool:

@@ -272,7 +272,8 @@ class SyncRun:
         return list(chain.from_iterable(self._facts.stretches(job.timeframe, *one) for one in joined(pages)))
 
     def _is_from_listing(self, job: Job) -> bool:
-        return job.to.start is not None and job.to.start <= LISTING
+        """Tell whether it is not known yet from when on a series is wanted. Its grid may begin later."""
+        return job.to.start is not None and job.to.start <= job.timeframe.next(LISTING - 1)
 
     async def _state_listing(self, job: Job) -> bool:
         """State that there is nothing before the first bar, if the source knows which that is."""
@@ -350,7 +351,7 @@ class SyncRun:
 
     async def _count_holes(self, job: Job) -> None:
         start, end = job.to.start, job.to.end
-        if start is not None and end is not None and start > LISTING:
+        if start is not None and end is not None and not self._is_from_listing(job):
             job.to.holes = await asyncio.to_thread(self._place.holes, job.key, start, end)
 
     def _missing_of(self, job: Job, page: int | None) -> list[Range]:

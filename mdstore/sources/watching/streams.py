@@ -68,7 +68,7 @@ class Stream:
         if base_url is None:
             return self.address + self.path
         scheme, _, rest = base_url.rstrip("/").partition("://")
-        return f"{SCHEMES.get(scheme, scheme)}://{rest}{self.local}{self.path}"
+        return f"{SCHEMES.get(scheme.lower(), scheme)}://{rest}{self.local}{self.path}"
 
 
 SCHEMES: Final = {"http": "ws", "https": "wss"}

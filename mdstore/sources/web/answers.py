@@ -15,6 +15,7 @@ __all__ = ["Answer", "Request", "ban_seconds", "excerpt", "is_json", "wait_secon
 
 FIRST_BAN: Final = 60.0
 """A ban of which no end was said, the first time; each that follows is waited for twice as long."""
+BELIEVED: Final = 2
 LONGEST_UNSAID: Final = 3600.0
 UNTIL: Final = re.compile(r"until\s+(\d{13})")  # Binance: IP banned until 1620286253180
 SAID: Final = re.compile(
@@ -55,7 +56,7 @@ class Answer:
         """What the host's clock showed (ms since 1970, to the second before), where it says so."""
         try:
             date = parsedate_to_datetime(self.headers.get("Date", ""))
-        except ValueError:
+        except (ValueError, OverflowError):  # of a year that is none
             return None
         return int(date.replace(tzinfo=date.tzinfo or UTC).timestamp()) * 1000
 
@@ -76,17 +77,22 @@ def wait_seconds(answer: Answer, now: float) -> float | None:
     except ValueError:
         try:
             date = parsedate_to_datetime(said)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
-        shown = now if answer.clock is None else answer.clock / 1000
-        seconds = date.replace(tzinfo=date.tzinfo or UTC).timestamp() - shown
+        seconds = date.replace(tzinfo=date.tzinfo or UTC).timestamp() - _shown(answer, now)
     return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def _shown(answer: Answer, now: float) -> float:
+    """Return what a host's clock shows (seconds since 1970): by that it says when a wait is over."""
+    return now if answer.clock is None else answer.clock / 1000
 
 
 def ban_seconds(answer: Answer, now: float, bans: int) -> float:
     """Return how long a ban lasts, by what the answer says; `now` is the time in seconds since 1970.
 
-    Where it says nothing, a minute, and twice as long each time: `bans` were there before.
+    Where it says nothing, a minute, and twice as long each time: `bans` were there before. So it is where it
+    says that it is over by now, and it was not `BELIEVED` times.
 
     >>> ban_seconds(Answer(418, {}, b'{"msg": "IP banned until 1620286253180."}'), 1620286250.18, 0)
     3.0
@@ -94,21 +100,27 @@ def ban_seconds(answer: Answer, now: float, bans: int) -> float:
     120.0
     """
     unsaid = min(FIRST_BAN * float(2**bans), LONGEST_UNSAID)
+    said = _said_seconds(answer, now)
+    return unsaid if said is None or (said == 0 and bans >= BELIEVED) else said
+
+
+def _said_seconds(answer: Answer, now: float) -> float | None:
+    """Return how long a ban lasts, by its header or by its words; None where it does not say."""
     if (seconds := wait_seconds(answer, now)) is not None:
         return seconds
     if until := UNTIL.search(answer.text):
-        return max(int(until[1]) / 1000 - now, 0.0)
+        return max(int(until[1]) / 1000 - _shown(answer, now), 0.0)
     if said := SAID.search(answer.text):
         unit = said[2].lower()
         return int(said[1]) * next(long for starts, long in LENGTHS if unit.startswith(starts))
-    return unsaid
+    return None
 
 
 def is_json(answer: Answer) -> bool:
     """Tell whether an answer is JSON, as that of an exchange is, and a page for people is not."""
     try:
         json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -138,11 +138,15 @@ def proxy_for(url: str) -> str | None:
     if not proxy or proxy_bypass(parts.hostname or ""):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if urlsplit(proxy).scheme not in ("http", "https"):
+    hint = f"set {parts.scheme.upper()}_PROXY to an HTTP proxy, or NO_PROXY to {parts.hostname}"
+    try:
+        scheme, host, _ = urlsplit(proxy).scheme, urlsplit(proxy).hostname, urlsplit(proxy).port
+    except ValueError as error:
         raise SourceError(
-            f"the proxy {urlsplit(proxy).scheme}://{urlsplit(proxy).hostname} is neither HTTP nor HTTPS",
-            hint=f"set {parts.scheme.upper()}_PROXY to an HTTP proxy, or NO_PROXY to {parts.hostname}",
-        )
+            f"the proxy that is set for {parts.hostname} is no address: {error}", hint=hint
+        ) from error
+    if scheme not in ("http", "https") or not host:
+        raise SourceError(f"the proxy {scheme}://{host or ''} is neither HTTP nor HTTPS", hint=hint)
     return proxy
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,16 +23,41 @@ from mdstore.sources.web.answers import Answer, Request, ban_seconds, excerpt, w
 from mdstore.sources.web.breaker import Breaker
 from mdstore.sources.web.pace import Pace
 
-__all__ = ["AskedInVainError", "Heard", "Host", "Manners", "NoPageError"]
+__all__ = ["AskedInVainError", "Heard", "Host", "Manners", "NoPageError", "host_of"]
 
 T = TypeVar("T")
 TEAPOT: Final = 418
 REFUSES_ALL: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS)
 """A firewall refuses this address, or the host whole countries: whatever is asked for."""
 ELSEWHERE: Final = "ask from another network, or by a proxy (HTTPS_PROXY): some refuse whole countries"
+NAME: Final = re.compile(r"[a-z0-9.-]+", re.IGNORECASE)
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 SHOWN: Final = 2.0
 """A wait of so many seconds is worth telling."""
 LATER: Final = "try again later: what has come is kept, and is not asked for again"
+
+
+def host_of(address: str) -> str:
+    """Return the host of an address, with its port, as all who ask it write it.
+
+    Raises `SourceError` for what is no address of an API, to which a path can be added.
+
+    >>> host_of("https://me@API.upbit.com:443/v1"), host_of("http://127.0.0.1:8000/")
+    ('api.upbit.com', '127.0.0.1:8000')
+    """
+    try:
+        parts = urlsplit(address)
+        name, port = parts.hostname, parts.port
+    except ValueError:  # of the port, or of brackets
+        name, port = None, None
+    if not name or parts.scheme not in DEFAULT_PORTS or parts.query or parts.fragment:
+        like = NAME.match(address.rpartition("://")[2])
+        raise SourceError(
+            f"{address!r} is no address: it is http:// or https://, a host, and a path at most",
+            hint=f"write it as in https://{like[0] if like else 'api.upbit.com'}",
+        )
+    shown = f"[{name}]" if ":" in name else name
+    return shown if port in (None, DEFAULT_PORTS[parts.scheme]) else f"{shown}:{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +108,7 @@ class Host:
         told: Callable[[str, float], None] = lambda _reason, _seconds: None,
         pace_folder: Path | None = None,
     ) -> None:
-        self.host = urlsplit(address).netloc.rpartition("@")[2]
-        if urlsplit(address).scheme not in ("http", "https") or not self.host:
-            raise SourceError(
-                f"{address!r} is no address: it begins with http:// or https://, and a host",
-                hint=f"write it as in https://{address.rpartition('://')[2] or 'api.upbit.com'}",
-            )
+        self.host = host_of(address)
         self.offline = offline
         self.manners = manners or Manners()
         self.breaker = Breaker()
@@ -170,6 +191,8 @@ class Host:
     async def _obey_rest(self, group: str, said: float | None) -> None:
         """Rest, in all processes: as was said, or twice as long each time. Raises `AskedInVainError`."""
         reason = f"{self.host} says that it was asked too often (429)"
+        if said == 0 and self._rests:  # it was believed before, and is asked too often yet
+            said = None
         longer = self.manners.first_wait * 2 * float(2 ** min(self._rests, 30))
         seconds = min(longer, self.manners.longest_wait) if said is None else said
         if seconds > self.manners.patience:

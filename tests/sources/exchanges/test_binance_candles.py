@@ -229,3 +229,9 @@ def test_another_address_has_no_archive():
     ):
         assert (opened._archive is not None) == archive
     assert open_spot(base_url="http://127.0.0.1:1", archive_url="http://127.0.0.1:2")._archive is not None
+
+
+def test_futures_are_named_as_such():
+    exchange = BinanceExchange({BTC: minutes(1)}, clock=DAWN + DAY, part=USDM)
+    with pytest.raises(NoSuchMarketError, match=r"^binance-futures has no market 'NOSUCH'"):
+        pages_of(exchange, DAWN, DAWN + DAY, symbol="NOSUCH")

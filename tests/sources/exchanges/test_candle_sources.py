@@ -5,12 +5,13 @@ import asyncio
 import pytest
 
 import mdstore
-from mdstore.errors import InvalidInputError
+from mdstore.errors import InvalidInputError, SourceError
 from mdstore.sources.exchanges.candle_sources import OURS, open_source, source_names
 
 THEIRS = """
 class Theirs:
     name = "theirs"
+    limits = candles = report = None
 
 def opens(*, base_url, offline, on_wait):
     Theirs.opened = (base_url, offline, on_wait)
@@ -19,14 +20,9 @@ def opens(*, base_url, offline, on_wait):
 
 
 @pytest.fixture
-def their_package(tmp_path, monkeypatch):
+def their_package(add_source):
     """Install a package that adds a source by an entry point."""
-    (tmp_path / "their_exchange.py").write_text(THEIRS)
-    about = tmp_path / "their_exchange-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: their-exchange\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[mdstore.sources]\ntheirs = their_exchange:opens\n")
-    monkeypatch.syspath_prepend(tmp_path)
+    add_source("theirs", THEIRS, "opens")
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -47,6 +43,46 @@ def test_a_package_adds_its_own():
     source = open_source("theirs", base_url="http://x", offline=True)
     assert source.name == "theirs"
     assert source.opened == ("http://x", True, None)
+
+
+BROKEN = {
+    "lacking": ("", "opens", "AttributeError: module 'lacking_exchange' has no attribute 'opens'"),
+    "unreadable": ("1 +", "opens", "SyntaxError: "),
+    "needy": ("import no_such_package", "opens", "ModuleNotFoundError: No module named 'no_such_package'"),
+    "deaf": ("def opens(): pass", "opens", "TypeError: opens() got an unexpected keyword argument"),
+    "failing": ("def opens(**_): raise OSError('no disk')", "opens", "OSError: no disk"),
+    "bithumb": ("class Bithumb:\n    def __init__(self, **_): pass", "Bithumb", "Bithumb has no name"),
+    "nothing": ("def opens(**_): pass", "opens", "NoneType has no name"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_an_entry_point_that_is_broken_is_named_with_what_it_should_be(add_source, name):
+    text, opens, said = BROKEN[name]
+    add_source(name, text, opens)
+    with pytest.raises(SourceError) as error:
+        open_source(name)
+    assert error.value.message.startswith(
+        f"the entry point '{name}' of the package {name}-exchange ({name}_exchange:{opens}) is broken: "
+    )
+    assert said in error.value.message
+    assert "takes base_url=, offline= and on_wait=, and returns a mdstore.Coordinator" in str(error.value)
+
+
+def test_the_hint_for_one_that_is_broken_works(add_source, tmp_path):
+    add_source(
+        "mine",
+        """
+import mdstore
+
+def opens(*, base_url, offline, on_wait):
+    return mdstore.FunctionCoordinator(lambda *asked: [(asked[2], 1, 2, 1, 2, 5)], name="mine")
+""",
+        "opens",
+    )
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        asked = {"since": "2025-09-01", "until": "2025-09-02"}
+        assert store.sync("mine", "A", "1d", **asked).inserted == 1
 
 
 def test_a_name_that_is_not_known():

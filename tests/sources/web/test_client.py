@@ -12,7 +12,7 @@ import pytest
 
 from mdstore.errors import BannedError, SourceError
 from mdstore.sources.web import client as client_module
-from mdstore.sources.web.answers import Answer, Request, ban_seconds, wait_seconds
+from mdstore.sources.web.answers import Answer, Request, ban_seconds, is_json, wait_seconds
 from mdstore.sources.web.client import WebClient, proxy_for
 from mdstore.sources.web.host import Manners, NoPageError
 from tests.support.tiny_server import Reply, TinyServer
@@ -125,6 +125,16 @@ def test_429s_that_say_nothing_count_as_failures(tmp_path):
 
     with TinyServer(lambda _: Reply(status=429)) as server:
         asyncio.run(run(server))
+
+
+@pytest.mark.parametrize("said", ["0", "-3", "Wed, 21 Oct 2020 07:28:00 GMT"])
+def test_429s_that_ask_to_wait_for_no_time_are_waited_for_longer_each_time(ask, said):
+    manners = Manners(attempts=4, first_wait=0.1, longest_wait=5)
+    refusal = Reply(status=429, headers={"Retry-After": said})
+    with TinyServer(in_turn(*[refusal] * 3, Reply([1]))) as server:
+        assert ask(server, manners=manners) == [1]
+        waits = [after.at - before.at for before, after in pairwise(server.log)]
+    assert [wait >= least for wait, least in zip(waits[1:], (0.4, 0.8), strict=True)] == [True] * 2
 
 
 def test_a_429_that_asks_to_wait_for_longer_than_is_waited_ends_it(ask):
@@ -351,7 +361,38 @@ def test_a_proxy_that_is_not_spoken_is_named(monkeypatch):
     assert proxy_for("https://api.upbit.com") is None
 
 
-@pytest.mark.parametrize("address", ["api.upbit.com", "ftp://x", "http://"])
+@pytest.mark.parametrize("proxy", ["http://[::1", "http://gate:many", "http://", "https://:1"])
+def test_a_proxy_that_is_no_address_is_told(monkeypatch, proxy):
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(SourceError, match="proxy") as error:
+        proxy_for("https://api.upbit.com")
+    assert "HTTPS_PROXY" in error.value.hint.python
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("https://API.Upbit.com", "api.upbit.com"),
+        ("https://api.upbit.com:443/v1/", "api.upbit.com"),
+        ("http://me:secret@127.0.0.1:8000", "127.0.0.1:8000"),
+        ("http://[::1]:8000/x", "[::1]:8000"),
+        ("http://api.upbit.com:443", "api.upbit.com:443"),
+    ],
+)
+def test_a_host_is_one_however_its_address_is_written(tmp_path, address, host):
+    client = WebClient(address, {"candle": 10.0}, pace_folder=tmp_path)
+    assert (client.host, client.pace.host) == (host, host), "so all who ask it share its books"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "", "api.upbit.com", "ftp://x", "http://", "http://[::1", "http://x:99999999", "http://x:port",
+        "http://:8000", "http://x/?a=b", "http://x#y",
+    ],
+)  # fmt: skip
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(SourceError, match="is no address") as error:
         WebClient(address, {})
@@ -375,6 +416,23 @@ def test_how_long_a_ban_lasts(headers, body, seconds):
     assert ban_seconds(answer, 1620286250.0, 0) == pytest.approx(seconds)
 
 
+def test_what_is_nested_for_ever_is_no_json():
+    assert not is_json(Answer(400, {}, b"[" * 100_000))
+    assert is_json(Answer(400, {}, b"[]"))
+
+
+def test_the_end_of_a_ban_is_told_by_the_clock_of_who_bans():
+    body = b'{"code":-1003,"msg":"IP banned until 1620286253180."}'
+    answer = Answer(418, {"Date": "Thu, 06 May 2021 07:30:00 GMT"}, body)
+    ahead = 1620286200.0 + 300  # this machine's clock, by five minutes
+    assert ban_seconds(answer, ahead, 0) == pytest.approx(53.18)
+
+
+def test_a_ban_that_is_said_to_be_over_and_is_not_is_waited_for():
+    over = Answer(418, {"Retry-After": "0"}, b"")
+    assert [ban_seconds(over, 0, bans) for bans in range(4)] == [0, 0, 240, 480]
+
+
 def test_a_ban_of_which_no_end_is_said_is_waited_for_longer_each_time():
     said = [ban_seconds(Answer(418, {}, b""), 0, bans) for bans in range(9)]
     assert said[:3] == [60, 120, 240]
@@ -395,7 +453,11 @@ def test_a_wait_is_said_in_seconds_or_by_a_date(text, seconds):
 
 
 @pytest.mark.parametrize(
-    ("date", "clock"), [("Wed, 01 Jan 2025 06:00:00 GMT", 1735711200000), ("", None), ("soon", None)]
-)
+    ("date", "clock"),
+    [
+        ("Wed, 01 Jan 2025 06:00:00 GMT", 1735711200000), ("", None), ("soon", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+    ],
+)  # fmt: skip
 def test_the_clock_of_a_host(date, clock):
     assert Answer(200, {"Date": date}, b"").clock == clock
