@@ -182,3 +182,21 @@ def test_who_replaced_bars_is_one_row_however_often_they_were(store, clock):
     store.delete("A", "1m", start=START + 60 * MINUTE, end=START + 70 * MINUTE)
     assert [row[0] for row in store.provenance("A").select("source").rows()] == ["s2", "other", "s2"]
     assert store.maintenance.check() == []
+
+
+def test_a_block_that_is_missing_is_noticed_by_whoever_goes_past_it_alone(store, clock):
+    moments = rewrite(store, clock, 6)
+    change(store.path, "DELETE FROM revisions WHERE number = 3")
+    assert store.candles("A", "1m", as_of=moments[4]).equals(walk(300, seed=4))
+    for number in (3, 2):
+        with pytest.raises(DamagedDataError, match="A 1m: the earlier values"):
+            store.candles("A", "1m", as_of=moments[number])
+
+
+def test_negative_zeros_among_bars_of_which_some_change_are_under_their_digests(store):
+    bars = walk(300)
+    store.write("A", "1m", bars)
+    zeros = bars.with_columns(volume=pl.when(pl.int_range(300) % 3 > 0).then(-0.0).otherwise("volume"))
+    assert store.write("A", "1m", zeros).updated == 198  # the volume of two was 0.0
+    assert store.write("A", "1m", zeros).unchanged == 300
+    assert store.maintenance.check() == []
