@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import apsw
 
@@ -384,7 +384,7 @@ class Database:
         while self._stopped:
             self._uses.discard(use)
             if self._closed:
-                self._refuse_closed()
+                self.refuse_closed()
             with self._lock:  # held while the process forks
                 self._uses.add(use)
 
@@ -395,8 +395,11 @@ class Database:
             time.sleep(WAIT_SECONDS)
         return not self._uses
 
-    def _refuse_closed(self) -> None:
-        raise StoreClosedError(f"the store {self.path.name} is closed: use it inside its `with` block")
+    def refuse_closed(self, cause: BaseException | None = None) -> NoReturn:
+        """Raise `StoreClosedError`, with what came of it."""
+        raise StoreClosedError(
+            f"the store {self.path.name} is closed: use it inside its `with` block"
+        ) from cause
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -36,7 +37,7 @@ from mdstore.candles.reads.sql_running import Deadline, answered, let_go
 from mdstore.core.long_table import Long
 from mdstore.core.schema import QUARANTINE
 from mdstore.core.time_bounds import FOREVER
-from mdstore.errors import Hint, QueryError
+from mdstore.errors import Hint, MarketDataError, QueryError
 
 if TYPE_CHECKING:
     import duckdb
@@ -89,6 +90,7 @@ class Queries:
         self._remembered: LRUCache[object, sql_parse.Asked] = LRUCache(REMEMBERED)
         self._none = Candles({})
         self._kept: WeakSet[Candles] = WeakSet()
+        self._closed = False
 
     def run(
         self,
@@ -104,33 +106,23 @@ class Queries:
         them, `own` those of the caller, `params` the values for its parameters. Raises `QueryError`, after
         `timeout` seconds `QueryTimeoutError`.
         """
-        import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
-
         deadline, params = Deadline.of(timeout), parameters(params)
         others = {**others, **own_tables(own, (*sql_parse.STORED, *others))}
         known = (*sql_parse.STORED, *others)
-        engine = self._started()
-        try:
+        with self._errors(known):
+            engine = self._started()
             asked = self._asked(engine, query, known, params)
             candles, small = self._found(asked, deadline)
             connection = candles.connection(engine)
-        except duckdb.OutOfMemoryException as error:
-            raise _no_memory() from error
-        except (duckdb.Error, RecursionError, UnicodeError) as error:
-            raise _query_error(str(error), known) from error
-        is_as_before = False
-        try:
-            named = {name: make() for name, make in others.items() if name in asked.tables}
-            _register(connection, small, named)
-            table = answered(connection, asked.query, params, deadline)
-            is_as_before = not (small or named or asked.makes_types)
-        except duckdb.OutOfMemoryException as error:
-            raise _no_memory() from error
-        except (duckdb.Error, RecursionError, UnicodeError) as error:
-            raise _query_error(str(error), known) from error
-        finally:
-            if not (is_as_before and candles.give_back(engine, connection)):
-                let_go(connection)
+            is_as_before = False
+            try:
+                named = {name: make() for name, make in others.items() if name in asked.tables}
+                _register(connection, small, named)
+                table = answered(connection, asked.query, params, deadline)
+                is_as_before = not (small or named or asked.makes_types)
+            finally:
+                if not (is_as_before and candles.give_back(engine, connection)):
+                    let_go(connection)
         return as_frame(table), candles.rows
 
     def parsed(self, query: str) -> tuple[Any, dict[str, Any] | None]:
@@ -138,31 +130,26 @@ class Queries:
 
         Raises `QueryError`.
         """
-        import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
-
-        connection = self._connected()
-        try:
-            return sql_parse.parsed(connection, query)
-        except (duckdb.Error, RecursionError, UnicodeError) as error:
-            raise _query_error(str(error), sql_parse.STORED) from error
-        finally:
-            let_go(connection)
+        with self._errors(sql_parse.STORED):
+            connection = self._connected()
+            try:
+                return sql_parse.parsed(connection, query)
+            finally:
+                let_go(connection)
 
     def text_of(self, parsed: Any) -> str:
         """Return the text of a parse. Raises `QueryError`."""
-        import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
-
-        connection = self._connected()
-        try:
-            return sql_parse.text_of(connection, parsed)
-        except duckdb.Error as error:
-            raise _query_error(str(error), sql_parse.STORED) from error
-        finally:
-            let_go(connection)
+        with self._errors(sql_parse.STORED):
+            connection = self._connected()
+            try:
+                return sql_parse.text_of(connection, parsed)
+            finally:
+                let_go(connection)
 
     def close(self) -> None:
-        """Let go of DuckDB."""
+        """Let go of DuckDB; who is in the middle of a query is told that the store is closed."""
         with self._lock:
+            self._closed = True
             engine, self._engine = self._engine, None
             for candles in (self._none, *self._kept):
                 for _, connection in candles.let_go():
@@ -193,9 +180,32 @@ class Queries:
 
     def _started(self) -> Engine:
         with self._lock:
+            if self._closed or self._database.closed:
+                self._database.refuse_closed()
             if self._engine is None or self._engine.process != os.getpid():
                 self._engine = Engine.started(self._memory_bytes)
             return self._engine
+
+    @contextmanager
+    def _errors(self, known: Sequence[str]) -> Iterator[None]:
+        """Say as our own errors what goes wrong with a query; `known` are the tables that there are.
+
+        With its connection closed meanwhile DuckDB may raise anything, as where it then has no columns.
+        """
+        import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
+
+        try:
+            yield
+        except MarketDataError:
+            raise
+        except Exception as error:
+            if self._closed:
+                self._database.refuse_closed(error)
+            if isinstance(error, duckdb.OutOfMemoryException):
+                raise _no_memory() from error
+            if isinstance(error, (duckdb.Error, RecursionError, UnicodeError)):
+                raise _query_error(str(error), known) from error
+            raise
 
     def _asked(
         self, engine: Engine, query: str, known: tuple[str, ...], params: Params | None

@@ -27,6 +27,7 @@ import polars as pl
 from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.errors import SourceError
 from mdstore.sources.exchanges.binance_columns import COLUMNS, KEPT
+from mdstore.sources.exchanges.rest_source import are_on_grid
 from mdstore.sources.sync.coordinator import Page
 from mdstore.sources.sync.sync_place import Range
 from mdstore.sources.web.answers import Answer, Request, excerpt
@@ -48,6 +49,8 @@ SPANS: Final = (
 LARGEST: Final = 512 << 20
 """The text of a file: a month of seconds is 2.7 million lines of 130 bytes. One file at a time is read."""
 AGAIN: Final = "the range of the file can be asked for in its place"
+HEADER: Final = b"open,high,low,close,volume,"
+"""How the columns behind the time are called, where a file says so; of the others there are spellings."""
 MICROSECONDS: Final = 10**14
 """A time greater than this is in us: in ms it would be in the year 5138."""
 
@@ -85,20 +88,26 @@ class Archive:
             return None
         try:
             async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-                rows = await self._read(path, name)
+                rows = await self._read(path, name, frame)
         except SourceError:
             rows = None
         if rows is None:
             self._missing.add(path)
         return rows
 
-    async def _read(self, path: str, name: str) -> pl.DataFrame | None:
+    async def _read(self, path: str, name: str, frame: Timeframe) -> pl.DataFrame | None:
         """Return the rows of a file; None where there is none. Raises `SourceError` where it fails."""
         digest = await self.client.fetch(_request(f"{path}.CHECKSUM"), partial(read_checksum, name=name))
         if digest is None:
             return None
         body = await self.client.fetch(_request(path), read_file)
-        return None if body is None else await asyncio.to_thread(read_zip, body, name, digest)
+        if body is None:
+            return None
+        rows = await asyncio.to_thread(read_zip, body, name, digest)
+        times = rows["timestamp"]
+        if times.n_unique() < len(times) or not are_on_grid(frame, times.to_list()):
+            raise SourceError(f"{name} has bars off the grid of {frame}, or one twice", hint=AGAIN)
+        return rows
 
 
 def _request(path: str) -> Request:
@@ -169,7 +178,10 @@ def read_file(answer: Answer) -> bytes | None:
 
 
 def read_zip(body: bytes, name: str, digest: str | None = None) -> pl.DataFrame:
-    """Return the rows of a file, ascending, times in ms. Raises `SourceError` for what is no such file."""
+    """Return the rows of a file, ascending, times in ms. Raises `SourceError` for what is no such file.
+
+    A row that lacks a value is left out: that bar is asked for, as any that a file lacks.
+    """
     if digest is not None and hashlib.sha256(body).hexdigest() != digest:
         raise SourceError(f"{name} does not have the SHA-256 that it should", hint=AGAIN)
     try:
@@ -180,7 +192,7 @@ def read_zip(body: bytes, name: str, digest: str | None = None) -> pl.DataFrame:
             text = file.read(inside)
         rows = pl.read_csv(
             text,
-            has_header=not text[:1].isdigit(),  # futures have one since 2022, spot has none
+            has_header=_has_header(text),
             new_columns=list(COLUMNS),
             schema_overrides=[pl.Int64, *[pl.Float64] * 5, pl.Int64, *[pl.Float64] * 5],
         )
@@ -188,4 +200,17 @@ def read_zip(body: bytes, name: str, digest: str | None = None) -> pl.DataFrame:
         raise SourceError(f"{name} has its SHA-256, and holds no candles: {error}", hint=AGAIN) from error
     moment = pl.col("timestamp")
     in_ms = pl.when(moment > MICROSECONDS).then(moment // 1000).otherwise(moment)
-    return rows.select(in_ms, *(pl.col(column).cast(pl.Float64) for column in KEPT[1:])).sort("timestamp")
+    kept = rows.select(in_ms, *(pl.col(column).cast(pl.Float64) for column in KEPT[1:]))
+    return kept.drop_nulls().sort("timestamp")
+
+
+def _has_header(text: bytes) -> bool:
+    """Tell whether a file says what its columns are: futures do since 2022, spot does not.
+
+    Raises `ValueError` for others than those of a candle.
+    """
+    if text[:1].isdigit():
+        return False
+    if text and not text.partition(b",")[2].startswith(HEADER):
+        raise ValueError(f"its columns are {text[:80]!r}")
+    return True

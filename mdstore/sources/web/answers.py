@@ -56,7 +56,7 @@ class Answer:
         """What the host's clock showed (ms since 1970, to the second before), where it says so."""
         try:
             date = parsedate_to_datetime(self.headers.get("Date", ""))
-        except ValueError:
+        except (ValueError, OverflowError):  # of a year that is none
             return None
         return int(date.replace(tzinfo=date.tzinfo or UTC).timestamp()) * 1000
 
@@ -77,7 +77,7 @@ def wait_seconds(answer: Answer, now: float) -> float | None:
     except ValueError:
         try:
             date = parsedate_to_datetime(said)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = date.replace(tzinfo=date.tzinfo or UTC).timestamp() - _shown(answer, now)
     return max(seconds, 0.0) if math.isfinite(seconds) else None
@@ -120,7 +120,7 @@ def is_json(answer: Answer) -> bool:
     """Tell whether an answer is JSON, as that of an exchange is, and a page for people is not."""
     try:
         json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -145,6 +145,18 @@ GOOD = zipped(MONTH, M1, "BTCUSDT-1m-2025-01.zip")
 REFUSED = Answer(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
 
 
+def of_text(change):
+    """Return a file of which the text is another, and its SHA-256."""
+    with zipfile.ZipFile(io.BytesIO(zipped(MONTH, M1, NAME, header=True))) as file:
+        [inside] = file.namelist()
+        text = change(file.read(inside).decode())
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w") as file:
+        file.writestr(inside, text)
+    digest = hashlib.sha256(body.getvalue()).hexdigest()
+    return {JANUARY: body.getvalue(), f"{JANUARY}.CHECKSUM": f"{digest}  {NAME}".encode()}
+
+
 @pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "changed",
@@ -154,8 +166,20 @@ REFUSED = Answer(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
         {JANUARY: GOOD[:-50]},
         {f"{JANUARY}.CHECKSUM": SourceError("the archive cannot be reached")},
         {JANUARY: b"no", f"{JANUARY}.CHECKSUM": f"{hashlib.sha256(b'no').hexdigest()}  {NAME}".encode()},
+        of_text(lambda text: text.replace("open,high", "high,open", 1)),
+        of_text(lambda text: text.replace(f"\n{MONTH[7]},", f"\n{MONTH[7] + 9},", 1)),
+        of_text(lambda text: text + text.splitlines()[-1] + "\n"),
     ],
-    ids=["403 of the sum", "403", "half", "unreachable", "no candles"],
+    ids=[
+        "403 of the sum",
+        "403",
+        "half",
+        "unreachable",
+        "no candles",
+        "other columns",
+        "off the grid",
+        "twice",
+    ],
 )
 def test_whatever_fails_of_a_file_its_range_is_asked_for(changed):
     exchange = BinanceExchange({BTC: MONTH}, clock=NOW)
@@ -165,6 +189,19 @@ def test_whatever_fails_of_a_file_its_range_is_asked_for(changed):
     for _ in range(2):
         assert times_of(pages_of(source, BTC, "1m", DAWN, DAWN + 31 * DAY)) == MONTH
     assert files.log.count(f"{JANUARY}.CHECKSUM") == 1  # that it failed is remembered
+
+
+def test_a_row_that_lacks_a_price_is_asked_for():
+    exchange = BinanceExchange({BTC: MONTH}, clock=NOW)
+
+    def lacking(text):
+        line = next(line for line in text.splitlines() if line.startswith(f"{MONTH[9]},"))
+        fields = line.split(",")
+        return text.replace(line, ",".join([fields[0], "", *fields[2:]]), 1)
+
+    _, times, _ = fetched(of_text(lacking), exchange, DAWN, DAWN + 31 * DAY)
+    assert times == MONTH
+    assert [request.params["limit"] for request in exchange.log] == [1]
 
 
 def test_one_file_at_a_time_is_read():

@@ -12,7 +12,7 @@ import pytest
 
 from mdstore.errors import BannedError, SourceError
 from mdstore.sources.web import client as client_module
-from mdstore.sources.web.answers import Answer, Request, ban_seconds, wait_seconds
+from mdstore.sources.web.answers import Answer, Request, ban_seconds, is_json, wait_seconds
 from mdstore.sources.web.client import WebClient, proxy_for
 from mdstore.sources.web.host import Manners, NoPageError
 from tests.support.tiny_server import Reply, TinyServer
@@ -430,6 +430,11 @@ def test_how_long_a_ban_lasts(headers, body, seconds):
     assert ban_seconds(answer, 1620286250.0, 0) == pytest.approx(seconds)
 
 
+def test_what_is_nested_for_ever_is_no_json():
+    assert not is_json(Answer(400, {}, b"[" * 100_000))
+    assert is_json(Answer(400, {}, b"[]"))
+
+
 def test_the_end_of_a_ban_is_told_by_the_clock_of_who_bans():
     body = b'{"code":-1003,"msg":"IP banned until 1620286253180."}'
     answer = Answer(418, {"Date": "Thu, 06 May 2021 07:30:00 GMT"}, body)
@@ -462,7 +467,11 @@ def test_a_wait_is_said_in_seconds_or_by_a_date(text, seconds):
 
 
 @pytest.mark.parametrize(
-    ("date", "clock"), [("Wed, 01 Jan 2025 06:00:00 GMT", 1735711200000), ("", None), ("soon", None)]
-)
+    ("date", "clock"),
+    [
+        ("Wed, 01 Jan 2025 06:00:00 GMT", 1735711200000), ("", None), ("soon", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+    ],
+)  # fmt: skip
 def test_the_clock_of_a_host(date, clock):
     assert Answer(200, {"Date": date}, b"").clock == clock
