@@ -147,6 +147,7 @@ def add_source(tmp_path, monkeypatch):
         (folder / f"{name}_exchange.py").write_text(text)
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-exchange\nVersion: 1.0\n")
         (about / "entry_points.txt").write_text(f"[mdstore.sources]\n{name} = {name}_exchange:{opens}\n")
+        monkeypatch.delitem(sys.modules, f"{name}_exchange", raising=False)  # of another test
         monkeypatch.syspath_prepend(folder)
 
     return add

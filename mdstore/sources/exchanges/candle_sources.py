@@ -31,7 +31,7 @@ NAMES: Final = Hint(
     f"an entry point of {GROUP} names a function that takes base_url=, offline= and on_wait=, and returns a "
     "mdstore.Coordinator",
     f"whoever wrote that package is to be told: an entry point of {GROUP} names a function that takes "
-    "base_url=, offline= and on_wait=, and returns a mdstore.Coordinator",
+    "base_url=, offline= and on_wait=, and returns a Coordinator",
 )
 CCXT: Final = "mdstore.sources.exchanges.ccxt_candles"
 OF_CCXT: Final = "those of ccxt are there, too: kraken, say, or ccxt:upbit where one of ours has the name"

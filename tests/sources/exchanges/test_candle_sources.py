@@ -1,6 +1,7 @@
 """Exchanges by name: ours, those that other packages add, and what is said of names that are not known."""
 
 import asyncio
+import re
 import sys
 from types import SimpleNamespace
 
@@ -9,6 +10,8 @@ import pytest
 import mdstore
 from mdstore.errors import InvalidInputError, SourceError
 from mdstore.sources.exchanges.candle_sources import OURS, open_source, source_names
+from tests.support.paths import ROOT
+from tests.support.tiny_server import Reply, TinyServer
 
 THEIRS = """
 class Theirs:
@@ -68,7 +71,22 @@ def test_an_entry_point_that_is_broken_is_named_with_what_it_should_be(add_sourc
         f"the entry point '{name}' of the package {name}-exchange ({name}_exchange:{opens}) is broken: "
     )
     assert said in error.value.message
-    assert "takes base_url=, offline= and on_wait=, and returns a mdstore.Coordinator" in str(error.value)
+    assert "takes base_url=, offline= and on_wait=, and returns a Coordinator" in str(error.value)
+
+
+def test_the_entry_point_in_readme_works(add_source, tmp_path):
+    [text] = re.findall(r"```python\n(# my_exchange.py; .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert 'entry-points."mdstore.sources"] mine = "my_exchange:open_mine"' in text
+    add_source("mine", text, "open_mine")
+
+    def answer(asked):
+        assert asked.path == "/A/1h"
+        start, end = int(asked.params["from"]), int(asked.params["to"])
+        return Reply([[at, 1, 2, 1, 2, 5] for at in range(start, end, 3_600_000)])
+
+    with TinyServer(answer) as server, mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        result = store.sync("mine", "A", "1h", since="2025-09-01", until="2025-10-01", base_url=server.url)
+        assert (result.inserted, result.requests, result.failed) == (720, 2, {})
 
 
 def test_the_hint_for_one_that_is_broken_works(add_source, tmp_path):
