@@ -38,6 +38,8 @@ def is_true(store, exchange, symbol, start, end, *, timeframe="1m", step=MINUTE)
     listed = exchange.truth.markets[symbol].listed
     times = {row[0] for row in there}
     missing = set(range(start, end, step)) - times
+    if listed >= start:  # a listing is known by the first bar, which may come a minute without a trade later
+        listed = min(times, default=listed)
     assert reasons.keys() == missing
     wrong = {
         at: why for at, why in reasons.items() if why != ("before_listing" if at < listed else "no_trade")

@@ -71,7 +71,7 @@ def test_an_entry_point_that_is_broken_is_named_with_what_it_should_be(add_sourc
         f"the entry point '{name}' of the package {name}-exchange ({name}_exchange:{opens}) is broken: "
     )
     assert said in error.value.message
-    assert "takes base_url=, offline= and on_wait=, and returns a Coordinator" in str(error.value)
+    assert "takes base_url=, offline= and on_wait=, and returns a mdstore.Coordinator" in str(error.value)
 
 
 def test_the_entry_point_in_readme_works(add_source, tmp_path):
