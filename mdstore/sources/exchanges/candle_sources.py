@@ -30,7 +30,7 @@ COORDINATOR: Final = ("name", "limits", "candles", "report")
 NAMES: Final = Hint(
     f"an entry point of {GROUP} names a function that takes base_url=, offline= and on_wait=, and returns a "
     "mdstore.Coordinator",
-    f"whoever wrote that package is to be told: an entry point of {GROUP} names a function that gives a source",
+    "whoever wrote that package is to be told: its entry point names a function that gives a source",
 )
 CCXT: Final = "mdstore.sources.exchanges.ccxt_candles"
 OF_CCXT: Final = "those of ccxt are there, too: kraken, say, or ccxt:upbit where one of ours has the name"
