@@ -27,8 +27,8 @@ typer.testing._get_command = functools.cache(typer.testing._get_command)
 
 
 def pytest_xdist_auto_num_workers():
-    """Run on one worker more than there are cores: many tests wait, for processes, sockets and the disk."""
-    return (os.cpu_count() or 1) + 1
+    """Run on two workers a core: half of the time tests wait, for processes, sockets and the disk."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_runtest_call(item):

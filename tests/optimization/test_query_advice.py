@@ -75,7 +75,7 @@ def test_the_latest_bars_of_each_symbol_are_for_candles(filled, condition, bars)
     "query",
     [
         f"{BY_DAY} GROUP BY symbol ORDER BY symbol",
-        f"SELECT close {MINUTES} AND symbol = 'S1' ORDER BY timestamp DESC LIMIT 20",
+        f"SELECT close * 2 AS c {MINUTES} AND symbol = 'S1' ORDER BY timestamp DESC LIMIT 20",
         f"SELECT close * 2 AS c {MINUTES} AND symbol = 'S2' ORDER BY timestamp LIMIT 9",
         "SELECT count(*), sum(volume) FROM candles WHERE date_part('day', timestamp) = 5",
     ],
@@ -103,6 +103,7 @@ def test_the_bound_of_days_ends_with_the_last_bar(filled):
     "query",
     [
         "SELECT symbol, max(high) FROM candles WHERE timeframe = '1m' GROUP BY symbol",  # of all bars
+        f"SELECT close {MINUTES} AND symbol = 'S1' ORDER BY timestamp DESC LIMIT 20",  # is given 24
         "SELECT max(close) FROM candles WHERE timeframe = '1m' AND volume > 1e9",
         f"{LATEST} GROUP BY symbol",  # of two timeframes
         f"{LATEST} WHERE timeframe = '1m' AND volume > 5 GROUP BY symbol",  # the latest may not pass
@@ -148,7 +149,7 @@ def test_the_analyzer_tells_it_beside_indexes_and_counts_no_trial_as_asked(fille
 
 
 def test_a_bar_that_comes_later_is_in_the_bounded_query_of_the_latest(filled):
-    query = f"SELECT close {MINUTES} AND symbol = 'S1' ORDER BY timestamp DESC LIMIT 20"
+    query = f"SELECT close * 2 AS c {MINUTES} AND symbol = 'S1' ORDER BY timestamp DESC LIMIT 20"
     (advice,) = advised(filled, query)
     filled.write("S1", "1m", [bar(BARS, 77.0)])
     text = advice.instead.split(": ", 1)[1]
