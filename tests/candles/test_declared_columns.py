@@ -369,6 +369,17 @@ def test_a_symbol_that_is_renamed_takes_its_values_and_what_they_were_along(kept
     assert kept.maintenance.check() == []
 
 
+def test_of_a_series_without_values_that_were_written_as_nulls_nothing_is_left_behind(store):
+    store.declare("value", resample="sum")
+    store.write("A", "1m", walk(40))
+    again = walk(40).with_columns(value=pl.lit(None, pl.Float64))
+    assert store.write("A", "1m", again).unchanged == 40
+    store.delete("A", "1m", start=START, end=START + 20 * MINUTE)
+    assert store.maintenance.check() == []
+    store.delete("A")
+    assert store.maintenance.check() == []
+
+
 def test_what_is_deleted_leaves_nothing_behind(kept):
     kept.write("A", "1m", valued(BARS, value=3, trades=4))
     kept.write("A", "1m", valued(BARS, seed=1, value=3))

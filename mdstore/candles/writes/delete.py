@@ -32,8 +32,8 @@ def delete(
                 deleted = thawing.drop(con, (symbol, timeframe), start, end)
                 con.execute(DELETE, (symbol, timeframe, start, end))
                 deleted += con.changes()
-                if extras:
-                    declared_columns.forget_values(con, (symbol, timeframe), start, end)
+                # Also of a series without values: a write of nothing but nulls has left rows of them.
+                declared_columns.forget_values(con, (symbol, timeframe), start, end)
             if deleted:
                 for cell in cells.covering(con, symbol, timeframe, start, end - 1):
                     cells.forget(con, cell)
