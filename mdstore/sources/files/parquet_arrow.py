@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, cast
@@ -25,12 +26,15 @@ MOST_IN_MEMORY = 64 << 20
 # Where a batch cannot be decompressed, threads at others end the process ("terminate called without an
 # active exception"), once in some hundred times on a busy machine.
 ONE_THREAD = pa.ipc.IpcReadOptions(use_threads=False)
+# Its threads also read, by Python's file: one that lets go of what it read last, when the interpreter ends,
+# ends the process in the same way. Of a damaged file that was so five times in a hundred.
+LET_GO_SECONDS = 0.1
 FILE_MAGIC, FIRST_FEATHER_MAGIC = b"ARROW1", b"FEA1"
 
 
 def read_parquet(source: Source) -> Iterator[pl.DataFrame]:
     """Yield the candles of a Parquet file, reading only the columns that are some."""
-    with _seekable(source.stream) as stream:
+    with _seekable(source.stream) as stream, _let_go():
         file = pa_parquet.ParquetFile(stream)
         names = file.schema_arrow.names
         columns = headed(names, source)
@@ -40,7 +44,7 @@ def read_parquet(source: Source) -> Iterator[pl.DataFrame]:
 
 def read_arrow(source: Source) -> Iterator[pl.DataFrame]:
     """Yield the candles of a Feather or Arrow file, or of an Arrow stream."""
-    with _seekable(source.stream) as stream:
+    with _seekable(source.stream) as stream, _let_go():
         yield from _arrow(stream, source)
 
 
@@ -69,6 +73,16 @@ def _frames(batches: Iterable[pa.RecordBatch], columns: Columns, names: list[str
         frame = pl.DataFrame([pl.Series(name, batch.column(name)) for name in wanted])
         for start in range(0, len(frame), ROWS):
             yield columns.frame(frame.slice(start, ROWS))
+
+
+@contextmanager
+def _let_go() -> Iterator[None]:
+    """Wait after an error for pyarrow's threads, while what they have read is held here as well."""
+    try:
+        yield
+    except Exception:
+        time.sleep(LET_GO_SECONDS)
+        raise
 
 
 @contextmanager
