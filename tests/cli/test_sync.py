@@ -16,6 +16,7 @@ import mdstore
 from mdstore import LocalExchange, LocalMarket
 from mdstore.cli.output.sync_progress import SyncProgress
 from mdstore.sources.sync.result import SeriesSync, SyncResult
+from mdstore.sources.web.breaker import Breaker
 from mdstore.sources.web.host import Manners
 from tests.support.command_line import finished, mdstore_process
 from tests.support.tiny_server import Reply, TinyServer
@@ -68,12 +69,13 @@ def test_what_fails_is_an_error_with_what_to_do_and_the_others_come(cli, store_o
         assert list(store) == [("KRW-BTC", "1h")]
 
 
-def test_it_is_advised_to_repeat_what_a_repeat_can_help_and_nothing_else(cli, url):
+def test_it_is_advised_to_repeat_what_a_repeat_can_help_and_nothing_else(cli, url, monkeypatch):
     advice = "Run the same command again: it asks for what failed"
     for flags in (("KRW-BTC", "1m"), ("KRW-ETC", "1m", *SPAN), ("KRW-BTC", "1m", *SPAN, "--offline")):
         done = cli("sync", "upbit", *flags, "--base-url", url, code=1)
         assert "0 of 1 series came whole\n" in done.stderr, flags
         assert advice not in done.stderr
+    monkeypatch.setattr("mdstore.sources.web.host.Breaker", partial(Breaker, seconds=0.2))
     with TinyServer(lambda _: Reply("<html>", status=403)) as server:
         done = cli("sync", "upbit", "KRW-BTC", "1m", *SPAN, "--base-url", server.url, code=1)
     assert advice in done.stderr

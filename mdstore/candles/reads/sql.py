@@ -277,7 +277,7 @@ class Queries:
     def _candles(
         self, found: Mapping[str, Panel | Long], declared: tuple[str, ...], bounds: _Bounds, revision: int
     ) -> Candles:
-        """Return candles as a query is given them; kept in memory, where all lie in packs."""
+        """Return candles as a query is given them; kept in memory, unless straight from the table."""
         panels = [one for one in found.values() if isinstance(one, Panel)]
         tables = {
             name: one.long.table if isinstance(one, Panel) else one.table for name, one in found.items()

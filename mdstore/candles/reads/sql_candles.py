@@ -22,6 +22,8 @@ __all__ = ["Candles", "quoted"]
 PARTS: Final = f"{INTERNAL}candles_"
 PART: Final = "SELECT symbol, {timeframe} AS timeframe, {columns} FROM {name}"
 NONE: Final = "NULL::DOUBLE AS {}"
+CONNECTION_BYTES: Final = 40_000
+"""What a connection of DuckDB takes: 8,000 of them took 316 MB."""
 
 
 @dataclass(eq=False)
@@ -41,8 +43,8 @@ class Candles:
 
     @property
     def bytes(self) -> int:
-        """The bytes of memory they can come to hold."""
-        return sum(panel.bytes for panel in self.panels or ())
+        """The bytes of memory they can come to hold, those of the connection among them."""
+        return CONNECTION_BYTES + sum(panel.bytes for panel in self.panels or ())
 
     @property
     def rows(self) -> dict[str, int]:

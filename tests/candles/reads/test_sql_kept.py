@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import mdstore
 from mdstore.candles.reads import sql_parse
+from mdstore.candles.reads.sql_candles import CONNECTION_BYTES
 from tests.support.candles import walk
 from tests.support.doses import dose
 
@@ -187,6 +188,16 @@ def test_without_memory_nothing_is_kept_and_answers_are_the_same(tmp_path, full)
         for _ in range(3):
             query = NEWEST.format(columns="*", where=ONE, limit=10)
             assert store.sql(query).equals(full.sql(query))
+
+
+def test_connections_that_are_kept_are_counted_as_memory(tmp_path):
+    with mdstore.open(tmp_path / "s.sqlite3", memory_bytes=1_000_000) as store:
+        store.write("B", "1m", walk(600))
+        for limit in range(100):
+            store.sql(NEWEST.format(columns="*", where=ONE, limit=limit))
+        stats = store.maintenance.stats()
+        assert 1 < stats["memory_entries"] <= 1_000_000 // CONNECTION_BYTES + 1
+        assert stats["memory_bytes"] <= 1_000_000
 
 
 @pytest.mark.slow
