@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import mdstore
 from mdstore.errors import InvalidInputError, ReadOnlyError, TimeframeError
 from tests.support.candles import MINUTE, START, walk
-from tests.support.fake_exchange import FakeExchange, bars
+from tests.support.fake_exchange import FakeExchange, at, bars
 from tests.support.upstream import Clock
 
 HOUR = 60 * MINUTE
@@ -20,10 +20,6 @@ HOUR = 60 * MINUTE
 def whole(store, symbol, timeframe, of):
     made = store.candles(symbol, timeframe, derive_from=of)
     return made.filter(pl.col("closed") & (pl.col("bars") >= pl.col("of"))).drop("closed", "bars", "of")
-
-
-def at(minutes):
-    return START + minutes * MINUTE
 
 
 def test_what_is_there_is_made_at_once_and_what_comes_with_its_write(store):

@@ -12,7 +12,7 @@ from mdstore.errors import InvalidInputError, NoSuchSeriesError, TimeframeError
 from mdstore.sources.sync.coordinator import Page
 from mdstore.sources.sync.source_facts import SourceFacts
 from tests.support.candles import MINUTE, START
-from tests.support.fake_exchange import FakeExchange, asked_twice, bars
+from tests.support.fake_exchange import FakeExchange, asked_twice, at, bars
 from tests.support.upstream import Clock
 
 HOUR = 60
@@ -28,10 +28,6 @@ def clock():
 def rows_of(store, symbol="A", timeframe="1m"):
     frame = store.candles(symbol, timeframe)
     return list(frame.with_columns(frame["timestamp"].dt.epoch("ms")).iter_rows())
-
-
-def at(minutes):
-    return START + minutes * MINUTE
 
 
 def test_all_that_is_missing_is_fetched_once_and_nothing_again(store, clock):

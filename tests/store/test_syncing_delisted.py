@@ -5,7 +5,7 @@ import pytest
 import mdstore
 from mdstore import LocalExchange, LocalMarket
 from tests.support.candles import MINUTE, START
-from tests.support.fake_exchange import FakeExchange, bars
+from tests.support.fake_exchange import FakeExchange, at, bars
 from tests.support.synced import source_of
 from tests.support.upstream import Clock
 
@@ -15,16 +15,6 @@ def clock():
     made = Clock()
     made.at(1_000)
     return made
-
-
-@pytest.fixture
-def store(tmp_path, clock):
-    with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
-        yield store
-
-
-def at(minutes):
-    return START + minutes * MINUTE
 
 
 def reasons(store, low, high, symbol="A"):

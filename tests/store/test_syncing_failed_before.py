@@ -4,8 +4,7 @@ import polars as pl
 import pytest
 
 from mdstore.errors import NoSuchSeriesError
-from tests.support.candles import MINUTE, START
-from tests.support.fake_exchange import FakeExchange, bars
+from tests.support.fake_exchange import FakeExchange, at, bars
 from tests.support.upstream import Clock
 
 
@@ -14,10 +13,6 @@ def clock():
     made = Clock()
     made.at(1_000)
     return made
-
-
-def at(minutes):
-    return START + minutes * MINUTE
 
 
 def failed(store, clock):

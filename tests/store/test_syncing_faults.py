@@ -8,8 +8,8 @@ import mdstore
 from mdstore import MarketDataService
 from mdstore.errors import StoreFileError
 from mdstore.sources.sync.coordinator import Limits, Page
-from tests.support.candles import MINUTE, START
-from tests.support.fake_exchange import FakeExchange, bars
+from tests.support.candles import MINUTE
+from tests.support.fake_exchange import FakeExchange, at, bars
 from tests.support.faults import failing_disk
 from tests.support.upstream import Clock
 
@@ -21,10 +21,6 @@ def clock():
     made = Clock()
     made.at(1_000)
     return made
-
-
-def at(minutes):
-    return START + minutes * MINUTE
 
 
 def test_a_disk_that_is_full_ends_a_sync_before_anybody_is_asked(tmp_path, clock):

@@ -5,8 +5,7 @@ import pytest
 import mdstore
 from mdstore.errors import InvalidInputError
 from mdstore.sources.local_exchange.local_exchange import LocalExchange
-from tests.support.candles import MINUTE, START
-from tests.support.fake_exchange import FakeExchange, bars
+from tests.support.fake_exchange import FakeExchange, at, bars
 from tests.support.upstream import Clock
 
 
@@ -15,10 +14,6 @@ def clock():
     made = Clock()
     made.at(1_000)
     return made
-
-
-def at(minutes):
-    return START + minutes * MINUTE
 
 
 def exchange(clock, name, symbols=("A",)):

@@ -8,7 +8,7 @@ from mdstore.sources.sync.candle_source import Market
 from mdstore.sources.sync.coordinator import Limits, Page, cut
 from tests.support.candles import MINUTE, START
 
-__all__ = ["FakeExchange", "asked_twice"]
+__all__ = ["FakeExchange", "asked_twice", "at", "bars"]
 
 
 class FakeExchange:
@@ -113,6 +113,11 @@ def asked_twice(log, step=MINUTE):
             twice.setdefault((symbol, timeframe), []).append(one[2])
         seen |= bars
     return twice
+
+
+def at(minutes):
+    """Return the time (ms) so many minutes behind the first bar."""
+    return START + minutes * MINUTE
 
 
 def bars(count, *, start=START, step=MINUTE, seed=0, without=()):

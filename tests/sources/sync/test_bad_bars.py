@@ -4,13 +4,11 @@ import asyncio
 
 import pytest
 
-import mdstore
 from mdstore.core.timeframe import Timeframe
 from mdstore.sources.sync.bad_bars import BadBars
 from mdstore.sources.sync.sync_run import SyncRun
 from mdstore.sources.sync.worth_asking import Wanted
-from tests.support.candles import MINUTE, START
-from tests.support.fake_exchange import FakeExchange, bars
+from tests.support.fake_exchange import FakeExchange, at, bars
 from tests.support.upstream import Clock
 
 BAD = 7
@@ -21,12 +19,6 @@ def clock():
     made = Clock()
     made.at(1_000)
     return made
-
-
-@pytest.fixture
-def store(tmp_path, clock):
-    with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
-        yield store
 
 
 @pytest.fixture
@@ -50,10 +42,6 @@ def sync(store, source):
 
     round_of.bad = bad
     return round_of
-
-
-def at(minutes):
-    return START + minutes * MINUTE
 
 
 def test_it_is_left_alone_for_a_while_that_grows_and_told_meanwhile(sync, clock):

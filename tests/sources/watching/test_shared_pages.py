@@ -2,13 +2,11 @@
 
 import pytest
 
-import mdstore
 from mdstore.realtime.backfill import Backfill
 from mdstore.realtime.rows import Hole
 from mdstore.sources.sync.leasing import lease_name
 from mdstore.sources.watching.pages import fetched
-from tests.support.candles import MINUTE, START
-from tests.support.fake_exchange import FakeExchange, bars
+from tests.support.fake_exchange import FakeExchange, at, bars
 from tests.support.upstream import Clock
 
 
@@ -17,16 +15,6 @@ def clock():
     made = Clock()
     made.at(1_000)
     return made
-
-
-@pytest.fixture
-def store(tmp_path, clock):
-    with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
-        yield store
-
-
-def at(minutes):
-    return START + minutes * MINUTE
 
 
 @pytest.fixture
