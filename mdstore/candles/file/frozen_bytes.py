@@ -101,10 +101,11 @@ def _decimals(values: pa.Array) -> tuple[pa.Array, pa.Array | None] | None:
             return None
         whole = near.cast(BITS)
         ulps = pc.subtract(there.view(BITS), _divided(whole, places).view(BITS))
-        off = pc.max(pc.abs(ulps)).as_py() or 0
-        if abs(off) <= MOST_ULPS:
+        # (Not the most of `abs`: -0.0 misses 0.0 by -2^63, whose `abs` in 64 bits is below zero.)
+        least, most = (pick(ulps).as_py() or 0 for pick in (pc.min, pc.max))
+        if -MOST_ULPS <= least <= most <= MOST_ULPS:
             decimals = _reinterpreted(whole, pa.decimal64(DIGITS, places))
-            found = decimals, ulps.cast(pa.int32()) if off else None
+            found = decimals, ulps.cast(pa.int32()) if least or most else None
             return found if _restored(*found).view(BITS).equals(values.view(BITS)) else None
     return None
 

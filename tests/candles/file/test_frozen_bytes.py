@@ -71,6 +71,11 @@ def test_values_that_miss_their_decimals_by_a_few_units_come_back(drawn):
     assert ("close ulps" in pq.read_schema(pa.BufferReader(made)).names) == any(off for _, off in drawn)
 
 
+def test_a_negative_zero_beside_a_value_that_is_no_decimal_comes_back():
+    rows = batch([[0.0, -0.0, 5e-324]] * 5)
+    assert same_bits(decoded(encoded(rows, ()), ()), rows)
+
+
 def test_a_slice_is_packed_as_it_is():
     rows = candles(walk(300))
     assert same_bits(decoded(encoded(rows.slice(17, 90), ()), ()), rows.slice(17, 90))
