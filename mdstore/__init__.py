@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mdstore.cache.data_cache import DataCache
     from mdstore.candles.reads.explanation import Explanation
     from mdstore.candles.repository import CandleRepository
-    from mdstore.candles.writes.writer import WriteResult
+    from mdstore.candles.writes.results import WriteResult
     from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
         BannedError,
@@ -83,7 +83,7 @@ _HOMES = {
     "mdstore.cache.data_cache": ("DataCache",),
     "mdstore.candles.reads.explanation": ("Explanation",),
     "mdstore.candles.repository": ("CandleRepository",),
-    "mdstore.candles.writes.writer": ("WriteResult",),
+    "mdstore.candles.writes.results": ("WriteResult",),
     "mdstore.errors": (
         "BannedError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
         "ForkedError", "HistoryTrimmedError", "InvalidInputError", "LiveFileError",

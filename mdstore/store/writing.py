@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 
 from mdstore.candles.repository import CandleRepository
-from mdstore.candles.writes.writer import Policy, WriteResult
+from mdstore.candles.writes.results import Policy, WriteResult
 from mdstore.core.arguments import conflict_rule, invalid_rule, kept_ranges, time_range
 from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms
 from mdstore.core.column_names import Choice, Columns, Volume
