@@ -157,7 +157,7 @@ class Batch:
             if seen.inserted:
                 arrivals.spill(self._con, (symbol, timeframe))  # before the series ends elsewhere
             grown = Series(symbol, timeframe, seen.first, seen.last, seen.inserted, at_revision)
-            catalogue.grow(self._con, grown)
+            catalogue.grow(self._con, [grown])
             came += seen.changes.record(self._con, self._claim.source, at_revision)
             self._notes += tuple(_replaced(seen.changes, self._claim.source))
         for key, seen in changed.items():

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from math import nan
+from collections.abc import Callable, Sequence
 
 import polars as pl
 import pyarrow as pa
 
+from mdstore.candles.file.bar_digests import columns_of_frame
 from mdstore.candles.file.database import Database
-from mdstore.candles.file.wide_rows import WIDTH, positive_zeros
+from mdstore.candles.file.wide_rows import WIDTH, times_of
 from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.packs.seal_policy import SEAL_BATCH, SEAL_LEAST, SEAL_ROWS
 from mdstore.candles.packs.sealing import Sealer, closed_rows
-from mdstore.core.candle_rules import Group
-from mdstore.core.schema import CANDLE_COLUMNS, TIMESTAMP, wide_candle
+from mdstore.core.schema import TIMESTAMP, wide_candle
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 
-__all__ = ["SEAL_LEAST", "SEAL_ROWS", "BatchSealer", "batch_of"]
+__all__ = ["SEAL_LEAST", "SEAL_ROWS", "BatchSealer", "batch_of", "of_columns"]
 
 
 class BatchSealer:
@@ -41,15 +40,13 @@ class BatchSealer:
             first, last = rows["timestamp"][0], rows["timestamp"][-1]
             self._spoiled.append((*key, first, last))
 
-    def take(self, group: Group, start: int, rows: pl.DataFrame) -> None:
+    def take(self, key: tuple[str, str], start: int, rows: pa.RecordBatch) -> None:
         """Take the rows of a series from `start` on, behind its end, as far as their bars have ended."""
-        batch = batch_of(rows)
-        closed = closed_rows(batch, Timeframe.parse(group.timeframe), self._now)
+        closed = closed_rows(rows, Timeframe.parse(key[1]), self._now)
         if closed and not self._broken:
-            self._taken[group.symbol, group.timeframe] = rows["timestamp"][-1]
+            self._taken[key] = times_of(rows)[-1]
             try:
-                sealed = positive_zeros(batch.slice(0, closed))
-                self._sealer.add(group.symbol, group.timeframe, start, FOREVER, sealed)
+                self._sealer.add(*key, start, FOREVER, rows.slice(0, closed))
             except OSError:
                 self._give_up()
 
@@ -81,8 +78,11 @@ class BatchSealer:
 
 
 def batch_of(rows: pl.DataFrame) -> pa.RecordBatch:
-    """Return the columns of a group as a record batch of the schema, without a copy."""
-    arrays = [rows[name].rechunk().to_arrow() for name in CANDLE_COLUMNS]
-    arrays += [rows[name].fill_null(nan).rechunk().to_arrow() for name in rows.columns[WIDTH:]]
-    schema = wide_candle(rows.width - WIDTH)
-    return pa.RecordBatch.from_arrays([arrays[0].view(TIMESTAMP), *arrays[1:]], schema=schema)
+    """Return candles that are about to be written as SQLite will give them, as a batch of the schema."""
+    return of_columns(columns_of_frame(rows))
+
+
+def of_columns(columns: Sequence[pa.Array]) -> pa.RecordBatch:
+    """Return columns that `columns_of_frame` has made as a batch of the schema."""
+    schema = wide_candle(len(columns) - WIDTH)
+    return pa.RecordBatch.from_arrays([columns[0].view(TIMESTAMP), *columns[1:]], schema=schema)

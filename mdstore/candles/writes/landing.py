@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from functools import cached_property
 
@@ -13,12 +14,13 @@ from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.table_reads import read_range
 from mdstore.candles.packs import cells
 from mdstore.candles.writes import conflicts
+from mdstore.candles.writes.appends import Appends
 from mdstore.candles.writes.bar_changes import Changes
-from mdstore.candles.writes.batch_sealer import SEAL_LEAST, BatchSealer
+from mdstore.candles.writes.batch_sealer import SEAL_LEAST, BatchSealer, batch_of
 from mdstore.candles.writes.results import Policy
 from mdstore.candles.writes.seen import Seen
 from mdstore.candles.writes.upserts import Upserts
-from mdstore.core.candle_rules import Group
+from mdstore.core.candle_rules import Group, Stack
 from mdstore.core.duplicates import conflict_error
 from mdstore.core.extra_columns import Extra
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -38,10 +40,19 @@ class Landing:
         self._upserts = Upserts(con, sealer)
         self.seen: dict[tuple[str, str], Seen] = {}
         self.counts: Counter[str] = Counter()
+        self._appends = Appends(con, sealer, self.seen, self.counts)
         self.ignored: tuple[str, ...] = ()
 
-    def land(self, group: Group) -> None:
-        """Write the rows of one series."""
+    def land(self, rows: Group | Stack) -> None:
+        """Write the rows of one series, or of several."""
+        if isinstance(rows, Group):
+            self._land(rows)
+            return
+        plain = rows.rows.width == COLUMNS
+        for group in self._appends.land(rows) if plain else rows.groups():
+            self._land(group)
+
+    def _land(self, group: Group) -> None:
         rows = group.rows if group.moved is None else self._without_withheld(group, group.moved)
         if not len(rows):
             return
@@ -60,15 +71,14 @@ class Landing:
         if inserted and end is not None:
             # A cell may end behind the last candle, where one beside it was deleted.
             start = max(end + 1, cells.end_of(self._con, *key))
-            self._sealer.take(group, start, rows.filter(rows["timestamp"] >= start))
+            new = rows.slice(bisect_left(rows["timestamp"], start))
+            if len(new):
+                self._sealer.take(key, start, batch_of(new))
         self.counts["inserted"] += inserted
         self.counts["updated"] += updated
         self.counts["unchanged"] += len(rows) - inserted - updated
         seen.inserted += inserted
-        seen.runs.append(times)
-        first, last = times[0], times[-1]
-        seen.first = first if seen.first is None else min(seen.first, first)
-        seen.last = last if seen.last is None else max(seen.last, last)
+        seen.note(times, times[0], times[-1])
 
     def _with_extras(self, seen: Seen, rows: pl.DataFrame) -> pl.DataFrame:
         """Return rows with the declared columns of their series; what they do not give is null."""

@@ -14,6 +14,7 @@ from mdstore.candles.file.frozen import FrozenPiece
 from mdstore.candles.file.table_writes import upsert, upsert_rows, upsert_values
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
+from mdstore.candles.writes.bar_changes import WATCH_ROWS
 from mdstore.candles.writes.batch_sealer import BatchSealer
 from mdstore.candles.writes.seen import Seen
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -22,7 +23,6 @@ from mdstore.core.time_bounds import FOREVER
 __all__ = ["Upserts"]
 
 ANY = "SELECT 1 FROM candles WHERE symbol = ? AND timeframe = ? AND timestamp BETWEEN ? AND ? LIMIT 1"
-WATCH_ROWS = 4  # so few are compared, which costs less than to ask where their series ends
 WATCH_MORE = 64  # so many new ones behind known ones are, which costs less than statements of their own
 PUT_ROWS = 4_096  # so many are compared at a time: as tuples they take 2 MB
 
