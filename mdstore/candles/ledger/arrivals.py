@@ -7,6 +7,7 @@ it gives the store: about its milliseconds since 1970, and always greater than t
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -20,8 +21,13 @@ __all__ = [
     "ARRIVALS", "Arrival", "Came", "arrive", "came_later", "come_next", "forget", "known", "sources", "spill",
 ]  # fmt: skip
 
+Key = tuple[str, str]
 Came = tuple[str, Timeframe, int, int]
 """A symbol, its timeframe, and the bounds of a range of its bars (ms)."""
+Named = tuple[str, str, Timeframe, int, int]
+"""The same with the name of the timeframe behind the symbol."""
+Start = tuple[str, str, int]
+"""A series, and where a range of it begins."""
 
 # Bars that come one by one at the end of a series share a row: 4 bytes each in place of 60. The last such row
 # is in `series`, whose page a write changes anyway: a live bar writes no other. Not more of them, since each
@@ -37,22 +43,25 @@ ARRIVALS = f"""
 """  # noqa: S608 - of constants
 """All arrivals, as a table; in one of lags `arrived` is no less than the latest of them."""
 
+RETURNING = "RETURNING symbol, timeframe"
 LAG = f"unhex(printf('%0{2 * WIDTH}x', ?4 - tail_began))"
 NEXT = f"""
 UPDATE series SET last = ?3, rows = rows + 1, revision = ?4, tail_lags = CAST(tail_lags || {LAG} AS BLOB)
 WHERE symbol = ?1 AND timeframe = ?2 AND last = ?5 AND tail_source = ?6
   AND length(tail_lags) < {MOST_LAGS * WIDTH} AND ?4 - tail_began < {1 << 8 * WIDTH}
-RETURNING symbol, timeframe
+{RETURNING}
 """  # noqa: S608
 AGAIN = f"""
 UPDATE series SET tail_lags = CAST(substr(tail_lags, 1, length(tail_lags) - {WIDTH}) || {LAG} AS BLOB)
 WHERE symbol = ?1 AND timeframe = ?2 AND last = ?3 AND tail_source = ?5 AND length(tail_lags) >= {WIDTH}
   AND ?4 - tail_began < {1 << 8 * WIDTH}
+{RETURNING}, last
 """  # noqa: S608
-BEGIN = """
+BEGIN = f"""
 UPDATE series SET tail_start = ?3, tail_source = ?4, tail_began = ?5, tail_lags = ?6
 WHERE symbol = ?1 AND timeframe = ?2 AND last = ?3
-"""
+{RETURNING}, last
+"""  # noqa: S608
 SPILL = f"""
 INSERT INTO arrivals (symbol, timeframe, {COLUMNS})
 SELECT symbol, timeframe, {TAIL} FROM series WHERE tail_lags IS NOT NULL
@@ -74,8 +83,11 @@ SELECT start, "end", source FROM ({OVERLAPPING})
 UNION ALL SELECT tail_start, last + 1, tail_source FROM series
 WHERE timeframe = ?1 AND symbol = ?2 AND tail_lags IS NOT NULL AND tail_start < ?4 AND last >= ?3
 """  # noqa: S608
-LAST = """
-SELECT "end" FROM arrivals WHERE timeframe = ? AND symbol = ? AND start < ? ORDER BY start DESC LIMIT 1
+REACHED = """
+SELECT symbol, timeframe, ?3 FROM (
+  SELECT symbol, timeframe, "end" FROM arrivals WHERE timeframe = ?1 AND symbol = ?2 AND start < ?4
+  ORDER BY start DESC LIMIT 1)
+WHERE "end" > ?3
 """
 OF_ONE = "SELECT * FROM arrivals WHERE timeframe = ? AND symbol = ?"
 OF_ONES_TAIL = "SELECT * FROM series WHERE timeframe = ? AND symbol = ?"
@@ -133,14 +145,15 @@ class Arrival:
             start = end
 
 
-def come_next(
-    con: apsw.Connection, bars: Iterable[tuple[str, Timeframe, int]], source: str, revision: int
-) -> set[tuple[str, str]]:
+def come_next(con: apsw.Connection, bars: Iterable[Came], source: str, revision: int) -> set[Key]:
     """Grow series by one bar each, the next of those that came one by one; return which of them did grow.
 
     One call for all: a feed brings the next bar of hundreds of series at once.
     """
-    rows = ((symbol, str(bar), start, revision, bar.floor(start - 1), source) for symbol, bar, start in bars)
+    rows = (
+        (symbol, name, start, revision, bar.floor(start - 1), source)
+        for symbol, name, bar, start, _ in _named(bars)
+    )
     return set(con.executemany(NEXT, rows))
 
 
@@ -149,27 +162,55 @@ def arrive(con: apsw.Connection, came: Sequence[Came], source: str, revision: in
 
     The series are as they are now in the catalogue; those that grew have no arrivals there, see `spill`.
     """
+    ranges = {(symbol, name, start): (bar, end) for symbol, name, bar, start, end in _named(came)}
+    alone = [one for one, (bar, end) in ranges.items() if bar.next(one[2]) == end]
+    # A call for each step, not for each series. Of several ranges of a series the others end its row of lags.
+    parts = Counter(one[:2] for one in ranges)
+    only = ((*one, revision, source) for one in alone if parts[one[:2]] == 1)
+    for done in cast("list[Start]", con.executemany(AGAIN, only).fetchall()):
+        del ranges[done]
+    spill(con, dict.fromkeys(one[:2] for one in ranges))
+    asked = ((name, symbol, start, end) for (symbol, name, start), (_, end) in ranges.items())
+    reached = cast("list[Start]", con.executemany(REACHED, asked).fetchall())
+    for one in reached:  # none, as for the next page of a fetch
+        bar, end = ranges[one]
+        _cut(con, one[0], bar, one[2], end)
+    begun = [(*one, source, revision, ALONE) for one in alone if one in ranges]
+    tails = set(con.executemany(BEGIN, begun))
+    lags = {row[:3] for row in begun}
+    rows = (
+        (
+            name,
+            symbol,
+            start,
+            end,
+            source,
+            revision,
+            revision,
+            ALONE if (symbol, name, start) in lags else None,
+        )
+        for (symbol, name, start), (_, end) in ranges.items()
+        if (symbol, name, start) not in tails
+    )
+    con.executemany(INSERT, rows)
+
+
+def _named(came: Iterable[Came]) -> Iterator[Named]:
+    """Yield what came with the name of its timeframe, which is made once."""
+    names: dict[Timeframe, str] = {}
     for symbol, bar, start, end in came:
-        name, is_alone = str(bar), bar.next(start) == end
-        if is_alone:
-            con.execute(AGAIN, (symbol, name, start, revision, source))
-            if con.changes():
-                continue
-        spill(con, (symbol, name))
-        _cut(con, symbol, bar, start, end)
-        if is_alone:
-            con.execute(BEGIN, (symbol, name, start, source, revision, ALONE))
-            if con.changes():
-                continue
-        lags = ALONE if is_alone else None
-        _insert(con, symbol, name, Arrival(start, end, source, revision, revision, lags))
+        name = names.get(bar) or names.setdefault(bar, str(bar))
+        yield symbol, name, bar, start, end
 
 
-def spill(con: apsw.Connection, key: tuple[str, str] | None = None) -> None:
-    """Move the arrivals of last bars from the catalogue to the others, of one series or of all."""
-    con.execute(SPILL if key is None else SPILL + OF_SERIES, key or ())
-    if con.changes():
-        con.execute(END if key is None else END + OF_SERIES, key or ())
+def spill(con: apsw.Connection, keys: Iterable[Key] | None = None) -> None:
+    """Move the arrivals of last bars from the catalogue to the others, of some series or of all."""
+    if keys is None:
+        con.execute(SPILL)
+        con.execute(END)
+        return
+    moved = con.executemany(f"{SPILL}{OF_SERIES} {RETURNING}", keys).fetchall()
+    con.executemany(END + OF_SERIES, moved)
 
 
 def forget(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> None:
@@ -222,9 +263,6 @@ def sources(con: apsw.Connection, key: tuple[str, str], start: int, end: int) ->
 def _cut(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> None:
     """Take the bars that start in a range out of the arrivals."""
     name = str(bar)
-    last = con.execute(LAST, (name, symbol, end)).get
-    if last is None or last <= start:  # as for the next page of a fetch, where this is all
-        return
     olds = [Arrival(*row) for row in con.execute(OVERLAPPING, (name, symbol, start, end))]
     for old in olds:
         con.execute(DELETE, (name, symbol, old.start))

@@ -108,13 +108,13 @@ class Changes:
         con.carried.add(self.key, sums)
 
     @property
-    def alone(self) -> int | None:
-        """The start of the one new bar, where nothing else has changed; else None."""
+    def alone(self) -> Came | None:
+        """The one new bar, where nothing else has changed; else None."""
         if self._olds or len(self._fresh) != 1:
             return None
         start, end = self._fresh[0]
         is_alone = self.bar.next(start) == end and self.old_extras.keys() <= {start}
-        return start if is_alone else None
+        return (self.key[0], self.bar, start, end) if is_alone else None
 
     def put(
         self, con: Writer, rows: pl.DataFrame, write: Callable[[Sequence[Values]], None]
