@@ -21,7 +21,7 @@ __all__ = ["refuse_broken_polars", "watch_forks"]
 THREADS = Path("/proc/self/task")
 WORKER = re.compile(r"polars-\d")  # threads of the pool; importing Polars starts others
 YOUNG_NS = 1_000_000
-"""A thread has given itself its name after so much time on a processor: it is the first thing that it does."""
+"""A thread has its name after so much time on a processor: to take it is the first thing that it does."""
 PATIENCE_SECONDS = 1.0
 
 _watching = False
