@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from mdstore.candles.repository import CandleRepository
@@ -288,6 +289,8 @@ class Syncing:
         from mdstore.sources.sync.bad_bars import BadBars
         from mdstore.sources.sync.candle_source import refuse_others
         from mdstore.sources.sync.other_exchanges import OtherExchanges
+        from mdstore.sources.sync.patience import Patience
+        from mdstore.sources.sync.result import SyncResult
         from mdstore.sources.sync.source_facts import SourceFacts
         from mdstore.sources.sync.sync_run import SyncRun
         from mdstore.sources.sync.worth_asking import Wanted
@@ -301,7 +304,9 @@ class Syncing:
         symbols: list[str] = []
         while True:
             try:  # each time anew: a new listing may fit a pattern
-                symbols = await _markets(facts, source.name, asked.symbols)
+                waits.result = SyncResult(source.name)
+                listed = partial(_markets, facts, source.name, asked.symbols)
+                symbols = await Patience(facts, waits.told).asked(listed)
             except Exception:  # somebody else's code: the markets of the round before will do
                 if not symbols:
                     raise
@@ -326,11 +331,11 @@ class _Waits:
         self.result: SyncResult | None = None
         self._progress = progress
 
-    def told(self, wait: Wait) -> None:
-        """Be told that a request waits."""
+    def told(self, wait: Wait | None) -> None:
+        """Be told that a request waits, or no longer does."""
         if self.result is None:
             return
-        self.result.waiting = f"{wait.host}: {wait.reason}, {wait.seconds:.0f} s"
+        self.result.wait = wait
         if self._progress is not None:
             with suppress(Exception):  # it is called again soon, where that is heard
                 self._progress(self.result)

@@ -15,6 +15,7 @@ from rich.console import Console
 import mdstore
 from mdstore import LocalExchange, LocalMarket
 from mdstore.cli.output.sync_progress import SyncProgress
+from mdstore.sources.sync.candle_source import Wait
 from mdstore.sources.sync.result import SeriesSync, SyncResult
 from mdstore.sources.web.breaker import Breaker
 from mdstore.sources.web.host import Manners
@@ -292,6 +293,25 @@ def test_a_line_of_a_round_stands_by_itself_in_a_terminal():
         progress(result)
         drawn, _, _ = out.getvalue().partition("round of upbit\n")
         assert drawn.endswith("\r\x1b[1A\x1b[2K\x1b[1A\x1b[2K"), "both lines of the bar are taken away before"
+
+
+def test_a_log_says_once_that_a_host_is_waited_for_and_once_that_it_is_over(monkeypatch):
+    now, out = [0.0], io.StringIO()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    result = SyncResult("upbit", [SeriesSync("KRW-BTC", "1m", missing=10, state="at work")])
+    with SyncProgress(Console(file=out, width=200)) as progress:
+        for left in (60, 30):
+            for second in range(left):
+                now[0] += 1
+                result.wait = Wait("upbit", "upbit has failed again and again", left - second)
+                progress(result)
+            result.wait = None
+            progress(result)
+    lines = out.getvalue().splitlines()
+    waits = [line.partition("waits: ")[2] for line in lines]
+    assert waits == [
+        "upbit has failed again and again, 60 s", "", "upbit has failed again and again, 30 s", "",
+    ]  # fmt: skip
 
 
 def test_it_is_drawn_in_a_terminal(tmp_path, url):

@@ -20,7 +20,7 @@ from mdstore.sources.sync.result import SeriesSync
 from mdstore.sources.sync.source_facts import SourceFacts
 from mdstore.sources.sync.sync_place import Key, Range, SyncPlace
 
-__all__ = ["Asking", "Job", "left_of"]
+__all__ = ["Asking", "Job", "all_landed", "left_of"]
 
 
 @dataclass(slots=True)
@@ -136,6 +136,21 @@ class Asking:
         job.landing.discard(done)
         if not done.cancelled() and done.exception() is None:
             self._landed(job, done.result())
+
+
+async def all_landed(job: Job, asked: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for what was begun: the lease is held until the last page has landed, however that ends."""
+    try:
+        if asked:
+            await asyncio.wait(asked)
+    except asyncio.CancelledError:
+        for task in asked:
+            task.cancel()
+        await asyncio.wait(asked)
+        raise
+    finally:
+        if job.landing:
+            await asyncio.wait(job.landing)
 
 
 def _rows_in(page: Page) -> int:

@@ -61,7 +61,10 @@ class CandleSource(Coordinator, Protocol):
 
     @property
     def rests(self) -> float:
-        """For how many seconds nothing is asked, since the host has failed again and again; 0 if not so."""
+        """For how many seconds nothing is asked, since the host has failed again and again; 0 if not so.
+
+        A sync waits so long: it is 0 for a host that has never answered, as of a mistyped address.
+        """
 
     @property
     def requests(self) -> int:
