@@ -12,7 +12,7 @@ import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +29,7 @@ from mdstore.realtime.session import SILENCE, Session
 from mdstore.sources.extra import INSTALL
 from mdstore.sources.recordings.recorder import Recorder
 from mdstore.sources.sync.candle_source import CandleSource
-from mdstore.sources.sync.symbols import matching
+from mdstore.sources.sync.symbols import is_pattern, matching
 from mdstore.sources.watching.pages import fetched
 from mdstore.sources.watching.streams import Stream, Wanted
 from mdstore.sources.web.client import user_agent
@@ -73,6 +73,8 @@ class WatchAsked:
 class Watch:
     """An exchange that is watched, until it is closed; made by `store.watch`.
 
+    `refused` gives the symbols that are not to be watched in bars of a timeframe, and why.
+
     What comes is in `store.tickers`, `store.trades`, `store.orderbooks` and `store.live`; bars that have
     ended are stored. `symbols` are those that are watched. A `with`, or an `async with`, starts and ends it.
     """
@@ -86,6 +88,7 @@ class Watch:
         *,
         recorder: Recorder | None = None,
         owns_recorder: bool = False,
+        refused: Callable[[Iterable[str], Timeframe], Mapping[str, InvalidInputError]] = lambda *_: {},
         on_error: Callable[[Exception], object] | None = None,
     ) -> None:
         self.exchange = stream.name
@@ -97,6 +100,7 @@ class Watch:
         """How many messages came, and how many bars were fetched in place of those that were missed."""
         self._cache, self._stream, self._open_source, self._asked = cache, stream, source, asked
         self.recorder, self._owns_recorder, self._on_error = recorder, owns_recorder, on_error
+        self._refused = refused
         self._sessions: list[Session] = []
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -109,7 +113,8 @@ class Watch:
         """Look up the symbols, and begin to connect.
 
         Raises `NoSuchMarketError` for a symbol that the exchange does not have, `SourceError` where it does
-        not answer, and `InvalidInputError`, also for a timeframe that it does not have.
+        not answer, and `InvalidInputError`, also for a timeframe that it does not have, and for a series that
+        has bars of another exchange.
         """
         if self._thread is not None:
             raise InvalidInputError("this watch was started before, and a watch is started once")
@@ -205,9 +210,11 @@ class Watch:
         source = self._open_source()
         try:
             self._check_timeframes(source)
+            self._refuse_others(one for one in self._asked.symbols if not is_pattern(one))
             listed = [market.symbol for market in await source.markets()]
             self.symbols = matching(self._asked.symbols, listed, self.exchange)
             self._refuse_watched()
+            self._refuse_others(self.symbols)
             self._cache.live.build(self.timeframes, symbols=list(self.symbols), persist=True)
             await self._connect_all(source)
         finally:
@@ -229,6 +236,13 @@ class Watch:
                     f"{symbol} is watched already, at {other.name}: its bars would be made of both",
                     hint="close that first, or watch in another store",
                 )
+
+    def _refuse_others(self, symbols: Iterable[str]) -> None:
+        """Refuse symbols of which bars of another exchange are stored."""
+        names = list(symbols)
+        for timeframe in self._asked.timeframes:
+            for error in self._refused(names, timeframe).values():
+                raise error
 
     async def _connect_all(self, source: CandleSource) -> None:
         turn = asyncio.Lock()
