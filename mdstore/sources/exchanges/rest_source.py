@@ -66,6 +66,11 @@ class RestSource:
         return self._clients[0].breaker.rests
 
     @property
+    def clock(self) -> int | None:
+        """What the clock of its first host shows (ms); None where that is not known."""
+        return self._clients[0].clock
+
+    @property
     def offline(self) -> bool:
         """Whether nobody is asked at all."""
         return all(client.offline for client in self._clients)

@@ -62,6 +62,12 @@ class SourceFacts:
         return 0.0 if self._exchange is None else self._exchange.rests
 
     @property
+    def clock(self) -> int | None:
+        """What its clock shows (ms), where it says so besides its pages."""
+        clock: int | None = getattr(self._exchange, "clock", None)
+        return clock if type(clock) is int else None
+
+    @property
     def requests(self) -> int:
         """The requests since they were told last; of a source that does not count them, its pages."""
         return self._sent - self._told

@@ -25,6 +25,7 @@ from mdstore.core.logs import logger
 from mdstore.core.time_bounds import EARLIEST
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import (
+    ClockError,
     Hint,
     InvalidInputError,
     MarketDataError,
@@ -58,6 +59,8 @@ LISTING = EARLIEST
 """A start that is before every market: from the first bar that the exchange has."""
 OF_THE_STORE = (NotStoredError, StoreFileError, StoreClosedError)
 """What fails for one series for these reasons fails for all."""
+UNSAID = (NoSuchMarketError, ClockError)
+"""After these nothing is stated: a range may be one that no market has, or lie in the future."""
 
 
 class SyncRun:
@@ -336,8 +339,8 @@ class SyncRun:
             if (like := did_you_mean(job.to.symbol, others)) is not None:
                 said.hint = Hint(like, like)
         self._fail(job.to, said)
-        if stretch is None or self._facts.offline or isinstance(error, NoSuchMarketError):
-            return  # nobody was asked, or there is nothing that could be asked for again
+        if stretch is None or self._facts.offline or isinstance(error, UNSAID):
+            return  # nobody was asked, or it is not known whether there is anything to ask for again
         with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
             await asyncio.to_thread(self._place.state_failed, job.key, *stretch, self._source.name)
 
