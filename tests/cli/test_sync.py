@@ -264,6 +264,16 @@ def test_every_goes_on_until_ctrl_c(tmp_path):
         assert all(re.search(r"\d new, \d+ changed, \d+ requests?, ", line) for line in lines), (lines, err)
 
 
+def test_every_with_an_end_that_is_over_is_refused_and_the_hint_helps(cli):
+    with LocalExchange(["KRW-BTC"], now="2025-10-01", limits=None) as exchange:
+        command = ["sync", "upbit", "KRW-BTC", "1d", "--since", "2025-09-01", "--until", "2025-09-05"]
+        command += ["--base-url", exchange.url]
+        said = " ".join(cli(*command, "--every", "1m", code=1).stderr.split())
+        assert "it is to go on every 1m, and 2025-09-05 00:00:00+00:00, up to when bars are wanted" in said
+        assert "leave out --every, or --until" in said
+        assert "4 new" in cli(*command).stdout
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_every_round_is_a_line_of_json_for_programs(tmp_path, end):
     with LocalExchange(["KRW-BTC"], limits=None) as exchange:
