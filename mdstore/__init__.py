@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
         BannedError,
+        ClockError,
         ConflictError,
         DamagedDataError,
         FeedError,
@@ -85,7 +86,7 @@ _HOMES = {
     "mdstore.candles.repository": ("CandleRepository",),
     "mdstore.candles.writes.writer": ("WriteResult",),
     "mdstore.errors": (
-        "BannedError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
+        "BannedError", "ClockError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
         "ForkedError", "HistoryTrimmedError", "InvalidInputError", "LiveFileError",
         "MaintenanceStoppedError", "MarketDataError", "MessageError",
         "NewerSchemaError", "NoSuchMarketError", "NoSuchSeriesError", "QueryError", "QueryTimeoutError",
@@ -132,6 +133,7 @@ __all__ = [
     "BinanceFeed",
     "CandleRepository",
     "CandleSource",
+    "ClockError",
     "ConflictError",
     "Coordinator",
     "DamagedDataError",

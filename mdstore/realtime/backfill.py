@@ -42,7 +42,8 @@ class Part:
     """The candles of `[start, end)` ms; `absent` is why bars in it are not there, where that is known.
 
     `settled` is said by whoever has proven the range: from then on (ms) its bars may yet be amended. Where
-    `rows` is None, nothing can be known of the range here, and it is not asked for again.
+    `rows` is None, nothing can be known of the range here, and it is not asked for again. `source` is who
+    gave them, "backfill" if nobody is named.
     """
 
     start: int
@@ -50,6 +51,7 @@ class Part:
     rows: Any
     absent: Stated | None = None
     settled: int | None = None
+    source: str | None = None
 
 
 class Filled(Protocol):
@@ -171,8 +173,9 @@ class Backfill:
                 for part in self._parts(key, start, end):
                     if part.rows is not None:
                         ledger.fill(
-                            *key, part.rows, part.start, part.end, absent=part.absent, settled=part.settled
-                        )
+                            *key, part.rows, part.start, part.end, absent=part.absent,
+                            settled=part.settled, source=part.source,
+                        )  # fmt: skip
                         told += _plain(part.rows)
                     self._known(key, part.start, part.end, left)
                     if not self._beat():

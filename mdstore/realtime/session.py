@@ -136,6 +136,7 @@ class Session:
         self._feed = Feed(live.grace, self.name, volume_digits, is_told=True)
         self._state: State = "connecting"
         self._heard_at = time.monotonic()
+        self._last: Any = None
         live.enter(self, self._feed, self.symbols)
         self._recall(FOREVER if most_bars is None else most_bars)
         self._backfill = (
@@ -157,6 +158,7 @@ class Session:
             if type(row) is Notice:
                 self.trouble(FeedError(f"{row.venue}: {row.message}"))
             else:
+                self._last = row
                 taken += self._take(row._replace(symbol=self._prefix + row.symbol) if self._prefix else row)
         return taken
 
@@ -220,6 +222,12 @@ class Session:
     def is_silent(self) -> bool:
         """Whether nothing has come for longer than `silence` seconds."""
         return self.silence is not None and time.monotonic() - self._heard_at >= self.silence
+
+    @property
+    def latest(self) -> int | None:
+        """The exchange time of the row that came last (ms), taken or not; None before any has."""
+        time = getattr(self._last, "timestamp", None)
+        return time if type(time) is int else None
 
     @property
     def hole(self) -> list[Hole]:

@@ -192,7 +192,7 @@ class MarketDataStore:
         self._keeping = Keeping(self._candles, self._reading, self._writing, self._declared)
         self._syncing = Syncing(self._candles, self._declared, self._now)
         self._contents = Contents(self._candles, self._listing)
-        self._watching = Watching(lambda: self.realtime)
+        self._watching = Watching(lambda: self.realtime, self._syncing.place)
         try:
             self._realtime = Owner(realtime, LivePlace(self, self._candles, self._syncing.place), clock)
             if maintenance is not None:

@@ -18,6 +18,7 @@ from mdstore.errors import InvalidInputError
 if TYPE_CHECKING:
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.sources.recordings.recorder import Recorder
+    from mdstore.sources.sync.sync_place import SyncPlace
     from mdstore.sources.watching.watch import Watch
 
 __all__ = ["Watching"]
@@ -28,8 +29,8 @@ SILENCE = 60.0
 class Watching:
     """The watches of one store; they end with it."""
 
-    def __init__(self, cache: Callable[[], RealtimeDataCache]) -> None:
-        self._cache = cache
+    def __init__(self, cache: Callable[[], RealtimeDataCache], place: Callable[[], SyncPlace]) -> None:
+        self._cache, self._place = cache, place
         self._watches: WeakSet[Watch] = WeakSet()
 
     def watch(
@@ -59,10 +60,12 @@ class Watching:
         `watch.stats()` the counts.
 
         Raises `InvalidInputError` here, and by `with` `NoSuchMarketError` for a symbol that the exchange does
-        not have, and `SourceError` where it does not answer.
+        not have, and `SourceError` where it does not answer. A series that has bars of another exchange, such
+        as the spot market's, is refused, as by `sync`: its bars would be made of both.
         """
-        from mdstore.sources.exchanges.candle_sources import open_source
+        from mdstore.sources.exchanges.candle_sources import is_exchange, open_source
         from mdstore.sources.recordings.recorder import Recorder
+        from mdstore.sources.sync.other_exchanges import OtherExchanges
         from mdstore.sources.watching.streams import stream_of
         from mdstore.sources.watching.watch import Watch, WatchAsked
 
@@ -82,6 +85,7 @@ class Watching:
         watch = Watch(
             self._cache(), stream, partial(open_source, exchange, base_url=base_url), asked,
             recorder=recorder, owns_recorder=recorder is not record, on_error=on_error,
+            refused=OtherExchanges(self._place(), exchange, is_exchange, verb="watch").refused,
         )  # fmt: skip
         self._watches.add(watch)
         return watch

@@ -42,7 +42,7 @@ class Live:
     def ended_holes(self, symbols):
         return list(self.holes)
 
-    def fill(self, symbol, timeframe, rows, start, end, *, absent=None, settled=None):
+    def fill(self, symbol, timeframe, rows, start, end, *, absent=None, settled=None, source=None):
         self.stored_ranges.append((symbol, start, end, absent))
 
     def flush(self, timeout):
