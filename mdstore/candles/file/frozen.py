@@ -22,7 +22,7 @@ import xxhash
 from mdstore.candles.file.digests import Key, ceiling, damaged, floor, span_of
 from mdstore.candles.file.frozen_bytes import decoded
 from mdstore.candles.file.wide_rows import times_of
-from mdstore.errors import DamagedDataError
+from mdstore.errors import DamagedDataError, Hint
 
 __all__ = ["PIECE_ROWS", "FrozenPiece", "digest_of", "forget", "held", "insert", "pieces", "rows_of"]
 
@@ -41,6 +41,13 @@ HELD = "SELECT coalesce(sum(rows), 0), coalesce(sum(length(bytes)), 0) FROM froz
 OF_SERIES = " WHERE symbol = ? AND timeframe = ?"
 INSERT = "INSERT INTO frozen VALUES (?, ?, ?, ?, ?, ?, ?)"
 FORGET = "DELETE FROM frozen WHERE symbol = ? AND timeframe = ? AND start >= ? AND start < ?"
+
+# Not `warm(rebuild=True)`, as for other damage: bytes that cannot be unpacked are right for nobody.
+HINT: Final = Hint(
+    "restore a backup; or delete that range and write it again. store.maintenance.check() lists all such "
+    "places",
+    "restore a backup; or delete that range and import it again. `mdstore check` lists all such places",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,4 +108,4 @@ def held(con: apsw.Connection, key: Key | None = None) -> tuple[int, int]:
 def _damaged(con: apsw.Connection, key: Key, piece: FrozenPiece) -> DamagedDataError:
     """Return the error of a piece; its range is of whole buckets, which can be deleted without a look."""
     span = span_of(key[1])
-    return damaged(con, "candles", key, floor(piece.start, span), ceiling(piece.end, span))
+    return damaged(con, "candles", key, floor(piece.start, span), ceiling(piece.end, span), HINT)

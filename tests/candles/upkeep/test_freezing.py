@@ -22,6 +22,7 @@ from mdstore.candles.packs import seal_policy
 from mdstore.candles.upkeep import freezing
 from tests.support.candles import MINUTE, START, walk
 from tests.support.every_read import every_read, fill
+from tests.support.packs import cells
 
 LATER = "2030-01-01"
 BARS = 5_000
@@ -444,6 +445,45 @@ def test_two_damaged_pieces_are_two_findings(written):
     assert [text.split(": the candles")[0] for text in findings] == [
         "A 1m from 2025-09-02 05:52 to 2025-09-03 03:11", "A 1m from 2025-09-04 06:56 to 2025-09-04 13:19"
     ]  # fmt: skip
+
+
+def test_all_but_a_piece_that_cannot_be_unpacked_is_taken_for_right(written):
+    """`warm(rebuild=True)` goes on with the others, says which is left, and a deletion of that ends it."""
+    whole = written.candles("A", "1m")
+    written.write("Z", "1m", walk(BARS, start=START + BARS * MINUTE))
+    written.maintenance.freeze(LATER)
+    flip(written.path)
+    with pytest.raises(DamagedDataError, match=r"A 1m from 2025-09-01") as caught:
+        written.maintenance.warm(rebuild=True)
+    assert "rebuild" not in str(caught.value)  # that would help nobody
+    start, end = caught.value.start, caught.value.end
+    at = pl.col("timestamp").dt.epoch("ms")
+    others = whole.filter(~at.is_between(start, end, closed="left"))
+    assert sum(cell.rows for cell in cells(written)) == len(others) + 40 + BARS
+    assert written.candles("A", "1m", end=start).equals(others.filter(at < start))
+    assert written.candles("A", "1m", start=end).equals(others.filter(at >= end))
+    with pytest.raises(DamagedDataError):
+        written.candles("A", "1m")
+    (finding,) = written.maintenance.check()
+    assert finding.startswith("A 1m from 2025-09-01")
+    written.delete("A", "1m", start=start, end=end)
+    assert written.maintenance.check() == []
+    assert written.candles("A", "1m").equals(others)
+    written.write("A", "1m", whole)
+    assert written.candles("A", "1m").equals(whole)
+    assert written.maintenance.check() == []
+
+
+def test_what_lies_in_the_stretch_of_a_piece_that_cannot_be_unpacked_does_not_hold_the_others_up(written):
+    written.maintenance.freeze(LATER)
+    start = flip(written.path)
+    with closing(apsw.Connection(str(written.path))) as con:
+        con.execute("INSERT INTO candles VALUES ('A', '1m', ?, 1, 1, 1, 1, 1)", (start,))
+    with pytest.raises(DamagedDataError, match="A 1m from") as caught:
+        written.maintenance.warm(rebuild=True)
+    assert len(written.candles("A", "1m", end=caught.value.start)) > 0
+    written.delete("A", "1m", start=caught.value.start, end=caught.value.end)
+    assert written.maintenance.check() == []
 
 
 def test_what_is_damaged_is_not_frozen(written):
