@@ -598,7 +598,8 @@ class MarketDataStore:
     def series(self) -> pl.DataFrame:
         """Return what is stored: symbol, timeframe, first and last bar, rows, bytes and revision.
 
-        `bytes` is each series' share of the file by rows. `revision` grows whenever a series changes.
+        `bytes` is each series' share of the file: by rows, and of what is frozen by its bytes. `revision`
+        grows whenever a series changes.
         """
         refuse_broken_polars()
         return self._listing.series()

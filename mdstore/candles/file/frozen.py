@@ -13,7 +13,7 @@ follows from these.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import apsw
 import pyarrow as pa
@@ -24,7 +24,10 @@ from mdstore.candles.file.frozen_bytes import decoded
 from mdstore.candles.file.wide_rows import times_of
 from mdstore.errors import DamagedDataError, Hint
 
-__all__ = ["PIECE_ROWS", "FrozenPiece", "digest_of", "forget", "held", "insert", "pieces", "rows_of"]
+__all__ = [
+    "PIECE_ROWS", "FrozenPiece", "digest_of", "forget", "held", "held_by_series", "insert", "pieces",
+    "rows_of",
+]  # fmt: skip
 
 PIECE_ROWS: Final = 16_384
 """Rows in a piece, about: unpacked in 0.7 ms, put back by a write in 15; larger ones are no smaller a row."""
@@ -39,6 +42,7 @@ ANY = "SELECT 1 FROM frozen WHERE symbol = ? AND timeframe = ? LIMIT 1"
 BYTES = "SELECT digest, bytes FROM frozen WHERE symbol = ? AND timeframe = ? AND start = ?"
 HELD = "SELECT coalesce(sum(rows), 0), coalesce(sum(length(bytes)), 0) FROM frozen"
 OF_SERIES = " WHERE symbol = ? AND timeframe = ?"
+BY_SERIES = "SELECT symbol, timeframe, sum(rows), sum(length(bytes)) FROM frozen GROUP BY symbol, timeframe"
 INSERT = "INSERT INTO frozen VALUES (?, ?, ?, ?, ?, ?, ?)"
 FORGET = "DELETE FROM frozen WHERE symbol = ? AND timeframe = ? AND start >= ? AND start < ?"
 
@@ -103,6 +107,11 @@ def held(con: apsw.Connection, key: Key | None = None) -> tuple[int, int]:
     found = con.execute(HELD) if key is None else con.execute(HELD + OF_SERIES, key)
     rows, size = found.fetchone() or (0, 0)
     return int(str(rows)), int(str(size))
+
+
+def held_by_series(con: apsw.Connection) -> list[tuple[str, str, int, int]]:
+    """Return symbol, timeframe, frozen rows and the bytes of their pieces, where there are any."""
+    return cast("list[tuple[str, str, int, int]]", con.execute(BY_SERIES).fetchall())
 
 
 def _damaged(con: apsw.Connection, key: Key, piece: FrozenPiece) -> DamagedDataError:

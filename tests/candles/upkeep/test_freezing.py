@@ -528,3 +528,21 @@ def test_a_file_that_is_frozen_is_small_after_a_vacuum(tmp_path):
         store.repository.upkeep.vacuum()
         assert store.maintenance.stats()["sqlite_bytes"] < before / 5
         assert store.maintenance.check() == []
+
+
+def test_what_is_listed_of_a_frozen_series_is_what_it_takes(store):
+    """It was a share by rows, as if each took as much as one that is not frozen."""
+    for name in "AB":
+        store.write(name, "1m", walk(20_000, seed=ord(name)))
+    alike = store.series()["bytes"].to_list()
+    assert alike[0] == alike[1]
+    store.maintenance.freeze(LATER, symbols="A")
+    store.repository.upkeep.vacuum()
+    packed, plain = store.series()["bytes"].to_list()
+    assert packed < 20 * 20_000
+    assert plain > 60 * 20_000
+    assert 0.95 < (packed + plain) / store.maintenance.stats()["sqlite_bytes"] <= 1.0
+    store.write("A", "1m", walk(1, start=START + 20_000 * MINUTE))
+    assert 0 < store.series()["bytes"][0] - packed < 10_000
+    store.maintenance.thaw()
+    assert store.series()["bytes"][0] > 60 * 20_000
