@@ -62,7 +62,7 @@ class Compaction:
 
     @property
     def budget(self) -> int:
-        """The bytes that packs may take: as was asked, else half of what is free on their disk without them."""
+        """The bytes that packs may take: as was asked, else half of what is free on the disk without them."""
         if self._budget is not None:
             return self._budget
         return (self._bytes() + shutil.disk_usage(self._database.path.parent).free) // 2
