@@ -136,6 +136,7 @@ class Backfill:
             except Exception as error:  # of a fetch, or of a store that is busy: tried again
                 failed += 1
                 self._later[key] = (pause, time.monotonic() + pause)
+                error.add_note(f"{hole.symbol} {hole.timeframe}: fetched again in {pause:g} s")
                 self._trouble(error)
 
     def _fill(self, hole: Hole) -> bool:

@@ -97,7 +97,8 @@ class Session:
     `silence` is after how many seconds without anything a connection is taken for dead, None for never.
     `volume_digits` are the decimals that sizes have at the exchange: volumes that are summed up are rounded
     to them, and so equal to its own. `on_error` is called with every row that is refused, whatever
-    the exchange refuses, connections that are lost, and what keeps bars from being stored.
+    the exchange refuses, connections that are lost, and what keeps bars from being stored. Notes of an error
+    (`__notes__`) say of which symbol it is, and when it is tried again.
 
     A `with`, or an `async with`, ends it.
 
@@ -347,6 +348,8 @@ class Session:
             self._begin_alone(row)
             self._live.takers[type(row)](row)
         except (InvalidInputError, KeyError, AttributeError, TypeError) as error:
+            if isinstance(symbol := getattr(row, "symbol", None), str):
+                error.add_note(symbol)
             self._refuse(error)
             if type(row) is Trade:
                 self._miss(row)

@@ -50,14 +50,15 @@ class Watching:
         `exchange` is "upbit", "binance" or "binance-futures", `symbols` are names or patterns (`"KRW-*"`).
         What comes by the websocket is in `tickers`, `trades` and, with `orderbooks=True`, `orderbooks`; bars
         of the timeframes form in `live` (`live.subscribe("1m")` gives them as they end), and are stored once
-        they have ended. A connection that is lost, refused or silent for `silence` seconds is made anew,
-        later each time it fails; bars that were not seen whole are fetched by REST before they are stored,
-        those that a stored series lacks among them. `serve()` gives what is live to other processes.
+        they have ended. A connection that is lost, refused or silent for `silence` seconds is made anew: at
+        once, or half a second later, twice as long after each that fails, and a minute at most. Bars that
+        were not seen whole are fetched by REST before they are stored, those that a stored series lacks among
+        them. `serve()` gives what is live to other processes.
 
         `record` is a path, such as `recordings/upbit`, to which raw messages are written for `replay`, or a
         `Recorder`. `base_url` is asked in the exchange's place, as that of a `LocalExchange`. `on_error` is
-        told of what fails, in threads of the watch, which goes on; `watch.errors` has the latest,
-        `watch.stats()` the counts.
+        told of what fails, in threads of the watch, which goes on: the notes of an error (`__notes__`) say of
+        which symbols, and when it is tried again. `watch.errors` has the latest, `watch.stats()` the counts.
 
         Raises `InvalidInputError` here, and by `with` `NoSuchMarketError` for a symbol that the exchange does
         not have, and `SourceError` where it does not answer. A series that has bars of another exchange, such

@@ -107,6 +107,7 @@ class Watch:
         self._cache, self._stream, self._open_source, self._asked = cache, stream, source, asked
         self.recorder, self._owns_recorder, self._on_error = recorder, owns_recorder, on_error
         self._refused = refused
+        self._one_waits = asyncio.Lock()
         self._sessions: list[Session] = []
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -349,10 +350,22 @@ class Watch:
     async def _fetch(
         self, source: CandleSource, symbol: str, timeframe: str, start: int, end: int
     ) -> AsyncGenerator[Part]:
+        await self._sit_out(source)
         async with aclosing(fetched(source, symbol, timeframe, start, end, self._trouble)) as parts:
             async for part in parts:
                 yield part
                 self.fetched += 0 if part.rows is None else len(part.rows)
+
+    async def _sit_out(self, source: CandleSource) -> None:
+        """Wait while the host is left alone, and tell of it once: each hole would be told to be refused."""
+        async with self._one_waits:
+            if (left := source.rests) <= 0:
+                return
+            why = f"{self.exchange} has failed again and again: nothing is fetched for {left:.0f} s"
+            self._trouble(SourceError(why))
+            while (left := source.rests) > 0:
+                await asyncio.sleep(left)
+            LOG.info("%s is asked again for what was missed", self.exchange)
 
     def _trouble(self, error: Exception) -> None:
         self.errors.append(Failure(time.time(), error))

@@ -104,6 +104,7 @@ def test_one_that_fails_keeps_no_other_waiting():
     assert asked[:3] == ["GONE", "KRW-BTC", "KRW-ETH"]
     assert asked.count("KRW-BTC") == asked.count("KRW-ETH") == 1
     assert all(isinstance(error, LookupError) for error in troubles)
+    assert troubles[0].__notes__ == ["GONE 1m: fetched again in 1 s"]
 
 
 def test_where_all_fail_a_round_ends_early():
