@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mdstore.candles.reads.explanation import Explanation
     from mdstore.candles.repository import CandleRepository
     from mdstore.candles.upkeep.freezing import Frozen
-    from mdstore.candles.writes.writer import WriteResult
+    from mdstore.candles.writes.results import WriteResult
     from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
         BannedError,
@@ -87,7 +87,7 @@ _HOMES = {
     "mdstore.candles.reads.explanation": ("Explanation",),
     "mdstore.candles.repository": ("CandleRepository",),
     "mdstore.candles.upkeep.freezing": ("Frozen",),
-    "mdstore.candles.writes.writer": ("WriteResult",),
+    "mdstore.candles.writes.results": ("WriteResult",),
     "mdstore.errors": (
         "BannedError", "ClockError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
         "ForkedError", "HistoryTrimmedError", "InvalidInputError", "LiveFileError",

@@ -40,7 +40,7 @@ from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
 from mdstore.candles.upkeep.leftovers import is_left
 from mdstore.candles.writes import delete, rename, writer
-from mdstore.candles.writes.writer import Policy, WriteResult
+from mdstore.candles.writes.results import Part, Policy, WriteResult
 from mdstore.core.candle_rules import Checked
 from mdstore.core.latencies import LatencyTable
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -179,7 +179,7 @@ class CandleRepository:
         self._tell([result])
         return result
 
-    def write_each(self, parts: Sequence[writer.Part]) -> list[WriteResult]:
+    def write_each(self, parts: Sequence[Part]) -> list[WriteResult]:
         """Land several series, each once, with what is said of them, in one transaction."""
         self.refuse_to_write()
         began = time.perf_counter()
