@@ -203,8 +203,13 @@ def different(found: Mapping[Key, int], expected: Mapping[Key, int]) -> set[Key]
     return {key for key in found.keys() | expected.keys() if found.get(key, 0) != expected.get(key, 0)}
 
 
-def damaged(
-    con: apsw.Connection, kind: str, key: Key, start: int | None = None, end: int | None = None
+def damaged(  # noqa: PLR0917 - what of a series, and where
+    con: apsw.Connection,
+    kind: str,
+    key: Key,
+    start: int | None = None,
+    end: int | None = None,
+    hint: Hint = HINT,
 ) -> DamagedDataError:
     """Return the error for rows that are not those which were written."""
     where = f" from {moment(start)} to {moment(end - 1)}" if start is not None and end is not None else ""
@@ -215,7 +220,7 @@ def damaged(
         series=None if key == STORE else key,
         start=start,
         end=end,
-        hint=HINT,
+        hint=hint,
     )
 
 
