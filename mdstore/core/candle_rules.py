@@ -348,8 +348,7 @@ def _rules(bar: Timeframe, terms: Terms, extras: tuple[str, ...] = ()) -> tuple[
 
 
 def _off_grid(rows: pl.DataFrame, bar: Timeframe) -> pl.Series:
-    starts = rows.select(bar.floor_expr(pl.col("timestamp"))).to_series()
-    return (starts != rows["timestamp"]) | ~rows["whole"]
+    return bar.off_grid(rows["timestamp"]) | ~rows["whole"]
 
 
 def _judge(

@@ -162,9 +162,9 @@ class Carried:
             value = bars.pop(last, 0)
             entered.append((*key, last, value & MASK, *(one & MASK for one in rows)))
             closed += [(*key, bucket, value & MASK) for bucket, value in bars.items()]
-        self._con.executemany(SPILL, spilled)
-        self._con.executemany(GO_ON_WITH_BARS, entered)
-        self._con.executemany(ADD, closed)
+        for sql, given in ((SPILL, spilled), (GO_ON_WITH_BARS, entered), (ADD, closed)):
+            if given:
+                self._con.executemany(sql, given)
 
     def _states(self, keys: Iterable[Key]) -> dict[Key, tuple[int, int]]:
         """Return whether series are wholly under digests, and the buckets that they wrote last."""

@@ -142,11 +142,13 @@ class Arrival(NamedTuple):
             start = end
 
 
-def come_next(con: apsw.Connection, bars: Iterable[Came], source: str, revision: int) -> set[Key]:
+def come_next(con: apsw.Connection, bars: Sequence[Came], source: str, revision: int) -> set[Key]:
     """Grow series by one bar each, the next of those that came one by one; return which of them did grow.
 
     One call for all: a feed brings the next bar of hundreds of series at once.
     """
+    if not bars:
+        return set()
     names: dict[Timeframe, str] = {}
     rows = (
         (symbol, _name(bar, names), start, revision, bar.floor(start - 1), source)
@@ -161,6 +163,8 @@ def arrive(con: apsw.Connection, came: Sequence[Came], source: str, revision: in
     Those of a series stand beside each other. The series are as they are now in the catalogue; those that
     grew have no arrivals there, see `spill`.
     """
+    if not came:  # but corrections
+        return
     names: dict[Timeframe, str] = {}
     lasts: dict[Key, tuple[Timeframe, int, int]] = {}
     for (symbol, bar), of_series in groupby(came, key=lambda one: one[:2]):

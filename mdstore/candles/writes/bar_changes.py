@@ -18,7 +18,7 @@ from typing import cast
 import apsw
 import polars as pl
 
-from mdstore.candles.file.bar_digests import FEW, Sums, batch_of, sums_of, sums_of_bars, sums_of_frame
+from mdstore.candles.file.bar_digests import Sums, sums_of_changes, sums_of_frame
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.digests import damaged, span_of
 from mdstore.candles.file.row_hashes import hash_of_extra
@@ -129,13 +129,16 @@ class Changes:
             return 0, 0
         with con.telling(None):
             write(changed)
-        whole = len(changed) == len(rows) > FEW
-        sums = sums_of_frame(rows, self.span) if whole else _sums_of(_positive_zeros(changed), self.span)
-        con.carried.add(self.key, sums)
         gone = [stored[row[0]] for row in changed if row[0] in stored]
         came = [row[0] for row in changed if row[0] not in stored]
+        try:
+            con.carried.add(self.key, sums_of_changes(changed, gone, self.span))
+        except (TypeError, ValueError, struct.error) as error:
+            raise damaged(con, "candles", self.key) from error  # a price that is a text or a null
+        for values in gone:
+            self._olds.setdefault(values[0], values)
         if gone:
-            self._note(con, gone)
+            self.last_updated = gone[-1]
         self._fresh += self.bar.runs(came)
         return len(came), len(gone)
 
@@ -148,17 +151,6 @@ class Changes:
             wanted = apsw.carray(array("q", times))
             rows = con.execute(STORED_AT, (*self.key, wanted))
         return cast("list[Values]", rows.fetchall())
-
-    def _note(self, con: Writer, gone: Sequence[Values]) -> None:
-        """Take note of what bars were that are something else now."""
-        try:
-            sums = _sums_of(gone, self.span)
-        except (TypeError, ValueError, struct.error) as error:
-            raise damaged(con, "candles", self.key) from error  # a price that is a text or a null
-        con.carried.add(self.key, {bucket: -value for bucket, value in sums.items()})
-        for values in gone:
-            self._olds.setdefault(values[0], values)
-        self.last_updated = gone[-1]
 
     def put_extras(self, con: Writer, names: Names, write: Callable[[], None]) -> int:
         """Write values of declared columns of bars that were put just now; return how many more that changes.
@@ -250,15 +242,6 @@ class Changes:
         new = {time for run in times for time in run.filter(run >= now) if _is_in(time, fresh)}
         new |= {time for run in times for time in run.filter(run.is_in(asked))}
         unfinished.mark(con, self.key, sorted(new))
-
-
-def _sums_of(bars: Sequence[Values], span: int) -> Sums:
-    return sums_of_bars(bars, span) if len(bars) <= FEW else sums_of(batch_of(bars), span)
-
-
-def _positive_zeros(bars: Sequence[Values]) -> list[Values]:
-    """Return bars as SQLite will give them, which keeps no negative zero."""
-    return [(time, *(value + 0.0 for value in values)) for time, *values in bars]  # type: ignore[misc]
 
 
 def _joined(ranges: Ranges) -> list[tuple[int, int]]:

@@ -146,7 +146,8 @@ class Batch:
         grown_by_one = arrivals.come_next(self._con, alone, self._claim.source, at_revision)
         others = {key: seen for key, seen in changed.items() if key not in grown_by_one}
         # Before the series end elsewhere.
-        arrivals.spill(self._con, [key for key, seen in others.items() if seen.inserted])
+        if longer := [key for key, seen in others.items() if seen.inserted]:
+            arrivals.spill(self._con, longer)
         catalogue.grow(
             self._con,
             (Series(*key, *seen.reach, seen.inserted, at_revision) for key, seen in others.items()),
