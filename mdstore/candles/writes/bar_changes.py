@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import cast
+from typing import Final, cast
 
 import apsw
 import polars as pl
@@ -45,6 +45,10 @@ Ranges = Sequence[tuple[int, int]]
 Names = tuple[tuple[str, ...], tuple[str, ...]]
 Extras = tuple[float | None, ...]
 TIMESTAMP = 2  # its place in a row
+# Of nearly all series that are written, of which nothing is changed: 10,000 sets are made, and searched by
+# the garbage collector, in as long as SQLite writes a bar of each.
+NO_TIMES: Final[frozenset[int]] = frozenset()
+NONE_REPLACED: Final[Counter[str]] = Counter()
 
 
 class Changes:
@@ -71,14 +75,14 @@ class Changes:
         self._fresh: list[tuple[int, int]] = []
         self._olds: dict[int, Values] = {}
         self.span = span_of(timeframe)
-        self._written: set[int] = set()
-        self._places: list[int] = []  # of the declared columns of the series, in their table
+        self._written = NO_TIMES
+        self._places: Sequence[int] = ()  # of the declared columns of the series, in their table
         self._changed: set[int] = set()
         self.old_extras: dict[int, Extras] = {}
         """What values of declared columns were before the call, by time, in the order of the table."""
         self.last_extras: tuple[int, Extras] = (0, ())
         """What those of the row that was updated last were, and its time."""
-        self.replaced: Counter[str] = Counter()
+        self.replaced: Counter[str] = NONE_REPLACED
         """How many ended bars of which sources have been replaced, once they are recorded."""
         self.last_updated: Values = (0, 0.0, 0.0, 0.0, 0.0, 0.0)
         """What the row that was updated last was before."""
@@ -124,7 +128,7 @@ class Changes:
         # As tuples from here on: to pick rows of a frame wakes Polars' threads, for as long as all of this.
         new = zip(*(column.to_list() for column in rows.iter_columns()), strict=True)
         changed = [row for row in new if stored.get(row[0]) != row]
-        self._written = {row[0] for row in changed}
+        self._written = frozenset(row[0] for row in changed)
         if not changed:
             return 0, 0
         with con.telling(None):
