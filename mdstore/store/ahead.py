@@ -29,12 +29,20 @@ class _Made(Thread, Generic[P, T]):
         except BaseException as error:
             self._error = error
 
+    def begin(self) -> None:
+        """Start it; where no more threads may be, work at once."""
+        try:
+            self.start()
+        except RuntimeError:
+            self.run()
+
     def end(self) -> None:
         """Wait until it has ended, also where Ctrl-C comes meanwhile."""
         try:
-            self.join()
+            while self.is_alive():
+                self.join()
         except BaseException:
-            self.join()
+            self.end()
             raise
 
     def result(self) -> Sequence[T]:
@@ -81,8 +89,8 @@ def ahead(
 
 def _meanwhile(made: Sequence[T], thread: _Made[P, T]) -> Generator[T, None, Sequence[T]]:
     """Yield what was made while a thread works on more; return that."""
-    thread.start()
     try:
+        thread.begin()
         yield from made
     finally:
         thread.end()

@@ -131,6 +131,14 @@ def test_on_one_core_no_thread_is_started(monkeypatch):
     assert used == {threading.get_ident()}
 
 
+def test_where_no_more_threads_may_be_the_caller_works(monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert list(in_threads(range(5), lambda n: [n])) == list(range(5))
+
+
 def test_a_long_frame_is_stored_as_without_a_thread(tmp_path, small, monkeypatch):
     rows = pl.concat(
         walk(bars, seed=at).with_columns(symbol=pl.lit(name))

@@ -104,27 +104,20 @@ def _pieces(
             done += width
 
 
-def _statement(size: int) -> str:
-    """Write the UPSERT of `size` rows; ?1 and ?2 are the series, bound once for all rows."""
-    return UPSERT.format(
-        rows=",".join(
-            "(?1,?2," + ",".join(f"?{3 + row * WIDTH + place}" for place in range(WIDTH)) + ")"
-            for row in range(size)
-        )
-    )
+def _statement(size: int, *, of_several: bool = False) -> str:
+    """Write the UPSERT of `size` rows of one series, whose key is ?1 and ?2, bound once for all of them.
 
-
-def _statement_of_several(size: int) -> str:
-    """Write the UPSERT of `size` rows of as many series; ?1 is their timeframe."""
-    return UPSERT.format(
-        rows=",".join(
-            f"(?{2 + row * (1 + WIDTH)},?1,"
-            + ",".join(f"?{3 + row * (1 + WIDTH) + place}" for place in range(WIDTH))
-            + ")"
-            for row in range(size)
-        )
-    )
+    Of several series ?1 is their timeframe, and the symbol stands before the values of each row.
+    """
+    width = WIDTH + of_several
+    first = 2 if of_several else 3
+    rows = []
+    for row in range(size):
+        places = [f"?{first + row * width + place}" for place in range(width)]
+        key = [places.pop(0), "?1"] if of_several else ["?1", "?2"]
+        rows.append(f"({','.join([*key, *places])})")
+    return UPSERT.format(rows=",".join(rows))
 
 
 STATEMENTS = {size: _statement(size) for size in ROWS_PER_STATEMENT}
-OF_SEVERAL = {size: _statement_of_several(size) for size in ROWS_PER_STATEMENT}
+OF_SEVERAL = {size: _statement(size, of_several=True) for size in ROWS_PER_STATEMENT}
