@@ -8,7 +8,7 @@ is guessed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -65,7 +65,7 @@ def gaps(candles: CandleRepository, request: Request, now: int) -> pl.DataFrame:
     for _ in range(ATTEMPTS):  # candles and ledger of one moment: nobody has changed a candle in between
         revision = candles.revision()
         with of_stored_bars():
-            held = candles.held(request)
+            held = _held(candles, request)
         known = list(_known(candles, [one.symbol for one in held], request.timeframe))
         if candles.revision() == revision:
             break
@@ -74,6 +74,22 @@ def gaps(candles: CandleRepository, request: Request, now: int) -> pl.DataFrame:
         for one, series in zip(held, known, strict=True)
     ]
     return _stacked(parts, [one.symbol for one in held], long=request.is_long)
+
+
+def _held(candles: CandleRepository, request: Request) -> list[Held]:
+    """Return what series hold in a range, those among them that were asked for, and of which no bar came."""
+    bare = {symbol for symbol, _ in candles.ledger.without_bars(str(request.timeframe))}
+    if request.symbols is not None:
+        bare.intersection_update(request.symbols)
+    if not bare:
+        return candles.held(request)
+    stored = request.symbols if request.symbols is not None else candles.stored(str(request.timeframe))
+    named = tuple(symbol for symbol in stored if symbol not in bare)
+    found = {symbol: Held(symbol, 0, None, None, NONE, NONE) for symbol in bare}
+    if named:
+        of_bars = candles.held(replace(request, symbols=named, columns=("symbol", "timestamp")))
+        found |= {one.symbol: one for one in of_bars}
+    return [found[symbol] for symbol in (request.symbols or sorted(found))]
 
 
 def missing(candles: CandleRepository, request: Request, page: int | None, now: int) -> pl.DataFrame:
@@ -109,8 +125,12 @@ def to_ask(candles: CandleRepository, request: Request, page: int | None, now: i
 def coverage(candles: CandleRepository, listed: pl.DataFrame, now: int) -> pl.DataFrame:
     """Return each series at a glance, in the form of `MarketDataStore.coverage`.
 
-    `listed` are the series, as `MarketDataStore.series` gives them.
+    `listed` are the series, as `MarketDataStore.series` gives them; those without a bar come last.
     """
+    of_series = ("timeframe", "first", "last", "rows")
+    bare = [(*key, None, None, 0) for key in candles.ledger.without_bars()]
+    listed = listed.select(pl.col("symbol").cast(pl.String), *of_series)
+    listed = pl.concat([listed, pl.DataFrame(bare, listed.schema, orient="row")])
     names = [name for name in listed["timeframe"].unique().sort() if Timeframe.is_name(name)]
     parts = []
     for name in names:
@@ -127,7 +147,9 @@ def coverage(candles: CandleRepository, listed: pl.DataFrame, now: int) -> pl.Da
             )
         )
     key = ["symbol", "timeframe"]
-    bars = listed.select(*key, "first", "last", pl.col("rows").alias("bars"))
+    bars = listed.with_columns(pl.col("symbol").cast(pl.Categorical)).select(
+        *key, "first", "last", pl.col("rows").alias("bars")
+    )
     counts = (*REASONS, "missing")
     none = bars.select(*key, *(pl.lit(0, pl.Int64).alias(name) for name in counts)).clear()
     # A series of another program, whose timeframe has no grid here, has no counts.
@@ -160,9 +182,17 @@ def _asked_range(request: Request, held: Held, series: _Series, now: int) -> Ran
     bar = request.timeframe
     start = None if held.first is None else begins(held.first, series.known)
     end = held.end
+    if series.stored is None:
+        start, end = _said_range(series.known)
     start = start if request.start <= -FOREVER else _ceil(bar, request.start)
     end = end if request.end >= FOREVER else min(_ceil(bar, request.end), bar.next(now))
     return (0, 0) if start is None or end is None else (start, end)
+
+
+def _said_range(known: Iterable[Interval]) -> tuple[int | None, int | None]:
+    """Return from when to when something was said of a series without a bar; what is open has no bound."""
+    bounds = [bound for one in known for bound in (one.start, one.end) if -FOREVER < bound < FOREVER]
+    return min(bounds, default=None), max(bounds, default=None)
 
 
 def begins(first: int | None, known: Iterable[Interval]) -> int | None:
