@@ -68,9 +68,7 @@ def between(
 def _held(candles: CandleRepository, request: Request) -> Held:
     """Return what series hold in a range, those among them that were asked for, and of which no bar came."""
     if request.symbols is not None:
-        with suppress(
-            NoSuchSeriesError
-        ):  # as a rule all are stored, and the ledger need not be looked through
+        with suppress(NoSuchSeriesError):  # as a rule all are stored: the ledger is not looked through
             return candles.held(request)
     bare = {symbol for symbol, _ in candles.ledger.without_bars(str(request.timeframe))}
     if request.symbols is not None:
