@@ -41,7 +41,7 @@ def print_stats(store: MarketDataStore, out: Console, *, json: bool) -> None:
         )
     since = stats["wal_pinned_since"]
     pinned = f"  a long read has kept it from being shortened since {since}" if since else ""
-    out.print(f"{'its log':<12}{size_text(float(stats['wal_bytes'])):>10}{pinned}", highlight=False)
+    out.print(f"{'log':<12}{size_text(float(stats['wal_bytes'])):>10}{pinned}", highlight=False)
     if stats["packs_set_aside"]:
         out.print(f"set aside   {stats['packs_set_aside']}", highlight=False, markup=False)
     if stats["pack_trouble"]:
