@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from mdstore.candles.reads.explanation import Explanation
     from mdstore.candles.repository import CandleRepository
     from mdstore.candles.upkeep.freezing import Frozen
-    from mdstore.candles.writes.writer import WriteResult
+    from mdstore.candles.writes.results import WriteResult
     from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
         BannedError,
+        ClockError,
         ConflictError,
         DamagedDataError,
         FeedError,
@@ -86,9 +87,9 @@ _HOMES = {
     "mdstore.candles.reads.explanation": ("Explanation",),
     "mdstore.candles.repository": ("CandleRepository",),
     "mdstore.candles.upkeep.freezing": ("Frozen",),
-    "mdstore.candles.writes.writer": ("WriteResult",),
+    "mdstore.candles.writes.results": ("WriteResult",),
     "mdstore.errors": (
-        "BannedError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
+        "BannedError", "ClockError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
         "ForkedError", "HistoryTrimmedError", "InvalidInputError", "LiveFileError",
         "MaintenanceStoppedError", "MarketDataError", "MessageError",
         "NewerSchemaError", "NoSuchMarketError", "NoSuchSeriesError", "QueryError", "QueryTimeoutError",
@@ -136,6 +137,7 @@ __all__ = [
     "BinanceFeed",
     "CandleRepository",
     "CandleSource",
+    "ClockError",
     "ConflictError",
     "Coordinator",
     "DamagedDataError",

@@ -1,4 +1,7 @@
-"""Prices and volumes that stick out of those around them.
+"""Prices and volumes that stick out of those around them, in one series or many.
+
+Rows of several series lie under each other, those of each together, so that all are judged at once: what
+takes a tenth of a millisecond to ask of Polars is asked once, not for each of 10,000 short series.
 
 Scores are robust: a size over 1.4826 times a median, which for normal values is their standard deviation
 (P. J. Rousseeuw, C. Croux, Alternatives to the Median Absolute Deviation, JASA 88, 1993, section 1).
@@ -6,7 +9,11 @@ Scores are robust: a size over 1.4826 times a median, which for normal values is
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import polars as pl
+
+from mdstore.analysis.several_series import beside, first_rows
 
 __all__ = ["NEIGHBOURS", "SPIKE_SCORE", "VOLUME_SCORE", "spikes", "steps", "volumes"]
 
@@ -50,39 +57,111 @@ NEIGHBOURS = (
 def spikes(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the bars with a price that leaves its neighbours and comes back.
 
-    `rows` are `start` and the values, ascending, their prices positive. Added are `before` and `after` (the
-    closes beside), `scores` (a list, one for each of `NEIGHBOURS`) and `score`, the greatest.
+    `rows` are `series`, `start` and the values, those of a series together and ascending, their prices
+    positive. Added are `before` and `after` (the closes beside), `scores` (a list, one for each of
+    `NEIGHBOURS`) and `score`, the greatest.
     """
-    move = rows["close"].log().diff().abs()
-    moved = (move > NOISE).fill_null(value=False)
-    if moved.sum() < FEWEST:
-        return rows.clear().with_columns(NO_SCORE)
-    scales = _scales(move.filter(moved))
+    move = _moves(rows)
+    rows, move, moved = _with_enough(rows, move, (move > NOISE).fill_null(value=False))
+    if rows.is_empty():
+        return rows.with_columns(NO_SCORE)
     # Bars without a move are left out, so that a market which seldom moves has the scale of its moves.
-    place = (moved.cum_sum().cast(pl.Int64) - 1).clip(0) // BLOCK
-    near = pl.col("close").shift(1).alias("before"), pl.col("close").shift(-1).alias("after")
-    rows = rows.with_columns(*near, place.alias("place"))
+    blocks = _Blocks.of(rows["series"], moved)
+    scales = _scales(blocks, move.filter(moved))
+    least = blocks.of_each(scales, pl.col("value").min())
+    near = beside("close", 1).alias("before"), beside("close", -1).alias("after")
     # Products find the few that may be spikes; logarithms, 6 ms a column, are taken of these alone.
-    factor = (SPIKE_SCORE * pl.lit(scales).min()).exp()
-    rows = rows.filter(pl.any_horizontal(_beyond(*names, factor) for names in NEIGHBOURS))
+    factor = (SPIKE_SCORE * least).exp().gather(blocks.numbers)
+    rows = rows.with_columns(*near, blocks.places.alias("place"), factor.alias("factor"))
+    beyond = pl.any_horizontal(_beyond(*names, pl.col("factor")) for names in NEIGHBOURS)
+    rows = rows.filter(beyond).drop("factor")
     scores = [_distance(*names) / pl.lit(scales).gather(pl.col("place")) for names in NEIGHBOURS]
     rows = rows.with_columns(pl.max_horizontal(scores).alias("score")).filter(pl.col("score") > SPIKE_SCORE)
     return rows.with_columns(pl.concat_list(scores).alias("scores"))
 
 
-def _scales(moves: pl.Series) -> pl.Series:
+def _moves(rows: pl.DataFrame) -> pl.Series:
+    """Return by how much the logarithm of each close differs from the one before; null of the first."""
+    move = rows["close"].log().diff().abs()
+    return move.set(first_rows(rows["series"]), None)
+
+
+def _with_enough(
+    rows: pl.DataFrame, values: pl.Series, held: pl.Series
+) -> tuple[pl.DataFrame, pl.Series, pl.Series]:
+    """Leave out the series of which fewer than `FEWEST` values are held."""
+    numbers, counts = _counts(rows["series"], held)
+    enough = counts >= FEWEST
+    if enough.all():
+        return rows, values, held
+    kept = enough.gather(numbers)
+    return rows.filter(kept), values.filter(kept), held.filter(kept)
+
+
+def _counts(series: pl.Series, held: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Return for each row the number of its series, from 0 on, and how many rows of each are held."""
+    ends = series.rle().struct.field("len").cast(pl.Int64).cum_sum()
+    until = held.cast(pl.Int64).cum_sum().gather(ends - 1)
+    return series.rle_id(), until - until.shift(1, fill_value=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Values of several series in blocks of `BLOCK`; where a shorter one is left over, of the last `BLOCK`.
+
+    `numbers` are those of each row's series, `counts` how many values each has; `places` are the blocks of
+    the last value up to each row, and `held` the rows that have a value.
+    """
+
+    numbers: pl.Series
+    counts: pl.Series
+    places: pl.Series
+    held: pl.Series
+
+    @classmethod
+    def of(cls, series: pl.Series, held: pl.Series) -> _Blocks:
+        """Put the rows that are held in blocks; each series has one of them at least."""
+        numbers, counts = _counts(series, held)
+        sizes, before = -(-counts // BLOCK), counts.cum_sum() - counts
+        index = held.cast(pl.Int64).cum_sum() - 1 - before.gather(numbers)
+        places = index.clip(0) // BLOCK + (sizes.cum_sum() - sizes).gather(numbers)
+        return cls(numbers, counts, places, held)
+
+    @property
+    def owners(self) -> pl.Series:
+        """The number of the series that each block is of."""
+        sizes = -(-self.counts // BLOCK)
+        return pl.select(pl.int_range(len(sizes)).repeat_by(pl.lit(sizes)).explode()).to_series()
+
+    def medians(self, values: pl.Series) -> pl.Series:
+        """Return the median of each block of values."""
+        made = _each(self.places.filter(self.held), values, pl.col("value").median())
+        cut = (self.counts > BLOCK) & (self.counts % BLOCK > 0)
+        if not cut.any():
+            return made
+        ends = self.counts.cum_sum().filter(cut)
+        last = values.gather(pl.select(pl.int_ranges(ends - BLOCK, ends).explode()).to_series())
+        at = (-(-self.counts // BLOCK)).cum_sum().filter(cut) - 1
+        return made.scatter(at, last.reshape((len(ends), BLOCK)).arr.median())
+
+    def of_each(self, values: pl.Series, of: pl.Expr) -> pl.Series:
+        """Return for each series what `of` makes of the `value` of its blocks."""
+        return _each(self.owners, values, of)
+
+
+def _each(groups: pl.Series, values: pl.Series, of: pl.Expr) -> pl.Series:
+    """Return what `of` makes of the `value` of each group; groups ascend."""
+    frame = pl.DataFrame({"group": groups.set_sorted(), "value": values})
+    return frame.group_by("group", maintain_order=True).agg(of)["value"]
+
+
+def _scales(blocks: _Blocks, moves: pl.Series) -> pl.Series:
     """Return the usual move around each block of moves: the largest median of it and the blocks beside it."""
-    medians = _medians(moves)
-    least = pl.lit(medians.median()) * CALM
-    beside = pl.max_horizontal(medians, medians.shift(1), medians.shift(-1), least)
-    return pl.select(NORMAL * beside).to_series()
-
-
-def _medians(values: pl.Series) -> pl.Series:
-    """Return the median of each `BLOCK` values; of the last `BLOCK` where a shorter block is left over."""
-    blocks, left = divmod(len(values), BLOCK)
-    whole = values.head(blocks * BLOCK).reshape((blocks, BLOCK)).arr.median()
-    return whole.append(pl.Series([values.tail(BLOCK).median()], dtype=pl.Float64)) if left else whole
+    medians, owners = blocks.medians(moves), blocks.owners
+    least = blocks.of_each(medians, pl.col("value").median() * CALM).gather(owners)
+    frame = pl.DataFrame({"series": owners, "median": medians, "least": least})
+    around = pl.max_horizontal("median", beside("median", 1), beside("median", -1), "least")
+    return frame.select((NORMAL * around).alias("scale")).to_series()
 
 
 def _beyond(name: str, one: str, other: str, factor: pl.Expr) -> pl.Expr:
@@ -101,48 +180,67 @@ def _distance(name: str, one: str, other: str) -> pl.Expr:
 def steps(rows: pl.DataFrame, apart: int) -> pl.DataFrame:
     """Return the bars before which the price was divided, or multiplied, and stayed so.
 
-    `rows` are `start` and the values, ascending, their prices positive. Of bars that start more than `apart`
-    (ms) from each other nothing is said, nor of the last one, which may be a wrong tick. Added are `before`,
-    the close before; `moved`, by how many times the price changed; `split`, the one of `SPLITS` which that
-    is, or null; `is_up`, whether the price rose; and `score`, how often the usual move that is.
+    `rows` are `series`, `start` and the values, those of a series together and ascending, their prices
+    positive. Of bars that start more than `apart` (ms) from each other nothing is said, nor of the last one,
+    which may be a wrong tick. Added are `before`, the close before; `moved`, by how many times the price
+    changed; `split`, the one of `SPLITS` which that is, or null; `is_up`, whether the price rose; and
+    `score`, how often the usual move that is.
     """
-    far = ~(rows["close"].shift(1) / rows["open"]).is_between(1 / LEAST_SPLIT, LEAST_SPLIT)
+    near_before = (rows["close"].shift(1) / rows["open"]).is_between(1 / LEAST_SPLIT, LEAST_SPLIT)
+    far = ~near_before & ~first_rows(rows["series"])
     if not far.any():
         return rows.clear().with_columns(NO_SCORE, pl.lit(None, pl.Float64).alias("split"))
-    close = pl.col("close")
+    rows, far = _of_series_with(rows, far)
     near = rows.with_columns(
-        close.shift(1).alias("before"), close.shift(2).fill_null(close.shift(1)).alias("longer_before"),
-        pl.col("open").shift(1).alias("open_before"), close.shift(-1).alias("after"),
+        beside("close", 1).alias("before"),
+        beside("close", 2).fill_null(beside("close", 1)).alias("longer_before"),
+        beside("open", 1).alias("open_before"), beside("close", -1).alias("after"),
+        _usual(rows).alias("usual"),
     ).filter(far & (rows["start"].diff() <= apart))  # fmt: skip
-    move = rows["close"].log().diff().abs()
-    usual = NORMAL * pl.lit(move.filter(move > NOISE).median())
     up = pl.col("open") / pl.col("before")
     near = near.with_columns((up > 1).alias("is_up"), pl.max_horizontal(up, 1 / up).alias("moved"))
     split = pl.lit(None, pl.Float64)
     for ratio in SPLITS:
         split = pl.when((pl.col("moved") / ratio - 1).abs() < SPLIT_TOLERANCE).then(ratio).otherwise(split)
     near = near.with_columns(split.alias("split"))
-    near = near.with_columns((pl.coalesce("split", "moved").log() / usual).alias("score"))
-    stays = [(pl.col(name) / pl.col(beside)).is_between(1 / STAYS, STAYS) for name, beside in STAYING]
+    near = near.with_columns((pl.coalesce("split", "moved").log() / pl.col("usual")).alias("score"))
+    stays = [(pl.col(name) / pl.col(beside_)).is_between(1 / STAYS, STAYS) for name, beside_ in STAYING]
     return near.filter(pl.all_horizontal(stays) & (pl.col("score") > SPIKE_SCORE))
+
+
+def _of_series_with(rows: pl.DataFrame, far: pl.Series) -> tuple[pl.DataFrame, pl.Series]:
+    """Leave out the series of which no row is far."""
+    numbers, counts = _counts(rows["series"], far)
+    kept = (counts > 0).gather(numbers)
+    return rows.filter(kept), far.filter(kept)
+
+
+def _usual(rows: pl.DataFrame) -> pl.Series:
+    """Return for each row the usual move of its series; null where it never moves."""
+    move, numbers = _moves(rows), rows["series"].rle_id()
+    moved = pl.col("value").filter(pl.col("value") > NOISE)
+    return (NORMAL * _each(numbers, move, moved.median())).gather(numbers)
 
 
 def volumes(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the bars whose volume is far from those around them.
 
-    `rows` are `start` and `volume`, ascending. Added are `usual`, the median of the volumes around; `times`
-    which the volume is that; and `score`, negative where there is too little.
+    `rows` are `series`, `start` and `volume`, those of a series together and ascending. Added are `usual`,
+    the median of the volumes around; `times` which the volume is that; and `score`, negative where there is
+    too little.
     """
     rows = rows.filter(pl.col("volume") > 0)
-    if len(rows) < FEWEST:
-        return rows.clear().with_columns(NO_SCORE)
-    logs = rows["volume"].log()
-    place = pl.int_range(len(rows), eager=True) // BLOCK
-    usual = _medians(logs)
+    every = pl.repeat(value=True, n=len(rows), eager=True)
+    rows, logs, every = _with_enough(rows, rows["volume"].log(), every)
+    if rows.is_empty():
+        return rows.with_columns(NO_SCORE)
+    blocks = _Blocks.of(rows["series"], every)
+    place = blocks.places
+    usual = blocks.medians(logs)
     above = logs - usual.gather(place)
-    spreads = _medians(above.abs())
-    least = pl.lit(spreads.median()).clip(LEAST_SPREAD)
-    scales = pl.select(NORMAL * pl.max_horizontal(spreads, least)).to_series()
+    spreads = blocks.medians(above.abs())
+    least = blocks.of_each(spreads, pl.col("value").median().clip(LEAST_SPREAD)).gather(blocks.owners)
+    scales = pl.select(NORMAL * pl.max_horizontal(spreads, least.alias("least"))).to_series()
     rows = rows.with_columns(above.alias("above"), (above / scales.gather(place)).alias("score"))
     rows = rows.with_columns(place.alias("place")).filter(pl.col("score").abs() > VOLUME_SCORE)
     return rows.with_columns(

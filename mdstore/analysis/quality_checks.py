@@ -1,8 +1,8 @@
 """What looks wrong in stored candles: broken rules, repeated bars, prices and volumes that stick out.
 
-Nothing is altered. `findings` judges one series, `disagreements` compares bars with those made of shorter
-ones; both return a frame of the columns `FINDING`, one row a finding. An error contradicts what a candle is,
-a warning is for a person to look at, an info is often how the market was.
+Nothing is altered. `findings` judges one series and `findings_of_each` many at once, `disagreements` compares
+bars with those made of shorter ones; they return frames of the columns `FINDING`, one row a finding. An error
+contradicts what a candle is, a warning is for a person to look at, an info is often how the market was.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from typing import Any
 import polars as pl
 
 from mdstore.analysis.outliers import NEIGHBOURS, SPIKE_SCORE, VOLUME_SCORE, spikes, steps, volumes
+from mdstore.analysis.several_series import ascending, beside, first_rows
 from mdstore.analysis.shifted_bars import shifted
 from mdstore.core.schema import PRICES, VALUES
 from mdstore.core.time_bounds import EARLIEST, LATEST
 from mdstore.core.timeframe import DAY, HOUR, Timeframe
 
-__all__ = ["CHECKS", "FINDING", "SEVERITIES", "disagreements", "findings"]
+__all__ = ["CHECKS", "FINDING", "SEVERITIES", "disagreements", "findings", "findings_of_each", "in_order"]
 
 SEVERITIES = ("error", "warning", "info")
 """The worst first."""
@@ -82,12 +83,16 @@ Row = Mapping[str, Any]
 Check = tuple[str, Callable[["Bars"], pl.DataFrame], Callable[[Row], str]]
 """A name; what finds the places, as `start`, `last` (ms), `bars`, `value`, `weight` and more; the detail."""
 
-NONE = pl.DataFrame(schema={"start": pl.Int64, "last": pl.Int64, "bars": pl.Int64, "value": pl.Float64})
+SERIES = pl.Schema({"series": pl.UInt32()})
+NONE = pl.DataFrame(
+    schema={**SERIES, "start": pl.Int64, "last": pl.Int64, "bars": pl.Int64, "value": pl.Float64}
+)
+NUMBERED = pl.Schema({**SERIES, **FINDING})
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """One series with `start` (Int64 ms) for the timestamp.
+    """Series under each other: `series`, the number of each, `start` (Int64 ms) and the values.
 
     `rows` are all as stored, `timed` those with a time, `finite` those without a broken number, `ordered` of
     these the last of each time, ascending.
@@ -128,6 +133,15 @@ def findings(frame: pl.DataFrame, timeframe: Timeframe, *, now: int, most: int =
     >>> findings(bars, Timeframe.parse("1m"), now=120_000).select("check", "value", "detail").rows()
     [('ohlc', 0.5, 'low 11.5 is above open 11')]
     """
+    rows = frame.with_columns(pl.lit(0, pl.UInt32).alias("series"))
+    return findings_of_each(rows, timeframe, now=now, most=most).drop("series")
+
+
+def findings_of_each(frame: pl.DataFrame, timeframe: Timeframe, *, now: int, most: int = 100) -> pl.DataFrame:
+    """Return what `findings` does of several series, the number of each (`series`, UInt32) before it.
+
+    The rows of `frame` are those of its series under each other, by their number, which it has, too.
+    """
     bars = _prepared(frame, timeframe, now)
     found = ((name, find(bars), tell) for name, find, tell in JUDGES)
     return _report(_limited(name, rows, tell, timeframe, most) for name, rows, tell in found)
@@ -146,44 +160,64 @@ def disagreements(
     in place of all others. The result is as that of `findings`.
     """
     made = made.filter("closed").with_columns(pl.lit(str(source)).alias("source"))
-    moved = shifted(_physical(stored), _physical(made), timeframe)
-    if len(moved):
-        return _limited("shifted", moved, partial(_tell_shifted, str(source)), timeframe, most)
-    found = (
-        ("derived", _differing(_physical(stored), _physical(made)), _tell_derived),
-        ("derived_missing", _missing(_physical(stored), _physical(made)), _tell_missing),
+    stored, made = (
+        _physical(one.with_columns(pl.lit(0, pl.UInt32).alias("series"))) for one in (stored, made)
     )
-    return _report(_limited(name, rows, tell, timeframe, most) for name, rows, tell in found)
+    moved = shifted(stored.drop("series"), made.drop("series"), timeframe)
+    if len(moved):
+        moved = moved.insert_column(0, pl.repeat(0, len(moved), dtype=pl.UInt32, eager=True).alias("series"))
+        tell = partial(_tell_shifted, str(source))
+        return _limited("shifted", moved, tell, timeframe, most).drop("series")
+    found = (
+        ("derived", _differing(stored, made.drop("series")), _tell_derived),
+        ("derived_missing", _missing(stored, made), _tell_missing),
+    )
+    return _report(_limited(name, rows, tell, timeframe, most) for name, rows, tell in found).drop("series")
 
 
 # ---- the report
 
 
+def in_order(found: pl.DataFrame) -> pl.DataFrame:
+    """Return findings of several series sorted by series, start and check."""
+    return found.sort("series", "start", "check", maintain_order=True)
+
+
 def _limited(
     check: str, found: pl.DataFrame, tell: Callable[[Row], str], timeframe: Timeframe, most: int
 ) -> pl.DataFrame:
-    """Turn what a check found into findings; all but the `most` weightiest become one row."""
+    """Turn what a check found into findings; of each series all but the `most` weightiest become one row."""
     if found.is_empty():
-        return FINDING.to_frame()
+        return NUMBERED.to_frame()
     if "severity" not in found.columns:
         found = found.with_columns(pl.lit(SEVERITY[check]).alias("severity"))
-    if len(found) > most:
-        rank = pl.col("severity").replace_strict(SEVERITIES, range(len(SEVERITIES)), return_dtype=pl.Int8)
-        found = found.sort(rank, -pl.col("weight"), "start", maintain_order=True)
-    kept, others = found.head(most), found.slice(most)
+    kept, others = _parted(found, most)
     details = pl.Series("detail", [tell(row) for row in kept.iter_rows(named=True)], dtype=pl.String)
     kept = _finding(check, kept.with_columns(details), timeframe)
     return pl.concat([kept, _others(check, others, timeframe)])
 
 
+def _parted(found: pl.DataFrame, most: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the `most` weightiest of each series, and those of the series that have more."""
+    if len(found) <= most:
+        return found, found.clear()
+    many = pl.len().over("series") > most
+    few, rest = found.filter(~many), found.filter(many)
+    rank = pl.col("severity").replace_strict(SEVERITIES, range(len(SEVERITIES)), return_dtype=pl.Int8)
+    rest = rest.sort("series", rank, -pl.col("weight"), "start", maintain_order=True)
+    number = pl.int_range(pl.len()).over("series")
+    return pl.concat([few, rest.filter(number < most)]), rest.filter(number >= most)
+
+
 def _others(check: str, others: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:
     if others.is_empty():
-        return FINDING.to_frame()
-    summary = others.select(
+        return NUMBERED.to_frame()
+    summary = others.group_by("series", maintain_order=True).agg(
         pl.col("severity").first(), pl.col("start").min(), pl.col("last").max(), pl.col("bars").sum(),
-        pl.lit(None, pl.Float64).alias("value"), pl.lit(f"... and {len(others):,} more").alias("detail"),
+        pl.lit(None, pl.Float64).alias("value"), pl.len().alias("more"),
     )  # fmt: skip
-    return _finding(check, summary, timeframe)
+    details = [f"... and {more:,} more" for more in summary["more"]]
+    return _finding(check, summary.with_columns(pl.Series("detail", details)), timeframe)
 
 
 def _finding(check: str, rows: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:
@@ -195,11 +229,11 @@ def _finding(check: str, rows: pl.DataFrame, timeframe: Timeframe) -> pl.DataFra
         for name, at in (("start", pl.col("start")), ("end", end))
     )
     rows = rows.with_columns(pl.lit(check).alias("check"), *bounds)
-    return rows.select(pl.col(name).cast(dtype) for name, dtype in FINDING.items())
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in NUMBERED.items())
 
 
 def _report(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    return pl.concat(parts).sort("start", "check", maintain_order=True)
+    return in_order(pl.concat(parts))
 
 
 def _each(rows: pl.DataFrame, value: pl.Expr, weight: pl.Expr | None = None) -> pl.DataFrame:
@@ -239,17 +273,14 @@ def _physical(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _prepared(frame: pl.DataFrame, timeframe: Timeframe, now: int) -> Bars:
-    rows = _physical(frame.select("timestamp", *VALUES))
+    rows = _physical(frame.select("series", "timestamp", *VALUES))
     timed = rows.drop_nulls("start")
     finite = timed if _all_numbers(timed) else timed.filter(~_broken())
     ordered = finite
-    if not _ascending(finite["start"]):
-        ordered = finite.unique("start", keep="last", maintain_order=True).sort("start")
+    if not ascending(finite):
+        key = ["series", "start"]
+        ordered = finite.unique(key, keep="last", maintain_order=True).sort(key)
     return Bars(rows, timed, finite, ordered, timeframe, now)
-
-
-def _ascending(starts: pl.Series) -> bool:
-    return bool((starts.slice(1) > starts.head(max(len(starts) - 1, 0))).all())
 
 
 def _all_numbers(rows: pl.DataFrame) -> bool:
@@ -264,40 +295,40 @@ def _broken() -> pl.Expr:
 
 
 def _duplicates(bars: Bars) -> pl.DataFrame:
-    starts = bars.timed["start"]
-    if _ascending(starts):
+    if ascending(bars.timed):
         return NONE
-    repeated = bars.timed.filter(starts.is_duplicated()).group_by("start", maintain_order=True)
-    times = repeated.agg(pl.len().cast(pl.Int64).alias("times"))
+    repeated = bars.timed.filter(pl.struct("series", "start").is_duplicated())
+    by_time = repeated.group_by("series", "start", maintain_order=True)
+    times = by_time.agg(pl.len().cast(pl.Int64).alias("times"))
     return _each(times, pl.col("times")).with_columns(pl.col("times").alias("bars"))
 
 
 def _disorder(bars: Bars) -> pl.DataFrame:
-    if _ascending(bars.timed["start"]):
+    if ascending(bars.timed):
         return NONE
-    rows = bars.timed.select("start", pl.col("start").shift(1).alias("above"))
+    rows = bars.timed.select("series", "start", beside("start", 1).alias("above"))
     rows = rows.filter(pl.col("start") < pl.col("above"))
     return _each(rows, pl.col("above") - pl.col("start"))
 
 
 def _off_grid(bars: Bars) -> pl.DataFrame:
     start, floor = pl.col("start"), bars.timeframe.floor_expr(pl.col("start"))
-    rows = bars.timed.select("start").filter(start != floor)
+    rows = bars.timed.select("series", "start").filter(start != floor)
     return _each(rows, start - floor, pl.lit(0.0)).with_columns(pl.lit(str(bars.timeframe)).alias("bar"))
 
 
 def _of_no_year(bars: Bars) -> pl.DataFrame:
     starts = bars.timed["start"]
-    return _each(bars.timed.select("start").filter(~starts.is_between(EARLIEST, LATEST)), pl.lit(0.0))
+    wrong = bars.timed.select("series", "start").filter(~starts.is_between(EARLIEST, LATEST))
+    return _each(wrong, pl.lit(0.0))
 
 
 def _future(bars: Bars) -> pl.DataFrame:
     # As in `candle_rules`: an hour for clocks that disagree, a day for dates that may be tomorrow's.
     latest = bars.now + (HOUR if bars.timeframe.shortest_ms < DAY else DAY)
     starts = bars.timed["start"]
-    return _each(
-        bars.timed.select("start").filter((starts > latest) & (starts <= LATEST)), pl.col("start") - bars.now
-    )
+    later = bars.timed.select("series", "start").filter((starts > latest) & (starts <= LATEST))
+    return _each(later, pl.col("start") - bars.now)
 
 
 def _misshapen(bars: Bars) -> pl.DataFrame:
@@ -334,7 +365,7 @@ def _without_volume(bars: Bars) -> pl.DataFrame:
 def _stuck(bars: Bars) -> pl.DataFrame:
     rows = bars.ordered
     flat = (rows["high"] == rows["low"]) & (rows["open"] == rows["close"]) & (rows["high"] == rows["open"])
-    same = flat & flat.shift(1) & (rows["close"] == rows["close"].shift(1))
+    same = flat & flat.shift(1) & (rows["close"] == rows["close"].shift(1)) & ~first_rows(rows["series"])
     runs = _runs(rows, same.fill_null(value=False), LONG_RUN - 1, before=1)
     if runs.is_empty():
         return runs
@@ -346,7 +377,7 @@ def _stuck(bars: Bars) -> pl.DataFrame:
 
 def _repeated(bars: Bars) -> pl.DataFrame:
     rows = bars.ordered
-    same = (rows["high"] != rows["low"]) & (rows["volume"] > 0)
+    same = (rows["high"] != rows["low"]) & (rows["volume"] > 0) & ~first_rows(rows["series"])
     for name in VALUES:
         same &= rows[name] == rows[name].shift(1)
     runs = _runs(rows, same.fill_null(value=False), 1, before=1)
@@ -371,7 +402,7 @@ def _jumps(bars: Bars) -> pl.DataFrame:
 
 
 def _volume_outliers(bars: Bars) -> pl.DataFrame:
-    found = volumes(bars.ordered.select("start", "volume"))
+    found = volumes(bars.ordered.select("series", "start", "volume"))
     return _each(found, pl.col("score"), pl.col("score").abs())
 
 
@@ -379,14 +410,17 @@ def _runs(rows: pl.DataFrame, mask: pl.Series, shortest: int, before: int = 0) -
     """Return the runs of `shortest` rows or more in which the mask holds, and `before` rows before each."""
     if mask.sum() < shortest:
         return NONE
-    runs = mask.alias("held").rle().struct.unnest().with_columns(pl.col("len").cast(pl.Int64))
-    runs = runs.with_columns((pl.col("len").cum_sum() - pl.col("len") - before).alias("row"))
+    begins = ((mask != mask.shift(1)).fill_null(value=True) | first_rows(rows["series"])).arg_true()
+    runs = pl.DataFrame({"row": begins.cast(pl.Int64), "value": mask.gather(begins)})
+    runs = runs.with_columns(
+        pl.col("row") - before, (pl.col("row").shift(-1, fill_value=len(rows)) - pl.col("row")).alias("len")
+    )
     runs = runs.filter(pl.col("value") & (pl.col("len") >= shortest))
     bars = (pl.col("len") + before).alias("bars")
     runs = runs.select("row", bars, bars.cast(pl.Float64).alias("value"), bars.alias("weight"))
-    starts = rows["start"]
-    last = starts.gather(runs["row"] + runs["bars"] - 1).alias("last")
-    return runs.with_columns(starts.gather(runs["row"]), last)
+    starts, at = rows["start"], runs["row"]
+    last = starts.gather(at + runs["bars"] - 1).alias("last")
+    return runs.with_columns(starts.gather(at), last, rows["series"].gather(at))
 
 
 # ---- bars made of others

@@ -40,7 +40,7 @@ from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
 from mdstore.candles.upkeep.leftovers import is_left
 from mdstore.candles.writes import delete, rename, writer
-from mdstore.candles.writes.writer import Policy, WriteResult
+from mdstore.candles.writes.results import Part, Policy, WriteResult
 from mdstore.core.candle_rules import Checked
 from mdstore.core.latencies import LatencyTable
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -179,7 +179,7 @@ class CandleRepository:
         self._tell([result])
         return result
 
-    def write_each(self, parts: Sequence[writer.Part]) -> list[WriteResult]:
+    def write_each(self, parts: Sequence[Part]) -> list[WriteResult]:
         """Land several series, each once, with what is said of them, in one transaction."""
         self.refuse_to_write()
         began = time.perf_counter()
@@ -202,13 +202,13 @@ class CandleRepository:
             if reach:
                 self.on_written(reach)
 
-    def read(self, request: Request, *, verify: bool = True) -> Answer:
+    def read(self, request: Request, *, verify: bool = True, keep: bool = True) -> Answer:
         """Return candles sorted by symbol and time, all of one snapshot; see `Columnar.read`.
 
         Raises `NoSuchSeriesError`.
         """
         self._mind_forks()
-        answer = self._columnar.read(request, verify=verify)
+        answer = self._columnar.read(request, verify=verify, keep=keep)
         at = request.as_of
         if at is None or at >= answer.revision:
             return answer  # never by the clock: once set back, it calls what is past "not yet"
@@ -243,16 +243,16 @@ class CandleRepository:
         """Return the series that were asked for most, and how often."""
         return usage.most(self._database, limit)
 
-    def held(self, request: Request) -> list[Held]:
-        """Return for each symbol its bars in a range and the holes between. Raises `NoSuchSeriesError`."""
+    def held(self, request: Request) -> Held:
+        """Return the bars of symbols in a range and the holes between. Raises `NoSuchSeriesError`."""
         self._mind_forks()
         request = replace(request, columns=CANDLE_COLUMNS if not request.is_long else LONG)
         for _ in range(ATTEMPTS):
             try:
-                return list(holes_of(self._columnar.read(request, verify=False), request.timeframe))
+                return holes_of(self._columnar.read(request, verify=False), request.timeframe)
             except PackLostError as lost:
                 self._columnar.lose(lost)
-        return list(holes_of(self._columnar.read(request), request.timeframe))
+        return holes_of(self._columnar.read(request), request.timeframe)
 
     def lose(self, lost: PackLostError) -> None:
         """Take note that a pack is lost, found by whoever verifies an answer later."""

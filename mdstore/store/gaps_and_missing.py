@@ -8,53 +8,30 @@ is guessed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 
 import polars as pl
 
-from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.ledger.coverage import Interval, without
-from mdstore.candles.reads.holes_between import Held
+from mdstore.candles.reads.holes_between import HOLES, Held, holes_of_times
 from mdstore.candles.repository import CandleRepository
-from mdstore.core.calendars import ALWAYS, Grid, calendar_of
-from mdstore.core.hole_reasons import NOT_EXPECTED, OF_THE_INSTRUMENT, REASONS, worth_asking
+from mdstore.core.calendars import Grid, calendar_of
+from mdstore.core.hole_reasons import NOT_EXPECTED, REASONS, worth_asking
 from mdstore.core.time_bounds import EARLIEST, FOREVER, LATEST
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import Hint, NoSuchSeriesError
+from mdstore.store.explained_holes import KnownSeries, explained
 from mdstore.store.requests import of_stored_bars
 
-__all__ = ["begins", "coverage", "gaps", "missing", "to_ask"]
+__all__ = ["begins", "between", "coverage", "gaps", "known_series", "missing", "to_ask"]
 
 TIME = pl.Datetime("ms", "UTC")
-HOLE = {
-    "start": pl.Int64, "end": pl.Int64, "bars": pl.Int64,
-    "reason": pl.String, "source": pl.String, "asked": pl.Int64,
-}  # fmt: skip
-SAID = {
-    "start": pl.Int64, "said_until": pl.Int64,
-    "reason": pl.String, "source": pl.String, "asked": pl.Int64,
-}  # fmt: skip
-UNKNOWN = (
-    pl.lit("unknown").alias("reason"), pl.lit(None, pl.String).alias("source"),
-    pl.lit(None, pl.Int64).alias("asked"),
-)  # fmt: skip
-NONE = pl.Series([], dtype=pl.Int64)
+MISSING = {"series": pl.UInt32, "start": pl.Int64, "end": pl.Int64, "bars": pl.Int64}
 ATTEMPTS = 5
 UNSTORED = "to fetch a series that is not stored, give"
 FETCH = Hint(f"{UNSTORED} start=", f"{UNSTORED} --start")
 Range = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Series:
-    """What is known of one series; `early` are bars that were stored before they had ended."""
-
-    symbol: str
-    stored: Series | None
-    grid: Grid
-    known: Sequence[Interval]
-    early: Sequence[int]
 
 
 def gaps(candles: CandleRepository, request: Request, now: int) -> pl.DataFrame:
@@ -66,14 +43,25 @@ def gaps(candles: CandleRepository, request: Request, now: int) -> pl.DataFrame:
         revision = candles.revision()
         with of_stored_bars():
             held = candles.held(request)
-        known = list(_known(candles, [one.symbol for one in held], request.timeframe))
+        known = list(known_series(candles, held.symbols, request.timeframe))
         if candles.revision() == revision:
             break
-    parts = [
-        _explained(series, *_holes(one, *_asked_range(request, one, series, now)), now)
-        for one, series in zip(held, known, strict=True)
-    ]
-    return _stacked(parts, [one.symbol for one in held], long=request.is_long)
+    each = zip(held.firsts, held.ends, known, strict=True)
+    ranges = [_asked_range(request, first, end, series, now) for first, end, series in each]
+    return _stacked(explained(_with_ends(held, ranges), known, now), held.symbols, long=request.is_long)
+
+
+def between(
+    times: pl.Series, row_ends: Sequence[int], known: Sequence[KnownSeries], now: int
+) -> pl.DataFrame:
+    """Return the holes between bars that were read (times in ms, as `explained` has them), and why they are.
+
+    The rows of the i-th of the known series, of one timeframe, end at `row_ends[i]`.
+    """
+    bar = known[0].grid.timeframe
+    held = holes_of_times(times, [one.symbol for one in known], row_ends, bar)
+    firsts = [(0, 0) if first is None else (_ceil(bar, bar.floor(first)), 0) for first in held.firsts]
+    return explained(_with_ends(held, firsts), known, now)
 
 
 def missing(candles: CandleRepository, request: Request, page: int | None, now: int) -> pl.DataFrame:
@@ -82,13 +70,11 @@ def missing(candles: CandleRepository, request: Request, page: int | None, now: 
     Raises `NoSuchSeriesError` for a series that is not stored, where the request has no start.
     """
     assert request.symbols is not None  # noqa: S101 - asked for by name, since it need not be stored; for mypy
-    parts = []
-    for series in _known(candles, request.symbols, request.timeframe):
+    rows = []
+    for number, series in enumerate(known_series(candles, request.symbols, request.timeframe)):
         ranges = _pages(series.grid, _worth(candles, request, series, now), page)
-        bars = [series.grid.expected(*one) for one in ranges]
-        columns = {"start": [one[0] for one in ranges], "end": [one[1] for one in ranges], "bars": bars}
-        parts.append(pl.DataFrame(columns, dict.fromkeys(columns, pl.Int64)))
-    return _stacked(parts, request.symbols, long=request.is_long)
+        rows += [(number, *one, series.grid.expected(*one)) for one in ranges]
+    return _stacked(pl.DataFrame(rows, MISSING, orient="row"), request.symbols, long=request.is_long)
 
 
 def to_ask(candles: CandleRepository, request: Request, page: int | None, now: int) -> dict[str, list[Range]]:
@@ -99,7 +85,7 @@ def to_ask(candles: CandleRepository, request: Request, page: int | None, now: i
     """
     assert request.symbols is not None  # noqa: S101 - as in `missing`
     found = {}
-    for series in _known(candles, request.symbols, request.timeframe):
+    for series in known_series(candles, request.symbols, request.timeframe):
         ranges = _worth(candles, request, series, now, again=True)
         if ranges:
             found[series.symbol] = _pages(series.grid, ranges, page)
@@ -144,7 +130,7 @@ def coverage(candles: CandleRepository, listed: pl.DataFrame, now: int) -> pl.Da
 # ---- one series
 
 
-def _known(candles: CandleRepository, symbols: Sequence[str], bar: Timeframe) -> Iterator[_Series]:
+def known_series(candles: CandleRepository, symbols: Sequence[str], bar: Timeframe) -> Iterator[KnownSeries]:
     """Yield what is known of series; the grid of those with one calendar is one."""
     found = candles.ledger.known(symbols, str(bar))
     grids: dict[str, Grid] = {}
@@ -152,14 +138,15 @@ def _known(candles: CandleRepository, symbols: Sequence[str], bar: Timeframe) ->
     for symbol, stored, known, early in each:
         name = calendar_of(symbol, found.calendars)
         grid = grids.get(name) or grids.setdefault(name, Grid(bar, name))
-        yield _Series(symbol, stored, grid, known, early)
+        yield KnownSeries(symbol, stored, grid, known, early)
 
 
-def _asked_range(request: Request, held: Held, series: _Series, now: int) -> Range:
+def _asked_range(
+    request: Request, first: int | None, end: int | None, series: KnownSeries, now: int
+) -> Range:
     """Return the range of bars to look at: as asked, else from its beginning to the last; not the future."""
     bar = request.timeframe
-    start = None if held.first is None else begins(held.first, series.known)
-    end = held.end
+    start = None if first is None else begins(first, series.known)
     start = start if request.start <= -FOREVER else _ceil(bar, request.start)
     end = end if request.end >= FOREVER else min(_ceil(bar, request.end), bar.next(now))
     return (0, 0) if start is None or end is None else (start, end)
@@ -174,86 +161,25 @@ def begins(first: int | None, known: Iterable[Interval]) -> int | None:
     return min(failed if first is None else [first, *failed], default=None)
 
 
-def _holes(held: Held, start: int, end: int) -> tuple[pl.Series, pl.Series]:
-    """Return all holes in a range: those between bars, and what is before and behind them."""
-    if held.first is None or held.end is None:
-        return _series([start] if start < end else []), _series([end] if start < end else [])
-    starts, ends = held.starts, held.ends
-    if start < held.first:
-        starts, ends = pl.concat([_series([start]), starts]), pl.concat([_series([held.first]), ends])
-    if held.end < end:
-        starts, ends = pl.concat([starts, _series([held.end])]), pl.concat([ends, _series([end])])
-    return starts, ends
-
-
-def _explained(series: _Series, starts: pl.Series, ends: pl.Series, now: int) -> pl.DataFrame:
-    """Cut holes where their reason changes, and say it."""
-    if not len(starts):
-        return pl.DataFrame(schema=HOLE)
-    low, high, grid = starts[0], ends[-1], series.grid
-    forming = grid.timeframe.floor(now)
-    known = [one for one in series.known if one.end > low and one.start < high]
-    if not known and grid.calendar == ALWAYS and high <= forming:
-        bars = grid.count(starts, ends)
-        return pl.DataFrame({"start": starts, "end": ends, "bars": bars}).with_columns(UNKNOWN)
-    closed = (NONE, NONE) if grid.calendar == ALWAYS else grid.closed(low, high)
-    bounds = [bound for one in known for bound in (one.start, one.end)]
-    starts, ends = _cut(starts, ends, pl.concat([*closed, _series([*bounds, forming])]))
-    said = pl.DataFrame(
-        [(one.start, one.end, one.reason, one.source or None, one.asked) for one in known],
-        SAID,
-        orient="row",
-    )
-    shut = pl.DataFrame({"start": closed[0], "shut_until": closed[1]})
-    holes = pl.LazyFrame({"start": starts, "end": ends}).set_sorted("start")
-    # Each starts in at most one of what is said, and of the times at which the market is closed.
-    for of in (said, shut):
-        holes = holes.join_asof(of.lazy().set_sorted("start"), on="start", coalesce=True)
-    start, reason = pl.col("start"), pl.col("reason")
-    is_said = start < pl.col("said_until")
-    why = (
-        pl.when(is_said & reason.is_in(OF_THE_INSTRUMENT)).then(reason)
-        .when(start < pl.col("shut_until")).then(pl.lit("session_closed"))
-        .when(is_said).then(reason)
-        .when(start >= forming).then(pl.lit("forming"))
-        .otherwise(pl.lit("unknown"))
-    )  # fmt: skip
-    stands = is_said & (pl.col("why") == reason)
-    joined = (
-        _joined(
-            holes.with_columns(why.alias("why"))
-            .with_columns(pl.when(stands).then(name) for name in ("source", "asked"))
-            .select("start", "end", pl.col("why").alias("reason"), "source", "asked")
-        )
-    ).collect(engine="in-memory")
-    return joined.with_columns(grid.count(joined["start"], joined["end"]).alias("bars")).select(tuple(HOLE))
-
-
-def _cut(starts: pl.Series, ends: pl.Series, bounds: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Cut ranges at those bounds that lie inside them."""
-    bounds = bounds.unique()
-    place = starts.search_sorted(bounds, side="left").cast(pl.Int64) - 1
-    inside = (place >= 0) & (bounds < ends.gather(place.clip(0)))
-    cuts = bounds.filter(inside)
-    return pl.concat([starts, cuts]).sort(), pl.concat([ends, cuts]).sort()
-
-
-def _joined(holes: pl.LazyFrame) -> pl.LazyFrame:
-    """Make one hole of those beside each other of which the same is said."""
-    same = pl.col("start") == pl.col("end").shift(1)
-    for name in ("reason", "source", "asked"):
-        same &= pl.col(name).eq_missing(pl.col(name).shift(1))
-    first = ~same.fill_null(value=False)
-    number = first.cum_sum().alias("number")
-    whole = holes.group_by(number, maintain_order=True)
-    return whole.agg(pl.all().exclude("end").first(), pl.col("end").last()).drop("number")
+def _with_ends(held: Held, ranges: Sequence[Range]) -> pl.DataFrame:
+    """Return all holes of series, each in its range: between bars, before them and behind them."""
+    rows = list[tuple[int, int, int]]()
+    for number, (first, last, (start, end)) in enumerate(zip(held.firsts, held.ends, ranges, strict=True)):
+        if first is None or last is None:
+            rows += [(number, start, end)] if start < end else []
+        else:
+            rows += [(number, start, first)] if start < first else []
+            rows += [(number, last, end)] if last < end else []
+    if not rows:
+        return held.holes
+    return pl.concat([held.holes, pl.DataFrame(rows, HOLES, orient="row")]).sort("series", "start")
 
 
 # ---- what to ask for
 
 
 def _worth(
-    candles: CandleRepository, request: Request, series: _Series, now: int, *, again: bool = False
+    candles: CandleRepository, request: Request, series: KnownSeries, now: int, *, again: bool = False
 ) -> list[Range]:
     """Return the ranges of bars that have ended, and are not stored or were stored while they formed.
 
@@ -278,19 +204,17 @@ def _worth(
     return sorted([*found, *early, *amended])
 
 
-def _unstored(candles: CandleRepository, series: _Series, low: int, high: int, now: int) -> Iterator[Range]:
+def _unstored(
+    candles: CandleRepository, series: KnownSeries, low: int, high: int, now: int
+) -> Iterator[Range]:
     """Yield the holes in a range that are worth asking for."""
     stored, bar = series.stored, series.grid.timeframe
-    if stored is None or high <= stored.first or stored.last < low:
-        holes = _series([low]), _series([high])
-    else:
+    holes = pl.DataFrame([(0, low, high)], HOLES, orient="row")
+    if stored is not None and stored.first < high and low <= stored.last:
         request = Request((series.symbol,), bar, ("timestamp",), low, high)
-        try:
-            holes = _holes(candles.held(request)[0], low, high)
-        except NoSuchSeriesError:  # deleted since
-            holes = _series([low]), _series([high])
-    worth = _explained(series, *holes, now).filter(worth_asking())
-    yield from worth.select("start", "end").iter_rows()
+        with suppress(NoSuchSeriesError):  # deleted since
+            holes = _with_ends(candles.held(request), [(low, high)])
+    yield from explained(holes, [series], now).filter(worth_asking()).select("start", "end").iter_rows()
 
 
 def _pages(grid: Grid, ranges: Iterable[Range], page: int | None) -> list[Range]:
@@ -315,24 +239,14 @@ def _pages(grid: Grid, ranges: Iterable[Range], page: int | None) -> list[Range]
 # ---- frames
 
 
-def _stacked(parts: Sequence[pl.DataFrame], symbols: Sequence[str], *, long: bool) -> pl.DataFrame:
-    """Put the frames of symbols under each other, the symbol first where there may be several."""
+def _stacked(rows: pl.DataFrame, symbols: Sequence[str], *, long: bool) -> pl.DataFrame:
+    """Return rows of series by their number, with the symbol first where there may be several."""
+    names = [name for name in ("start", "end", "asked") if name in rows.columns]
+    times = rows.with_columns(pl.col(names).cast(TIME))
     if not long:
-        return _timed(parts[0])
-    named = [
-        part.insert_column(0, pl.Series("symbol", [symbol], pl.String).new_from_index(0, len(part)))
-        for part, symbol in zip(parts, symbols, strict=True)
-    ]
-    return _timed(pl.concat(named, rechunk=True)).with_columns(pl.col("symbol").cast(pl.Categorical))
-
-
-def _timed(frame: pl.DataFrame) -> pl.DataFrame:
-    names = [name for name in ("start", "end", "asked") if name in frame.columns]
-    return frame.with_columns(pl.col(names).cast(TIME))
-
-
-def _series(values: Sequence[int]) -> pl.Series:
-    return pl.Series(values, dtype=pl.Int64)
+        return times.drop("series")
+    symbol = pl.Series("symbol", symbols, pl.String).gather(rows["series"]).cast(pl.Categorical)
+    return times.drop("series").insert_column(0, symbol)
 
 
 def _ceil(bar: Timeframe, moment: int) -> int:

@@ -101,7 +101,8 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     `memory_bytes` bounds what is kept assembled in memory between reads, 0 keeps nothing; pages of mapped
     packs belong to the system and are not among them. `pack_bytes` bounds the folder of the packs beside the
     file, which hold sealed candles a second time, 48 bytes each: beyond it those that were not read for
-    longest go, and are read from the file again; 0 keeps none. None is no bound, for either.
+    longest go, and are read from the file again; 0 keeps none, None is half of what would be free on the disk
+    without them. For `memory_bytes` None is no bound.
     `sql_memory_bytes` bounds what `sql` takes to answer, above which it spills to a temporary folder or
     refuses; None is half of the machine's memory. Candles are not among it, they are mapped.
 
@@ -196,7 +197,7 @@ class MarketDataStore:
         self._keeping = Keeping(self._candles, self._reading, self._writing, self._declared)
         self._syncing = Syncing(self._candles, self._declared, self._now)
         self._contents = Contents(self._candles, self._listing)
-        self._watching = Watching(lambda: self.realtime)
+        self._watching = Watching(lambda: self.realtime, self._syncing.place)
         try:
             self._realtime = Owner(realtime, LivePlace(self, self._candles, self._syncing.place), clock)
             if maintenance is not None:

@@ -121,7 +121,7 @@ def test_splits_of_recorded_stocks_are_found(ratio):
     missed = []
     for path in stocks():
         frame = stock(path).drop_nulls().rename({"timestamp": "start"})
-        frame = frame.with_columns(pl.col("start").to_physical())
+        frame = frame.with_columns(pl.col("start").to_physical(), series=pl.lit(0))
         assert steps(frame, 14 * DAY).is_empty()
         middle = len(frame) // 2
         before = pl.when(pl.int_range(pl.len()) < middle).then(ratio).otherwise(1.0)

@@ -30,9 +30,9 @@ from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import DamagedDataError
 
 __all__ = [
-    "FEW", "Proof", "Sums", "bars_of", "batch_of", "expected", "in_order", "piece_end", "ranges_of",
-    "read_proven", "read_proven_rows", "readable_parts", "sum_of_bars", "sums_of", "sums_of_bars",
-    "sums_of_frame", "wrong_buckets",
+    "FEW", "Proof", "Sums", "bars_of", "batch_of", "columns_of_frame", "expected", "in_order", "piece_end",
+    "ranges_of", "read_proven", "read_proven_rows", "readable_parts", "sum_of_bars", "sums_of",
+    "sums_of_bars", "sums_of_frame", "sums_of_stack", "wrong_buckets",
 ]  # fmt: skip
 
 FEW: Final = 64  # so few are hashed one by one
@@ -238,12 +238,34 @@ def sums_of_frame(rows: pl.DataFrame, span: int) -> Sums:
     """Return the sum over each bucket of candles that are about to be written, as SQLite will give them."""
     if len(rows) <= FEW:
         return sums_of_bars(rows.iter_rows(), span, extras=rows.width > WIDTH)
+    arrays = columns_of_frame(rows)
+    many = len(rows) > FEW_BUCKETS * BUCKET_BARS
+    return _cut(sums_between(hashes_of_bars(arrays), many=many), values_of(arrays[0]), span, 0)
+
+
+def sums_of_stack(
+    rows: pl.DataFrame, columns: Sequence[pa.Array], ends: Sequence[int], span: int
+) -> list[Sums]:
+    """Return the same of each of several series under each other; those of the i-th end at `ends[i]`.
+
+    `columns` are those that `columns_of_frame` makes of the rows.
+    """
+    starts = (0, *ends)
+    if len(rows) <= FEW:
+        bars = list(rows.iter_rows())
+        return [sums_of_bars(bars[low:high], span) for low, high in zip(starts, ends, strict=False)]
+    between, times = sums_between(hashes_of_bars(columns), many=True), values_of(columns[0])
+    if len(rows) == len(ends):  # a bar of each
+        return [{times[at] // span: between(at, at + 1)} for at in range(len(ends))]
+    return [_cut(between, times[low:high], span, low) for low, high in zip(starts, ends, strict=False)]
+
+
+def columns_of_frame(rows: pl.DataFrame) -> list[pa.Array]:
+    """Return the columns of candles that are about to be written, as SQLite will give them."""
     zeros = ZERO.new_from_index(0, len(rows))  # of one zero Polars knows that it changes nothing
     values = [rows["timestamp"], *(rows[name] + zeros for name in VALUES)]
     values += [rows[name].fill_null(nan) + zeros for name in rows.columns[WIDTH:]]
-    arrays = [one.to_arrow() if one.n_chunks() == 1 else one.rechunk().to_arrow() for one in values]
-    many = len(rows) > FEW_BUCKETS * BUCKET_BARS
-    return _cut(sums_between(hashes_of_bars(arrays), many=many), values_of(arrays[0]), span, 0)
+    return [one.to_arrow() if one.n_chunks() == 1 else one.rechunk().to_arrow() for one in values]
 
 
 def batch_of(bars: Sequence[Sequence[float]]) -> pa.RecordBatch:

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import polars as pl
 import pyarrow as pa
@@ -178,6 +178,19 @@ class Stretch:
         low = max(low, self.low)
         return Stretch(self.view, low, max(low, min(high, self.high)))
 
+    @property
+    def rows(self) -> int:
+        """The number of candles."""
+        return self.high - self.low
+
+    def parts(self) -> Iterator[tuple[Piece, int, int]]:
+        """Yield each piece with the rows of it that are wanted."""
+        view = self.view
+        for piece, at in zip(view.pieces, view.offsets, strict=False):
+            low, high = max(self.low - at, 0), min(self.high - at, piece.rows.num_rows)
+            if low < high:
+                yield piece, low, high
+
 
 @dataclass(slots=True)
 class _Run:
@@ -282,11 +295,11 @@ class Panel:
             return [
                 named(piece.rows.slice(low, high - low), stretch.view.extras, self.extras)
                 for stretch in self.stretches
-                for piece, low, high in _parts([stretch])
+                for piece, low, high in stretch.parts()
             ]
         merged: list[pa.RecordBatch] = []
         run: _Run | None = None
-        for piece, low, high in _parts(self.stretches):
+        for piece, low, high in chain.from_iterable(stretch.parts() for stretch in self.stretches):
             if run is not None and run.goes_on(piece, low):
                 run.end += high - low
                 continue
@@ -300,16 +313,6 @@ class Panel:
                 run = _Run(piece.pack, piece.cell.batch, first, first + high - low)
         merged += [] if run is None else [run.rows()]
         return [wide(rows, len(self.extras)) for rows in merged] if self.extras else merged
-
-
-def _parts(stretches: Sequence[Stretch]) -> Iterator[tuple[Piece, int, int]]:
-    """Yield each piece with the rows of it that are wanted."""
-    for stretch in stretches:
-        view = stretch.view
-        for piece, at in zip(view.pieces, view.offsets, strict=False):
-            low, high = max(stretch.low - at, 0), min(stretch.high - at, piece.rows.num_rows)
-            if low < high:
-                yield piece, low, high
 
 
 def _read_only(table: pa.Table) -> pa.Table:

@@ -1,89 +1,121 @@
 """Where bars are missing between those that are stored, told by as few rows as can be.
 
 A cell that has as many rows as bars fit into it has no hole: the catalogue alone says so. The times of other
-cells are looked at where they lie, in the mapped packs, once their digests agree.
+cells are looked at where they lie, in the mapped packs, once their digests agree; those of many series are
+looked at together, since to ask Polars of one costs as much as of 10,000 bars.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 import pyarrow as pa
 
 from mdstore.candles.packs.columns import Panel, Piece, SeriesView, Stretch
+from mdstore.candles.packs.sealing import by_rows
 from mdstore.candles.reads.answer import Answer
 from mdstore.core.timeframe import Timeframe
 
-__all__ = ["Held", "holes_of"]
+__all__ = ["HOLES", "Held", "holes_of", "holes_of_times"]
 
-NONE = pl.Series([], dtype=pl.Int64)
+HOLES = {"series": pl.UInt32, "start": pl.Int64, "end": pl.Int64}
+# Rows that are looked at together, 8 MB of times; a series with more is looked at where it lies.
+TOGETHER = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The bars of one series in a range: how many, from the first to `end` (ms), and the holes between.
+    """The bars of series in a range: for each the first and the `end` (ms), and all holes between.
 
-    `end` is the start of the bar after the last; both are None without a bar in the range. The holes are
-    `[starts, ends)`, starts of bars, ascending.
+    An end is the start of the bar after the last; both are None of a series without a bar in the range. The
+    holes are `[start, end)`, starts of bars, ascending, by the number of their series (`HOLES`).
     """
 
-    symbol: str
-    rows: int
-    first: int | None
-    end: int | None
-    starts: pl.Series
-    ends: pl.Series
+    symbols: Sequence[str]
+    firsts: Sequence[int | None]
+    ends: Sequence[int | None]
+    holes: pl.DataFrame
 
 
-def holes_of(answer: Answer, bar: Timeframe) -> Iterator[Held]:
-    """Yield for each symbol of an answer what it holds. Raises `PackLostError`."""
+def holes_of(answer: Answer, bar: Timeframe) -> Held:
+    """Return what the symbols of an answer hold. Raises `PackLostError`."""
     source = answer.source
     if isinstance(source, SeriesView):
-        yield _of_stretch(Stretch(source, answer.low, answer.high), bar)
+        stretches: Sequence[Stretch] = [Stretch(source, answer.low, answer.high)]
     elif isinstance(source, Panel):
-        for stretch in source.stretches:
-            yield _of_stretch(stretch, bar)
+        stretches = source.stretches
     else:
         times = source.value_frame["timestamp"].to_physical()
-        start = 0
-        for symbol, end in zip(source.symbols, source.ends, strict=True):
-            yield _held(symbol, [_Run.of(times.slice(start, end - start), bar)] if end > start else [], bar)
-            start = end
+        return holes_of_times(times, source.symbols, source.ends, bar)
+    groups = (_Times.of_stretches(group, bar) for group in by_rows(stretches, TOGETHER))
+    return _together(groups, answer.symbols, bar)
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Rows behind each other, and the holes between them."""
+def holes_of_times(times: pl.Series, symbols: Sequence[str], row_ends: Sequence[int], bar: Timeframe) -> Held:
+    """Return what symbols hold whose times (ms) are under each other, those of each up to its row end."""
+    return _together([_Times(times, (0, *row_ends))], symbols, bar)
 
-    rows: int
-    first: int
-    last: int
-    starts: pl.Series
-    ends: pl.Series
+
+@dataclass(slots=True)
+class _Times:
+    """Times of series under each other: those of each end where those of the next one begin.
+
+    No hole is looked for before the rows `whole`: they end a run of bars that has none.
+    """
+
+    times: pl.Series
+    offsets: Sequence[int]
+    whole: list[int] = field(default_factory=list)
 
     @classmethod
-    def of(cls, times: pl.Series, bar: Timeframe) -> _Run:
-        starts, ends = _between(times, bar)
-        return cls(len(times), times[0], times[-1], starts, ends)
+    def of_stretches(cls, stretches: Sequence[Stretch], bar: Timeframe) -> _Times:
+        """Return the times of stretches, of a full cell the first and the last alone."""
+        parts, counts, whole, rows = list[memoryview](), [0], list[int](), 0
+        for stretch in stretches:
+            for piece, low, high in stretch.parts():
+                if _is_full(piece, bar):
+                    part = _ends_of(piece, low, high, bar)
+                    whole += [rows + 1] if len(part) > 1 else []
+                else:
+                    piece.verify(low, high)
+                    part = piece.times[low:high]
+                parts.append(part)
+                rows += len(part)
+            counts.append(rows)
+        return cls(_series(parts, rows), counts, whole)
+
+    def holes(self, bar: Timeframe) -> pl.DataFrame:
+        """Return the holes between the times of each series."""
+        after = _after_holes(self.times, bar)
+        if self.whole or len(self.offsets) > 2:  # noqa: PLR2004 - several series
+            known = pl.Series([*self.offsets[1:-1], *self.whole], dtype=after.dtype)
+            after = after.filter(~after.is_in(known.implode()))
+        start, end = _hole_ends(self.times.gather(after - 1), self.times.gather(after), bar)
+        number = pl.Series(self.offsets[1:], dtype=pl.Int64).search_sorted(after.cast(pl.Int64), side="right")
+        found = pl.DataFrame({"series": number.cast(pl.UInt32), "start": start, "end": end})
+        return found.filter(found["start"] < found["end"])
 
 
-def _of_stretch(stretch: Stretch, bar: Timeframe) -> Held:
-    runs: list[_Run] = []
-    looked_at: list[pl.Series] = []
-    for piece, offset in zip(stretch.view.pieces, stretch.view.offsets, strict=False):
-        low, high = max(0, stretch.low - offset), min(piece.rows.num_rows, stretch.high - offset)
-        if low >= high:
-            continue
-        if _is_full(piece, bar):
-            runs += _looked_at(looked_at, bar)
-            looked_at = []
-            runs.append(_of_full(piece, low, high, bar))
-        else:
-            looked_at.append(_times(piece, low, high))
-    runs += _looked_at(looked_at, bar)
-    return _held(stretch.view.symbol, runs, bar)
+def _together(groups: Iterable[_Times], symbols: Sequence[str], bar: Timeframe) -> Held:
+    firsts, ends, holes = list[int | None](), list[int | None](), [pl.DataFrame(schema=HOLES)]
+    for group in groups:
+        found = group.holes(bar)
+        holes.append(found.with_columns(pl.col("series") + len(firsts)))
+        low, high = pl.Series(group.offsets[:-1]), pl.Series(group.offsets[1:])
+        firsts += _at(group.times, low, low < high)
+        lasts = _at(group.times, high - 1, low < high)
+        ends += [None if last is None else bar.next(last) for last in lasts]
+    return Held(symbols, firsts, ends, pl.concat(holes))
+
+
+def _at(times: pl.Series, rows: pl.Series, there: pl.Series) -> list[int | None]:
+    """Return the times in some rows, None where there is no such row."""
+    if times.is_empty():
+        return [None] * len(rows)
+    return times.gather(pl.select(pl.when(there).then(rows)).to_series()).to_list()
 
 
 def _is_full(piece: Piece, bar: Timeframe) -> bool:
@@ -92,55 +124,34 @@ def _is_full(piece: Piece, bar: Timeframe) -> bool:
     return cell is not None and bar.ms is not None and cell.rows == bar.span(cell.start, cell.end)
 
 
-def _of_full(piece: Piece, low: int, high: int, bar: Timeframe) -> _Run:
+def _ends_of(piece: Piece, low: int, high: int, bar: Timeframe) -> memoryview:
+    """Return the first and the last time of rows of a full cell, which need not be looked at."""
     assert piece.cell is not None  # noqa: S101 - for mypy
     assert bar.ms is not None  # noqa: S101
     first = bar.next(piece.cell.start - 1)
-    return _Run(high - low, first + low * bar.ms, first + (high - 1) * bar.ms, NONE, NONE)
+    places = (low, high - 1) if low < high - 1 else (low,)
+    return memoryview(array("q", [first + place * bar.ms for place in places]))
 
 
-def _times(piece: Piece, low: int, high: int) -> pl.Series:
-    """Return the times of rows, verified and where they lie."""
-    piece.verify(low, high)
-    times = pl.from_arrow(piece.rows.column(0).slice(low, high - low).view(pa.int64()))
+def _series(parts: Sequence[memoryview], rows: int) -> pl.Series:
+    """Return times under each other, where they lie if they are of one piece."""
+    held = parts[0] if len(parts) == 1 else b"".join(parts)
+    times = pl.from_arrow(pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(held)]))
     assert isinstance(times, pl.Series)  # noqa: S101 - an array never becomes a frame; for mypy
     return times
 
 
-def _looked_at(parts: list[pl.Series], bar: Timeframe) -> list[_Run]:
-    """Return the rows of adjacent pieces as one run, or none."""
-    if not parts:
-        return []
-    return [_Run.of(parts[0] if len(parts) == 1 else pl.concat(parts, rechunk=False), bar)]
+def _after_holes(times: pl.Series, bar: Timeframe) -> pl.Series:
+    """Return the rows that are further from the row before than the next bar; others may be among them."""
+    return (times.diff() > (bar.ms or bar.shortest_ms)).arg_true()
 
 
-def _between(times: pl.Series, bar: Timeframe) -> tuple[pl.Series, pl.Series]:
-    """Return the holes between times, which ascend."""
+def _hole_ends(before: pl.Series, after: pl.Series, bar: Timeframe) -> tuple[pl.Series, pl.Series]:
+    """Return where holes between two times each begin and end."""
     if bar.ms is None:
-        nexts = pl.Series([bar.next(time) for time in times], dtype=pl.Int64)
-        after = (times > nexts.shift(1)).arg_true()
-        return nexts.gather(after - 1), times.gather(after)
-    time = pl.col("time")
-    after = times.to_frame("time").select((time.diff() > bar.ms).arg_true()).to_series()
-    found = pl.DataFrame({"start": times.gather(after - 1), "end": times.gather(after)}).lazy()
+        return pl.Series([bar.next(time) for time in before], dtype=pl.Int64), after
     # Floored, since another program's bars may lie off the grid.
-    start, end = bar.floor_expr(pl.col("start")) + bar.ms, bar.floor_expr(pl.col("end"))
-    kept = found.select(start, end).filter(pl.col("start") < pl.col("end")).collect(engine="in-memory")
-    return kept["start"], kept["end"]
-
-
-def _held(symbol: str, runs: list[_Run], bar: Timeframe) -> Held:
-    """Put runs of one series together, with the holes between them."""
-    if not runs:
-        return Held(symbol, 0, None, None, NONE, NONE)
-    starts, ends = [], []
-    for before, run in zip([None, *runs], runs, strict=False):
-        if before is not None and bar.next(before.last) < run.first:
-            starts.append(pl.Series([bar.next(before.last)], dtype=pl.Int64))
-            ends.append(pl.Series([run.first], dtype=pl.Int64))
-        if len(run.starts):
-            starts.append(run.starts)
-            ends.append(run.ends)
-    rows = sum(run.rows for run in runs)
-    joined = [pl.concat(parts, rechunk=True) if parts else NONE for parts in (starts, ends)]
-    return Held(symbol, rows, runs[0].first, bar.next(runs[-1].last), joined[0], joined[1])
+    floored = pl.DataFrame({"start": before, "end": after}).select(
+        bar.floor_expr(pl.col("start")) + bar.ms, bar.floor_expr(pl.col("end"))
+    )
+    return floored["start"], floored["end"]

@@ -101,15 +101,17 @@ class Columnar:
         self._seals = database.read_only is None
         self._straight_rows: dict[tuple[str, tuple[str, ...] | None], int] = {}
 
-    def read(self, request: Request, *, verify: bool = True) -> Answer:
+    def read(self, request: Request, *, verify: bool = True, keep: bool = True) -> Answer:
         """Answer a request; without `verify`, whoever uses the answer verifies what it uses.
+
+        An answer of several series that is wanted only once is put together without `keep`.
 
         Raises `NoSuchSeriesError`.
         """
         reason = "the packs cannot be used just now"
         for _ in range(ATTEMPTS):
             try:
-                answer = self._panel(request) if request.is_long else self._series(request)
+                answer = self._panel(request, keep=keep) if request.is_long else self._series(request)
                 if verify:
                     answer.verify()
             except PackLostError as lost:
@@ -210,7 +212,7 @@ class Columnar:
         self._use([view])
         return Answer(view, low, high, request.columns, tiers, [view])
 
-    def _panel(self, request: Request) -> Answer:
+    def _panel(self, request: Request, *, keep: bool) -> Answer:
         key = (str(request.timeframe), request.symbols, request.start, request.end, request.limit)
         panel: Panel | None = self._memory.get(key)
         if panel is not None:
@@ -228,7 +230,8 @@ class Columnar:
         self._seal_tails(views, request.timeframe)
         window = request.start, request.end, request.limit
         panel = Panel([Stretch(view, *view.within(*window)) for view in views], revision)
-        self._memory.put(key, panel)
+        if keep:
+            self._memory.put(key, panel)
         return self._of_panel(panel, request, _tiers(views))
 
     def _of_panel(self, panel: Panel, request: Request, tiers: tuple[str, ...]) -> Answer:
