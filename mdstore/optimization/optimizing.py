@@ -66,9 +66,8 @@ class Optimized:
     @property
     def reasons(self) -> str:
         """What was found, in lines."""
-        lines = [str(self.decision), "statistics:", *(f"  {one}" for one in self.statistics.conditions)]
-        if self.freezes is not None:
-            old = self.freezes
+        lines, old = [str(self.decision), str(self.statistics)], self.freezes
+        if old is not None:
             lines.append(f"freezing: {old.rows:,} candles of {old.series:,} series are old enough")
         return "\n".join(lines)
 
@@ -108,8 +107,8 @@ def optimize(
         done = scheduler.act(decision, stop=stop)
         told("statistics")
         analyzed = keeper.run()
-    told_of = tuple(filter(None, (frozen, done, analyzed)))
-    return Optimized(decision, need, before, _state(owner), told_of, freezes)
+    all_done = tuple(filter(None, (frozen, done, analyzed)))
+    return Optimized(decision, need, before, _state(owner), all_done, freezes)
 
 
 def _state(owner: Owner) -> State:

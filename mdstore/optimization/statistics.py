@@ -31,7 +31,7 @@ class StatisticsNeed:
         return any(one.met for one in self.conditions)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.conditions))
+        return "\n".join(("statistics:", *(f"  {one}" for one in self.conditions)))
 
 
 class StatisticsKeeper:
