@@ -8,7 +8,7 @@ in memory is current as long as its revision in the file is the one it was assem
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -16,16 +16,17 @@ from typing import Any
 import apsw
 
 from mdstore.cache.memory_tier import MemoryTier, Sized
-from mdstore.candles.file import catalogue
+from mdstore.candles.file import catalogue, frozen
 from mdstore.candles.file import table_reads as reader
 from mdstore.candles.file.bar_digests import Proof, read_proven_rows
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
+from mdstore.candles.file.digests import floor, span_of
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.file.wide_rows import table_of, union
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
-from mdstore.candles.packs.columns import ROW_BYTES, Panel, Piece, SeriesView, Stretch
+from mdstore.candles.packs.columns import ROW_BYTES, Panel, Piece, SeriesView, Stretch, know_sums
 from mdstore.candles.packs.merging import Compaction
 from mdstore.candles.packs.pack_files import Pack, PackLostError, Packs
 from mdstore.candles.packs.seal_policy import Hand, Loose, Upkeep, loose_of
@@ -65,6 +66,11 @@ class _Plan:
     def left(self) -> int:
         """The candles that no cell covers; none where the series is in memory."""
         return 0 if self.view else self.series.rows - sum(cell.rows for cell in self.found)
+
+    @property
+    def end(self) -> int:
+        """Where its last cell ends."""
+        return self.found[-1].end if self.found else -FOREVER
 
 
 class _TooLooseError(Exception):
@@ -320,7 +326,8 @@ class Columnar:
         packs: dict[str, Pack] = {}
         proof = Proof(con)
         kept = self._kept_rows(plan)
-        views = [one.view or self._assembled(proof, one, start, end, packs, kept) for one in plan]
+        tails = self._tails(con, proof, plan, packs) if sum(not one.view for one in plan) > FEW else {}
+        views = [one.view or self._assembled(proof, one, start, end, packs, kept, tails) for one in plan]
         proof.settle()
         for one, view in zip(plan, views, strict=True):
             if one.view is None and one.left <= kept:
@@ -339,12 +346,23 @@ class Columnar:
         return room if sum(one.left for one in plan) <= room else LOOSE_ROWS
 
     def _assembled(  # noqa: PLR0917 - what one series is made of
-        self, proof: Proof, one: _Plan, start: int, end: int, packs: dict[str, Pack], kept: int
+        self,
+        proof: Proof,
+        one: _Plan,
+        start: int,
+        end: int,
+        packs: dict[str, Pack],
+        kept: int,
+        tails: Mapping[str, Piece],
     ) -> SeriesView:
         """Put a series together; where it is whole it is counted against the catalogue."""
         series, whole = one.series, one.left <= kept
         window = (-FOREVER, FOREVER) if whole else (start, end)
-        pieces = list(self._pieces(proof, one, window, packs))
+        tail = tails.get(series.symbol)
+        if tail is None:
+            pieces = list(self._pieces(proof, one, window, packs))
+        else:
+            pieces = [*(self._piece(cell, packs) for cell in one.found), tail]
         view = SeriesView(series.symbol, series.timeframe, series.revision, series.last, pieces, series.names)
         if whole and view.rows != series.rows:
             raise _MismatchError("the catalogue does not agree with the candles; a check says where")
@@ -367,14 +385,49 @@ class Columnar:
                 left -= loose.num_rows
                 if loose.num_rows:
                     yield Piece.of(loose)
-            pack = packs.get(cell.pack) or packs.setdefault(cell.pack, self._packs.open(cell.pack))
-            last = Piece.of(pack.rows(cell.batch, cell.offset, cell.rows), cell, pack)
+            last = self._piece(cell, packs)
             yield last
             at = cell.end
         if left and at < end:
             loose = proof.read(key, at, end, _before(last), extras)
             if loose.num_rows:
                 yield Piece.of(loose)
+
+    def _piece(self, cell: Cell, packs: dict[str, Pack]) -> Piece:
+        pack = packs.get(cell.pack)
+        if pack is None:
+            pack = packs[cell.pack] = self._packs.open(cell.pack)
+        return Piece.of(pack.rows(cell.batch, cell.offset, cell.rows), cell, pack)
+
+    def _tails(
+        self, con: apsw.Connection, proof: Proof, plan: Sequence[_Plan], packs: dict[str, Pack]
+    ) -> dict[str, Piece]:
+        """Read together what is loose behind the last cell of many series, by symbol: the bars of a feed.
+
+        Of series of which more than that is loose nothing is returned, nor of those with declared columns or
+        with anything frozen behind their cells.
+        """
+        some = [
+            one for one in plan if one.view is None and 0 < one.left <= LOOSE_ROWS and not one.series.extras
+        ]
+        span = span_of(some[0].series.timeframe) if some else 0
+        cold = frozen.ends_of(con, some[0].series.timeframe) if some else {}
+        some = [one for one in some if cold.get(one.series.symbol, -FOREVER) <= floor(one.end, span)]
+        lasts = [self._piece(one.found[-1], packs) if one.found else None for one in some]
+        know_sums([(last, floor(one.end, span)) for one, last in zip(some, lasts, strict=True) if last])
+        wanted = [
+            (one.series.key, one.end, last.sum_from(floor(one.end, span)) if last else None)
+            for one, last in zip(some, lasts, strict=True)
+        ]
+        found = proof.read_tails(wanted)
+        if found is None:
+            return {}
+        rows, ranges = found
+        return {
+            one.series.symbol: Piece.of(rows.slice(low, high - low), shared=(rows, low))
+            for one, (low, high) in zip(some, ranges, strict=True)
+            if high - low == one.left
+        }
 
     def _seal_tails(self, views: Sequence[SeriesView], timeframe: Timeframe) -> None:
         """Seal loose rows that were read just now, where they have become many or lie between cells."""
@@ -442,6 +495,8 @@ def _hands(view: SeriesView, timeframe: Timeframe, now: int) -> Iterator[tuple[H
         before, after = (
             view.pieces[place].cell if 0 <= place < len(view.pieces) else None for place in (at - 1, at + 1)
         )
+        if piece.rows.num_rows < TAIL_ROWS // 4 and after is None:
+            continue  # as most are: 5 us less
         count = piece.rows.num_rows if after else closed_rows(piece.rows, timeframe, now)
         if count < TAIL_ROWS // 4 and after is None:
             continue
