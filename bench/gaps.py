@@ -20,7 +20,7 @@ import mdstore
 from bench import candles
 from bench.measure import Line, Report, Turn, interleave, ready, verify
 from bench.scale import Scale, scratch
-from mdstore.candles.writes import writer
+from mdstore.candles.writes import batch
 from mdstore.candles.writes.bar_changes import Changes
 
 __all__ = ["run"]
@@ -176,8 +176,8 @@ def _without(make: Write) -> Turn:
             patch.object(Changes, "record", lambda *_: []),
             patch.object(Changes, "mark", lambda *_: None),
             patch.object(Changes, "unmark", lambda *_: None),
-            patch.object(writer.claims, "enter", lambda *_, **__: None),
-            patch.object(writer.unfinished, "of", lambda *_: nothing),
+            patch.object(batch.claims, "enter", lambda *_, **__: None),
+            patch.object(batch.unfinished, "of", lambda *_: nothing),
         ):
             yield call
 

@@ -29,6 +29,7 @@ CORRECTED = 200
 SERIES = 50  # beside the one that is rewritten, each rewritten a tenth as often
 ROUNDS = 30
 MOST_GROWTH = 1.3
+FILLED = 20_000
 
 
 def run(scale: Scale) -> Report:
@@ -40,6 +41,7 @@ def run(scale: Scale) -> Report:
             _past(store, moments, scale, report)
             _growth(store, scale, report)
         _corrections(folder / "corrected.sqlite3", scale, report)
+        _holes(folder / "filled.sqlite3", scale, report)
     return report
 
 
@@ -115,6 +117,29 @@ def _corrections(path: Path, scale: Scale, report: Report) -> None:
             changed = max(1, count - 1)
             line = Line.of_times(f"{count} bars of which {changed} changed", times, most_ms=1.5)
             report.lines.append(line)
+
+
+def _holes(path: Path, scale: Scale, report: Report) -> None:
+    """Write every other bar of a series, then, timed, those between; and as many one behind the other."""
+    rows, numbers = candles.frame(2 * FILLED, seed=3), itertools.count()
+
+    def write(first: pl.DataFrame, then: pl.DataFrame) -> Turn:
+        @contextmanager
+        def turn() -> Iterator[Callable[[], object]]:
+            name = candles.symbol(next(numbers))
+            store.write(name, "1m", first)
+            yield lambda: store.write(name, "1m", then)
+
+        return turn
+
+    turns = {
+        "between": write(rows[::2], rows[1::2]),
+        "behind": write(rows[:FILLED], rows[FILLED:]),
+    }
+    with mdstore.open(path, pack_bytes=0) as store:
+        times = interleave(turns, scale.rounds(ROUNDS // 3))
+    what = f"{FILLED:,} bars between others, each alone; raw: one behind the other"
+    report.lines.append(Line.of_times(what, times, "between", "behind"))
 
 
 def _correct(store: mdstore.MarketDataStore, rows: pl.DataFrame) -> Turn:

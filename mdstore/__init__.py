@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from mdstore.cache.data_cache import DataCache
     from mdstore.candles.reads.explanation import Explanation
     from mdstore.candles.repository import CandleRepository
-    from mdstore.candles.writes.writer import WriteResult
+    from mdstore.candles.upkeep.freezing import Frozen
+    from mdstore.candles.writes.results import WriteResult
     from mdstore.core.timeframe import Timeframe
     from mdstore.errors import (
         BannedError,
+        ClockError,
         ConflictError,
         DamagedDataError,
         FeedError,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from mdstore.optimization.fragmentation import FragmentationMonitor
     from mdstore.optimization.indexes import IndexOptimizer
     from mdstore.optimization.metrics import MetricsCollector
+    from mdstore.optimization.optimizing import Optimized
     from mdstore.optimization.queries import QueryAnalyzer
     from mdstore.optimization.quiet_window import QuietWindow
     from mdstore.optimization.vacuum import SmartVacuumScheduler
@@ -83,9 +86,10 @@ _HOMES = {
     "mdstore.cache.data_cache": ("DataCache",),
     "mdstore.candles.reads.explanation": ("Explanation",),
     "mdstore.candles.repository": ("CandleRepository",),
-    "mdstore.candles.writes.writer": ("WriteResult",),
+    "mdstore.candles.upkeep.freezing": ("Frozen",),
+    "mdstore.candles.writes.results": ("WriteResult",),
     "mdstore.errors": (
-        "BannedError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
+        "BannedError", "ClockError", "ConflictError", "DamagedDataError", "FeedError", "FileFormatError",
         "ForkedError", "HistoryTrimmedError", "InvalidInputError", "LiveFileError",
         "MaintenanceStoppedError", "MarketDataError", "MessageError",
         "NewerSchemaError", "NoSuchMarketError", "NoSuchSeriesError", "QueryError", "QueryTimeoutError",
@@ -95,6 +99,7 @@ _HOMES = {
     "mdstore.optimization.fragmentation": ("FragmentationMonitor",),
     "mdstore.optimization.indexes": ("IndexOptimizer",),
     "mdstore.optimization.metrics": ("MetricsCollector",),
+    "mdstore.optimization.optimizing": ("Optimized",),
     "mdstore.optimization.queries": ("QueryAnalyzer",),
     "mdstore.optimization.quiet_window": ("QuietWindow",),
     "mdstore.optimization.vacuum": ("SmartVacuumScheduler",),
@@ -132,6 +137,7 @@ __all__ = [
     "BinanceFeed",
     "CandleRepository",
     "CandleSource",
+    "ClockError",
     "ConflictError",
     "Coordinator",
     "DamagedDataError",
@@ -142,6 +148,7 @@ __all__ = [
     "FileFormatError",
     "ForkedError",
     "FragmentationMonitor",
+    "Frozen",
     "FunctionCoordinator",
     "HistoryTrimmedError",
     "IndexOptimizer",
@@ -165,6 +172,7 @@ __all__ = [
     "NewerSchemaError",
     "NoSuchMarketError",
     "NoSuchSeriesError",
+    "Optimized",
     "OrderBook",
     "Page",
     "QueryAnalyzer",

@@ -26,6 +26,7 @@ Every one is a `MarketDataError` and also the builtin that fits, so both `except
     ├── FeedError (ConnectionError)          an exchange refused something, or fell silent
     ├── SourceError (ConnectionError)        an exchange that was asked for candles did not give them
     │   ├── BannedError (PermissionError)    it answers nothing for a while; carries until
+    │   ├── ClockError                       its clock and this machine's are far apart
     │   └── NoSuchMarketError (LookupError)  it has no such symbol
     ├── MaintenanceStoppedError (InterruptedError) upkeep was told to stop; nothing is lost
     ├── ScannerError (RuntimeError)          the scanner process failed twice; reads go on without it
@@ -39,6 +40,7 @@ from typing import Literal, NamedTuple, Self
 
 __all__ = [
     "BannedError",
+    "ClockError",
     "ConflictError",
     "DamagedDataError",
     "FeedError",
@@ -312,6 +314,10 @@ class BannedError(SourceError, PermissionError):
     def __init__(self, message: str = "", *, until: int = 0, hint: str | Hint | None = None) -> None:
         super().__init__(message, hint=hint)
         self.until = until
+
+
+class ClockError(SourceError):
+    """The clocks of an exchange and of this machine are far apart: what has ended cannot be told."""
 
 
 class NoSuchMarketError(SourceError, LookupError):

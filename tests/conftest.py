@@ -2,6 +2,7 @@
 
 import faulthandler
 import functools
+import gc
 import os
 import subprocess
 import sys
@@ -31,6 +32,11 @@ def pytest_xdist_auto_num_workers():
     return 2 * (os.cpu_count() or 1)
 
 
+def pytest_collection_finish():
+    """Take ten thousand collected tests out of what each full collection of garbage walks through."""
+    gc.freeze()
+
+
 def pytest_runtest_call(item):
     """Let a long dose take its time: what bounds the others would end the run."""
     if item.get_closest_marker("long"):
@@ -51,9 +57,19 @@ def clock():
     return time.time
 
 
+@pytest.fixture(scope="session")
+def _empty_store(tmp_path_factory):
+    """Return the bytes of a store without candles: to copy them takes 1 ms, where to make one takes 5."""
+    path = tmp_path_factory.mktemp("empty") / "market_data.sqlite3"
+    mdstore.MarketDataStore(path).close()
+    return path.read_bytes()
+
+
 @pytest.fixture
-def store(tmp_path, clock):
-    with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
+def store(tmp_path, clock, _empty_store):
+    path = tmp_path / "market_data.sqlite3"
+    path.write_bytes(_empty_store)
+    with mdstore.MarketDataStore(path, clock=clock) as store:
         yield store
 
 

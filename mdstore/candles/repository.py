@@ -40,7 +40,7 @@ from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
 from mdstore.candles.upkeep.leftovers import is_left
 from mdstore.candles.writes import delete, rename, writer
-from mdstore.candles.writes.writer import Policy, WriteResult
+from mdstore.candles.writes.results import Part, Policy, WriteResult
 from mdstore.core.candle_rules import Checked
 from mdstore.core.latencies import LatencyTable
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -179,7 +179,7 @@ class CandleRepository:
         self._tell([result])
         return result
 
-    def write_each(self, parts: Sequence[writer.Part]) -> list[WriteResult]:
+    def write_each(self, parts: Sequence[Part]) -> list[WriteResult]:
         """Land several series, each once, with what is said of them, in one transaction."""
         self.refuse_to_write()
         began = time.perf_counter()
@@ -298,13 +298,18 @@ class CandleRepository:
         )
         return self._queries
 
-    def series(self, known: int = -1) -> tuple[int, list[tuple[object, ...]] | None, int]:
-        """Return the revision, every series (None where the revision is `known`) and the bytes in use."""
+    def series(
+        self, known: int = -1
+    ) -> tuple[int, list[tuple[object, ...]] | None, int, list[tuple[str, str, int, int]]]:
+        """Return the revision, every series (None where the revision is `known`) and the bytes in use.
+
+        And what of which series is frozen, in rows and bytes: that changes without a revision.
+        """
         with self._database.reading() as con:
             revision = catalogue.revision(con)
             rows = None if revision == known else catalogue.all_rows(con, self._proven_series)
             pages = con.pragma("page_count") - con.pragma("freelist_count")
-            return revision, rows, pages * con.pragma("page_size")
+            return revision, rows, pages * con.pragma("page_size"), frozen.held_by_series(con)
 
     def stored(self, timeframe: str) -> set[str]:
         """Return the symbols of which bars of a timeframe are stored."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from math import isfinite, nan
@@ -12,7 +12,7 @@ from typing import Literal
 import polars as pl
 
 from mdstore.core.bad_rows import IN_FUTURE, NO_TIME, STARTS, TWICE, UNKNOWN_TIMEFRAME
-from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once, values_in
+from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once, starts_of_runs, values_in
 from mdstore.core.excerpts import excerpt
 from mdstore.core.numbers import DASHES, Numbers
 from mdstore.core.off_grid import AS_DATES, Align, dated, exact_first
@@ -29,11 +29,13 @@ __all__ = [
     "Checked",
     "Group",
     "OnInvalid",
+    "Stack",
     "check",
 ]
 
 OnInvalid = Literal["raise", "quarantine", "drop"]
 FLOOR: Align = "floor"
+KEY = ["symbol", "timestamp"]  # of a row among those of a timeframe
 Rule = tuple[str, Callable[[pl.DataFrame], pl.Series | None], str]
 """A column, what is true of the rows where it is wrong (None: surely nowhere), and the rule in words."""
 
@@ -75,6 +77,26 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Stack:
+    """Good rows of several series of one timeframe under each other, by symbol, each as in a `Group`.
+
+    Those of the i-th symbol end at `ends[i]`. What is done with all at once costs nothing by the series.
+    """
+
+    timeframe: str
+    symbols: Sequence[str]
+    ends: Sequence[int]
+    rows: pl.DataFrame
+
+    def groups(self) -> Iterator[Group]:
+        """Yield the rows of each series."""
+        at = 0
+        for symbol, end in zip(self.symbols, self.ends, strict=True):
+            yield Group(symbol, self.timeframe, self.rows.slice(at, end - at))
+            at = end
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """One chunk after checking.
 
@@ -87,7 +109,7 @@ class Checked:
     open and close.
     """
 
-    groups: list[Group]
+    groups: Sequence[Group | Stack]
     bad: pl.DataFrame
     duplicates: int
     rows: int
@@ -197,40 +219,62 @@ def _conflict(  # noqa: PLR0917 - one idea
 
 def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: int, given: Given) -> Checked:
     """Check a chunk of several series: one timeframe at a time, all symbols of it together."""
-    typed = typed.with_columns(_canonical(typed["timeframe"])).with_row_index("row")
-    groups: list[Group] = []
+    groups: list[Group | Stack] = []
     broken: list[pl.DataFrame] = []
     duplicates = conflicts = withheld = 0
     conflict: Conflict | None = None
     notes: tuple[str, ...] = ()
-    for (name,), read in typed.partition_by("timeframe", as_dict=True, maintain_order=True).items():
+    for name, read in _by_timeframe(typed):
         if name is None:
             broken.append(_broken(read, [NO_TIMEFRAME] * len(read)))
             continue
-        bar = Timeframe.parse(str(name))
-        part = dated(read, frame["timestamp"].gather(read["row"]), bar, terms.style, terms.align)
+        bar = Timeframe.parse(name)
+        times = frame["timestamp"] if read is typed else frame["timestamp"].gather(read["row"])
+        part = dated(read, times, bar, terms.style, terms.align)
         rules = (*_symbol_rules(part), *_rules(bar, terms, extras_in(frame)))
         notes = notes if part is read else (AS_DATES,)
         good, wrong = _judge(part, rules, bar, terms)
         broken.append(wrong)
-        key = ["symbol", "timestamp"]
-        stays = exact_first(good, key) if "moved" in good.columns else None
+        stays = exact_first(good, KEY) if "moved" in good.columns else None
         kept = good if stays is None else good.filter(stays)
         withheld += len(good) - len(kept)
-        sole = each_once(kept, key)
+        sole = each_once(kept, KEY)
         duplicates, conflicts = duplicates + sole.duplicates, conflicts + sole.conflicts
         if sole.conflicts and conflict is None:
             places = _places(part, wrong)
             places = places if stays is None else places.filter(stays)
             conflict = _conflict(sole, kept, (None, bar), places, offset, given)
-        groups += [
-            _group(str(symbol), bar, rows)
-            for (symbol,), rows in sole.rows.partition_by(
-                "symbol", as_dict=True, maintain_order=True, include_key=False
-            ).items()
-        ]
+        groups += _stacked(sole.rows, bar)
     bad = pl.concat([NO_BAD, *(_report(frame, part, None, offset) for part in broken)])
     return Checked(groups, bad, duplicates, len(frame), conflicts, conflict, notes=notes, withheld=withheld)
+
+
+def _by_timeframe(typed: pl.DataFrame) -> Iterator[tuple[str | None, pl.DataFrame]]:
+    """Yield the rows of each timeframe, `typed` itself where it is one; those of none under None."""
+    names = typed["timeframe"]
+    if len(names) and not names.null_count() and (names == names[0]).all():
+        name = meant(names[0])
+        if name is not None:  # as for nearly all data: to part rows by a column takes a millisecond
+            yield name, typed
+            return
+    typed = typed.with_columns(_canonical(names)).with_row_index("row")
+    for (name,), read in typed.partition_by("timeframe", as_dict=True, maintain_order=True).items():
+        yield None if name is None else str(name), read
+
+
+def _stacked(rows: pl.DataFrame, bar: Timeframe) -> Iterator[Group | Stack]:
+    """Yield rows that are sorted by symbol as one stack; by the series where some of them were moved."""
+    if not len(rows):
+        return
+    symbols = rows["symbol"]
+    ends = [*starts_of_runs(symbols), len(rows)][1:]
+    names = symbols.gather([end - 1 for end in ends]).to_list()
+    stack = Stack(str(bar), names, ends, rows.drop("symbol"))
+    if len(names) > 1 and "moved" not in rows.columns:
+        yield stack
+        return
+    for one in stack.groups():
+        yield _group(one.symbol, bar, one.rows)
 
 
 def _canonical(names: pl.Series) -> pl.Series:
@@ -240,7 +284,11 @@ def _canonical(names: pl.Series) -> pl.Series:
 
 
 def _symbol_rules(part: pl.DataFrame) -> tuple[Rule, ...]:
-    wrong = [name for name in part["symbol"].unique() if name is None or not can_name(name)]
+    symbols = part["symbol"]
+    names = symbols.gather(starts_of_runs(symbols)).to_list()
+    wrong = [name for name in dict.fromkeys(names) if name is None or not can_name(name)]
+    if not wrong:
+        return ()
     return (("symbol", lambda rows: rows["symbol"].is_in(wrong, nulls_equal=True), "symbol is a name"),)
 
 

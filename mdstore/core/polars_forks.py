@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
 
 from mdstore.errors import ForkedError, Hint
 
 __all__ = ["refuse_broken_polars", "watch_forks"]
 
-THREADS = "/proc/self/task"
+THREADS = Path("/proc/self/task")
 WORKER = re.compile(r"polars-\d")  # threads of the pool; importing Polars starts others
+YOUNG_NS = 1_000_000
+"""A thread has its name after so much time on a processor: to take it is the first thing that it does."""
+PATIENCE_SECONDS = 1.0
 
 _watching = False
 _pool_running = False
@@ -54,17 +61,39 @@ def _remember() -> None:
 
 
 def _has_pool() -> bool:
-    """Tell whether Polars' threads are there; they bear its name where the system lists threads."""
-    try:
-        threads = os.listdir(THREADS)
-    except OSError:
-        return False
-    return any(WORKER.match(_name(thread)) for thread in threads)
+    """Tell whether Polars' threads are there; they bear its name where the system lists threads.
+
+    A pool is there before its threads have run: of 50 processes on a busy machine that forked right after
+    their first query, one found threads without a name, and its child hung. So new ones are given the time to
+    take one; where they get none, they are taken for Polars'.
+    """
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not any(WORKER.match(_read(thread, "comm")) for thread in _threads()):
+        if not any(map(_is_young, _threads())):
+            return False
+        if time.monotonic() > until:
+            return True
+        time.sleep(0.001)
+    return True
 
 
-def _name(thread: str) -> str:
+def _threads() -> list[Path]:
+    """Return the other threads of this process."""
+    own = str(threading.get_native_id())
     try:
-        with open(f"{THREADS}/{thread}/comm") as file:
-            return file.read()
+        return [thread for thread in THREADS.iterdir() if thread.name != own]
     except OSError:
-        return ""
+        return []
+
+
+def _is_young(thread: Path) -> bool:
+    """Tell a thread that is about to run, and has hardly done so; one that waits has its name already."""
+    state = _read(thread, "stat").rpartition(") ")[2]
+    run = _read(thread, "schedstat").split()
+    return state.startswith("R") and bool(run) and int(run[0]) < YOUNG_NS
+
+
+def _read(thread: Path, name: str) -> str:
+    with suppress(OSError):  # it has ended
+        return (thread / name).read_text()
+    return ""

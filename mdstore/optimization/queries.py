@@ -108,9 +108,9 @@ class QueryAnalyzer:
     """Watches what reads a store's file, from `start` (or `with`) to `stop`.
 
     It is told by SQLite of statements of this process that read the file, the store's own among them,
-    and of each query of `store.sql`. Of the reads of the file one in eight is looked at, and counts for
-    eight: so it costs a few percent of their time, not a fifth. `slow_ms` is the median above which a text is
-    slow, `regression` how many times its median of the past.
+    and of each query of `store.sql`. Of the reads of the file one in seventeen is looked at, and counts for
+    all of them: so it costs a few percent of their time, not a third. `slow_ms` is the median above which a
+    text is slow, `regression` how many times its median of the past.
     """
 
     def __init__(self, owner: Owner, *, slow_ms: float = 100.0, regression: float = 2.0) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -26,6 +27,10 @@ class Connects(Protocol):
     name: str
     silence: float | None
     connections: int
+
+    @property
+    def symbols(self) -> Sequence[str] | None:
+        """Whose connection it is; None for all symbols."""
 
     @property
     def is_closed(self) -> bool:
@@ -53,27 +58,36 @@ class Attempts:
         self._on: tuple[type[Exception], ...] = (*LOST, *on)
         self._first, self._most = first, most
         self._pause = 0.0
+        self._drawn: float | None = None
         self._known = session.connections
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Attempt:
-        until = time.monotonic() + self._next_pause()
+        until = time.monotonic() + self.seconds_ahead()
+        self._drawn = None
         while (left := until - time.monotonic()) > 0 and not self._session.is_closed:
             time.sleep(min(left, SLICE_SECONDS))
         if self._session.is_closed:
             raise StopIteration
-        return Attempt(self._session, self._on)
+        return Attempt(self._session, self._on, self.seconds_ahead)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Attempt:
-        await asyncio.sleep(self._next_pause())
+        seconds, self._drawn = self.seconds_ahead(), None
+        await asyncio.sleep(seconds)
         if self._session.is_closed:
             raise StopAsyncIteration
-        return Attempt(self._session, self._on)
+        return Attempt(self._session, self._on, self.seconds_ahead)
+
+    def seconds_ahead(self) -> float:
+        """Return how long is waited before the next attempt."""
+        if self._drawn is None:
+            self._drawn = self._next_pause()
+        return self._drawn
 
     def _next_pause(self) -> float:
         """Return how long to wait now, less a little at random: what was lost together returns apart."""
@@ -86,8 +100,10 @@ class Attempts:
 class Attempt:
     """One connection: what ends it is noted; a loss of it is not raised."""
 
-    def __init__(self, session: Connects, on: tuple[type[Exception], ...]) -> None:
-        self._session, self._on = session, on
+    def __init__(
+        self, session: Connects, on: tuple[type[Exception], ...], seconds_ahead: Callable[[], float]
+    ) -> None:
+        self._session, self._on, self._seconds_ahead = session, on, seconds_ahead
         self._limit: asyncio.Timeout | None = None
         self._look: asyncio.TimerHandle | None = None
 
@@ -104,7 +120,7 @@ class Attempt:
             return True
         if isinstance(error, self._on):
             LOG.info("%s: the connection was lost: %r", self._session.name, error)
-            self._session.trouble(error)
+            self._tell(error)
             return True
         return False
 
@@ -126,10 +142,18 @@ class Attempt:
         except TimeoutError as silent:
             silent_for = FeedError(f"{self._session.name}: nothing came for {self._session.silence:g} s")
             silent_for.__cause__ = silent
-            self._session.trouble(silent_for)
+            self._tell(silent_for)
             self._session.disconnected()
             return True
         return self.__exit__(kind, error, trace)
+
+    def _tell(self, error: Exception) -> None:
+        """Tell of what ended it, with whose connection it was, and when the next is made."""
+        symbols = self._session.symbols
+        others = "" if symbols is None or len(symbols) == 1 else f" and {len(symbols) - 1:,} more"
+        whose = f"{self._session.name}, " + ("all symbols" if symbols is None else f"{symbols[0]}{others}")
+        error.add_note(f"{whose}: connected to again in {self._seconds_ahead():.1f} s")
+        self._session.trouble(error)
 
     def _watch(self) -> None:
         """Look every now and then whether anything has come; give up what is awaited if not."""

@@ -42,7 +42,8 @@ class Part:
     """The candles of `[start, end)` ms; `absent` is why bars in it are not there, where that is known.
 
     `settled` is said by whoever has proven the range: from then on (ms) its bars may yet be amended. Where
-    `rows` is None, nothing can be known of the range here, and it is not asked for again.
+    `rows` is None, nothing can be known of the range here, and it is not asked for again. `source` is who
+    gave them, "backfill" if nobody is named.
     """
 
     start: int
@@ -50,6 +51,7 @@ class Part:
     rows: Any
     absent: Stated | None = None
     settled: int | None = None
+    source: str | None = None
 
 
 class Filled(Protocol):
@@ -134,6 +136,7 @@ class Backfill:
             except Exception as error:  # of a fetch, or of a store that is busy: tried again
                 failed += 1
                 self._later[key] = (pause, time.monotonic() + pause)
+                error.add_note(f"{hole.symbol} {hole.timeframe}: fetched again in {pause:g} s")
                 self._trouble(error)
 
     def _fill(self, hole: Hole) -> bool:
@@ -171,8 +174,9 @@ class Backfill:
                 for part in self._parts(key, start, end):
                     if part.rows is not None:
                         ledger.fill(
-                            *key, part.rows, part.start, part.end, absent=part.absent, settled=part.settled
-                        )
+                            *key, part.rows, part.start, part.end, absent=part.absent,
+                            settled=part.settled, source=part.source,
+                        )  # fmt: skip
                         told += _plain(part.rows)
                     self._known(key, part.start, part.end, left)
                     if not self._beat():

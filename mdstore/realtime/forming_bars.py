@@ -43,7 +43,10 @@ class Out(Protocol):
     """What is told of the bars of a series."""
 
     def whole(self, series: BarSeries, bar: Bar, *, amended: bool) -> None:
-        """Take a bar that is whole; again, `amended`, each time that it changes after."""
+        """Take a bar that is whole; again, `amended`, each time that it changes after.
+
+        One that `wrong` was told of is taken for amended, too.
+        """
 
     def partial(self, series: BarSeries, bar: Bar) -> None:
         """Know that a bar has ended that is not whole."""
@@ -249,7 +252,7 @@ class BarSeries:
             was_partial = bar.partial
             if (bar.set(kline) or was_partial) and bar.closed:
                 self._counts.amended += 1
-                self._out.whole(self, bar, amended=True)
+                self._out.whole(self, bar, amended=not was_partial)
         end = self.timeframe.next(bar.end)
         self._klines_until = max(self._klines_until, end, bar.end + KLINE_PATIENCE)
         if bar.closed or kline.closed or kline.snapshot:

@@ -234,9 +234,10 @@ class LiveCandles:
     ) -> Subscription[ClosedBar]:
         """Be given every bar of a timeframe that ends from now on, each once and in the order of its symbol.
 
-        A bar is whole, or `partial`; one that changes later comes again, `amended`. With a `callback`, it is
-        called in a thread of its own; without, the subscription is iterated over, by `for` or `async for`.
-        Which bars there are is up to `build`. Up to `buffer` bars wait; then the oldest go.
+        A bar is whole, or `partial`; one that changes later comes again, `amended`; one that was missed
+        comes behind later ones, once it is fetched. With a `callback`, it is called in a thread of its own;
+        without, the subscription is iterated over, by `for` or `async for`. Which bars there are is up to
+        `build`. Up to `buffer` bars wait; then the oldest go.
 
         Raises `InvalidInputError` and its kinds, and `StoreClosedError` after `close`.
         """

@@ -73,9 +73,9 @@ class Ledger(Protocol):
 
     def fill(
         self, symbol: str, timeframe: str, rows: Any, start: int, end: int,
-        *, absent: Stated | None = None, settled: int | None = None,
+        *, absent: Stated | None = None, settled: int | None = None, source: str | None = None,
     ) -> object:  # fmt: skip
-        """Store what was fetched for a range; `absent` and `settled` are as in `backfill.Part`."""
+        """Store what was fetched for a range; `absent`, `settled`, `source` are as in `backfill.Part`."""
 
     def lease(self, symbol: str, timeframe: str) -> Lease | None:
         """Return what only one has at a time who asks for a series, or None while somebody else has it."""

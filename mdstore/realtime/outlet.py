@@ -23,6 +23,8 @@ class Outlet:
     def __init__(self) -> None:
         self.lander: Lander | None = None
         self._queues: dict[str, list[Queue]] = {}
+        self._taken_back: set[tuple[Key, int]] = set()
+        """Bars that were told of, and turned out to be wrong: what comes in their place amends them."""
 
     def add(self, timeframe: Timeframe, queue: Queue) -> None:
         """Tell a queue of the bars of a timeframe from now on."""
@@ -50,7 +52,8 @@ class Outlet:
         if series.persist and self.lander is not None:
             self.lander.put((series.symbol, series.name), bar.row())
         if self._queues:
-            self._tell((series.symbol, series.name), bar.row(), amended=amended)
+            key = series.symbol, series.name
+            self._tell(key, bar.row(), amended=self._amends(key, bar.start) or amended)
 
     def partial(self, series: BarSeries, bar: Bar) -> None:
         """Tell of a bar that is not whole."""
@@ -59,6 +62,8 @@ class Outlet:
 
     def wrong(self, series: BarSeries, start: int) -> None:
         """Have a bar that was stored, or stated to be without a trade, asked for again."""
+        if self._queues:
+            self._taken_back.add(((series.symbol, series.name), start))
         if series.persist and self.lander is not None:
             self.lander.doubt((series.symbol, series.name), start, series.timeframe.next(start))
 
@@ -75,7 +80,12 @@ class Outlet:
     def filled(self, key: Key, rows: Iterable[Row]) -> None:
         """Tell of bars that were fetched in place of those that were not seen whole."""
         for row in rows:
-            self._tell(key, row, amended=True)
+            self._tell(key, row, amended=self._amends(key, row[0]))
+
+    def _amends(self, key: Key, start: int) -> bool:
+        is_again = (key, start) in self._taken_back
+        self._taken_back.discard((key, start))
+        return is_again
 
     def _tell(self, key: Key, row: Row, *, partial: bool = False, amended: bool = False) -> None:
         queues = self._queues.get(key[1])

@@ -101,7 +101,8 @@ class Kline(NamedTuple):
 class ClosedBar(NamedTuple):
     """A bar that has ended: whole, or `partial`, and then neither stored nor final.
 
-    One that is `amended` was told before and has changed since, or comes behind later ones.
+    One that is `amended` corrects what was told before: other values, or that nothing was traded. One that
+    was missed, and fetched, is none; it comes behind later ones.
     """
 
     symbol: str

@@ -97,7 +97,8 @@ class Session:
     `silence` is after how many seconds without anything a connection is taken for dead, None for never.
     `volume_digits` are the decimals that sizes have at the exchange: volumes that are summed up are rounded
     to them, and so equal to its own. `on_error` is called with every row that is refused, whatever
-    the exchange refuses, connections that are lost, and what keeps bars from being stored.
+    the exchange refuses, connections that are lost, and what keeps bars from being stored. Notes of an error
+    (`__notes__`) say of which symbol it is, and when it is tried again.
 
     A `with`, or an `async with`, ends it.
 
@@ -136,6 +137,7 @@ class Session:
         self._feed = Feed(live.grace, self.name, volume_digits, is_told=True)
         self._state: State = "connecting"
         self._heard_at = time.monotonic()
+        self._last: Any = None
         live.enter(self, self._feed, self.symbols)
         self._recall(FOREVER if most_bars is None else most_bars)
         self._backfill = (
@@ -157,6 +159,7 @@ class Session:
             if type(row) is Notice:
                 self.trouble(FeedError(f"{row.venue}: {row.message}"))
             else:
+                self._last = row
                 taken += self._take(row._replace(symbol=self._prefix + row.symbol) if self._prefix else row)
         return taken
 
@@ -220,6 +223,12 @@ class Session:
     def is_silent(self) -> bool:
         """Whether nothing has come for longer than `silence` seconds."""
         return self.silence is not None and time.monotonic() - self._heard_at >= self.silence
+
+    @property
+    def latest(self) -> int | None:
+        """The exchange time of the row that came last (ms), taken or not; None before any has."""
+        time = getattr(self._last, "timestamp", None)
+        return time if type(time) is int else None
 
     @property
     def hole(self) -> list[Hole]:
@@ -339,6 +348,8 @@ class Session:
             self._begin_alone(row)
             self._live.takers[type(row)](row)
         except (InvalidInputError, KeyError, AttributeError, TypeError) as error:
+            if isinstance(symbol := getattr(row, "symbol", None), str):
+                error.add_note(symbol)
             self._refuse(error)
             if type(row) is Trade:
                 self._miss(row)

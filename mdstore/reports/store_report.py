@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mdstore.optimization.queries import QueryAnalyzer
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["write_report"]
+__all__ = ["report_page", "write_report"]
 
 Tree = Mapping[str, Any]
 DAY_MS: Final = 86_400_000
@@ -76,7 +76,7 @@ def write_report(
                 f"{target} is there already, and no report",
                 hint=Hint("give another path, or force=True", "give another path, or --force"),
             )
-        text = page(f"{store.path.name}: mdstore report", _parts(store, analyzer))
+        text = report_page(store, analyzer)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
             temporary.write_text(text, encoding="utf-8")
@@ -84,6 +84,11 @@ def write_report(
         finally:
             temporary.unlink(missing_ok=True)
     return target
+
+
+def report_page(store: MarketDataStore, analyzer: QueryAnalyzer | None = None) -> str:
+    """Return the text of that file."""
+    return page(f"{store.path.name}: mdstore report", _parts(store, analyzer))
 
 
 def _is_report(path: Path) -> bool:

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from mdstore.candles.writes.writer import WriteResult
+    from mdstore.candles.writes.results import WriteResult
     from mdstore.core.hole_reasons import Stated
     from mdstore.core.timeframe import Timeframe
     from mdstore.core.timestamps import Moment

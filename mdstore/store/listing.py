@@ -14,6 +14,11 @@ SERIES = {
     "symbol": pl.Categorical, "timeframe": pl.String, "first": pl.Int64, "last": pl.Int64,
     "rows": pl.Int64, "bytes": pl.Int64, "revision": pl.Int64,
 }  # fmt: skip
+FROZEN = {
+    "symbol": pl.Categorical, "timeframe": pl.String, "frozen_rows": pl.Int64, "frozen_bytes": pl.Int64,
+}  # fmt: skip
+ROW_BYTES = 75
+"""Of a row of the table `candles`, about."""
 STORED = tuple(name for name in SERIES if name != "bytes")
 PROVENANCE = {
     "symbol": pl.Categorical, "timeframe": pl.String, "start": pl.Int64, "end": pl.Int64,
@@ -43,16 +48,17 @@ class Listing:
         self._known: tuple[int, pl.DataFrame] = (-1, pl.DataFrame())
 
     def series(self) -> pl.DataFrame:
-        """Return every series; its bytes are its share of the file by rows."""
+        """Return every series; its bytes are its share of the file, see `_takes`."""
         known, stored = self._known
-        revision, rows, size = self._candles.series(known)
+        revision, rows, size, frozen = self._candles.series(known)
         if rows is not None:
             values = zip(*rows, strict=True) if rows else ((),) * len(STORED)
             stored = pl.DataFrame(
                 [pl.Series(name, column, SERIES[name]) for name, column in zip(STORED, values, strict=True)]
             ).with_columns(pl.col("first", "last").cast(TIME))
             self._known = revision, stored
-        share = (pl.col("rows") * (size / max(stored["rows"].sum(), 1))).cast(pl.Int64).alias("bytes")
+        takes = _takes(stored, frozen)
+        share = (takes * (size / max(takes.sum(), 1))).cast(pl.Int64)
         return stored.with_columns(share).select(tuple(SERIES))
 
     def keys(self) -> list[tuple[str, str]]:
@@ -96,3 +102,13 @@ class Listing:
         return frame.with_columns(
             pl.col("timestamp", "changed_at").cast(TIME), pl.when(pl.col("source") != "").then("source")
         )
+
+
+def _takes(stored: pl.DataFrame, frozen: list[tuple[str, str, int, int]]) -> pl.Series:
+    """Return about how many bytes the rows of each series take: so many each, or their frozen pieces."""
+    plain = (stored["rows"] * ROW_BYTES).alias("bytes")
+    if not frozen:
+        return plain
+    pieces = pl.DataFrame(frozen, FROZEN, orient="row")
+    held = stored.join(pieces, on=("symbol", "timeframe"), how="left", maintain_order="left")
+    return plain + (held["frozen_bytes"] - held["frozen_rows"] * ROW_BYTES).fill_null(0)

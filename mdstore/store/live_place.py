@@ -68,19 +68,20 @@ class LivePlace:
 
     def fill(
         self, symbol: str, timeframe: str, rows: Any, start: int, end: int,
-        *, absent: Stated | None = None, settled: int | None = None,
+        *, absent: Stated | None = None, settled: int | None = None, source: str | None = None,
     ) -> object:  # fmt: skip
         """Store what was fetched for a range; of what is not among it, the source has no more.
 
         Where it is said why bars are absent, or from when on they may be amended, the range is proven by
         whoever fetched it: it is stated apart, since a full page with a wider `covers` would be doubted.
         """
+        name = source or BACKFILL
         if absent is None and settled is None:
-            return self._store.write(symbol, timeframe, rows, source=BACKFILL, covers=(start, end))
+            return self._store.write(symbol, timeframe, rows, source=name, covers=(start, end))
         if len(rows):
-            self._store.write(symbol, timeframe, rows, unit="ms", source=BACKFILL)
+            self._store.write(symbol, timeframe, rows, unit="ms", source=name)
         until = FOREVER if settled is None else settled
-        said = Claim(BACKFILL, (start, end), absent or "unknown", settled=until)
+        said = Claim(name, (start, end), absent or "unknown", settled=until)
         self._candles.ledger.cover([(symbol, timeframe)], said)
         return None
 

@@ -149,8 +149,8 @@ class Maintenance:
         that does so: look at `check()` before, since damage is taken over as well. (`maintenance.repair`,
         which mends what can be mended, is to come.)
 
-        Raises `DamagedDataError` where candles are not what was written, once all others are in packs;
-        `StoreFileError`.
+        Raises `DamagedDataError` where candles are not what was written, or are frozen and cannot be
+        unpacked, once all others are in packs: it names a range, and `check` all. `StoreFileError`.
         """
         return self._candles.warm(progress, rebuild=rebuild)
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.ledger.claims import Claim
-from mdstore.candles.writes.writer import WriteResult
+from mdstore.candles.writes.results import WriteResult
 from mdstore.core.arguments import bar_limit, column_list, source_name, symbol_list, time_range
 from mdstore.core.extra_columns import Extra
 from mdstore.core.hole_reasons import STATED, Stated

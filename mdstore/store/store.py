@@ -82,6 +82,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     keep_revisions: str | timedelta | None = None,
     realtime: RealtimeDataCache | None = None,
     maintenance: Literal["auto"] | None = None,
+    freeze_after: str | timedelta | None = None,
 ) -> MarketDataStore:
     """Open a store's file; create, migrate or recover it as needed.
 
@@ -100,7 +101,8 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     `memory_bytes` bounds what is kept assembled in memory between reads, 0 keeps nothing; pages of mapped
     packs belong to the system and are not among them. `pack_bytes` bounds the folder of the packs beside the
     file, which hold sealed candles a second time, 48 bytes each: beyond it those that were not read for
-    longest go, and are read from the file again; 0 keeps none. None is no bound, for either.
+    longest go, and are read from the file again; 0 keeps none, None is half of what would be free on the disk
+    without them. For `memory_bytes` None is no bound.
     `sql_memory_bytes` bounds what `sql` takes to answer, above which it spills to a temporary folder or
     refuses; None is half of the machine's memory. Candles are not among it, they are mapped.
 
@@ -109,7 +111,8 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
     time before that raise `HistoryTrimmedError`. None keeps all.
 
     `maintenance="auto"` has the file put in order by itself in the quiet hours of the night (UTC), as
-    `store.maintenance.start()` does; else nothing of the kind starts.
+    `store.maintenance.start()` does; else nothing of the kind starts. With it, `freeze_after`, such as "90d"
+    or a timedelta, has bars that are older compressed, once a day.
 
     `realtime` holds the tickers, order books and trades where the defaults of `RealtimeDataCache` do not fit.
     The store closes it.
@@ -131,6 +134,7 @@ def open(  # noqa: A001 - `mdstore.open`, as `gzip.open`
         keep_revisions=keep_revisions,
         realtime=realtime,
         maintenance=maintenance,
+        freeze_after=freeze_after,
     )
 
 
@@ -156,6 +160,7 @@ class MarketDataStore:
         keep_revisions: str | timedelta | None = None,
         realtime: RealtimeDataCache | None = None,
         maintenance: Literal["auto"] | None = None,
+        freeze_after: str | timedelta | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._options = {
@@ -163,7 +168,7 @@ class MarketDataStore:
             "memory_bytes": memory_bytes, "pack_bytes": pack_bytes, "sql_memory_bytes": sql_memory_bytes,
             "keep_revisions": keep_revisions,
         }  # fmt: skip
-        _refuse_other(maintenance)
+        _refuse_other(maintenance, freeze_after)
         self._clock = clock
         self._server: Server | None = None
         watch_forks()
@@ -192,11 +197,11 @@ class MarketDataStore:
         self._keeping = Keeping(self._candles, self._reading, self._writing, self._declared)
         self._syncing = Syncing(self._candles, self._declared, self._now)
         self._contents = Contents(self._candles, self._listing)
-        self._watching = Watching(lambda: self.realtime)
+        self._watching = Watching(lambda: self.realtime, self._syncing.place)
         try:
             self._realtime = Owner(realtime, LivePlace(self, self._candles, self._syncing.place), clock)
             if maintenance is not None:
-                self._maintenance.start()
+                self._maintenance.start(freeze_after=freeze_after)
         except BaseException:
             self._candles.close()
             raise
@@ -594,7 +599,8 @@ class MarketDataStore:
     def series(self) -> pl.DataFrame:
         """Return what is stored: symbol, timeframe, first and last bar, rows, bytes and revision.
 
-        `bytes` is each series' share of the file by rows. `revision` grows whenever a series changes.
+        `bytes` is each series' share of the file: by rows, and of what is frozen by its bytes. `revision`
+        grows whenever a series changes.
         """
         refuse_broken_polars()
         return self._listing.series()
@@ -764,11 +770,17 @@ class MarketDataStore:
         return self.realtime.tables[table].arrow()
 
 
-def _refuse_other(maintenance: object) -> None:
+def _refuse_other(maintenance: object, freeze_after: str | timedelta | None) -> None:
+    """Refuse what is no upkeep, before there is a file."""
     if maintenance not in (None, "auto"):
         raise InvalidInputError(
             f"maintenance={maintenance!r} is neither 'auto' nor None",
             hint=Hint("store.maintenance.start() takes hours and a zone", "mdstore optimize --daemon"),
+        )
+    if freeze_after is not None and period_ms(freeze_after, "freeze_after") and maintenance is None:
+        raise InvalidInputError(
+            f"freeze_after={freeze_after!r} is for upkeep, and none was asked for",
+            hint=Hint('give maintenance="auto" as well', "mdstore optimize --daemon --freeze-after 90d"),
         )
 
 

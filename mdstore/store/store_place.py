@@ -9,7 +9,7 @@ from mdstore.candles.file.leases import Leases
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.ledger.claims import Claim
 from mdstore.candles.repository import CandleRepository
-from mdstore.candles.writes.writer import Part, WriteResult
+from mdstore.candles.writes.results import Part, WriteResult
 from mdstore.core.extra_columns import Extra
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.schema import CANDLE_COLUMNS

@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from mdstore.candles.repository import CandleRepository
 from mdstore.core.arguments import source_name, symbol_list
 from mdstore.core.polars_forks import refuse_broken_polars
 from mdstore.core.timeframe import Timeframe
-from mdstore.core.timestamps import Moment, to_ms
-from mdstore.errors import InvalidInputError, StoreClosedError
+from mdstore.core.timestamps import Moment, ms_to_datetime, to_ms
+from mdstore.errors import Hint, InvalidInputError, StoreClosedError
 from mdstore.store.declared import Declared
 
 if TYPE_CHECKING:
@@ -104,10 +105,11 @@ class Syncing:
         `progress` is called with the `SyncResult` as it grows, in a thread of the store; what it raises ends
         the sync, and is raised. Neither it nor the source may sync the same store, since both would wait for
         ever: that raises `InvalidInputError`. `dry_run` only says how many bars and pages are missing.
-        `every="1m"` goes on each time that such a bar has ended, and returns nothing: it ends by Ctrl-C (a
-        cancellation of `sync_async`), by `close` (`StoreClosedError`), by what `progress` raises, and by what
-        keeps the store from taking what came. The result of each round is what `progress` is called with at
-        its end (`is_over`). `base_url` is asked in place of the exchange; with `offline` nobody is.
+        `every="1m"` goes on each time that such a bar has ended. It returns once `until` is over, and ends
+        by Ctrl-C (a cancellation of `sync_async`), by `close` (`StoreClosedError`), by what `progress`
+        raises, and by what keeps the store from taking what came. The result of each round is what `progress`
+        is called with at its end (`is_over`). `base_url` is asked in place of the exchange; with `offline`
+        nobody is.
 
         A series that has bars of another exchange, such as the spot market's, fails: its bars would be made
         of both. What came from files does not matter, and a source of your own that does not say that it
@@ -244,6 +246,12 @@ class Syncing:
         if start is not None and start >= (self._now() if end is None else end):
             what = "until" if end is not None else "now"
             raise InvalidInputError(f"the range is empty: {what} is not after since")
+        if every is not None and end is not None and end <= self._now():
+            raise InvalidInputError(
+                f"it is to go on every {every}, and {ms_to_datetime(end)}, up to when bars are wanted, is "
+                "over",
+                hint=Hint("leave out every=, or until=", "leave out --every, or --until"),
+            )
         return _Asked(
             source, tuple(dict.fromkeys(named)), tuple(dict.fromkeys(map(Timeframe.parse, bars))), start, end,
             base_url, offline, dry_run, None if every is None else Timeframe.parse(every), progress,
@@ -288,6 +296,8 @@ class Syncing:
         from mdstore.sources.sync.bad_bars import BadBars
         from mdstore.sources.sync.candle_source import refuse_others
         from mdstore.sources.sync.other_exchanges import OtherExchanges
+        from mdstore.sources.sync.patience import Patience
+        from mdstore.sources.sync.result import SyncResult
         from mdstore.sources.sync.source_facts import SourceFacts
         from mdstore.sources.sync.sync_run import SyncRun
         from mdstore.sources.sync.worth_asking import Wanted
@@ -301,7 +311,9 @@ class Syncing:
         symbols: list[str] = []
         while True:
             try:  # each time anew: a new listing may fit a pattern
-                symbols = await _markets(facts, source.name, asked.symbols)
+                waits.result = SyncResult(source.name)
+                listed = partial(_markets, facts, source.name, asked.symbols)
+                symbols = await Patience(facts, waits.told).asked(listed)
             except Exception:  # somebody else's code: the markets of the round before will do
                 if not symbols:
                     raise
@@ -312,7 +324,7 @@ class Syncing:
             result = await (run.plan() if asked.dry_run else run.run())
             if run.trouble is not None:
                 raise run.trouble
-            if asked.every is None or asked.dry_run:
+            if asked.every is None or asked.dry_run or (asked.until is not None and asked.until <= now):
                 return result
             facts.forget_markets()
             now = self._now()
@@ -326,11 +338,11 @@ class _Waits:
         self.result: SyncResult | None = None
         self._progress = progress
 
-    def told(self, wait: Wait) -> None:
-        """Be told that a request waits."""
+    def told(self, wait: Wait | None) -> None:
+        """Be told that a request waits, or no longer does."""
         if self.result is None:
             return
-        self.result.waiting = f"{wait.host}: {wait.reason}, {wait.seconds:.0f} s"
+        self.result.wait = wait
         if self._progress is not None:
             with suppress(Exception):  # it is called again soon, where that is heard
                 self._progress(self.result)

@@ -18,6 +18,7 @@ from mdstore.errors import InvalidInputError
 if TYPE_CHECKING:
     from mdstore.realtime.cache import RealtimeDataCache
     from mdstore.sources.recordings.recorder import Recorder
+    from mdstore.sources.sync.sync_place import SyncPlace
     from mdstore.sources.watching.watch import Watch
 
 __all__ = ["Watching"]
@@ -28,8 +29,8 @@ SILENCE = 60.0
 class Watching:
     """The watches of one store; they end with it."""
 
-    def __init__(self, cache: Callable[[], RealtimeDataCache]) -> None:
-        self._cache = cache
+    def __init__(self, cache: Callable[[], RealtimeDataCache], place: Callable[[], SyncPlace]) -> None:
+        self._cache, self._place = cache, place
         self._watches: WeakSet[Watch] = WeakSet()
 
     def watch(
@@ -49,20 +50,23 @@ class Watching:
         `exchange` is "upbit", "binance" or "binance-futures", `symbols` are names or patterns (`"KRW-*"`).
         What comes by the websocket is in `tickers`, `trades` and, with `orderbooks=True`, `orderbooks`; bars
         of the timeframes form in `live` (`live.subscribe("1m")` gives them as they end), and are stored once
-        they have ended. A connection that is lost, refused or silent for `silence` seconds is made anew,
-        later each time it fails; bars that were not seen whole are fetched by REST before they are stored,
-        those that a stored series lacks among them. `serve()` gives what is live to other processes.
+        they have ended. A connection that is lost, refused or silent for `silence` seconds is made anew: at
+        once, or half a second later, twice as long after each that fails, and a minute at most. Bars that
+        were not seen whole are fetched by REST before they are stored, those that a stored series lacks among
+        them. `serve()` gives what is live to other processes.
 
         `record` is a path, such as `recordings/upbit`, to which raw messages are written for `replay`, or a
         `Recorder`. `base_url` is asked in the exchange's place, as that of a `LocalExchange`. `on_error` is
-        told of what fails, in threads of the watch, which goes on; `watch.errors` has the latest,
-        `watch.stats()` the counts.
+        told of what fails, in threads of the watch, which goes on: the notes of an error (`__notes__`) say of
+        which symbols, and when it is tried again. `watch.errors` has the latest, `watch.stats()` the counts.
 
         Raises `InvalidInputError` here, and by `with` `NoSuchMarketError` for a symbol that the exchange does
-        not have, and `SourceError` where it does not answer.
+        not have, and `SourceError` where it does not answer. A series that has bars of another exchange, such
+        as the spot market's, is refused, as by `sync`: its bars would be made of both.
         """
-        from mdstore.sources.exchanges.candle_sources import open_source
+        from mdstore.sources.exchanges.candle_sources import is_exchange, open_source
         from mdstore.sources.recordings.recorder import Recorder
+        from mdstore.sources.sync.other_exchanges import OtherExchanges
         from mdstore.sources.watching.streams import stream_of
         from mdstore.sources.watching.watch import Watch, WatchAsked
 
@@ -82,6 +86,7 @@ class Watching:
         watch = Watch(
             self._cache(), stream, partial(open_source, exchange, base_url=base_url), asked,
             recorder=recorder, owns_recorder=recorder is not record, on_error=on_error,
+            refused=OtherExchanges(self._place(), exchange, is_exchange, verb="watch").refused,
         )  # fmt: skip
         self._watches.add(watch)
         return watch

@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 
 from mdstore.candles.repository import CandleRepository
-from mdstore.candles.writes.writer import Policy, WriteResult
+from mdstore.candles.writes.results import Policy, WriteResult
 from mdstore.core.arguments import conflict_rule, invalid_rule, kept_ranges, time_range
 from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms
 from mdstore.core.column_names import Choice, Columns, Volume
@@ -167,8 +167,7 @@ class Writing:
             data, ("symbol", *CANDLE_COLUMNS), timeframe=bar, choice=choice, style=terms.style,
             extras=self._declared.all,
         )  # fmt: skip
-        name = pl.lit(bar).alias("timeframe")
-        long = (Piece(piece.frame.with_columns(name), piece.row) for piece in data)
+        long = (Piece(_of_bar(piece.frame, bar), piece.row) for piece in data)
         return told(self._candles.write(self._checked(data, long, None, terms), claim, policy, progress))
 
     def delete(
@@ -217,6 +216,12 @@ class Writing:
         for checked in checked_pieces(pieces, key, terms):
             notes = (*data.notes, *checked.notes)
             yield replace(checked, ignored=data.ignored, notes=notes) if data.ignored or notes else checked
+
+
+def _of_bar(rows: pl.DataFrame, bar: str) -> pl.DataFrame:
+    """Return rows with a column that says of which timeframe they are."""
+    names = pl.Series("timeframe", [bar]).new_from_index(0, len(rows))
+    return pl.DataFrame([*rows.iter_columns(), names])
 
 
 def _policy(on_invalid: OnInvalid, on_conflict: OnConflict, keep: Keep | None) -> Policy:

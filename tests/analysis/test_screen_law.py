@@ -159,6 +159,7 @@ AWKWARD = {
 # ---- made markets
 
 
+@pytest.mark.variants(40)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*GROUPED, *AWKWARD])
 @settings(max_examples=dose(12))
@@ -294,6 +295,7 @@ def test_a_screen_of_the_market_is_plain_python(sp500):
         assert (row["volume"], row["bars"]) == (frame["volume"][-1], len(frame))
 
 
+@pytest.mark.variants(40)
 @pytest.mark.parametrize("name", [*GROUPED, *AWKWARD])
 def test_a_screen_of_the_market_is_each_symbol_on_its_own(sp500, name):
     assert_as_alone(sp500, GROUPED.get(name, AWKWARD.get(name)), chunks=True)

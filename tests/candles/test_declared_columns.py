@@ -23,7 +23,7 @@ from mdstore.candles.file.wide_rows import positive_zeros, wide
 from mdstore.candles.packs import seal_policy
 from mdstore.candles.packs.cells import all_cells
 from mdstore.candles.packs.pack_files import extras_in
-from mdstore.candles.writes.writer import _batch
+from mdstore.candles.writes.batch_sealer import batch_of as _batch
 from mdstore.core.schema import CANDLE_COLUMNS
 from tests.support.candles import MINUTE, START, walk
 from tests.support.processes import start

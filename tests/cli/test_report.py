@@ -12,3 +12,12 @@ def test_a_report_is_written_and_written_again(filled, tmp_path):
     filled("report", "mine.html", "--force")
     assert "KRW-BTC" in (tmp_path / "mine.html").read_text()
     assert filled("--read-only", "report").stdout == "report.html has the report\n"
+
+
+def test_a_report_goes_through_a_pipe(filled, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    text = filled("report", "-").stdout
+    assert text.startswith("<!doctype html>")
+    assert text.rstrip().endswith("</html>")
+    assert "KRW-BTC" in text
+    assert [path for path in sorted(tmp_path.iterdir()) if not path.name.endswith("-packs")] == before

@@ -15,6 +15,7 @@ from rich.console import Console
 import mdstore
 from mdstore import LocalExchange, LocalMarket
 from mdstore.cli.output.sync_progress import SyncProgress
+from mdstore.sources.sync.candle_source import Wait
 from mdstore.sources.sync.result import SeriesSync, SyncResult
 from mdstore.sources.web.breaker import Breaker
 from mdstore.sources.web.host import Manners
@@ -263,6 +264,16 @@ def test_every_goes_on_until_ctrl_c(tmp_path):
         assert all(re.search(r"\d new, \d+ changed, \d+ requests?, ", line) for line in lines), (lines, err)
 
 
+def test_every_with_an_end_that_is_over_is_refused_and_the_hint_helps(cli):
+    with LocalExchange(["KRW-BTC"], now="2025-10-01", limits=None) as exchange:
+        command = ["sync", "upbit", "KRW-BTC", "1d", "--since", "2025-09-01", "--until", "2025-09-05"]
+        command += ["--base-url", exchange.url]
+        said = " ".join(cli(*command, "--every", "1m", code=1).stderr.split())
+        assert "it is to go on every 1m, and 2025-09-05 00:00:00+00:00, up to when bars are wanted" in said
+        assert "leave out --every, or --until" in said
+        assert "4 new" in cli(*command).stdout
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_every_round_is_a_line_of_json_for_programs(tmp_path, end):
     with LocalExchange(["KRW-BTC"], limits=None) as exchange:
@@ -292,6 +303,25 @@ def test_a_line_of_a_round_stands_by_itself_in_a_terminal():
         progress(result)
         drawn, _, _ = out.getvalue().partition("round of upbit\n")
         assert drawn.endswith("\r\x1b[1A\x1b[2K\x1b[1A\x1b[2K"), "both lines of the bar are taken away before"
+
+
+def test_a_log_says_once_that_a_host_is_waited_for_and_once_that_it_is_over(monkeypatch):
+    now, out = [0.0], io.StringIO()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    result = SyncResult("upbit", [SeriesSync("KRW-BTC", "1m", missing=10, state="at work")])
+    with SyncProgress(Console(file=out, width=200)) as progress:
+        for left in (60, 30):
+            for second in range(left):
+                now[0] += 1
+                result.wait = Wait("upbit", "upbit has failed again and again", left - second)
+                progress(result)
+            result.wait = None
+            progress(result)
+    lines = out.getvalue().splitlines()
+    waits = [line.partition("waits: ")[2] for line in lines]
+    assert waits == [
+        "upbit has failed again and again, 60 s", "", "upbit has failed again and again, 30 s", "",
+    ]  # fmt: skip
 
 
 def test_it_is_drawn_in_a_terminal(tmp_path, url):

@@ -19,6 +19,16 @@ def test_backup_and_check(filled, tmp_path):
     assert "error:" in filled("-f", "broken.sqlite3", "check", code=1).stderr
 
 
+def test_a_backup_goes_through_a_pipe(filled, tmp_path):
+    done = filled("backup", "-")
+    assert "written" in done.stderr
+    assert not (tmp_path / "-").exists()
+    (tmp_path / "copy.sqlite3").write_bytes(done.stdout_bytes)
+    assert "is sound" in filled("-f", "copy.sqlite3", "check").stdout
+    assert "KRW-BTC" in filled("-f", "copy.sqlite3", "series").stdout
+    assert "- has none" in filled("backup", "-", "--packs", code=2).output
+
+
 def test_a_backup_takes_the_packs_along_when_it_is_told_to(filled, tmp_path):
     filled("warm")
     filled("backup", "plain.sqlite3")

@@ -109,11 +109,18 @@ def test_failures_are_said_in_words_and_with_whatever_is_in_them(store):
     say(KeyError("x"))
     say(ConnectionRefusedError(111, "Connection refused"))
     say(TimeoutError())
-    assert shown.getvalue().splitlines() == [
+    noted = EOFError("gone")
+    noted.add_note("upbit, KRW-BTC: connected to again in 0.5 s")
+    say(noted)
+    lines = [
+        re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ (.*)", one) for one in shown.getvalue().splitlines()
+    ]
+    assert [one[1] for one in lines] == [
         "no candles [/b] of [bold]X[/]. Hint: mdstore sync",
         "KeyError: 'x'",
         "Connection refused",
         "TimeoutError()",
+        "EOFError: gone (upbit, KRW-BTC: connected to again in 0.5 s)",
     ]
 
 

@@ -212,7 +212,7 @@ def trading_times(library, calendar, start, end):
         return {int(m.timestamp()) * 1000 for m in minutes}, {utc(str(d.date())) for d in dates}
 
 
-@pytest.mark.variants(30)
+@pytest.mark.variants(10)
 @pytest.mark.slow
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("week", WEEKS, ids=lambda week: "-".join(week[:2]))
@@ -294,6 +294,7 @@ def test_after_a_friday_comes_monday(library):
     assert hours.after(utc("2025-09-26T06:00"), 2) == utc("2025-09-29T01:00")
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize(
     ("calendar", "edge", "unknown"),
     [

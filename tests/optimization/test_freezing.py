@@ -9,6 +9,7 @@ from mdstore import InvalidInputError
 from mdstore.optimization.freezing import FROZEN, Freezer
 from mdstore.optimization.maintainer import Maintainer
 from tests.support.candles import MINUTE, START, walk
+from tests.support.waiting import until
 
 DAY = 86_400_000
 
@@ -38,6 +39,26 @@ def test_what_is_no_age_is_refused_and_the_hint_is_one(filled, age):
         filled.maintenance.optimize(freeze_after=age)
     for hinted in ("90d", "1y"):
         filled.maintenance.optimize(freeze_after=hinted, dry_run=True)
+
+
+def test_a_store_that_is_opened_so_freezes_by_age(filled, clock):
+    with mdstore.MarketDataStore(
+        filled.path, clock=clock, maintenance="auto", freeze_after=timedelta(days=2)
+    ) as store:
+        until(lambda: store.maintenance._maintainer.rounds)
+        assert frozen(store) == 2 * 1_440
+
+
+def test_an_age_without_upkeep_is_refused_before_there_is_a_file(tmp_path):
+    path = tmp_path / "new.sqlite3"
+    with pytest.raises(InvalidInputError, match=r'none was asked for.*maintenance="auto"'):
+        mdstore.open(path, freeze_after="90d")
+    for age in NO_AGES:
+        with pytest.raises(InvalidInputError, match=r"freeze_after=.* is no length"):
+            mdstore.open(path, freeze_after=age, maintenance="auto")
+    assert not path.exists()
+    with mdstore.open(path, freeze_after="90d", maintenance="auto") as store:
+        assert store.maintenance.is_running
 
 
 def test_once_a_day_what_is_old_enough_and_much_enough(filled, clock):

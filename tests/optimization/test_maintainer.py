@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 
 import pytest
 
@@ -13,6 +12,7 @@ from mdstore.optimization.vacuum import Limits, SmartVacuumScheduler
 from tests.support.candles import walk
 from tests.support.fragmented import feed, thin_out
 from tests.support.processes import start
+from tests.support.waiting import until
 
 SMALL = Limits(free_pages=10, table_pages=10, in_order=0.95)
 NIGHT = 1_772_506_800.0  # 2026-03-03T03:00Z
@@ -20,13 +20,6 @@ NIGHT = 1_772_506_800.0  # 2026-03-03T03:00Z
 
 def threads():
     return [one.name for one in threading.enumerate() if one.name == "mdstore-maintenance"]
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "never came"
-        time.sleep(0.01)
 
 
 def test_nothing_starts_unless_it_is_said(tmp_path):

@@ -5,6 +5,7 @@ tested where they are met, in `tests/cli/test_hints.py` and `tests/store/test_hi
 """
 
 import ast
+import functools
 import importlib
 import re
 from itertools import chain
@@ -22,7 +23,13 @@ COLUMNS = re.compile(r"--columns '?[a-z]+=")  # an option that has pairs: --colu
 PIP = re.compile(r"pip install \S+( \S+)?")  # a command, and the same for everybody
 # What would be advice in one tongue; arguments that only Python has may be named: `limit=0 is no number`.
 ONE_TONGUE = re.compile(r"(?<![\w-])--[a-z]|\bstore\.\w+\(|\b\w+='")
-SOURCES = {path: ast.parse(path.read_text()) for path in FILES if own(path)[0] not in (*FACES, "errors")}
+PATHS = [path for path in FILES if own(path)[0] not in (*FACES, "errors")]
+
+
+@functools.cache
+def parsed(path):
+    """Return the tree of a file: parsed by the worker that tests it, not by each that collects."""
+    return ast.parse(path.read_text())
 
 
 class Source:
@@ -97,15 +104,16 @@ def complaints(source, *, is_cli):
                     yield f"Python in the hint for the command line: {cli}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: "/".join(own(path)))
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: "/".join(own(path)))
 def test_each_tongue_speaks_its_own_language(path):
     module = importlib.import_module(".".join(("mdstore", *own(path))).removesuffix(".__init__"))
-    source = Source(SOURCES[path], module)
+    source = Source(parsed(path), module)
     assert list(complaints(source, is_cli=own(path)[0] == "cli")) == []
 
 
 def test_no_text_below_the_command_line_has_a_hint_in_itself():
-    for path, tree in SOURCES.items():
+    for path in PATHS:
+        tree = parsed(path)
         documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
         docs = {ast.get_docstring(one, clean=False) for one in ast.walk(tree) if isinstance(one, documented)}
         for node in ast.walk(tree):
@@ -115,9 +123,9 @@ def test_no_text_below_the_command_line_has_a_hint_in_itself():
 
 def test_the_hints_are_found():
     found = 0
-    for path, tree in SOURCES.items():
+    for path in PATHS:
         module = importlib.import_module(".".join(("mdstore", *own(path))).removesuffix(".__init__"))
-        source = Source(tree, module)
+        source = Source(parsed(path), module)
         for scope, call in source.errors():
             for keyword in call.keywords:
                 if keyword.arg == "hint":

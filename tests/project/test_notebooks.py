@@ -11,6 +11,7 @@ pytestmark = pytest.mark.slow
 NOTEBOOKS = ROOT / "notebooks"
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.name)
 def test_a_notebook_runs(python, path):
     cells = json.loads(path.read_text())["cells"]

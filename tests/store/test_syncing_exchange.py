@@ -148,6 +148,7 @@ def test_a_recorded_month_is_equal_to_the_last_bit_and_its_two_holes_are_known(t
         assert result.holes == {"no_trade": 2}
 
 
+@pytest.mark.variants(5)
 @pytest.mark.parametrize(("name", "symbol"), [("upbit", "KRW-BTC"), ("binance", "BTCUSDT")])
 @pytest.mark.parametrize("timeframe", ["1m", "1d", "1w", "1M"])
 @pytest.mark.parametrize("since", ["listing", "1960-01-06", "1969-12-31"])

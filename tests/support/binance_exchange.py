@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import zipfile
+from bisect import bisect_right
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -11,6 +12,8 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.sources.exchanges.binance_candles import SPOT
 from mdstore.sources.exchanges.binance_columns import COLUMNS
 from mdstore.sources.web.answers import Answer
+
+M1 = Timeframe.parse("1m")
 
 
 def kline(at, frame):
@@ -61,7 +64,8 @@ class BinanceExchange:
 
     def bars(self, market, frame):
         """Return the starts of the bars of a market, the forming one among them."""
-        return sorted({frame.floor(minute) for minute in self.minutes[market] if minute <= self.clock})
+        minutes = self.minutes[market][: bisect_right(self.minutes[market], self.clock)]
+        return minutes if frame == M1 else sorted(set(map(frame.floor, minutes)))
 
 
 def zipped(times, frame, name, *, microseconds=False, header=False):

@@ -107,9 +107,8 @@ def failing_disk():
     disk, default = Disk(), apsw.vfs_names()[0]
     files = _Files(disk, default)
     packs = (
-        (pack_files.PackWriter, "add", "write a pack"), (pack_files, "_sync", "sync a pack"),
-        (pack_files, "_map", "map a pack"), (Path, "rename", "rename"), (Path, "replace", "rename"),
-        (Path, "unlink", "delete"),
+        (pack_files.PackWriter, "add", "write a pack"), (pack_files, "_map", "map a pack"),
+        (Path, "rename", "rename"), (Path, "replace", "rename"), (Path, "unlink", "delete"),
     )  # fmt: skip
     with ExitStack() as stack:
         apsw.set_default_vfs("faulty")

@@ -9,10 +9,12 @@ from mdstore.candles.packs import pack_files as packs
 from mdstore.candles.packs import seal_policy as upkeep
 from mdstore.candles.reads import reads as columnar
 from mdstore.candles.upkeep import freezing
-from mdstore.candles.writes import writer
+from mdstore.candles.writes import appends, batch_sealer, landing, writer
 
 SIZES = (
-    (writer, "SEAL_ROWS", 12), (writer, "SEAL_LEAST", 3), (writer, "SEAL_BATCH", 16),
+    (batch_sealer, "SEAL_ROWS", 12), (landing, "SEAL_LEAST", 3), (appends, "SEAL_LEAST", 3),
+    (batch_sealer, "SEAL_BATCH", 16),
+    (writer, "SEAL_ROWS", 12),
     (sealing, "CELL_ROWS", 16), (sealing, "BATCH_ROWS", 40), (compaction, "CELL_ROWS", 16),
     (compaction, "BATCH_ROWS", 40), (compaction, "PACK_ROWS", 80), (upkeep, "BUILD_ROWS", 24),
     (compaction, "MERGE", 3), (compaction, "AUTOMATIC_ROWS", 60),

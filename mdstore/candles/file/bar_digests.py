@@ -30,23 +30,9 @@ from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import DamagedDataError
 
 __all__ = [
-    "FEW",
-    "Proof",
-    "Sums",
-    "bars_of",
-    "batch_of",
-    "expected",
-    "in_order",
-    "piece_end",
-    "ranges_of",
-    "read_proven",
-    "read_proven_rows",
-    "sum_of_bars",
-    "sums_of",
-    "sums_of_bars",
-    "sums_of_batches",
-    "sums_of_frame",
-    "wrong_buckets",
+    "FEW", "Proof", "Sums", "bars_of", "batch_of", "columns_of_frame", "expected", "in_order", "piece_end",
+    "ranges_of", "read_proven", "read_proven_rows", "readable_parts", "sum_of_bars", "sums_of",
+    "sums_of_bars", "sums_of_batches", "sums_of_frame", "sums_of_stack", "wrong_buckets",
 ]  # fmt: skip
 
 FEW: Final = 64  # so few are hashed one by one
@@ -102,6 +88,30 @@ def read_proven_rows(con: apsw.Connection, request: Request, listed: Sequence[Se
     ends = list(accumulate(part.num_rows for part in parts))
     chosen = table.select(list(request.stored or ("timestamp",)))
     return Long(chosen, [one.symbol for one in listed], ends)
+
+
+def readable_parts(
+    con: apsw.Connection, key: Key, start: int, end: int, extras: tuple[str, ...] = ()
+) -> tuple[list[tuple[int, int, pa.RecordBatch]], list[DamagedDataError]]:
+    """Return the candles of a range of whole buckets as `(start, end, rows)`, but what cannot be unpacked.
+
+    A frozen piece that is damaged leaves out the buckets that it reaches into; an error says so of each. Its
+    neighbours are not lost with it. Raises `DamagedDataError` where more than a piece cannot be read.
+    """
+    parts, errors, at = [], list[DamagedDataError](), start
+    while at < end:
+        high = end
+        try:
+            parts.append((at, end, read_range(con, *key, at, end, extras)))
+        except DamagedDataError as error:
+            if error.start is None or error.end is None:
+                raise
+            errors.append(error)
+            if at < error.start:
+                parts.append((at, error.start, read_range(con, *key, at, error.start, extras)))
+            high = error.end
+        at = high
+    return parts, errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,12 +290,34 @@ def sums_of_frame(rows: pl.DataFrame, span: int) -> Sums:
     """Return the sum over each bucket of candles that are about to be written, as SQLite will give them."""
     if len(rows) <= FEW:
         return sums_of_bars(rows.iter_rows(), span, extras=rows.width > WIDTH)
+    arrays = columns_of_frame(rows)
+    many = len(rows) > FEW_BUCKETS * BUCKET_BARS
+    return _cut(sums_between(hashes_of_bars(arrays), many=many), values_of(arrays[0]), span, 0)
+
+
+def sums_of_stack(
+    rows: pl.DataFrame, columns: Sequence[pa.Array], ends: Sequence[int], span: int
+) -> list[Sums]:
+    """Return the same of each of several series under each other; those of the i-th end at `ends[i]`.
+
+    `columns` are those that `columns_of_frame` makes of the rows.
+    """
+    starts = (0, *ends)
+    if len(rows) <= FEW:
+        bars = list(rows.iter_rows())
+        return [sums_of_bars(bars[low:high], span) for low, high in zip(starts, ends, strict=False)]
+    between, times = sums_between(hashes_of_bars(columns), many=True), values_of(columns[0])
+    if len(rows) == len(ends):  # a bar of each
+        return [{times[at] // span: between(at, at + 1)} for at in range(len(ends))]
+    return [_cut(between, times[low:high], span, low) for low, high in zip(starts, ends, strict=False)]
+
+
+def columns_of_frame(rows: pl.DataFrame) -> list[pa.Array]:
+    """Return the columns of candles that are about to be written, as SQLite will give them."""
     zeros = ZERO.new_from_index(0, len(rows))  # of one zero Polars knows that it changes nothing
     values = [rows["timestamp"], *(rows[name] + zeros for name in VALUES)]
     values += [rows[name].fill_null(nan) + zeros for name in rows.columns[WIDTH:]]
-    arrays = [one.to_arrow() if one.n_chunks() == 1 else one.rechunk().to_arrow() for one in values]
-    many = len(rows) > FEW_BUCKETS * BUCKET_BARS
-    return _cut(sums_between(hashes_of_bars(arrays), many=many), values_of(arrays[0]), span, 0)
+    return [one.to_arrow() if one.n_chunks() == 1 else one.rechunk().to_arrow() for one in values]
 
 
 def batch_of(bars: Sequence[Sequence[float]]) -> pa.RecordBatch:
@@ -355,11 +387,13 @@ def _cut(between: Callable[[int, int], int], times: memoryview, span: int, offse
     at, rows = 0, len(times)
     while at < rows:
         bucket = times[at] // span
+        bound = (bucket + 1) * span
         # Not behind so many rows: there is a bar for each time at most, of bars whose length is known.
         near = min(rows, at + BUCKET_BARS)
-        after = bisect_left(times, (bucket + 1) * span, at + 1, near)
-        if after == near < rows:
-            after = bisect_left(times, (bucket + 1) * span, near, rows)
+        if times[near - 1] < bound:  # most are full: a look instead of a search, half of all this
+            after = near if near == rows or times[near] >= bound else bisect_left(times, bound, near, rows)
+        else:
+            after = bisect_left(times, bound, at + 1, near)
         found[bucket] = found.get(bucket, 0) + between(offset + at, offset + after) & MASK
         at = after
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ __all__ = [
     "bump",
     "calendars",
     "find",
+    "find_each",
     "grow",
     "no_such_series",
     "quarantine",
@@ -42,6 +43,9 @@ STATE_OF_STORE = "SELECT calendars, declared, quarantine FROM digests WHERE symb
 COLUMNS = "symbol, timeframe, first, last, rows, revision"
 WIDTH = 6  # of those columns, which come first; the rest are of `arrivals` and `declared_columns`
 OF_SERIES = "SELECT * FROM series WHERE symbol = ? AND timeframe = ?"
+OF_SYMBOLS = """
+SELECT series.* FROM carray(?2) AS wanted CROSS JOIN series WHERE symbol = wanted.value AND timeframe = ?1
+"""
 OF_TIMEFRAME = "SELECT * FROM series WHERE timeframe = ? ORDER BY symbol"
 ALL = "SELECT * FROM series ORDER BY symbol, timeframe"
 COUNT = "SELECT count(*) FROM digests WHERE series != 0"
@@ -109,6 +113,13 @@ def find(con: apsw.Connection, symbol: str, timeframe: str) -> Series | None:
     row = con.execute(OF_SERIES, (symbol, timeframe)).fetchone()
     digests.prove(con, "series", (symbol, timeframe), () if row is None else (row,))
     return None if row is None else Series(*row[:WIDTH], *row[-1:])
+
+
+def find_each(con: apsw.Connection, timeframe: str, symbols: Sequence[str]) -> dict[str, Series]:
+    """Return those of some series of a timeframe that are stored, by symbol. Raises `DamagedDataError`."""
+    found: digests.Rows = con.execute(OF_SYMBOLS, (timeframe, apsw.carray(tuple(symbols)))).fetchall()
+    digests.prove_each(con, "series", found, timeframe, symbols)
+    return {row[0]: Series(*row[:WIDTH], *row[-1:]) for row in found}
 
 
 def all_series(con: apsw.Connection) -> list[Series]:
@@ -181,10 +192,10 @@ def bump(con: apsw.Connection, now: int) -> int:
     return int(con.execute(BUMP, (now,)).get)
 
 
-def grow(con: apsw.Connection, series: Series) -> None:
-    """Add `series.rows` new rows to a series, widen it to first and last, and stamp its revision."""
-    con.execute(
-        GROW, (series.symbol, series.timeframe, series.first, series.last, series.rows, series.revision)
+def grow(con: apsw.Connection, changed: Iterable[Series]) -> None:
+    """Add `rows` new rows to each of some series, widen it to first and last, and stamp its revision."""
+    con.executemany(
+        GROW, ((one.symbol, one.timeframe, one.first, one.last, one.rows, one.revision) for one in changed)
     )
 
 

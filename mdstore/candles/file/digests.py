@@ -25,7 +25,7 @@ without a sum says nothing. It gets one when something in it is written, or by `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -56,6 +56,7 @@ __all__ = [
     "of_kind",
     "prove",
     "prove_all",
+    "prove_each",
     "span_of",
     "sums_by_key",
 ]  # fmt: skip
@@ -115,6 +116,13 @@ EVERY: Final = {
     for kind in KINDS
 }
 OF_TIMEFRAME: Final = {kind: f"{sql} AND timeframe = ?" for kind, sql in EVERY.items()}
+OF_SYMBOLS: Final = {
+    kind: f"""
+    SELECT symbol, {kind} FROM carray(?2) AS wanted CROSS JOIN digests
+    WHERE timeframe = ?1 AND symbol = wanted.value AND {kind} != 0
+    """  # noqa: S608
+    for kind in KINDS
+}
 ACCEPT = "INSERT INTO digests (symbol, timeframe, whole, {kinds}) VALUES (?, ?, ?{places})"
 HAS_DIGEST = "SELECT name FROM pragma_table_info('digests')"  # of an older schema, some kinds have none
 
@@ -161,6 +169,20 @@ def prove_all(con: apsw.Connection, kind: str, rows: Iterable[Row], timeframe: s
         raise damaged(con, kind, min(different(found, expected)))
 
 
+def prove_each(
+    con: apsw.Connection, kind: str, rows: Iterable[Row], timeframe: str, symbols: Sequence[str]
+) -> None:
+    """Compare all rows that some series of a timeframe have in a small table with their digests.
+
+    Raises `DamagedDataError`.
+    """
+    given = con.execute(OF_SYMBOLS[kind], (timeframe, apsw.carray(tuple(symbols))))
+    expected = {(str(symbol), timeframe): value for symbol, value in given}
+    found = sums_by_key(kind, rows)
+    if found != expected:
+        raise damaged(con, kind, min(different(found, expected)))
+
+
 def of_kind(con: apsw.Connection, kind: str, timeframe: str | None = None) -> dict[Key, int]:
     """Return the digests of a small table by series, those of no rows left out."""
     rows = con.execute(EVERY[kind]) if timeframe is None else con.execute(OF_TIMEFRAME[kind], (timeframe,))
@@ -181,8 +203,13 @@ def different(found: Mapping[Key, int], expected: Mapping[Key, int]) -> set[Key]
     return {key for key in found.keys() | expected.keys() if found.get(key, 0) != expected.get(key, 0)}
 
 
-def damaged(
-    con: apsw.Connection, kind: str, key: Key, start: int | None = None, end: int | None = None
+def damaged(  # noqa: PLR0917 - what of a series, and where
+    con: apsw.Connection,
+    kind: str,
+    key: Key,
+    start: int | None = None,
+    end: int | None = None,
+    hint: Hint = HINT,
 ) -> DamagedDataError:
     """Return the error for rows that are not those which were written."""
     where = f" from {moment(start)} to {moment(end - 1)}" if start is not None and end is not None else ""
@@ -193,7 +220,7 @@ def damaged(
         series=None if key == STORE else key,
         start=start,
         end=end,
-        hint=HINT,
+        hint=hint,
     )
 
 

@@ -13,7 +13,7 @@ follows from these.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import apsw
 import pyarrow as pa
@@ -22,9 +22,12 @@ import xxhash
 from mdstore.candles.file.digests import Key, ceiling, damaged, floor, span_of
 from mdstore.candles.file.frozen_bytes import decoded
 from mdstore.candles.file.wide_rows import times_of
-from mdstore.errors import DamagedDataError
+from mdstore.errors import DamagedDataError, Hint
 
-__all__ = ["PIECE_ROWS", "FrozenPiece", "digest_of", "forget", "held", "insert", "pieces", "rows_of"]
+__all__ = [
+    "PIECE_ROWS", "FrozenPiece", "digest_of", "forget", "held", "held_by_series", "insert", "pieces",
+    "rows_of",
+]  # fmt: skip
 
 PIECE_ROWS: Final = 16_384
 """Rows in a piece, about: unpacked in 0.7 ms, put back by a write in 15; larger ones are no smaller a row."""
@@ -40,8 +43,16 @@ ENDS = 'SELECT symbol, max("end") FROM frozen WHERE timeframe = ? GROUP BY symbo
 BYTES = "SELECT digest, bytes FROM frozen WHERE symbol = ? AND timeframe = ? AND start = ?"
 HELD = "SELECT coalesce(sum(rows), 0), coalesce(sum(length(bytes)), 0) FROM frozen"
 OF_SERIES = " WHERE symbol = ? AND timeframe = ?"
+BY_SERIES = "SELECT symbol, timeframe, sum(rows), sum(length(bytes)) FROM frozen GROUP BY symbol, timeframe"
 INSERT = "INSERT INTO frozen VALUES (?, ?, ?, ?, ?, ?, ?)"
 FORGET = "DELETE FROM frozen WHERE symbol = ? AND timeframe = ? AND start >= ? AND start < ?"
+
+# Not `warm(rebuild=True)`, as for other damage: bytes that cannot be unpacked are right for nobody.
+HINT: Final = Hint(
+    "restore a backup; or delete that range and write it again. store.maintenance.check() lists all such "
+    "places",
+    "restore a backup; or delete that range and import it again. `mdstore check` lists all such places",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +115,12 @@ def held(con: apsw.Connection, key: Key | None = None) -> tuple[int, int]:
     return int(str(rows)), int(str(size))
 
 
+def held_by_series(con: apsw.Connection) -> list[tuple[str, str, int, int]]:
+    """Return symbol, timeframe, frozen rows and the bytes of their pieces, where there are any."""
+    return cast("list[tuple[str, str, int, int]]", con.execute(BY_SERIES).fetchall())
+
+
 def _damaged(con: apsw.Connection, key: Key, piece: FrozenPiece) -> DamagedDataError:
     """Return the error of a piece; its range is of whole buckets, which can be deleted without a look."""
     span = span_of(key[1])
-    return damaged(con, "candles", key, floor(piece.start, span), ceiling(piece.end, span))
+    return damaged(con, "candles", key, floor(piece.start, span), ceiling(piece.end, span), HINT)

@@ -120,17 +120,18 @@ def _restored(decimals: pa.Array, ulps: pa.Array | None) -> pa.Array:
     import pyarrow.compute as pc  # noqa: PLC0415 - see above
 
     kind = decimals.type
-    whole = _reinterpreted(decimals, DECIMALS[kind.byte_width](DIGITS, 0)).cast(BITS)
+    # Not safe, here and below: they are whole numbers below 2^53, and to ask takes as long as all the rest.
+    whole = _reinterpreted(decimals, DECIMALS[kind.byte_width](DIGITS, 0)).cast(BITS, safe=False)
     values = _divided(whole, kind.scale)
     if ulps is not None:
         values = pc.add(values.view(BITS), ulps.cast(BITS)).view(NUMBER)
-    return pc.fill_null(values, nan)
+    return pc.fill_null(values, nan) if values.null_count else values
 
 
 def _divided(whole: pa.Array, places: int) -> pa.Array:
     import pyarrow.compute as pc  # noqa: PLC0415 - see above
 
-    return pc.divide(whole.cast(NUMBER), 10.0**places)
+    return pc.divide(whole.cast(NUMBER, safe=False), 10.0**places)
 
 
 def _reinterpreted(values: pa.Array, kind: pa.DataType) -> pa.Array:

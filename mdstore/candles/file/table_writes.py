@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, repeat
+from operator import sub
 from typing import Final
 
 import apsw
@@ -13,7 +14,7 @@ from mdstore.candles.file import declared_columns
 from mdstore.candles.file.digests import Key
 from mdstore.core.schema import CANDLE_COLUMNS
 
-__all__ = ["ROWS_PER_STATEMENT", "STATEMENTS", "upsert", "upsert_rows", "upsert_values"]
+__all__ = ["ROWS_PER_STATEMENT", "STATEMENTS", "upsert", "upsert_rows", "upsert_stack", "upsert_values"]
 
 # Rows in a statement (bench/upsert.py): 200 or 300 give a few percent more than 100, 500 lose a third, below
 # 50 the calls count. What is left over goes in smaller ones, since each size is parsed once and then cached.
@@ -26,6 +27,7 @@ WHERE open IS NOT excluded.open OR high IS NOT excluded.high OR low IS NOT exclu
   OR close IS NOT excluded.close OR volume IS NOT excluded.volume
 """
 WIDTH: Final = len(CANDLE_COLUMNS)
+LEAST_ALONE: Final = 64  # rows of a series from which on it has statements of its own
 
 
 def upsert(con: apsw.Connection, key: Key, rows: pl.DataFrame, extras: tuple[str, ...] = ()) -> None:
@@ -33,6 +35,28 @@ def upsert(con: apsw.Connection, key: Key, rows: pl.DataFrame, extras: tuple[str
     _upsert(con, key, _flat(rows[list(CANDLE_COLUMNS)] if extras else rows))
     if extras:
         upsert_values(con, key, rows, extras)
+
+
+def upsert_stack(
+    con: apsw.Connection, timeframe: str, symbols: Sequence[str], ends: Sequence[int], rows: pl.DataFrame
+) -> None:
+    """Write rows of several series of a timeframe under each other; those of the i-th end at `ends[i]`.
+
+    Where each has many its key is bound once for a statement, else once for each row.
+    """
+    counts = list(map(sub, ends, chain((0,), ends)))
+    if len(rows) >= len(symbols) * LEAST_ALONE:
+        values, at = _flat(rows), 0
+        for symbol, end in zip(symbols, ends, strict=True):
+            _upsert(con, (symbol, timeframe), values[at * WIDTH : end * WIDTH])
+            at = end
+        return
+    flat: list[object] = [None] * ((1 + WIDTH) * len(rows))
+    flat[:: 1 + WIDTH] = chain.from_iterable(map(repeat, symbols, counts))
+    for place, column in enumerate(rows.iter_columns(), 1):
+        flat[place :: 1 + WIDTH] = column.to_list()
+    for size, some in _pieces(flat, 1 + WIDTH):
+        con.execute(OF_SEVERAL[size], [timeframe, *some])
 
 
 def upsert_rows(con: apsw.Connection, key: Key, rows: Iterable[Sequence[object]]) -> None:
@@ -83,4 +107,17 @@ def _statement(size: int) -> str:
     )
 
 
+def _statement_of_several(size: int) -> str:
+    """Write the UPSERT of `size` rows of as many series; ?1 is their timeframe."""
+    return UPSERT.format(
+        rows=",".join(
+            f"(?{2 + row * (1 + WIDTH)},?1,"
+            + ",".join(f"?{3 + row * (1 + WIDTH) + place}" for place in range(WIDTH))
+            + ")"
+            for row in range(size)
+        )
+    )
+
+
 STATEMENTS = {size: _statement(size) for size in ROWS_PER_STATEMENT}
+OF_SEVERAL = {size: _statement_of_several(size) for size in ROWS_PER_STATEMENT}

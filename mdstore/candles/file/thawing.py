@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import cast
 
 import polars as pl
@@ -15,6 +16,7 @@ from mdstore.candles.file.frozen import FrozenPiece
 from mdstore.candles.file.table_reads import read_table
 from mdstore.candles.file.table_writes import upsert, upsert_values
 from mdstore.core.schema import CANDLE_COLUMNS
+from mdstore.errors import DamagedDataError
 
 __all__ = ["drop", "frame_of", "settle_strays", "thaw"]
 
@@ -53,13 +55,17 @@ def drop(con: Writer, key: Key, start: int, end: int) -> int:
 
 
 def settle_strays(con: Writer) -> None:
-    """Thaw the pieces in whose stretch another program has put candles; what it has put there counts."""
+    """Thaw the pieces in whose stretch another program has put candles; what it has put there counts.
+
+    A piece that cannot be unpacked stays, and so does what is beside it.
+    """
     strayed = cast("list[tuple[str, str, int, int, int]]", con.execute(STRAYS).fetchall())
     for symbol, timeframe, start, end, rows in strayed:
         key, piece = (symbol, timeframe), FrozenPiece(start, end, rows)
         strays = read_table(con, *key, piece.start, piece.end)
-        _put_back(con, key, piece)
-        upsert(con, key, _frame(strays, ()))
+        with suppress(DamagedDataError):
+            _put_back(con, key, piece)
+            upsert(con, key, _frame(strays, ()))
 
 
 def frame_of(con: Writer, key: Key, piece: FrozenPiece, names: tuple[str, ...]) -> pl.DataFrame:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import cast
+from itertools import groupby
+from typing import NamedTuple, cast
 
 import apsw
 
@@ -85,8 +85,7 @@ INSERT = f"INSERT INTO arrivals (timeframe, symbol, {COLUMNS}) VALUES (?, ?, ?, 
 DELETE = "DELETE FROM arrivals WHERE timeframe = ? AND symbol = ? AND start = ?"
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """The bars that are there in `[start, end)` (ms) came from `source` in the store's revision `arrived`.
 
     With `lags` they came one by one, each in the revision `began` and its lag, and none after `arrived`.
@@ -113,7 +112,7 @@ class Arrival:
         """Return the part of it in a range that it reaches into."""
         low, high = max(self.start, start), min(self.end, end)
         if self.lags is None:
-            return replace(self, start=low, end=high)
+            return self._replace(start=low, end=high)
         skipped = bar.span(self.start, low)
         lags = self.lags[skipped * WIDTH : (skipped + bar.span(low, high)) * WIDTH]
         return Arrival(low, high, self.source, self.began, self.began + max(_lags(lags)), lags)
@@ -149,20 +148,24 @@ def arrive(con: apsw.Connection, came: Sequence[Came], source: str, revision: in
 
     The series are as they are now in the catalogue; those that grew have no arrivals there, see `spill`.
     """
-    for symbol, bar, start, end in came:
+    for (symbol, bar), of_series in groupby(came, key=lambda one: one[:2]):
+        *some, (start, end) = sorted((start, end) for _, _, start, end in of_series)
         name, is_alone = str(bar), bar.next(start) == end
+        if some:
+            spill(con, (symbol, name))
+            _cut(con, symbol, bar, some, Arrival(start, end, source, revision, revision))
         if is_alone:
             con.execute(AGAIN, (symbol, name, start, revision, source))
             if con.changes():
                 continue
         spill(con, (symbol, name))
-        _cut(con, symbol, bar, start, end)
+        _cut(con, symbol, bar, [(start, end)])
         if is_alone:
             con.execute(BEGIN, (symbol, name, start, source, revision, ALONE))
             if con.changes():
                 continue
         lags = ALONE if is_alone else None
-        _insert(con, symbol, name, Arrival(start, end, source, revision, revision, lags))
+        _insert(con, symbol, name, [Arrival(start, end, source, revision, revision, lags)])
 
 
 def spill(con: apsw.Connection, key: tuple[str, str] | None = None) -> None:
@@ -175,7 +178,7 @@ def spill(con: apsw.Connection, key: tuple[str, str] | None = None) -> None:
 def forget(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> None:
     """Forget when bars that are deleted came."""
     if start < end:
-        _cut(con, symbol, bar, start, end)
+        _cut(con, symbol, bar, [(start, end)])
 
 
 def came_later(con: apsw.Connection, symbol: str, bar: Timeframe, at: int) -> list[tuple[int, int]]:
@@ -219,25 +222,49 @@ def sources(con: apsw.Connection, key: tuple[str, str], start: int, end: int) ->
     return cast("list[tuple[int, int, str]]", rows)
 
 
-def _cut(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> None:
-    """Take the bars that start in a range out of the arrivals."""
-    name = str(bar)
+def _cut(
+    con: apsw.Connection,
+    symbol: str,
+    bar: Timeframe,
+    ranges: Sequence[tuple[int, int]],
+    new: Arrival | None = None,
+) -> None:
+    """Take the bars that start in some ranges, ascending, out of the arrivals; each is like `new` then.
+
+    What was there goes and comes once, however many of the ranges lie in it: every other bar of 100,000 that
+    was missing took 2.4 s, when each cut the rest of one arrival again.
+    """
+    name, made, rest = str(bar), list[Arrival](), list[Arrival]()
+    for start, end in ranges:
+        if rest and rest[0].end <= start:
+            made += rest
+            rest = []
+        reached = rest[0].end if rest else start
+        olds = [*rest, *(_taken(con, symbol, name, reached, end) if reached < end else ())]
+        rest = []
+        for old in olds:
+            if old.start < start:
+                made.append(old.within(bar, old.start, bar.next(start - 1)))
+            after = old.end if old.end <= end else bar.next(end - 1)
+            if after < old.end:
+                rest = [old.within(bar, after, old.end)]
+        if new is not None:
+            made.append(new._replace(start=start, end=end))
+    _insert(con, symbol, name, [*made, *rest])
+
+
+def _taken(con: apsw.Connection, symbol: str, name: str, start: int, end: int) -> list[Arrival]:
+    """Return the arrivals that reach into a range, and delete them."""
     last = con.execute(LAST, (name, symbol, end)).get
     if last is None or last <= start:  # as for the next page of a fetch, where this is all
-        return
+        return []
     olds = [Arrival(*row) for row in con.execute(OVERLAPPING, (name, symbol, start, end))]
-    for old in olds:
-        con.execute(DELETE, (name, symbol, old.start))
-        if old.start < start:
-            _insert(con, symbol, name, old.within(bar, old.start, bar.next(start - 1)))
-        after = old.end if old.end <= end else bar.next(end - 1)
-        if after < old.end:
-            _insert(con, symbol, name, old.within(bar, after, old.end))
+    con.executemany(DELETE, ((name, symbol, old.start) for old in olds))
+    return olds
 
 
-def _insert(con: apsw.Connection, symbol: str, timeframe: str, new: Arrival) -> None:
-    row = (timeframe, symbol, new.start, new.end, new.source, new.began, new.arrived, new.lags)
-    con.execute(INSERT, row)
+def _insert(con: apsw.Connection, symbol: str, timeframe: str, new: Iterable[Arrival]) -> None:
+    con.executemany(INSERT, ((timeframe, symbol, *one) for one in new))
 
 
 def _lags(lags: bytes) -> Iterator[int]:

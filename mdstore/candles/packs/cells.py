@@ -24,6 +24,7 @@ __all__ = [
     "cells_of_timeframe",
     "covering",
     "end_of",
+    "ends_of",
     "forget",
     "forget_pack",
     "insert",
@@ -56,6 +57,11 @@ DELETE FROM cells
 WHERE timeframe = ? AND symbol = ? AND start = ? AND pack = ? AND batch = ? AND "offset" = ?
 """
 END = f'SELECT coalesce(max("end"), {-FOREVER}) FROM cells WHERE timeframe = ? AND symbol = ?'  # noqa: S608
+ENDS = """
+SELECT symbol, "end" FROM carray(?2) AS wanted CROSS JOIN cells
+WHERE timeframe = ?1 AND symbol = wanted.value
+  AND start = (SELECT max(start) FROM cells WHERE timeframe = ?1 AND symbol = wanted.value)
+"""
 TOUCH = "UPDATE cells SET used = max(used, ?4) WHERE timeframe = ?1 AND symbol = ?2 AND start = ?3"
 
 
@@ -117,6 +123,11 @@ def covering(con: apsw.Connection, symbol: str, timeframe: str, first: int, last
 def end_of(con: apsw.Connection, symbol: str, timeframe: str) -> int:
     """Return where the last cell of a series ends; -FOREVER where it has none."""
     return int(con.execute(END, (timeframe, symbol)).get)
+
+
+def ends_of(con: apsw.Connection, timeframe: str, symbols: Sequence[str]) -> dict[str, int]:
+    """Return where the last cells of some series of a timeframe end, by symbol, of those that have any."""
+    return dict(con.execute(ENDS, (timeframe, apsw.carray(tuple(symbols)))))
 
 
 def insert(con: apsw.Connection, cells: Iterable[Cell]) -> None:

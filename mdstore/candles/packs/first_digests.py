@@ -5,11 +5,17 @@ A piece at a time, each in a transaction of its own: it may be interrupted, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import apsw
 
-from mdstore.candles.file.bar_digests import expected, piece_end, ranges_of, sums_of, wrong_buckets
+from mdstore.candles.file.bar_digests import (
+    Sums,
+    expected,
+    piece_end,
+    ranges_of,
+    readable_parts,
+    sums_of,
+    wrong_buckets,
+)
 from mdstore.candles.file.carried import PUT
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.declared_columns import names_of
@@ -39,15 +45,16 @@ MOVED = "UPDATE bucket_digests SET candles = NULL WHERE timeframe = ? AND symbol
 def complete(database: Database) -> list[DamagedDataError]:
     """Put every candle that is under none under a digest; return what did not fit those that there are.
 
-    A series with damage stays as it was, so that nothing damaged is taken for right. Of a file that is only
-    read nothing is put under one; what does not fit is found all the same.
+    A series with damage stays as it was, so that nothing damaged is taken for right; but around a frozen
+    piece that cannot be unpacked all others are put under one. Of a file that is only read nothing is put
+    under one; what does not fit is found all the same.
     """
     with database.reading() as con:
         pending = [(str(symbol), str(name)) for symbol, name in con.execute(PENDING)]
     found = []
     for key in pending:
         try:
-            _complete(database, key)
+            found += _complete(database, key)
         except DamagedDataError as error:
             found.append(error)
     return found
@@ -68,11 +75,40 @@ def prove_cells(con: apsw.Connection, given: list[Cell]) -> None:
             raise damaged(con, "candles", key, cell.start, cell.end)
 
 
-def _complete(database: Database, key: Key) -> None:
+def _complete(database: Database, key: Key) -> list[DamagedDataError]:
+    """Put the candles of a series under digests, a piece at a time; return what cannot be unpacked."""
     with database.reading() as con:
         prove_cells(con, cells.cells_of(con, *key))
-    for _ in _pieces(database, key):
-        pass
+    at, unreadable, is_written = -FOREVER, dict[int | None, DamagedDataError](), database.read_only is None
+    while at < FOREVER:
+        with database.writing() if is_written else database.reading() as con:
+            if con.execute(IS_WHOLE, (key[1], key[0])).get:
+                break  # somebody else was here
+            high = piece_end(con, key, at)
+            sums, errors = _new_sums(con, key, at, high)
+            unreadable |= {error.start: error for error in errors}
+            if is_written:
+                con.executemany(PUT, ((*key, bucket, value) for bucket, value in sums.items()))
+                if high == FOREVER and not unreadable:
+                    _settle(con, key)
+        at = high
+    return list(unreadable.values())
+
+
+def _new_sums(con: apsw.Connection, key: Key, start: int, end: int) -> tuple[Sums, list[DamagedDataError]]:
+    """Return the sums over the buckets of a range that have none yet, and what cannot be unpacked in it.
+
+    Raises `DamagedDataError` where candles do not fit the sums that there are.
+    """
+    span, sums = span_of(key[1]), Sums()
+    parts, errors = readable_parts(con, key, start, end, names_of(con, key))
+    for low, high, rows in parts:
+        found, (known, _) = sums_of(rows, span), expected(con, key, low // span, -(-high // span))
+        wrong = wrong_buckets(found, known, whole=False)
+        if wrong:
+            raise damaged(con, "candles", key, *ranges_of(wrong, span)[0])
+        sums |= {bucket: value for bucket, value in found.items() if bucket not in known}
+    return sums, errors
 
 
 def _settle(con: apsw.Connection, key: Key) -> None:
@@ -80,26 +116,3 @@ def _settle(con: apsw.Connection, key: Key) -> None:
     bucket, candles = con.execute(LAST, (timeframe, symbol)).fetchone() or (-FOREVER, 0)
     con.execute(SETTLED, (timeframe, symbol, bucket, candles))
     con.execute(MOVED, (timeframe, symbol, bucket))
-
-
-def _pieces(database: Database, key: Key) -> Iterator[None]:
-    at, span = -FOREVER, span_of(key[1])
-    is_written = database.read_only is None
-    while True:
-        with database.writing() if is_written else database.reading() as con:
-            if con.execute(IS_WHOLE, (key[1], key[0])).get:
-                return  # somebody else was here
-            high = piece_end(con, key, at)
-            found = sums_of(read_range(con, *key, at, high, names_of(con, key)), span)
-            known, _ = expected(con, key, at // span, high // span)
-            wrong = wrong_buckets(found, known, whole=False)
-            if wrong:
-                raise damaged(con, "candles", key, *ranges_of(wrong, span)[0])
-            if is_written:
-                con.executemany(PUT, ((*key, one, found[one]) for one in found if one not in known))
-            if high == FOREVER:
-                if is_written:
-                    _settle(con, key)
-                return
-        yield
-        at = high

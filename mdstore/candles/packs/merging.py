@@ -6,6 +6,7 @@ that has changed meanwhile is left as it is, and a file is deleted when nothing 
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -59,9 +60,17 @@ class Compaction:
         self.trouble = ""
         """Why packs could not be written the last time; else empty."""
 
+    @property
+    def budget(self) -> int:
+        """The bytes that packs may take: as was asked, else half of what is free on the disk without them."""
+        if self._budget is not None:
+            return self._budget
+        return (self._bytes() + shutil.disk_usage(self._database.path.parent).free) // 2
+
     def has_room(self, rows: int) -> bool:
         """Tell whether so many rows could stay within the budget."""
-        return self._budget is None or rows * ROW_BYTES <= self._budget - self._budget // 10
+        budget = self.budget
+        return rows * ROW_BYTES <= budget - budget // 10
 
     def sweep(self, *, young: float | None = None) -> None:
         """Delete the files that no cell points to, or put it off."""
@@ -147,12 +156,11 @@ class Compaction:
             groups = self._mergeable()
             if groups:
                 self._rewrite(groups)
-            if self._budget is not None:
-                self._keep_budget(self._budget, wait=False)
+            self._keep_budget(wait=False)
 
     def compact(self, progress: Progress | None = None) -> int:
         """Write all cells anew, in order and in few packs, unless they lie so; return the bytes saved."""
-        before = sum(self._packs.files().values())
+        before = self._bytes()
         self.write_used()
         with self._database.reading() as con:
             found = cells.all_cells(con)
@@ -164,9 +172,8 @@ class Compaction:
                 if progress is not None:
                     progress(done, total)
         self.sweep()
-        if self._budget is not None:
-            self._keep_budget(self._budget, wait=True)
-        return before - sum(self._packs.files().values())
+        self._keep_budget(wait=True)
+        return before - self._bytes()
 
     def _mergeable(self) -> list[list[str]]:
         """Return groups of packs to be merged, few rows in all."""
@@ -253,8 +260,11 @@ class Compaction:
             and all(len(run) == 1 for run in _runs(found))
         )
 
-    def _keep_budget(self, budget: int, *, wait: bool) -> None:
+    def _keep_budget(self, *, wait: bool) -> None:
         """Let the least recently read cells go until the packs fit."""
+        budget = self.budget
+        if self._bytes() <= budget:
+            return
         self.write_used()
         self.sweep()
         room = budget
@@ -264,6 +274,9 @@ class Compaction:
                 return
             self._evict(room, wait=wait)
             room -= max(0, self._live_bytes() - budget)
+
+    def _bytes(self) -> int:
+        return sum(self._packs.files().values())
 
     def _live_bytes(self) -> int:
         """Return the bytes of the packs that are pointed to; the others go when they are a minute old."""

@@ -3,8 +3,10 @@
 A pack holds record batches of `schema.CANDLE`, each the rows of many cells under each other; `cells` says
 where in which pack a cell lies. Series with values of declared columns lie in packs of their own, whose names
 say how many columns more they have: those that come first in the series. A pack is written under a temporary
-name, synced and renamed, and never changed again. Whoever writes it publishes it in the SQLite file
-afterwards, so a crash leaves at worst a file that nothing points to.
+name and renamed, and never changed again. Whoever writes it publishes it in the SQLite file afterwards, so a
+crash leaves at worst a file that nothing points to. Nobody waits for the disk: what a power cut takes of a
+pack is noticed as any damage is, and made again from the table. (To sync it and its folder was a quarter of a
+cold read of frozen pieces, and most of it beside others who write.)
 
 Nothing in a pack is believed: of Arrow's metadata only the places of the data are taken, and each block of
 rows is compared with its digest before it is first served. An integrity check of SQLite noticed 36 of 200
@@ -308,13 +310,11 @@ class PackWriter:
         return self._batches - 1
 
     def finish(self) -> None:
-        """Sync the file and give it its name; without a batch there is none."""
+        """Give the file its name; without a batch there is none."""
         if self._writer is None:
             return
         self._close()
-        _sync(self._partial)
         self._partial.rename(self._folder / f"{self.name}{SUFFIX}")
-        _sync(self._folder)
 
     def discard(self) -> None:
         """Take back what was written, finished or not."""
@@ -378,11 +378,3 @@ def _map(descriptor: int) -> tuple[Stamp, pa.ipc.RecordBatchFileReader]:
 
 def _stamp(status: os.stat_result) -> Stamp:
     return Stamp(status.st_nlink, status.st_size, status.st_mtime_ns)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from mdstore.candles.file import catalogue, frozen
 from mdstore.candles.file import table_reads as reader
-from mdstore.candles.file.bar_digests import Proof, read_proven
+from mdstore.candles.file.bar_digests import Proof, read_proven, readable_parts
 from mdstore.candles.file.bar_places import nth_bar
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
@@ -221,10 +221,14 @@ class Upkeep:
         for piece in pieces:
             key = (piece.symbol, piece.timeframe)
             try:
-                rows = proof.read(key, piece.start, piece.end, extras=names_of(con, key))
-                read.append((piece, rows))
+                parts, errors = readable_parts(con, key, *_widened(piece), names_of(con, key))
             except DamagedDataError as error:
-                self._damaged = self._damaged or error
+                parts, errors = [], [error]
+            self._damaged = self._damaged or next(iter(errors), None)
+            for low, high, rows in parts:
+                part = replace(piece, start=max(low, piece.start), end=min(high, piece.end))
+                proof.claim(key, rows, low, high)
+                read.append((part, between(rows, part.start, part.end)))
         return self._sound(proof, read)
 
     def _sound(self, proof: Proof, read: Stretches) -> Stretches:

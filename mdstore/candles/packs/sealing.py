@@ -80,7 +80,7 @@ class Sealer:
                 self._flush()
 
     def finish(self) -> list[Cell]:
-        """Write what is pending, sync the pack and return its cells, in their order, to be published."""
+        """Write what is pending, and return the cells of the pack, in their order, to be published."""
         self._flush()
         for writer in self._writers.values():
             writer.finish()

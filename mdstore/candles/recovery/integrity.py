@@ -19,6 +19,7 @@ from mdstore.candles.file.bar_digests import (
     in_order,
     piece_end,
     ranges_of,
+    readable_parts,
     sums_of,
     wrong_buckets,
 )
@@ -36,7 +37,6 @@ from mdstore.candles.file.digests import (
     sums_by_key,
 )  # fmt: skip
 from mdstore.candles.file.identity import names_hint, other_names
-from mdstore.candles.file.table_reads import read_range
 from mdstore.candles.ledger import arrivals, revisions
 from mdstore.candles.packs import cells, first_digests
 from mdstore.candles.packs.cells import Cell
@@ -69,15 +69,17 @@ def check(database: Database, packs: Packs) -> list[str]:
     try:
         with database.reading() as con:
             damage = _damage(con)
-        damage = damage or [error.message for error in first_digests.complete(database)]
+        under_none = [] if damage else [error.message for error in first_digests.complete(database)]
         with database.reading() as con:
+            candles = list(_tried(lambda: _candle_findings(con)))
             return [
                 *damage,
+                *(text for text in under_none if not any(found in text for found in candles)),
                 *_name_findings(database),
                 *_tried(lambda: _catalogue_findings(con)),
                 *_tried(lambda: _ledger_findings(con)),
                 *_tried(lambda: _row_findings(con)),
-                *_tried(lambda: _candle_findings(con)),
+                *candles,
                 *_tried(lambda: _stray_findings(con)),
                 *_tried(lambda: _pack_findings(con, packs)),
             ]
@@ -159,21 +161,14 @@ def _wrong_in(con: apsw.Connection, key: Key) -> Iterator[int]:
     at, span, extras = -FOREVER, span_of(key[1]), names_of(con, key)
     while at < FOREVER:
         high = piece_end(con, key, at)
-        try:
-            rows = read_range(con, *key, at, high, extras)
-        except DamagedDataError as error:  # of a frozen piece, the range of which it knows
-            if error.start is None or error.end is None:
-                raise
-            if error.start <= at:
-                yield from range(error.start // span, -(-error.end // span))
-                at = error.end
-                continue
-            high = error.start
-            rows = read_range(con, *key, at, high, extras)
-        sums = sums_of(rows, span)
-        yield from wrong_buckets(sums, *expected(con, key, at // span, -(-high // span)))
-        if not in_order(rows):
-            yield from sums
+        parts, errors = readable_parts(con, key, at, high, extras)
+        for error in errors:
+            yield from range(int(error.start or 0) // span, -(-int(error.end or 0) // span))
+        for low, top, rows in parts:
+            sums = sums_of(rows, span)
+            yield from wrong_buckets(sums, *expected(con, key, low // span, -(-top // span)))
+            if not in_order(rows):
+                yield from sums
         at = high
 
 

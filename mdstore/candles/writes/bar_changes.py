@@ -29,7 +29,7 @@ from mdstore.candles.ledger.revisions import Values
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 
-__all__ = ["Changes"]
+__all__ = ["WATCH_ROWS", "Changes"]
 
 STORED = """
 SELECT timestamp, open, high, low, close, volume FROM candles
@@ -39,6 +39,7 @@ STORED_AT = """
 SELECT timestamp, open, high, low, close, volume FROM candles
 WHERE symbol = ? AND timeframe = ? AND timestamp IN (SELECT value FROM carray(?))
 """
+WATCH_ROWS = 4  # so few are compared, which costs less than to ask where their series ends
 MOST_BESIDE = 2  # so many bars a row are read in one go, which costs less than to look for each
 Ranges = Sequence[tuple[int, int]]
 Names = tuple[tuple[str, ...], tuple[str, ...]]
@@ -96,6 +97,15 @@ class Changes:
         times = rows["timestamp"]
         self._fresh.append((times[0], self.bar.next(times[-1])))
         con.carried.add(self.key, sums_of_frame(rows, self.span))
+
+    def arrive(self, con: Writer, times: Sequence[int], sums: Sums) -> None:
+        """Take note of new rows behind all others, written just now, and of what they add to the digests.
+
+        Of a few bars each hole between them is told, as of those that are compared, see `put`.
+        """
+        few = len(times) <= WATCH_ROWS
+        self._fresh += self.bar.runs(times) if few else [(times[0], self.bar.next(times[-1]))]
+        con.carried.add(self.key, sums)
 
     @property
     def alone(self) -> int | None:

@@ -9,6 +9,7 @@ import typer
 
 from mdstore.cli.shared.console import to_stderr, to_stdout
 from mdstore.cli.shared.options import FileOption
+from mdstore.cli.shared.pipes import PIPE
 from mdstore.cli.shared.store import store_file, stored
 
 __all__ = ["report"]
@@ -16,9 +17,10 @@ __all__ = ["report"]
 
 def report(
     ctx: typer.Context,
-    target: Annotated[Path, typer.Argument(help="The file to write; an older report is replaced.")] = Path(
-        "report.html"
-    ),
+    target: Annotated[
+        Path,
+        typer.Argument(help="The file to write; an older report is replaced. - is standard output."),
+    ] = Path("report.html"),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is no report.")] = False,
     file: FileOption = None,
 ) -> None:
@@ -28,7 +30,10 @@ def report(
     lack, how long some reads take, statements that were saved, upkeep, and
     what to do. Reads the whole file once; others go on meanwhile.
     """
-    from mdstore.cli.output.report import print_report
+    from mdstore.cli.output.report import pipe_report, print_report
 
     with stored(store_file(ctx, file)) as store:
-        print_report(store, to_stdout(), to_stderr(), target, force=force)
+        if target == PIPE:
+            pipe_report(store, to_stderr())
+        else:
+            print_report(store, to_stdout(), to_stderr(), target, force=force)

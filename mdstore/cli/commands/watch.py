@@ -41,8 +41,10 @@ def watch(
 
     A terminal shows a table that lives; anything else gets a line for
     each bar that has ended. What a broken connection has missed is
-    fetched before a bar is stored. Other programs read what is live by
-    `mdstore.attach(file)`. Ctrl-C ends it.
+    fetched before a bar is stored. A lost connection is made again half a
+    second later, ever later as it fails, and a minute later at most.
+    Other programs read what is live by `mdstore.attach(file)`. Ctrl-C
+    ends it.
 
     For example:
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from mdstore.candles.writes.writer import WriteResult
+from mdstore.candles.writes.results import WriteResult
 from mdstore.cli.shared.declared import declared_in
 from mdstore.cli.shared.interrupt import Interrupts
 from mdstore.cli.shared.progress import ImportProgress

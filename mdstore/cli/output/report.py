@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
 from mdstore.core.timeframe import Timeframe
-from mdstore.reports.store_report import write_report
+from mdstore.reports.store_report import report_page, write_report
 
 if TYPE_CHECKING:
     from mdstore.store.store import MarketDataStore
 
-__all__ = ["print_report"]
+__all__ = ["pipe_report", "print_report"]
 
 SERIES: Final = 10
 BARS: Final = 1_000
@@ -26,6 +27,15 @@ def print_report(store: MarketDataStore, out: Console, err: Console, target: Pat
         _read_some(store)
         path = write_report(store, target, force=force)
     out.print(f"{path} has the report", highlight=False, markup=False)
+
+
+def pipe_report(store: MarketDataStore, err: Console) -> None:
+    """Write the report to standard output."""
+    with err.status("reading", spinner="dots"):
+        _read_some(store)
+        made = report_page(store)
+    sys.stdout.buffer.write(made.encode())
+    sys.stdout.buffer.flush()
 
 
 def _read_some(store: MarketDataStore) -> None:

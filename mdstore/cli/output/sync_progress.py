@@ -34,14 +34,14 @@ class SyncProgress(Drawn):
         self._tasks: dict[tuple[str, str], TaskID] = {}
         self._all = self._bar.add_task("in all", total=None, text="")
         self._line_at = time.monotonic() + LINE_SECONDS
-        self._waiting = ""
+        self._waits = ""
 
     def __call__(self, result: SyncResult) -> None:
         """Show how far it is."""
         self.latest = result
         if self._remarks.is_terminal:
             self._draw(result)
-        elif result.waiting != self._waiting or time.monotonic() >= self._line_at:
+        elif _why(result) != self._waits or (not self._waits and time.monotonic() >= self._line_at):
             self._line(result)
         if result.is_over and self._rounds is not None:
             is_drawn = self._bar.live.is_started
@@ -63,8 +63,13 @@ class SyncProgress(Drawn):
             self._bar.remove_task(self._tasks.pop(gone))
 
     def _line(self, result: SyncResult) -> None:
-        self._line_at, self._waiting = time.monotonic() + LINE_SECONDS, result.waiting
+        self._line_at, self._waits = time.monotonic() + LINE_SECONDS, _why(result)
         self._remarks.print(_text(result), highlight=False, markup=False)
+
+
+def _why(result: SyncResult) -> str:
+    """Return for what a sync waits, without how long: a log is told when that begins, and when it is over."""
+    return "" if result.wait is None else f"{result.wait.host}: {result.wait.reason}"
 
 
 def _text(result: SyncResult) -> str:

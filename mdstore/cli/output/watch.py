@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from rich.console import Console, Group
@@ -94,7 +95,8 @@ class Watched:
                     print(json_text(_record(bar)) if self._as_json else _line(bar), flush=True)
 
     def _say(self, error: Exception) -> None:
-        self._remarks.print(escape(error_text(error)), highlight=False)
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        self._remarks.print(escape(f"{now} {error_text(error)}"), highlight=False)
 
     # ---- the end
 

@@ -29,10 +29,15 @@ UP, DOWN = "green", "red"
 
 
 def error_text(error: Exception) -> str:
-    """Return what went wrong; of a library's own error its kind, too, since its text may say nothing."""
+    """Return what went wrong, of what, and when it is tried again, as the notes of the error say.
+
+    Of a library's own error its kind is told, too, since its text may say nothing.
+    """
+    notes = "; ".join(getattr(error, "__notes__", ()))
+    text = f"{type(error).__name__}: {error}" if str(error) else repr(error)
     if isinstance(error, MarketDataError | OSError):
-        return said(error) or repr(error)
-    return f"{type(error).__name__}: {error}" if str(error) else repr(error)
+        text = said(error) or repr(error)
+    return f"{text} ({notes})" if notes else text
 
 
 class WatchTable:

@@ -1,4 +1,4 @@
-"""Candles through pipes: `-` in place of a file, whose format a flag says since no name does."""
+"""Pipes: `-` in place of a file. The format of candles is said by a flag, since no name does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
-__all__ = ["PIPE", "SOURCE", "PipeFormat", "spooled"]
+__all__ = ["PIPE", "SOURCE", "PipeFormat", "piping", "spooled"]
 
 PIPE = Path("-")
 SOURCE = "standard input"
@@ -35,3 +35,17 @@ def spooled(form: PipeFormat) -> Iterator[Path]:
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         yield path
+
+
+@contextmanager
+def piping(name: str) -> Iterator[Path]:
+    """Yield where to make a file in a temporary folder; it goes to standard output once it is whole."""
+    import shutil  # noqa: PLC0415 - see above
+    import tempfile  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="mdstore-") as folder:
+        path = Path(folder) / name
+        yield path
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()

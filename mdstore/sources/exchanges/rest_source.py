@@ -62,8 +62,13 @@ class RestSource:
 
     @property
     def rests(self) -> float:
-        """For how many seconds its first host is left alone, since it has failed again and again."""
-        return self._clients[0].breaker.left
+        """For how many seconds its first host, which has answered before, is left alone."""
+        return self._clients[0].breaker.rests
+
+    @property
+    def clock(self) -> int | None:
+        """What the clock of its first host shows (ms); None where that is not known."""
+        return self._clients[0].clock
 
     @property
     def offline(self) -> bool:

@@ -13,6 +13,7 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import InvalidInputError
 from mdstore.realtime.ranges import Ranges
+from mdstore.sources.sync.clocks import refuse_far
 from mdstore.sources.sync.coordinator import Coordinator, Metrics, Page, refuse_endless
 from mdstore.sources.sync.lander import Arrived, Landed, Lander
 from mdstore.sources.sync.page_rows import refuse_no_page, settled_from
@@ -20,7 +21,7 @@ from mdstore.sources.sync.result import SeriesSync
 from mdstore.sources.sync.source_facts import SourceFacts
 from mdstore.sources.sync.sync_place import Key, Range, SyncPlace
 
-__all__ = ["Asking", "Job", "left_of"]
+__all__ = ["Asking", "Job", "all_landed", "left_of"]
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ class Asking:
     async def _ask(self, job: Job, part: Range) -> list[Range]:
         """Ask for a range, have its pages landed as they come, and return what they have not proven."""
         clock, rows, error = time.perf_counter(), 0, "cancelled"
-        now = self._place.now()
+        now, shown = self._place.now(), None
         landing: list[asyncio.Future[Landed]] = []
         try:
             try:
@@ -88,7 +89,7 @@ class Asking:
                     rows += _rows_in(page)
                     most = None if self._facts.proves else self._source.limits.page_bars
                     job.begins_here |= page.absent == "before_listing"
-                    now = min(now, page.clock or now)
+                    now, shown = min(now, page.clock or now), page.clock or shown
                     settled = settled_from(job.timeframe, now, self._facts.settles)
                     one = Arrived(job.to.symbol, job.timeframe, page, part, settled, most)
                     landing.append(await self._lander.put(one))
@@ -106,6 +107,9 @@ class Asking:
             taken_ms = (time.perf_counter() - clock) * 1e3
             with suppress(Exception):  # what it makes of that is its own affair
                 self._source.report(Metrics(*job.key, *part, rows, taken_ms, error))
+        if self._facts.proves:
+            clocks = shown or self._facts.clock, self._place.now()
+            refuse_far(self._source.name, *clocks, job.timeframe, part[1])
         left = left_of(part, proven)
         # What has just ended comes late, or the clock of the exchange is behind: then it is not so far.
         over = settled_from(job.timeframe, now, self._facts.settles if self._facts.proves else 0)
@@ -136,6 +140,21 @@ class Asking:
         job.landing.discard(done)
         if not done.cancelled() and done.exception() is None:
             self._landed(job, done.result())
+
+
+async def all_landed(job: Job, asked: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for what was begun: the lease is held until the last page has landed, however that ends."""
+    try:
+        if asked:
+            await asyncio.wait(asked)
+    except asyncio.CancelledError:
+        for task in asked:
+            task.cancel()
+        await asyncio.wait(asked)
+        raise
+    finally:
+        if job.landing:
+            await asyncio.wait(job.landing)
 
 
 def _rows_in(page: Page) -> int:

@@ -37,7 +37,8 @@ class CandleSource(Coordinator, Protocol):
     `candles` takes a range of any length, and may give its pages from the newest to the oldest. Each of them
     is proven by the source: `[start, end)` of the page was answered in full, and `absent` says why bars in it
     are not there that are not among the rows. The forming bar is in no page, and no page ends behind it. What
-    is not proven to be a page raises `SourceError`, and covers nothing.
+    is not proven to be a page raises `SourceError`, and covers nothing. One that has a `clock` besides, what
+    its clock shows (ms, or None), is not believed where that is far from this machine's.
 
     The rows are a Polars frame: `timestamp` in ms, the five values of a candle, and under the exchange's own
     names what else it says of a bar, such as `candle_acc_trade_price`.
@@ -61,7 +62,10 @@ class CandleSource(Coordinator, Protocol):
 
     @property
     def rests(self) -> float:
-        """For how many seconds nothing is asked, since the host has failed again and again; 0 if not so."""
+        """For how many seconds nothing is asked, since the host has failed again and again; 0 if not so.
+
+        A sync waits so long: it is 0 for a host that has never answered, as of a mistyped address.
+        """
 
     @property
     def requests(self) -> int:

@@ -24,7 +24,7 @@ from mdstore.sources.sync.page_rows import rows_of, rows_together, said_of_page
 from mdstore.sources.sync.sync_place import Key, Landing, Range, Said, SyncPlace
 
 if TYPE_CHECKING:
-    from mdstore.candles.writes.writer import WriteResult
+    from mdstore.candles.writes.results import WriteResult
 
 __all__ = ["Arrived", "Landed", "Lander", "NotStoredError"]
 

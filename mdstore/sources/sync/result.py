@@ -12,6 +12,8 @@ from mdstore.errors import MarketDataError
 if TYPE_CHECKING:
     import polars as pl
 
+    from mdstore.sources.sync.candle_source import Wait
+
 __all__ = ["SeriesSync", "State", "SyncResult"]
 
 State = Literal["up to date", "waiting", "elsewhere", "at work", "done", "failed"]
@@ -65,18 +67,27 @@ class SyncResult:
     """What a sync has done. While it is under way it is what `progress` is called with.
 
     `series` are all that were meant, by timeframe and symbol. `requests` counts what was sent
-    to the source, also to find out what there is; `seconds` is how long it took. `waiting` says for what
-    the source waits, such as the end of a ban, and is empty otherwise. `pace` is the requests a second that
-    the source takes, None where nobody knows. `is_over` is false while it is under way.
+    to the source, also to find out what there is; `seconds` is how long it took. `wait` is for what the
+    source waits, such as the end of a ban, and None otherwise; `waiting` says it in words. `pace` is the
+    requests a second that the source takes, None where nobody knows. `is_over` is false while it is under
+    way.
     """
 
     source: str
     series: list[SeriesSync] = field(default_factory=list)
     requests: int = 0
     seconds: float = 0.0
-    waiting: str = ""
+    wait: Wait | None = None
     pace: float | None = None
     is_over: bool = False
+
+    @property
+    def waiting(self) -> str:
+        """For what the source waits, in words; empty if it does not."""
+        if self.wait is None:
+            return ""
+        host, reason = self.wait.host, self.wait.reason
+        return f"{'' if reason.startswith(host) else f'{host}: '}{reason}, {self.wait.seconds:.0f} s"
 
     @property
     def inserted(self) -> int:

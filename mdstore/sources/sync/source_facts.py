@@ -52,9 +52,20 @@ class SourceFacts:
         return None if self._exchange is None else self._exchange.pace
 
     @property
+    def name(self) -> str:
+        """What it is called."""
+        return self._source.name
+
+    @property
     def rests(self) -> float:
         """For how many seconds nothing is asked, since its host has failed again and again."""
         return 0.0 if self._exchange is None else self._exchange.rests
+
+    @property
+    def clock(self) -> int | None:
+        """What its clock shows (ms), where it says so besides its pages."""
+        clock: int | None = getattr(self._exchange, "clock", None)
+        return clock if type(clock) is int else None
 
     @property
     def requests(self) -> int:

@@ -11,7 +11,7 @@ from mdstore.core.hole_reasons import Stated
 from mdstore.core.timeframe import Timeframe
 
 if TYPE_CHECKING:
-    from mdstore.candles.writes.writer import WriteResult
+    from mdstore.candles.writes.results import WriteResult
     from mdstore.core.extra_columns import Extra
     from mdstore.sources.sync.leasing import TakesLeases
 

@@ -25,6 +25,7 @@ from mdstore.core.logs import logger
 from mdstore.core.time_bounds import EARLIEST
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import (
+    ClockError,
     Hint,
     InvalidInputError,
     MarketDataError,
@@ -33,7 +34,7 @@ from mdstore.errors import (
     StoreClosedError,
     StoreFileError,
 )
-from mdstore.sources.sync.asking import Asking, Job, left_of
+from mdstore.sources.sync.asking import Asking, Job, all_landed, left_of
 from mdstore.sources.sync.background import is_cancelled
 from mdstore.sources.sync.bad_bars import BadBars
 from mdstore.sources.sync.coordinator import Coordinator, cut
@@ -41,6 +42,7 @@ from mdstore.sources.sync.lander import Landed, Lander, NotStoredError
 from mdstore.sources.sync.leasing import LOOK_SECONDS, TakenOverError, held, taken
 from mdstore.sources.sync.other_exchanges import OtherExchanges
 from mdstore.sources.sync.page_rows import settled_from
+from mdstore.sources.sync.patience import Patience
 from mdstore.sources.sync.result import SeriesSync, SyncResult
 from mdstore.sources.sync.source_facts import SourceFacts, said_of
 from mdstore.sources.sync.sync_place import Key, Range, SyncPlace
@@ -48,18 +50,17 @@ from mdstore.sources.sync.worth_asking import Wanted, WorthAsking, joined
 
 if TYPE_CHECKING:
     from mdstore.candles.file.leases import Lease
+    from mdstore.sources.sync.candle_source import Wait
 
 __all__ = ["LISTING", "SyncRun"]
 
 log = logger("sync")
 LISTING = EARLIEST
 """A start that is before every market: from the first bar that the exchange has."""
-PATIENCE_SECONDS = 900.0
-"""A host that fails again and again is waited for so long, until something has come of it."""
-SHOWN_SECONDS = 1.0
-"""How often it is said what is left of a wait."""
 OF_THE_STORE = (NotStoredError, StoreFileError, StoreClosedError)
 """What fails for one series for these reasons fails for all."""
+UNSAID = (NoSuchMarketError, ClockError)
+"""After these nothing is stated: a range may be one that no market has, or lie in the future."""
 
 
 class SyncRun:
@@ -89,7 +90,7 @@ class SyncRun:
         self.result = SyncResult(source.name, pace=self._facts.pace)
         self.trouble: Exception | None = None
         """What `progress` has raised: the run ends there, and it is not called again."""
-        self._sat_out = 0.0
+        self._patience = Patience(self._facts, self._waits, timer)
         self._running: asyncio.Task[Any] | None = None
 
     # ---- as a whole
@@ -118,7 +119,7 @@ class SyncRun:
         """Say what would be asked for; the source is asked for the listing only, where that is the start."""
         for job in await self._plan():
             if self._is_from_listing(job):
-                begins = await self._facts.first(*job.key)
+                begins = await self._first(job)
                 left = (
                     [(max(low, begins), high) for low, high in job.ranges if begins < high] if begins else []
                 )
@@ -227,20 +228,12 @@ class SyncRun:
                 await self._failed(job, None, error)
             finally:
                 job.handed_out.set()
-                await _all_landed(job, asked)
-
-    async def _sit_out(self) -> None:
-        """Wait while the host is left alone, and say so; not for ever where nothing comes of it."""
-        while (left := self._facts.rests) > 0 and self._sat_out < PATIENCE_SECONDS:
-            self.result.waiting = f"{self._source.name} has failed again and again, {left:.0f} s"
-            self._tell()
-            pause = min(left, SHOWN_SECONDS)
-            self._sat_out += pause
-            await asyncio.sleep(pause)
+                await all_landed(job, asked)
 
     async def _begin(self, job: Job, stretch: Range, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Begin to ask for a stretch, once that may be; for nothing more of a series that has failed."""
-        await self._sit_out()
+        if job.to.error is None:
+            await self._patience.sit_out()
         await self._slots.acquire()
         if job.to.error is not None or job.is_gone:
             self._slots.release()
@@ -255,7 +248,7 @@ class SyncRun:
         Where it is before the listing, as the source says, years of empty answers need not be asked for.
         """
         page = cut(job.timeframe, *stretches[0], self._source.limits.page_bars)[0]
-        await _all_landed(job, await self._begin(job, page, group))
+        await all_landed(job, await self._begin(job, page, group))
         rest = left_of(stretches[0], [page]) + list(stretches[1:])
         if not job.begins_here:
             return rest
@@ -283,10 +276,13 @@ class SyncRun:
 
     async def _state_listing(self, job: Job) -> bool:
         """State that there is nothing before the first bar, if the source knows which that is."""
-        begins = await self._facts.first(*job.key)
+        begins = await self._first(job)
         if begins is not None:
             await self._state(job.key, None, begins, "before_listing")
         return begins is not None
+
+    async def _first(self, job: Job) -> int | None:
+        return await self._patience.asked(lambda: self._facts.first(*job.key))
 
     async def _state(
         self, key: Key, start: int | None, end: int | None, reason: Stated | Literal["unknown"]
@@ -302,11 +298,26 @@ class SyncRun:
         except BaseException as error:  # somebody else's code, which may exit, too
             if isinstance(error, asyncio.CancelledError) and is_cancelled():
                 raise
-            await self._failed(job, stretch, error)
+            if self._patience.outlasts(error):
+                await self._fetch_the_rest(job, stretch)
+            else:
+                await self._failed(job, stretch, error)
+
+    async def _fetch_the_rest(self, job: Job, stretch: Range) -> None:
+        """Ask for what has not come of a stretch, once its host is asked again."""
+        if job.landing:
+            await asyncio.wait(job.landing)
+        await self._patience.sit_out()
+        low, high = stretch
+        for start, end in joined(await asyncio.to_thread(self._missing_of, job, None)):
+            if start < high and low < end and job.to.error is None:
+                await self._slots.acquire()
+                await self._fetch(job, (max(low, start), min(high, end)))
 
     def _landed(self, job: Job, landed: Landed) -> None:
         series = job.to
-        self.result.waiting, self._sat_out = "", 0.0
+        self.result.wait = None
+        self._patience.came()
         series.done += job.timeframe.span(*landed.range)
         series.pages_done += 1
         if landed.result is not None:
@@ -328,8 +339,8 @@ class SyncRun:
             if (like := did_you_mean(job.to.symbol, others)) is not None:
                 said.hint = Hint(like, like)
         self._fail(job.to, said)
-        if stretch is None or self._facts.offline or isinstance(error, NoSuchMarketError):
-            return  # nobody was asked, or there is nothing that could be asked for again
+        if stretch is None or self._facts.offline or isinstance(error, UNSAID):
+            return  # nobody was asked, or it is not known whether there is anything to ask for again
         with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
             await asyncio.to_thread(self._place.state_failed, job.key, *stretch, self._source.name)
 
@@ -365,6 +376,10 @@ class SyncRun:
         start = job.to.start if self._wanted.start is None else None
         return self._worth.of([job.to.symbol], job.timeframe, page, start).get(job.to.symbol, [])
 
+    def _waits(self, wait: Wait | None) -> None:
+        self.result.wait = wait
+        self._tell()
+
     def _tell(self) -> None:
         self.result.seconds = self._timer() - self._began
         self.result.requests = self._facts.requests
@@ -375,18 +390,3 @@ class SyncRun:
                 self.trouble = error
                 if self._running is not None:
                     self._running.cancel()
-
-
-async def _all_landed(job: Job, asked: Sequence[asyncio.Task[None]]) -> None:
-    """Wait for what was begun: the lease is held until the last page has landed, however that ends."""
-    try:
-        if asked:
-            await asyncio.wait(asked)
-    except asyncio.CancelledError:
-        for task in asked:
-            task.cancel()
-        await asyncio.wait(asked)
-        raise
-    finally:
-        if job.landing:
-            await asyncio.wait(job.landing)

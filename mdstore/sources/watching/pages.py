@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import polars as pl
@@ -46,7 +47,7 @@ async def fetched(  # noqa: PLR0917 - of a series, and a range of it
         clock = now()
         settled = settled_from(bar, min(clock, page.clock or clock), source.settles)
         for part in _parts(page, symbol, bar, (clock, settled), trouble):
-            yield part
+            yield replace(part, source=source.name)
         left.remove(page.start, page.end)
     gaps = [(low, high) for low, high in left if high < end or bar.next(low) <= now() - LATE_MS]
     if gaps:

@@ -12,7 +12,7 @@ import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,11 +25,13 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.errors import Hint, InvalidInputError, SourceError
 from mdstore.realtime.backfill import Part
 from mdstore.realtime.cache import RealtimeDataCache
+from mdstore.realtime.row_rules import MS_NS
 from mdstore.realtime.session import SILENCE, Session
 from mdstore.sources.extra import INSTALL
 from mdstore.sources.recordings.recorder import Recorder
 from mdstore.sources.sync.candle_source import CandleSource
-from mdstore.sources.sync.symbols import matching
+from mdstore.sources.sync.clocks import apart
+from mdstore.sources.sync.symbols import is_pattern, matching
 from mdstore.sources.watching.pages import fetched
 from mdstore.sources.watching.streams import Stream, Wanted
 from mdstore.sources.web.client import user_agent
@@ -48,6 +50,10 @@ PING_SECONDS: Final = 20.0
 # Messages that were read from the socket and wait here; at the library's own 16, reading stops now and then.
 WAITING: Final = 4096
 MESSAGE_BYTES: Final = 8 * 1024**2
+CLOCK_SECONDS: Final = 1.0
+"""How often times of what comes are held against this machine's clock."""
+CLOCK_STEPS: Final = 3
+"""So many times in a row: of a market that is quiet, what comes at first may be a trade of hours ago."""
 MOST_BARS: Final = 10_000
 """A longer hole of before the watch is left to a sync: the other markets of a connection wait for each."""
 
@@ -73,6 +79,8 @@ class WatchAsked:
 class Watch:
     """An exchange that is watched, until it is closed; made by `store.watch`.
 
+    `refused` gives the symbols that are not to be watched in bars of a timeframe, and why.
+
     What comes is in `store.tickers`, `store.trades`, `store.orderbooks` and `store.live`; bars that have
     ended are stored. `symbols` are those that are watched. A `with`, or an `async with`, starts and ends it.
     """
@@ -86,6 +94,7 @@ class Watch:
         *,
         recorder: Recorder | None = None,
         owns_recorder: bool = False,
+        refused: Callable[[Iterable[str], Timeframe], Mapping[str, InvalidInputError]] = lambda *_: {},
         on_error: Callable[[Exception], object] | None = None,
     ) -> None:
         self.exchange = stream.name
@@ -97,6 +106,8 @@ class Watch:
         """How many messages came, and how many bars were fetched in place of those that were missed."""
         self._cache, self._stream, self._open_source, self._asked = cache, stream, source, asked
         self.recorder, self._owns_recorder, self._on_error = recorder, owns_recorder, on_error
+        self._refused = refused
+        self._one_waits = asyncio.Lock()
         self._sessions: list[Session] = []
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -109,7 +120,8 @@ class Watch:
         """Look up the symbols, and begin to connect.
 
         Raises `NoSuchMarketError` for a symbol that the exchange does not have, `SourceError` where it does
-        not answer, and `InvalidInputError`, also for a timeframe that it does not have.
+        not answer, and `InvalidInputError`, also for a timeframe that it does not have, and for a series that
+        has bars of another exchange; `ClockError` where its clock and this machine's are far apart.
         """
         if self._thread is not None:
             raise InvalidInputError("this watch was started before, and a watch is started once")
@@ -205,9 +217,12 @@ class Watch:
         source = self._open_source()
         try:
             self._check_timeframes(source)
+            self._refuse_others(one for one in self._asked.symbols if not is_pattern(one))
             listed = [market.symbol for market in await source.markets()]
+            self._refuse_clock(getattr(source, "clock", None))
             self.symbols = matching(self._asked.symbols, listed, self.exchange)
             self._refuse_watched()
+            self._refuse_others(self.symbols)
             self._cache.live.build(self.timeframes, symbols=list(self.symbols), persist=True)
             await self._connect_all(source)
         finally:
@@ -230,6 +245,21 @@ class Watch:
                     hint="close that first, or watch in another store",
                 )
 
+    def _refuse_clock(self, clock: int | None) -> None:
+        """Refuse an exchange whose clock is far from this machine's: its bars would end at other times."""
+        if clock is not None and (error := apart(self.exchange, clock, self._now())) is not None:
+            raise error
+
+    def _now(self) -> int:
+        return self._cache.live.clock() // MS_NS
+
+    def _refuse_others(self, symbols: Iterable[str]) -> None:
+        """Refuse symbols of which bars of another exchange are stored."""
+        names = list(symbols)
+        for timeframe in self._asked.timeframes:
+            for error in self._refused(names, timeframe).values():
+                raise error
+
     async def _connect_all(self, source: CandleSource) -> None:
         turn = asyncio.Lock()
         wanted = Wanted(self.symbols, self.timeframes, self._asked.orderbooks)
@@ -239,7 +269,22 @@ class Watch:
                 self._sessions.append(session)
                 self._tell_left(session)
                 tasks.create_task(self._connected(session, group, turn))
+            tasks.create_task(self._mind_clocks())
             self._ready.set()
+
+    async def _mind_clocks(self) -> None:
+        """Tell once of each connection that what comes by it is of another time than this machine's."""
+        seen: dict[Session, tuple[int, int]] = {}
+        while not all(session.is_closed for session in self._sessions):
+            for session in self._sessions:
+                before, steps = seen.get(session, (None, 0))
+                if (heard := session.latest) is None or heard == before:
+                    continue
+                error = apart(self.exchange, heard, self._now())
+                seen[session] = heard, 0 if error is None else steps + 1
+                if error is not None and steps + 1 == CLOCK_STEPS:
+                    self._trouble(error)
+            await asyncio.sleep(CLOCK_SECONDS)
 
     def _tell_left(self, session: Session) -> None:
         for timeframe in self.timeframes:
@@ -305,10 +350,22 @@ class Watch:
     async def _fetch(
         self, source: CandleSource, symbol: str, timeframe: str, start: int, end: int
     ) -> AsyncGenerator[Part]:
+        await self._sit_out(source)
         async with aclosing(fetched(source, symbol, timeframe, start, end, self._trouble)) as parts:
             async for part in parts:
                 yield part
                 self.fetched += 0 if part.rows is None else len(part.rows)
+
+    async def _sit_out(self, source: CandleSource) -> None:
+        """Wait while the host is left alone, and tell of it once: each hole would be told to be refused."""
+        async with self._one_waits:
+            if (left := source.rests) <= 0:
+                return
+            why = f"{self.exchange} has failed again and again: nothing is fetched for {left:.0f} s"
+            self._trouble(SourceError(why))
+            while (left := source.rests) > 0:
+                await asyncio.sleep(left)
+            LOG.info("%s is asked again for what was missed", self.exchange)
 
     def _trouble(self, error: Exception) -> None:
         self.errors.append(Failure(time.time(), error))

@@ -25,11 +25,17 @@ class Breaker:
     _opened: int = field(default=0, init=False)
     _closes: float = field(default=0.0, init=False)
     _is_shut: bool = field(default=False, init=False)
+    _has_worked: bool = field(default=False, init=False)
 
     @property
     def left(self) -> float:
         """How many seconds nothing is asked; 0 if something may be."""
         return max(self._closes - self.clock(), 0.0) if self.failures >= self.most else 0.0
+
+    @property
+    def rests(self) -> float:
+        """How many seconds are worth waiting for; 0 for a host that never answered, or refuses who asks."""
+        return self.left if self._has_worked and not self._is_shut else 0.0
 
     @property
     def why(self) -> str:
@@ -56,3 +62,4 @@ class Breaker:
     def worked(self) -> None:
         """Begin to count anew."""
         self.failures = self._opened = 0
+        self._has_worked = True

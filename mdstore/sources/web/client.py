@@ -84,7 +84,7 @@ class WebClient(Host):
             ):
                 heard.at = time.monotonic()
                 heard.remaining = self._remaining(response.headers)
-                return Answer(response.status, response.headers, await _body(response))
+                return self.shown(Answer(response.status, response.headers, await _body(response)))
         except TimeoutError as error:
             raise AskedInVainError(f"no answer within {self.manners.answer:g} s") from error
         except (aiohttp.ClientError, OSError) as error:

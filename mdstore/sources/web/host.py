@@ -132,6 +132,18 @@ class Host:
         self._pace: Pace | None = None
         self._told = told
         self._bans = self._rests = 0
+        self._ahead: float | None = None
+
+    @property
+    def clock(self) -> int | None:
+        """What the host's clock shows now (ms), by its latest answer; None where it has shown none."""
+        return None if self._ahead is None else int(time.time() * 1000 + self._ahead)
+
+    def shown(self, answer: Answer) -> Answer:
+        """Take note of what the clock of the host showed in an answer, and return that."""
+        if answer.clock is not None:
+            self._ahead = answer.clock - time.time() * 1000
+        return answer
 
     @property
     def pace(self) -> Pace:

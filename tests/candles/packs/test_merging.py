@@ -1,9 +1,12 @@
 """Packs are merged and laid in order, and the budget of their bytes is kept."""
 
+import shutil
+
 import pytest
 
 import mdstore
 from mdstore import InvalidInputError
+from mdstore.candles.packs import merging as module
 from tests.support.candles import MINUTE, START, bits, walk
 from tests.support.packs import BARS, cells, tiers
 
@@ -68,6 +71,27 @@ def test_the_least_recently_read_cells_leave_first(tmp_path):
         for symbol in "ABCDE":
             assert bits(store.candles(symbol, "1m")) == bits(walk(BARS))
         assert store.maintenance.stats()["pack_bytes"] <= 4 * size
+
+
+def test_unasked_packs_leave_half_of_a_disk_to_others(tmp_path, monkeypatch):
+    """The disk has room for six packs beside what the file takes, so three of them are made and stay."""
+    size = 48 * BARS
+    store = mdstore.MarketDataStore(tmp_path / "s.sqlite3", memory_bytes=0)
+    with store:
+        packs = store._candles._packs
+
+        def disk_usage(_):
+            return shutil._ntuple_diskusage(10 * size, 0, 7 * size - sum(packs.files().values()))
+
+        monkeypatch.setattr(module.shutil, "disk_usage", disk_usage)
+        for symbol in "ABCDEF":
+            store.write(symbol, "1m", walk(BARS))
+        kept = store.maintenance.stats()
+        assert 2 * size < kept["pack_bytes"] <= 3.5 * size
+        assert kept["pack_trouble"] == ""
+        for symbol in "ABCDEF":
+            assert bits(store.candles(symbol, "1m")) == bits(walk(BARS))
+        assert 2 * size < store.maintenance.stats()["pack_bytes"] <= 3.5 * size
 
 
 def test_a_budget_of_nothing_keeps_no_packs(tmp_path):

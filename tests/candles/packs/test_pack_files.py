@@ -16,7 +16,7 @@ from tests.support.candles import MINUTE, START, bits, walk
 from tests.support.packs import BARS, cells, tiers
 
 
-@pytest.mark.parametrize("how", ["folder", "file", "cut", "empty", "flip", "other"])
+@pytest.mark.parametrize("how", ["folder", "file", "cut", "empty", "flip", "other", "half", "blank"])
 @pytest.mark.parametrize("fresh", [False, True])
 def test_a_pack_that_is_lost_is_noticed_and_made_again(store, how, fresh):
     store.write("A", "1m", walk(BARS))
@@ -37,6 +37,10 @@ def test_a_pack_that_is_lost_is_noticed_and_made_again(store, how, fresh):
             byte = pack.read(1)[0]
             pack.seek(60_000)
             pack.write(bytes([byte ^ 4]))
+    elif how in ("half", "blank"):  # a power cut: the file has its length, and pages that were never written
+        size = file.stat().st_size
+        os.truncate(file, size // 2 if how == "half" else 0)
+        os.truncate(file, size)
     else:
         shutil.copy(store.packs_path / f"{cells(store)[1].pack}.arrow", file)
     assert bits(store.candles("A", "1m")) == bits(walk(BARS))

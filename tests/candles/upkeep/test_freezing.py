@@ -22,6 +22,7 @@ from mdstore.candles.packs import seal_policy
 from mdstore.candles.upkeep import freezing
 from tests.support.candles import MINUTE, START, walk
 from tests.support.every_read import every_read, fill
+from tests.support.packs import cells
 
 LATER = "2030-01-01"
 BARS = 5_000
@@ -446,6 +447,45 @@ def test_two_damaged_pieces_are_two_findings(written):
     ]  # fmt: skip
 
 
+def test_all_but_a_piece_that_cannot_be_unpacked_is_taken_for_right(written):
+    """`warm(rebuild=True)` goes on with the others, says which is left, and a deletion of that ends it."""
+    whole = written.candles("A", "1m")
+    written.write("Z", "1m", walk(BARS, start=START + BARS * MINUTE))
+    written.maintenance.freeze(LATER)
+    flip(written.path)
+    with pytest.raises(DamagedDataError, match=r"A 1m from 2025-09-01") as caught:
+        written.maintenance.warm(rebuild=True)
+    assert "rebuild" not in str(caught.value)  # that would help nobody
+    start, end = caught.value.start, caught.value.end
+    at = pl.col("timestamp").dt.epoch("ms")
+    others = whole.filter(~at.is_between(start, end, closed="left"))
+    assert sum(cell.rows for cell in cells(written)) == len(others) + 40 + BARS
+    assert written.candles("A", "1m", end=start).equals(others.filter(at < start))
+    assert written.candles("A", "1m", start=end).equals(others.filter(at >= end))
+    with pytest.raises(DamagedDataError):
+        written.candles("A", "1m")
+    (finding,) = written.maintenance.check()
+    assert finding.startswith("A 1m from 2025-09-01")
+    written.delete("A", "1m", start=start, end=end)
+    assert written.maintenance.check() == []
+    assert written.candles("A", "1m").equals(others)
+    written.write("A", "1m", whole)
+    assert written.candles("A", "1m").equals(whole)
+    assert written.maintenance.check() == []
+
+
+def test_what_lies_in_the_stretch_of_a_piece_that_cannot_be_unpacked_does_not_hold_the_others_up(written):
+    written.maintenance.freeze(LATER)
+    start = flip(written.path)
+    with closing(apsw.Connection(str(written.path))) as con:
+        con.execute("INSERT INTO candles VALUES ('A', '1m', ?, 1, 1, 1, 1, 1)", (start,))
+    with pytest.raises(DamagedDataError, match="A 1m from") as caught:
+        written.maintenance.warm(rebuild=True)
+    assert len(written.candles("A", "1m", end=caught.value.start)) > 0
+    written.delete("A", "1m", start=caught.value.start, end=caught.value.end)
+    assert written.maintenance.check() == []
+
+
 def test_what_is_damaged_is_not_frozen(written):
     with closing(apsw.Connection(str(written.path))) as con:
         con.execute("UPDATE candles SET close = close + 1 WHERE timestamp = ?", (START + 5 * MINUTE,))
@@ -488,3 +528,21 @@ def test_a_file_that_is_frozen_is_small_after_a_vacuum(tmp_path):
         store.repository.upkeep.vacuum()
         assert store.maintenance.stats()["sqlite_bytes"] < before / 5
         assert store.maintenance.check() == []
+
+
+def test_what_is_listed_of_a_frozen_series_is_what_it_takes(store):
+    """It was a share by rows, as if each took as much as one that is not frozen."""
+    for name in "AB":
+        store.write(name, "1m", walk(20_000, seed=ord(name)))
+    alike = store.series()["bytes"].to_list()
+    assert alike[0] == alike[1]
+    store.maintenance.freeze(LATER, symbols="A")
+    store.repository.upkeep.vacuum()
+    packed, plain = store.series()["bytes"].to_list()
+    assert packed < 20 * 20_000
+    assert plain > 60 * 20_000
+    assert 0.95 < (packed + plain) / store.maintenance.stats()["sqlite_bytes"] <= 1.0
+    store.write("A", "1m", walk(1, start=START + 20_000 * MINUTE))
+    assert 0 < store.series()["bytes"][0] - packed < 10_000
+    store.maintenance.thaw()
+    assert store.series()["bytes"][0] > 60 * 20_000

@@ -81,7 +81,7 @@ def everything(path):
 
 
 @pytest.mark.parametrize(
-    "point", POINTS if FULL else POINTS[::3], ids=lambda point: "-".join(map(str, point))
+    "point", POINTS if FULL else POINTS[::5], ids=lambda point: "-".join(map(str, point))
 )
 def test_killed_at_a_point(tmp_path, monkeypatch, point):
     monkeypatch.setattr(frozen, "PIECE_ROWS", 300)

@@ -73,7 +73,7 @@ POINTS = [
 ]
 
 
-@pytest.mark.variants(10)
+@pytest.mark.variants(6)
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: "-".join(map(str, point)))
 def test_killed_at_a_point(tmp_path, point):
     path = tmp_path / "market_data.sqlite3"

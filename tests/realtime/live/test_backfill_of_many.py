@@ -42,7 +42,7 @@ class Live:
     def ended_holes(self, symbols):
         return list(self.holes)
 
-    def fill(self, symbol, timeframe, rows, start, end, *, absent=None, settled=None):
+    def fill(self, symbol, timeframe, rows, start, end, *, absent=None, settled=None, source=None):
         self.stored_ranges.append((symbol, start, end, absent))
 
     def flush(self, timeout):
@@ -104,6 +104,7 @@ def test_one_that_fails_keeps_no_other_waiting():
     assert asked[:3] == ["GONE", "KRW-BTC", "KRW-ETH"]
     assert asked.count("KRW-BTC") == asked.count("KRW-ETH") == 1
     assert all(isinstance(error, LookupError) for error in troubles)
+    assert troubles[0].__notes__ == ["GONE 1m: fetched again in 1 s"]
 
 
 def test_where_all_fail_a_round_ends_early():

@@ -1,9 +1,10 @@
 """Files of Binance's archive: which are used, what they prove, and what is asked for in their place."""
 
 import asyncio
-import hashlib
+import functools
 import io
 import zipfile
+from hashlib import sha256
 
 import polars as pl
 import pytest
@@ -141,19 +142,23 @@ def test_a_file_without_its_sha256_is_named():
     assert read_file(Answer(404, {}, b"")) is None
 
 
-GOOD = zipped(MONTH, M1, "BTCUSDT-1m-2025-01.zip")
 REFUSED = Answer(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
+
+
+@functools.cache
+def good(*, header=False):
+    return zipped(MONTH, M1, NAME, header=header)
 
 
 def of_text(change):
     """Return a file of which the text is another, and its SHA-256."""
-    with zipfile.ZipFile(io.BytesIO(zipped(MONTH, M1, NAME, header=True))) as file:
+    with zipfile.ZipFile(io.BytesIO(good(header=True))) as file:
         [inside] = file.namelist()
         text = change(file.read(inside).decode())
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w") as file:
         file.writestr(inside, text)
-    digest = hashlib.sha256(body.getvalue()).hexdigest()
+    digest = sha256(body.getvalue()).hexdigest()
     return {JANUARY: body.getvalue(), f"{JANUARY}.CHECKSUM": f"{digest}  {NAME}".encode()}
 
 
@@ -161,14 +166,14 @@ def of_text(change):
 @pytest.mark.parametrize(
     "changed",
     [
-        {f"{JANUARY}.CHECKSUM": REFUSED},
-        {JANUARY: REFUSED},
-        {JANUARY: GOOD[:-50]},
-        {f"{JANUARY}.CHECKSUM": SourceError("the archive cannot be reached")},
-        {JANUARY: b"no", f"{JANUARY}.CHECKSUM": f"{hashlib.sha256(b'no').hexdigest()}  {NAME}".encode()},
-        of_text(lambda text: text.replace("open,high", "high,open", 1)),
-        of_text(lambda text: text.replace(f"\n{MONTH[7]},", f"\n{MONTH[7] + 9},", 1)),
-        of_text(lambda text: text + text.splitlines()[-1] + "\n"),
+        lambda: {f"{JANUARY}.CHECKSUM": REFUSED},
+        lambda: {JANUARY: REFUSED},
+        lambda: {JANUARY: good()[:-50]},
+        lambda: {f"{JANUARY}.CHECKSUM": SourceError("the archive cannot be reached")},
+        lambda: {JANUARY: b"no", f"{JANUARY}.CHECKSUM": f"{sha256(b'no').hexdigest()}  {NAME}".encode()},
+        lambda: of_text(lambda text: text.replace("open,high", "high,open", 1)),
+        lambda: of_text(lambda text: text.replace(f"\n{MONTH[7]},", f"\n{MONTH[7] + 9},", 1)),
+        lambda: of_text(lambda text: text + text.splitlines()[-1] + "\n"),
     ],
     ids=[
         "403 of the sum",
@@ -183,8 +188,8 @@ def of_text(change):
 )
 def test_whatever_fails_of_a_file_its_range_is_asked_for(changed):
     exchange = BinanceExchange({BTC: MONTH}, clock=NOW)
-    files = ArchiveFiles({JANUARY: GOOD})
-    files.files.update(changed)
+    files = ArchiveFiles({JANUARY: good()})
+    files.files.update(changed())
     source = BinanceCandles(SPOT, exchange, Archive("spot", files, clock=lambda: NOW / 1000))
     for _ in range(2):
         assert times_of(pages_of(source, BTC, "1m", DAWN, DAWN + 31 * DAY)) == MONTH
@@ -206,7 +211,7 @@ def test_a_row_that_lacks_a_price_is_asked_for():
 
 def test_one_file_at_a_time_is_read():
     months = [f"/data/spot/monthly/klines/{one}/1m/{one}-1m-2025-01.zip" for one in ("A", "B", "C")]
-    files = ArchiveFiles({path: zipped(MONTH, M1, path.rpartition("/")[2]) for path in months})
+    files = ArchiveFiles({path: good() for path in months})
     true, under_way = files.fetch, []
 
     async def fetch(request, read):

@@ -97,7 +97,7 @@ def test_what_an_exchange_may_yet_amend_is_asked_for_again(store, clock, live):
     stored = store.candles("A", "1m")
     assert stored["volume"][-1] == 9.0
     assert store.gaps("A", "1m", start=at(990), end=at(1_000))["reason"].to_list() == ["unsettled"]
-    assert set(store.provenance()["source"]) == {"backfill"}
+    assert set(store.provenance()["source"]) == {"fake"}
     clock.at(1_010)
     source.log.clear()
     store.sync(source, "A", "1m", until=at(1_000))

@@ -65,7 +65,7 @@ def test_bars_are_stored_as_they_end(store):
             assert_is_truth(store, exchange, symbol)
     assert (stats["symbols"], stats["connections"], stats["alive"], stats["refused"]) == (2, 1, 1, 0)
     assert {bar.symbol for bar in told if not bar.partial} == {"KRW-BTC", "KRW-ETH"}
-    assert set(store.provenance()["source"]) == {"live", "backfill"}
+    assert set(store.provenance()["source"]) == {"live", "upbit"}
 
 
 def test_what_broken_connections_missed_is_fetched(store):
