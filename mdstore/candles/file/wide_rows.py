@@ -18,7 +18,7 @@ import pyarrow as pa
 from mdstore.core.schema import CANDLE, named_candle, wide_candle
 
 __all__ = [
-    "WIDTH", "between", "bytes_of", "named", "positive_zeros", "table_of", "times_of", "union", "values_of",
+    "WIDTH", "between", "named", "positive_zeros", "table_of", "times_of", "union", "values_of",
     "wide", "with_nulls", "with_others", "without_values",
 ]  # fmt: skip
 
@@ -116,12 +116,6 @@ def values_of(times: pa.Array) -> memoryview:
     """Return the values of a column of times, sharing their memory."""
     values = memoryview(times.buffers()[1]).cast("q")
     return values[times.offset : times.offset + len(times)]
-
-
-def bytes_of(column: pa.Array) -> memoryview:
-    """Return the bytes of a column without nulls, of 64 bits a value, sharing their memory."""
-    low = column.offset * 8
-    return memoryview(column.buffers()[1]).cast("B")[low : low + len(column) * 8]
 
 
 def between(bars: pa.RecordBatch, start: int, end: int) -> pa.RecordBatch:

@@ -32,7 +32,10 @@ from mdstore.candles.packs.pack_files import Pack, PackLostError, Packs
 from mdstore.candles.packs.seal_policy import Hand, Loose, Upkeep, loose_of
 from mdstore.candles.packs.sealing import closed_rows
 from mdstore.candles.reads.answer import Answer
+from mdstore.candles.reads.grown import Grown, grown
+from mdstore.candles.writes.written import Written
 from mdstore.core.long_table import Long
+from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import DamagedDataError
@@ -51,6 +54,7 @@ REMEMBERED = 1_000  # lists of symbols of which it is known how many rows they h
 FEW = 16  # series whose cells are asked for one by one
 ATTEMPTS = 4
 USE_SECONDS = 3_600.0
+GROWN = "kept, and what was written since put behind it"
 LITTLE = "most of it is loose, and little of it is wanted"
 
 
@@ -96,6 +100,7 @@ class Columnar:
         compaction: Compaction,
         memory: MemoryTier,
         *,
+        written: Written,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
@@ -103,6 +108,7 @@ class Columnar:
         self._upkeep = upkeep
         self._compaction = compaction
         self._memory = memory
+        self._written = written
         self._clock = clock
         self._seals = database.read_only is None
         self._straight_rows: dict[tuple[str, tuple[str, ...] | None], int] = {}
@@ -220,19 +226,28 @@ class Columnar:
 
     def _panel(self, request: Request, *, keep: bool) -> Answer:
         key = (str(request.timeframe), request.symbols, request.start, request.end, request.limit)
-        panel: Panel | None = self._memory.get(key)
-        if panel is not None:
+        kept: Panel | Grown | None = self._memory.get(key)
+        if kept is not None:
             row = self._database.peek(REVISION)
-            if row is not None and row[0] == panel.revision and panel.intact():
-                self._memory.hit()
-                return self._of_panel(panel, request, ("memory",))
+            if row is not None and kept.intact():
+                now = kept if row[0] == kept.revision else self._grown(kept, request, int(str(row[0])))
+                if now is not None:
+                    self._memory.hit()
+                    if now is not kept and keep:
+                        self._memory.put(key, now)
+                    return self._of_panel(now, request, ("memory",))
         self._memory.miss()
         with self._database.reading() as con:
             revision = catalogue.revision(con)
             listed = self._listed(con, request)
             views = self._found(con, listed, request)
             if views is None:
-                return self._straight(con, listed, request, LITTLE)
+                answer = self._straight(con, listed, request, LITTLE)
+                if keep and request.stored == CANDLE_COLUMNS and not any(one.extras for one in listed):
+                    assert isinstance(answer.source, Long)  # noqa: S101 - as it comes straight; for mypy
+                    plain = Grown(answer.source, answer.lasts, revision, answer.revision, self._clock())
+                    self._memory.put(key, plain)
+                return answer
         self._seal_tails(views, request.timeframe)
         window = request.start, request.end, request.limit
         panel = Panel([Stretch(view, *view.within(*window)) for view in views], revision)
@@ -240,7 +255,25 @@ class Columnar:
             self._memory.put(key, panel)
         return self._of_panel(panel, request, _tiers(views))
 
-    def _of_panel(self, panel: Panel, request: Request, tiers: tuple[str, ...]) -> Answer:
+    def _grown(self, kept: Panel | Grown, request: Request, revision: int) -> Grown | None:
+        """Return what is kept with what this process has written since, if nothing else has changed.
+
+        For an hour; then its cells are noted as read again. Raises `PackLostError`.
+        """
+        since = self._written.between(kept.revision, revision)
+        if since is None:
+            return None
+        now = self._clock()
+        before = Grown.of(kept, now) if isinstance(kept, Panel) else kept
+        if before is None or now >= before.made + USE_SECONDS:
+            return None
+        window = request.start, request.end, request.limit
+        return grown(before, str(request.timeframe), window, since, every=request.symbols is None)
+
+    def _of_panel(self, panel: Panel | Grown, request: Request, tiers: tuple[str, ...]) -> Answer:
+        if isinstance(panel, Grown):
+            more = (GROWN, "", panel.lasts, panel.changed)
+            return Answer(panel.long, 0, panel.rows, request.columns, tiers, (), *more)
         views = [stretch.view for stretch in panel.stretches]
         self._use(views)
         return Answer(panel, 0, panel.rows, request.columns, tiers, views)
