@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -24,7 +25,7 @@ from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE
 from mdstore.core.time_bounds import FOREVER
 
-__all__ = ["Grown", "grown"]
+__all__ = ["Grown", "GrownPanels", "grown"]
 
 ROW_BYTES = 8 * (len(CANDLE) + 1)
 SERIES_BYTES = 300
@@ -75,6 +76,13 @@ class Grown:
         views = [stretch.view for stretch in panel.stretches]
         changed = max((view.revision for view in views), default=panel.revision)
         return cls(panel.long, [view.last for view in views], panel.revision, changed, made)
+
+
+class GrownPanels(NamedTuple):
+    """Panels by timeframe, and the timeframes of all that was written since they were put together."""
+
+    panels: dict[str, Grown]
+    timeframes: set[str]
 
 
 def grown(

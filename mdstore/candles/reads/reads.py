@@ -32,8 +32,8 @@ from mdstore.candles.packs.pack_files import Pack, PackLostError, Packs
 from mdstore.candles.packs.seal_policy import Hand, Loose, Upkeep, loose_of
 from mdstore.candles.packs.sealing import closed_rows
 from mdstore.candles.reads.answer import Answer
-from mdstore.candles.reads.grown import Grown, grown
-from mdstore.candles.writes.written import Written
+from mdstore.candles.reads.grown import Grown, GrownPanels, grown
+from mdstore.candles.writes.written import Appended, Written
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
@@ -187,8 +187,36 @@ class Columnar:
             self._memory.miss()
             return None
         self._memory.hit()
-        self._use([stretch.view for panel in value.panels for stretch in panel.stretches])
+        panels = [panel for panel in value.panels if isinstance(panel, Panel)]
+        self._use([stretch.view for panel in panels for stretch in panel.stretches])
         return value
+
+    def stale(self, key: Hashable) -> Any:
+        """Return what was put under a key, of whichever revision, if its packs are there."""
+        value = self._memory.get(key)
+        return value if value is not None and value.intact() else None
+
+    def grow(
+        self,
+        panels: Mapping[str, Panel | Grown],
+        window: tuple[int, int, int | None],
+        before: int,
+        revision: int,
+    ) -> GrownPanels | None:
+        """Return panels of every symbol, by timeframe, with what this process has written since a revision.
+
+        None where something else has changed. Raises `PackLostError`, to be told to `lose`.
+        """
+        since = self._written.between(before, revision)
+        if since is None:
+            return None
+        found: dict[str, Grown] = {}
+        for name, kept in panels.items():
+            now = self._grown_by(kept, name, window, since, every=True)
+            if now is None:
+                return None
+            found[name] = now
+        return GrownPanels(found, {group.timeframe for one in since for group in one.groups})
 
     def keep(self, key: Hashable, value: Sized) -> None:
         """Keep what was made of panels: it has `panels`, a `revision` and `intact`."""
@@ -263,12 +291,23 @@ class Columnar:
         since = self._written.between(kept.revision, revision)
         if since is None:
             return None
+        window = request.start, request.end, request.limit
+        return self._grown_by(kept, str(request.timeframe), window, since, every=request.symbols is None)
+
+    def _grown_by(
+        self,
+        kept: Panel | Grown,
+        timeframe: str,
+        window: tuple[int, int, int | None],
+        since: Sequence[Appended],
+        *,
+        every: bool,
+    ) -> Grown | None:
         now = self._clock()
         before = Grown.of(kept, now) if isinstance(kept, Panel) else kept
         if before is None or now >= before.made + USE_SECONDS:
             return None
-        window = request.start, request.end, request.limit
-        return grown(before, str(request.timeframe), window, since, every=request.symbols is None)
+        return grown(before, timeframe, window, since, every=every)
 
     def _of_panel(self, panel: Panel | Grown, request: Request, tiers: tuple[str, ...]) -> Answer:
         if isinstance(panel, Grown):

@@ -33,6 +33,10 @@ ASKED = (
     {"symbols": NAMES[3:19:2], "limit": 2},
     {"symbols": NAMES, "start": START + 10 * MINUTE, "end": START + 45 * MINUTE},
 )
+QUERIES = (
+    "SELECT timeframe, symbol, count(*) AS bars, max(close) AS close FROM candles GROUP BY ALL ORDER BY ALL",
+    "SELECT * FROM candles WHERE timeframe = '1m' AND timestamp >= '2025-09-01 00:38' ORDER BY ALL",
+)
 
 
 def named(name, frame):
@@ -101,6 +105,9 @@ class Feed:
             found = self.store.candles(timeframe="1m", **asked)
             assert_frame_equal(found, self.plain.candles(timeframe="1m", **asked), check_exact=True)
             assert found.equals(pl.DataFrame(self.store.arrow(timeframe="1m", **asked)).cast(found.schema))
+
+        for query in QUERIES:
+            assert_frame_equal(self.store.sql(query), self.plain.sql(query), check_exact=True)
 
     def close(self):
         for store in (self.store, self.other, self.plain):
