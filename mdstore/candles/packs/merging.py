@@ -156,7 +156,7 @@ class Compaction:
             groups = self._mergeable()
             if groups:
                 self._rewrite(groups)
-            self._keep_budget(wait=False)
+            self._keep_budget(self.budget, wait=False)
 
     def compact(self, progress: Progress | None = None) -> int:
         """Write all cells anew, in order and in few packs, unless they lie so; return the bytes saved."""
@@ -172,7 +172,7 @@ class Compaction:
                 if progress is not None:
                     progress(done, total)
         self.sweep()
-        self._keep_budget(wait=True)
+        self._keep_budget(self.budget, wait=True)
         return before - self._bytes()
 
     def _mergeable(self) -> list[list[str]]:
@@ -260,9 +260,8 @@ class Compaction:
             and all(len(run) == 1 for run in _runs(found))
         )
 
-    def _keep_budget(self, *, wait: bool) -> None:
+    def _keep_budget(self, budget: int, *, wait: bool) -> None:
         """Let the least recently read cells go until the packs fit."""
-        budget = self.budget
         if self._bytes() <= budget:
             return
         self.write_used()
