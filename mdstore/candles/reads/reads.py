@@ -9,32 +9,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 import apsw
 
 from mdstore.cache.memory_tier import MemoryTier, Sized
-from mdstore.candles.file import catalogue, frozen
+from mdstore.candles.file import catalogue
 from mdstore.candles.file import table_reads as reader
 from mdstore.candles.file.bar_digests import Proof, read_proven_rows
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.database import Database
-from mdstore.candles.file.digests import floor, span_of
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.file.wide_rows import table_of, union
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
-from mdstore.candles.packs.columns import ROW_BYTES, Panel, Piece, SeriesView, Stretch, know_sums
+from mdstore.candles.packs.columns import ROW_BYTES, Panel, SeriesView, Stretch
 from mdstore.candles.packs.merging import Compaction
-from mdstore.candles.packs.pack_files import Pack, PackLostError, Packs
+from mdstore.candles.packs.pack_files import PackLostError, Packs
 from mdstore.candles.packs.seal_policy import Hand, Loose, Upkeep, loose_of
 from mdstore.candles.packs.sealing import closed_rows
 from mdstore.candles.reads.answer import Answer
+from mdstore.candles.reads.assembly import LOOSE_ROWS, Assembly, MismatchError, Plan
 from mdstore.candles.reads.grown import Grown, GrownPanels, grown
 from mdstore.candles.writes.written import Appended, Written
 from mdstore.core.long_table import Long
+from mdstore.core.polars_forks import polars_is_broken
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
@@ -44,8 +44,6 @@ __all__ = ["Columnar"]
 
 REVISION = "SELECT revision FROM revision"
 REVISION_OF = "SELECT revision FROM series WHERE symbol = ? AND timeframe = ?"
-# Loose rows of a series that are read along with its cells each time it has changed: a millisecond of them.
-LOOSE_ROWS = 2_000
 # From so many on, the bars at the end of a series that have ended are sealed by whoever reads them.
 TAIL_ROWS = 256
 # A read of fewer rows goes straight to the table where more than it wants is loose: a feed's latest bars.
@@ -58,35 +56,12 @@ GROWN = "kept, and what was written since put behind it"
 LITTLE = "most of it is loose, and little of it is wanted"
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A series as it is now: in memory, or these cells and the rest loose."""
-
-    series: Series
-    view: SeriesView | None
-    found: list[Cell]
-
-    @property
-    def left(self) -> int:
-        """The candles that no cell covers; none where the series is in memory."""
-        return 0 if self.view else self.series.rows - sum(cell.rows for cell in self.found)
-
-    @property
-    def end(self) -> int:
-        """Where its last cell ends."""
-        return self.found[-1].end if self.found else -FOREVER
-
-
 class _TooLooseError(Exception):
     """Stretches that must be sealed before a read can be answered from packs."""
 
     def __init__(self, loose: list[Loose]) -> None:
         super().__init__(loose)
         self.loose = loose
-
-
-class _MismatchError(Exception):
-    """The packs and the catalogue do not fit each other; the message says so."""
 
 
 class Columnar:
@@ -132,7 +107,7 @@ class Columnar:
                 if not self._upkeep.seal(error.loose):
                     reason = self._upkeep.trouble or "nothing could be sealed: somebody writes"
                     break
-            except (_MismatchError, DamagedDataError) as error:
+            except (MismatchError, DamagedDataError) as error:
                 reason = str(error)  # what is sound of it can be had from the table, which is proven
                 break
             else:
@@ -173,7 +148,7 @@ class Columnar:
             if loose:
                 return loose
             views = self._views(con, plan, start, end)
-        except (_MismatchError, DamagedDataError):
+        except (MismatchError, DamagedDataError):
             return self.gather(con, listed, name, window, straight=True)
         panel = Panel([Stretch(view, *view.within(*window)) for view in views])
         panel.verify()
@@ -304,6 +279,8 @@ class Columnar:
         every: bool,
     ) -> Grown | None:
         now = self._clock()
+        if polars_is_broken():  # in a forked child, which may read tables
+            return None
         before = Grown.of(kept, now) if isinstance(kept, Panel) else kept
         if before is None or now >= before.made + USE_SECONDS:
             return None
@@ -339,14 +316,14 @@ class Columnar:
                 view.noted_until = now + USE_SECONDS
                 self._compaction.use([piece.cell for piece in view.pieces if piece.cell is not None])
 
-    def _planned(self, con: apsw.Connection, listed: Sequence[Series], timeframe: Timeframe) -> list[_Plan]:
+    def _planned(self, con: apsw.Connection, listed: Sequence[Series], timeframe: Timeframe) -> list[Plan]:
         """Say of each series whether it is in memory as it is now, or which cells it has."""
         name, seen = str(timeframe), dict[str, bool]()
         held = [self._held(series, seen) for series in listed]
         missing = [series for series, view in zip(listed, held, strict=True) if view is None]
         found = self._cells(con, missing, name)
         return [
-            _Plan(series, view, found.get(series.symbol, []) if view is None else [])
+            Plan(series, view, found.get(series.symbol, []) if view is None else [])
             for series, view in zip(listed, held, strict=True)
         ]
 
@@ -364,7 +341,7 @@ class Columnar:
             return found
         return {symbol: self._compaction.usable(one) for symbol, one in found.items()}
 
-    def _goes_straight(self, plan: Sequence[_Plan], request: Request) -> bool:
+    def _goes_straight(self, plan: Sequence[Plan], request: Request) -> bool:
         """Tell whether a read wants so little beside what is loose that the table answers it sooner.
 
         Until such reads have taken as many rows as are loose: then these are read once, and kept or sealed.
@@ -384,7 +361,7 @@ class Columnar:
         self._straight_rows[key] = taken
         return True
 
-    def _too_loose(self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int) -> list[Loose]:
+    def _too_loose(self, con: apsw.Connection, plan: Sequence[Plan], start: int, end: int) -> list[Loose]:
         """Return the loose stretches in a range of those series that have too much of it to read along."""
         now, loose = int(self._clock() * 1000), []
         for one in plan if self._seals else ():
@@ -394,13 +371,9 @@ class Columnar:
                     loose += pieces
         return loose
 
-    def _views(self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int) -> list[SeriesView]:
-        packs: dict[str, Pack] = {}
-        proof = Proof(con)
+    def _views(self, con: apsw.Connection, plan: Sequence[Plan], start: int, end: int) -> list[SeriesView]:
         kept = self._kept_rows(plan)
-        tails = self._tails(con, proof, plan, packs) if sum(not one.view for one in plan) > FEW else {}
-        views = [one.view or self._assembled(proof, one, start, end, packs, kept, tails) for one in plan]
-        proof.settle()
+        views = Assembly(con, self._packs).views(plan, start, end, kept)
         for one, view in zip(plan, views, strict=True):
             if one.view is None and one.left <= kept:
                 self._memory.put((view.timeframe, view.symbol), view)
@@ -409,97 +382,13 @@ class Columnar:
             self._memory.prune(lambda value: value.intact())
         return views
 
-    def _kept_rows(self, plan: Sequence[_Plan]) -> int:
+    def _kept_rows(self, plan: Sequence[Plan]) -> int:
         """Return how many loose rows of a series are read whole, and kept in memory.
 
         Where nothing can be sealed that is all that memory holds: else each read would go to the table.
         """
         room = 0 if self._seals else self._memory.limit // ROW_BYTES
         return room if sum(one.left for one in plan) <= room else LOOSE_ROWS
-
-    def _assembled(  # noqa: PLR0917 - what one series is made of
-        self,
-        proof: Proof,
-        one: _Plan,
-        start: int,
-        end: int,
-        packs: dict[str, Pack],
-        kept: int,
-        tails: Mapping[str, Piece],
-    ) -> SeriesView:
-        """Put a series together; where it is whole it is counted against the catalogue."""
-        series, whole = one.series, one.left <= kept
-        window = (-FOREVER, FOREVER) if whole else (start, end)
-        tail = tails.get(series.symbol)
-        if tail is None:
-            pieces = list(self._pieces(proof, one, window, packs))
-        else:
-            pieces = [*(self._piece(cell, packs) for cell in one.found), tail]
-        view = SeriesView(series.symbol, series.timeframe, series.revision, series.last, pieces, series.names)
-        if whole and view.rows != series.rows:
-            raise _MismatchError("the catalogue does not agree with the candles; a check says where")
-        return view
-
-    def _pieces(
-        self,
-        proof: Proof,
-        one: _Plan,
-        window: tuple[int, int],
-        packs: dict[str, Pack],
-    ) -> Iterator[Piece]:
-        series, left, (at, end) = one.series, one.left, window
-        key, last, extras = (series.symbol, series.timeframe), None, series.names
-        for cell in one.found:
-            if cell.end <= at or cell.start >= end:
-                continue
-            if left and cell.start > at:
-                loose = proof.read(key, at, cell.start, _before(last), extras)
-                left -= loose.num_rows
-                if loose.num_rows:
-                    yield Piece.of(loose)
-            last = self._piece(cell, packs)
-            yield last
-            at = cell.end
-        if left and at < end:
-            loose = proof.read(key, at, end, _before(last), extras)
-            if loose.num_rows:
-                yield Piece.of(loose)
-
-    def _piece(self, cell: Cell, packs: dict[str, Pack]) -> Piece:
-        pack = packs.get(cell.pack)
-        if pack is None:
-            pack = packs[cell.pack] = self._packs.open(cell.pack)
-        return Piece.of(pack.rows(cell.batch, cell.offset, cell.rows), cell, pack)
-
-    def _tails(
-        self, con: apsw.Connection, proof: Proof, plan: Sequence[_Plan], packs: dict[str, Pack]
-    ) -> dict[str, Piece]:
-        """Read together what is loose behind the last cell of many series, by symbol: the bars of a feed.
-
-        Of series of which more than that is loose nothing is returned, nor of those with declared columns or
-        with anything frozen behind their cells.
-        """
-        some = [
-            one for one in plan if one.view is None and 0 < one.left <= LOOSE_ROWS and not one.series.extras
-        ]
-        span = span_of(some[0].series.timeframe) if some else 0
-        cold = frozen.ends_of(con, some[0].series.timeframe) if some else {}
-        some = [one for one in some if cold.get(one.series.symbol, -FOREVER) <= floor(one.end, span)]
-        lasts = [self._piece(one.found[-1], packs) if one.found else None for one in some]
-        know_sums([(last, floor(one.end, span)) for one, last in zip(some, lasts, strict=True) if last])
-        wanted = [
-            (one.series.key, one.end, last.sum_from(floor(one.end, span)) if last else None)
-            for one, last in zip(some, lasts, strict=True)
-        ]
-        found = proof.read_tails(wanted)
-        if found is None:
-            return {}
-        rows, ranges = found
-        return {
-            one.series.symbol: Piece.of(rows.slice(low, high - low), shared=(rows, low))
-            for one, (low, high) in zip(some, ranges, strict=True)
-            if high - low == one.left
-        }
 
     def _seal_tails(self, views: Sequence[SeriesView], timeframe: Timeframe) -> None:
         """Seal loose rows that were read just now, where they have become many or lie between cells."""
@@ -534,15 +423,6 @@ class Columnar:
         if missing is not None:
             raise catalogue.no_such_series(con, missing, name, file)
         return [known[symbol] for symbol in request.symbols]
-
-
-def _before(last: Piece | None) -> Callable[[int], int | None]:
-    """Return what knows the sum over the last bars of a sealed piece from a time on, if it reaches so far."""
-
-    def known(time: int) -> int | None:
-        return None if last is None else last.sum_from(time)
-
-    return known
 
 
 def _tiers(views: Sequence[SeriesView]) -> tuple[str, ...]:
