@@ -43,6 +43,7 @@ from mdstore.candles.upkeep.leftovers import is_left
 from mdstore.candles.writes import delete, rename, writer
 from mdstore.candles.writes.preparing import prepared
 from mdstore.candles.writes.results import Part, Policy, WriteResult
+from mdstore.candles.writes.written import Written
 from mdstore.core.candle_rules import Checked
 from mdstore.core.latencies import LatencyTable
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -89,8 +90,15 @@ class CandleRepository:
         self._upkeep = Upkeep(
             self._database, self._packs, self._scanner, self._views, self._compaction, clock=clock
         )
+        self._written = Written()
         self._columnar = Columnar(
-            self._database, self._packs, self._upkeep, self._compaction, self._memory, clock=clock
+            self._database,
+            self._packs,
+            self._upkeep,
+            self._compaction,
+            self._memory,
+            written=self._written,
+            clock=clock,
         )
         self.ledger = Ledger(self._database, clock)
         """What is known besides the candles."""
@@ -175,6 +183,7 @@ class CandleRepository:
                 progress=progress,
                 clock=self._clock,
                 has_room=self._compaction.has_room,
+                written=self._written,
             )
         if result.inserted >= writer.SEAL_ROWS:
             self._compaction.merge()
@@ -192,7 +201,9 @@ class CandleRepository:
         self.refuse_to_write()
         began = time.perf_counter()
         room = self._compaction.has_room
-        done = writer.write_each(self._database, self._packs, parts, clock=self._clock, has_room=room)
+        done = writer.write_each(
+            self._database, self._packs, parts, clock=self._clock, has_room=room, written=self._written
+        )
         if any(result.inserted >= writer.SEAL_ROWS for result in done):
             self._compaction.merge()
         self.latencies.add("write", SQLITE, began)
@@ -459,6 +470,7 @@ class CandleRepository:
         """Make what is held in memory anew where this process was forked since."""
         if self._pid != os.getpid():
             self._memory.after_fork()
+            self._written.after_fork()
             if self._queries is not None:
                 self._queries.after_fork()
             self._pid = os.getpid()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mdstore.errors import ForkedError, Hint
 
-__all__ = ["refuse_broken_polars", "watch_forks"]
+__all__ = ["polars_is_broken", "refuse_broken_polars", "watch_forks"]
 
 THREADS = Path("/proc/self/task")
 WORKER = re.compile(r"polars-\d")  # threads of the pool; importing Polars starts others
@@ -35,6 +35,11 @@ def watch_forks() -> None:
     if not _watching and hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_look, after_in_child=_remember)
         _watching = True
+
+
+def polars_is_broken() -> bool:
+    """Tell whether Polars would hang."""
+    return _broken
 
 
 def refuse_broken_polars() -> None:

@@ -22,7 +22,7 @@ from mdstore.candles.file.bar_places import next_bar, nth_bar
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.digests import BUCKET_BARS, Key, ceiling, damaged, floor, span_of
 from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hash_of_wide_bar, hashes_of_bars, sums_between
-from mdstore.candles.file.table_reads import PIECE, Request, read_range
+from mdstore.candles.file.table_reads import PIECE, Request, read_of_each, read_range
 from mdstore.candles.file.wide_rows import WIDTH, between, table_of, times_of, values_of
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, VALUES
@@ -32,7 +32,7 @@ from mdstore.errors import DamagedDataError
 __all__ = [
     "FEW", "Proof", "Sums", "bars_of", "batch_of", "columns_of_frame", "expected", "in_order", "piece_end",
     "ranges_of", "read_proven", "read_proven_rows", "readable_parts", "sum_of_bars", "sums_of",
-    "sums_of_bars", "sums_of_changes", "sums_of_frame", "sums_of_stack", "wrong_buckets",
+    "sums_of_bars", "sums_of_batches", "sums_of_changes", "sums_of_frame", "sums_of_stack", "wrong_buckets",
 ]  # fmt: skip
 
 FEW: Final = 64  # so few are hashed one by one
@@ -41,8 +41,12 @@ FEW_BUCKETS: Final = 10  # so few are summed one by one
 ZERO: Final = pl.Series([0.0])  # what is added to it is no negative zero, which SQLite does not keep
 Sums = dict[int, int]
 """The sum over each bucket, by its number: the time of its bars (ms) over the span of a bucket."""
+Opens = Mapping[Key, Any]
+"""The row of `digests` of each series: whether all of it is under digests, its last bucket, and its sum."""
 
 OPEN = "SELECT whole, bucket, candles FROM digests WHERE timeframe = ? AND symbol = ?"
+OPENS = "SELECT symbol, whole, bucket, candles FROM digests WHERE timeframe = ?"
+FEW_SERIES: Final = 100  # so few are asked for one by one
 CLOSED = """
 SELECT bucket, candles FROM bucket_digests
 WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ? AND candles IS NOT NULL
@@ -127,6 +131,7 @@ class Proof:
     def __init__(self, con: apsw.Connection) -> None:
         self._con = con
         self._claims: list[_Claim] = []
+        self._together: list[tuple[pa.RecordBatch, list[_Claim]]] = []
 
     def read(
         self,
@@ -150,6 +155,32 @@ class Proof:
         self.claim(key, rows, start, end, {} if known is None else {start // span: known})
         return between(rows, start, end) if low < start or high > end else rows
 
+    def read_tails(
+        self, wanted: Sequence[tuple[Key, int, int | None]]
+    ) -> tuple[pa.RecordBatch, list[tuple[int, int]]] | None:
+        """Return the candles of many series from a time of each on, which `settle` proves.
+
+        Each is given as its key, the time and the sum over the bars of its bucket before that, if it is
+        known. None of them has declared columns, nor anything frozen in that bucket or behind it. All are in
+        one batch, each with the row numbers where its own begin and end. None of all where a value is no
+        number.
+        """
+        starts = [
+            start if before is not None else floor(start, span_of(key[1])) for key, start, before in wanted
+        ]
+        found = read_of_each(self._con, [(*one[0], start) for one, start in zip(wanted, starts, strict=True)])
+        if found is None:
+            return None
+        rows, ends = found
+        claims, ranges = [], []
+        for (key, start, before), low, high in zip(wanted, (0, *ends), ends, strict=False):
+            part, span = rows.slice(low, high - low), span_of(key[1])
+            beside = {} if before is None else {start // span: before}
+            claims.append(_Claim(key, part, start // span, -(-FOREVER // span), beside))
+            ranges.append((low if before is not None else low + bisect_left(times_of(part), start), high))
+        self._together.append((rows, claims))
+        return rows, ranges
+
     def claim(
         self, key: Key, rows: pa.RecordBatch, start: int, end: int, beside: Mapping[int, int] | None = None
     ) -> None:
@@ -169,13 +200,18 @@ class Proof:
     def findings(self) -> list[DamagedDataError | None]:
         """Compare; return what is wrong with each of the rows that were claimed, in their order."""
         claims, self._claims = self._claims, []
-        return [self._wrong(claim, sums) for claim, sums in zip(claims, sums_of_each(claims), strict=True)]
+        found = list(zip(claims, sums_of_each(claims), strict=True))
+        for rows, those in self._together:
+            found += zip(those, _sums_in(rows, those), strict=True)
+        self._together = []
+        opens = _opens(self._con, [claim.key for claim, _ in found])
+        return [self._wrong(claim, sums, opens) for claim, sums in found]
 
-    def _wrong(self, claim: _Claim, sums: Sums) -> DamagedDataError | None:
+    def _wrong(self, claim: _Claim, sums: Sums, opens: Opens | None) -> DamagedDataError | None:
         for bucket, value in claim.beside.items():
             sums[bucket] = sums.get(bucket, 0) + value & MASK
         try:
-            wrong = wrong_buckets(sums, *expected(self._con, claim.key, claim.first, claim.last))
+            wrong = wrong_buckets(sums, *expected(self._con, claim.key, claim.first, claim.last, opens))
         except DamagedDataError as error:
             return error
         if not wrong and in_order(claim.rows):
@@ -184,19 +220,35 @@ class Proof:
         return damaged(self._con, "candles", claim.key, *ranges[0])
 
 
-def expected(con: apsw.Connection, key: Key, first: int, last: int) -> tuple[Sums, bool]:
+def expected(
+    con: apsw.Connection, key: Key, first: int, last: int, opens: Opens | None = None
+) -> tuple[Sums, bool]:
     """Return the digests of the buckets `[first, last)` of a series, and whether all of it is under some.
 
-    Raises `DamagedDataError`.
+    `opens` are the digests of last buckets where they are known already. Raises `DamagedDataError`.
     """
     try:
-        return _expected(con, key, first, last)
+        return _expected(con, key, first, last, opens)
     except TypeError as error:  # a number that is a text or a null
         raise damaged(con, "candles", key) from error
 
 
-def _expected(con: apsw.Connection, key: Key, first: int, last: int) -> tuple[Sums, bool]:
-    found = con.execute(OPEN, (key[1], key[0])).fetchone()
+def _opens(con: apsw.Connection, keys: Sequence[Key]) -> Opens | None:
+    """Return the digests of the last buckets of all series of some timeframes; None for few series."""
+    if len(keys) <= FEW_SERIES:
+        return None
+    timeframes = {timeframe for _, timeframe in keys}
+    return {
+        (symbol, timeframe): tuple(row)
+        for timeframe in timeframes
+        for symbol, *row in con.execute(OPENS, (timeframe,))
+    }
+
+
+def _expected(
+    con: apsw.Connection, key: Key, first: int, last: int, opens: Opens | None
+) -> tuple[Sums, bool]:
+    found = con.execute(OPEN, (key[1], key[0])).fetchone() if opens is None else opens.get(key)
     if found is None:
         return {}, False
     whole, bucket, candles = found
@@ -317,6 +369,14 @@ def sum_of_bars(bars: pa.RecordBatch) -> int:
     return sums_between(hashes_of_bars(bars.columns), many=False)(0, bars.num_rows)
 
 
+def sums_of_batches(batches: Sequence[pa.RecordBatch]) -> list[int]:
+    """Return the sum over the candles of each batch; they are hashed together, and have the same columns."""
+    whole = pa.concat_batches(batches)
+    ends = list(accumulate(batch.num_rows for batch in batches))
+    between = sums_between(hashes_of_bars(whole.columns), many=True)
+    return [between(low, high) for low, high in zip((0, *ends), ends, strict=False)]
+
+
 def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
     """Return the sums of many claims, which are hashed together."""
     batches = [claim.rows for claim in claims]
@@ -325,6 +385,11 @@ def sums_of_each(claims: Sequence[_Claim]) -> list[Sums]:
         return [sums_of(one.rows, span_of(one.key[1])) for one in claims]
     whole = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
     many = len(claims) > FEW_BUCKETS or whole.num_rows > FEW_BUCKETS * BUCKET_BARS
+    return _sums_in(whole, claims, many=many)
+
+
+def _sums_in(whole: pa.RecordBatch, claims: Sequence[_Claim], *, many: bool = True) -> list[Sums]:
+    """Return the sums of claims whose rows are these, one behind the other."""
     between, made, at = sums_between(hashes_of_bars(whole.columns), many=many), [], 0
     for one in claims:
         made.append(_cut(between, times_of(one.rows), span_of(one.key[1]), at))

@@ -98,6 +98,11 @@ class Series:
     """The declared columns that it has values of, in their order, parted by spaces."""
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Its symbol and timeframe."""
+        return self.symbol, self.timeframe
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The declared columns that it has values of, in their order."""
         return tuple(self.extras.split()) if self.extras else ()

@@ -39,6 +39,7 @@ SELECT start, "end", rows FROM frozen WHERE symbol = ?1 AND timeframe = ?2 AND s
 ORDER BY start
 """
 ANY = "SELECT 1 FROM frozen WHERE symbol = ? AND timeframe = ? LIMIT 1"
+ENDS = 'SELECT symbol, max("end") FROM frozen WHERE timeframe = ? GROUP BY symbol'
 BYTES = "SELECT digest, bytes FROM frozen WHERE symbol = ? AND timeframe = ? AND start = ?"
 HELD = "SELECT coalesce(sum(rows), 0), coalesce(sum(length(bytes)), 0) FROM frozen"
 OF_SERIES = " WHERE symbol = ? AND timeframe = ?"
@@ -68,6 +69,11 @@ def pieces(con: apsw.Connection, key: Key, start: int, end: int) -> list[FrozenP
     if con.execute(ANY, key).get is None:  # 0.7 us; 7 to look where they would be
         return []
     return [FrozenPiece(*row) for row in con.execute(PIECES, (*key, start, end))]
+
+
+def ends_of(con: apsw.Connection, timeframe: str) -> dict[str, int]:
+    """Return where the last frozen piece of each series of a timeframe ends, by symbol."""
+    return dict(con.execute(ENDS, (timeframe,)))
 
 
 def rows_of(

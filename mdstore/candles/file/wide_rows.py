@@ -18,8 +18,8 @@ import pyarrow as pa
 from mdstore.core.schema import CANDLE, named_candle, wide_candle
 
 __all__ = [
-    "WIDTH", "between", "named", "positive_zeros", "table_of", "times_of", "union", "values_of", "wide",
-    "with_nulls", "with_others", "without_values",
+    "WIDTH", "between", "named", "positive_zeros", "table_of", "times_of", "union", "values_of",
+    "wide", "with_nulls", "with_others", "without_values",
 ]  # fmt: skip
 
 WIDTH: Final = len(CANDLE)

@@ -114,12 +114,17 @@ class Pack:
 
     def rows(self, batch: int, offset: int, count: int) -> pa.RecordBatch:
         """Return rows of a batch, sharing memory with the map; they are not verified."""
-        whole = self._batches.get(batch)
-        if whole is None:
-            whole = self._batches[batch] = self._load(batch)
+        whole = self.batch(batch)
         if offset + count > whole.num_rows:
             raise PackLostError(self.name)
         return whole.slice(offset, count)
+
+    def batch(self, number: int) -> pa.RecordBatch:
+        """Return a batch, the same object each time."""
+        whole = self._batches.get(number)
+        if whole is None:
+            whole = self._batches[number] = self._load(number)
+        return whole
 
     def verify(self, place: tuple[int, int], digests: bytes, rows: int, start: int, end: int) -> None:
         """Compare the rows `[start, end)` of the cell at `place` with its digests, once for each block.

@@ -8,8 +8,7 @@ in memory is current as long as its revision in the file is the one it was assem
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -25,13 +24,18 @@ from mdstore.candles.file.table_reads import Request
 from mdstore.candles.file.wide_rows import table_of, union
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
-from mdstore.candles.packs.columns import ROW_BYTES, Panel, Piece, SeriesView, Stretch
+from mdstore.candles.packs.columns import ROW_BYTES, Panel, SeriesView, Stretch
 from mdstore.candles.packs.merging import Compaction
-from mdstore.candles.packs.pack_files import Pack, PackLostError, Packs
+from mdstore.candles.packs.pack_files import PackLostError, Packs
 from mdstore.candles.packs.seal_policy import Hand, Loose, Upkeep, loose_of
 from mdstore.candles.packs.sealing import closed_rows
 from mdstore.candles.reads.answer import Answer
+from mdstore.candles.reads.assembly import LOOSE_ROWS, Assembly, MismatchError, Plan
+from mdstore.candles.reads.grown import Grown, GrownPanels, grown
+from mdstore.candles.writes.written import Appended, Written
 from mdstore.core.long_table import Long
+from mdstore.core.polars_forks import polars_is_broken
+from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import DamagedDataError
@@ -40,8 +44,6 @@ __all__ = ["Columnar"]
 
 REVISION = "SELECT revision FROM revision"
 REVISION_OF = "SELECT revision FROM series WHERE symbol = ? AND timeframe = ?"
-# Loose rows of a series that are read along with its cells each time it has changed: a millisecond of them.
-LOOSE_ROWS = 2_000
 # From so many on, the bars at the end of a series that have ended are sealed by whoever reads them.
 TAIL_ROWS = 256
 # A read of fewer rows goes straight to the table where more than it wants is loose: a feed's latest bars.
@@ -50,21 +52,8 @@ REMEMBERED = 1_000  # lists of symbols of which it is known how many rows they h
 FEW = 16  # series whose cells are asked for one by one
 ATTEMPTS = 4
 USE_SECONDS = 3_600.0
+GROWN = "kept, and what was written since put behind it"
 LITTLE = "most of it is loose, and little of it is wanted"
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A series as it is now: in memory, or these cells and the rest loose."""
-
-    series: Series
-    view: SeriesView | None
-    found: list[Cell]
-
-    @property
-    def left(self) -> int:
-        """The candles that no cell covers; none where the series is in memory."""
-        return 0 if self.view else self.series.rows - sum(cell.rows for cell in self.found)
 
 
 class _TooLooseError(Exception):
@@ -73,10 +62,6 @@ class _TooLooseError(Exception):
     def __init__(self, loose: list[Loose]) -> None:
         super().__init__(loose)
         self.loose = loose
-
-
-class _MismatchError(Exception):
-    """The packs and the catalogue do not fit each other; the message says so."""
 
 
 class Columnar:
@@ -90,6 +75,7 @@ class Columnar:
         compaction: Compaction,
         memory: MemoryTier,
         *,
+        written: Written,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
@@ -97,6 +83,7 @@ class Columnar:
         self._upkeep = upkeep
         self._compaction = compaction
         self._memory = memory
+        self._written = written
         self._clock = clock
         self._seals = database.read_only is None
         self._straight_rows: dict[tuple[str, tuple[str, ...] | None], int] = {}
@@ -120,7 +107,7 @@ class Columnar:
                 if not self._upkeep.seal(error.loose):
                     reason = self._upkeep.trouble or "nothing could be sealed: somebody writes"
                     break
-            except (_MismatchError, DamagedDataError) as error:
+            except (MismatchError, DamagedDataError) as error:
                 reason = str(error)  # what is sound of it can be had from the table, which is proven
                 break
             else:
@@ -161,7 +148,7 @@ class Columnar:
             if loose:
                 return loose
             views = self._views(con, plan, start, end)
-        except (_MismatchError, DamagedDataError):
+        except (MismatchError, DamagedDataError):
             return self.gather(con, listed, name, window, straight=True)
         panel = Panel([Stretch(view, *view.within(*window)) for view in views])
         panel.verify()
@@ -175,8 +162,36 @@ class Columnar:
             self._memory.miss()
             return None
         self._memory.hit()
-        self._use([stretch.view for panel in value.panels for stretch in panel.stretches])
+        panels = [panel for panel in value.panels if isinstance(panel, Panel)]
+        self._use([stretch.view for panel in panels for stretch in panel.stretches])
         return value
+
+    def stale(self, key: Hashable) -> Any:
+        """Return what was put under a key, of whichever revision, if its packs are there."""
+        value = self._memory.get(key)
+        return value if value is not None and value.intact() else None
+
+    def grow(
+        self,
+        panels: Mapping[str, Panel | Grown],
+        window: tuple[int, int, int | None],
+        before: int,
+        revision: int,
+    ) -> GrownPanels | None:
+        """Return panels of every symbol, by timeframe, with what this process has written since a revision.
+
+        None where something else has changed. Raises `PackLostError`, to be told to `lose`.
+        """
+        since = self._written.between(before, revision)
+        if since is None:
+            return None
+        found: dict[str, Grown] = {}
+        for name, kept in panels.items():
+            now = self._grown_by(kept, name, window, since, every=True)
+            if now is None:
+                return None
+            found[name] = now
+        return GrownPanels(found, {group.timeframe for one in since for group in one.groups})
 
     def keep(self, key: Hashable, value: Sized) -> None:
         """Keep what was made of panels: it has `panels`, a `revision` and `intact`."""
@@ -214,19 +229,28 @@ class Columnar:
 
     def _panel(self, request: Request, *, keep: bool) -> Answer:
         key = (str(request.timeframe), request.symbols, request.start, request.end, request.limit)
-        panel: Panel | None = self._memory.get(key)
-        if panel is not None:
+        kept: Panel | Grown | None = self._memory.get(key)
+        if kept is not None:
             row = self._database.peek(REVISION)
-            if row is not None and row[0] == panel.revision and panel.intact():
-                self._memory.hit()
-                return self._of_panel(panel, request, ("memory",))
+            if row is not None and kept.intact():
+                now = kept if row[0] == kept.revision else self._grown(kept, request, int(str(row[0])))
+                if now is not None:
+                    self._memory.hit()
+                    if now is not kept and keep:
+                        self._memory.put(key, now)
+                    return self._of_panel(now, request, ("memory",))
         self._memory.miss()
         with self._database.reading() as con:
             revision = catalogue.revision(con)
             listed = self._listed(con, request)
             views = self._found(con, listed, request)
             if views is None:
-                return self._straight(con, listed, request, LITTLE)
+                answer = self._straight(con, listed, request, LITTLE)
+                if keep and request.stored == CANDLE_COLUMNS and not any(one.extras for one in listed):
+                    assert isinstance(answer.source, Long)  # noqa: S101 - as it comes straight; for mypy
+                    plain = Grown(answer.source, answer.lasts, revision, answer.revision, self._clock())
+                    self._memory.put(key, plain)
+                return answer
         self._seal_tails(views, request.timeframe)
         window = request.start, request.end, request.limit
         panel = Panel([Stretch(view, *view.within(*window)) for view in views], revision)
@@ -234,7 +258,38 @@ class Columnar:
             self._memory.put(key, panel)
         return self._of_panel(panel, request, _tiers(views))
 
-    def _of_panel(self, panel: Panel, request: Request, tiers: tuple[str, ...]) -> Answer:
+    def _grown(self, kept: Panel | Grown, request: Request, revision: int) -> Grown | None:
+        """Return what is kept with what this process has written since, if nothing else has changed.
+
+        For an hour; then its cells are noted as read again. Raises `PackLostError`.
+        """
+        since = self._written.between(kept.revision, revision)
+        if since is None:
+            return None
+        window = request.start, request.end, request.limit
+        return self._grown_by(kept, str(request.timeframe), window, since, every=request.symbols is None)
+
+    def _grown_by(
+        self,
+        kept: Panel | Grown,
+        timeframe: str,
+        window: tuple[int, int, int | None],
+        since: Sequence[Appended],
+        *,
+        every: bool,
+    ) -> Grown | None:
+        now = self._clock()
+        if polars_is_broken():  # in a forked child, which may read tables
+            return None
+        before = Grown.of(kept, now) if isinstance(kept, Panel) else kept
+        if before is None or now >= before.made + USE_SECONDS:
+            return None
+        return grown(before, timeframe, window, since, every=every)
+
+    def _of_panel(self, panel: Panel | Grown, request: Request, tiers: tuple[str, ...]) -> Answer:
+        if isinstance(panel, Grown):
+            more = (GROWN, "", panel.lasts, panel.changed)
+            return Answer(panel.long, 0, panel.rows, request.columns, tiers, (), *more)
         views = [stretch.view for stretch in panel.stretches]
         self._use(views)
         return Answer(panel, 0, panel.rows, request.columns, tiers, views)
@@ -261,14 +316,14 @@ class Columnar:
                 view.noted_until = now + USE_SECONDS
                 self._compaction.use([piece.cell for piece in view.pieces if piece.cell is not None])
 
-    def _planned(self, con: apsw.Connection, listed: Sequence[Series], timeframe: Timeframe) -> list[_Plan]:
+    def _planned(self, con: apsw.Connection, listed: Sequence[Series], timeframe: Timeframe) -> list[Plan]:
         """Say of each series whether it is in memory as it is now, or which cells it has."""
         name, seen = str(timeframe), dict[str, bool]()
         held = [self._held(series, seen) for series in listed]
         missing = [series for series, view in zip(listed, held, strict=True) if view is None]
         found = self._cells(con, missing, name)
         return [
-            _Plan(series, view, found.get(series.symbol, []) if view is None else [])
+            Plan(series, view, found.get(series.symbol, []) if view is None else [])
             for series, view in zip(listed, held, strict=True)
         ]
 
@@ -286,7 +341,7 @@ class Columnar:
             return found
         return {symbol: self._compaction.usable(one) for symbol, one in found.items()}
 
-    def _goes_straight(self, plan: Sequence[_Plan], request: Request) -> bool:
+    def _goes_straight(self, plan: Sequence[Plan], request: Request) -> bool:
         """Tell whether a read wants so little beside what is loose that the table answers it sooner.
 
         Until such reads have taken as many rows as are loose: then these are read once, and kept or sealed.
@@ -306,7 +361,7 @@ class Columnar:
         self._straight_rows[key] = taken
         return True
 
-    def _too_loose(self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int) -> list[Loose]:
+    def _too_loose(self, con: apsw.Connection, plan: Sequence[Plan], start: int, end: int) -> list[Loose]:
         """Return the loose stretches in a range of those series that have too much of it to read along."""
         now, loose = int(self._clock() * 1000), []
         for one in plan if self._seals else ():
@@ -316,12 +371,9 @@ class Columnar:
                     loose += pieces
         return loose
 
-    def _views(self, con: apsw.Connection, plan: Sequence[_Plan], start: int, end: int) -> list[SeriesView]:
-        packs: dict[str, Pack] = {}
-        proof = Proof(con)
+    def _views(self, con: apsw.Connection, plan: Sequence[Plan], start: int, end: int) -> list[SeriesView]:
         kept = self._kept_rows(plan)
-        views = [one.view or self._assembled(proof, one, start, end, packs, kept) for one in plan]
-        proof.settle()
+        views = Assembly(con, self._packs).views(plan, start, end, kept)
         for one, view in zip(plan, views, strict=True):
             if one.view is None and one.left <= kept:
                 self._memory.put((view.timeframe, view.symbol), view)
@@ -330,51 +382,13 @@ class Columnar:
             self._memory.prune(lambda value: value.intact())
         return views
 
-    def _kept_rows(self, plan: Sequence[_Plan]) -> int:
+    def _kept_rows(self, plan: Sequence[Plan]) -> int:
         """Return how many loose rows of a series are read whole, and kept in memory.
 
         Where nothing can be sealed that is all that memory holds: else each read would go to the table.
         """
         room = 0 if self._seals else self._memory.limit // ROW_BYTES
         return room if sum(one.left for one in plan) <= room else LOOSE_ROWS
-
-    def _assembled(  # noqa: PLR0917 - what one series is made of
-        self, proof: Proof, one: _Plan, start: int, end: int, packs: dict[str, Pack], kept: int
-    ) -> SeriesView:
-        """Put a series together; where it is whole it is counted against the catalogue."""
-        series, whole = one.series, one.left <= kept
-        window = (-FOREVER, FOREVER) if whole else (start, end)
-        pieces = list(self._pieces(proof, one, window, packs))
-        view = SeriesView(series.symbol, series.timeframe, series.revision, series.last, pieces, series.names)
-        if whole and view.rows != series.rows:
-            raise _MismatchError("the catalogue does not agree with the candles; a check says where")
-        return view
-
-    def _pieces(
-        self,
-        proof: Proof,
-        one: _Plan,
-        window: tuple[int, int],
-        packs: dict[str, Pack],
-    ) -> Iterator[Piece]:
-        series, left, (at, end) = one.series, one.left, window
-        key, last, extras = (series.symbol, series.timeframe), None, series.names
-        for cell in one.found:
-            if cell.end <= at or cell.start >= end:
-                continue
-            if left and cell.start > at:
-                loose = proof.read(key, at, cell.start, _before(last), extras)
-                left -= loose.num_rows
-                if loose.num_rows:
-                    yield Piece.of(loose)
-            pack = packs.get(cell.pack) or packs.setdefault(cell.pack, self._packs.open(cell.pack))
-            last = Piece.of(pack.rows(cell.batch, cell.offset, cell.rows), cell, pack)
-            yield last
-            at = cell.end
-        if left and at < end:
-            loose = proof.read(key, at, end, _before(last), extras)
-            if loose.num_rows:
-                yield Piece.of(loose)
 
     def _seal_tails(self, views: Sequence[SeriesView], timeframe: Timeframe) -> None:
         """Seal loose rows that were read just now, where they have become many or lie between cells."""
@@ -411,15 +425,6 @@ class Columnar:
         return [known[symbol] for symbol in request.symbols]
 
 
-def _before(last: Piece | None) -> Callable[[int], int | None]:
-    """Return what knows the sum over the last bars of a sealed piece from a time on, if it reaches so far."""
-
-    def known(time: int) -> int | None:
-        return None if last is None else last.sum_from(time)
-
-    return known
-
-
 def _tiers(views: Sequence[SeriesView]) -> tuple[str, ...]:
     packs = any(view.packs for view in views)
     loose = any(piece.cell is None for view in views for piece in view.pieces)
@@ -442,6 +447,8 @@ def _hands(view: SeriesView, timeframe: Timeframe, now: int) -> Iterator[tuple[H
         before, after = (
             view.pieces[place].cell if 0 <= place < len(view.pieces) else None for place in (at - 1, at + 1)
         )
+        if piece.rows.num_rows < TAIL_ROWS // 4 and after is None:
+            continue  # as most are: 5 us less
         count = piece.rows.num_rows if after else closed_rows(piece.rows, timeframe, now)
         if count < TAIL_ROWS // 4 and after is None:
             continue

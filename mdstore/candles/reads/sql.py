@@ -257,6 +257,9 @@ class Queries:
         kept: Candles | None = self._columnar.kept(("sql", bounds), revision)
         if kept is not None and kept.declared == declared:
             return kept
+        grown = self._grown(bounds, declared, revision)
+        if grown is not None:
+            return grown
         panels: dict[str, Panel | Long] = {}
         loose: list[Loose] = []
         chosen: dict[str, list[Series]] = {}
@@ -273,6 +276,26 @@ class Queries:
             else:
                 panels[name] = found
         return loose or self._candles(panels, declared, bounds, revision)
+
+    def _grown(self, bounds: _Bounds, declared: tuple[str, ...], revision: int) -> Candles | None:
+        """Return what is kept with what was written since, where that is all that a query wants."""
+        kept: Candles | None = self._columnar.stale(("sql", bounds))
+        if (
+            kept is None
+            or kept.declared != declared
+            or bounds.symbols is not None
+            or bounds.newest is not None
+        ):
+            return None
+        panels = dict(zip(kept.tables, kept.panels or (), strict=True))
+        found = self._columnar.grow(panels, (bounds.start, bounds.end, None), kept.revision, revision)
+        if found is None or any(bounds.takes(name) and name not in panels for name in found.timeframes):
+            return None
+        tables = {name: one.long.table for name, one in found.panels.items()}
+        candles = Candles(tables, declared, list(found.panels.values()), revision)
+        self._columnar.keep(("sql", bounds), candles)
+        self._kept.add(candles)
+        return candles
 
     def _candles(
         self, found: Mapping[str, Panel | Long], declared: tuple[str, ...], bounds: _Bounds, revision: int
@@ -327,6 +350,10 @@ class _Bounds:
         start = -FOREVER if wanted["start"] is None else wanted["start"]
         end = FOREVER if wanted["end"] is None else wanted["end"]
         return cls(symbols, timeframes, start, end, wanted.get("newest"))
+
+    def takes(self, timeframe: str) -> bool:
+        """Tell whether any candle of a timeframe can lie within."""
+        return self.timeframes is None or timeframe in self.timeframes
 
     def admits(self, series: Series) -> bool:
         """Tell whether any candle of a series lies within."""

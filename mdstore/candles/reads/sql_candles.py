@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from mdstore.candles.packs.columns import Panel
+from mdstore.candles.reads.grown import Grown
 from mdstore.candles.reads.sql_engine import Engine
 from mdstore.candles.reads.sql_given import INTERNAL
 from mdstore.core.schema import CANDLE_COLUMNS, LONG_CANDLE
@@ -36,7 +37,7 @@ class Candles:
 
     tables: Mapping[str, pa.Table]
     declared: Sequence[str] = ()
-    panels: Sequence[Panel] | None = None
+    panels: Sequence[Panel | Grown] | None = None
     revision: int = -1
     _idle: list[tuple[Engine, duckdb.DuckDBPyConnection]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -18,9 +18,11 @@ from mdstore.candles.writes import conflicts
 from mdstore.candles.writes.bar_changes import Changes
 from mdstore.candles.writes.batch_sealer import BatchSealer
 from mdstore.candles.writes.landing import Landing
+from mdstore.candles.writes.preparing import plain
 from mdstore.candles.writes.results import Policy, WriteResult
 from mdstore.candles.writes.seen import Seen
-from mdstore.core.candle_rules import Checked
+from mdstore.candles.writes.written import MOST_ROWS, Appended, count_rows
+from mdstore.core.candle_rules import Checked, Group, Stack
 from mdstore.core.excerpts import excerpt
 from mdstore.core.page_sizes import is_full_page
 from mdstore.core.symbols import check_symbol
@@ -35,6 +37,7 @@ QUARANTINE = """
 INSERT OR IGNORE INTO quarantine (quarantined_at, symbol, timeframe, row, "column", rule, value, record)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
+REVISION = "SELECT revision FROM revision"
 OF_CHUNK = ("duplicates", "conflicts", "withheld", "widened")
 
 
@@ -55,6 +58,9 @@ class Batch:
         self._notes: tuple[str, ...] = ()
         self._warnings: tuple[str, ...] = ()
         self._bad = 0
+        self._taken: list[Group | Stack] = []
+        self._taken_rows = 0
+        self._revisions: tuple[int, int] | None = None
 
     def land(self, chunk: Checked) -> None:
         """Write one chunk: its groups, then its bad rows."""
@@ -62,6 +68,8 @@ class Batch:
         self._notes = tuple(dict.fromkeys((*self._notes, *chunk.notes)))
         for group in chunk.groups:
             self._landing.land(group)
+        self._taken_rows += count_rows(chunk.groups)
+        self._taken = [*self._taken, *map(plain, chunk.groups)] if self._taken_rows <= MOST_ROWS else []
         for name in OF_CHUNK:
             self._landing.counts[name] += getattr(chunk, name)
         self._bad += len(chunk.bad)
@@ -140,7 +148,9 @@ class Batch:
         return [self._now] if end >= self._now else [end, self._now]
 
     def _finish_changed(self, changed: dict[tuple[str, str], Seen], now: int) -> None:
+        before = self._con.execute(REVISION).get
         at_revision = catalogue.bump(self._con, now)
+        self._revisions = int(before), at_revision
         came: list[Came] = []
         alone = [one for seen in changed.values() if (one := seen.changes.alone) is not None]
         grown_by_one = arrivals.come_next(self._con, alone, self._claim.source, at_revision)
@@ -162,6 +172,11 @@ class Batch:
         made = self._sealer.finish()
         over = [cells.covering(self._con, c.symbol, c.timeframe, c.start, c.end - 1) for c in made]
         cells.insert(self._con, [cell for cell, others in zip(made, over, strict=True) if not others])
+
+    def appended(self) -> Appended | None:
+        """Return the rows if they are not many, and all were new."""
+        is_all_new = self._taken_rows == self._landing.counts["inserted"] <= MOST_ROWS
+        return Appended(*self._revisions, self._taken) if self._revisions and is_all_new else None
 
     def result(self) -> WriteResult:
         """Return the counts so far."""

@@ -11,6 +11,7 @@ from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.writes.batch import Batch
 from mdstore.candles.writes.batch_sealer import SEAL_ROWS, BatchSealer
 from mdstore.candles.writes.results import Part, Policy, Progress, WriteResult
+from mdstore.candles.writes.written import Written
 from mdstore.core.bad_rows import first_error
 from mdstore.core.candle_rules import NO_BAD, Checked
 from mdstore.core.duplicates import conflict_error
@@ -31,6 +32,7 @@ def write(
     progress: Progress | None,
     clock: Callable[[], float],
     has_room: Callable[[int], bool],
+    written: Written,
 ) -> WriteResult:
     """Write checked chunks in one transaction; any error, also from `chunks`, leaves the file as it was.
 
@@ -57,6 +59,7 @@ def write(
     except BaseException:
         sealer.take_back(database)
         raise
+    written.note(batch.appended())
     return batch.result()
 
 
@@ -67,12 +70,13 @@ def write_each(
     *,
     clock: Callable[[], float],
     has_room: Callable[[int], bool],
+    written: Written,
 ) -> list[WriteResult]:
     """Write several series, each once, in one transaction; return what became of each.
 
     Each has claims of its own, so that pages of many series wait for one synced commit together.
     """
-    now, sealers, done = int(clock() * 1000), [], []
+    now, sealers, batches = int(clock() * 1000), list[BatchSealer](), list[Batch]()
     for part in parts:
         _refuse(part.rows, SET_ASIDE)
     try:
@@ -83,12 +87,14 @@ def write_each(
                 batch = Batch(con, part.claims, policy, sealers[-1], now)
                 batch.land(part.rows)
                 batch.finish(int(clock() * 1000))
-                done.append(batch.result())
+                batches.append(batch)
     except BaseException:
         for sealer in sealers:
             sealer.take_back(database)
         raise
-    return done
+    for batch in batches:
+        written.note(batch.appended())
+    return [batch.result() for batch in batches]
 
 
 def _refuse(chunk: Checked, policy: Policy) -> None:
