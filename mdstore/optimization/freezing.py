@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from mdstore.candles.upkeep.freezing import Frozen
 from mdstore.optimization.ownership import Owner, upkeep_of
 from mdstore.optimization.threads import Stop, never
+
+if TYPE_CHECKING:
+    from mdstore.candles.upkeep.freezing import Frozen
 
 __all__ = ["FROZEN", "Freezer"]
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mdstore.candles.upkeep.freezing import Frozen
 from mdstore.optimization.decision import Decision
 from mdstore.optimization.freezing import Freezer
 from mdstore.optimization.ownership import Owner, upkeep_of
 from mdstore.optimization.statistics import StatisticsKeeper, StatisticsNeed
 from mdstore.optimization.threads import Stop, never
 from mdstore.optimization.vacuum import SmartVacuumScheduler
+
+if TYPE_CHECKING:
+    from mdstore.candles.upkeep.freezing import Frozen
 
 __all__ = ["Optimized", "State", "optimize"]
 
