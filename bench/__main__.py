@@ -15,11 +15,11 @@ from bench.report import into_readme, load, markdown, save, show
 from bench.scale import FULL, QUICK
 
 BENCHES = (
-    "upsert", "tail", "latest", "scan", "roads", "series", "page_size",
+    "upsert", "many", "tail", "latest", "scan", "roads", "series", "page_size",
     "columnar", "equities", "first_read", "flat", "materialise", "disk", "gaps", "history", "digests",
     "upkeep", "sql",
     "realtime", "sockets", "watching", "soak", "caches", "service", "sync",
-    "freezing", "pack_bytes", "many",
+    "freezing", "pack_bytes", "many_reads",
 )  # fmt: skip
 
 

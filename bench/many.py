@@ -1,175 +1,183 @@
-"""Many short series: what is asked of all of them, each time after one more bar of each was written.
+"""Writes of many series: all that is paid by the series shows here, from 100 of them to 30,000.
 
-Daily bars, 250 of each, every tenth series lacks one. Raw is Polars over one frame that is in memory already,
-which the bars are put behind before it is timed; it knows of no reasons, digests or other writers.
+A frame of daily bars of all series in one `write_many`, then one more bar of each in one write, a minute of
+a feed. Raw is APSW with ready tuples, as in `upsert`. One more bar of each changes a page of the table for
+each series, 16 KB that are copied, summed and logged: that is what raw takes.
 """
 
 from __future__ import annotations
 
-import gc
+import itertools
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import polars as pl
 
 import mdstore
-from bench import candles
+from bench import candles, raw
+from bench.chart import Curve, chart
+from bench.make import remove
 from bench.measure import Grid, Line, Report, Times, Turn, interleave, verify
+from bench.memory import peak_mb
 from bench.scale import Scale, scratch
 
-__all__ = ["run"]
+__all__ = ["main", "run"]
 
-SIZES = (100, 1_000, 10_000, 30_000)
-TOLD = 10_000
-BARS, SCREEN = 250, 200
 DAY = 86_400_000
-FIRST = 1_704_067_200_000  # 2024-01-01
-CHUNK = 1_000
-FED, PANEL = 200, 500
-TARGETS = {
-    "latest bar of all": 80, "screen": 120, "gaps(None)": 500, "coverage()": 500, "verify()": 10_000,
-    "sql: count by symbol": 80, f"latest bar of {FED}": 2.5, f"{PANEL} x {SCREEN} bars": 10,
-}  # fmt: skip
-COUNT = "SELECT symbol, count(*) AS bars FROM candles GROUP BY symbol ORDER BY symbol"
-SMA = pl.col("close").rolling_mean(20).last().alias("sma")
+SERIES = (100, 300, 1_000, 3_000, 10_000, 30_000)
+BARS = 50
+MANY, YEAR = 10_000, 250
+FEED, HISTORY = 200, 1_440
+LEAST_RATE = 600_000
+MOST_MB = 600
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(scale: Scale) -> Report:
-    """Measure files of so many series, one after the other."""
-    report = Report("many", f"Many series of {BARS} days, after one more bar of each")
-    sizes = [max(20, round(size * min(1.0, scale.effort))) for size in SIZES]
-    told = sizes[SIZES.index(TOLD)]
-    grid = Grid(["ms", *(f"{size:,} series" for size in sizes)], [])
-    columns = []
-    for size in sizes:
-        scale.say(f"{size:,} series")
+    """Measure bulk writes and next bars by the number of series, and 10,000 series of a year."""
+    report = Report("many", "Writes of many series")
+    report.grid = Grid(["series", "rows/s", "raw", "ratio", "next bar of each, ms", "raw", "ratio"])
+    rates = []
+    for series in (one for one in SERIES if one <= scale.rows(SERIES[-1])):
+        scale.say(f"{series:,} series")
         with scratch() as folder:
-            taken = _measure(folder / "many.sqlite3", size, scale)
-        columns.append({name: taken.median(name) * 1000 for name in TARGETS})
-        if size == told:
-            report.lines += [
-                Line.of_times(f"{name}, {size:,} series", taken, name, _raw_of(name), most_ms=most)
-                for name, most in TARGETS.items()
-            ]
-    grid.rows = [[name, *(f"{column[name]:,.1f}" for column in columns)] for name in TARGETS]
-    report.grid = grid
+            bulk, following = _bulk(folder, series, scale), _next(folder, series, BARS, scale)
+        rates.append((float(series), series * BARS / bulk.median("mdstore") / 1000))
+        report.grid.rows.append([f"{series:,}", *_rates(bulk, series * BARS), *_times(following)])
+    with scratch() as folder:
+        _feed(folder, scale, report)
+        _year(folder, scale, report)
+    curve = Curve("mdstore", rates)
+    report.pictures["many_series.svg"] = chart(
+        f"A frame of {BARS} bars of each series", "series", "thousand rows/s", [curve]
+    )
     return report
 
 
-def _raw_of(name: str) -> str | None:
-    return f"raw {name}" if name in {"latest bar of all", "screen", "sql: count by symbol"} else None
+def frame(series: int, bars: int, seed: int, first: int = 0, step: int = DAY) -> pl.DataFrame:
+    """Return candles of many series under each other, each from bar number `first` on."""
+    rows = candles.frame(series * bars, seed)
+    number = pl.int_range(len(rows), eager=True)
+    names = pl.Series("symbol", [candles.symbol(one) for one in range(series)])
+    return rows.with_columns(
+        symbol=names.gather(number // bars), timestamp=candles.START + (number % bars + first) * step
+    )
 
 
-class _Bars:
-    """A store of many series, and the same bars in one frame."""
+def _bulk(folder: Path, series: int, scale: Scale) -> Times:
+    rows = frame(series, BARS, seed=1)
+    ready = _tuples(rows, "1d")
 
-    def __init__(self, store: mdstore.MarketDataStore, size: int) -> None:
-        self.store = store
-        self.names = [f"S{number:05}" for number in range(size)]
-        self.days = BARS
-        parts = [self._part(low) for low in range(0, size, CHUNK)]
-        for part in parts:
-            store.write_many(part, timeframe="1d")
-        self.frame = pl.concat(parts).with_columns(pl.col("symbol").cast(pl.Categorical))
+    @contextmanager
+    def ours() -> Iterator[Callable[[], object]]:
+        path = folder / "bulk.sqlite3"
+        with mdstore.open(path) as store:
+            yield lambda: store.write_many(rows, timeframe="1d")
+            verify(store.maintenance.stats()["rows"] == len(rows), "every row is stored")
+        remove(path)
 
-    def _part(self, low: int) -> pl.DataFrame:
-        names = self.names[low : low + CHUNK]
-        frame = candles.frame(BARS * len(names), seed=low)
-        number = pl.int_range(pl.len())
-        days = (FIRST + (number % BARS) * DAY).cast(pl.Datetime("ms", "UTC")).alias("timestamp")
-        symbols = pl.Series("symbol", names).gather(pl.select(pl.int_range(len(frame)) // BARS).to_series())
-        frame = frame.select(symbols, days, pl.exclude("timestamp"))
-        return frame.filter((number // BARS % 10 != 9) | (number % BARS != 100))
+    @contextmanager
+    def theirs() -> Iterator[Callable[[], object]]:
+        path = folder / "raw.sqlite3"
+        mdstore.open(path).close()
+        with raw.connected(path) as con:
+            yield lambda: raw.upsert(con, ready)
+        remove(path)
 
-    def grow(self, count: int | None = None) -> None:
-        """Write one more bar of each series, or of the first so many."""
-        names = self.names[:count]
-        more = candles.frame(len(names), seed=self.days).with_columns(
-            pl.lit(FIRST + self.days * DAY).cast(pl.Datetime("ms", "UTC")).alias("timestamp")
-        )
-        more = more.insert_column(0, pl.Series("symbol", names))
-        self.days += 1
-        self.store.write_many(more, timeframe="1d")
-        both = pl.concat([self.frame, more.with_columns(pl.col("symbol").cast(pl.Categorical))])
-        self.frame = both.sort(pl.col("symbol").cast(pl.String), "timestamp")
-
-    def tail(self, bars: int, names: list[str] | None = None) -> pl.DataFrame:
-        """Return the latest bars of each series, by hand."""
-        frame = self.frame if names is None else self.frame.filter(pl.col("symbol").is_in(names))
-        return frame.group_by("symbol", maintain_order=True).tail(bars)
+    return interleave({"mdstore": ours, "raw": theirs}, scale.rounds(5 if series < MANY else 3))
 
 
-def _measure(path: Path, size: int, scale: Scale) -> Times:
+def _next(  # noqa: PLR0917 - what is fed, and how
+    folder: Path, series: int, bars: int, scale: Scale, step: int = DAY, timeframe: str = "1d"
+) -> Times:
+    """Write one more bar of each series in turns, into two files that had the same."""
+    paths = {name: folder / f"next-{name}.sqlite3" for name in ("mdstore", "raw")}
+    for path in paths.values():
+        with mdstore.open(path) as store:
+            store.write_many(frame(series, bars, seed=2, step=step), timeframe=timeframe)
+    rounds = scale.rounds(30 if series < 1_000 else 7)
+    with ExitStack() as stack:
+        store = stack.enter_context(mdstore.open(paths["mdstore"]))
+        con = stack.enter_context(raw.connected(paths["raw"]))
+
+        def turn(make: Callable[[pl.DataFrame], Callable[[], object]]) -> Turn:
+            numbers = itertools.count(bars)
+
+            @contextmanager
+            def one() -> Iterator[Callable[[], object]]:
+                yield make(frame(series, 1, seed=3, first=next(numbers), step=step))
+
+            return one
+
+        def theirs(rows: pl.DataFrame) -> Callable[[], object]:
+            ready = _tuples(rows, timeframe)
+            return lambda: raw.upsert(con, ready, min(raw.ROWS, len(ready)))
+
+        ours = turn(lambda rows: lambda: store.write_many(rows, timeframe=timeframe))
+        taken = interleave({"mdstore": ours, "raw": turn(theirs)}, rounds)
+        verify(store.series()["rows"].sum() == series * (bars + rounds + 1), "every bar is stored")
+    for path in paths.values():
+        remove(path)
+    return taken
+
+
+def _feed(folder: Path, scale: Scale, report: Report) -> None:
+    taken = _next(folder, FEED, HISTORY, scale, step=candles.MINUTE, timeframe="1m")
+    report.lines.append(Line.of_times(f"a minute of {FEED} series, written", taken, most_ms=2))
+
+
+def _year(folder: Path, scale: Scale, report: Report) -> None:
+    """Write 10,000 series of 250 days in a process of its own, and one more bar of each."""
+    series = scale.rows(MANY)
+    command = [sys.executable, "-m", "bench.many", str(folder / "year.sqlite3"), str(series)]
+    said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+    found = json.loads(said)
+    rate, above = series * YEAR / found["bulk"], found["peak_mb"] - found["base_mb"]
+    report.lines += [
+        Line(f"{series:,} series x {YEAR} days in one frame", rate, "rows/s",
+             target=f">= {LEAST_RATE:,} rows/s", met=rate >= LEAST_RATE),
+        Line("one more bar of each in one write", found["next"] * 1000, "ms",
+             target="< 200 ms", met=found["next"] < 0.2),
+        Line(f"memory above {found['base_mb']:.0f} MB, with the frame", above, "MB",
+             target=f"< {MOST_MB} MB", met=above < MOST_MB),
+    ]  # fmt: skip
+
+
+def _tuples(rows: pl.DataFrame, timeframe: str) -> list[tuple[object, ...]]:
+    order = ("symbol", pl.lit(timeframe).alias("timeframe"), *raw.COLUMNS)
+    return rows.select(order).rows()
+
+
+def _rates(taken: Times, rows: int) -> list[str]:
+    ours, theirs = (f"{rows / taken.median(way):,.0f}" for way in ("mdstore", "raw"))
+    return [ours, theirs, f"{taken.ratio('raw', 'mdstore'):.2f}"]
+
+
+def _times(taken: Times) -> list[str]:
+    ours, theirs = (f"{taken.median(way) * 1000:.1f}" for way in ("mdstore", "raw"))
+    return [ours, theirs, f"{taken.ratio('mdstore', 'raw'):.2f}"]
+
+
+def main() -> None:
+    """Write many series, and print what it took as JSON: `python -m bench.many STORE SERIES`."""
+    path, series = sys.argv[1], int(sys.argv[2])
+    taken = {}
     with mdstore.open(path) as store:
-        bars = _Bars(store, size)
-        calls = _calls(bars)
-        bars.grow()
-        _verify(bars, calls)
-        slow = {name: calls.pop(name) for name in ("gaps(None)", "coverage()", "verify()")}
-        counts = {f"latest bar of {FED}": FED, f"{PANEL} x {SCREEN} bars": PANEL}
-        taken = dict(interleave(_turns(bars, calls, counts), scale.rounds(7), most=20.0).seconds)
-        taken |= interleave(_turns(bars, slow, counts), scale.rounds(3), most=20.0).seconds
-        return Times(taken)
+        store.write("WARM", "1m", candles.frame(1_000, seed=0))
+        base = peak_mb()
+        for name, bars, first in (("bulk", YEAR, 0), ("first", 1, YEAR), ("next", 1, YEAR + 1)):
+            rows = frame(series, bars, seed=4, first=first)
+            began = time.perf_counter()
+            result = store.write_many(rows, timeframe="1d")
+            taken[name] = time.perf_counter() - began
+            verify(result.inserted == len(rows), "every row is new")
+        print(json.dumps({**taken, "base_mb": base, "peak_mb": peak_mb()}))
 
 
-def _calls(bars: _Bars) -> dict[str, Callable[[], pl.DataFrame]]:
-    store, fed, panel = bars.store, bars.names[:FED], bars.names[:PANEL]
-    return {
-        "latest bar of all": lambda: store.candles(None, "1d", limit=1),
-        "screen": lambda: _screen(store.candles(None, "1d", limit=SCREEN)),
-        "gaps(None)": lambda: store.gaps(None, "1d"),
-        "coverage()": store.coverage,
-        "verify()": store.verify,
-        "sql: count by symbol": lambda: store.sql(COUNT),
-        f"latest bar of {FED}": lambda: store.candles(fed, "1d", limit=1),
-        f"{PANEL} x {SCREEN} bars": lambda: store.candles(panel, "1d", limit=SCREEN),
-        "raw latest bar of all": lambda: bars.tail(1),
-        "raw screen": lambda: _screen(bars.tail(SCREEN)),
-        "raw sql: count by symbol": lambda: bars.frame.group_by("symbol", maintain_order=True).len("bars"),
-    }
-
-
-def _turns(
-    bars: _Bars, calls: dict[str, Callable[[], pl.DataFrame]], counts: dict[str, int]
-) -> dict[str, Turn]:
-    def after(call: Callable[[], object], count: int | None) -> Turn:
-        @contextmanager
-        def turn() -> Iterator[Callable[[], object]]:
-            call()  # so that it is of the moment before that write
-            bars.grow(count)
-            gc.collect()
-            time.sleep(0.01)
-            yield call
-
-        return turn
-
-    return {name: after(call, counts.get(name)) for name, call in calls.items()}
-
-
-def _screen(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.group_by("symbol", maintain_order=True).agg(SMA, pl.col("volume").sum())
-
-
-def _verify(bars: _Bars, calls: dict[str, Callable[[], pl.DataFrame]]) -> None:
-    def same(ours: pl.DataFrame, theirs: pl.DataFrame) -> bool:
-        plain = pl.col("symbol").cast(pl.String)
-        return ours.with_columns(plain).equals(theirs.with_columns(plain))
-
-    for again in range(2):  # as they are first put together, and as they grow
-        for name in ("latest bar of all", "screen"):
-            verify(same(calls[name](), calls[f"raw {name}"]()), f"{name} is that of the frame")
-        verify(same(calls[f"latest bar of {FED}"](), bars.tail(1, bars.names[:FED])), "so are some of them")
-        panel = calls[f"{PANEL} x {SCREEN} bars"]()
-        verify(same(panel, bars.tail(SCREEN, bars.names[:PANEL])), "so is a panel")
-        counted = calls["sql: count by symbol"]()["bars"]
-        verify(counted.equals(calls["raw sql: count by symbol"]()["bars"].cast(pl.Int64)), "SQL counts them")
-        lacking = bars.names[9::10]
-        gaps = calls["gaps(None)"]()
-        verify(gaps["symbol"].cast(pl.String).to_list() == lacking, "every hole is found")
-        verify(gaps["bars"].sum() == len(lacking), "no bar more is missing")
-        verify(calls["coverage()"]()["missing"].sum() == len(lacking), "so says the coverage")
-        verify(calls["verify()"]().filter(check="gap").height == len(lacking), "and the verification")
-        if not again:
-            bars.grow()
+if __name__ == "__main__":
+    main()

@@ -32,6 +32,7 @@ ROWS = 100_000
 SIZES = (10, 25, 50, 100, 200, 300, 500)
 ROOT = Path(__file__).resolve().parents[1]
 MOST_MB = 200
+SEVERAL = 20
 
 
 def run(scale: Scale) -> Report:
@@ -57,10 +58,24 @@ def _inserts(folder: Path, scale: Scale, rows: pl.DataFrame) -> list[Line]:
     return [
         Line.of_rates(f"insert {len(rows):,} rows", times, len(rows), least_ratio=0.8),
         Line.of_rates("the same, raw with 100 rows in a statement", times, len(rows), raw="raw of 100"),
-        Line.of_times("the same, in ms", times, most_ms=400),
+        Line.of_times("the same, in ms", times, most_ms=400, most_ratio=1.1),
+        _of_several(folder, scale),
         Line(f"insert {len(many):,} rows (raw: {len(rows):,})", rates[0], "rows/s", rates[1], kept,
              ">= 80% of that", kept >= 0.8),
     ]  # fmt: skip
+
+
+def _of_several(folder: Path, scale: Scale) -> Line:
+    """Write a frame of a million rows of 20 series, of which each next chunk is made ready meanwhile."""
+    bars = scale.rows(1_000_000) // SEVERAL
+    rows = pl.concat(
+        candles.frame(bars, seed=10 + number).with_columns(symbol=pl.lit(candles.symbol(number)))
+        for number in range(SEVERAL)
+    )
+    ready = rows.select("symbol", pl.lit("1m").alias("timeframe"), *raw.COLUMNS).rows()
+    ways = {"mdstore": _ours(folder, rows), "raw": _raw(folder, ready)}
+    times = interleave(ways, scale.rounds(7))
+    return Line.of_times(f"{len(rows):,} rows of {SEVERAL} series in one frame", times, most_ratio=1.05)
 
 
 def _stored_already(folder: Path, scale: Scale, rows: pl.DataFrame) -> list[Line]:
@@ -119,14 +134,20 @@ def _ours(folder: Path, rows: pl.DataFrame, before: pl.DataFrame | None = None, 
             store = stack.enter_context(mdstore.open(path))
             if before is not None:
                 store.write("A", "1m", before)
-            yield lambda: store.write("A", "1m", rows)
+            several = "symbol" in rows.columns
+            yield lambda: store.write_many(rows, timeframe="1m") if several else store.write("A", "1m", rows)
         remove(path)
 
     return turn
 
 
-def _raw(folder: Path, rows: pl.DataFrame, before: pl.DataFrame | None = None, size: int = raw.ROWS) -> Turn:
-    ready = candles.tuples("A", rows)
+def _raw(
+    folder: Path,
+    rows: pl.DataFrame | list[tuple[object, ...]],
+    before: pl.DataFrame | None = None,
+    size: int = raw.ROWS,
+) -> Turn:
+    ready = candles.tuples("A", rows) if isinstance(rows, pl.DataFrame) else rows
 
     @contextmanager
     def turn() -> Iterator[Callable[[], object]]:

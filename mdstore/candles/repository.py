@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +41,7 @@ from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
 from mdstore.candles.upkeep.leftovers import is_left
 from mdstore.candles.writes import delete, rename, writer
+from mdstore.candles.writes.preparing import prepared
 from mdstore.candles.writes.results import Part, Policy, WriteResult
 from mdstore.candles.writes.written import Written
 from mdstore.core.candle_rules import Checked
@@ -163,30 +165,36 @@ class CandleRepository:
 
     def write(
         self,
-        chunks: Iterator[Checked],
+        chunks: Generator[Checked],
         claim: Claim,
         policy: Policy,
         progress: Callable[[int], None] | None,
     ) -> WriteResult:
-        """Land checked chunks, and what is said of them, in one transaction."""
+        """Land checked chunks, and what is said of them, in one transaction; close what gives them."""
         self.refuse_to_write()  # before anything is taken of the data
         began = time.perf_counter()
-        result = writer.write(
-            self._database,
-            self._packs,
-            chunks,
-            claim=claim,
-            policy=policy,
-            progress=progress,
-            clock=self._clock,
-            has_room=self._compaction.has_room,
-            written=self._written,
-        )
+        with closing(chunks):
+            result = writer.write(
+                self._database,
+                self._packs,
+                chunks,
+                claim=claim,
+                policy=policy,
+                progress=progress,
+                clock=self._clock,
+                has_room=self._compaction.has_room,
+                written=self._written,
+            )
         if result.inserted >= writer.SEAL_ROWS:
             self._compaction.merge()
         self.latencies.add("write", SQLITE, began)
         self._tell([result])
         return result
+
+    @staticmethod
+    def prepared(chunk: Checked) -> Checked:
+        """Return a checked chunk made ready to be written, which needs no transaction."""
+        return prepared(chunk)
 
     def write_each(self, parts: Sequence[Part]) -> list[WriteResult]:
         """Land several series, each once, with what is said of them, in one transaction."""

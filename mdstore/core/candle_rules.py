@@ -45,6 +45,7 @@ NOTHING = ("", *DASHES)
 """What a text says of a value of a declared column that is not there."""
 JUDGED = frozenset({"row", "timeframe", "whole", "unclear"})
 """Those that typed rows have until they are judged."""
+STACKED_ROWS = 1_000  # of one series from which on they are made ready ahead, as those of several
 LONGEST_KEPT = 1_000  # characters of a value of a bad row
 SHAPE: tuple[Rule, ...] = (
     ("low", lambda rows: rows["low"] > rows["open"], "low <= open"),
@@ -171,7 +172,7 @@ def _check_one(  # noqa: PLR0917 - one idea
         places = _places(typed, broken)
         places = places if stays is None else places.filter(stays)
         conflict = _conflict(sole, kept, key, places, offset, given)
-    groups = [_group(key[0], key[1], sole.rows)] if len(sole.rows) else []
+    groups = list(_stacked(sole.rows, [key[0]], [len(sole.rows)], key[1])) if len(sole.rows) else []
     bad = _report(frame, broken, key, offset)
     notes = () if typed is read else (AS_DATES,)
     withheld = len(good) - len(kept)
@@ -244,7 +245,7 @@ def _check_long(frame: pl.DataFrame, typed: pl.DataFrame, terms: Terms, offset: 
             places = _places(part, wrong)
             places = places if stays is None else places.filter(stays)
             conflict = _conflict(sole, kept, (None, bar), places, offset, given)
-        groups += _stacked(sole.rows, bar)
+        groups += _by_symbol(sole.rows, bar)
     bad = pl.concat([NO_BAD, *(_report(frame, part, None, offset) for part in broken)])
     return Checked(groups, bad, duplicates, len(frame), conflicts, conflict, notes=notes, withheld=withheld)
 
@@ -262,15 +263,22 @@ def _by_timeframe(typed: pl.DataFrame) -> Iterator[tuple[str | None, pl.DataFram
         yield None if name is None else str(name), read
 
 
-def _stacked(rows: pl.DataFrame, bar: Timeframe) -> Iterator[Group | Stack]:
-    """Yield rows that are sorted by symbol as one stack; by the series where some of them were moved."""
+def _by_symbol(rows: pl.DataFrame, bar: Timeframe) -> Iterator[Group | Stack]:
+    """Yield rows that are sorted by symbol as one stack, if that may be."""
     if not len(rows):
         return
     symbols = rows["symbol"]
     ends = [*starts_of_runs(symbols), len(rows)][1:]
     names = symbols.gather([end - 1 for end in ends]).to_list()
-    stack = Stack(str(bar), names, ends, rows.drop("symbol"))
-    if len(names) > 1 and "moved" not in rows.columns:
+    yield from _stacked(rows.drop("symbol"), names, ends, bar)
+
+
+def _stacked(
+    rows: pl.DataFrame, symbols: Sequence[str], ends: Sequence[int], bar: Timeframe
+) -> Iterator[Group | Stack]:
+    """Yield rows of series as one stack; few rows of one series, and those that were moved, by the series."""
+    stack = Stack(str(bar), symbols, ends, rows)
+    if "moved" not in rows.columns and (len(symbols) > 1 or len(rows) >= STACKED_ROWS):
         yield stack
         return
     for one in stack.groups():
@@ -340,8 +348,7 @@ def _rules(bar: Timeframe, terms: Terms, extras: tuple[str, ...] = ()) -> tuple[
 
 
 def _off_grid(rows: pl.DataFrame, bar: Timeframe) -> pl.Series:
-    starts = rows.select(bar.floor_expr(pl.col("timestamp"))).to_series()
-    return (starts != rows["timestamp"]) | ~rows["whole"]
+    return bar.off_grid(rows["timestamp"]) | ~rows["whole"]
 
 
 def _judge(

@@ -121,6 +121,11 @@ class Incoming:
         return tuple(self._ignored)
 
     @property
+    def at_hand(self) -> bool:
+        """Whether the data is there as a whole, so that no code of the user's gives more of it."""
+        return isinstance(self._data, pl.DataFrame | pa.Table | pa.RecordBatch)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was understood, so far."""
         return tuple(sorted(set().union(*(canonical.notes for canonical in self._canonical.values()))))

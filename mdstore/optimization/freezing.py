@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mdstore.optimization.ownership import Owner, upkeep_of
 from mdstore.optimization.threads import Stop, never
+
+if TYPE_CHECKING:
+    from mdstore.candles.upkeep.freezing import Frozen
 
 __all__ = ["FROZEN", "Freezer"]
 
@@ -29,6 +32,10 @@ class Freezer:
         """Whether it was long ago that bars were frozen."""
         last = self._upkeep.last(FROZEN)
         return last is None or self._now() - int(last["at"]) >= REST_MS
+
+    def evaluate(self) -> Frozen:
+        """Return how many bars of how many series are old enough, where they are enough of them."""
+        return self._upkeep.to_freeze(self._now() - self._age_ms, least=LEAST_ROWS)
 
     def run(self, *, stop: Stop = never) -> str:
         """Freeze what is old enough, and say what that was; empty where it was nothing."""

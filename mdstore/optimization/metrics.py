@@ -41,6 +41,8 @@ class Gauge:
 
 GAUGES: Final[tuple[Gauge, ...]] = (
     Gauge("candles", "file.rows", "Candles that are stored."),
+    Gauge("frozen_candles", "file.frozen_rows", "Candles that lie compressed in the file."),
+    Gauge("frozen_bytes", "file.frozen_bytes", "Size of these in the file."),
     Gauge("file_bytes", "file.sqlite_bytes", "Size of the SQLite file."),
     Gauge("file_pages", "file.pages", "Pages of the SQLite file."),
     Gauge("file_free_pages", "file.free_pages", "Pages of the file that hold nothing."),

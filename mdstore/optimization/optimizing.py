@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mdstore.optimization.decision import Decision
 from mdstore.optimization.freezing import Freezer
@@ -12,6 +12,9 @@ from mdstore.optimization.ownership import Owner, upkeep_of
 from mdstore.optimization.statistics import StatisticsKeeper, StatisticsNeed
 from mdstore.optimization.threads import Stop, never
 from mdstore.optimization.vacuum import SmartVacuumScheduler
+
+if TYPE_CHECKING:
+    from mdstore.candles.upkeep.freezing import Frozen
 
 __all__ = ["Optimized", "State", "optimize"]
 
@@ -46,17 +49,29 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Optimized:
-    """What a run found and did. `done` is empty where nothing was needed, and in a dry run."""
+    """What a run found and did. `done` is empty where nothing was needed, and in a dry run.
+
+    `freezes` is how many candles of how many series are old enough to be frozen; None where no age was given.
+    """
 
     decision: Decision
     statistics: StatisticsNeed
     before: State
     after: State
     done: tuple[str, ...] = ()
+    freezes: Frozen | None = None
 
     def __str__(self) -> str:
         told = "\n".join(self.done) or "nothing was done"
-        return f"{self.decision}\nstatistics:\n{self.statistics}\n{told}"
+        return f"{self.reasons}\n{told}"
+
+    @property
+    def reasons(self) -> str:
+        """What was found, in lines."""
+        lines, old = [str(self.decision), str(self.statistics)], self.freezes
+        if old is not None:
+            lines.append(f"freezing: {old.rows:,} candles of {old.series:,} series are old enough")
+        return "\n".join(lines)
 
 
 def optimize(
@@ -80,8 +95,10 @@ def optimize(
     told = progress or (lambda _: None)
     told("looking")
     before = _state(owner)
+    freezes = None if freezer is None else freezer.evaluate()
     if dry_run:
-        return Optimized(scheduler.evaluate(at_once=True, stop=stop), keeper.evaluate(), before, before)
+        decision = scheduler.evaluate(at_once=True, stop=stop)
+        return Optimized(decision, keeper.evaluate(), before, before, freezes=freezes)
     with upkeep.holding():
         frozen = ""
         if freezer is not None:
@@ -92,7 +109,8 @@ def optimize(
         done = scheduler.act(decision, stop=stop)
         told("statistics")
         analyzed = keeper.run()
-    return Optimized(decision, need, before, _state(owner), tuple(filter(None, (frozen, done, analyzed))))
+    all_done = tuple(filter(None, (frozen, done, analyzed)))
+    return Optimized(decision, need, before, _state(owner), all_done, freezes)
 
 
 def _state(owner: Owner) -> State:

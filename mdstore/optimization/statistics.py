@@ -31,7 +31,7 @@ class StatisticsNeed:
         return any(one.met for one in self.conditions)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.conditions))
+        return "\n".join(("statistics:", *(f"  {one}" for one in self.conditions)))
 
 
 class StatisticsKeeper:
@@ -54,7 +54,7 @@ class StatisticsKeeper:
                 Condition("analyzed", value, "never", met=last is None and rows > 0),
                 Condition(
                     "candles",
-                    f"{rows:,}, then {before:,}",
+                    f"{rows:,} now, {before:,} then",
                     f"{GROWTH:g} times as many, or few",
                     met=has_grown,
                 ),
@@ -71,4 +71,5 @@ class StatisticsKeeper:
         elif not ran:
             return ""
         self._upkeep.record(ANALYZED, {"rows": self._upkeep.rows(), "tables": len(ran)})
-        return "statistics brought up to date"
+        done = "statistics brought up to date"
+        return done if need.needed else f"{done}: SQLite has found it worth it"

@@ -1,8 +1,6 @@
-"""Pieces of a write checked one after the other, those first whose times can be read."""
+"""Pieces of a write checked one after the other; those wait whose times cannot be read yet."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable, Iterator
 
 from mdstore.core.candle_rules import FLOOR, Align, Checked, Terms, check
 from mdstore.core.inputs import Piece
@@ -14,7 +12,7 @@ from mdstore.core.timestamps import column_to_ms
 from mdstore.core.zones import check_zone
 from mdstore.errors import Hint, InvalidInputError, TimestampError
 
-__all__ = ["checked_pieces", "terms_of"]
+__all__ = ["Checking", "terms_of"]
 
 
 def terms_of(
@@ -41,28 +39,39 @@ def _zone(align: object) -> str:
         ) from error
 
 
-def checked_pieces(
-    pieces: Iterable[Piece], key: tuple[str, Timeframe] | None, terms: Terms
-) -> Iterator[Checked]:
-    """Yield pieces as they were checked.
+class Checking:
+    """Checks the pieces of one call, one after the other; of the series `key`, or of several."""
 
-    Pieces wait while nothing tells in which order their day and month are: a later one may. In bars of a
-    second that is a million rows, from the first of a month to its thirteenth.
-    """
-    told, waiting, offset = terms.style.told, list[Piece](), 0
-    for piece in pieces:
+    def __init__(self, key: tuple[str, Timeframe] | None, terms: Terms) -> None:
+        self._key = key
+        self._terms = terms
+        self._waiting: list[Piece] = []
+        self._offset = 0
+
+    def take(self, piece: Piece) -> list[Checked]:
+        """Return the pieces that were checked, this one and those before it that have waited.
+
+        Pieces wait while nothing tells in which order their day and month are: a later one may. In bars of a
+        second that is a million rows, from the first of a month to its thirteenth.
+        """
+        waiting, made = self._waiting, list[Checked]()
         waiting.append(piece)
-        if len(waiting) > 1 and not _tells(piece, terms.style):
-            continue
+        if len(waiting) > 1 and not _tells(piece, self._terms.style):
+            return made
         try:
             while waiting:
-                yield check(waiting[0].frame, key, terms, offset, waiting[0].row)
-                offset += len(waiting.pop(0).frame)
+                first = waiting[0]
+                made.append(check(first.frame, self._key, self._terms, self._offset, first.row))
+                self._offset += len(waiting.pop(0).frame)
         except TimestampError:
-            if not told.undecided:
+            if not self._terms.style.told.undecided:
                 raise
-    if waiting:  # which says so
-        check(waiting[0].frame, key, terms, offset, waiting[0].row)
+        return made
+
+    def end(self) -> None:
+        """Raise what is wrong with pieces that wait still."""
+        if self._waiting:
+            check(self._waiting[0].frame, self._key, self._terms, self._offset, self._waiting[0].row)
 
 
 def _tells(piece: Piece, style: TimeStyle) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import polars as pl
 
@@ -42,7 +43,7 @@ def gaps(candles: CandleRepository, request: Request, now: int) -> pl.DataFrame:
     for _ in range(ATTEMPTS):  # candles and ledger of one moment: nobody has changed a candle in between
         revision = candles.revision()
         with of_stored_bars():
-            held = candles.held(request)
+            held = _held(candles, request)
         known = list(known_series(candles, held.symbols, request.timeframe))
         if candles.revision() == revision:
             break
@@ -62,6 +63,29 @@ def between(
     held = holes_of_times(times, [one.symbol for one in known], row_ends, bar)
     firsts = [(0, 0) if first is None else (_ceil(bar, bar.floor(first)), 0) for first in held.firsts]
     return explained(_with_ends(held, firsts), known, now)
+
+
+def _held(candles: CandleRepository, request: Request) -> Held:
+    """Return what series hold in a range, those among them that were asked for, and of which no bar came."""
+    if request.symbols is not None:
+        with suppress(NoSuchSeriesError):  # as a rule all are stored: the ledger is not looked through
+            return candles.held(request)
+    bare = {symbol for symbol, _ in candles.ledger.without_bars(str(request.timeframe))}
+    if request.symbols is not None:
+        bare.intersection_update(request.symbols)
+    if not bare:
+        return candles.held(request)
+    stored = candles.stored(str(request.timeframe)) if request.symbols is None else request.symbols
+    named = tuple(symbol for symbol in sorted(stored) if symbol not in bare)
+    held = Held((), (), (), pl.DataFrame(schema=HOLES))
+    if named:
+        held = candles.held(replace(request, symbols=named, columns=("symbol", "timestamp")))
+    symbols = sorted({*held.symbols, *bare})
+    firsts, ends = (dict(zip(held.symbols, given, strict=True)) for given in (held.firsts, held.ends))
+    place = {symbol: number for number, symbol in enumerate(symbols)}
+    places = pl.Series([place[symbol] for symbol in held.symbols], dtype=pl.UInt32)
+    holes = held.holes.with_columns(places.gather(held.holes["series"]).alias("series"))
+    return Held(symbols, [firsts.get(one) for one in symbols], [ends.get(one) for one in symbols], holes)
 
 
 def missing(candles: CandleRepository, request: Request, page: int | None, now: int) -> pl.DataFrame:
@@ -95,8 +119,12 @@ def to_ask(candles: CandleRepository, request: Request, page: int | None, now: i
 def coverage(candles: CandleRepository, listed: pl.DataFrame, now: int) -> pl.DataFrame:
     """Return each series at a glance, in the form of `MarketDataStore.coverage`.
 
-    `listed` are the series, as `MarketDataStore.series` gives them.
+    `listed` are the series, as `MarketDataStore.series` gives them; those without a bar come last.
     """
+    of_series = ("timeframe", "first", "last", "rows")
+    bare = [(*key, None, None, 0) for key in candles.ledger.without_bars()]
+    listed = listed.select(pl.col("symbol").cast(pl.String), *of_series)
+    listed = pl.concat([listed, pl.DataFrame(bare, listed.schema, orient="row")])
     names = [name for name in listed["timeframe"].unique().sort() if Timeframe.is_name(name)]
     parts = []
     for name in names:
@@ -113,7 +141,9 @@ def coverage(candles: CandleRepository, listed: pl.DataFrame, now: int) -> pl.Da
             )
         )
     key = ["symbol", "timeframe"]
-    bars = listed.select(*key, "first", "last", pl.col("rows").alias("bars"))
+    bars = listed.with_columns(pl.col("symbol").cast(pl.Categorical)).select(
+        *key, "first", "last", pl.col("rows").alias("bars")
+    )
     counts = (*REASONS, "missing")
     none = bars.select(*key, *(pl.lit(0, pl.Int64).alias(name) for name in counts)).clear()
     # A series of another program, whose timeframe has no grid here, has no counts.
@@ -147,9 +177,17 @@ def _asked_range(
     """Return the range of bars to look at: as asked, else from its beginning to the last; not the future."""
     bar = request.timeframe
     start = None if first is None else begins(first, series.known)
+    if series.stored is None:
+        start, end = _said_range(series.known)
     start = start if request.start <= -FOREVER else _ceil(bar, request.start)
     end = end if request.end >= FOREVER else min(_ceil(bar, request.end), bar.next(now))
     return (0, 0) if start is None or end is None else (start, end)
+
+
+def _said_range(known: Iterable[Interval]) -> tuple[int | None, int | None]:
+    """Return from when to when something was said of a series without a bar; what is open has no bound."""
+    bounds = [bound for one in known for bound in (one.start, one.end) if -FOREVER < bound < FOREVER]
+    return min(bounds, default=None), max(bounds, default=None)
 
 
 def begins(first: int | None, known: Iterable[Interval]) -> int | None:

@@ -45,7 +45,8 @@ class Holes:
         The range is `[start, end)`; by default it goes from the first stored bar, or from what failed to be
         fetched before that, to the last. One row a hole: `start`, `end` (where the next bar is), `bars` (how
         many are missing), `reason`, `source` (who said so, or was asked) and `asked` (when, the last time).
-        Several symbols, or None for every symbol of the timeframe, give a long frame with `symbol` first.
+        Several symbols, or None for every symbol of the timeframe, give a long frame with `symbol` first. A
+        series that was asked for, and of which no bar came, is one hole from when to when it was asked for.
         Together with the bars, holes tile the range.
 
         `reason` is one of: `session_closed` (by the calendar, see `set_calendar`); `no_trade`,
@@ -111,7 +112,8 @@ class Holes:
     def coverage(self) -> pl.DataFrame:
         """Return every series at a glance: what it has, and how many bars it lacks for which reason.
 
-        All is of the range that `gaps` has by default. `symbol`, `timeframe`, `first`, `last` and
+        All is of the range that `gaps` has by default. Series that were asked for, and of which no bar came,
+        come last: their `first` and `last` are null. `symbol`, `timeframe`, `first`, `last` and
         `bars` are as stored; `complete` is the share of the bars there could be (sessions the market was
         closed are none); `missing` counts those worth asking for (`missing()` looks on to now); then a column
         of bars for each reason, see `gaps`.

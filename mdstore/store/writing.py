@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import polars as pl
@@ -24,7 +25,8 @@ from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
 from mdstore.errors import InvalidInputError
-from mdstore.store.checking import checked_pieces, terms_of
+from mdstore.store.ahead import ahead
+from mdstore.store.checking import Checking, terms_of
 from mdstore.store.declared import Declared
 from mdstore.store.requests import Covers, claim_of, told
 
@@ -32,6 +34,10 @@ __all__ = ["Keep", "Writing"]
 
 Keep = Mapping[tuple[str, str], Sequence[tuple[int, int]]]
 """Ranges (ms, half-open) of series, by (symbol, timeframe)."""
+
+Taken = tuple[Piece, tuple[str, ...], tuple[str, ...]]
+"""A piece, the columns that are not kept, and what was understood, so far."""
+AHEAD_ROWS = 10_000  # in a piece from which on another core checks it: a thread takes 0.1 ms
 
 
 class Writing:
@@ -211,11 +217,29 @@ class Writing:
         pieces: Iterable[Piece],
         key: tuple[str, Timeframe] | None,
         terms: Terms,
-    ) -> Iterator[Checked]:
+    ) -> Generator[Checked]:
+        """Yield the pieces, checked and made ready to be written, the next one while the last is."""
         refuse_broken_polars()
-        for checked in checked_pieces(pieces, key, terms):
-            notes = (*data.notes, *checked.notes)
-            yield replace(checked, ignored=data.ignored, notes=notes) if data.ignored or notes else checked
+        checking = Checking(key, terms)
+
+        def work(taken: Taken) -> list[Checked]:
+            return [self._candles.prepared(_told(one, taken)) for one in checking.take(taken[0])]
+
+        # What is said of a piece is that which is known once it is taken: the next one is, before it is used.
+        taken = ((piece, data.ignored, data.notes) for piece in pieces)
+        with closing(ahead(taken, work, _is_worth_a_thread, at_hand=data.at_hand)) as chunks:
+            yield from chunks
+        checking.end()
+
+
+def _told(checked: Checked, taken: Taken) -> Checked:
+    _, ignored, noted = taken
+    notes = (*noted, *checked.notes)
+    return replace(checked, ignored=ignored, notes=notes) if ignored or notes else checked
+
+
+def _is_worth_a_thread(taken: Taken) -> bool:
+    return len(taken[0].frame) >= AHEAD_ROWS
 
 
 def _of_bar(rows: pl.DataFrame, bar: str) -> pl.DataFrame:

@@ -60,7 +60,8 @@ def check(frames, bar, most):
     under = pl.concat([frame.with_columns(one) for frame, one in zip(frames, numbers, strict=True)])
     found = findings_of_each(under, bar, now=LATER, most=most)
     expected = pl.concat([one.select(number, pl.all()) for one, number in zip(alone, numbers, strict=True)])
-    assert_frame_equal(found, expected, check_exact=True)
+    # Polars divides by one number as it multiplies by its inverse: a score of 1e4 may differ in its last bit.
+    assert_frame_equal(found, expected, rel_tol=1e-15, abs_tol=0)
     return found
 
 

@@ -38,6 +38,13 @@ def test_symbols_and_a_timeframe_choose(filled):
     assert "no candles for" in filled("thaw", "-t", "7m", code=1).stderr
 
 
+def test_a_timeframe_may_stand_behind_the_symbols_as_elsewhere(filled):
+    assert "300 rows of 1 series frozen" in filled("freeze", "KRW-BTC", "1m", "--before", "2030").stdout
+    assert "200 rows of 1 series frozen" in filled("freeze", "1m", "--before", "2030").stdout
+    assert "300 rows of 1 series thawed; 200 are frozen" in filled("thaw", "KRW-BTC", "1m").stdout
+    assert "no candles for" in filled("freeze", "KRW-BTC", "7m", "--before", "2030", code=1).stderr
+
+
 def test_a_time_has_to_be_given_and_be_one(filled):
     assert "--before" in filled("freeze", code=2).stderr
     assert "error:" in filled("freeze", "--before", "soon", code=1).stderr

@@ -218,3 +218,29 @@ def test_bars_of_a_foreign_timeframe_are_listed_and_not_judged(holes, tmp_path):
     assert re.search(r"KRW-SOL +7x .* 8 +0\n", out)
     assert re.search(r"KRW-SOL +7x .* 0 +0\n", holes("gaps", "--end", "2025-09-02").stdout)
     assert "written by another program" in holes("verify", code=1).stdout
+
+
+# ---- of which no bar has come
+
+
+def test_a_series_that_was_asked_for_in_vain_is_listed(cli, store_of):
+    day = {"start": "2025-09-01", "end": "2025-09-02"}
+    with store_of() as store:
+        store.cover("KRW-GONE", "1m", source="upbit", **day)
+        store.cover("KRW-GONE", "1m", reason="fetch_failed", start="2025-09-02", end="2025-09-02T01:00")
+    said = "KRW-GONE 1m: no bar has come; fetch_failed 60, unknown 1,440"
+    assert said in cli("gaps").stdout
+    assert said in cli("gaps", "-t", "1m").stdout
+    (row,) = json.loads(cli("gaps", "--json").stdout)
+    assert (row["symbol"], row["first"], row["bars"], row["missing"], row["unknown"]) == (
+        "KRW-GONE", None, 0, 60, 1_440,
+    )  # fmt: skip
+    for words in (("KRW-GONE",), ("KRW-GONE", "1m")):
+        one = cli("gaps", *words).stdout
+        assert "1500 bars missing in 2 holes: unknown 1,440, fetch_failed 60" in one.replace("1,500", "1500")
+    with store_of() as store:
+        store.write("KRW-BTC", "1m", walk(10), source="bot")
+    both = cli("gaps").stdout
+    assert said in both
+    assert re.search(r"KRW-BTC +1m .* 10 +100 %", both)
+    assert len(json.loads(cli("gaps", "--json").stdout)) == 2

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+import mdstore
+
 
 def test_backup_and_check(filled, tmp_path):
     assert "copy.sqlite3 written" in filled("backup", "copy.sqlite3").stdout
@@ -17,6 +19,11 @@ def test_backup_and_check(filled, tmp_path):
     assert json.loads(filled("check", "--json").stdout) == []
     (tmp_path / "broken.sqlite3").write_bytes(b"no database at all" * 300)
     assert "error:" in filled("-f", "broken.sqlite3", "check", code=1).stderr
+
+
+def test_of_a_store_without_candles_no_bytes_a_candle_are_told(cli, tmp_path):
+    mdstore.open(tmp_path / "market_data.sqlite3").close()
+    assert "a candle" not in cli("stats").stdout
 
 
 def test_a_backup_goes_through_a_pipe(filled, tmp_path):

@@ -61,6 +61,18 @@ def test_an_age_without_upkeep_is_refused_before_there_is_a_file(tmp_path):
         assert store.maintenance.is_running
 
 
+def test_a_dry_run_says_how_much_is_old_enough(filled):
+    """It said nothing of it, where the run would have frozen it."""
+    found = filled.maintenance.optimize(freeze_after="2d", dry_run=True)
+    assert (found.freezes.rows, found.freezes.series) == (2 * 1_440, 1)
+    assert "freezing: 2,880 candles of 1 series are old enough" in str(found)
+    assert frozen(filled) == 0
+    done = filled.maintenance.optimize(freeze_after="2d")
+    assert frozen(filled) == done.freezes.rows == 2 * 1_440
+    assert filled.maintenance.optimize(freeze_after="2d", dry_run=True).freezes.rows == 0
+    assert filled.maintenance.optimize(dry_run=True).freezes is None
+
+
 def test_once_a_day_what_is_old_enough_and_much_enough(filled, clock):
     freezer = Freezer(filled, 2 * DAY)
     maintainer = Maintainer(filled, freezer=freezer)

@@ -39,6 +39,14 @@ def test_the_figures_are_those_of_the_tree(store):
     assert found["mdstore_memory_misses"].type == "counter"
 
 
+def test_what_is_frozen_is_among_them(store):
+    store.write("A", "1m", walk(3_000))
+    store.maintenance.freeze("2030-01-01")
+    found = families(store)
+    assert value(found["mdstore_frozen_candles"]) == 3_000
+    assert value(found["mdstore_frozen_bytes"]) == store.maintenance.stats()["frozen_bytes"] > 0
+
+
 def test_every_gauge_names_a_figure_that_the_tree_has(store):
     tree = store.stats()
     for gauge in GAUGES:

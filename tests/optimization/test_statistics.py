@@ -27,6 +27,15 @@ def test_they_are_made_once_and_again_after_growth_and_after_deletions(store):
     assert [one["rows"] for one in kept] == [1_000, 1_400, 400]
 
 
+def test_what_sqlite_alone_finds_worth_it_is_said_so(store, monkeypatch):
+    """All rules said no, and statistics were brought up to date nonetheless."""
+    keeper = StatisticsKeeper(store)
+    store.write("A", "1m", walk(1_000))
+    keeper.run()
+    monkeypatch.setattr(type(store.repository.upkeep), "optimize", lambda _: ["ANALYZE candles"])
+    assert keeper.run() == "statistics brought up to date: SQLite has found it worth it"
+
+
 def test_a_bulk_load_counts_though_it_is_a_small_part(store, monkeypatch):
     from mdstore.optimization import statistics
 

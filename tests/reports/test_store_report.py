@@ -97,7 +97,7 @@ def test_names_that_are_html_stay_names(store, tmp_path):
     store.write("<script>alert(1)</script>&\"'", "1m", walk(30))
     with QueryAnalyzer(store) as analyzer:
         store.sql("SELECT '<img src=x>' AS a, count(*) FROM candles")
-        analyzer.run('SELECT symbol AS "<b>" FROM candles')
+        analyzer.run('SELECT a.symbol AS "<b>" FROM candles a, candles b, candles c')  # among those shown
     text, _ = report_of(store, tmp_path, analyzer=analyzer)
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text

@@ -4,7 +4,13 @@ Prices are decimals, though they are kept as binary fractions: where each value 
 to a decimal of some places, the column holds decimals, as whole numbers in deltas. That takes 5 bytes a row
 of a random walk in cents and 12 of real markets, where the binary fractions take 17 to 32. Some programs hand
 out values that are off by a unit in the last place or two (0.07400000000000001): then a column beside it,
-named `close ulps`, says by how many. What fits no decimals is kept as it is, its bytes split into streams.
+named `close ulps`, says by how many.
+
+What fits no decimals is kept as its bits, whole numbers in deltas as well, in a column named `close bits`.
+Values that were decimals once lie on a grid, and so do their bits while the exponent stays: prices times a
+factor of adjustment take 11 bytes a row, 16 where the factor changes each thousand bars; as binary fractions
+with their bytes split into streams, as pieces of before have them, 29 and 31. Of noise nothing is to be had:
+a factor of its own for each bar leaves 33 bytes, and random numbers leave 35.
 
 What comes out is the same to the bit: to divide a whole number below 2^53 by a power of ten is exact to the
 last place (IEEE 754), where a multiplication by 0.01, as in Arrow's cast of decimals, is not.
@@ -32,8 +38,8 @@ DIGITS: Final = 18
 EXACT: Final = 2**53
 """Whole numbers below are exact as binary fractions."""
 MOST_ULPS: Final = 8
-ULPS: Final = "{} ulps"  # a space is in no name of a declared column
-DELTAS, STREAMS = "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"
+ULPS, AS_BITS = "{} ulps", "{} bits"  # a space is in no name of a declared column
+DELTAS: Final = "DELTA_BINARY_PACKED"
 LEVEL: Final = 9  # of zstd: 3 % smaller than 3, and 2 ms for 16,384 rows; 19 takes 20 ms for 5 % more
 DECIMALS: Final = {8: pa.decimal64, 16: pa.decimal128}
 
@@ -44,8 +50,11 @@ def encoded(rows: pa.RecordBatch, names: Sequence[str]) -> bytes:
 
     columns: dict[str, pa.Array] = {"timestamp": rows.column(0)}
     for name, values in zip((*VALUES, *names), rows.columns[1:], strict=True):
-        decimals, ulps = _decimals(values) or (values, None)
-        columns[name] = decimals
+        found = _decimals(values)
+        if found is None:
+            columns[AS_BITS.format(name)] = values.view(BITS)
+            continue
+        columns[name], ulps = found
         if ulps is not None:
             columns[ULPS.format(name)] = ulps
     out = pa.BufferOutputStream()
@@ -56,7 +65,7 @@ def encoded(rows: pa.RecordBatch, names: Sequence[str]) -> bytes:
         compression="zstd",
         compression_level=LEVEL,
         use_dictionary=False,
-        column_encoding={name: STREAMS if one.type == NUMBER else DELTAS for name, one in columns.items()},
+        column_encoding=dict.fromkeys(columns, DELTAS),
         write_statistics=False,
         store_schema=False,
         store_decimal_as_integer=True,
@@ -75,7 +84,8 @@ def decoded(piece: bytes, names: Sequence[str]) -> pa.RecordBatch:
     table = pq.ParquetFile(pa.BufferReader(piece)).read(use_threads=False)
     there = {name: _whole_column(table, name) for name in table.column_names}
     values = [_numbers(there, name) for name in VALUES]
-    more = [_numbers(there, name) if name in there else without_values(table.num_rows) for name in names]
+    held = {name for name in names if name in there or AS_BITS.format(name) in there}
+    more = [_numbers(there, name) if name in held else without_values(table.num_rows) for name in names]
     times = there["timestamp"].cast(TIMESTAMP)
     return pa.RecordBatch.from_arrays([times, *values, *more], schema=wide_candle(len(names)))
 
@@ -111,6 +121,9 @@ def _decimals(values: pa.Array) -> tuple[pa.Array, pa.Array | None] | None:
 
 
 def _numbers(columns: dict[str, pa.Array], name: str) -> pa.Array:
+    bits = columns.get(AS_BITS.format(name))
+    if bits is not None:
+        return bits.view(NUMBER)
     values = columns[name]
     return values if values.type == NUMBER else _restored(values, columns.get(ULPS.format(name)))
 

@@ -14,7 +14,10 @@ from mdstore.candles.file import declared_columns
 from mdstore.candles.file.digests import Key
 from mdstore.core.schema import CANDLE_COLUMNS
 
-__all__ = ["ROWS_PER_STATEMENT", "STATEMENTS", "upsert", "upsert_rows", "upsert_stack", "upsert_values"]
+__all__ = [
+    "ROWS_PER_STATEMENT", "STATEMENTS", "Statement", "statements_of", "upsert", "upsert_rows",
+    "upsert_values",
+]  # fmt: skip
 
 # Rows in a statement (bench/upsert.py): 200 or 300 give a few percent more than 100, 500 lose a third, below
 # 50 the calls count. What is left over goes in smaller ones, since each size is parsed once and then cached.
@@ -28,6 +31,8 @@ WHERE open IS NOT excluded.open OR high IS NOT excluded.high OR low IS NOT exclu
 """
 WIDTH: Final = len(CANDLE_COLUMNS)
 LEAST_ALONE: Final = 64  # rows of a series from which on it has statements of its own
+Statement = tuple[str, list[object]]
+"""SQL, and what is bound to it."""
 
 
 def upsert(con: apsw.Connection, key: Key, rows: pl.DataFrame, extras: tuple[str, ...] = ()) -> None:
@@ -37,26 +42,26 @@ def upsert(con: apsw.Connection, key: Key, rows: pl.DataFrame, extras: tuple[str
         upsert_values(con, key, rows, extras)
 
 
-def upsert_stack(
-    con: apsw.Connection, timeframe: str, symbols: Sequence[str], ends: Sequence[int], rows: pl.DataFrame
-) -> None:
-    """Write rows of several series of a timeframe under each other; those of the i-th end at `ends[i]`.
+def statements_of(
+    timeframe: str, symbols: Sequence[str], ends: Sequence[int], rows: pl.DataFrame
+) -> list[Statement]:
+    """Return what writes rows of several series under each other, of which the i-th ends at `ends[i]`.
 
-    Where each has many its key is bound once for a statement, else once for each row.
+    Where most have many rows, a statement is of one series, whose key is bound once.
     """
-    counts = list(map(sub, ends, chain((0,), ends)))
     if len(rows) >= len(symbols) * LEAST_ALONE:
-        values, at = _flat(rows), 0
-        for symbol, end in zip(symbols, ends, strict=True):
-            _upsert(con, (symbol, timeframe), values[at * WIDTH : end * WIDTH])
-            at = end
-        return
-    flat: list[object] = [None] * ((1 + WIDTH) * len(rows))
-    flat[:: 1 + WIDTH] = chain.from_iterable(map(repeat, symbols, counts))
+        flat, starts = _flat(rows), (0, *ends)
+        return [
+            (STATEMENTS[size], [symbol, timeframe, *values])
+            for symbol, low, high in zip(symbols, starts, ends, strict=False)
+            for size, values in _pieces(flat, WIDTH, low, high)
+        ]
+    named: list[object] = [None] * ((1 + WIDTH) * len(rows))
+    counts = map(sub, ends, chain((0,), ends))
+    named[:: 1 + WIDTH] = chain.from_iterable(map(repeat, symbols, counts))
     for place, column in enumerate(rows.iter_columns(), 1):
-        flat[place :: 1 + WIDTH] = column.to_list()
-    for size, some in _pieces(flat, 1 + WIDTH):
-        con.execute(OF_SEVERAL[size], [timeframe, *some])
+        named[place :: 1 + WIDTH] = column.to_list()
+    return [(OF_SEVERAL[size], [timeframe, *values]) for size, values in _pieces(named, 1 + WIDTH)]
 
 
 def upsert_rows(con: apsw.Connection, key: Key, rows: Iterable[Sequence[object]]) -> None:
@@ -87,12 +92,14 @@ def _flat(rows: pl.DataFrame) -> list[object]:
     return flat
 
 
-def _pieces(flat: list[object], columns: int) -> Iterator[tuple[int, list[object]]]:
-    """Yield how many rows are written together, and their values, the largest first."""
-    done = 0
+def _pieces(
+    flat: list[object], columns: int, low: int = 0, high: int | None = None
+) -> Iterator[tuple[int, list[object]]]:
+    """Yield how many of the rows `[low, high)` are written together, and their values, the largest first."""
+    done, end = low * columns, len(flat) if high is None else high * columns
     for size in ROWS_PER_STATEMENT:
         width = size * columns
-        while len(flat) - done >= width:
+        while end - done >= width:
             yield size, flat[done : done + width]
             done += width
 

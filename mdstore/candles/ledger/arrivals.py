@@ -20,6 +20,7 @@ __all__ = [
     "ARRIVALS", "Arrival", "Came", "arrive", "came_later", "come_next", "forget", "known", "sources", "spill",
 ]  # fmt: skip
 
+Key = tuple[str, str]
 Came = tuple[str, Timeframe, int, int]
 """A symbol, its timeframe, and the bounds of a range of its bars (ms)."""
 
@@ -37,22 +38,25 @@ ARRIVALS = f"""
 """  # noqa: S608 - of constants
 """All arrivals, as a table; in one of lags `arrived` is no less than the latest of them."""
 
+RETURNING = "RETURNING symbol, timeframe"
 LAG = f"unhex(printf('%0{2 * WIDTH}x', ?4 - tail_began))"
 NEXT = f"""
 UPDATE series SET last = ?3, rows = rows + 1, revision = ?4, tail_lags = CAST(tail_lags || {LAG} AS BLOB)
 WHERE symbol = ?1 AND timeframe = ?2 AND last = ?5 AND tail_source = ?6
   AND length(tail_lags) < {MOST_LAGS * WIDTH} AND ?4 - tail_began < {1 << 8 * WIDTH}
-RETURNING symbol, timeframe
+{RETURNING}
 """  # noqa: S608
 AGAIN = f"""
 UPDATE series SET tail_lags = CAST(substr(tail_lags, 1, length(tail_lags) - {WIDTH}) || {LAG} AS BLOB)
 WHERE symbol = ?1 AND timeframe = ?2 AND last = ?3 AND tail_source = ?5 AND length(tail_lags) >= {WIDTH}
   AND ?4 - tail_began < {1 << 8 * WIDTH}
+{RETURNING}
 """  # noqa: S608
-BEGIN = """
+BEGIN = f"""
 UPDATE series SET tail_start = ?3, tail_source = ?4, tail_began = ?5, tail_lags = ?6
 WHERE symbol = ?1 AND timeframe = ?2 AND last = ?3
-"""
+{RETURNING}
+"""  # noqa: S608
 SPILL = f"""
 INSERT INTO arrivals (symbol, timeframe, {COLUMNS})
 SELECT symbol, timeframe, {TAIL} FROM series WHERE tail_lags IS NOT NULL
@@ -74,6 +78,12 @@ SELECT start, "end", source FROM ({OVERLAPPING})
 UNION ALL SELECT tail_start, last + 1, tail_source FROM series
 WHERE timeframe = ?1 AND symbol = ?2 AND tail_lags IS NOT NULL AND tail_start < ?4 AND last >= ?3
 """  # noqa: S608
+REACHED = """
+SELECT symbol, timeframe FROM (
+  SELECT symbol, timeframe, "end" FROM arrivals WHERE timeframe = ?1 AND symbol = ?2 AND start < ?4
+  ORDER BY start DESC LIMIT 1)
+WHERE "end" > ?3
+"""
 LAST = """
 SELECT "end" FROM arrivals WHERE timeframe = ? AND symbol = ? AND start < ? ORDER BY start DESC LIMIT 1
 """
@@ -132,47 +142,76 @@ class Arrival(NamedTuple):
             start = end
 
 
-def come_next(
-    con: apsw.Connection, bars: Iterable[tuple[str, Timeframe, int]], source: str, revision: int
-) -> set[tuple[str, str]]:
+def come_next(con: apsw.Connection, bars: Sequence[Came], source: str, revision: int) -> set[Key]:
     """Grow series by one bar each, the next of those that came one by one; return which of them did grow.
 
     One call for all: a feed brings the next bar of hundreds of series at once.
     """
-    rows = ((symbol, str(bar), start, revision, bar.floor(start - 1), source) for symbol, bar, start in bars)
+    if not bars:
+        return set()
+    names: dict[Timeframe, str] = {}
+    rows = (
+        (symbol, _name(bar, names), start, revision, bar.floor(start - 1), source)
+        for symbol, bar, start, _ in bars
+    )
     return set(con.executemany(NEXT, rows))
 
 
 def arrive(con: apsw.Connection, came: Sequence[Came], source: str, revision: int) -> None:
     """Enter what came in a revision; in its range it takes the place of what came before.
 
-    The series are as they are now in the catalogue; those that grew have no arrivals there, see `spill`.
+    Those of a series stand beside each other. The series are as they are now in the catalogue; those that
+    grew have no arrivals there, see `spill`.
     """
+    if not came:  # but corrections
+        return
+    names: dict[Timeframe, str] = {}
+    lasts: dict[Key, tuple[Timeframe, int, int]] = {}
     for (symbol, bar), of_series in groupby(came, key=lambda one: one[:2]):
         *some, (start, end) = sorted((start, end) for _, _, start, end in of_series)
-        name, is_alone = str(bar), bar.next(start) == end
+        name = _name(bar, names)
         if some:
-            spill(con, (symbol, name))
+            spill(con, [(symbol, name)])
             _cut(con, symbol, bar, some, Arrival(start, end, source, revision, revision))
-        if is_alone:
-            con.execute(AGAIN, (symbol, name, start, revision, source))
-            if con.changes():
-                continue
-        spill(con, (symbol, name))
-        _cut(con, symbol, bar, [(start, end)])
-        if is_alone:
-            con.execute(BEGIN, (symbol, name, start, source, revision, ALONE))
-            if con.changes():
-                continue
-        lags = ALONE if is_alone else None
-        _insert(con, symbol, name, [Arrival(start, end, source, revision, revision, lags)])
+        lasts[symbol, name] = (bar, start, end)
+    _arrive(con, lasts, source, revision)
 
 
-def spill(con: apsw.Connection, key: tuple[str, str] | None = None) -> None:
-    """Move the arrivals of last bars from the catalogue to the others, of one series or of all."""
-    con.execute(SPILL if key is None else SPILL + OF_SERIES, key or ())
-    if con.changes():
-        con.execute(END if key is None else END + OF_SERIES, key or ())
+def _arrive(
+    con: apsw.Connection, came: dict[Key, tuple[Timeframe, int, int]], source: str, revision: int
+) -> None:
+    """Enter one range of each of some series: a call for each step, not for each series."""
+    alone = {key: start for key, (bar, start, end) in came.items() if bar.next(start) == end}
+    again = set(con.executemany(AGAIN, ((*key, start, revision, source) for key, start in alone.items())))
+    left = {key: one for key, one in came.items() if key not in again}
+    spill(con, left)
+    asked = ((name, symbol, start, end) for (symbol, name), (_, start, end) in left.items())
+    reached = cast("list[Key]", con.executemany(REACHED, asked).fetchall())
+    for key in reached:  # none, as for the next page of a fetch
+        bar, start, end = left[key]
+        _cut(con, key[0], bar, [(start, end)])
+    begun = ((*key, start, source, revision, ALONE) for key, start in alone.items() if key in left)
+    tails = set(con.executemany(BEGIN, begun))
+    con.executemany(INSERT, (
+        (name, symbol, start, end, source, revision, revision, ALONE if (symbol, name) in alone else None)
+        for (symbol, name), (_, start, end) in left.items()
+        if (symbol, name) not in tails
+    ))  # fmt: skip
+
+
+def _name(bar: Timeframe, names: dict[Timeframe, str]) -> str:
+    """Return the name of a timeframe, which is made once: it takes a microsecond."""
+    return names.get(bar) or names.setdefault(bar, str(bar))
+
+
+def spill(con: apsw.Connection, keys: Iterable[Key] | None = None) -> None:
+    """Move the arrivals of last bars from the catalogue to the others, of some series or of all."""
+    if keys is None:
+        con.execute(SPILL)
+        con.execute(END)
+        return
+    moved = con.executemany(f"{SPILL}{OF_SERIES} {RETURNING}", keys).fetchall()
+    con.executemany(END + OF_SERIES, moved)
 
 
 def forget(con: apsw.Connection, symbol: str, bar: Timeframe, start: int, end: int) -> None:

@@ -16,7 +16,7 @@ from mdstore.candles.file import digests
 from mdstore.core.hole_reasons import is_answer, rank, stays
 from mdstore.core.timeframe import DAY
 
-__all__ = ["Interval", "Key", "forget", "known", "of_timeframe", "state", "without"]
+__all__ = ["Interval", "Key", "forget", "known", "of_timeframe", "state", "without", "without_bars"]
 
 Key = tuple[str, str]
 """A series: symbol and timeframe."""
@@ -37,6 +37,10 @@ WHERE timeframe = ?1 AND symbol = ?2 AND "end" = ?3 AND reason = ?5 AND source =
   AND asked / {DAY} = ?7 / {DAY} AND start =
     (SELECT max(start) FROM coverage WHERE timeframe = ?1 AND symbol = ?2 AND start <= ?4)
 """  # noqa: S608 - of constants
+WITHOUT_BARS = """
+SELECT DISTINCT symbol, timeframe FROM coverage WHERE ?1 IS NULL OR timeframe = ?1
+EXCEPT SELECT symbol, timeframe FROM series
+"""
 DELETE = "DELETE FROM coverage WHERE timeframe = ? AND symbol = ? AND start = ?"
 OF_SERIES = "SELECT * FROM coverage WHERE symbol = ? AND timeframe = ? ORDER BY start"
 OF_TIMEFRAME = "SELECT * FROM coverage WHERE timeframe = ? ORDER BY symbol, start"
@@ -73,6 +77,11 @@ def of_timeframe(con: apsw.Connection, timeframe: str) -> dict[str, list[Interva
     for symbol, _, *row in rows:
         found.setdefault(symbol, []).append(Interval(*row))
     return found
+
+
+def without_bars(con: apsw.Connection, timeframe: str | None) -> list[Key]:
+    """Return the series of a timeframe, or all, of which something was said and no bar is stored, ordered."""
+    return sorted(con.execute(WITHOUT_BARS, (timeframe,)))
 
 
 def state(con: apsw.Connection, key: Key, new: Interval, as_much_as: str | None = None) -> None:

@@ -69,6 +69,11 @@ class Ledger:
             intervals = [every.get(symbol, []) for symbol in symbols]
             return Known(intervals, early, [stored.get(symbol) for symbol in symbols], calendars)
 
+    def without_bars(self, timeframe: str | None = None) -> list[Key]:
+        """Return the series of a timeframe, or all, that were asked for and of which no bar is stored."""
+        with self._database.reading() as con:
+            return coverage.without_bars(con, timeframe)
+
     def cover(self, keys: Sequence[Key], claim: Claim) -> None:
         """Enter what is said of a range of some series."""
         claims.cover(self._database, keys, claim, self._clock)

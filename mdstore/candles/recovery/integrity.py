@@ -162,8 +162,8 @@ def _wrong_in(con: apsw.Connection, key: Key) -> Iterator[int]:
     while at < FOREVER:
         high = piece_end(con, key, at)
         parts, errors = readable_parts(con, key, at, high, extras)
-        for error in errors:
-            yield from range(int(error.start or 0) // span, -(-int(error.end or 0) // span))
+        for error in errors:  # each names its range, to whole buckets
+            yield from range(int(error.start or 0) // span, int(error.end or 0) // span)
         for low, top, rows in parts:
             sums = sums_of(rows, span)
             yield from wrong_buckets(sums, *expected(con, key, low // span, -(-top // span)))

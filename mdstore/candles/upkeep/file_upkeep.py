@@ -278,10 +278,7 @@ class FileUpkeep:
         In small steps; stretches of less than `least` stay. `progress` is called with rows done, and in all.
         Raises `DamagedDataError` where some are not what was written, once the others are frozen.
         """
-        if keys is None:
-            with self._database.reading() as con:
-                keys = [(one.symbol, one.timeframe) for one in catalogue.all_series(con)]
-        ends = {key: _ended(key, before, int(self._clock() * 1000)) for key in keys if _has_name(key)}
+        ends = self._ends(keys, before)
         with self.holding():
             damage = freezing.completed(self._database)
             with self._database.reading() as con:
@@ -292,6 +289,20 @@ class FileUpkeep:
                 return freezing.freeze(self._database, key, ends[key], told, least, stop)
 
             return _summed(freeze, ends, damage)
+
+    def to_freeze(self, before: int, *, least: int = 1) -> Frozen:
+        """Return how many bars of how many series `freeze` would freeze."""
+        ends = self._ends(None, before)
+        with self._database.reading() as con:
+            rows = [freezing.to_freeze(con, key, end, least) for key, end in ends.items()]
+        return Frozen(sum(rows), sum(map(bool, rows)))
+
+    def _ends(self, keys: Sequence[Key] | None, before: int) -> dict[Key, int]:
+        """Return before when (ms) bars of series, None for all, have ended and start before a time."""
+        if keys is None:
+            with self._database.reading() as con:
+                keys = [(one.symbol, one.timeframe) for one in catalogue.all_series(con)]
+        return {key: _ended(key, before, int(self._clock() * 1000)) for key in keys if _has_name(key)}
 
     def thaw(
         self,

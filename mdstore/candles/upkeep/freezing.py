@@ -33,7 +33,7 @@ from mdstore.candles.upkeep.steps import Pace, Stop, never
 from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import DamagedDataError, StoreFileError
 
-__all__ = ["LEAST_ROWS", "Frozen", "completed", "freeze", "rows_before", "thaw"]
+__all__ = ["LEAST_ROWS", "Frozen", "completed", "freeze", "rows_before", "thaw", "to_freeze"]
 
 LEAST_ROWS: Final = 64
 """Fewer rows behind each other take no less space in a piece of their own."""
@@ -81,7 +81,7 @@ def freeze(  # noqa: PLR0917 - what, up to when, and how
     with database.reading() as con:
         found = list(_stretches(con, key, before, least))
     pace, rows, size = Pace(1, most=1, stop=stop, what="freezing"), 0, 0
-    for low, high in found:
+    for low, high, _ in found:
         at = low
         while (packed := _frozen(database, key, at, high, pace)) is not None:
             at, rows, size = packed.piece.end, rows + packed.fresh, size + len(packed.bytes)
@@ -113,8 +113,13 @@ def rows_before(con: apsw.Connection, key: Key, before: int) -> int:
     return sum(count_bars(con, key, low, high) for low, high, piece in parts if piece is None)
 
 
-def _stretches(con: apsw.Connection, key: Key, before: int, least: int) -> list[tuple[int, int]]:
-    """Return what is to be frozen of a series; a piece that is small is made again with what follows it."""
+def to_freeze(con: apsw.Connection, key: Key, before: int, least: int = 1) -> int:
+    """Return how many rows of a series `freeze` would freeze."""
+    return sum(rows for _, _, rows in _stretches(con, key, before, least))
+
+
+def _stretches(con: apsw.Connection, key: Key, before: int, least: int) -> list[tuple[int, int, int]]:
+    """Return what is to be frozen of a series, and how many rows; they go with a small piece before them."""
     found, last = [], None
     for low, high, piece in segments(con, key, -FOREVER, before):
         if piece is not None:
@@ -123,7 +128,7 @@ def _stretches(con: apsw.Connection, key: Key, before: int, least: int) -> list[
         rows = count_bars(con, key, low, high)
         joins = last is not None and (last.rows < frozen.PIECE_ROWS or rows < SPARE_ROWS)
         if rows >= least and (joins or rows >= LEAST_ROWS):
-            found.append((last.start if last is not None and joins else low, high))
+            found.append((last.start if last is not None and joins else low, high, rows))
     return found
 
 

@@ -13,14 +13,12 @@ from itertools import accumulate
 import polars as pl
 
 from mdstore.candles.file import catalogue
-from mdstore.candles.file.bar_digests import columns_of_frame, sums_of_stack
 from mdstore.candles.file.carried import Writer
-from mdstore.candles.file.digests import span_of
-from mdstore.candles.file.table_writes import upsert_stack
 from mdstore.candles.file.wide_rows import values_of
 from mdstore.candles.packs import cells
 from mdstore.candles.writes.bar_changes import Changes
 from mdstore.candles.writes.batch_sealer import SEAL_LEAST, BatchSealer, of_columns
+from mdstore.candles.writes.preparing import prepare
 from mdstore.candles.writes.seen import Seen
 from mdstore.core.candle_rules import Group, Stack
 from mdstore.core.time_bounds import FOREVER
@@ -68,12 +66,12 @@ class Appends:
         return seen
 
     def _write(self, stack: Stack, seen: Sequence[Seen]) -> None:
-        columns, times = columns_of_frame(stack.rows), stack.rows["timestamp"]
-        sums = sums_of_stack(stack.rows, columns, stack.ends, span_of(stack.timeframe))
+        ready, times = prepare(stack), stack.rows["timestamp"]
         with self._con.telling(None):
-            upsert_stack(self._con, stack.timeframe, stack.symbols, stack.ends, stack.rows)
-        batch, moments, at = of_columns(columns), values_of(columns[0]), 0
-        for one, end, added in zip(seen, stack.ends, sums, strict=True):
+            for sql, values in ready.statements:
+                self._con.execute(sql, values)
+        batch, moments, at = of_columns(ready.columns), values_of(ready.columns[0]), 0
+        for one, end, added in zip(seen, stack.ends, ready.sums, strict=True):
             if end - at >= SEAL_LEAST:
                 self._sealer.take(one.changes.key, one.next_cell, batch.slice(at, end - at))
             own = moments[at:end]

@@ -13,12 +13,12 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import cast
+from typing import Final, cast
 
 import apsw
 import polars as pl
 
-from mdstore.candles.file.bar_digests import FEW, Sums, batch_of, sums_of, sums_of_bars, sums_of_frame
+from mdstore.candles.file.bar_digests import Sums, sums_of_changes, sums_of_frame
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.digests import damaged, span_of
 from mdstore.candles.file.row_hashes import hash_of_extra
@@ -45,6 +45,10 @@ Ranges = Sequence[tuple[int, int]]
 Names = tuple[tuple[str, ...], tuple[str, ...]]
 Extras = tuple[float | None, ...]
 TIMESTAMP = 2  # its place in a row
+# Of nearly all series that are written, of which nothing is changed: 10,000 sets are made, and searched by
+# the garbage collector, in as long as SQLite writes a bar of each.
+NO_TIMES: Final[frozenset[int]] = frozenset()
+NONE_REPLACED: Final[Counter[str]] = Counter()
 
 
 class Changes:
@@ -71,14 +75,14 @@ class Changes:
         self._fresh: list[tuple[int, int]] = []
         self._olds: dict[int, Values] = {}
         self.span = span_of(timeframe)
-        self._written: set[int] = set()
-        self._places: list[int] = []  # of the declared columns of the series, in their table
+        self._written = NO_TIMES
+        self._places: Sequence[int] = ()  # of the declared columns of the series, in their table
         self._changed: set[int] = set()
         self.old_extras: dict[int, Extras] = {}
         """What values of declared columns were before the call, by time, in the order of the table."""
         self.last_extras: tuple[int, Extras] = (0, ())
         """What those of the row that was updated last were, and its time."""
-        self.replaced: Counter[str] = Counter()
+        self.replaced: Counter[str] = NONE_REPLACED
         """How many ended bars of which sources have been replaced, once they are recorded."""
         self.last_updated: Values = (0, 0.0, 0.0, 0.0, 0.0, 0.0)
         """What the row that was updated last was before."""
@@ -108,13 +112,13 @@ class Changes:
         con.carried.add(self.key, sums)
 
     @property
-    def alone(self) -> int | None:
-        """The start of the one new bar, where nothing else has changed; else None."""
+    def alone(self) -> Came | None:
+        """The one new bar, where nothing else has changed; else None."""
         if self._olds or len(self._fresh) != 1:
             return None
         start, end = self._fresh[0]
         is_alone = self.bar.next(start) == end and self.old_extras.keys() <= {start}
-        return start if is_alone else None
+        return (self.key[0], self.bar, start, end) if is_alone else None
 
     def put(
         self, con: Writer, rows: pl.DataFrame, write: Callable[[Sequence[Values]], None]
@@ -124,18 +128,21 @@ class Changes:
         # As tuples from here on: to pick rows of a frame wakes Polars' threads, for as long as all of this.
         new = zip(*(column.to_list() for column in rows.iter_columns()), strict=True)
         changed = [row for row in new if stored.get(row[0]) != row]
-        self._written = {row[0] for row in changed}
+        self._written = frozenset(row[0] for row in changed)
         if not changed:
             return 0, 0
         with con.telling(None):
             write(changed)
-        whole = len(changed) == len(rows) > FEW
-        sums = sums_of_frame(rows, self.span) if whole else _sums_of(_positive_zeros(changed), self.span)
-        con.carried.add(self.key, sums)
         gone = [stored[row[0]] for row in changed if row[0] in stored]
         came = [row[0] for row in changed if row[0] not in stored]
+        try:
+            con.carried.add(self.key, sums_of_changes(changed, gone, self.span))
+        except (TypeError, ValueError, struct.error) as error:
+            raise damaged(con, "candles", self.key) from error  # a price that is a text or a null
+        for values in gone:
+            self._olds.setdefault(values[0], values)
         if gone:
-            self._note(con, gone)
+            self.last_updated = gone[-1]
         self._fresh += self.bar.runs(came)
         return len(came), len(gone)
 
@@ -148,17 +155,6 @@ class Changes:
             wanted = apsw.carray(array("q", times))
             rows = con.execute(STORED_AT, (*self.key, wanted))
         return cast("list[Values]", rows.fetchall())
-
-    def _note(self, con: Writer, gone: Sequence[Values]) -> None:
-        """Take note of what bars were that are something else now."""
-        try:
-            sums = _sums_of(gone, self.span)
-        except (TypeError, ValueError, struct.error) as error:
-            raise damaged(con, "candles", self.key) from error  # a price that is a text or a null
-        con.carried.add(self.key, {bucket: -value for bucket, value in sums.items()})
-        for values in gone:
-            self._olds.setdefault(values[0], values)
-        self.last_updated = gone[-1]
 
     def put_extras(self, con: Writer, names: Names, write: Callable[[], None]) -> int:
         """Write values of declared columns of bars that were put just now; return how many more that changes.
@@ -250,15 +246,6 @@ class Changes:
         new = {time for run in times for time in run.filter(run >= now) if _is_in(time, fresh)}
         new |= {time for run in times for time in run.filter(run.is_in(asked))}
         unfinished.mark(con, self.key, sorted(new))
-
-
-def _sums_of(bars: Sequence[Values], span: int) -> Sums:
-    return sums_of_bars(bars, span) if len(bars) <= FEW else sums_of(batch_of(bars), span)
-
-
-def _positive_zeros(bars: Sequence[Values]) -> list[Values]:
-    """Return bars as SQLite will give them, which keeps no negative zero."""
-    return [(time, *(value + 0.0 for value in values)) for time, *values in bars]  # type: ignore[misc]
 
 
 def _joined(ranges: Ranges) -> list[tuple[int, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from itertools import chain
 
 import polars as pl
 
@@ -93,10 +92,8 @@ class Batch:
                 conflicts.hold_kept(self._con, changed[key], ranges)
         if changed:
             self._finish_changed(changed, now)
-            for key, seen in changed.items():
-                if seen.inserted and seen.first is not None and seen.last is not None:
-                    new = filter(seen.changes.is_new, chain.from_iterable(seen.runs))
-                    relisting.relist(self._con, key, seen.first, seen.last, new)
+            reach = {key: seen.reach for key, seen in changed.items() if seen.inserted}
+            relisting.relist(self._con, reach, lambda key: changed[key].new_times())
         if self._landing.seen:
             self._settle()
         self._warnings = tuple(self._doubts())
@@ -107,9 +104,7 @@ class Batch:
                     self._cover(key, claim)
         elif self._claim.covers:
             for key, seen in self._landing.seen.items():
-                assert seen.first is not None  # noqa: S101 - a group has rows; for mypy
-                assert seen.last is not None  # noqa: S101
-                self._cover(key, self._claim.of(seen.first, seen.last, seen.changes.bar))
+                self._cover(key, self._claim.of(*seen.reach, seen.changes.bar))
 
     def _doubts(self) -> Iterator[str]:
         """Say of which series a full page came, though more is covered: the rest was perhaps never fetched.
@@ -134,12 +129,13 @@ class Batch:
     def _settle(self) -> None:
         """See to the marks of bars that are stored before they have ended."""
         marked, moments = unfinished.of(self._con, list(self._landing.seen)), self._moments()
+        floors: dict[str, int] = {}
         for key, seen in self._landing.seen.items():
-            assert seen.last is not None  # noqa: S101 - a group has rows; for mypy
-            forms = seen.changed and seen.last >= seen.changes.bar.floor(moments[0])
             if key in marked:
                 seen.changes.unmark(self._con, seen.runs, marked[key], moments)
-            if forms:
+            if key[1] not in floors:
+                floors[key[1]] = seen.changes.bar.floor(moments[0])
+            if seen.changed and seen.reach[1] >= floors[key[1]]:
                 seen.changes.mark(self._con, seen.runs, moments)
 
     def _moments(self) -> list[int]:
@@ -155,18 +151,17 @@ class Batch:
         at_revision = catalogue.bump(self._con, now)
         self._revisions = int(before), at_revision
         came: list[Came] = []
-        alone = {key: start for key, seen in changed.items() if (start := seen.changes.alone) is not None}
-        bars = [(key[0], changed[key].changes.bar, start) for key, start in alone.items()]
-        grown_by_one = arrivals.come_next(self._con, bars, self._claim.source, at_revision) if bars else set()
-        for (symbol, timeframe), seen in changed.items():
-            if (symbol, timeframe) in grown_by_one:
-                continue
-            assert seen.first is not None  # noqa: S101 - a changed series has rows; for mypy
-            assert seen.last is not None  # noqa: S101
-            if seen.inserted:
-                arrivals.spill(self._con, (symbol, timeframe))  # before the series ends elsewhere
-            grown = Series(symbol, timeframe, seen.first, seen.last, seen.inserted, at_revision)
-            catalogue.grow(self._con, [grown])
+        alone = [one for seen in changed.values() if (one := seen.changes.alone) is not None]
+        grown_by_one = arrivals.come_next(self._con, alone, self._claim.source, at_revision)
+        others = {key: seen for key, seen in changed.items() if key not in grown_by_one}
+        # Before the series end elsewhere.
+        if longer := [key for key, seen in others.items() if seen.inserted]:
+            arrivals.spill(self._con, longer)
+        catalogue.grow(
+            self._con,
+            (Series(*key, *seen.reach, seen.inserted, at_revision) for key, seen in others.items()),
+        )
+        for seen in others.values():
             came += seen.changes.record(self._con, self._claim.source, at_revision)
             self._notes += tuple(_replaced(seen.changes, self._claim.source))
         for key, seen in changed.items():
@@ -184,11 +179,7 @@ class Batch:
 
     def result(self) -> WriteResult:
         """Return the counts so far."""
-        reach = {
-            key: (seen.first, seen.last)
-            for key, seen in self._landing.seen.items()
-            if seen.first is not None and seen.last is not None
-        }
+        reach = {key: seen.reach for key, seen in self._landing.seen.items() if seen.runs}
         return WriteResult(
             **self._landing.counts,
             quarantined=self._bad if self._keep_bad else 0,

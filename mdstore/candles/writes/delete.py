@@ -37,7 +37,7 @@ def delete(
             if deleted:
                 for cell in cells.covering(con, symbol, timeframe, start, end - 1):
                     cells.forget(con, cell)
-                arrivals.spill(con, (symbol, timeframe))
+                arrivals.spill(con, [(symbol, timeframe)])
                 at_revision = at_revision or catalogue.bump(con, int(clock() * 1000))
                 catalogue.recount(con, symbol, timeframe, deleted, at_revision)
             if Timeframe.is_name(timeframe):

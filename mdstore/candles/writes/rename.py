@@ -80,10 +80,8 @@ def _refuse_taken(con: apsw.Connection, tables: Sequence[str], old: str, new: st
 
 
 def _move(con: Writer, tables: Sequence[str], old: str, new: str, timeframes: Sequence[str]) -> None:
-    for timeframe in timeframes:
-        arrivals.spill(
-            con, (old, timeframe)
-        )  # what is in the catalogue counts from its revision, which changes
+    # What is in the catalogue counts from its revision, which changes.
+    arrivals.spill(con, [(old, timeframe) for timeframe in timeframes])
     for table in DIGESTS:
         con.execute(f"DELETE FROM {table} WHERE symbol = ?", (new,))  # noqa: S608 - of constants
     for table in tables:

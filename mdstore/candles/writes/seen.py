@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 import polars as pl
 
@@ -35,6 +37,17 @@ class Seen:
         self.runs.append(times)
         self.first = first if self.first is None else min(self.first, first)
         self.last = last if self.last is None else max(self.last, last)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """The first and the last of its rows (ms); it has some."""
+        assert self.first is not None  # noqa: S101 - for mypy
+        assert self.last is not None  # noqa: S101
+        return self.first, self.last
+
+    def new_times(self) -> Iterator[int]:
+        """Yield the times of bars that were not there before the call."""
+        return filter(self.changes.is_new, chain.from_iterable(self.runs))
 
     @property
     def next_cell(self) -> int:

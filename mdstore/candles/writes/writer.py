@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from mdstore.candles.file.database import Database
@@ -25,7 +25,7 @@ NOTHING = Checked([], NO_BAD, 0, 0)
 def write(
     database: Database,
     packs: Packs,
-    chunks: Iterable[Checked],
+    chunks: Iterator[Checked],
     *,
     claim: Claim,
     policy: Policy,
@@ -38,7 +38,7 @@ def write(
 
     New rows behind the end of their series are sealed from the batch in hand, published with their commit.
     """
-    chunks, now = iter(chunks), int(clock() * 1000)  # the data is of now, however long a lock is waited for
+    now = int(clock() * 1000)  # the data is of now, however long a lock is waited for
     # The first chunk is taken before the transaction: most data is one chunk, and nobody else need wait
     # while it is checked.
     first = next(chunks, NOTHING if claim.range else None)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mdstore.cli.shared.console import to_stderr, to_stdout
-from mdstore.cli.shared.options import FileOption, JsonOption, SymbolsArgument, WaitOption
+from mdstore.cli.shared.options import FileOption, JsonOption, SeriesArgument, WaitOption
 from mdstore.cli.shared.store import store_file, stored
 
 __all__ = ["freeze"]
@@ -16,7 +16,7 @@ __all__ = ["freeze"]
 def freeze(
     ctx: typer.Context,
     *,
-    symbols: SymbolsArgument = None,
+    symbols: SeriesArgument = None,
     before: Annotated[
         str, typer.Option("--before", help="Bars that start before this time: ISO 8601 or a number, UTC.")
     ],
@@ -37,12 +37,14 @@ def freeze(
 
       mdstore freeze --before 2024-01-01
 
-      mdstore freeze KRW-BTC -t 1m --before 2024-01-01
+      mdstore freeze KRW-BTC 1m --before 2024-01-01
     """
     from mdstore.cli.output.freeze import print_frozen
     from mdstore.cli.shared.progress import WorkProgress
+    from mdstore.cli.shared.which_series import with_timeframe
 
     with stored(store_file(ctx, file), wait=wait) as store:
+        symbols, timeframe = with_timeframe(store, symbols, timeframe)
         with WorkProgress(to_stderr(), "freezing", "rows") as progress:
             found = store.maintenance.freeze(
                 before, symbols=symbols or None, timeframe=timeframe, progress=progress

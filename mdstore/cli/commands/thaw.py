@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mdstore.cli.shared.console import to_stderr, to_stdout
-from mdstore.cli.shared.options import FileOption, JsonOption, SymbolsArgument, WaitOption
+from mdstore.cli.shared.options import FileOption, JsonOption, SeriesArgument, WaitOption
 from mdstore.cli.shared.store import store_file, stored
 
 __all__ = ["thaw"]
@@ -16,7 +16,7 @@ __all__ = ["thaw"]
 def thaw(
     ctx: typer.Context,
     *,
-    symbols: SymbolsArgument = None,
+    symbols: SeriesArgument = None,
     timeframe: Annotated[
         str | None, typer.Option("--timeframe", "-t", help="Only this one; all if left out.")
     ] = None,
@@ -31,8 +31,10 @@ def thaw(
     """
     from mdstore.cli.output.freeze import print_frozen
     from mdstore.cli.shared.progress import WorkProgress
+    from mdstore.cli.shared.which_series import with_timeframe
 
     with stored(store_file(ctx, file), wait=wait) as store:
+        symbols, timeframe = with_timeframe(store, symbols, timeframe)
         with WorkProgress(to_stderr(), "thawing", "rows") as progress:
             found = store.maintenance.thaw(symbols=symbols or None, timeframe=timeframe, progress=progress)
         print_frozen(found, store, to_stdout(), done="thawed", json=json)

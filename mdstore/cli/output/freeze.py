@@ -25,6 +25,6 @@ def print_frozen(found: Frozen, store: MarketDataStore, out: Console, *, done: s
         return
     what = f"{count(found.rows, 'row')} of {found.series:,} series {done}"
     each = f", {size / rows:.1f} B each" if rows else ""
-    out.print(f"{what}; {rows:,} are frozen, {size_text(float(size))}{each}", highlight=False)
+    out.print(f"{what}; {rows:,} are frozen now, {size_text(float(size))}{each}", highlight=False)
     if found.rows and done == "frozen":
         out.print("`mdstore optimize` gives the pages that are free now back to the system", highlight=False)

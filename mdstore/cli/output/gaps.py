@@ -45,7 +45,7 @@ def print_holes(
     if timeframe is None and not json and _several(store, symbols):
         print_glance(store, out, remarks, None, start=start, end=end, rows=rows, json=False, symbols=symbols)
         return
-    bar = timeframe_of(store, symbols, timeframe)
+    bar = timeframe_of(store, symbols, timeframe or _without_bars(store, symbols))
     holes = store.gaps(_given(symbols), bar, start=start, end=end)
     is_closed = pl.col("reason") == "session_closed"
     closed, missing = holes.filter(is_closed), holes.filter(~is_closed)
@@ -96,6 +96,13 @@ def print_missing(
     _print_some(out, remarks, ranges, "range", rows=rows, bar=bar)
     bars, ways = count(int(ranges["bars"].sum()), "bar"), count(len(ranges), "range")
     out.print(f"{bars} to ask for in {ways}", highlight=False)
+
+
+def _without_bars(store: MarketDataStore, symbols: Sequence[str]) -> str | None:
+    """Return the one timeframe of which symbols were asked for, where no bar has come of any."""
+    asked = {bar for symbol, bar in store.repository.ledger.without_bars() if symbol in symbols}
+    stored = store.series()["symbol"].cast(pl.String).is_in(list(symbols)).any()
+    return asked.pop() if len(asked) == 1 and not stored else None
 
 
 def _print_shared(

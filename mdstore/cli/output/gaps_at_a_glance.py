@@ -30,6 +30,7 @@ LEAST, IN_A_PIPE = 20, 60
 # Columns that are left out where a terminal is narrow, the first first: numbers say more than the drawing.
 DRAWING = "the drawing over time"
 SPARE = ("first", "last", DRAWING, "bars", "complete", "timeframe", "missing")
+MOST_WITHOUT_BARS = 20
 TO_THE_RIGHT = ("bars", "complete", "missing")
 
 
@@ -49,7 +50,12 @@ def print_glance(
 
     With `symbols`, which must be stored, only the series of these symbols are shown.
     """
-    series = store.series() if timeframe is None else refuse_unknown(store, None, timeframe)
+    bare = _without_bars(store, timeframe, symbols, start, end)
+    series = store.series()
+    if timeframe is not None and len(bare):
+        series = series.filter(pl.col("timeframe") == str(Timeframe.parse(timeframe)))
+    elif timeframe is not None:
+        series = refuse_unknown(store, None, timeframe)
     if symbols:
         for symbol in symbols:
             refuse_unknown(store, symbol, None)
@@ -58,8 +64,13 @@ def print_glance(
     bars = series["rows"] if start is None and end is None else _tiled(series, extents, holes)
     listed = _counted(series.with_columns(bars.alias("bars")), holes)
     if json:
-        print(json_text(records(listed.head(rows) if rows else listed)))
-    elif listed.is_empty():
+        both = pl.concat([listed, bare])
+        print(json_text(records(both.head(rows) if rows else both)))
+        return
+    _print_without_bars(out, remarks, bare, rows)
+    if listed.is_empty() and len(bare):
+        return
+    if listed.is_empty():
         nothing = f"nothing is stored in {store.path.name}. Hint: mdstore import FILES"
         remarks.print(nothing, highlight=False, markup=False)
     elif (extents["start"] == extents["end"]).all():
@@ -77,6 +88,35 @@ def print_glance(
             print_maintenance(store, out, remarks, series, extents, holes)
         if hint := weekend_hint(store, series, extents, holes):
             remarks.print(hint, highlight=False, markup=False)
+
+
+def _without_bars(
+    store: MarketDataStore, timeframe: str | None, symbols: Sequence[str], start: str | None, end: str | None
+) -> pl.DataFrame:
+    """Return the series that were asked for, and of which no bar came, as `_counted` returns others."""
+    bar = None if timeframe is None else str(Timeframe.parse(timeframe))
+    keys = [key for key in store.repository.ledger.without_bars(bar) if not symbols or key[0] in symbols]
+    series = store.series().clear()
+    found = pl.DataFrame(
+        [(*key, None, None, 0) for key in keys],
+        series.select(*KEY, "first", "last", "rows").schema,
+        orient="row",
+    )
+    found = found.with_columns(pl.col("rows").alias("bars"))
+    return _counted(found, holes_of(store, found, start, end))
+
+
+def _print_without_bars(out: Console, remarks: Console, bare: pl.DataFrame, rows: int | None) -> None:
+    """Print a line for each series of which no bar has come: how many it was asked for, and why."""
+    most = MOST_WITHOUT_BARS if rows is None else rows
+    for row in bare.head(most).iter_rows(named=True):
+        why = ", ".join(f"{name} {row[name]:,}" for name in REASONS if row[name])
+        text = (
+            f"{row['symbol']} {row['timeframe']}: no bar has come; {why or 'none was wanted in this range'}"
+        )
+        out.print(text, highlight=False, markup=False)
+    if len(bare) > most:
+        remarks.print(f"and {len(bare) - most:,} more series of which no bar has come", highlight=False)
 
 
 def _print(out: Console, listed: pl.DataFrame, extents: pl.DataFrame, holes: pl.DataFrame) -> None:

@@ -49,11 +49,8 @@ def print_optimized(
     if json:
         print(json_text(asdict(found)))
         return
-    for line in str(found.decision).splitlines():
+    for line in found.reasons.splitlines():
         out.print(line, highlight=False, markup=False)
-    out.print("statistics:", highlight=False)
-    for one in found.statistics.conditions:
-        out.print(f"  {one}", highlight=False, markup=False)
     if not dry_run:
         for text in found.done or ("nothing was done",):
             out.print(text, highlight=False, markup=False)

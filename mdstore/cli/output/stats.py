@@ -21,10 +21,10 @@ def print_stats(store: MarketDataStore, out: Console, *, json: bool) -> None:
     if json:
         print(json_text(stats))
         return
-    rows = max(int(stats["rows"]), 1)
+    rows = int(stats["rows"])
     for name, size in (("SQLite file", stats["sqlite_bytes"]), ("packs", stats["pack_bytes"])):
-        each = f"{int(size) / rows:.1f} B a candle"
-        out.print(f"{name:<12}{size_text(float(size)):>10}  {each}", highlight=False)
+        each = f"  {int(size) / rows:.1f} B a candle" if rows else ""
+        out.print(f"{name:<12}{size_text(float(size)):>10}{each}", highlight=False)
     places = f"{count(int(stats['cells']), 'cell')} and {count(int(stats['packs']), 'pack')}"
     sealed = f"{stats['sealed_rows']:,} in {places}"
     out.print(
@@ -41,7 +41,7 @@ def print_stats(store: MarketDataStore, out: Console, *, json: bool) -> None:
         )
     since = stats["wal_pinned_since"]
     pinned = f"  a long read has kept it from being shortened since {since}" if since else ""
-    out.print(f"{'its log':<12}{size_text(float(stats['wal_bytes'])):>10}{pinned}", highlight=False)
+    out.print(f"{'log':<12}{size_text(float(stats['wal_bytes'])):>10}{pinned}", highlight=False)
     if stats["packs_set_aside"]:
         out.print(f"set aside   {stats['packs_set_aside']}", highlight=False, markup=False)
     if stats["pack_trouble"]:

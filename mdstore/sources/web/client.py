@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -82,16 +83,41 @@ class WebClient(Host):
                     timeout=self._timeout(request),
                 ) as response,
             ):
+                if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                    raise self._proxy_failed("it wants a name and a password (407)")
                 heard.at = time.monotonic()
                 heard.remaining = self._remaining(response.headers)
                 return self.shown(Answer(response.status, response.headers, await _body(response)))
         except TimeoutError as error:
-            raise AskedInVainError(f"no answer within {self.manners.answer:g} s") from error
+            by = f", by the proxy {self._proxy_name}" if self._proxy else ""
+            raise AskedInVainError(f"no answer within {self.manners.answer:g} s{by}") from error
+        except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
+            raise self._proxy_failed(str(error).replace(NO_TLS, "")) from error
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, SourceError):
                 raise
             reason = str(error).replace(NO_TLS, "")
-            raise AskedInVainError(f"the connection failed: {reason or type(error).__name__}") from error
+            by = f" by the proxy {self._proxy_name}" if self._proxy else ""
+            raise AskedInVainError(f"the connection{by} failed: {reason or type(error).__name__}") from error
+
+    @property
+    def _proxy_name(self) -> str:
+        """Where the proxy is, and which variable says so; a password in it is nobody's business."""
+        proxy = urlsplit(self._proxy or "")
+        port = "" if proxy.port is None else f":{proxy.port}"
+        return f"{proxy.scheme}://{proxy.hostname}{port} ({self._proxy_variable})"
+
+    @property
+    def _proxy_variable(self) -> str:
+        scheme = urlsplit(self.base_url).scheme
+        return f"{scheme if scheme in getproxies() else 'all'}_PROXY".upper()
+
+    def _proxy_failed(self, reason: str) -> AskedInVainError:
+        without = f"NO_PROXY to {urlsplit(self.base_url).hostname}"
+        return AskedInVainError(
+            f"the proxy {self._proxy_name} failed: {reason}",
+            hint=f"set {self._proxy_variable} to a proxy that works, or {without}",
+        )
 
     def _timeout(self, request: Request) -> aiohttp.ClientTimeout:
         what = "sock_read" if request.is_large else "total"

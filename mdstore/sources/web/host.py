@@ -92,11 +92,14 @@ class NoPageError(Exception):
 
 
 class AskedInVainError(Exception):
-    """A request that is worth trying again: why, and in how many seconds, where that was said."""
+    """A request that is worth trying again: why, and in how many seconds, where that was said.
 
-    def __init__(self, reason: str, seconds: float | None = None) -> None:
+    `hint` is what to do where trying does not help.
+    """
+
+    def __init__(self, reason: str, seconds: float | None = None, *, hint: str | None = None) -> None:
         super().__init__(reason)
-        self.seconds = seconds
+        self.seconds, self.hint = seconds, hint
 
 
 @dataclass(slots=True)
@@ -165,13 +168,13 @@ class Host:
                 f"{what} would have to be asked of {self.host}, and nobody is to be asked",
                 hint=Hint("leave out offline=True", "leave out --offline"),
             )
-        failed = ""
+        failed, hint = "", LATER
         for attempt in range(self.manners.attempts):
             self._refuse_broken(what)
             try:
                 found = await ask()
             except (AskedInVainError, NoPageError) as error:
-                failed = str(error)
+                failed, hint = str(error), getattr(error, "hint", None) or LATER
                 seconds = self._wait_for(error, attempt)
                 if attempt + 1 < self.manners.attempts:
                     if seconds >= SHOWN:
@@ -180,9 +183,7 @@ class Host:
             else:
                 self.breaker.worked()
                 return found
-        raise SourceError(
-            f"{what}: {self.host} was asked {self.manners.attempts} times: {failed}", hint=LATER
-        )
+        raise SourceError(f"{what}: {self.host} was asked {self.manners.attempts} times: {failed}", hint=hint)
 
     @asynccontextmanager
     async def turn(self, request: Request) -> AsyncIterator[Heard]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 __all__ = ["OfLoops"]
 
@@ -22,13 +21,14 @@ class OfLoops(Generic[T]):
 
     def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[object]]) -> None:
         self._make, self._close = make, close
-        self._held: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None]]]
-        self._held = WeakKeyDictionary()
+        # By loop, which what is held knows as a rule: weak references alone let none of a thousand loops go.
+        self._held: dict[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None]]] = {}
 
     async def here(self) -> T:
         """Return that of the loop that runs."""
         loop = asyncio.get_running_loop()
         if loop not in self._held:
+            self._let_go()
             made = self._make()
             until_over = self._until_over(made)
             self._held[loop] = made, until_over
@@ -41,8 +41,14 @@ class OfLoops(Generic[T]):
         if until_over is not None:
             await until_over.aclose()
 
+    def _let_go(self) -> None:
+        """Forget what is of loops that were closed without a word to it."""
+        for loop in [one for one in list(self._held) if one.is_closed()]:
+            self._held.pop(loop, None)
+
     async def _until_over(self, made: T) -> AsyncGenerator[None]:
         try:
             yield
         finally:
+            self._held.pop(asyncio.get_running_loop(), None)
             await self._close(made)

@@ -1,5 +1,6 @@
 """Frozen pieces as bytes: what comes out is what went in, to the bit, and small."""
 
+import random
 from math import inf, nan
 
 import polars as pl
@@ -127,3 +128,45 @@ def test_stocks_take_less_than_twenty_bytes_a_row():
         stock = pl.read_csv(file).drop_nulls()
         if len(stock) > 1_000:
             assert bytes_a_row(candles(stock)) < 20, file.name
+
+
+def adjusted(every):
+    """Return a walk in cents times a factor, which changes after so many bars."""
+    from bench.candles import frame
+
+    bars, chance = frame(16_384, 1), random.Random(3)
+    factors = [1.0]
+    while len(factors) * every < len(bars):
+        factors.append(factors[-1] * (1 - chance.random() / 100))
+    factor = pl.Series([factors[at // every] / 3 for at in range(len(bars))])
+    prices = pl.col("open", "high", "low", "close")
+    return candles(bars.with_columns(prices * factor, pl.col("volume") / factor))
+
+
+@pytest.mark.parametrize(("every", "most"), [(16_384, 15), (1_000, 20)])
+def test_adjusted_prices_take_less_than_twenty_bytes_a_row(every, most):
+    """They are no decimals, and took 29 to 31 as binary fractions."""
+    assert bytes_a_row(adjusted(every)) < most
+
+
+def test_bits_say_what_they_are_to_other_programs():
+    rows = adjusted(1_000)
+    table = pq.read_table(pa.BufferReader(encoded(rows, ())))
+    assert "close" not in table.column_names
+    assert table["close bits"].combine_chunks().view(pa.float64()).equals(rows.column(4))
+    assert (table["close bits"].to_numpy().view("f8") == rows.column(4).to_numpy()).all()
+
+
+def test_pieces_of_before_come_back():
+    """They had what fits no decimals as binary fractions, bytes split into streams."""
+    rows = batch([[0.1, nan, -0.0, 1 / 3]] * 6)
+    columns = {"timestamp": rows.column(0), **dict(zip((*VALUES, "value"), rows.columns[1:], strict=True))}
+    out = pa.BufferOutputStream()
+    pq.write_table(
+        pa.table(columns), out, compression="zstd", use_dictionary=False, write_statistics=False,
+        column_encoding={name: "BYTE_STREAM_SPLIT" for name in columns if name != "timestamp"},
+        store_schema=False,
+    )  # fmt: skip
+    made = out.getvalue().to_pybytes()
+    assert same_bits(decoded(made, ("value",)), rows)
+    assert same_bits(decoded(encoded(rows, ("value",)), ("value",)), rows)

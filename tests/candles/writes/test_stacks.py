@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import mdstore
 from mdstore import ConflictError, DamagedDataError, MarketDataError
+from mdstore.candles.ledger import coverage
 from mdstore.candles.packs.cells import all_cells
 from mdstore.candles.writes.appends import Appends
 from mdstore.core import inputs
@@ -212,3 +213,17 @@ def test_a_damaged_catalogue_is_noticed_before_rows_are_taken_for_new(tmp_path):
     con.close()
     with mdstore.open(path) as store, pytest.raises(DamagedDataError, match="B 1d"):
         store.write_many(long(3, start=START + 5 * DAY), timeframe="1d")
+
+
+def test_of_many_series_those_that_were_delisted_trade_again(tmp_path):
+    """Also where only the last of them was, and what is said of others ends before their new bars."""
+    names = [f"S{number:02}" for number in range(20)]
+    with mdstore.open(tmp_path / "s.sqlite3") as store:
+        store.write_many(long(10, names), timeframe="1d", covers="data")
+        store.cover("S19", "1d", start=START + 10 * DAY, reason="after_delisting")
+        store.write_many(long(2, names, start=START + 12 * DAY), timeframe="1d")
+        with store._candles._database.reading() as con:
+            said = coverage.known(con, ("S19", "1d"))
+        delisted = [(one.start, one.end) for one in said if one.reason == "after_delisting"]
+        assert delisted == [(START + 10 * DAY, START + 12 * DAY)]
+        assert store.maintenance.check() == []

@@ -350,6 +350,50 @@ def test_the_proxy_of_the_environment_is_asked(ask, monkeypatch):
             ask(Elsewhere)
 
 
+@pytest.fixture
+def no_proxies(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY", "ALL_PROXY"])
+def test_a_proxy_that_cannot_be_reached_is_named_and_the_hint_helps(ask, monkeypatch, no_proxies, variable):
+    monkeypatch.setenv(variable, "http://me:secret@127.0.0.1:1")
+
+    class Elsewhere:
+        url = "https://exchange.invalid"
+
+    with pytest.raises(SourceError) as failed:
+        ask(Elsewhere)
+    assert f"the proxy http://127.0.0.1:1 ({variable.upper()}) failed: " in str(failed.value)
+    assert "secret" not in str(failed.value)
+    said = failed.value.hint.python
+    assert said == f"set {variable.upper()} to a proxy that works, or NO_PROXY to exchange.invalid"
+
+
+@pytest.mark.parametrize("answer", [Reply(status=407), Reply(drop=True), Reply(delay=30)])
+def test_a_proxy_that_fails_is_named_and_the_hint_helps(ask, monkeypatch, no_proxies, answer):
+    quick = replace(QUICK, attempts=2, answer=0.2)
+    with TinyServer(lambda _: answer) as proxy, TinyServer(lambda _: Reply([7])) as server:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        with pytest.raises(SourceError, match=rf"proxy {proxy.url} \(HTTP_PROXY\)"):
+            ask(server, manners=quick)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert ask(server, manners=quick) == [7]
+
+
+def test_a_proxy_that_makes_no_way_to_the_host_is_named(ask, monkeypatch, no_proxies):
+    with TinyServer(lambda _: Reply("no", status=502)) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+
+        class Elsewhere:
+            url = "https://exchange.invalid"
+
+        with pytest.raises(SourceError, match=rf"the proxy {proxy.url} \(HTTPS_PROXY\) failed: 502"):
+            ask(Elsewhere)
+
+
 def test_a_proxy_that_is_not_spoken_is_named(monkeypatch):
     for name in ("http_proxy", "https_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)

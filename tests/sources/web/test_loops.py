@@ -1,6 +1,8 @@
 """What an event loop has of its own ends with it: connections of a source that nobody closes, say."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -49,6 +51,44 @@ def test_one_that_was_closed_is_made_again():
         return await things.here()
 
     assert asyncio.run(again()).is_closed
+
+
+class OfLoop(Thing):
+    """Knows its loop, as connections do."""
+
+    def __init__(self):
+        self.loop = asyncio.get_running_loop()
+
+
+def test_loops_that_have_ended_are_let_go():
+    things, loops = OfLoops(OfLoop, Thing.close), []
+
+    async def once():
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await things.here()
+
+    for _ in range(50):
+        asyncio.run(once())
+    gc.collect()
+    assert len(things._held) == 0
+    assert [loop for loop in loops if loop() is not None] == []
+
+
+def test_so_are_loops_that_were_closed_without_an_end_of_what_they_had():
+    things = OfLoops(OfLoop, Thing.close)
+    for _ in range(50):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(things.here())
+        loop.close()
+    assert len(things._held) == 1
+
+
+def test_loops_in_which_a_source_was_asked_are_let_go(source):
+    async def once():
+        return len([page async for page in source.candles("KRW-BTC", "1m", START, START + 9 * MINUTE)])
+
+    assert [asyncio.run(once()) for _ in range(5)] == [1] * 5
+    assert sessions_of(source) == []
 
 
 @pytest.fixture

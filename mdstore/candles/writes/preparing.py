@@ -1,0 +1,47 @@
+"""What can be made of rows before a transaction begins, or while SQLite writes those before them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from mdstore.candles.file.bar_digests import Sums, columns_of_frame, sums_of_stack
+from mdstore.candles.file.digests import span_of
+from mdstore.candles.file.table_writes import Statement, statements_of
+from mdstore.core.candle_rules import Checked, Stack
+from mdstore.core.schema import CANDLE_COLUMNS
+
+__all__ = ["Prepared", "prepare", "prepared"]
+
+COLUMNS = len(CANDLE_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Stack):
+    """A stack with its columns as SQLite will give them, what they add to digests, and what writes them."""
+
+    columns: Sequence[pa.Array]
+    sums: Sequence[Sums]
+    statements: Sequence[Statement]
+
+
+def prepare(stack: Stack) -> Prepared:
+    """Make a stack ready to be written."""
+    if isinstance(stack, Prepared):
+        return stack
+    columns = columns_of_frame(stack.rows)
+    sums = sums_of_stack(stack.rows, columns, stack.ends, span_of(stack.timeframe))
+    statements = statements_of(stack.timeframe, stack.symbols, stack.ends, stack.rows)
+    return Prepared(stack.timeframe, stack.symbols, stack.ends, stack.rows, columns, sums, statements)
+
+
+def prepared(chunk: Checked) -> Checked:
+    """Make a chunk ready to be written; rows with declared columns are written series by series."""
+    if not any(isinstance(one, Stack) for one in chunk.groups):
+        return chunk
+    groups = [
+        prepare(one) if isinstance(one, Stack) and one.rows.width == COLUMNS else one for one in chunk.groups
+    ]
+    return replace(chunk, groups=groups)

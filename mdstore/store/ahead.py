@@ -1,0 +1,97 @@
+"""Pieces of data worked on one after the other, the next of them in a thread while the last is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Sequence
+from threading import Thread
+from typing import Generic, TypeVar
+
+__all__ = ["ahead"]
+
+P = TypeVar("P")
+T = TypeVar("T")
+
+
+class _Made(Thread, Generic[P, T]):
+    """A thread that works on one piece, and what came of it."""
+
+    def __init__(self, work: Callable[[P], Sequence[T]], piece: P) -> None:
+        super().__init__(name="mdstore-ahead")
+        self._work, self._piece = work, piece
+        self._made: Sequence[T] = ()
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Work."""
+        try:
+            self._made = self._work(self._piece)
+        except BaseException as error:
+            self._error = error
+
+    def end(self) -> None:
+        """Wait until it has ended, also where Ctrl-C comes meanwhile."""
+        try:
+            self.join()
+        except BaseException:
+            self.join()
+            raise
+
+    def result(self) -> Sequence[T]:
+        """Return what was made; it has ended."""
+        if self._error is not None:
+            raise self._error
+        return self._made
+
+
+def ahead(
+    pieces: Iterable[P], work: Callable[[P], Sequence[T]], is_worth: Callable[[P], bool], *, at_hand: bool
+) -> Generator[T]:
+    """Yield what `work` makes of pieces, those that are worth a thread while what was yielded last is used.
+
+    SQLite writes without the interpreter's lock, so another core can work meanwhile. A thread lives for one
+    piece, and has ended when more is asked for or the iterator is closed. The pieces are taken in the
+    caller's thread, who may have opened there what they come from, and worked on in their order. Unless all
+    are `at_hand`, the second is not taken before it is asked for: a user's code gives it, which may not be
+    run before the transaction that it is in.
+    """
+    made: Sequence[T] = ()
+    waits, taken, number = False, iter(pieces), 0
+    while True:
+        if not waits:
+            yield from made
+            made = ()
+        try:
+            piece = next(taken)
+        except StopIteration:
+            break
+        except Exception:
+            yield from made  # which came before what failed
+            raise
+        number += 1
+        is_large = is_worth(piece) and _cores() > 1
+        if made and is_large:
+            made = yield from _meanwhile(made, _Made(work, piece))
+        else:
+            yield from made
+            made = work(piece)
+        waits = is_large and (at_hand or number > 1)
+    yield from made
+
+
+def _meanwhile(made: Sequence[T], thread: _Made[P, T]) -> Generator[T, None, Sequence[T]]:
+    """Yield what was made while a thread works on more; return that."""
+    thread.start()
+    try:
+        yield from made
+    finally:
+        thread.end()
+    return thread.result()
+
+
+def _cores() -> int:
+    """Return on how many cores the process may run."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
