@@ -75,7 +75,10 @@ def spikes(rows: pl.DataFrame) -> pl.DataFrame:
     rows = rows.with_columns(*near, blocks.places.alias("place"), factor.alias("factor"))
     beyond = pl.any_horizontal(_beyond(*names, pl.col("factor")) for names in NEIGHBOURS)
     rows = rows.filter(beyond).drop("factor")
-    scores = [_distance(*names) / pl.lit(scales).gather(pl.col("place")) for names in NEIGHBOURS]
+    # A column, row by row: by a single number Polars multiplies with its reciprocal, which can differ in the
+    # last bit, and a series would not have the same scores alone and in company.
+    rows = rows.with_columns(scales.gather(rows["place"]).alias("scale"))
+    scores = [_distance(*names) / pl.col("scale") for names in NEIGHBOURS]
     rows = rows.with_columns(pl.max_horizontal(scores).alias("score")).filter(pl.col("score") > SPIKE_SCORE)
     return rows.with_columns(pl.concat_list(scores).alias("scores"))
 

@@ -59,7 +59,7 @@ def write(
     except BaseException:
         sealer.take_back(database)
         raise
-    written.note(batch.appended())
+    written.note([batch.appended()])
     return batch.result()
 
 
@@ -92,8 +92,7 @@ def write_each(
         for sealer in sealers:
             sealer.take_back(database)
         raise
-    for batch in batches:
-        written.note(batch.appended())
+    written.note([batch.appended() for batch in batches])
     return [batch.result() for batch in batches]
 
 

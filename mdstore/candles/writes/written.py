@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import polars as pl
 
 from mdstore.core.candle_rules import Group, Stack
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -29,6 +32,28 @@ class Appended:
     groups: Sequence[Group | Stack]
 
 
+def _copied(groups: Sequence[Group | Stack]) -> Iterator[Stack]:
+    """Yield rows by timeframe in memory of our own: what is given lies in arrays that may change later."""
+    by_timeframe: dict[str, list[Group | Stack]] = {}
+    for group in groups:
+        by_timeframe.setdefault(group.timeframe, []).append(group)
+    for timeframe, some in by_timeframe.items():
+        each = [one for group in some for one in _counts(group)]
+        ends = list(accumulate(rows for _, rows in each))
+        frames = [group.rows for group in some]
+        one = frames[0][pl.int_range(ends[-1], eager=True)] if len(frames) == 1 else None
+        rows = pl.concat(frames, rechunk=True) if one is None else one
+        yield Stack(timeframe, [symbol for symbol, _ in each], ends, rows)
+
+
+def _counts(group: Group | Stack) -> Iterator[tuple[str, int]]:
+    """Yield the symbols of a group, and how many rows each has."""
+    if isinstance(group, Group):
+        yield group.symbol, len(group.rows)
+    else:
+        yield from zip(group.symbols, (end - start for start, end in pairwise((0, *group.ends))), strict=True)
+
+
 class Written:
     """What was written last, as a chain of revisions; threads may share it."""
 
@@ -37,13 +62,16 @@ class Written:
         self._rows = 0
         self._lock = threading.Lock()
 
-    def note(self, appended: Appended | None) -> None:
-        """Keep what a transaction has appended, which is committed; None is one that did something else."""
-        if appended is None:
+    def note(self, parts: Sequence[Appended | None]) -> None:
+        """Keep what the parts of a transaction have appended, which is committed; None did something else."""
+        found = [one for one in parts if one is not None]
+        groups = [group for one in found for group in one.groups]
+        if not groups or len(found) < len(parts) or count_rows(groups) > MOST_ROWS:
             return
+        appended = Appended(found[0].before, found[-1].after, list(_copied(groups)))
         with self._lock:
             self._kept[appended.before] = appended
-            self._rows += count_rows(appended.groups)
+            self._rows += count_rows(groups)
             while self._rows > MOST_ROWS:
                 _, oldest = self._kept.popitem(last=False)
                 self._rows -= count_rows(oldest.groups)

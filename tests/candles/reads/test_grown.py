@@ -1,9 +1,11 @@
 """Panels that are kept grow by the bars that were written since: they are as they would be read anew."""
 
 import tempfile
+from array import array
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -145,6 +147,18 @@ def test_a_panel_grows_without_a_look_at_the_file(feed, what):
     assert (said.tiers, said.reason) == (("memory",), f"{GROWN} put behind it")
     assert len(before) == 100  # what was handed out before stays as it was
     assert feed.store.candles(**asked)["timestamp"].max() >= before["timestamp"].max()
+
+
+def test_what_a_panel_grows_by_is_not_memory_of_the_callers(feed):
+    asked = {"symbols": None, "timeframe": "1m", "limit": 1}
+    feed.store.candles(**asked)
+    bar = walk(1, start=START + BARS * MINUTE).to_arrow()
+    mine = array("d", bar["close"].to_pylist())
+    close = pa.Array.from_buffers(pa.float64(), 1, [None, pa.py_buffer(mine)])
+    feed.store.write("S03", "1m", bar.set_column(bar.schema.get_field_index("close"), "close", close))
+    mine[0] = -1.0
+    assert feed.store.explain(**asked).reason.startswith(GROWN)
+    feed.check()
 
 
 @pytest.mark.parametrize("what", UNKNOWN)
