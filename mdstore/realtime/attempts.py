@@ -19,6 +19,9 @@ LOST = (OSError, EOFError)
 LOOKS = 8
 """How often within the time of silence it is looked for."""
 SLICE_SECONDS = 0.1
+STEADY = 10.0
+"""A connection that has lived for so long is no failure. One that brings a message or a refusal and is closed
+at once is: an exchange that did so was connected to twice a second for as long as it did."""
 
 
 class Connects(Protocol):
@@ -27,6 +30,7 @@ class Connects(Protocol):
     name: str
     silence: float | None
     connections: int
+    alive_since: float
 
     @property
     def symbols(self) -> Sequence[str] | None:
@@ -91,8 +95,9 @@ class Attempts:
 
     def _next_pause(self) -> float:
         """Return how long to wait now, less a little at random: what was lost together returns apart."""
-        if self._session.connections > self._known:
-            self._known, self._pause = self._session.connections, self._first
+        known, self._known = self._known, self._session.connections
+        if self._known > known and time.monotonic() - self._session.alive_since >= min(self._pause, STEADY):
+            self._pause = self._first
         pause, self._pause = self._pause, min(self._most, max(self._first, 2 * self._pause))
         return pause * random.uniform(0.75, 1.0)  # noqa: S311 - no secret
 

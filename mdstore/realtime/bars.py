@@ -28,6 +28,9 @@ class Bar:
     closed; those `by_kline` have its values, to which no trade adds. A sum of floats depends on its order, so
     the latest trades are kept, each with the volume `before` it, and added up anew behind one that comes
     late: those of `keep` milliseconds, and more only while they are few.
+
+    Exchanges count in decimals, and add up without a loss: what floats have lost of `volume` is in `lost`, for
+    whoever rounds the sum. Of markets with volumes of 1e7 every fourth minute was off in its last digits.
     """
 
     start: int
@@ -48,7 +51,8 @@ class Bar:
     keep: int = 0
     most: int = FEW
     latest: list[Sold] = field(default_factory=list)
-    before: list[float] = field(default_factory=list)
+    before: list[tuple[float, float]] = field(default_factory=list)
+    lost: float = 0.0
 
     @classmethod
     def of(cls, start: int, end: int, trade: Sold, price: float, *, partial: bool, keep: int) -> Bar:
@@ -57,7 +61,7 @@ class Bar:
         return cls(
             start, end, price, price, price, price, size, timestamp, timestamp, partial,
             first_id=key, last_id=key, keep=keep,
-            latest=[trade], before=[0.0],
+            latest=[trade], before=[(0.0, 0.0)],
         )  # fmt: skip
 
     def add(self, timestamp: int, price: float, size: float, key: int | None) -> None:
@@ -71,8 +75,7 @@ class Bar:
             timestamp == last and (key is None or self.last_id is None or key > self.last_id)
         ):
             self.latest.append((timestamp, key, size))
-            self.before.append(self.volume)
-            self.volume += size
+            self._sell(size)
             self.close = price
             self.last = timestamp
             self.last_id = key
@@ -91,7 +94,7 @@ class Bar:
         """Take over an exchange's values, which are of the whole bar; return whether any differed."""
         before = self.row()
         self.open, self.high, self.low, self.close, self.volume = map(float, kline[3:8])
-        self.partial, self.by_kline = False, True
+        self.partial, self.by_kline, self.lost = False, True, 0.0
         self.settled = self.settled or kline.closed
         return self.row() != before
 
@@ -106,13 +109,18 @@ class Bar:
         at = len(latest)
         while at and _is_before((timestamp, key), latest[at - 1]):
             at -= 1
-        volume = self.before[at] if at < len(latest) else self.volume
+        if at < len(latest):
+            self.volume, self.lost = self.before[at]
         latest.insert(at, (timestamp, key, size))
         del self.before[at:]
         for sold in latest[at:]:
-            self.before.append(volume)
-            volume += sold[2]
-        self.volume = volume
+            self._sell(sold[2])
+
+    def _sell(self, size: float) -> None:
+        volume = self.volume
+        self.before.append((volume, self.lost))
+        self.volume = total = volume + size
+        self.lost += size - (total - volume) if volume >= size else volume - (total - size)
 
 
 def _is_before(one: tuple[int, int | None], other: Sold | tuple[int, int | None]) -> bool:

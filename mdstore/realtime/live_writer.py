@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from mdstore.core.hole_reasons import Stated
-from mdstore.core.logs import logger
+from mdstore.core.logs import logger, tell
 from mdstore.errors import InvalidInputError, StoreBusyError, StoreClosedError
 from mdstore.realtime.bars import Row
 from mdstore.realtime.ranges import Range, Ranges
@@ -301,10 +301,7 @@ class Lander:
         if text != said or now - at >= LOG_SECONDS:
             self._logged = text, now
             LOG.warning("closed bars wait to be stored: %s", text)
-        try:
-            self._troubled(error)
-        except Exception:  # of whoever is told, who must not end the thread
-            LOG.exception("the one who is told of errors failed")
+        tell(self._troubled, error, LOG)
 
     def _end_round(self, error: Exception | None, text: str | None) -> None:
         with self._changed:

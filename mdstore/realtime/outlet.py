@@ -48,7 +48,7 @@ class Outlet:
         """
         digits = series.feed.digits
         if digits is not None and not bar.by_kline:
-            bar.volume = round(bar.volume, digits)
+            bar.volume, bar.lost = round(bar.volume + bar.lost, digits), 0.0
         if series.persist and self.lander is not None:
             self.lander.put((series.symbol, series.name), bar.row())
         if self._queues:

@@ -46,8 +46,9 @@ class Route:
                     bar.low = price
                 volume = bar.volume
                 bar.latest.append(sold)
-                bar.before.append(volume)
-                bar.volume = volume + size
+                bar.before.append((volume, bar.lost))
+                bar.volume = total = volume + size
+                bar.lost += size - (total - volume) if volume >= size else volume - (total - size)
                 bar.close = price
                 bar.last = timestamp
                 bar.last_id = key

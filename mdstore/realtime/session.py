@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from mdstore.core.arguments import symbol_list
-from mdstore.core.logs import logger
+from mdstore.core.logs import logger, tell
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import FeedError, InvalidInputError, MessageError
@@ -23,7 +23,7 @@ from mdstore.realtime.backfill import Backfill, Fetch
 from mdstore.realtime.feeds import Feed
 from mdstore.realtime.forming_bars import BarSeries
 from mdstore.realtime.live_writer import Ledger
-from mdstore.realtime.row_rules import MS_NS
+from mdstore.realtime.row_rules import FUTURE_MS, MS_NS
 from mdstore.realtime.rows import Depth, Hole, Notice, Trade
 
 __all__ = ["Reads", "Session", "State"]
@@ -130,6 +130,8 @@ class Session:
         """The number of rows, and of messages that could not be read, that were not taken."""
         self.connections = 0
         """The number of times that something came after a connection began."""
+        self.alive_since = float("-inf")
+        """When that was the last time, by `time.monotonic`."""
         self.left: list[Hole] = []
         """The holes of before it that are too long for it to fetch."""
         self._live, self._reader, self._prefix = live, None if isinstance(feed, str) else feed, prefix
@@ -261,8 +263,8 @@ class Session:
         Each is a context, `async with attempt:`, that ends where the connection is closed, lost or silent,
         or could not be made (an `OSError`, an `EOFError`, or one of `on`, such as
         `websockets.WebSocketException`); any other error is raised. Before the next, it waits `first`
-        seconds, twice as many after each that brought nothing, and `most` at last. It ends when the session
-        is closed. Plain `for` and `with` do the same, without the watch over silence.
+        seconds, twice as many after each that brought nothing or ended at once, and `most` at last. It ends
+        when the session is closed. Plain `for` and `with` do the same, without the watch over silence.
         """
         return Attempts(self, on if isinstance(on, tuple) else (on,), first, most)
 
@@ -307,12 +309,7 @@ class Session:
 
     def trouble(self, error: Exception) -> None:
         """Tell of an error, and go on."""
-        if self._on_error is None:
-            return
-        try:
-            self._on_error(error)
-        except Exception:  # of whoever is told: the feed goes on
-            LOG.exception("the one who is told of errors failed")
+        tell(self._on_error, error, LOG)
 
     # ---- within
 
@@ -320,6 +317,7 @@ class Session:
         self._heard_at = time.monotonic()
         if self._state in ("connecting", "subscribed"):
             self.connections += 1
+            self.alive_since = self._heard_at
             self._state = "alive"
 
     def _rows(self, data: object, received: int | None) -> Iterable[Any]:
@@ -375,10 +373,14 @@ class Session:
         self.trouble(error)
 
     def _miss(self, trade: Trade) -> None:
+        """Know that a trade was not taken; where its time is wrong, any bar may be the one that lacks it."""
         try:
-            self._live.missed(trade.symbol, trade.timestamp)
-        except Exception:  # of a time that is none: any bar may be the one
-            self._lose((trade.symbol,))
+            if trade.timestamp <= self._live.clock() // MS_NS + FUTURE_MS:
+                self._live.missed(trade.symbol, trade.timestamp)
+                return
+        except Exception:  # of a time that is none
+            LOG.debug("a trade without a time: %r", trade)
+        self._lose((trade.symbol,))
 
     def _lose(self, symbols: Sequence[str] | None) -> None:
         """Take whatever symbols may have sent for lost, and see them anew from their next trade on."""

@@ -65,7 +65,6 @@ class Watching:
         as the spot market's, is refused, as by `sync`: its bars would be made of both.
         """
         from mdstore.sources.exchanges.candle_sources import is_exchange, open_source
-        from mdstore.sources.recordings.recorder import Recorder
         from mdstore.sources.sync.other_exchanges import OtherExchanges
         from mdstore.sources.watching.streams import stream_of
         from mdstore.sources.watching.watch import Watch, WatchAsked
@@ -82,10 +81,9 @@ class Watching:
             base_url,
         )
         stream = stream_of(exchange)
-        recorder = record if isinstance(record, Recorder | None) else Recorder(record)
         watch = Watch(
             self._cache(), stream, partial(open_source, exchange, base_url=base_url), asked,
-            recorder=recorder, owns_recorder=recorder is not record, on_error=on_error,
+            record=record, on_error=on_error,
             refused=OtherExchanges(self._place(), exchange, is_exchange, verb="watch").refused,
         )  # fmt: skip
         self._watches.add(watch)

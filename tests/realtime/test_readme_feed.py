@@ -183,6 +183,7 @@ def test_the_feed_of_the_readme_stores_the_truth_whatever_becomes_of_its_connect
 def test_attempts_wait_longer_while_they_are_in_vain():
     class Dead:
         connections = 0
+        alive_since = float("-inf")
         is_closed = False
 
     session = Dead()

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from mdstore.core.logs import logger
+from mdstore.core.logs import logger, tell
 from mdstore.errors import InvalidInputError, StoreClosedError
 
 __all__ = ["Recorder"]
@@ -207,12 +207,7 @@ class Recorder:
 
     def _tell(self, error: OSError) -> None:
         LOG.warning("messages wait to be recorded: %s", error)
-        if self._on_error is None:
-            return
-        try:
-            self._on_error(error)
-        except Exception:  # of whoever is told, who must not end the thread
-            LOG.exception("the one who is told of errors failed")
+        tell(self._on_error, error, LOG)
 
     def _write_waiting(self) -> None:
         """Write all that waits as one member, and end the file if it is large or old."""

@@ -8,6 +8,7 @@ was fetched.
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import threading
 import time
@@ -20,9 +21,9 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from mdstore.core.logs import logger
+from mdstore.core.logs import logger, tell
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import Hint, InvalidInputError, SourceError
+from mdstore.errors import FeedError, Hint, InvalidInputError, SourceError, StoreClosedError
 from mdstore.realtime.backfill import Part
 from mdstore.realtime.cache import RealtimeDataCache
 from mdstore.realtime.row_rules import MS_NS
@@ -79,7 +80,8 @@ class WatchAsked:
 class Watch:
     """An exchange that is watched, until it is closed; made by `store.watch`.
 
-    `refused` gives the symbols that are not to be watched in bars of a timeframe, and why.
+    `refused` gives the symbols that are not to be watched in bars of a timeframe, and why. `record` is where
+    raw messages go: a path, or a recorder, which is not closed at the end.
 
     What comes is in `store.tickers`, `store.trades`, `store.orderbooks` and `store.live`; bars that have
     ended are stored. `symbols` are those that are watched. A `with`, or an `async with`, starts and ends it.
@@ -92,8 +94,7 @@ class Watch:
         source: Callable[[], CandleSource],
         asked: WatchAsked,
         *,
-        recorder: Recorder | None = None,
-        owns_recorder: bool = False,
+        record: str | os.PathLike[str] | Recorder | None = None,
         refused: Callable[[Iterable[str], Timeframe], Mapping[str, InvalidInputError]] = lambda *_: {},
         on_error: Callable[[Exception], object] | None = None,
     ) -> None:
@@ -105,7 +106,12 @@ class Watch:
         self.messages = self.fetched = 0
         """How many messages came, and how many bars were fetched in place of those that were missed."""
         self._cache, self._stream, self._open_source, self._asked = cache, stream, source, asked
-        self.recorder, self._owns_recorder, self._on_error = recorder, owns_recorder, on_error
+        self._on_error = on_error
+        self._owns_recorder = not isinstance(record, Recorder | None)
+        self.recorder = (
+            record if isinstance(record, Recorder | None) else Recorder(record, on_error=self._trouble)
+        )
+        """What raw messages are written to, None without one, and from when on it was closed by others."""
         self._refused = refused
         self._one_waits = asyncio.Lock()
         self._sessions: list[Session] = []
@@ -323,7 +329,7 @@ class Watch:
         from websockets import WebSocketException  # noqa: PLC0415  # an extra
 
         async with session:
-            async for attempt in session.attempts(on=WebSocketException):
+            async for attempt in session.attempts(on=(WebSocketException, FeedError)):
                 async with attempt:
                     async with turn:  # so many connections a second, whatever becomes of them
                         await asyncio.sleep(1 / self._stream.connects)
@@ -342,10 +348,25 @@ class Watch:
                 await asyncio.sleep(self._stream.pause if number else 0)
                 await socket.send(text)
             session.subscribed()
-            push, clock, recorder = session.push, time.time_ns, self.recorder
+            push, recorded = session.push, self._recorded
             async for message in socket:
-                push(message, clock() if recorder is None else recorder.write(message))
+                push(message, recorded(message))
                 self.messages += 1
+        reason = f": {socket.close_reason}" if socket.close_reason else ""
+        raise FeedError(f"{self.exchange} closed the connection ({socket.close_code}{reason})")
+
+    def _recorded(self, message: str | bytes) -> int:
+        """Record a message if that is wished; return when it was received (ns). Nothing that comes raises."""
+        if self.recorder is None:
+            return time.time_ns()
+        try:
+            return self.recorder.write(message)
+        except InvalidInputError:  # bytes that are no text: the session refuses them, and tells
+            return time.time_ns()
+        except StoreClosedError as error:
+            self.recorder = None
+            self._trouble(error)
+            return time.time_ns()
 
     async def _fetch(
         self, source: CandleSource, symbol: str, timeframe: str, start: int, end: int
@@ -369,8 +390,7 @@ class Watch:
 
     def _trouble(self, error: Exception) -> None:
         self.errors.append(Failure(time.time(), error))
-        if self._on_error is not None:
-            self._on_error(error)
+        tell(self._on_error, error, LOG)
 
     def _raise_failed(self) -> None:
         if self._failed is None:
