@@ -1,4 +1,4 @@
-"""Volumes are added up as exchanges do, in decimals: a live bar is the one that is fetched, to the last digit."""
+"""Volumes are added up as exchanges do, in decimals: a live bar is the fetched one, to the last digit."""
 
 from hypothesis import given
 from hypothesis import strategies as st
