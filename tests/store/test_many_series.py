@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 import mdstore
 from mdstore.core.hole_reasons import STATED
-from tests.support.candles import walk
+from tests.support.candles import MINUTE, walk
 from tests.support.doses import dose
 from tests.support.holes import DAY
 
@@ -107,3 +107,12 @@ def test_what_is_told_of_many_series_is_what_is_told_of_each(several, how):
         for bar in STEPS:
             check(store, bar)
         assert_frame_equal(store.verify(), store.verify(store.series()["symbol"].unique().to_list()))
+
+
+def test_holes_of_two_series_that_meet_in_time_are_two(tmp_path):
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        for symbol, minutes in (("A", (0, 1, 5)), ("B", (3, 4, 9))):
+            rows = pl.concat(walk(1, start=START + minute * MINUTE) for minute in minutes)
+            store.write(symbol, "1m", rows)
+        holes = store.gaps(None, "1m").select("symbol", "bars")
+        assert holes.cast({"symbol": pl.String}).rows() == [("A", 3), ("B", 4)]
