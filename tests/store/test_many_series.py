@@ -111,8 +111,10 @@ def test_what_is_told_of_many_series_is_what_is_told_of_each(several, how):
 
 def test_holes_of_two_series_that_meet_in_time_are_two(tmp_path):
     with mdstore.open(tmp_path / "market_data.sqlite3") as store:
-        for symbol, minutes in (("A", (0, 1, 5)), ("B", (3, 4, 9))):
+        for symbol, minutes in (("A", (0, 1, 5)), ("B", (3, 4, 9)), ("C", (0, 9))):
             rows = pl.concat(walk(1, start=START + minute * MINUTE) for minute in minutes)
             store.write(symbol, "1m", rows)
-        holes = store.gaps(None, "1m").select("symbol", "bars")
-        assert holes.cast({"symbol": pl.String}).rows() == [("A", 3), ("B", 4)]
+        store.cover("C", "1m", start=START, end=START + 9 * MINUTE, reason="no_trade", source="x")
+        holes = store.gaps(None, "1m").select("symbol", "bars", "reason")
+        expected = [("A", 3, "unknown"), ("B", 4, "unknown"), ("C", 8, "no_trade")]
+        assert holes.cast({"symbol": pl.String}).rows() == expected
