@@ -86,7 +86,7 @@ def same(found, each, symbols):
     assert_frame_equal(found.with_columns(pl.col("symbol").cast(pl.String)), named, check_exact=True)
 
 
-@settings(max_examples=dose(60))
+@settings(max_examples=dose(36))
 @given(st.lists(bars, min_size=1, max_size=8), st.sampled_from(("loose", "sealed", "frozen")))
 def test_what_is_told_of_many_series_is_what_is_told_of_each(several, how):
     with (
