@@ -29,8 +29,8 @@ class Bar:
     the latest trades are kept, each with the volume `before` it, and added up anew behind one that comes
     late: those of `keep` milliseconds, and more only while they are few.
 
-    Exchanges count in decimals, and add up without a loss: what floats have lost of `volume` is in `lost`, for
-    whoever rounds the sum. Of markets with volumes of 1e7 every fourth minute was off in its last digits.
+    Exchanges count in decimals, and add up without a loss: what floats have lost of `volume` is in `lost`,
+    for whoever rounds the sum. Of large volumes (1e7 coins) minutes were off in their last digits.
     """
 
     start: int
