@@ -88,7 +88,7 @@ class FragmentationMonitor:
         return await asyncio.to_thread(self.insert_patterns)
 
     def insert_patterns(self) -> pl.DataFrame:
-        """Return the same, waited for."""
+        """Do as `monitor_insert_patterns` does, where there is no event loop."""
         now = int(self._upkeep.now() * 1000)
         rows = [_pattern(one, now) for one in self._upkeep.growth()]
         frame = pl.DataFrame(rows, schema=PATTERNS, orient="row")

@@ -96,7 +96,7 @@ class IndexOptimizer:
         return await in_thread(lambda _: self.usage(workload))
 
     def usage(self, workload: Mapping[str, int]) -> IndexUsage:
-        """Return the same, waited for."""
+        """Do as `analyze_index_usage` does, where there is no event loop."""
         used: dict[str, dict[str, int]] = defaultdict(dict)
         covering: dict[str, dict[str, int]] = defaultdict(dict)
         scans: dict[str, dict[str, int]] = defaultdict(dict)
@@ -146,7 +146,7 @@ class IndexOptimizer:
         return await in_thread(lambda _: self.reindex(table))
 
     def reindex(self, table: str) -> str:
-        """Return the same, waited for."""
+        """Do as `reindex_if_needed` does, where there is no event loop."""
         if not self._upkeep.has_table(table):
             raise InvalidInputError(f"there is no table {table!r} in {self._upkeep.path.name}")
         damage = self._upkeep.index_damage(table)

@@ -92,7 +92,7 @@ class SmartVacuumScheduler:
         return await in_thread(lambda stop: self.give_back(pages, stop=stop))
 
     def give_back(self, pages: int, *, stop: Stop = never) -> int:
-        """Return the same, waited for."""
+        """Do as `incremental_vacuum` does, where there is no event loop."""
         given = self._upkeep.give_back(pages, stop=stop)
         if given:
             self._upkeep.record(GIVEN_BACK, {"pages": given})
@@ -106,7 +106,7 @@ class SmartVacuumScheduler:
         return await in_thread(lambda stop: self.vacuum_now(stop=stop))
 
     def vacuum_now(self, *, stop: Stop = never) -> float:
-        """Return the same, waited for."""
+        """Do as `vacuum` does, where there is no event loop."""
         seconds = self._upkeep.vacuum(stop=stop)
         self._upkeep.record(VACUUMED, {"seconds": seconds, "pages": self._upkeep.pages().count})
         return seconds
@@ -120,7 +120,7 @@ class SmartVacuumScheduler:
         return await in_thread(lambda stop: self.rebuild_now(table, stop=stop))
 
     def rebuild_now(self, table: str = TABLE, *, stop: Stop = never) -> int:
-        """Return the same, waited for."""
+        """Do as `rebuild` does, where there is no event loop."""
         rows = self._upkeep.rebuild(table, stop=stop)
         self._upkeep.record(REBUILT, {"table": table, "rows": rows, "left": self._upkeep.pages().free})
         return rows
@@ -244,4 +244,4 @@ def _percent(part: int, pages: Pages) -> float:
 
 
 def _size(number: int) -> str:
-    return f"{number / 1_000_000:,.0f} MB"
+    return f"{number / (1 << 20):,.0f} MB"

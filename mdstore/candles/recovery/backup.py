@@ -106,6 +106,11 @@ def _copy(
                 raise StoreFileError(f"{target}: the copy came out damaged and was not kept", hint=CHECK)
         except apsw.FullError as error:
             raise StoreFileError(f"{target}: the disk is full; no copy was made") from error
+        except apsw.IOError as error:
+            if error.extendedresult != apsw.SQLITE_IOERR_WRITE:
+                raise  # it may be of the store's file
+            why = "it cannot be written, or grow so large (a limit of the system?)"
+            raise StoreFileError(f"{target}: {why}; no copy was made") from error
         finally:
             copy.close(True)  # all is on disk, or has failed already
 

@@ -149,3 +149,24 @@ def test_a_backup_does_not_land_beside_a_log_that_would_spoil_it(path, tmp_path)
         Path(f"{other}-wal").unlink()
         with mdstore.open(store.maintenance.backup(other)) as copy:
             assert copy.series()["symbol"].to_list() == ["A"]
+
+
+def test_a_copy_that_may_not_grow_so_large_is_named(store, tmp_path, python):
+    """As `ulimit -f` has it: it is the copy that cannot be written, and nothing of it stays."""
+    store.write("A", "1m", walk(3_000))
+    said = python(
+        """
+        import resource, sys
+        import mdstore
+        store = mdstore.open(sys.argv[1])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        try:
+            store.maintenance.backup(sys.argv[2])
+        except mdstore.StoreFileError as error:
+            print(error)
+        """,
+        store.path,
+        tmp_path / "copy.sqlite3",
+    )
+    assert said.startswith(f"{tmp_path / 'copy.sqlite3'}: it cannot be written, or grow so large")
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(("copy", "."))] == []
