@@ -30,7 +30,7 @@ class Bar:
     late: those of `keep` milliseconds, and more only while they are few.
 
     Exchanges count in decimals, and add up without a loss: what floats have lost of `volume` is in `lost`,
-    for whoever rounds the sum. Of markets with volumes of 1e7 every fourth minute was off in its last digits.
+    for whoever rounds the sum. Of large volumes (1e7 coins) minutes were off in their last digits.
     """
 
     start: int

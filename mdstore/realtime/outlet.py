@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
+from math import isfinite
 
 from mdstore.core.logs import logger
 from mdstore.core.timeframe import Timeframe
@@ -48,7 +50,7 @@ class Outlet:
         """
         digits = series.feed.digits
         if digits is not None and not bar.by_kline:
-            bar.volume, bar.lost = round(bar.volume + bar.lost, digits), 0.0
+            bar.volume, bar.lost = _rounded(bar.volume, bar.lost, digits), 0.0
         if series.persist and self.lander is not None:
             self.lander.put((series.symbol, series.name), bar.row())
         if self._queues:
@@ -92,3 +94,12 @@ class Outlet:
         if queues:
             told = ClosedBar._make((*key, *row, partial, amended))
             self._queues[key[1]] = [queue for queue in queues if queue.offer(told)]
+
+
+def _rounded(volume: float, lost: float, digits: int) -> float:
+    """Return the float next to the decimal sum: the float of volume and lost was one off now and then."""
+    if not isfinite(volume + lost):
+        return volume
+    unit = 10**digits
+    units: int = round((Fraction(volume) + Fraction(lost)) * unit)
+    return float(units / unit)

@@ -1,12 +1,13 @@
 """Many series that are judged under each other: each finding is the one that its series has alone."""
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from mdstore.analysis.quality_checks import CHECKS, findings, findings_of_each
 from mdstore.core.schema import PRICES, VALUES
+from tests.support.doses import dose
 from tests.support.quality import LATER, calm, put, tf
 
 LENGTHS = st.sampled_from((1, 2, 20, 21, 22, 60, 255, 256, 257, 300, 512, 600))
@@ -65,6 +66,7 @@ def check(frames, bar, most):
     return found
 
 
+@settings(max_examples=dose(50))
 @given(
     st.lists(series(), min_size=1, max_size=6),
     st.sampled_from(("1m", "1h", "1M")),

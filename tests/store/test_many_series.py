@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 import mdstore
 from mdstore.core.hole_reasons import STATED
-from tests.support.candles import walk
+from tests.support.candles import MINUTE, walk
 from tests.support.doses import dose
 from tests.support.holes import DAY
 
@@ -86,7 +86,7 @@ def same(found, each, symbols):
     assert_frame_equal(found.with_columns(pl.col("symbol").cast(pl.String)), named, check_exact=True)
 
 
-@settings(max_examples=dose(60))
+@settings(max_examples=dose(36))
 @given(st.lists(bars, min_size=1, max_size=8), st.sampled_from(("loose", "sealed", "frozen")))
 def test_what_is_told_of_many_series_is_what_is_told_of_each(several, how):
     with (
@@ -107,3 +107,14 @@ def test_what_is_told_of_many_series_is_what_is_told_of_each(several, how):
         for bar in STEPS:
             check(store, bar)
         assert_frame_equal(store.verify(), store.verify(store.series()["symbol"].unique().to_list()))
+
+
+def test_holes_of_two_series_that_meet_in_time_are_two(tmp_path):
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        for symbol, minutes in (("A", (0, 1, 5)), ("B", (3, 4, 9)), ("C", (0, 9))):
+            rows = pl.concat(walk(1, start=START + minute * MINUTE) for minute in minutes)
+            store.write(symbol, "1m", rows)
+        store.cover("C", "1m", start=START, end=START + 9 * MINUTE, reason="no_trade", source="x")
+        holes = store.gaps(None, "1m").select("symbol", "bars", "reason")
+        expected = [("A", 3, "unknown"), ("B", 4, "unknown"), ("C", 8, "no_trade")]
+        assert holes.cast({"symbol": pl.String}).rows() == expected

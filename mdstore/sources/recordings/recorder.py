@@ -39,14 +39,17 @@ SLICE_SECONDS = 0.1
 
 
 class Came(NamedTuple):
-    """A message that waits to be written."""
+    """A message that waits to be written; without a text it is a connection that began."""
 
     received: int
-    text: str
+    text: str | None
     url: str | None
 
     def line(self) -> bytes:
         """Return it as `recording` reads it; what is no JSON, such as a bare `pong`, as a JSON text."""
+        seconds, rest = divmod(self.received, NS_PER_SECOND)
+        if self.text is None:
+            return b"%s <-> %09d.%09d\n" % ((self.url or "").encode(), seconds, rest)
         text = self.text.replace("\r", " ").replace("\n", " ")  # in JSON they stand between tokens only
         try:
             json.loads(text)
@@ -55,7 +58,6 @@ class Came(NamedTuple):
             payload = json.dumps(self.text).encode()
         if self.url is None:
             return b"%018d %s\n" % (self.received, payload)
-        seconds, rest = divmod(self.received, NS_PER_SECOND)
         return b"%s -> %09d.%09d: %s\n" % (self.url.encode(), seconds, rest, payload)
 
 
@@ -103,6 +105,7 @@ class Recorder:
         self._changed = threading.Condition()
         self._writing = threading.Lock()
         self._waiting: list[Came] = []
+        self._missed: Came | None = None  # what says, before the next message, that something is missing
         self._size = self._latest = self._written = 0
         self._is_closed = False
         self._error: Exception | None = None
@@ -121,8 +124,7 @@ class Recorder:
         Raises `InvalidInputError` for what is no text, and `StoreClosedError` after `close`.
         """
         text = _text(message)
-        if url is not None and not URL.fullmatch(url):
-            raise InvalidInputError(f"url={url!r:.80} is no address, such as https://api.upbit.com/v1/...")
+        _check_url(url)
         if received is not None and not (isinstance(received, int) and EARLIEST <= received < LATEST):
             raise InvalidInputError(f"received={received!r} is no time in nanoseconds since 1970")
         if self._process != os.getpid():  # before the lock, which may be held for ever in a forked child
@@ -133,12 +135,28 @@ class Recorder:
             self._latest = max(self._latest, self._clock() if received is None else received)
             if self._size >= self._most:
                 self.lost += 1
+                self._missed = Came(self._latest, None, "lost://messages")
                 return self._latest
+            if self._missed is not None:
+                self._waiting.append(self._missed)
+                self._missed = None
             self._waiting.append(Came(self._latest, text, url))
             self._size += len(text)
             if self._size >= MEMBER_BYTES:
                 self._changed.notify_all()
             return self._latest
+
+    def connected(self, url: str) -> None:
+        """Note that a connection to an address begins: bars that miss what came before it are not whole.
+
+        A replay tells bars apart by it. Raises `InvalidInputError` for what is no address.
+        """
+        _check_url(url)
+        if self._process != os.getpid():
+            return
+        with self._changed:
+            self._latest = max(self._latest, self._clock())
+            self._missed = Came(self._latest, None, url)
 
     def flush(self) -> None:
         """Write what waits. Raises `OSError` where it cannot be written; it waits on then."""
@@ -226,8 +244,9 @@ class Recorder:
     def _forget(self, written: list[Came]) -> None:
         with self._changed:
             del self._waiting[: len(written)]
-            self._size -= sum(len(came.text) for came in written)
-            self._written += len(written)
+            texts = [came.text for came in written if came.text is not None]
+            self._size -= sum(map(len, texts))
+            self._written += len(texts)
 
     def _opened(self, received: int) -> _File:
         if self._file is None:
@@ -297,6 +316,11 @@ def _prefix(path: str | os.PathLike[str]) -> Path:
     if not prefix.name or str(path).endswith(("/", os.sep)):
         raise InvalidInputError(f"path={str(path)!r} has no name for files: give one as recordings/upbit")
     return prefix
+
+
+def _check_url(url: str | None) -> None:
+    if url is not None and not URL.fullmatch(url):
+        raise InvalidInputError(f"url={url!r:.80} is no address, such as https://api.upbit.com/v1/...")
 
 
 def _above_zero(value: float, what: str) -> float:

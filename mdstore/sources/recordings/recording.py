@@ -6,7 +6,7 @@ The lines are those of common recorders, plain or gzipped, and may be mixed::
     1626992741.06217: {"stream":...}                         cryptofeed: seconds, exact to the last digit
     1618678263.010785: b'{"ty":"trade",...}'                 the same, of bytes
     https://... -> 1626992741.301402: {"lastUpdateId":...}   an answer to a request
-    wss://... <-> 1618678261.681707                          connected: not a message
+    wss://... <-> 1618678261.681707                          connected: what was sent before may be lost
     wss://... <- 1618678262.670261: [...]                    sent: not a message
 """
 
@@ -29,13 +29,14 @@ from typing import BinaryIO, NamedTuple, cast
 from mdstore.errors import FileFormatError, Hint
 from mdstore.sources.exchanges import registry
 
-__all__ = ["Message", "messages", "venue"]
+__all__ = ["Connected", "Message", "messages", "played", "venue"]
 
 LINE = re.compile(
     r"(?:(?P<url>\w+://\S+) -> )?(?:(?P<seconds>\d{9,11}(?:\.\d+)?): |(?P<ns>\d{18,19}) )(?P<payload>.*)"
 )
 # cryptofeed also notes what it was configured to record.
-NO_MESSAGE = re.compile(r"\w+://\S+ <->? |configuration: ")
+NO_MESSAGE = re.compile(r"\w+://\S+ <- |configuration: ")
+CONNECTED = re.compile(r"(?P<url>\w+://\S+) <-> (?P<seconds>\d{9,11}(?:\.\d+)?)")
 ACCEPTED = (
     "a line is `nanoseconds JSON`, `seconds: JSON` or `seconds: b'JSON'`, with `URL -> ` before it if it is "
     "an answer"
@@ -58,8 +59,23 @@ class Message(NamedTuple):
     """Of an answer to a request; None for what came on a stream."""
 
 
+class Connected(NamedTuple):
+    """A connection began (nanoseconds since 1970): what the exchange sent before may not have come."""
+
+    received: int
+    url: str
+
+
 def messages(*paths: str | PathLike[str]) -> Generator[Message, None, None]:
-    """Yield the messages of recordings, of several in the order received.
+    """Yield the messages of recordings, as `played` does, without connections."""
+    with closing(played(*paths)) as found:
+        for one in found:
+            if isinstance(one, Message):
+                yield one
+
+
+def played(*paths: str | PathLike[str]) -> Generator[Message | Connected, None, None]:
+    """Yield the messages and connections of recordings, of several in the order received.
 
     A file's own lines are not put in order. Raises `FileFormatError`, once it gets there, naming file and
     line where a line cannot be read or a gzip file is damaged; at the end, where one was cut off, as a crash
@@ -90,7 +106,7 @@ def venue(*paths: str | PathLike[str]) -> str:
     return next(iter(told.values()))
 
 
-def _when_due(path: Path, cut: list[FileFormatError]) -> Iterator[Message]:
+def _when_due(path: Path, cut: list[FileFormatError]) -> Iterator[Message | Connected]:
     """Yield the messages of a file, which is open only once they are due: a month of hours are 720 files."""
     try:
         with closing(_messages(path)) as found:
@@ -110,7 +126,7 @@ def _is_cut(error: FileFormatError) -> bool:
     return isinstance(error.__cause__, EOFError)
 
 
-def _messages(path: Path) -> Generator[Message, None, None]:
+def _messages(path: Path) -> Generator[Message | Connected, None, None]:
     number = 0
     with ExitStack() as stack:
         file = _opened(path, stack)
@@ -132,10 +148,12 @@ def _opened(path: Path, stack: ExitStack) -> BinaryIO:
     return cast(BinaryIO, stack.enter_context(gzip.GzipFile(fileobj=file)))
 
 
-def _message(line: str) -> Message | None:
-    """Parse a line; None for one that is no message. Raises `ValueError` or `SyntaxError`."""
+def _message(line: str) -> Message | Connected | None:
+    """Parse a line; None for one that is neither. Raises `ValueError` or `SyntaxError`."""
     if NO_MESSAGE.match(line):
         return None
+    if (connected := CONNECTED.match(line)) is not None:
+        return Connected(_ns(connected["seconds"]), connected["url"])
     match = LINE.fullmatch(line)
     if match is None:
         raise ValueError(f"{line!r:.80} is no recorded message: {ACCEPTED}")
@@ -165,7 +183,7 @@ def _venue(path: str | PathLike[str]) -> str | None:
     likely = None
     try:
         for message in islice(_messages(Path(path)), LOOKED_AT):
-            found, sure = _hint(message)
+            found, sure = (None, False) if isinstance(message, Connected) else _hint(message)
             if found and sure:
                 return found
             likely = likely or found

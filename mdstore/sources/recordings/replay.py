@@ -18,7 +18,7 @@ from mdstore.sources.exchanges import registry
 from mdstore.sources.exchanges.messages import Event
 from mdstore.sources.exchanges.registry import Reader
 from mdstore.sources.recordings import recording
-from mdstore.sources.recordings.recording import Message
+from mdstore.sources.recordings.recording import Connected, Message
 
 __all__ = ["RecordingClock", "Replayed", "Sink", "replay"]
 
@@ -39,7 +39,7 @@ class Connection(Protocol):
     """What knows what came by a connection."""
 
     def subscribed(self) -> object:
-        """Know that from the next trade on all comes."""
+        """Know that from the next trade on all comes; what came since the last one before may lack some."""
 
     def heard(self, row: Any, /) -> object:
         """Know of a row that was taken."""
@@ -144,7 +144,7 @@ def replay(
     reader = registry.venue(venue).reader()
     pace = None if speed is None else _Pace(speed, sleep, timer)
     play = _Play(sink, reader, ", ".join(Path(file).name for file in files), progress)
-    with closing(recording.messages(*files)) as found:
+    with closing(recording.played(*files)) as found:
         play.run(found, pace)
     return play.replayed(venue, tuple(reader.waiting()))
 
@@ -202,9 +202,12 @@ class _Play:
         self._counts: Counter[type[Event]] = Counter()
         self._done = self._skipped = self._first = 0
 
-    def run(self, messages: Iterator[Message], pace: _Pace | None) -> None:
+    def run(self, messages: Iterator[Message | Connected], pace: _Pace | None) -> None:
         """Play the messages, one after the other."""
         for message in messages:
+            if isinstance(message, Connected):
+                self._connect(message, pace)
+                continue
             slept = self._advance(message, pace)
             self._play(message)
             self._done += 1
@@ -233,7 +236,13 @@ class _Play:
             waiting=waiting,
         )
 
-    def _advance(self, message: Message, pace: _Pace | None) -> bool:
+    def _connect(self, connected: Connected, pace: _Pace | None) -> None:
+        """Have bars that miss something be no whole ones; whose connection it is, no recording says."""
+        if self._clock is not None:
+            self._advance(connected, pace)
+            self._session.subscribed()
+
+    def _advance(self, message: Message | Connected, pace: _Pace | None) -> bool:
         """Set the clock to when a message was received; it is never set back."""
         if self._clock is None:
             self._first = message.received

@@ -348,6 +348,8 @@ class Watch:
                 await asyncio.sleep(self._stream.pause if number else 0)
                 await socket.send(text)
             session.subscribed()
+            if self.recorder is not None:
+                self.recorder.connected(self._stream.url(self._asked.base_url))
             push, recorded = session.push, self._recorded
             async for message in socket:
                 push(message, recorded(message))
@@ -362,6 +364,7 @@ class Watch:
         try:
             return self.recorder.write(message)
         except InvalidInputError:  # bytes that are no text: the session refuses them, and tells
+            self.recorder.connected(self._stream.url(self._asked.base_url))
             return time.time_ns()
         except StoreClosedError as error:
             self.recorder = None

@@ -116,7 +116,7 @@ class Feed:
             store.close()
 
 
-@settings(max_examples=dose(60))
+@settings(max_examples=dose(36))
 @given(steps)
 def test_what_is_kept_and_grows_is_what_is_read_anew(given_steps):
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 """Volumes are added up as exchanges do, in decimals: a live bar is the fetched one, to the last digit."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +25,13 @@ def volume_of(sizes, times):
 def test_many_large_sizes_add_up_to_their_decimal_sum():
     sizes = [19_125_542_083_429 + number * 7_919 for number in range(240)]  # 4.6e7 coins in all
     assert volume_of(sizes, range(0, 24_000, 100)) == sum(sizes) / UNITS
+
+
+@pytest.mark.parametrize("unit", [33_108_465_375_674, 30_000_000_000_007])
+def test_so_do_those_of_which_each_is_no_float(unit):
+    for count in range(90, 130, 3):
+        sizes = [unit + number % 2 for number in range(count)]
+        assert volume_of(sizes, range(0, 10 * count, 10)) == sum(sizes) / UNITS
 
 
 @given(

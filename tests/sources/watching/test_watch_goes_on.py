@@ -1,11 +1,12 @@
 """What a watch goes on from: messages that are none, whoever is told and fails, a recorder that is closed."""
 
+import polars as pl
 import pytest
 
 import mdstore
 from mdstore import LocalExchange
 from mdstore.sources.local_exchange.faults import SocketFaults
-from tests.sources.watching.test_watch import markets, rows, until
+from tests.sources.watching.test_watch import OHLCV, markets, rows, until
 
 pytestmark = pytest.mark.slow  # bars of a second end three seconds after they began
 
@@ -81,3 +82,25 @@ def test_a_connection_that_the_exchange_closes_is_told_of(store):
     assert str(error) == "upbit closed the connection (1001: the server restarts)"
     (note,) = error.__notes__
     assert note.startswith("upbit, KRW-BTC: connected to again in 0.")
+
+
+@pytest.mark.long
+def test_what_was_recorded_under_faults_plays_bars_that_are_true(store, exchange, tmp_path):
+    options = {"base_url": exchange.url, "record": tmp_path / "upbit"}
+    with store.watch("upbit", ["KRW-BTC"], "1s", **options) as watch:
+        for number in range(3):
+            more = rows(store)
+            until(lambda: rows(store) > more + 7)  # noqa: B023 - called at once
+            assert exchange.fail_sockets() == 1
+            until(lambda: watch.stats()["reconnects"] == number + 1)  # noqa: B023
+    with mdstore.open(tmp_path / "again.sqlite3") as again:
+        again.live.build("1s", persist=True)
+        again.replay(watch.recorder.files)
+        again.live.flush()
+        got = again.candles("KRW-BTC", "1s").with_columns(pl.col("timestamp").dt.epoch("ms"))
+    first, last = got["timestamp"][0], got["timestamp"][-1]
+    truth = exchange.truth.bars("KRW-BTC", "1s", first, last + 1)
+    true = {row[0]: row[1:] for row in truth.select("timestamp", *OHLCV).iter_rows()}
+    played = {row[0]: row[1:] for row in got.with_columns(pl.col("volume").round(8)).iter_rows()}
+    assert played == {start: true[start] for start in played}
+    assert len(true) > len(played) > 3
