@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from mdstore.candles.writes.results import WriteResult
-from mdstore.cli.output.import_ahead import Opened, opened_ahead, read_ahead
 from mdstore.cli.shared.declared import declared_in
 from mdstore.cli.shared.interrupt import Interrupts
 from mdstore.cli.shared.progress import ImportProgress
@@ -22,7 +20,6 @@ from mdstore.core.arguments import Kept
 from mdstore.core.bad_rows import AS_WRITTEN, NO_TIME
 from mdstore.core.column_names import Columns
 from mdstore.core.excerpts import excerpt
-from mdstore.core.extra_columns import Extra
 from mdstore.core.statements import texts_in
 from mdstore.core.timeframe import Timeframe, meant
 from mdstore.core.timestamps import ms_to_datetime
@@ -194,44 +191,33 @@ def import_files(
     """Import files one by one. A bad file is noted, and the next one taken; Ctrl-C rolls back the current."""
     run = Import(files)
     with Interrupts() as interrupts, progress:
-        try:
-            _import_each(store, options, run, progress, interrupts)
-        except KeyboardInterrupt:  # between two files
-            run.interrupted = True
-        except FATAL as error:
-            run.stopped_by = error
+        for file in files:
+            if interrupts.pending:
+                run.interrupted = True
+                break
+            try:
+                run.landed_in(_import_file(store, file, options, run, progress, interrupts.check))
+            except KeyboardInterrupt:
+                run.interrupted, run.interrupted_in, run.rows_in = True, file, progress.rows_of_file
+                break
+            except FATAL as error:
+                run.stopped_by = error
+                break
+            except (MarketDataError, OSError) as error:
+                run.failures.append(Failure(file, error))
+            progress.file_done(file)
     run.seconds = progress.seconds
     return run
 
 
-def _import_each(
-    store: MarketDataStore, options: Options, run: Import, progress: ImportProgress, interrupts: Interrupts
-) -> None:
-    with closing(opened_ahead(run.files, partial(_opened, options, declared_in(store)))) as opened:
-        for one in opened:
-            interrupts.check()
-            try:
-                run.landed_in(_import_file(store, one, options, run, progress, interrupts.check))
-            except KeyboardInterrupt:
-                run.interrupted_in, run.rows_in = one.file, progress.rows_of_file
-                raise
-            except FATAL:
-                raise
-            except (MarketDataError, OSError) as error:
-                run.failures.append(Failure(one.file, error))
-            progress.file_done(one.file)
-
-
 def _import_file(  # noqa: PLR0917 - what a run is made of
     store: MarketDataStore,
-    opened: Opened,
+    file: Path,
     options: Options,
     run: Import,
     progress: ImportProgress,
     check: Callable[[], None],
 ) -> Landed:
-    file = opened.file
-
     def on_rows(rows: int) -> None:
         progress.rows(rows)
         check()
@@ -244,7 +230,7 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
         "source": options.source or _source(file), "covers": "data" if options.complete else None,
     }  # fmt: skip
     try:
-        landing, result = _land(store, opened, _Landing(options, progress), rules)
+        landing, result = _land(store, file, options, _Landing(options, progress), rules)
     except NoRowsError as error:
         return Landed(
             file,
@@ -255,8 +241,7 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
         if error.stored:
             raise _disagreement(run, file, error) from error
         # The file's other columns may tell the rows apart: it is read again, with them, for the message.
-        with closing(_opened(options, declared_in(store), file, whole=True)) as again:
-            landing, result = _land(store, again, _Landing(options, progress), rules)
+        landing, result = _land(store, file, options, _Landing(options, progress, whole=True), rules)
     landed = Landed(
         file, result, landing.symbols, landing.timeframes, landing.told_by, {*landing.notes, *result.notes}
     )
@@ -267,27 +252,25 @@ def _import_file(  # noqa: PLR0917 - what a run is made of
 
 
 def _land(
-    store: MarketDataStore, opened: Opened, landing: _Landing, rules: dict[str, Any]
+    store: MarketDataStore, file: Path, options: Options, landing: _Landing, rules: dict[str, Any]
 ) -> tuple[_Landing, WriteResult]:
-    first, parts = opened.first(), opened.parts
-    series = landing.series(first)
-    if opened.file.suffix.lower() == ".zip" or len(first.sheets) > 1 or None in series:
-        with closing(landing.long(first, parts)) as frames:
-            return landing, store.write_many(frames, **rules)
-    symbol, timeframe = series
-    assert symbol is not None  # noqa: S101 - for mypy
-    assert timeframe is not None  # noqa: S101
-    with closing(landing.frames(first)) as frames:
-        return landing, store.write(symbol, timeframe, frames, rename=landing.rename, **rules)
-
-
-def _opened(options: Options, extras: Sequence[Extra], file: Path, *, whole: bool = False) -> Opened:
     how: dict[str, Any] = {
         "symbol_from_filename": options.symbol_from_filename, "unit": options.unit,
-        "date_format": options.date_format, "tz": options.tz, "whole": whole, "columns": options.columns,
-        "volume": options.volume, "encoding": options.encoding, "extras": extras, "sheet": options.sheet,
+        "date_format": options.date_format, "tz": options.tz, "whole": landing.whole,
+        "columns": options.columns,
+        "volume": options.volume, "encoding": options.encoding, "extras": declared_in(store),
+        "sheet": options.sheet,
     }  # fmt: skip
-    return Opened(file, lambda: read(file, **how), lambda parts: _first(parts, file, options))
+    with closing(read(file, **how)) as parts:
+        first = _first(parts, file, options)
+        series = landing.series(first)
+        if file.suffix.lower() == ".zip" or len(first.sheets) > 1 or None in series:
+            return landing, store.write_many(landing.long(first, parts), **rules)
+        symbol, timeframe = series
+        assert symbol is not None  # noqa: S101 - for mypy
+        assert timeframe is not None  # noqa: S101
+        frames = landing.frames(first)
+        return landing, store.write(symbol, timeframe, frames, rename=options.rename, **rules)
 
 
 def _first(parts: Iterator[Part], file: Path, options: Options) -> Part:
@@ -347,10 +330,10 @@ def _why_none(store: MarketDataStore, landed: Landed) -> str:
 class _Landing:
     """Passes the parts of one file on to the store, and notes which series they hold and how far it is."""
 
-    def __init__(self, options: Options, progress: ImportProgress) -> None:
+    def __init__(self, options: Options, progress: ImportProgress, *, whole: bool = False) -> None:
         self._options = options
         self._progress = progress
-        self.rename = options.rename
+        self.whole = whole
         self.symbols: set[str] = set()
         self.timeframes: set[str] = set()
         self.told_by: dict[str, str] = {}
@@ -396,29 +379,27 @@ class _Landing:
             hint += f". Of the times: {part.besides.cli}"
         return hint
 
-    def frames(self, part: Part) -> Generator[pl.DataFrame]:
+    def frames(self, part: Part) -> Iterator[pl.DataFrame]:
         """Yield a part's frames; refuse to put several series under one name."""
         symbol, timeframe = self.series(part)
         self._note(part, symbol, timeframe)
         fixed = {"symbol": symbol, "timeframe": timeframe}
         self._progress.reading(part.bytes_read)
-        with closing(read_ahead(part.frames)) as frames:
-            for frame in frames:
-                for name, value in fixed.items():
-                    if name in frame.columns:
-                        self._watch(part, name, value, frame[name])
-                belied = "timeframe" in frame.columns and self._belied(part, timeframe, frame["timeframe"])
-                yield frame.drop("timeframe") if belied else frame
+        for frame in part.frames:
+            for name, value in fixed.items():
+                if name in frame.columns:
+                    self._watch(part, name, value, frame[name])
+            belied = "timeframe" in frame.columns and self._belied(part, timeframe, frame["timeframe"])
+            yield frame.drop("timeframe") if belied else frame
 
-    def long(self, first: Part, rest: Iterator[Part]) -> Generator[pl.DataFrame]:
+    def long(self, first: Part, rest: Iterator[Part]) -> Iterator[pl.DataFrame]:
         """Yield the frames of all parts with symbol and timeframe as columns."""
         for part in _chained(first, rest):
             symbol, timeframe = self.series(part)
             fixed = {"symbol": symbol, "timeframe": timeframe}
             literals = [pl.lit(value).alias(name) for name, value in fixed.items() if value is not None]
-            with closing(self.frames(part)) as frames:
-                for frame in frames:
-                    yield frame.with_columns(literals)
+            for frame in self.frames(part):
+                yield frame.with_columns(literals)
 
     def _note(self, part: Part, symbol: str | None, timeframe: str | None) -> None:
         self.symbols.update({symbol} - {None})  # type: ignore[arg-type]  # None is taken out
