@@ -5,7 +5,7 @@ import datetime as dt
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mdstore import TimestampError
@@ -191,6 +191,8 @@ ODD = ["", "soon", "2025-02-30", "0999-01-01", "-175668480", "1756684800", "12:0
     st.lists(st.tuples(st.sampled_from(ODD), st.integers(0, 5)), max_size=2),
     st.sampled_from([None, "Asia/Seoul"]),
 )
+@example("%Y-%m-%d", [dt.datetime(2025, 9, 1)], [("0999-01-01", 1)], None)
+@example("%s", [dt.datetime(2025, 9, 1)], [("-175668480", 1)], None)
 def test_times_of_one_spelling_are_read_at_once_as_they_are_each_by_itself(spelling, moments, odd, tz):
     texts = [moment.strftime(spelling) for moment in moments]
     for text, at in odd:
