@@ -45,12 +45,12 @@ class Latencies:
         return sum(self.buckets)
 
     def percentile(self, percent: float) -> float:
-        """Return the seconds within which so many percent were done; 0 of none."""
+        """Return the seconds within which so many percent were done, never more than all took; 0 of none."""
         wanted, seen = self.count * percent / 100, 0
         for bucket, count in enumerate(self.buckets):
             seen += count
             if seen and seen >= wanted:
-                return LEAST * math.exp(STEP * (bucket + 0.5))
+                return min(LEAST * math.exp(STEP * (bucket + 0.5)), self.total)
         return 0.0
 
     def within(self, bounds: Iterable[float]) -> Iterator[int]:

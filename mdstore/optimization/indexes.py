@@ -13,7 +13,7 @@ from mdstore.optimization.threads import in_thread
 
 if TYPE_CHECKING:
     from mdstore.candles.upkeep.file_upkeep import FileUpkeep
-    from mdstore.candles.upkeep.indexes import Trial
+    from mdstore.candles.upkeep.indexes import Index, Trial
 
 __all__ = ["APPLIED", "Applied", "IndexAdvice", "IndexOptimizer", "IndexUsage"]
 
@@ -105,11 +105,11 @@ class IndexOptimizer:
                 if step.is_scan:
                     scans[step.table][sql] = count
                 if step.index or not step.is_scan:
-                    used[step.index or f"{step.table}'s key"][sql] = count
+                    used[step.index or _key_of(step.table)][sql] = count
                 if step.covering:
                     covering[step.index][sql] = count
         there = self._upkeep.indexes()
-        unused = tuple(one.name for one in there if one.name not in used)
+        unused = tuple(name for name in map(_shown, there) if name not in used)
         drops = [
             IndexAdvice("drop", one.name, one.table, one.columns, "no statement uses it", {})
             for one in there
@@ -214,6 +214,15 @@ class IndexOptimizer:
 def _why_not(trial: Trial) -> str:
     instead = INSTEAD.get(trial.table, "ask for it through the store")
     return f"{trial.table} is the store's own: each of its writes would write an index too; {instead}"
+
+
+def _key_of(table: str) -> str:
+    return f"{table}'s key"
+
+
+def _shown(index: Index) -> str:
+    """Return the name by which plans know an index: that of a table without rowids is the table's key."""
+    return _key_of(index.table) if index.is_table else index.name
 
 
 def _name(table: str, columns: Sequence[str]) -> str:

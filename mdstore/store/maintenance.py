@@ -82,7 +82,7 @@ class Maintenance:
         from mdstore.optimization.vacuum import SmartVacuumScheduler
 
         window = None if quiet_hours is None else QuietWindow.parse(quiet_hours, tz)
-        seconds, freezer = positive_seconds(every, "every"), self._freezer(freeze_after)
+        seconds, freezer = positive_seconds(every, "every", or_none=False), self._freezer(freeze_after)
         self.stop()
         scheduler = SmartVacuumScheduler(self._candles, window=window)
         self._maintainer = Maintainer(self._candles, scheduler, every=seconds, freezer=freezer)

@@ -77,7 +77,7 @@ class Watching:
             names,
             tuple(map(Timeframe.parse, bars)),
             orderbooks,
-            positive_seconds(silence, "silence"),
+            positive_seconds(silence, "silence", or_none=False),
             base_url,
         )
         stream = stream_of(exchange)

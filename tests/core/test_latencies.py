@@ -24,6 +24,13 @@ def test_a_percentile_is_right_to_five_parts_in_a_hundred(seconds, percent):
     assert found.total == pytest.approx(sum(seconds))
 
 
+@given(st.floats(1e-6, 100), st.sampled_from([50, 95, 99]))
+def test_no_percentile_is_longer_than_all_took(seconds, percent):
+    found = Latencies()
+    found.add(seconds)
+    assert found.percentile(percent) <= found.total
+
+
 @given(TIMES, st.lists(st.floats(1e-6, 100), min_size=1, max_size=9).map(sorted))
 def test_how_many_were_within_a_time_is_right_but_for_those_near_it(seconds, bounds):
     found = Latencies()

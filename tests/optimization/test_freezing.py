@@ -102,6 +102,12 @@ def test_a_few_bars_wait_until_they_are_many(filled, clock):
     assert freezer.run() == "1,024 old candles of 1 series frozen"
 
 
+def test_what_was_frozen_by_age_is_among_the_upkeep_that_is_told(filled):
+    assert filled.stats()["maintenance"]["freeze"] is None
+    filled.maintenance.optimize(freeze_after="2d")
+    assert filled.stats()["maintenance"]["freeze"]["rows"] == 2 * 1_440
+
+
 def test_nothing_is_frozen_unless_it_is_said(filled):
     Maintainer(filled).look()
     filled.maintenance.optimize()
@@ -132,3 +138,12 @@ def test_the_command_line_takes_an_age(tmp_path):
     assert not app(command, standalone_mode=False)
     with mdstore.open(tmp_path / "s.sqlite3") as store:
         assert frozen(store) == 2_000
+
+
+@pytest.mark.parametrize("every", [None, 0, -1, True, "60"])
+def test_what_is_no_time_between_looks_is_refused_and_none_is_not_hinted_at(filled, every):
+    with pytest.raises(InvalidInputError, match=r"every=.* give seconds, more than 0$"):
+        filled.maintenance.start(every=every)
+    with pytest.raises(InvalidInputError, match=r"silence=.* give seconds, more than 0$"):
+        filled.watch("upbit", "KRW-BTC", "1m", silence=every)
+    assert not filled.maintenance.is_running

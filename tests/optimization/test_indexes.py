@@ -72,6 +72,13 @@ def test_what_is_used_and_what_is_not(theirs):
     assert index not in found.unused
 
 
+def test_the_key_of_a_table_is_used_or_unused_under_one_name(theirs):
+    found = usage(theirs, {RANGE: 7})
+    assert "candles's key" in found.used
+    assert "cells's key" in found.unused
+    assert not {"candles's key", "sqlite_autoindex_candles_1"} & set(found.unused)
+
+
 def test_keys_unique_indexes_and_those_of_the_store_are_never_to_go(theirs):
     found = usage(theirs, {ONE: 1})
     drops = [one.name for one in found.advice if one.kind == "drop"]

@@ -22,7 +22,8 @@ __all__ = [
 ]  # fmt: skip
 
 INDEXES = """
-SELECT list.name, schema.name, list."unique", list.origin, made.sql FROM sqlite_schema AS schema
+SELECT list.name, schema.name, list."unique", list.origin, made.sql, tables.wr FROM sqlite_schema AS schema
+JOIN pragma_table_list(schema.name) AS tables ON tables.schema = 'main'
 JOIN pragma_index_list(schema.name) AS list
 LEFT JOIN sqlite_schema AS made ON made.type = 'index' AND made.name = list.name
 WHERE schema.type = 'table' ORDER BY schema.name, list.seq
@@ -53,13 +54,17 @@ CONDITIONS = re.compile(r"\b(?:WHERE|ON|USING|ORDER\s+BY|GROUP\s+BY)\b(.*)", re.
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index: its table and columns; `is_key` where rules of the table need it."""
+    """An index: its table and columns; `is_key` where rules of the table need it.
+
+    `is_table` where it is the table itself, WITHOUT ROWID: plans say "PRIMARY KEY" and not its name.
+    """
 
     name: str
     table: str
     columns: tuple[str, ...]
     is_key: bool
     sql: str
+    is_table: bool = False
 
     @property
     def can_go(self) -> bool:
@@ -100,8 +105,9 @@ def indexes(database: Database) -> list[Index]:
                 tuple(str(one) for (one,) in con.execute(COLUMNS, (name,))),
                 bool(unique) or origin != "c",
                 str(sql or ""),
+                bool(without_rowid) and origin == "pk",
             )
-            for name, table, unique, origin, sql in found
+            for name, table, unique, origin, sql, without_rowid in found
         ]
 
 
