@@ -19,7 +19,7 @@ BENCHES = (
     "columnar", "equities", "first_read", "flat", "materialise", "disk", "gaps", "history", "digests",
     "upkeep", "sql",
     "realtime", "sockets", "watching", "soak", "caches", "service", "sync",
-    "freezing", "pack_bytes", "many_reads",
+    "freezing", "pack_bytes", "many_reads", "imports",
 )  # fmt: skip
 
 

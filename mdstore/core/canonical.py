@@ -285,8 +285,10 @@ def _given(times: pl.Series) -> pl.Series:
 
 def _only_currency(column: pl.Series) -> bool:
     """Tell a column that says what prices are in, the same for all rows, from one of symbols."""
+    if clean(column.name) != CURRENCY:
+        return False
     there = column.drop_nulls()
-    return clean(column.name) == CURRENCY and there.n_unique() == 1 and there[0] in FIAT
+    return there.n_unique() == 1 and there[0] in FIAT
 
 
 def _as_text(column: pl.Series) -> pl.Series:

@@ -122,7 +122,7 @@ def starts_of_runs(values: pl.Series) -> list[int]:
     next_ones, ones = values.slice(1), values.slice(0, len(values) - 1)
     # The other way waits for a query, which is not needed where each has a value.
     other = next_ones.ne_missing(ones) if values.null_count() else next_ones != ones
-    return [0, *(other.arg_true() + 1).to_list()]
+    return [0, *(other.arg_true() + 1).to_list()] if other.any() else [0]
 
 
 def values_in(rows: pl.DataFrame) -> tuple[str, ...]:

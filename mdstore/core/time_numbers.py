@@ -59,7 +59,8 @@ def whole_ms(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:
             )  # would wrap into a believable year
         return numbers * factor, _all_true(numbers)
     per_ms = NS_PER["ms"] // ns
-    return numbers // per_ms, (numbers % per_ms == 0).fill_null(value=True)
+    whole = numbers % per_ms == 0
+    return numbers // per_ms, whole.fill_null(value=True) if whole.null_count() else whole
 
 
 def _whole_floats(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:

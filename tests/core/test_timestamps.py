@@ -5,10 +5,11 @@ import datetime as dt
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mdstore import TimestampError
+from mdstore.core import timestamps
 from mdstore.core.timestamps import column_to_ms, ms_to_datetime, to_ms
 
 T = 1_756_684_800_000  # 2025-09-01T00:00Z
@@ -175,3 +176,42 @@ def test_a_bad_date_among_numbers_is_its_own_trouble():
 def test_days_of_excel_are_read_on_request():
     assert ms([45901.0, 45901.375], "excel") == [T, T + 9 * 3_600_000]
     assert ms(["45901", "45901.375"], "excel") == [T, T + 9 * 3_600_000]
+
+
+SPELLINGS = (
+    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M",
+    "%Y-%m-%d %H:%M:%S+09:00", " %Y-%m-%d ", "%Y%m%d", "%Y%m%d%H%M", "%s", "%s000", "%s000000",
+)  # fmt: skip
+ODD = ["", "soon", "2025-02-30", "0999-01-01", "-175668480", "1756684800", "12:00", None]
+
+
+@given(
+    st.sampled_from(SPELLINGS),
+    st.lists(st.datetimes(dt.datetime(1975, 1, 1), dt.datetime(2099, 1, 1)), min_size=1, max_size=5),
+    st.lists(st.tuples(st.sampled_from(ODD), st.integers(0, 5)), max_size=2),
+    st.sampled_from([None, "Asia/Seoul"]),
+)
+@example("%Y-%m-%d", [dt.datetime(2025, 9, 1)], [("0999-01-01", 1)], None)
+@example("%s", [dt.datetime(2025, 9, 1)], [("-175668480", 1)], None)
+def test_times_of_one_spelling_are_read_at_once_as_they_are_each_by_itself(spelling, moments, odd, tz):
+    texts = [moment.strftime(spelling) for moment in moments]
+    for text, at in odd:
+        texts.insert(at, text)
+    column = pl.Series("timestamp", texts, dtype=pl.String)
+    assert outcome(column, tz) == outcome(column, tz, at_once=False)
+
+
+def outcome(column, tz, *, at_once=True):
+    """Return what is read of a column, or what is said of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not at_once:
+            for name in ("_counts", "_plainly"):
+                patch.setattr(timestamps, name, lambda _: None)
+            patch.setattr(timestamps, "_are_bare", lambda *_: False)
+        try:
+            style = timestamps.TimeStyle(tz=tz)
+            stamps, whole = column_to_ms(column, style)
+            wall = timestamps.wall_clock(column, style)
+        except TimestampError as error:
+            return str(error)
+        return stamps.to_list(), whole.to_list(), None if wall is None else wall.to_list()
