@@ -107,7 +107,7 @@ def _copy(
         except apsw.FullError as error:
             raise StoreFileError(f"{target}: the disk is full; no copy was made") from error
         except apsw.IOError as error:
-            if error.extendedresult != apsw.SQLITE_IOERR_WRITE:
+            if getattr(error, "extendedresult", None) != apsw.SQLITE_IOERR_WRITE:
                 raise  # it may be of the store's file
             why = "it cannot be written, or grow so large (a limit of the system?)"
             raise StoreFileError(f"{target}: {why}; no copy was made") from error
