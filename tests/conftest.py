@@ -12,6 +12,7 @@ import time
 import pytest
 import typer.testing
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import WorkStealingScheduling
 
 import mdstore
 from tests.support.doses import dose
@@ -28,8 +29,13 @@ typer.testing._get_command = functools.cache(typer.testing._get_command)
 
 
 def pytest_xdist_auto_num_workers():
-    """Run on two workers a core: half of the time tests wait, for processes, sockets and the disk."""
-    return 2 * (os.cpu_count() or 1)
+    """Run on five workers for two cores: half of the time tests wait, for processes, sockets and the disk."""
+    return 5 * (os.cpu_count() or 1) // 2
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Have workers that are done take over from others: a suite of 330 s takes 260 on two cores."""
+    return WorkStealingScheduling(config, log)
 
 
 def pytest_collection_finish():

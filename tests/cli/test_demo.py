@@ -51,7 +51,7 @@ def test_the_demo_leaves_the_users_own_store_alone(tmp_path):
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_advised_commands_work(tmp_path):
     output = run(tmp_path, "demo").stdout
     advised = output.partition("Try next\n")[2].partition("\n\n")[0].splitlines()

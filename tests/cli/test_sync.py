@@ -130,6 +130,7 @@ def test_nobody_is_asked_where_nobody_is_to_be_asked(cli):
     assert "nobody is to be asked. Hint: leave out --offline" in done.stderr
 
 
+@pytest.mark.long
 def test_the_check_asks_for_a_little_of_each_kind(cli):
     with LocalExchange(["KRW-BTC"], limits=None) as exchange:
         done = cli("sync", "--check", "upbit", "--base-url", exchange.url)

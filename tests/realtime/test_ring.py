@@ -91,7 +91,7 @@ def push_as(table, form, rows):
     return table.push(frame if form == "frame" else frame.to_arrow())
 
 
-DOSES = pytest.mark.parametrize("examples", [150, pytest.param(2000, marks=pytest.mark.long)])
+DOSES = pytest.mark.parametrize("examples", [dose(150), pytest.param(2000, marks=pytest.mark.long)])
 
 
 @DOSES

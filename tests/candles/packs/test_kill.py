@@ -212,6 +212,7 @@ def kill_at_random(folder, rounds, seed):
             assert store.maintenance.check() == []
 
 
+@pytest.mark.long
 def test_kills_at_random_moments_lose_nothing(tmp_path):
     kill_at_random(tmp_path, dose(15), 1)
 
