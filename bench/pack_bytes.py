@@ -41,7 +41,9 @@ def run(scale: Scale) -> Report:
     for name in WAYS:
         took, ratio = times.median(name) * 1000, times.ratio(name, CHOSEN)
         report.grid.rows.append([name, f"{sizes[name]:.1f}", f"{took:.2f}", f"{ratio:.2f}"])
-    report.notes.append("Allowed for fewer bytes is 1.2: times could be left out of a regular grid, a sixth; no compression.")
+    report.notes.append(
+        "Allowed for fewer bytes is 1.2: times could be left out of a regular grid, a sixth; no compression."
+    )
     return report
 
 
