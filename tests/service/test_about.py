@@ -16,9 +16,7 @@ HUNDRED = (START, START + 100 * MINUTE)
 
 @pytest.fixture
 def clock():
-    clock = Clock()
-    clock.at(1_000)
-    return clock
+    return Clock.behind(1_000)
 
 
 def test_an_answer_that_the_store_has_gone_on_from_is_stale(store, clock):

@@ -19,9 +19,7 @@ AT = pl.col("timestamp").dt.epoch("ms")
 
 @pytest.fixture
 def clock():
-    clock = Clock()
-    clock.at(1_000)
-    return clock
+    return Clock.behind(1_000)
 
 
 class Timer:

@@ -17,8 +17,7 @@ def opened(tmp_path, clock):
 
 
 def test_bars_that_may_yet_be_amended_are_asked_for_again(tmp_path):
-    clock = Clock()
-    clock.at(1_000)
+    clock = Clock.behind(1_000)
     truth = bars(2_000)
     source = FakeExchange(
         {("A", "1m"): truth}, clock, amend=lambda row, ago: row if ago >= 2 else (*row[:5], 9.0)
@@ -40,8 +39,7 @@ def test_bars_that_may_yet_be_amended_are_asked_for_again(tmp_path):
 
 
 def test_declared_columns_are_kept(tmp_path):
-    clock = Clock()
-    clock.at(1_000)
+    clock = Clock.behind(1_000)
     with opened(tmp_path, clock) as store:
         store.declare("value", resample="sum")
         truth = bars(10)
@@ -59,8 +57,7 @@ def test_declared_columns_are_kept(tmp_path):
 
 
 def test_a_live_bar_that_lands_while_a_page_is_looked_at_stays(tmp_path, monkeypatch):
-    clock = Clock()
-    clock.at(1_000)
+    clock = Clock.behind(1_000)
     live = (START + 950 * MINUTE, 5.0, 6.0, 4.0, 5.5, 1.0)
     source, land = FakeExchange({("A", "1m"): bars(2_000)}, clock), StorePlace.land
 

@@ -22,9 +22,7 @@ TRUTH = walk(1_000)
 
 @pytest.fixture
 def clock():
-    clock = Clock()
-    clock.at(1_000)
-    return clock
+    return Clock.behind(1_000)
 
 
 class Gate(MemoryCoordinator):

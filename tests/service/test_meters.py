@@ -51,8 +51,7 @@ def test_what_an_upstream_brings_is_counted(store):
 def test_what_a_router_and_the_rings_give_is_counted(tmp_path):
     import mdstore
 
-    clock = Clock()
-    clock.at(1_000)
+    clock = Clock.behind(1_000)
     rings = RealtimeDataCache(clock=lambda: int(clock.now * 1e9))
     rings.live.update(Kline("A", "1m", START + 1_000 * MINUTE, 5.0, 6.0, 4.0, 5.5, 1.0, closed=False))
     with (

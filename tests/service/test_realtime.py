@@ -14,9 +14,7 @@ from tests.support.upstream import Clock
 
 @pytest.fixture
 def clock():
-    clock = Clock()
-    clock.at(100)
-    return clock
+    return Clock.behind(100)
 
 
 @pytest.fixture

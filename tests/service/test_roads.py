@@ -22,9 +22,7 @@ MADE = ["closed", "bars", "of"]
 
 @pytest.fixture
 def clock():
-    clock = Clock()
-    clock.at(600)
-    return clock
+    return Clock.behind(600)
 
 
 @pytest.fixture

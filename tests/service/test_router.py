@@ -16,9 +16,7 @@ TRUTH = walk(100)
 
 @pytest.fixture
 def clock():
-    clock = Clock()
-    clock.at(100)
-    return clock
+    return Clock.behind(100)
 
 
 def bars(low, high, kind="realtime", closed=True):

@@ -18,9 +18,7 @@ from tests.support.upstream import Clock
 
 @pytest.fixture
 def clock():
-    clock = Clock()
-    clock.at(1_000)
-    return clock
+    return Clock.behind(1_000)
 
 
 def bars(low, high):

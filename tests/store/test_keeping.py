@@ -93,8 +93,7 @@ def test_only_symbols_that_fit_are_kept_and_declared_columns_come_along(store):
 
 
 def test_a_sync_keeps_them_current(tmp_path):
-    clock = Clock()
-    clock.at(300)
+    clock = Clock.behind(300)
     source = FakeExchange({("A", "1m"): bars(600, without=(59, 100))}, clock, page=100)
     with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:
         store.keep("1h", of="1m")

@@ -12,7 +12,7 @@ from mdstore.errors import InvalidInputError, NoSuchSeriesError, TimeframeError
 from mdstore.sources.sync.coordinator import Page
 from mdstore.sources.sync.source_facts import SourceFacts
 from tests.support.candles import MINUTE, START
-from tests.support.fake_exchange import FakeExchange, asked_twice, at, bars
+from tests.support.fake_exchange import FakeExchange, Resting, asked_twice, at, bars
 from tests.support.upstream import Clock
 
 HOUR = 60
@@ -20,9 +20,7 @@ HOUR = 60
 
 @pytest.fixture
 def clock():
-    made = Clock()
-    made.at(1_000)
-    return made
+    return Clock.behind(1_000)
 
 
 def rows_of(store, symbol="A", timeframe="1m"):
@@ -497,26 +495,7 @@ def test_what_a_source_raises_before_it_is_asked_is_of_one_series(store, clock):
 
 
 def test_a_host_that_is_left_alone_for_a_while_is_waited_for(store, clock):
-    source, seen = FakeExchange({(one, "1m"): bars(300) for one in "ABC"}, clock), []
-
-    class Resting(type(source)):
-        until = 0.0
-
-        @property
-        def rests(self):
-            return max(0.0, self.until - time.monotonic())
-
-        @rests.setter
-        def rests(self, value):
-            pass
-
-        async def candles(self, *asked):
-            if self.rests:
-                raise ConnectionError("left alone")
-            async for page in super().candles(*asked):
-                yield page
-
-    source.__class__ = Resting
+    source, seen = Resting({(one, "1m"): bars(300) for one in "ABC"}, clock), []
     source.until = time.monotonic() + 0.5
     result = store.sync(
         source, list("ABC"), "1m", since=at(0), until=at(300), progress=lambda now: seen.append(now.waiting)

@@ -12,9 +12,7 @@ from tests.support.upstream import Clock
 
 @pytest.fixture
 def clock():
-    made = Clock()
-    made.at(1_000)
-    return made
+    return Clock.behind(1_000)
 
 
 def reasons(store, low, high, symbol="A"):

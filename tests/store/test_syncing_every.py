@@ -9,9 +9,7 @@ from tests.support.upstream import Clock
 
 @pytest.fixture
 def clock():
-    made = Clock()
-    made.at(1_000)
-    return made
+    return Clock.behind(1_000)
 
 
 def test_up_to_a_time_that_is_over_it_is_refused_and_the_hint_helps(store, clock):

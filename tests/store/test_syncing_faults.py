@@ -18,9 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 @pytest.fixture
 def clock():
-    made = Clock()
-    made.at(1_000)
-    return made
+    return Clock.behind(1_000)
 
 
 def test_a_disk_that_is_full_ends_a_sync_before_anybody_is_asked(tmp_path, clock):

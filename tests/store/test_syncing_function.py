@@ -20,9 +20,7 @@ CAPS = {
 
 @pytest.fixture
 def clock():
-    made = Clock()
-    made.at(10_000)
-    return made
+    return Clock.behind(10_000)
 
 
 def capped(part, without=(), asked=None):

@@ -301,8 +301,7 @@ def test_whatever_fails_in_the_end_the_store_is_the_truth_and_every_hole_has_its
     plan, without, page, settles, spans
 ):
     """The law of syncs: of any ranges, in any order, from an exchange that fails by any plan."""
-    clock = Clock()
-    clock.at(1_000)
+    clock = Clock.behind(1_000)
     truth = bars(2_000, without=without) or bars(1)
     listed = truth[0][0]
     source = FakeExchange({("A", "1m"): truth}, clock, page=page, settles=settles, plan=plan)
@@ -340,8 +339,7 @@ def test_whatever_fails_in_the_end_the_store_is_the_truth_and_every_hole_has_its
 
 
 def test_signals_are_as_before(tmp_path):
-    clock = Clock()
-    clock.at(10)
+    clock = Clock.behind(10)
     source = FakeExchange({("A", "1m"): bars(10)}, clock)
     before = signal.getsignal(signal.SIGINT)
     with mdstore.MarketDataStore(tmp_path / "market_data.sqlite3", clock=clock) as store:

@@ -11,9 +11,7 @@ from tests.support.upstream import Clock
 
 @pytest.fixture
 def clock():
-    made = Clock()
-    made.at(1_000)
-    return made
+    return Clock.behind(1_000)
 
 
 def exchange(clock, name, symbols=("A",)):

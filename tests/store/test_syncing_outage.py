@@ -20,9 +20,7 @@ SPAN = {"since": at(0), "until": at(2_000)}
 
 @pytest.fixture
 def clock():
-    made = Clock()
-    made.at(3_000)
-    return made
+    return Clock.behind(3_000)
 
 
 class CutOff(FakeExchange):

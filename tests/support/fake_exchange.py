@@ -1,6 +1,7 @@
 """An exchange without a network: bars in truth, given as an exchange does, and a log of what was asked."""
 
 import asyncio
+import time
 
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchMarketError
@@ -8,7 +9,7 @@ from mdstore.sources.sync.candle_source import Market
 from mdstore.sources.sync.coordinator import Limits, Page, cut
 from tests.support.candles import MINUTE, START
 
-__all__ = ["FakeExchange", "asked_twice", "at", "bars"]
+__all__ = ["FakeExchange", "Resting", "asked_twice", "at", "bars"]
 
 
 class FakeExchange:
@@ -102,6 +103,26 @@ class FakeExchange:
 
     async def aclose(self):
         self.closed = True
+
+
+class Resting(FakeExchange):
+    """Is left alone `until` some time, by `time.monotonic`, and gives nothing before."""
+
+    until = 0.0
+
+    @property
+    def rests(self):
+        return max(0.0, self.until - time.monotonic())
+
+    @rests.setter
+    def rests(self, value):
+        pass
+
+    async def candles(self, *asked):
+        if self.rests:
+            raise ConnectionError("left alone")
+        async for page in super().candles(*asked):
+            yield page
 
 
 def asked_twice(log, step=MINUTE):

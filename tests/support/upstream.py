@@ -15,6 +15,13 @@ class Clock:
     def __init__(self, now=START / 1000):
         self.now = now
 
+    @classmethod
+    def behind(cls, bars):
+        """Return one that is so many minutes behind the start, and a little."""
+        made = cls()
+        made.at(bars)
+        return made
+
     def __call__(self):
         return self.now
 

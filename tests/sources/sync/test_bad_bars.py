@@ -16,9 +16,7 @@ BAD = 7
 
 @pytest.fixture
 def clock():
-    made = Clock()
-    made.at(1_000)
-    return made
+    return Clock.behind(1_000)
 
 
 @pytest.fixture

@@ -9,15 +9,9 @@ import pytest
 
 import mdstore
 from mdstore import FeedError, LocalExchange, LocalMarket, Trade
-from tests.support.fake_exchange import FakeExchange, at, bars
+from tests.support.fake_exchange import Resting, at, bars
 from tests.support.upstream import Clock
-
-
-def until(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "it has not happened"
-        time.sleep(0.02)
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -66,23 +60,8 @@ def test_a_row_that_is_refused_is_told_with_its_symbol(store):
     assert errors[0].__notes__ == ["B"]
 
 
-class Resting(FakeExchange):
-    """Is left alone until some time."""
-
-    until = 0.0
-
-    @property
-    def rests(self):
-        return max(0.0, self.until - time.monotonic())
-
-    @rests.setter
-    def rests(self, value):
-        pass
-
-
 def test_a_host_that_is_left_alone_is_told_of_once_and_asked_when_that_is_over(store):
-    clock = Clock()
-    clock.at(1_000)
+    clock = Clock.behind(1_000)
     source = Resting({(one, "1m"): bars(900) for one in "ABC"}, clock, settles=0)
     source.until = time.monotonic() + 0.5
     watch = store.watch("upbit", list("ABC"), "1m")

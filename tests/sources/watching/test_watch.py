@@ -13,6 +13,7 @@ from mdstore import LocalExchange, LocalMarket
 from mdstore.core.timestamps import to_ms
 from mdstore.sources.local_exchange.faults import Faults, SocketFaults
 from tests.support.command_line import mdstore_process
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow  # bars of a second end three seconds after they began
 OHLCV = ["open", "high", "low", "close", "volume"]
@@ -21,14 +22,6 @@ FAST = 240  # trades a minute: seconds without one are there, too
 
 def markets(*symbols, trades=FAST):
     return [LocalMarket(symbol=symbol, trades_per_minute=trades, silent=0) for symbol in symbols]
-
-
-def until(condition, seconds=60):
-    """Wait for something that takes as long as the machine takes."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it has not happened"
-        time.sleep(0.02)
 
 
 def stored(store, timeframe="1s", symbol="KRW-BTC"):
