@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EARLIEST", "FIRST_BAR", "FIRST_LIVE", "FOREVER", "LAST_BAR", "LATEST"]
+__all__ = ["EARLIEST", "FAR_MS", "FIRST_BAR", "FIRST_LIVE", "FOREVER", "LAST_BAR", "LATEST"]
 
 FOREVER = 2**63 - 1
 """The end of a range without a bound; -FOREVER is its start."""
@@ -18,3 +18,6 @@ LAST_BAR = 9_000_000_000_000
 
 FIRST_LIVE = 946_684_800_000
 """2000-01-01: no ticker, order book, trade or live bar is older. An older time must be in another unit."""
+
+FAR_MS = 3_600_000
+"""An hour: by less, clocks are off that nobody has looked after; by more, one of them shows another time."""

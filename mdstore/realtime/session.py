@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, Self
 
 from mdstore.core.arguments import symbol_list
 from mdstore.core.logs import logger, tell
-from mdstore.core.time_bounds import FOREVER
+from mdstore.core.time_bounds import FAR_MS, FOREVER
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import FeedError, InvalidInputError, MessageError
 from mdstore.realtime.attempts import Attempts
@@ -373,10 +373,16 @@ class Session:
         self.trouble(error)
 
     def _miss(self, trade: Trade) -> None:
-        """Know that a trade was not taken; where its time is wrong, any bar may be the one that lacks it."""
+        """Know that a trade was not taken; where its time is wrong, any bar may be the one that lacks it.
+
+        Up to `FAR_MS` ahead it may be right, and the clock here behind: that bar lacks it, too, and would not
+        be known to, where a trade that comes late is the next one.
+        """
         try:
-            if trade.timestamp <= self._live.clock() // MS_NS + FUTURE_MS:
+            ahead = trade.timestamp - self._live.clock() // MS_NS
+            if ahead < FAR_MS:
                 self._live.missed(trade.symbol, trade.timestamp)
+            if ahead <= FUTURE_MS:
                 return
         except Exception:  # of a time that is none
             LOG.debug("a trade without a time: %r", trade)

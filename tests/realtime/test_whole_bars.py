@@ -270,6 +270,16 @@ def test_so_are_those_over_the_end_of_a_month(examples):
     law(["1s", "5m", "1h", "1d", "1w", "1M"], examples // 2, MIDNIGHT)
 
 
+def test_a_clock_that_is_behind_refuses_trades_whose_bars_are_known_to_lack_them():
+    """A trade that was lost comes late, right behind the refused ones: what it begins is older."""
+    now = ("trade", "A", 0, 1, 1, 0)
+    refused = [("step", -70_000), now, ("garble", "A"), now]
+    later = [("trade", "A", after, 1, 1, 0) for after in (700, 990, 990, 2_500, 2_500, 2_500)]
+    world = World(["1s", "5m", "1M"], MIDNIGHT)
+    world.play([now, *refused, *later, ("late", 1), ("trade", "B", 0, 1, 1, 0), ("right",), now])
+    world.check()
+
+
 @pytest.mark.parametrize(
     "seeds", [range(500), pytest.param(range(500, 50_000), marks=pytest.mark.long)], ids=len
 )

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from mdstore.core.periods import HOUR
+from mdstore.core.time_bounds import FAR_MS
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import ClockError, Hint
 
-__all__ = ["FAR_MS", "apart", "refuse_far"]
+__all__ = ["apart", "refuse_far"]
 
-FAR_MS: Final = HOUR
-"""By less, clocks are off that nobody has looked after; by more, one of them shows another time."""
 SET: Final = "set this machine's clock, if that is the one that is wrong"
 
 
