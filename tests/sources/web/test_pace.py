@@ -193,8 +193,8 @@ def test_a_ban_holds_for_all_groups_and_is_told(tmp_path):
 def test_a_rest_holds_for_its_group(tmp_path):
     async def run():
         pace = Pace("host", {"candle": 10.0, "market": 10.0}, folder=tmp_path)
+        began = time.monotonic()  # before it is told to rest: it does so from some moment within that call on
         await pace.rest("candle", 0.4)
-        began = time.monotonic()
         await pace.turn("market")
         assert time.monotonic() - began < 0.3
         await pace.turn("candle")
