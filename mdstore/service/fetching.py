@@ -143,7 +143,7 @@ class Fetcher:
                     break
                 before = parts
                 for part in reversed(parts):
-                    outcome.parts.append(await self._ask(source, part, outcome))
+                    await self._ask(source, part, outcome)
             self.troubles.went_well(wanted.key)
         except BaseException as error:  # of a source: a timeout, sys.exit, a cancellation
             if isinstance(error, asyncio.CancelledError) and is_cancelled():
@@ -177,8 +177,8 @@ class Fetcher:
         """Return from when on (ms) bars may come late."""
         return timeframe.floor(self._store._now() - self._late)
 
-    async def _ask(self, source: Coordinator, wanted: Wanted, outcome: Outcome) -> Got:
-        """Ask for a range, and land its pages as they come."""
+    async def _ask(self, source: Coordinator, wanted: Wanted, outcome: Outcome) -> None:
+        """Ask for a range, and land its pages as they come; those before a failure have come, too."""
         async with self._slot(source):
             clock, rows, size, kept, error = time.perf_counter(), 0, 0, NO_TIMES, "cancelled"
             seconds = min(source.limits.timeout, LEAVES * self._policies.wait_seconds)
@@ -196,9 +196,9 @@ class Fetcher:
             finally:
                 taken = (time.perf_counter() - clock) * 1e3
                 self._meters.add("coordinator", taken * 1e3, hit=not error, rows=rows, size=size)
+                outcome.parts.append(wanted.got("coordinator", rows, taken * 1e3, kept))
                 await self.calls.report(source, Metrics(*asked, rows, taken, error))
         log.info("%s: %s: %d bars in %.0f ms", source.name, wanted, rows, taken)
-        return wanted.got("coordinator", rows, taken * 1e3, kept)
 
     # ---- what is missing
 
