@@ -23,7 +23,7 @@ from mdstore.service.meters import Meters
 from mdstore.service.page_landing import PageLanding
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.source_calls import SourceCalls, is_cancelled
-from mdstore.service.troubles import Troubles, is_of_host
+from mdstore.service.troubles import Trouble, Troubles, is_of_host
 from mdstore.service.wanted import NO_TIMES, Got, Outcome, Wanted
 from mdstore.sources.sync.coordinator import Coordinator, Metrics
 from mdstore.sources.sync.leasing import TakenOverError, leased
@@ -128,6 +128,8 @@ class Fetcher:
             rows = [tuple(bar[:6]) for bar in closed if bar.kind == kind]
             source = name if kind == "realtime" else f"{name} ({kind})"
             self._store.write(wanted.symbol, wanted.timeframe, rows, unit="ms", source=source)
+            if kind != "realtime":
+                log.info("%s: %s: %d bars (%s)", name, wanted, len(rows), kind)
         return len(closed)
 
     # ---- the coordinator
@@ -144,7 +146,7 @@ class Fetcher:
                 before = parts
                 for part in reversed(parts):
                     await self._ask(source, part, outcome)
-            self.troubles.went_well(wanted.key)
+            self._tell_well(source, wanted)
         except BaseException as error:  # of a source: a timeout, sys.exit, a cancellation
             if isinstance(error, asyncio.CancelledError) and is_cancelled():
                 raise
@@ -154,10 +156,24 @@ class Fetcher:
             is_host = not is_here and is_of_host(error)
             trouble = self.troubles.failed(wanted.key, said, is_host=is_host)
             outcome.troubles[wanted.symbol] = self.troubles.said(trouble)
-            log.warning("%s: %s failed, %d in a row: %s", source.name, wanted, trouble.failures, text)
+            self._tell_trouble(source, wanted, trouble, text)
             with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
                 between = wanted.start, wanted.end
                 await asyncio.to_thread(self._place.state_failed, wanted.key, *between, source.name)
+
+    def _tell_trouble(self, source: Coordinator, wanted: Wanted, trouble: Trouble, text: str) -> None:
+        """Log what failed, when it is tried again, and whether anything is asked until then."""
+        left, alone = self.troubles.seconds_left(trouble), self.troubles.left_alone()
+        row = (source.name, wanted, trouble.failures, text, left)
+        log.warning("%s: %s failed, %d in a row: %s; tried again in %.0f s", *row)
+        if alone is not None:
+            left = self.troubles.seconds_left(alone)
+            log.warning("%s: nothing is asked of it for %.0f s: %s", source.name, left, alone.error)
+
+    def _tell_well(self, source: Coordinator, wanted: Wanted) -> None:
+        failures = self.troubles.went_well(wanted.key)
+        if failures:
+            log.info("%s: %s has come again, after %d failures", source.name, wanted, failures)
 
     def _worth(self, wanted: Wanted, page: int, outcome: Outcome) -> list[Wanted]:
         """Return the pages that are to be asked for just now."""

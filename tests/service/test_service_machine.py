@@ -323,7 +323,7 @@ class Services(RuleBasedStateMachine):
         return all(self.settled(symbol, start, end).is_empty() for symbol in named(symbols))
 
     def is_known_now(self, face, answer, *args, **kwargs):
-        """Who asks the same at once is given it from memory; nobody is asked again, nor who failed."""
+        """Who asks the same at once is given it, and nobody is asked again, nor who failed."""
         failed = {symbol for symbol, text in answer.about.why_stale.items() if "failed" in text}
         is_right = not answer.about.why_stale
         before, self.source.plan = len(self.source.requests), []
@@ -335,7 +335,6 @@ class Services(RuleBasedStateMachine):
             assert again.about.rows_by_tier == {} or self.router.held
             if not again.about.rows_by_tier:
                 assert_frame_equal(again.frame, answer.frame)
-                assert again.about.tiers == (("made",) if "derive" in kwargs else ("memory",))
 
     def holds_truth(self, answer, symbol, frame, truth):
         assert frame.join(self.ended(symbol), on=frame.columns, how="anti").is_empty()
