@@ -116,7 +116,7 @@ class Services(RuleBasedStateMachine):
             self.store,
             self.router,
             self.source,
-            ServicePolicies(wait_seconds=LONG),
+            ServicePolicies(wait_seconds=LONG, reach=4),
             timer=lambda: self.seconds + self.clock.now,
         )
         self.service = self.face._service
@@ -440,4 +440,4 @@ def until(is_so):
 
 
 TestServices = Services.TestCase
-TestServices.settings = settings(max_examples=dose(60), stateful_step_count=20)
+TestServices.settings = settings(max_examples=dose(45), stateful_step_count=20)
