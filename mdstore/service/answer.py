@@ -153,7 +153,9 @@ class About:
         Under no symbol ("") is what is true of all: offline, or that the store has other bars by now.
         """
         known = self._facts.why_stale
-        return known if known or self._facts.lacks is None else self._facts.lacks()
+        if "" in known or self._facts.lacks is None:
+            return known
+        return {**self._facts.lacks(), **known}  # what failed of one symbol says nothing of the others
 
     def __repr__(self) -> str:
         stale = f", stale: {'; '.join(self._facts.why_stale.values())}" if self._facts.why_stale else ""

@@ -38,7 +38,7 @@ FAULTS = (
 SLOW, LONG = 0.05, 30.0
 """Seconds that an answer is waited for where it never comes, and where it does at last."""
 TOTALS = "SELECT symbol, count(*) AS bars, sum(close) AS total FROM candles GROUP BY ALL ORDER BY ALL"
-numbers, names = st.integers(0, BARS), st.sampled_from(SYMBOLS)
+names, backs = st.sampled_from(SYMBOLS), st.integers(1, 100)
 lists = st.sampled_from(["A", "B", ["A"], ["A", "B"], ["B", "A"]])
 plans = st.one_of(st.just([]), st.lists(st.sampled_from((None, *FAULTS)), min_size=1, max_size=3))
 faces = st.sampled_from(("sync", "async"))
@@ -147,6 +147,11 @@ class Services(RuleBasedStateMachine):
         """Return up to where bars have ended for so long (ms)."""
         return (int(self.clock.now * 1000) - behind) // MINUTE * MINUTE
 
+    def between(self, back, bars):
+        """Return a range of so many bars that begins so many back from now (ms)."""
+        low = max(START, self.until(0) - back * MINUTE)
+        return low, low + bars * MINUTE
+
     # ---- what others do
 
     @rule(bars=st.integers(1, 40))
@@ -160,25 +165,24 @@ class Services(RuleBasedStateMachine):
 
     @rule(
         symbol=names,
-        low=numbers,
+        back=backs,
         bars=st.integers(1, 60),
         kind=st.sampled_from(("realtime", "recovered", "snapshot")),
-        fault=st.sampled_from((None, None, "fail", "lie")),
+        fault=st.sampled_from((None, None, None, "fail", "lie")),
     )
-    def the_router_has_some(self, symbol, low, bars, kind, fault):
-        between = START + low * MINUTE, START + (low + bars) * MINUTE
-        self.router.held[symbol] = between, kind, self.until(0)
+    def the_router_has_some(self, symbol, back, bars, kind, fault):
+        self.router.held[symbol] = self.between(back, bars), kind, self.until(0)
         self.router.fault = fault
 
-    @rule(symbol=names, low=numbers, bars=st.integers(1, 60))
-    def another_writes(self, symbol, low, bars):
-        rows = self.settled(symbol, START + low * MINUTE, START + (low + bars) * MINUTE)
+    @rule(symbol=names, back=backs, bars=st.integers(1, 60))
+    def another_writes(self, symbol, back, bars):
+        rows = self.settled(symbol, *self.between(back, bars))
         self.other.write(symbol, "1m", rows, source="another")
 
-    @rule(symbol=names, low=numbers, bars=st.integers(1, 60), by=st.floats(0.5, 2.0))
-    def another_corrects(self, symbol, low, bars, by):
+    @rule(symbol=names, back=backs, bars=st.integers(1, 60), by=st.floats(0.5, 2.0))
+    def another_corrects(self, symbol, back, bars, by):
         """What was wrong is put right: from now on that is the truth, and an answer from before is none."""
-        low, high = START + low * MINUTE, START + (low + bars) * MINUTE
+        low, high = self.between(back, bars)
         high = min(high, self.until(2_000))
         prices = pl.col("open", "high", "low", "close")
         time_of = pl.col("timestamp").to_physical()
@@ -189,10 +193,11 @@ class Services(RuleBasedStateMachine):
         self.publish()
         self.other.write(symbol, "1m", self.settled(symbol, low, high), source="another")
 
-    @rule(symbol=names, low=numbers, bars=st.integers(1, 60))
-    def another_deletes(self, symbol, low, bars):
+    @rule(symbol=names, back=backs, bars=st.integers(1, 60))
+    def another_deletes(self, symbol, back, bars):
+        low, high = self.between(back, bars)
         try:
-            self.other.delete(symbol, "1m", start=START + low * MINUTE, end=START + (low + bars) * MINUTE)
+            self.other.delete(symbol, "1m", start=low, end=high)
         except NoSuchSeriesError:
             return
         self.seconds += 61  # else it would be looked again in a minute
@@ -316,10 +321,13 @@ class Services(RuleBasedStateMachine):
         return answer
 
     def counted(self, answer):
-        self.answers.append((len(answer), answer.frame.estimated_size(), answer.about.tiers[0]))
+        tier, width = answer.about.tiers[0], ROW + 4 * ("symbol" in answer.frame.columns)
+        size = answer.frame.estimated_size() if tier == "made" else width * len(answer)
+        self.answers.append((len(answer), size, tier))
 
-    def lacks_all(self, symbols, start=START, end=START + BARS * MINUTE, **_):
-        """Tell whether there is no bar in a range that has settled."""
+    def lacks_all(self, symbols, start=START, end=START + BARS * MINUTE, derive=None, **_):
+        """Tell whether there is no bar in a range that has settled, or none that longer ones are made of."""
+        start = start if derive is None else -(-start // FIVE) * FIVE
         return all(self.settled(symbol, start, end).is_empty() for symbol in named(symbols))
 
     def is_known_now(self, face, answer, *args, **kwargs):
@@ -389,7 +397,7 @@ class Services(RuleBasedStateMachine):
         given = [len(bars) for bars in self.router.given]
         assert kept(book["router"]) == (len(given), sum(rows > 0 for rows in given), sum(given))
         for name in ("router", "coordinator"):
-            assert book[name]["bytes"] == ROW * book[name]["rows"]
+            assert (name, book[name]["bytes"]) == (name, ROW * book[name]["rows"])
         answers = self.answers
         rows, size = sum(rows for rows, _, _ in answers), sum(size for _, size, _ in answers)
         assert kept(book["calls"]) == (len(answers), len(answers), rows)
