@@ -165,8 +165,8 @@ class Services(RuleBasedStateMachine):
 
     @rule(
         symbol=names,
-        back=backs,
-        bars=st.integers(1, 60),
+        back=st.integers(1, 60),
+        bars=st.integers(20, 60),
         kind=st.sampled_from(("realtime", "recovered", "snapshot")),
         fault=st.sampled_from((None, None, None, "fail", "lie")),
     )
