@@ -14,7 +14,6 @@ import time
 import pytest
 import typer.testing
 from hypothesis import HealthCheck, settings
-from pytest import Config
 from xdist.scheduler import WorkStealingScheduling
 
 import mdstore
@@ -42,9 +41,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_sessionstart(session):
-    """Compile a share of the tests first: in a clean clone, all workers would compile all of them, 6 s each."""
+    """Compile a share of the tests first: in a clean clone, each worker would compile all, 6 s each."""
     worker = getattr(session.config, "workerinput", None)
-    if worker is None or session.config.args_source is not Config.ArgsSource.TESTPATHS:
+    if worker is None or session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return
     own, of = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
     for path in sorted(ROOT.glob("tests/**/test_*.py"))[own::of]:
