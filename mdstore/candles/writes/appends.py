@@ -14,6 +14,7 @@ import polars as pl
 
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.carried import Writer
+from mdstore.candles.file.table_writes import upsert_stack
 from mdstore.candles.file.wide_rows import values_of
 from mdstore.candles.packs import cells
 from mdstore.candles.writes.bar_changes import Changes
@@ -68,8 +69,7 @@ class Appends:
     def _write(self, stack: Stack, seen: Sequence[Seen]) -> None:
         ready, times = prepare(stack), stack.rows["timestamp"]
         with self._con.telling(None):
-            for sql, values in ready.statements:
-                self._con.execute(sql, values)
+            upsert_stack(self._con, stack.timeframe, stack.symbols, stack.ends, ready.packed)
         batch, moments, at = of_columns(ready.columns), values_of(ready.columns[0]), 0
         for one, end, added in zip(seen, stack.ends, ready.sums, strict=True):
             if end - at >= SEAL_LEAST:
