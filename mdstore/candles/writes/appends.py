@@ -58,10 +58,10 @@ class Appends:
         unknown = [one for one in seen if one.behind is None]
         if unknown:
             symbols = [one.changes.key[0] for one in unknown]
-            stored = catalogue.find_each(self._con, stack.timeframe, symbols)
+            stored = catalogue.lasts(self._con, stack.timeframe, symbols)
             ends = cells.ends_of(self._con, stack.timeframe, list(stored)) if stored else {}
             for symbol, one in zip(symbols, unknown, strict=True):
-                one.end = stored[symbol].last if symbol in stored else -FOREVER - 1
+                one.end = stored.get(symbol, -FOREVER - 1)
                 # A cell may end behind the last candle, where one beside it was deleted.
                 one.behind = max(one.end + 1, ends.get(symbol, -FOREVER))
         return seen
@@ -76,7 +76,7 @@ class Appends:
                 self._sealer.take(one.changes.key, one.next_cell, batch.slice(at, end - at))
             own = moments[at:end]
             one.changes.arrive(self._con, own, added)
-            one.note(times.slice(at, end - at), own[0], own[-1])
+            one.note(times, at, end, own[0], own[-1])
             one.inserted += end - at
             one.changed = True
             at = end
