@@ -236,6 +236,17 @@ def test_declared_columns_are_frozen_with_their_bars(store):
     assert store.maintenance.check() == []
 
 
+def test_bars_that_were_given_nothing_but_nulls_of_a_declared_column_leave_no_rows_of_it(store):
+    """`check` found values of bars that are not there: no bar had changed, so the series has no values."""
+    store.declare("value", resample="sum")
+    store.write("A", "1m", walk(1_500))
+    store.write("A", "1m", walk(50).with_columns(value=pl.lit(None, pl.Float64)))
+    store.maintenance.freeze(LATER)
+    assert store.maintenance.check() == []
+    with closing(apsw.Connection(str(store.path))) as con:
+        assert con.execute("SELECT count(*) FROM extras").get == 0
+
+
 # --- which, and how
 
 
