@@ -66,7 +66,10 @@ class About:
 
     @property
     def tiers(self) -> tuple[str, ...]:
-        """The tiers that gave rows, e.g. `("memory",)` or `("packs", "sqlite", "coordinator")`."""
+        """The tiers that gave rows, e.g. `("memory",)` or `("packs", "sqlite", "coordinator")`.
+
+        Memory is asked first. Bars that form are of "live" or "router", those of shorter ones "made".
+        """
         return self._facts.tiers
 
     @property
