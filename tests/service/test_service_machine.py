@@ -161,6 +161,9 @@ class Services(RuleBasedStateMachine):
     # ---- what others do
 
     @rule(bars=st.integers(1, 40))
+    def some_time_passes(self, bars):
+        self.time_passes(bars)
+
     def time_passes(self, bars):
         self.clock.now = min(self.clock.now + bars * 60, START / 1000 + BARS * 60 + 30)
         self.publish()
@@ -221,15 +224,21 @@ class Services(RuleBasedStateMachine):
             self.holds_truth(answer, symbol, of(answer, symbol), self.settled(symbol, *between))
             self.holds_reasons(answer, symbol, *between)
 
-    @rule(symbols=lists, plan=plans, face=faces)
-    def all_since_the_start_is_asked_for(self, symbols, plan, face):
-        """A chart asks the same again and again, as time goes on."""
-        answer = self.asked(face, plan, symbols, "1m", start=START)
-        if answer is None:
-            return
-        for symbol in named(symbols):
-            truth = self.settled(symbol, START, START + BARS * MINUTE)
-            self.holds_truth(answer, symbol, of(answer, symbol), truth)
+    @rule(
+        symbols=lists,
+        steps=st.lists(st.integers(1, 20), min_size=2, max_size=3),
+        kind=st.sampled_from(("realtime", "recovered")),
+        plan=plans,
+        face=faces,
+    )
+    def a_chart_asks_the_same_as_time_goes_on(self, symbols, steps, kind, plan, face):
+        for bars in steps:
+            self.router.held["A"] = self.between(5, 5), kind, self.until(0)
+            self.time_passes(bars)
+            answer = self.asked(face, plan, symbols, "1m", start=START)
+            for symbol in named(symbols) if answer else ():
+                truth = self.settled(symbol, START, START + BARS * MINUTE)
+                self.holds_truth(answer, symbol, of(answer, symbol), truth)
 
     @rule(symbols=lists, count=st.sampled_from((1, 5, 40, 53)), plan=plans, face=faces)
     def the_latest_are_asked_for(self, symbols, count, plan, face):
@@ -466,4 +475,4 @@ def until(is_so):
 
 
 TestServices = Services.TestCase
-TestServices.settings = settings(max_examples=dose(75), stateful_step_count=20)
+TestServices.settings = settings(max_examples=dose(45), stateful_step_count=20)
