@@ -37,7 +37,8 @@ __all__ = ["Fetcher"]
 log = logger("service")
 LEAVES = 0.8
 """A request is given up before the call that waits for it, so that it counts as failed."""
-BAR_BYTES = 8 * len(CANDLE_COLUMNS)
+VALUE_BYTES = 8
+BAR_BYTES = VALUE_BYTES * len(CANDLE_COLUMNS)
 
 
 class Fetcher:
@@ -203,7 +204,7 @@ class Fetcher:
                 async with aclosing(self.calls.pages(source, asked, seconds)) as pages:
                     async for page in pages:
                         new, here = await asyncio.to_thread(self._landing.land, source, wanted, page, outcome)
-                        rows, size = rows + len(new), size + int(new.estimated_size())
+                        rows, size = rows + len(new), size + VALUE_BYTES * new.width * len(new)
                         kept = pl.concat([kept, here])
                 error = ""
             except BaseException as failed:

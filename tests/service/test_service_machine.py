@@ -20,6 +20,7 @@ import mdstore
 from mdstore import AsyncMarketDataService, NoSuchSeriesError, ServicePolicies
 from mdstore.analysis.resample import resample
 from mdstore.core.timeframe import Timeframe
+from mdstore.service import source_calls
 from mdstore.service.router import RoutedBar
 from mdstore.sources.sync.coordinator import Limits
 from tests.support.candles import MINUTE, START, walk
@@ -38,8 +39,8 @@ FAULTS = (
 SLOW, LONG = 0.05, 30.0
 """Seconds that an answer is waited for where it never comes, and where it does at last."""
 TOTALS = "SELECT symbol, count(*) AS bars, sum(close) AS total FROM candles GROUP BY ALL ORDER BY ALL"
-numbers, names = st.integers(0, BARS), st.sampled_from(SYMBOLS)
-lists = st.sampled_from(["A", "B", ["A"], ["A", "B"], ["B", "A"]])
+names, backs = st.sampled_from(SYMBOLS), st.integers(1, 100)
+lists = st.sampled_from(["A", "B", ["A", "B"]])
 plans = st.one_of(st.just([]), st.lists(st.sampled_from((None, *FAULTS)), min_size=1, max_size=3))
 faces = st.sampled_from(("sync", "async"))
 
@@ -76,20 +77,22 @@ class Router:
         self.held, self.fault, self.given = {}, None, []
 
     def candles(self, symbol, timeframe, start, end):
-        between, kind, forming = self.held.get(symbol, (None, "realtime", None))
-        self.given.append([])
+        bars = self.bars(symbol, start, end)
+        is_good = self.fault is None
+        # At once: two symbols are asked for in two threads.
+        self.given.append([(symbol, bar.timestamp, bar.kind) for bar in bars if is_good and bar.closed])
         if self.fault == "fail":
             raise RuntimeError("no luck")
-        if between is None:
+        return bars if is_good else [bar._replace(timestamp=bar.timestamp + 17_000) for bar in bars]
+
+    def bars(self, symbol, start, end):
+        if symbol not in self.held:
             return []
+        between, kind, forming = self.held[symbol]
         rows = self.truth(symbol, *between).with_columns(pl.col("timestamp").to_physical()).rows()
         bars = [RoutedBar(*row, kind=kind) for row in rows if start <= row[0] < end]
-        if self.fault == "lie":
-            return [bar._replace(timestamp=bar.timestamp + 17_000) for bar in bars]
-        self.given[-1] = [(symbol, bar.timestamp, kind) for bar in bars]
-        if start <= forming < end:
-            bars.append(RoutedBar(forming, 1.0, 1.0, 1.0, 1.0, 1.0, closed=False))
-        return bars
+        forms = RoutedBar(forming, 1.0, 1.0, 1.0, 1.0, 1.0, closed=False)
+        return [*bars, forms] if start <= forming < end else bars
 
 
 class Services(RuleBasedStateMachine):
@@ -100,7 +103,8 @@ class Services(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.clock, self.seconds = Clock(), 0.0
         self.clock.at(50)
-        self.answers, self.uncounted, self.results = [], 0, 0
+        self.answers, self.results = [], 0
+        self.patience, source_calls.ROUTER_SECONDS = source_calls.ROUTER_SECONDS, LONG
 
     @initialize(holes=st.sets(st.integers(0, BARS - 1), max_size=80), page=st.sampled_from([7, 50, 200]))
     def begin(self, holes, page):
@@ -116,10 +120,11 @@ class Services(RuleBasedStateMachine):
             self.store,
             self.router,
             self.source,
-            ServicePolicies(wait_seconds=LONG),
+            ServicePolicies(wait_seconds=LONG, reach=4),
             timer=lambda: self.seconds + self.clock.now,
         )
         self.service = self.face._service
+        self.router.held = {"B": (self.between(30, 25), "realtime", self.until(0))}
         self.publish()
 
     def teardown(self):
@@ -128,6 +133,7 @@ class Services(RuleBasedStateMachine):
             self.other.close()
             self.store.close()
         self.folder.cleanup()
+        source_calls.ROUTER_SECONDS = self.patience
 
     # ---- the truth
 
@@ -147,6 +153,11 @@ class Services(RuleBasedStateMachine):
         """Return up to where bars have ended for so long (ms)."""
         return (int(self.clock.now * 1000) - behind) // MINUTE * MINUTE
 
+    def between(self, back, bars):
+        """Return a range of so many bars that begins so many back from now (ms)."""
+        low = max(START, self.until(0) - back * MINUTE)
+        return low, low + bars * MINUTE
+
     # ---- what others do
 
     @rule(bars=st.integers(1, 40))
@@ -160,25 +171,24 @@ class Services(RuleBasedStateMachine):
 
     @rule(
         symbol=names,
-        low=numbers,
-        bars=st.integers(1, 60),
+        back=st.integers(1, 60),
+        bars=st.integers(20, 60),
         kind=st.sampled_from(("realtime", "recovered", "snapshot")),
-        fault=st.sampled_from((None, None, "fail", "lie")),
+        fault=st.sampled_from((None, None, None, "fail", "lie")),
     )
-    def the_router_has_some(self, symbol, low, bars, kind, fault):
-        between = START + low * MINUTE, START + (low + bars) * MINUTE
-        self.router.held[symbol] = between, kind, self.until(0)
+    def the_router_has_some(self, symbol, back, bars, kind, fault):
+        self.router.held[symbol] = self.between(back, bars), kind, self.until(0)
         self.router.fault = fault
 
-    @rule(symbol=names, low=numbers, bars=st.integers(1, 60))
-    def another_writes(self, symbol, low, bars):
-        rows = self.settled(symbol, START + low * MINUTE, START + (low + bars) * MINUTE)
+    @rule(symbol=names, back=backs, bars=st.integers(1, 60))
+    def another_writes(self, symbol, back, bars):
+        rows = self.settled(symbol, *self.between(back, bars))
         self.other.write(symbol, "1m", rows, source="another")
 
-    @rule(symbol=names, low=numbers, bars=st.integers(1, 60), by=st.floats(0.5, 2.0))
-    def another_corrects(self, symbol, low, bars, by):
+    @rule(symbol=names, back=backs, bars=st.integers(1, 60), by=st.floats(0.5, 2.0))
+    def another_corrects(self, symbol, back, bars, by):
         """What was wrong is put right: from now on that is the truth, and an answer from before is none."""
-        low, high = START + low * MINUTE, START + (low + bars) * MINUTE
+        low, high = self.between(back, bars)
         high = min(high, self.until(2_000))
         prices = pl.col("open", "high", "low", "close")
         time_of = pl.col("timestamp").to_physical()
@@ -189,10 +199,11 @@ class Services(RuleBasedStateMachine):
         self.publish()
         self.other.write(symbol, "1m", self.settled(symbol, low, high), source="another")
 
-    @rule(symbol=names, low=numbers, bars=st.integers(1, 60))
-    def another_deletes(self, symbol, low, bars):
+    @rule(symbol=names, back=backs, bars=st.integers(1, 60))
+    def another_deletes(self, symbol, back, bars):
+        low, high = self.between(back, bars)
         try:
-            self.other.delete(symbol, "1m", start=START + low * MINUTE, end=START + (low + bars) * MINUTE)
+            self.other.delete(symbol, "1m", start=low, end=high)
         except NoSuchSeriesError:
             return
         self.seconds += 61  # else it would be looked again in a minute
@@ -210,14 +221,24 @@ class Services(RuleBasedStateMachine):
             self.holds_truth(answer, symbol, of(answer, symbol), self.settled(symbol, *between))
             self.holds_reasons(answer, symbol, *between)
 
-    @rule(symbols=lists, count=st.integers(1, 60), plan=plans, face=faces)
+    @rule(symbols=lists, plan=plans, face=faces)
+    def all_since_the_start_is_asked_for(self, symbols, plan, face):
+        """A chart asks the same again and again, as time goes on."""
+        answer = self.asked(face, plan, symbols, "1m", start=START)
+        if answer is None:
+            return
+        for symbol in named(symbols):
+            truth = self.settled(symbol, START, START + BARS * MINUTE)
+            self.holds_truth(answer, symbol, of(answer, symbol), truth)
+
+    @rule(symbols=lists, count=st.sampled_from((1, 5, 40, 53)), plan=plans, face=faces)
     def the_latest_are_asked_for(self, symbols, count, plan, face):
         answer = self.asked(face, plan, symbols, "1m", count=count)
         if answer is None:
             return
         for symbol in named(symbols):
             truth = self.settled(symbol, START, START + BARS * MINUTE).tail(count)
-            self.holds_truth(answer, symbol, of(answer, symbol), truth)
+            self.holds_truth(answer, symbol, of(answer, symbol), truth, is_of_range=False)
 
     @rule(symbols=lists, back=st.integers(0, 150), plan=plans, face=faces)
     def made_bars_are_asked_for(self, symbols, back, plan, face):
@@ -316,10 +337,13 @@ class Services(RuleBasedStateMachine):
         return answer
 
     def counted(self, answer):
-        self.answers.append((len(answer), answer.frame.estimated_size(), answer.about.tiers[0]))
+        tier, width = answer.about.tiers[0], ROW + 4 * ("symbol" in answer.frame.columns)
+        size = answer.frame.estimated_size() if tier == "made" else width * len(answer)
+        self.answers.append((len(answer), size, tier))
 
-    def lacks_all(self, symbols, start=START, end=START + BARS * MINUTE, **_):
-        """Tell whether there is no bar in a range that has settled."""
+    def lacks_all(self, symbols, start=START, end=START + BARS * MINUTE, derive=None, **_):
+        """Tell whether there is no bar in a range that has settled, or none that longer ones are made of."""
+        start = start if derive is None else -(-start // FIVE) * FIVE
         return all(self.settled(symbol, start, end).is_empty() for symbol in named(symbols))
 
     def is_known_now(self, face, answer, *args, **kwargs):
@@ -336,10 +360,12 @@ class Services(RuleBasedStateMachine):
             if not again.about.rows_by_tier:
                 assert_frame_equal(again.frame, answer.frame)
 
-    def holds_truth(self, answer, symbol, frame, truth):
+    def holds_truth(self, answer, symbol, frame, truth, *, is_of_range=True):
         assert frame.join(self.ended(symbol), on=frame.columns, how="anti").is_empty()
         if symbol not in answer.about.why_stale:
             assert_frame_equal(frame, truth)
+        elif is_of_range:  # what is lacking in it was asked for, just now
+            assert "no source has said why" not in answer.about.why_stale[symbol]
 
     def holds_reasons(self, answer, symbol, start, end):
         """What the source says of bars that are not there is what is known of them."""
@@ -389,7 +415,7 @@ class Services(RuleBasedStateMachine):
         given = [len(bars) for bars in self.router.given]
         assert kept(book["router"]) == (len(given), sum(rows > 0 for rows in given), sum(given))
         for name in ("router", "coordinator"):
-            assert book[name]["bytes"] == ROW * book[name]["rows"]
+            assert (name, book[name]["bytes"]) == (name, ROW * book[name]["rows"])
         answers = self.answers
         rows, size = sum(rows for rows, _, _ in answers), sum(size for _, size, _ in answers)
         assert kept(book["calls"]) == (len(answers), len(answers), rows)
@@ -440,4 +466,4 @@ def until(is_so):
 
 
 TestServices = Services.TestCase
-TestServices.settings = settings(max_examples=dose(60), stateful_step_count=20)
+TestServices.settings = settings(max_examples=dose(75), stateful_step_count=20)

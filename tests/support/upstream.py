@@ -12,6 +12,10 @@ from tests.support.candles import MINUTE, START
 __all__ = ["Clock", "Faulty", "bars_asked"]
 
 
+OF_ROWS = frozenset({"symbol", "grid", "range"})
+"""Faults that rows have."""
+
+
 class Clock:
     """A clock that stands still until it is set; seconds since 1970."""
 
@@ -67,8 +71,10 @@ class Faulty(MemoryCoordinator):
             if fault is None:
                 yield page
                 continue
-            absent = page.absent if fault == "bad" else None
-            yield Page(page.start, page.end, self._changed(page, fault, symbol), absent)
+            changed = self._changed(page, fault, symbol)
+            # No row of no page has a wrong symbol: that is the page of before.
+            is_told = fault == "bad" or (fault in OF_ROWS and page.rows.is_empty())
+            yield Page(page.start, page.end, changed, page.absent if is_told else None)
 
     def _part(self, page, timeframe):
         bar = Timeframe.parse(timeframe)
