@@ -19,7 +19,7 @@ class _Made(Thread, Generic[P, T]):
     def __init__(self, work: Callable[[P], Sequence[T]], piece: P) -> None:
         super().__init__(name="mdstore-ahead")
         self._work, self._piece = work, piece
-        self._made: Sequence[T] = ()
+        self._made: Sequence[T] | None = None
         self._error: BaseException | None = None
 
     def run(self) -> None:
@@ -49,7 +49,8 @@ class _Made(Thread, Generic[P, T]):
         """Return what was made; it has ended."""
         if self._error is not None:
             raise self._error
-        return self._made
+        # A thread that was ended before it began has made nothing, and its rows would be missing.
+        return self._work(self._piece) if self._made is None else self._made
 
 
 def ahead(

@@ -139,6 +139,11 @@ def test_where_no_more_threads_may_be_the_caller_works(monkeypatch):
     assert list(in_threads(range(5), lambda n: [n])) == list(range(5))
 
 
+def test_a_thread_that_is_ended_before_it_works_loses_no_piece(monkeypatch):
+    monkeypatch.setattr(ahead_module._Made, "run", lambda self: None)
+    assert list(in_threads(range(5), lambda n: [n])) == list(range(5))
+
+
 def test_a_long_frame_is_stored_as_without_a_thread(tmp_path, small, monkeypatch):
     rows = pl.concat(
         walk(bars, seed=at).with_columns(symbol=pl.lit(name))

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import polars as pl
+
+from mdstore.core.timeframe import Timeframe
 from mdstore.service.memory_coordinator import MemoryCoordinator
 from mdstore.sources.sync.coordinator import Limits, Page
 from tests.support.candles import MINUTE, START
@@ -33,8 +36,9 @@ class Clock:
 class Faulty(MemoryCoordinator):
     """Gives pages, but for what `plan` says of each request in turn; behind its end all goes well.
 
-    "fail" raises, "slow" never answers, "half" gives the latter half of the rows, "late" fails behind the
-    first page, "bad" has a row with a wrong value, "html", "none", "symbol", "grid" and "range" are no pages.
+    "fail" raises, "slow" never answers, "half" gives the latter half of the rows, "part" the first half of a
+    page, and says so, "late" fails behind the first page, "cancelled" raises that, "bad" has rows with a
+    wrong value, "html", "none", "symbol", "grid" and "range" are no pages.
     """
 
     def __init__(self, *args, plan=(), timeout=10.0, **kwargs):
@@ -47,6 +51,9 @@ class Faulty(MemoryCoordinator):
         if fault == "fail":
             self.requests.append((symbol, timeframe, start, end))
             raise ConnectionError("the exchange is down")
+        if fault == "cancelled":
+            self.requests.append((symbol, timeframe, start, end))
+            raise asyncio.CancelledError
         if fault == "slow":
             self.requests.append((symbol, timeframe, start, end))
             await asyncio.sleep(1_000)
@@ -54,7 +61,22 @@ class Faulty(MemoryCoordinator):
             if fault == "late":
                 yield page
                 raise ConnectionError("the connection was lost")
-            yield page if fault is None else Page(page.start, page.end, self._changed(page, fault, symbol))
+            if fault == "part":
+                yield self._part(page, timeframe)
+                continue
+            if fault is None:
+                yield page
+                continue
+            absent = page.absent if fault == "bad" else None
+            yield Page(page.start, page.end, self._changed(page, fault, symbol), absent)
+
+    def _part(self, page, timeframe):
+        bar = Timeframe.parse(timeframe)
+        middle = bar.floor((page.start + page.end) // 2)
+        end = middle if middle > page.start else page.end
+        return Page(
+            page.start, end, page.rows.filter(page.rows["timestamp"].to_physical() < end), page.absent
+        )
 
     def _changed(self, page, fault, symbol):
         rows = page.rows
@@ -70,8 +92,6 @@ class Faulty(MemoryCoordinator):
         if fault == "none":
             return None
         if fault == "symbol":
-            import polars as pl
-
             return rows.with_columns(symbol=pl.lit(f"{symbol}X"))
         moved = {"grid": "17s", "range": "-30d"}[fault]
         return rows.with_columns(rows["timestamp"].dt.offset_by(moved))
