@@ -41,8 +41,8 @@ def lazy_frame(
     def source(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _: int | None
     ) -> Iterator[pl.DataFrame]:
-        part = _part(panel, n_rows, predicate)
         try:
+            part = _part(panel, n_rows, predicate)
             part.verify()
             long = part.long
         except PackLostError as error:

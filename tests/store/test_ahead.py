@@ -14,6 +14,7 @@ from mdstore.store import ahead as ahead_module
 from mdstore.store import writing
 from mdstore.store.ahead import ahead
 from tests.support.candles import walk
+from tests.support.interrupts import interrupted
 from tests.support.processes import start
 
 CHUNK = 500
@@ -116,6 +117,27 @@ def test_a_thread_has_ended_once_the_iterator_is_closed():
         next(chunks)
         assert len(threads()) == 1
         release.set()
+    assert not threads()
+
+
+def test_ctrl_c_while_the_thread_is_waited_for_leaves_none_at_work():
+    release, worked = threading.Event(), []
+
+    def work(number):
+        if number:
+            release.wait(10)
+        worked.append(number)
+        return [number]
+
+    def use():
+        chunks = in_threads(range(5), work)
+        next(chunks)
+        threading.Timer(0.4, release.set).start()
+        chunks.close()
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(0.1, use)
+    assert worked == [0, 1]
     assert not threads()
 
 

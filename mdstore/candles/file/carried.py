@@ -89,7 +89,11 @@ class Carried:
 
     def add(self, key: Key, sums: Mapping[int, int]) -> None:
         """Take note of what candles of a series add to its buckets."""
-        known = self._bars.setdefault(key, {}) if sums else {}
+        known = self._bars.get(key)
+        if known is None:
+            if sums:
+                self._bars[key] = dict(sums)
+            return
         for bucket, value in sums.items():
             known[bucket] = known.get(bucket, 0) + value
 

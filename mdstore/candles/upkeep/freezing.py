@@ -90,15 +90,24 @@ def freeze(  # noqa: PLR0917 - what, up to when, and how
 
 
 def thaw(database: Database, key: Key, told: Told, stop: Stop = never) -> Frozen:
-    """Put all frozen pieces of a series back into `candles`. Raises what `freeze` does."""
+    """Put all frozen pieces of a series back into `candles`.
+
+    Raises what `freeze` does, of damage once all others are back.
+    """
     with database.reading() as con:
         found = frozen.pieces(con, key, -FOREVER, FOREVER)
-    pace, rows = Pace(1, most=1, stop=stop, what="thawing"), 0
+    pace, rows, damage = Pace(1, most=1, stop=stop, what="thawing"), 0, list[DamagedDataError]()
     for piece in found:
         back = partial(put_back, key=key, start=piece.start, end=piece.end)
-        done = pace.take(lambda _: database.step(back))  # noqa: B023 - at once
+        try:
+            done = pace.take(lambda _: database.step(back))  # noqa: B023 - at once
+        except DamagedDataError as error:
+            damage.append(error)
+            continue
         rows += done
         told(done)
+    if damage:
+        raise damage[0]
     return Frozen(rows, int(rows > 0))
 
 

@@ -485,6 +485,18 @@ def test_all_but_a_piece_that_cannot_be_unpacked_is_taken_for_right(written):
     assert written.maintenance.check() == []
 
 
+def test_all_but_a_piece_that_cannot_be_unpacked_is_thawed(written):
+    whole = written.candles("A", "1m")
+    written.maintenance.freeze(LATER)
+    forget_packs(written)
+    flip(written.path)
+    with pytest.raises(DamagedDataError, match=r"A 1m from 2025-09-01") as caught:
+        written.maintenance.thaw()
+    at = pl.col("timestamp").dt.epoch("ms")
+    assert in_candles(written.path) == BARS - 600
+    assert written.candles("A", "1m", start=caught.value.end).equals(whole.filter(at >= caught.value.end))
+
+
 def test_what_lies_in_the_stretch_of_a_piece_that_cannot_be_unpacked_does_not_hold_the_others_up(written):
     written.maintenance.freeze(LATER)
     start = flip(written.path)
