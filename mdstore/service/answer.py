@@ -97,7 +97,10 @@ class About:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Each tier that was asked, what it had and how long it took; with `explain=True`."""
+        """Each tier that was asked, what it had and how long it took; with `explain=True`.
+
+        Where memory had nothing, the time that took is in that of the next step.
+        """
         return self._facts.steps
 
     @cached_property

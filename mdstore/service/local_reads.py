@@ -81,14 +81,16 @@ class LocalReads:
             taken, found = (time.perf_counter() - clock) * 1e6, part.found
             if part.tiers[0] in DISK:
                 self._meters.missed("memory")
+                steps.append(Step("memory", "0 rows", 0.0))
             self._meters.add(part.tiers[0], taken, rows=found.rows, size=found.nbytes)
             parts.append(part)
-            if explain:
-                steps.append(Step(" + ".join(part.tiers), f"{found.rows:,} rows", taken))
+            steps.append(Step(" + ".join(part.tiers), f"{found.rows:,} rows", taken))
         self.usage.note(request.symbols or (), str(request.timeframe))
         now = self._store._now() if request.as_of is None else request.as_of
         whole = parts[0].found if len(parts) == 1 else _joined(parts, request, now)
-        return MarketAnswer(whole.table, whole.frame, self._facts.of(parts, whole, outcome, tuple(steps)))
+        return MarketAnswer(
+            whole.table, whole.frame, self._facts.of(parts, whole, outcome, tuple(steps) if explain else ())
+        )
 
     def roads(self, request: CandleRequest) -> tuple[Road, ...]:
         """Return which way the bars of each symbol come just now."""

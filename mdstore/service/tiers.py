@@ -289,6 +289,6 @@ def _with_steps(answer: MarketAnswer, outcome: Outcome) -> MarketAnswer:
     steps = []
     for tier in dict.fromkeys(part.tier for part in outcome.parts):
         parts = [part for part in outcome.parts if part.tier == tier]
-        had = f"{sum(part.rows for part in parts):,} rows in {len(parts):,} ranges"
+        had = f"{sum(part.rows for part in parts):,} rows in {len(parts):,} request{'s'[: len(parts) > 1]}"
         steps.append(Step(tier, had, sum(part.microseconds for part in parts)))
     return replace(answer, facts=replace(answer.facts, steps=(*steps, *answer.facts.steps)))

@@ -258,11 +258,20 @@ def test_an_answer_without_the_bars_that_should_be_there_is_stale(store, clock):
 
 def test_a_request_explains_itself(service):
     steps = service.get_candle_data("A", "1m", START, START + 60 * MINUTE, explain=True).about.steps
-    assert (steps[0].tier, steps[0].had) == ("coordinator", "60 rows in 1 ranges")
-    assert steps[-1].had == "60 rows"
-    assert all(step.microseconds > 0 for step in steps)
+    assert [(step.tier, step.had) for step in steps] == [
+        ("coordinator", "60 rows in 1 request"), ("memory", "0 rows"), ("sqlite", "60 rows")
+    ]  # fmt: skip
+    assert [step.microseconds > 0 for step in steps] == [True, False, True]
     again = service.get_candle_data("A", "1m", START, START + 60 * MINUTE, explain=True).about.steps
     assert [step.tier for step in again] == ["memory"]
+
+
+def test_a_router_that_had_nothing_is_named_among_those_that_were_asked(store, source):
+    with MarketDataService(store, mdstore.RingRouter(store), source) as service:
+        steps = service.get_candle_data("A", "1m", START, START + 60 * MINUTE, explain=True).about.steps
+    assert [(step.tier, step.had) for step in steps][:2] == [
+        ("router", "0 rows in 1 request"), ("coordinator", "60 rows in 1 request")
+    ]  # fmt: skip
 
 
 def test_which_tier_gave_which_range(service, store, source):
