@@ -2,84 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from keyword import iskeyword
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import mdstore
-from mdstore.cli.commands.backup import backup
-from mdstore.cli.commands.calendar import calendar
-from mdstore.cli.commands.check import check
-from mdstore.cli.commands.compact import compact
-from mdstore.cli.commands.cover import cover
-from mdstore.cli.commands.declare import declare
-from mdstore.cli.commands.delete import delete
-from mdstore.cli.commands.demo import demo
-from mdstore.cli.commands.export import export
-from mdstore.cli.commands.freeze import freeze
-from mdstore.cli.commands.gaps import gaps
-from mdstore.cli.commands.import_ import import_
-from mdstore.cli.commands.metrics import metrics
-from mdstore.cli.commands.optimize import optimize
-from mdstore.cli.commands.rename import rename
-from mdstore.cli.commands.replay import replay
-from mdstore.cli.commands.report import report
-from mdstore.cli.commands.revisions import revisions
-from mdstore.cli.commands.screen import screen
-from mdstore.cli.commands.series import series
-from mdstore.cli.commands.show import show
-from mdstore.cli.commands.sql import sql
-from mdstore.cli.commands.stats import stats
-from mdstore.cli.commands.sync import sync
-from mdstore.cli.commands.thaw import thaw
-from mdstore.cli.commands.top import top
-from mdstore.cli.commands.trim import trim
-from mdstore.cli.commands.verify import verify
-from mdstore.cli.commands.warm import warm
-from mdstore.cli.commands.watch import watch
 from mdstore.cli.shared.errors import CommandGroup
+from mdstore.cli.shared.late_commands import LateCommand
+from mdstore.cli.shared.quick_values import QuickValues
 from mdstore.cli.shared.store import READ_ONLY
 
 __all__ = ["COMMANDS", "app"]
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "demo": demo,
-    "import": import_,
-    "sync": sync,
-    "export": export,
-    "show": show,
-    "sql": sql,
-    "screen": screen,
-    "series": series,
-    "delete": delete,
-    "rename": rename,
-    "warm": warm,
-    "compact": compact,
-    "optimize": optimize,
-    "freeze": freeze,
-    "thaw": thaw,
-    "trim": trim,
-    "stats": stats,
-    "top": top,
-    "report": report,
-    "metrics": metrics,
-    "backup": backup,
-    "check": check,
-    "gaps": gaps,
-    "cover": cover,
-    "verify": verify,
-    "calendar": calendar,
-    "declare": declare,
-    "revisions": revisions,
-    "replay": replay,
-    "watch": watch,
+COMMANDS = {
+    "demo": "Store and query real candles of five stocks: seconds, offline.",
+    "import": "Store the candles of files: CSV, TSV, JSON, Parquet, Feather, Arrow, Excel, also .gz and "
+    ".zip.",
+    "sync": "Fetch what is missing of candles from an exchange, and why bars are not there.",
+    "export": "Write candles to a file, exact to the last bit; symbol and timeframe are columns.",
+    "show": "Print the latest bars of a series, and a candlestick chart.",
+    "sql": "Query the tables candles, series and quarantine with DuckDB SQL, read only.",
+    "screen": "Find the symbols for which conditions hold at their latest bar.",
+    "series": "List what is stored: symbols, timeframes, first and last bar, rows, size.",
+    "delete": "Delete candles of a symbol, after asking.",
+    "rename": "Give a symbol another name, in all its timeframes.",
+    "warm": "Put all candles into the columnar packs beside the file, for quick reads.",
+    "compact": "Lay the packs out anew: sorted, merged, without what is no longer used.",
+    "optimize": "Put the SQLite file in order: free pages, order of the candles, statistics.",
+    "freeze": "Compress old candles in the file: 5 to 15 bytes each in place of 75.",
+    "thaw": "Put frozen candles back into the table, where other programs see them.",
+    "trim": "Let go what bars were before they changed, if that is longer ago.",
+    "stats": "Say what the file and its packs take, and how much lies in packs.",
+    "top": "Watch a store: size, log and who holds it, what is being written, upkeep, alarms.",
+    "report": "Write how a store does to one HTML file, for any browser, without a network.",
+    "metrics": "Give figures of the store to Prometheus, or print them.",
+    "backup": "Copy the store while it is in use, whole or not at all.",
+    "check": "Read the whole file and say what is wrong with it; exit with 1 if anything is.",
+    "gaps": "Show which bars are missing, and why; where the others came from.",
+    "cover": "Say why bars are missing, so that `gaps` knows and no update asks again.",
+    "verify": "Look for what is wrong in the candles; exit with 1 if there is an error.",
+    "calendar": "Say when symbols trade, so that closed sessions are no holes; or show it.",
+    "declare": "Keep a column of numbers beside those of candles; or list those that are kept.",
+    "revisions": "Show how bars changed after they had ended: exchanges correct history.",
+    "replay": "Play recordings of exchange messages, and show each symbol at the end.",
+    "watch": "Watch markets of an exchange: bars form, and are stored as they end.",
 }
-"""Each command by its name, in the order of the help page."""
+"""The first line of each command's help by its name, in the order of the help page."""
+
+
+class Commands(QuickValues, CommandGroup):
+    """The commands of `COMMANDS`, each made when it is called."""
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs)
+        for name, line in COMMANDS.items():
+            self.add_command(LateCommand(name, line, f"mdstore.cli.commands.{_module(name)}"))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is called, made."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, found.made() if isinstance(found, LateCommand) else found, rest
+
+
+def _module(name: str) -> str:
+    """Return the module of a command, and its function: `import` is a word of Python itself."""
+    return f"{name}_" if iskeyword(name) else name
+
 
 app = typer.Typer(
-    cls=CommandGroup,
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -121,7 +114,3 @@ def root(
     ] = False,
 ) -> None:
     """Candles in one SQLite file: import them, look at them, query them, export them."""
-
-
-for name, command in COMMANDS.items():
-    app.command(name)(command)

@@ -1,16 +1,21 @@
 """What all commands have in common: help, the store they mean, how mistakes end."""
 
+import json
+import os
 import re
 import sqlite3
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
 
 import mdstore
-from mdstore.cli import app
+from mdstore.cli import app, commands
+from mdstore.cli.app import COMMANDS as FIRST_LINES
 from tests.support.candles import walk
 from tests.support.command_line import candles_file, finished, mdstore_process
 from tests.support.paths import ROOT
@@ -28,8 +33,16 @@ OF_WHAT_IS_STORED = [["gaps"], ["verify"], ["calendar"], ["revisions"]]
 
 
 def test_the_commands_are_all_listed_here(cli):
-    names = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert names == set(COMMANDS)
+    assert set(typer.main.get_command(app).commands) == set(COMMANDS)
+
+
+def test_the_help_page_has_the_first_line_of_each_commands_own_help():
+    """They are made when they are called: 30 modules and their flags take 25 ms."""
+    modules = {name: name if name != "import" else "import_" for name in COMMANDS}
+    assert {path.stem for path in Path(commands.__file__).parent.glob("[!_]*.py")} == set(modules.values())
+    for name, line in FIRST_LINES.items():
+        module = import_module(f"mdstore.cli.commands.{modules[name]}")
+        assert getattr(module, modules[name]).__doc__.splitlines()[0] == line
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -52,13 +65,65 @@ def test_help_has_examples(cli):
         assert out.count(f"mdstore {command}") >= 2, out
 
 
-def test_help_loads_only_the_commands(python):
-    loaded = python("import sys, mdstore.cli; print(*sys.modules)").split()
+def loaded_by(python, *arguments):
+    """Return the modules that a process has loaded that runs a command."""
+    out = python(
+        """
+        import sys
+        from mdstore.cli import main
+        try:
+            main()
+        except SystemExit:
+            pass
+        print("\\nloaded", *sys.modules)
+        """,
+        *map(str, arguments),
+    )
+    return set(out.rpartition("loaded ")[2].split())
+
+
+SLOW = {"polars", "pyarrow", "apsw", "duckdb", "pydantic"}
+
+
+def test_help_loads_no_command(python):
+    loaded = loaded_by(python, "--help")
     ours = {name.removeprefix("mdstore.cli.") for name in loaded if name.startswith("mdstore.cli.")}
-    beside = {name for name in ours if not name.startswith("commands")}
-    shared = {"shared.console", "shared.errors", "shared.options", "shared.pipes", "shared.store"}
-    assert beside == {"app", "shared", *shared}
-    assert not {"polars", "apsw", "duckdb"} & set(loaded)
+    shared = {
+        "shared.console",
+        "shared.errors",
+        "shared.late_commands",
+        "shared.quick_values",
+        "shared.store",
+    }
+    assert ours == {"app", "shared", *shared}
+    assert not SLOW & loaded
+    loaded = loaded_by(python, "gaps", "--help")
+    assert "mdstore.cli.commands.gaps" in loaded
+    assert not {"mdstore.cli.commands.series", *SLOW} & loaded
+
+
+@pytest.mark.parametrize(
+    "arguments", [["series"], ["stats"], ["show", "A", "1m"], ["export", "-", "-t", "1m", "A"], ["gaps", "A"]]
+)
+def test_texts_and_paths_do_not_load_pydantic(python, tmp_path, arguments):
+    with mdstore.open(tmp_path / "s.sqlite3") as store:
+        store.write("A", "1m", walk(30))
+    loaded = loaded_by(python, "-f", tmp_path / "s.sqlite3", *arguments)
+    assert f"mdstore.cli.output.{arguments[0]}" in loaded
+    assert not {"pydantic", "duckdb"} & loaded
+
+
+def test_a_number_is_converted(cli, store_of):
+    with store_of() as store:
+        store.write("A", "1m", walk(30))
+    assert len(json.loads(cli("show", "A", "-n", "3", "--json").stdout)) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_store_that_may_not_be_read_is_wrong_usage(cli, store_of):
+    store_of().close()
+    Path("market_data.sqlite3").chmod(0)
+    assert "not readable" in cli("-f", "market_data.sqlite3", "series", code=2).output
 
 
 def test_version(cli):
