@@ -56,14 +56,14 @@ class Times:
         return statistics.median(a / b for a, b in pairs)
 
 
-def interleave(turns: Mapping[str, Turn], rounds: int, most: float = math.inf) -> Times:
-    """Time every way once in each round; one round before them is not counted.
+def interleave(turns: Mapping[str, Turn], rounds: int, most: float = math.inf, *, warm: bool = True) -> Times:
+    """Time every way once in each round; to get `warm`, one round before them is not counted.
 
     A call that returns a float has timed itself (in another process) and is taken at its word. A way whose
     rounds have taken `most` seconds leaves the later ones.
     """
     seconds: dict[str, list[float]] = {name: [] for name in turns}
-    for number in range(rounds + 1):
+    for number in range(0 if warm else 1, rounds + 1):
         order = list(turns) if number % 2 else list(reversed(turns))
         for name in order:
             if sum(seconds[name]) >= most:
