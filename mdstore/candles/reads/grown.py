@@ -20,7 +20,7 @@ from mdstore.candles.file.bar_digests import columns_of_frame
 from mdstore.candles.file.wide_rows import times_of
 from mdstore.candles.packs.columns import Panel, Run, joined
 from mdstore.candles.writes.written import Appended
-from mdstore.core.candle_rules import Group, Stack
+from mdstore.core.checked_rows import Group, Stack
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE
 from mdstore.core.time_bounds import FOREVER
