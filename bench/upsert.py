@@ -2,7 +2,7 @@
 
 Raw is APSW alone with statements of 500 `VALUES`, from Python tuples that are ready before the clock starts:
 no validation, no conversion, no catalogue, no counting, no pack, so the ratio tells what all of the rest
-costs. Raw with 100 rows in a statement, as many as mdstore has, is there as well. All write a new file each
+costs. Raw with 100 rows in a statement is there as well. All write a new file each
 time, with the same schema, page size and pragmas (`synchronous=FULL`), and all end with the commit.
 """
 
@@ -29,7 +29,7 @@ from mdstore.candles.file import table_writes
 __all__ = ["run"]
 
 ROWS = 100_000
-SIZES = (10, 25, 50, 100, 200, 300, 500)
+SIZES = (10, 25, 50, 100, 200, 300, 500, 700)
 ROOT = Path(__file__).resolve().parents[1]
 MOST_MB = 200
 SEVERAL = 20

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from mdstore.core.did_you_mean import did_you_mean
+from mdstore.errors import InvalidInputError
 from mdstore.optimization.ownership import Owner, upkeep_of
 from mdstore.optimization.threads import Stop, never
 
@@ -72,9 +74,14 @@ class FragmentationMonitor:
         """Return how the leaves of tables and indexes lie, of all or those named; reads all their pages.
 
         `pages`, `leaves`; `in_order` is the share of leaves that lie just behind the one before by the key,
-        which is what a scan from the disk goes by; `slack` is the share of bytes that hold nothing.
+        which is what a scan from the disk goes by; `slack` is the share of bytes that hold nothing. Raises
+        `InvalidInputError` for a name that the file does not have.
         """
         found = self._upkeep.tables(tables or None)
+        for name in set(tables).difference(one.name for one in found):
+            known = [one.name for one in self._upkeep.tables()]
+            hint = did_you_mean(name, known, shown=repr) or f"they are {', '.join(sorted(known))}"
+            raise InvalidInputError(f"the file has no table or index {name!r}", hint=hint)
         return pl.DataFrame([asdict(one) for one in found], schema=LAYOUT).sort("pages", descending=True)
 
     async def monitor_insert_patterns(self) -> pl.DataFrame:

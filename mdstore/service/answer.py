@@ -66,7 +66,10 @@ class About:
 
     @property
     def tiers(self) -> tuple[str, ...]:
-        """The tiers that gave rows, e.g. `("memory",)` or `("packs", "sqlite", "coordinator")`."""
+        """The tiers that gave rows, e.g. `("memory",)` or `("packs", "sqlite", "coordinator")`.
+
+        Memory is asked first. Bars that form are of "live" or "router", those of shorter ones "made".
+        """
         return self._facts.tiers
 
     @property
@@ -153,7 +156,9 @@ class About:
         Under no symbol ("") is what is true of all: offline, or that the store has other bars by now.
         """
         known = self._facts.why_stale
-        return known if known or self._facts.lacks is None else self._facts.lacks()
+        if "" in known or self._facts.lacks is None:
+            return known
+        return {**self._facts.lacks(), **known}  # what failed of one symbol says nothing of the others
 
     def __repr__(self) -> str:
         stale = f", stale: {'; '.join(self._facts.why_stale.values())}" if self._facts.why_stale else ""

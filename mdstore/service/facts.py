@@ -145,8 +145,10 @@ class CandleFacts:
         if not symbols:
             return {}
         missing = self._store.missing(symbols, stored, start=opened(start), end=opened(end))
-        counts = missing.group_by(pl.col("symbol").cast(pl.String), maintain_order=True).agg(
-            pl.col("bars").sum(), pl.col("end").max()
+        counts = (
+            _wanted(missing, part)
+            .group_by("symbol", maintain_order=True)
+            .agg(pl.col("bars").sum(), pl.col("end").max())
         )
         return {
             symbol: f"{bars:,} bars up to {last:%Y-%m-%d %H:%M:%S} are missing, and no source has said why"
@@ -162,6 +164,28 @@ class CandleFacts:
             names = part.request.symbols or () if part.request.is_long else ()
             found |= {symbol: text for symbol in names if symbol not in known}
         return found
+
+
+def _wanted(missing: pl.DataFrame, part: Part) -> pl.DataFrame:
+    """Leave out what is missing before the first of so many bars of a symbol as were asked for."""
+    missing, count = missing.with_columns(pl.col("symbol").cast(pl.String)), part.request.count
+    if count is None:
+        return missing
+    given = (
+        _named(part)
+        .group_by(pl.col("symbol").cast(pl.String))
+        .agg(first=pl.col("timestamp").min(), given=pl.len())
+    )
+    is_behind = pl.col("first").is_null() | (pl.col("end") > pl.col("first"))
+    is_short = pl.lit(part.request.start > -FOREVER) & (pl.col("given") < count)
+    return missing.join(given, on="symbol", how="left", maintain_order="left").filter(is_behind | is_short)
+
+
+def _named(part: Part) -> pl.DataFrame:
+    """Return the bars with their symbol."""
+    frame, symbols = part.frame, part.request.symbols
+    one = pl.lit(symbols[0] if symbols else "")
+    return frame if "symbol" in frame.columns else frame.with_columns(symbol=one)
 
 
 def _symbols(part: Part) -> list[str]:
@@ -202,10 +226,8 @@ def _came(outcome: Outcome) -> Iterator[tuple[str, int, int, str, int]]:
 
 def _here(part: Part, outcome: Outcome) -> Iterator[tuple[str, int, int, str, int]]:
     """Yield the ranges of a part that no upstream gave."""
-    frame, request = part.frame, part.request
-    one = pl.lit(request.symbols[0] if request.symbols else "")
-    named = frame if "symbol" in frame.columns else frame.with_columns(symbol=one)
-    for (symbol,), bars in named.group_by(pl.col("symbol").cast(pl.String), maintain_order=True):
+    request = part.request
+    for (symbol,), bars in _named(part).group_by(pl.col("symbol").cast(pl.String), maintain_order=True):
         left = bars["timestamp"].to_physical()
         for got in outcome.parts:
             if got.rows and got.symbol == symbol:

@@ -23,7 +23,7 @@ from mdstore.service.meters import Meters
 from mdstore.service.page_landing import PageLanding
 from mdstore.service.policies import ServicePolicies
 from mdstore.service.source_calls import SourceCalls, is_cancelled
-from mdstore.service.troubles import Troubles, is_of_host
+from mdstore.service.troubles import Trouble, Troubles, is_of_host
 from mdstore.service.wanted import NO_TIMES, Got, Outcome, Wanted
 from mdstore.sources.sync.coordinator import Coordinator, Metrics
 from mdstore.sources.sync.leasing import TakenOverError, leased
@@ -37,7 +37,8 @@ __all__ = ["Fetcher"]
 log = logger("service")
 LEAVES = 0.8
 """A request is given up before the call that waits for it, so that it counts as failed."""
-BAR_BYTES = 8 * len(CANDLE_COLUMNS)
+VALUE_BYTES = 8
+BAR_BYTES = VALUE_BYTES * len(CANDLE_COLUMNS)
 
 
 class Fetcher:
@@ -128,6 +129,8 @@ class Fetcher:
             rows = [tuple(bar[:6]) for bar in closed if bar.kind == kind]
             source = name if kind == "realtime" else f"{name} ({kind})"
             self._store.write(wanted.symbol, wanted.timeframe, rows, unit="ms", source=source)
+            if kind != "realtime":
+                log.info("%s: %s: %d bars (%s)", name, wanted, len(rows), kind)
         return len(closed)
 
     # ---- the coordinator
@@ -143,8 +146,8 @@ class Fetcher:
                     break
                 before = parts
                 for part in reversed(parts):
-                    outcome.parts.append(await self._ask(source, part, outcome))
-            self.troubles.went_well(wanted.key)
+                    await self._ask(source, part, outcome)
+            self._tell_well(source, wanted)
         except BaseException as error:  # of a source: a timeout, sys.exit, a cancellation
             if isinstance(error, asyncio.CancelledError) and is_cancelled():
                 raise
@@ -154,10 +157,24 @@ class Fetcher:
             is_host = not is_here and is_of_host(error)
             trouble = self.troubles.failed(wanted.key, said, is_host=is_host)
             outcome.troubles[wanted.symbol] = self.troubles.said(trouble)
-            log.warning("%s: %s failed, %d in a row: %s", source.name, wanted, trouble.failures, text)
+            self._tell_trouble(source, wanted, trouble, text)
             with suppress(MarketDataError):  # the file may be busy: that is the lesser trouble
                 between = wanted.start, wanted.end
                 await asyncio.to_thread(self._place.state_failed, wanted.key, *between, source.name)
+
+    def _tell_trouble(self, source: Coordinator, wanted: Wanted, trouble: Trouble, text: str) -> None:
+        """Log what failed, when it is tried again, and whether anything is asked until then."""
+        left, alone = self.troubles.seconds_left(trouble), self.troubles.left_alone()
+        row = (source.name, wanted, trouble.failures, text, left)
+        log.warning("%s: %s failed, %d in a row: %s; tried again in %.0f s", *row)
+        if alone is not None:
+            left = self.troubles.seconds_left(alone)
+            log.warning("%s: nothing is asked of it for %.0f s: %s", source.name, left, alone.error)
+
+    def _tell_well(self, source: Coordinator, wanted: Wanted) -> None:
+        failures = self.troubles.went_well(wanted.key)
+        if failures:
+            log.info("%s: %s has come again, after %d failures", source.name, wanted, failures)
 
     def _worth(self, wanted: Wanted, page: int, outcome: Outcome) -> list[Wanted]:
         """Return the pages that are to be asked for just now."""
@@ -177,8 +194,8 @@ class Fetcher:
         """Return from when on (ms) bars may come late."""
         return timeframe.floor(self._store._now() - self._late)
 
-    async def _ask(self, source: Coordinator, wanted: Wanted, outcome: Outcome) -> Got:
-        """Ask for a range, and land its pages as they come."""
+    async def _ask(self, source: Coordinator, wanted: Wanted, outcome: Outcome) -> None:
+        """Ask for a range, and land its pages as they come; those before a failure have come, too."""
         async with self._slot(source):
             clock, rows, size, kept, error = time.perf_counter(), 0, 0, NO_TIMES, "cancelled"
             seconds = min(source.limits.timeout, LEAVES * self._policies.wait_seconds)
@@ -187,7 +204,7 @@ class Fetcher:
                 async with aclosing(self.calls.pages(source, asked, seconds)) as pages:
                     async for page in pages:
                         new, here = await asyncio.to_thread(self._landing.land, source, wanted, page, outcome)
-                        rows, size = rows + len(new), size + int(new.estimated_size())
+                        rows, size = rows + len(new), size + VALUE_BYTES * new.width * len(new)
                         kept = pl.concat([kept, here])
                 error = ""
             except BaseException as failed:
@@ -196,9 +213,9 @@ class Fetcher:
             finally:
                 taken = (time.perf_counter() - clock) * 1e3
                 self._meters.add("coordinator", taken * 1e3, hit=not error, rows=rows, size=size)
+                outcome.parts.append(wanted.got("coordinator", rows, taken * 1e3, kept))
                 await self.calls.report(source, Metrics(*asked, rows, taken, error))
         log.info("%s: %s: %d bars in %.0f ms", source.name, wanted, rows, taken)
-        return wanted.got("coordinator", rows, taken * 1e3, kept)
 
     # ---- what is missing
 

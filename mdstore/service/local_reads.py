@@ -24,6 +24,7 @@ from mdstore.service.usage import Usage
 from mdstore.service.wanted import Outcome
 
 if TYPE_CHECKING:
+    from mdstore.candles.reads.explanation import Reader
     from mdstore.service.router import SmartRouter
     from mdstore.store.store import MarketDataStore
 
@@ -106,10 +107,24 @@ class LocalReads:
         return self._of_store(request, None, limit=request.count, include_forming=request.include_forming)
 
     def _part(self, request: CandleRequest, source: Timeframe | None) -> Part:
+        if request.include_forming and source is None and request.tz is None:
+            return self._with_forming(request)
         found = self.bars(request, source)
-        if request.include_forming and source is None and self._router is not None:
-            found = with_routed(found, self._router, request, self._meters, self._store._now())
         return Part(request, source, found, getattr(found, "tiers", None) or ("made",))
+
+    def _with_forming(self, request: CandleRequest) -> Part:
+        """Return stored bars with those that form, by the tiers that gave them."""
+        from mdstore.candles.reads.explanation import Traced  # noqa: PLC0415 - as in `_joined`
+
+        read = Traced(self._store._candles)
+        found = self._of_store(request, None, limit=request.count, include_forming=True, reader=read)
+        tiers, bars = read.tiers, found.frame()
+        if not tiers or not bars["closed"].all():
+            tiers = (*tiers, "live")
+        if self._router is not None:
+            routed = with_routed(found, self._router, request, self._meters, self._store._now())
+            found, tiers = routed, tiers if routed is found else (*tiers, "router")
+        return Part(request, None, found, tiers)
 
     def _of_store(self, request: CandleRequest, source: Timeframe | None, **asked: Any) -> Any:
         """Read the store: of several symbols, those of which nobody has a bar are left out."""
@@ -132,8 +147,10 @@ class LocalReads:
         *,
         limit: int | None,
         include_forming: bool,
+        reader: Reader | None = None,
     ) -> Any:
-        return self._store._read(
+        return self._store._reading.read(
+            reader or self._store._candles,
             symbols,
             request.timeframe,
             start=opened(request.start),
@@ -169,7 +186,7 @@ class LocalReads:
                 hint = None
             elif not self._store._candles.stored(part) >= set(request.symbols or ()):
                 hint = Hint(f"{made}, with derive=True", f"{made}, for this symbol alone")
-        message = "; ".join((error.message, *outcome.troubles.values()))
+        message = "; ".join((error.message, *outcome.troubles.values(), *self.why_alone.values()))
         return NoSuchSeriesError(message, hint=hint, made_of=part)
 
 

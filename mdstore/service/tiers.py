@@ -194,7 +194,7 @@ class Tiers:
             if not self._may_reach(request, reach):
                 return
             symbols = [symbol for symbol in symbols if symbol not in outcome.troubles]
-            symbols = await asyncio.to_thread(self._short, request, source, symbols)
+            symbols = await asyncio.to_thread(self._short, request, source, symbols, start)
             if not symbols:
                 return
             start, high = request.first_of(top, reach), start  # what is behind was asked for just now
@@ -214,13 +214,19 @@ class Tiers:
             return False
         return reach <= request.count * self._policies.reach
 
-    def _short(self, request: CandleRequest, source: Timeframe | None, symbols: list[str]) -> list[str]:
-        """Return those symbols of which fewer bars than asked for are there: there may be earlier ones."""
+    def _short(
+        self, request: CandleRequest, source: Timeframe | None, symbols: list[str], start: int | None
+    ) -> list[str]:
+        """Return those symbols of which fewer bars than asked for are there: there may be earlier ones.
+
+        From `start` (ms) on, up to where it was looked: of what is stored before that, others may lack.
+        """
         stored = self._store._candles.stored(str(source or request.timeframe))
         known, count = [symbol for symbol in symbols if symbol in stored], request.count or 0
         if not known:
             return symbols
-        asked = replace(request, symbols=tuple(known), is_long=True, include_forming=False)
+        since = request.start if start is None else start
+        asked = replace(request, symbols=tuple(known), is_long=True, start=since, include_forming=False)
         found = self.local.bars(asked, source).frame()
         whole = found.group_by(pl.col("symbol").cast(pl.String)).len().filter(pl.col("len") >= count)
         enough = set(whole["symbol"])

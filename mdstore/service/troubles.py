@@ -73,11 +73,17 @@ class Troubles:
             )
             return trouble
 
-    def went_well(self, key: Hashable) -> None:
-        """Take note that a series came, so that the source is there."""
+    def went_well(self, key: Hashable) -> int:
+        """Take note that a series came, so that the source is there; return how many failures that ends."""
         with self._lock:
-            self._by_key.pop(key, None)
+            before, source = self._by_key.pop(key, None), self._source
             self._source = Trouble("", 0, 0.0)
+            return max(source.failures, before.failures if before else 0)
+
+    def left_alone(self) -> Trouble | None:
+        """Return why nothing at all is asked for just now; None where it may be."""
+        with self._lock:
+            return self._source if self._is_open and self._timer() < self._source.until else None
 
     def seconds_left(self, trouble: Trouble) -> float:
         """Return how long it is until the next try."""
@@ -96,9 +102,8 @@ class Troubles:
 
     def stats(self) -> dict[str, int | str]:
         """Return how many series failed the last time, whether the source is left alone, and why."""
-        with self._lock:
-            is_open = self._is_open and self._timer() < self._source.until
-            return {"failing": len(self._by_key), "breaker": self._source.error if is_open else ""}
+        alone = self.left_alone()
+        return {"failing": len(self._by_key), "breaker": alone.error if alone else ""}
 
 
 def is_of_host(error: BaseException) -> bool:

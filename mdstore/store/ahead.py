@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
-from threading import Thread
+from threading import Lock, Thread
 from typing import Generic, TypeVar
 
 __all__ = ["ahead"]
 
 P = TypeVar("P")
 T = TypeVar("T")
+LOOK_SECONDS = 0.05  # how often it is looked whether a thread has ended of which nobody was told
 
 
 class _Made(Thread, Generic[P, T]):
@@ -19,8 +20,11 @@ class _Made(Thread, Generic[P, T]):
     def __init__(self, work: Callable[[P], Sequence[T]], piece: P) -> None:
         super().__init__(name="mdstore-ahead")
         self._work, self._piece = work, piece
-        self._made: Sequence[T] = ()
+        self._made: Sequence[T] | None = None
         self._error: BaseException | None = None
+        self._is_over = False
+        self._at_work = Lock()
+        self._at_work.acquire()
 
     def run(self) -> None:
         """Work."""
@@ -28,6 +32,9 @@ class _Made(Thread, Generic[P, T]):
             self._made = self._work(self._piece)
         except BaseException as error:
             self._error = error
+        finally:
+            self._is_over = True
+            self._at_work.release()
 
     def begin(self) -> None:
         """Start it; where no more threads may be, work at once."""
@@ -37,9 +44,14 @@ class _Made(Thread, Generic[P, T]):
             self.run()
 
     def end(self) -> None:
-        """Wait until it has ended, also where Ctrl-C comes meanwhile."""
+        """Wait until it has ended, also where Ctrl-C comes meanwhile.
+
+        Not by `join` alone: interrupted, that of Python 3.11 takes a thread for ended which still works.
+        """
         try:
-            while self.is_alive():
+            while self.is_alive() and not self._is_over:
+                self._at_work.acquire(timeout=LOOK_SECONDS)
+            if self.is_alive():
                 self.join()
         except BaseException:
             self.end()
@@ -49,7 +61,8 @@ class _Made(Thread, Generic[P, T]):
         """Return what was made; it has ended."""
         if self._error is not None:
             raise self._error
-        return self._made
+        # A thread that was ended before it began has made nothing, and its rows would be missing.
+        return self._work(self._piece) if self._made is None else self._made
 
 
 def ahead(

@@ -13,6 +13,7 @@ from polars.io.plugins import register_io_source
 from mdstore.candles.packs.columns import Panel
 from mdstore.candles.packs.pack_files import PackLostError
 from mdstore.candles.reads.answer import Answer, completed, picked
+from mdstore.core.long_table import Long
 from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import Hint, StoreFileError
 
@@ -40,8 +41,15 @@ def lazy_frame(
     def source(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _: int | None
     ) -> Iterator[pl.DataFrame]:
-        long = _verified(panel, n_rows, predicate, lose, again).long
+        try:
+            part = _part(panel, n_rows, predicate)
+            part.verify()
+            long = part.long
+        except PackLostError as error:
+            lose(error)
+            long = _unchanged(again(), answer, error)
         frame = long.frame if "symbol" in (with_columns or columns) else long.value_frame
+        frame = frame if n_rows is None else frame.head(n_rows)
         frame = completed(frame, [name for name in columns if name != "symbol"])
         wanted = columns if with_columns is None else [name for name in columns if name in with_columns]
         for at in range(0, max(len(frame), 1), ROWS):
@@ -51,36 +59,23 @@ def lazy_frame(
     return register_io_source(source, schema=picked(panel.head(0).long.frame, columns).schema)
 
 
-def _verified(
-    panel: Panel,
-    n_rows: int | None,
-    predicate: pl.Expr | None,
-    lose: Callable[[PackLostError], None],
-    again: Callable[[], Answer],
-) -> Panel:
-    """Return the part that is wanted, verified; where a pack is damaged, it is read again."""
-    part = _part(panel, n_rows, predicate)
-    try:
-        part.verify()
-    except PackLostError as error:
-        lose(error)
-        fresh = again().panel()
-        if fresh is None or _revisions(fresh) != _revisions(panel):
-            raise StoreFileError(
-                "a pack was damaged, and the candles have changed since this scan was made; nothing is lost",
-                hint=Hint("call store.scan again", "run the command again"),
-            ) from error
-        part = _part(fresh, n_rows, predicate)
-    return part
+def _unchanged(fresh: Answer, answer: Answer, lost: PackLostError) -> Long:
+    """Return all of what was read again, wherever it came from, if it is as it was."""
+    if (fresh.symbols, fresh.revision) != (answer.symbols, answer.revision):
+        raise StoreFileError(
+            "a pack was damaged, and the candles have changed since this scan was made; nothing is lost",
+            hint=Hint("call store.scan again", "run the command again"),
+        ) from lost
+    if isinstance(fresh.source, Long):
+        return fresh.source
+    panel = fresh.panel()
+    assert panel is not None  # noqa: S101 - what is no Long comes in pieces; for mypy
+    return panel.long
 
 
 def _part(panel: Panel, n_rows: int | None, predicate: pl.Expr | None) -> Panel:
     part = panel if n_rows is None else panel.head(n_rows)
     return part if predicate is None else _narrowed(part, predicate)
-
-
-def _revisions(panel: Panel) -> list[tuple[str, int]]:
-    return [(one.view.symbol, one.view.revision) for one in panel.stretches]
 
 
 def _narrowed(panel: Panel, predicate: pl.Expr) -> Panel:

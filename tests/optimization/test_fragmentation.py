@@ -42,6 +42,15 @@ def test_the_ratio_is_blind_to_what_a_live_feed_does_and_the_layout_is_not(store
     assert monitor.layout("candles")["in_order"].item() > 0.9
 
 
+def test_a_table_that_is_not_there_is_said_to_be(store, monitor):
+    with pytest.raises(mdstore.InvalidInputError, match="no table or index 'candels'") as caught:
+        monitor.layout("candels")
+    assert caught.value.hint.python == "did you mean 'candles'?"
+    with pytest.raises(mdstore.InvalidInputError) as caught:
+        monitor.layout("nothing of the kind")
+    assert {"candles", "revisions"} < {*caught.value.hint.cli.removeprefix("they are ").split(", ")}
+
+
 def test_insert_patterns_tell_what_grows_and_what_rests(store, monitor, clock):
     store.write("COLD", "1d", walk(40, step=86_400_000, start=1_600_041_600_000))
     clock.pass_by(days=40)

@@ -131,7 +131,7 @@ def test_an_index_that_does_not_cut_the_steps_is_not_proposed(theirs):
 def test_what_sqlite_cannot_run_is_said(theirs):
     with pytest.raises(QueryError, match="SQLite cannot run 'SELECT nonsense'"):
         usage(theirs, {"SELECT nonsense": 1})
-    with pytest.raises(QueryError):
+    with pytest.raises(QueryError, match="only what reads is run here, and this changes the file: 'DELETE"):
         theirs.repository.upkeep.run("DELETE FROM trades")
     with pytest.raises(InvalidInputError, match="no columns nothing"):
         theirs.repository.upkeep.create_index("trades", ["nothing"])

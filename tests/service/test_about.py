@@ -1,9 +1,10 @@
 """What is said of an answer is of that answer, or says that the store has gone on since."""
 
+import polars as pl
 import pytest
 
 import mdstore
-from mdstore import MarketDataService
+from mdstore import MarketDataService, ServicePolicies
 from mdstore.service.facts import BY_NOW
 from mdstore.service.memory_coordinator import MemoryCoordinator
 from tests.support.candles import MINUTE, START, walk
@@ -94,3 +95,23 @@ def test_what_an_upstream_brings_does_not_make_its_own_answer_stale(store):
     with MarketDataService(store, coordinator=source) as service:
         for symbols in ("A", ["A", "B"]):
             assert not service.get_candle_data(symbols, "1m", *HUNDRED).about.is_stale
+
+
+def test_what_fails_of_one_symbol_hides_nothing_of_the_others(store):
+    traded = TRUTH.filter(pl.int_range(pl.len()) != 995)
+    for symbol in ("A", "B"):
+        store.write(symbol, "1m", TRUTH.head(10))
+    source = MemoryCoordinator({("B", "1m"): traded}, absent="no_trade")
+    with MarketDataService(store, None, source, ServicePolicies(reach=1)) as service:
+        why = service.get_candle_data(["A", "B"], "1m", count=20).about.why_stale
+    assert "failed: KeyError" in why["A"]
+    assert why["B"].startswith("970 bars up to")
+
+
+def test_what_is_before_the_bars_that_were_asked_for_is_not_lacking(store):
+    """The bars of a symbol of few reach back further than those of one of many, which lacks none."""
+    source = MemoryCoordinator({("A", "1m"): TRUTH, ("B", "1m"): TRUTH[::10]}, absent="no_trade")
+    with MarketDataService(store, coordinator=source) as service:
+        answer = service.get_candle_data(["A", "B"], "1m", count=20)
+    assert answer.frame.group_by("symbol").len()["len"].to_list() == [20, 20]
+    assert answer.about.why_stale == {}

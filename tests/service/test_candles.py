@@ -143,6 +143,19 @@ def test_sparse_bars_of_several_symbols_are_looked_for_as_those_of_one(store, cl
         assert both.group_by("symbol").len()["len"].to_list() == [25, 25, 25]
 
 
+@pytest.mark.parametrize("symbols", ["A", ["A"]])
+def test_old_bars_do_not_stand_for_those_that_are_missing_before_the_latest(store, clock, symbols):
+    """Of twenty bars the one that had no trade was made up for by a stored one of sixteen hours before."""
+    store.write("A", "1m", TRUTH.head(10))
+    traded = TRUTH.filter(pl.int_range(pl.len()) != 995)
+    source = MemoryCoordinator({("A", "1m"): traded}, absent="no_trade")
+    with MarketDataService(store, coordinator=source) as service:
+        answer = service.get_candle_data(symbols, "1m", count=20)
+    assert_frame_equal(answer.frame.select(TRUTH.columns), traded.tail(20))
+    assert not answer.about.is_stale
+    assert bars_asked(source) == 40
+
+
 def test_the_end_of_history_is_not_asked_for_again_and_again(store, clock):
     source = MemoryCoordinator({("A", "1m"): TRUTH.tail(30)})
     with MarketDataService(store, coordinator=source) as service:

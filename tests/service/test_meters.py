@@ -68,6 +68,28 @@ def test_what_a_router_and_the_rings_give_is_counted(tmp_path):
         assert bytes_of(service)["calls"] == before + size
 
 
+def test_stored_bars_beside_a_forming_one_are_of_the_tiers_that_had_them(store):
+    """They were all said to be made, and no hit of memory was counted."""
+    store.write("A", "1m", TRUTH)
+    store.write("B", "1m", TRUTH)
+    forming = START + 1_000 * MINUTE
+    with MarketDataService(store) as service:
+        service.get_candle_data("A", "1m", count=100)
+        none = service.get_candle_data("A", "1m", count=100, include_forming=True)
+        assert none.about.tiers == ("memory",)
+        for symbol in ("A", "C"):
+            store.live.update(Kline(symbol, "1m", forming, 5.0, 6.0, 4.0, 5.5, 1.0, closed=False))
+        before = service.stats()["tiers"]["memory"]["hits"]
+        one = service.get_candle_data("A", "1m", count=100, include_forming=True)
+        assert one.about.tiers == ("memory", "live")
+        assert one.about.ranges.drop("start", "end").rows() == [("A", "memory+live", 100)]
+        assert service.stats()["tiers"]["memory"]["hits"] == before + 1
+        assert service.get_candle_data("C", "1m", include_forming=True).about.tiers == ("live",)
+        both = service.get_candle_data(["A", "B", "C"], "1m", count=5, include_forming=True)
+        assert both.about.tiers[-1] == "live"
+        assert "made" not in service.stats()["tiers"]
+
+
 def test_results_are_counted_whether_they_were_kept_or_not(store):
     store.write("A", "1m", TRUTH)
     with MarketDataService(store) as service:

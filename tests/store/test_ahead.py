@@ -14,6 +14,7 @@ from mdstore.store import ahead as ahead_module
 from mdstore.store import writing
 from mdstore.store.ahead import ahead
 from tests.support.candles import walk
+from tests.support.interrupts import interrupted
 from tests.support.processes import start
 
 CHUNK = 500
@@ -119,6 +120,27 @@ def test_a_thread_has_ended_once_the_iterator_is_closed():
     assert not threads()
 
 
+def test_ctrl_c_while_the_thread_is_waited_for_leaves_none_at_work():
+    release, worked = threading.Event(), []
+
+    def work(number):
+        if number:
+            release.wait(10)
+        worked.append(number)
+        return [number]
+
+    def use():
+        chunks = in_threads(range(5), work)
+        next(chunks)
+        threading.Timer(0.4, release.set).start()
+        chunks.close()
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(0.1, use)
+    assert worked == [0, 1]
+    assert not threads()
+
+
 def test_on_one_core_no_thread_is_started(monkeypatch):
     monkeypatch.setattr(ahead_module, "_cores", lambda: 1)
     used = set()
@@ -136,6 +158,11 @@ def test_where_no_more_threads_may_be_the_caller_works(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert list(in_threads(range(5), lambda n: [n])) == list(range(5))
+
+
+def test_a_thread_that_is_ended_before_it_works_loses_no_piece(monkeypatch):
+    monkeypatch.setattr(ahead_module._Made, "run", lambda self: None)
     assert list(in_threads(range(5), lambda n: [n])) == list(range(5))
 
 

@@ -3,7 +3,10 @@
 from unittest.mock import patch
 
 import polars as pl
+import pytest
 
+import mdstore
+from mdstore import StoreFileError
 from tests.support.candles import bits, walk
 from tests.support.packs import BARS
 
@@ -65,3 +68,33 @@ def test_a_scan_touches_the_cells_that_its_conditions_want(store):
         store.scan(None, "1m").group_by("symbol").agg(pl.col("close").mean()).collect(engine="streaming")
     )
     assert len(streamed) == 3
+
+
+@pytest.mark.parametrize("bounds", [{}, {"limit": 2}])
+@pytest.mark.parametrize("symbols", ["A", ["A", "B"], None])
+def test_a_scan_whose_pack_is_damaged_meanwhile_is_read_again_wherever_from(store, symbols, bounds):
+    """A few rows come from the table then, once no pack has them."""
+    store.declare("turnover", resample="sum")
+    for symbol in "AB":
+        store.write(symbol, "1m", walk(BARS).with_columns(turnover=pl.col("volume") * 2))
+    columns = ["timestamp", "turnover", "close"]
+    with mdstore.open(store.path) as other:  # so that nothing is verified here yet
+        found = other.candles(symbols, "1m", columns=columns, **bounds)
+        wanted = pl.DataFrame(found.rows(), found.schema, orient="row")  # in memory that no pack is mapped to
+    lazy = store.scan(symbols, "1m", columns=columns, **bounds)
+    for pack in store.packs_path.glob("*.arrow"):
+        damaged = bytearray(pack.read_bytes())
+        damaged[: len(damaged) - 2_000] = bytes(len(damaged) - 2_000)
+        pack.write_bytes(damaged)
+    assert lazy.head(3).collect().equals(wanted.head(3))
+    assert lazy.filter(pl.col("close") > 0).collect().equals(wanted)
+
+
+def test_a_scan_whose_pack_is_damaged_and_whose_bars_have_changed_says_so(store):
+    store.write("A", "1m", walk(BARS))
+    lazy = store.scan("A", "1m", limit=2)
+    store.write("A", "1m", walk(BARS, seed=1))
+    for pack in store.packs_path.glob("*.arrow"):
+        pack.write_bytes(bytes(pack.stat().st_size))
+    with pytest.raises(StoreFileError, match="have changed since this scan"):
+        lazy.collect()

@@ -2,11 +2,18 @@
 
 import asyncio
 
+import polars as pl
+
+from mdstore.core.timeframe import Timeframe
 from mdstore.service.memory_coordinator import MemoryCoordinator
 from mdstore.sources.sync.coordinator import Limits, Page
 from tests.support.candles import MINUTE, START
 
 __all__ = ["Clock", "Faulty", "bars_asked"]
+
+
+OF_ROWS = frozenset({"symbol", "grid", "range"})
+"""Faults that rows have."""
 
 
 class Clock:
@@ -33,8 +40,9 @@ class Clock:
 class Faulty(MemoryCoordinator):
     """Gives pages, but for what `plan` says of each request in turn; behind its end all goes well.
 
-    "fail" raises, "slow" never answers, "half" gives the latter half of the rows, "late" fails behind the
-    first page, "bad" has a row with a wrong value, "html", "none", "symbol", "grid" and "range" are no pages.
+    "fail" raises, "slow" never answers, "half" gives the latter half of the rows, "part" the first half of a
+    page, and says so, "late" fails behind the first page, "cancelled" raises that, "bad" has rows with a
+    wrong value, "html", "none", "symbol", "grid" and "range" are no pages.
     """
 
     def __init__(self, *args, plan=(), timeout=10.0, **kwargs):
@@ -47,6 +55,9 @@ class Faulty(MemoryCoordinator):
         if fault == "fail":
             self.requests.append((symbol, timeframe, start, end))
             raise ConnectionError("the exchange is down")
+        if fault == "cancelled":
+            self.requests.append((symbol, timeframe, start, end))
+            raise asyncio.CancelledError
         if fault == "slow":
             self.requests.append((symbol, timeframe, start, end))
             await asyncio.sleep(1_000)
@@ -54,7 +65,24 @@ class Faulty(MemoryCoordinator):
             if fault == "late":
                 yield page
                 raise ConnectionError("the connection was lost")
-            yield page if fault is None else Page(page.start, page.end, self._changed(page, fault, symbol))
+            if fault == "part":
+                yield self._part(page, timeframe)
+                continue
+            if fault is None:
+                yield page
+                continue
+            changed = self._changed(page, fault, symbol)
+            # No row of no page has a wrong symbol: that is the page of before.
+            is_told = fault == "bad" or (fault in OF_ROWS and page.rows.is_empty())
+            yield Page(page.start, page.end, changed, page.absent if is_told else None)
+
+    def _part(self, page, timeframe):
+        bar = Timeframe.parse(timeframe)
+        middle = bar.floor((page.start + page.end) // 2)
+        end = middle if middle > page.start else page.end
+        return Page(
+            page.start, end, page.rows.filter(page.rows["timestamp"].to_physical() < end), page.absent
+        )
 
     def _changed(self, page, fault, symbol):
         rows = page.rows
@@ -70,8 +98,6 @@ class Faulty(MemoryCoordinator):
         if fault == "none":
             return None
         if fault == "symbol":
-            import polars as pl
-
             return rows.with_columns(symbol=pl.lit(f"{symbol}X"))
         moved = {"grid": "17s", "range": "-30d"}[fault]
         return rows.with_columns(rows["timestamp"].dt.offset_by(moved))

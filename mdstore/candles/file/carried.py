@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -18,13 +18,18 @@ __all__ = ["Carried", "Writer"]
 
 PLACES: Final = {kind: place for place, kind in enumerate(KINDS)}
 NOTHING: Final = (0,) * len(KINDS)
+States = dict[Key, tuple[int, int]]
+"""Whether series are wholly under digests, and the buckets that they wrote last."""
 # The bucket that was written last has its sum in the row of its series; this moves it to the others.
 SPILL = f"""
 INSERT INTO bucket_digests (symbol, timeframe, bucket, candles)
 SELECT symbol, timeframe, bucket, candles FROM digests WHERE timeframe = ?1 AND symbol = ?2 AND candles != 0
 ON CONFLICT DO UPDATE SET candles = (coalesce(candles, 0) + excluded.candles) & {MASK}
 """  # noqa: S608 - of constants
-STATE = "SELECT symbol, timeframe, whole, bucket FROM digests WHERE timeframe = ? AND symbol = ?"
+STATES = """
+SELECT symbol, whole, bucket FROM carray(?2) AS wanted CROSS JOIN digests
+WHERE timeframe = ?1 AND symbol = wanted.value
+"""
 GO_ON = f"""
 INSERT INTO digests (symbol, timeframe, {", ".join(KINDS)}) VALUES (?, ?{", ?" * len(KINDS)})
 ON CONFLICT DO UPDATE SET {", ".join(f"{kind} = ({kind} + excluded.{kind}) & {MASK}" for kind in KINDS)}
@@ -40,7 +45,6 @@ LIVE = f"""
 UPDATE digests SET candles = (candles + ?1) & {MASK}, series = (series + ?2) & {MASK}
 WHERE timeframe = ?3 AND symbol = ?4 AND bucket = ?5 AND whole = 1
 """  # noqa: S608
-RETURNING = "RETURNING symbol, timeframe"
 ADD = f"""
 INSERT INTO bucket_digests (symbol, timeframe, bucket, candles) VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET candles = (coalesce(candles, 0) + excluded.candles) & {MASK}
@@ -85,7 +89,11 @@ class Carried:
 
     def add(self, key: Key, sums: Mapping[int, int]) -> None:
         """Take note of what candles of a series add to its buckets."""
-        known = self._bars.setdefault(key, {}) if sums else {}
+        known = self._bars.get(key)
+        if known is None:
+            if sums:
+                self._bars[key] = dict(sums)
+            return
         for bucket, value in sums.items():
             known[bucket] = known.get(bucket, 0) + value
 
@@ -109,18 +117,20 @@ class Carried:
     def settle(self) -> None:
         """Enter all of it, in the transaction that it is of."""
         self._con.preupdate_hook(None)
-        done = self._go_on()
+        states = self._states() if len(self._bars) > 1 else None
+        done = self._go_on(states)
         left = {key: bars for key, bars in self._bars.items() if key not in done}
         if left:
-            self._settle_bars(left)
+            self._settle_bars(left, self._states() if states is None else states)
         if self._rows:
             rows = self._rows.items()
             self._con.executemany(GO_ON, ((*key, *(value & MASK for value in sums)) for key, sums in rows))
 
-    def _go_on(self) -> set[Key]:
+    def _go_on(self, states: States | None) -> Collection[Key]:
         """Enter what live bars add, one call for all, and return of which series that was all there is.
 
         They lie in the bucket that was written last, and but for the catalogue nothing else has changed.
+        Which these are is asked before, of all at once: to have each UPDATE say so takes 3 us, of 5.
         """
         live = []
         for key, bars in self._bars.items():
@@ -128,11 +138,13 @@ class Carried:
             if len(bars) == 1 and not any(rows[1:]):
                 ((bucket, value),) = bars.items()
                 live.append((value & MASK, rows[0] & MASK, key[1], key[0], bucket))
-        if len(live) == 1:  # 5 us less
+        if states is not None:
+            live = [one for one in live if states.get((one[3], one[2])) == (1, one[4])]
+            self._con.executemany(LIVE, live)
+        elif live:  # 5 us less
             self._con.execute(LIVE, live[0])
-            done = {(live[0][3], live[0][2])} if self._con.changes() else set()
-        else:
-            done = set(self._con.executemany(LIVE + RETURNING, live))
+            live = live if self._con.changes() else []
+        done = {(symbol, timeframe) for _, _, timeframe, symbol, _ in live}
         for key in done:
             self._rows.pop(key, None)
         return done
@@ -141,12 +153,11 @@ class Carried:
         """Forget it: everything is summed up anew in this transaction."""
         self._rows, self._bars = {}, {}
 
-    def _settle_bars(self, left: Mapping[Key, Sums]) -> None:
+    def _settle_bars(self, left: Mapping[Key, Sums], states: States) -> None:
         """Enter what candles add; the sums of the small tables that the series have go with them.
 
         A call for each step: one for each series takes four times as long, of 10,000 series.
         """
-        states = self._states(left)
         spilled, entered, closed = [], [], []
         for key, bars in left.items():
             whole, bucket = states.get(key, (1, None))
@@ -166,10 +177,16 @@ class Carried:
             if given:
                 self._con.executemany(sql, given)
 
-    def _states(self, keys: Iterable[Key]) -> dict[Key, tuple[int, int]]:
-        """Return whether series are wholly under digests, and the buckets that they wrote last."""
-        found = self._con.executemany(STATE, ((timeframe, symbol) for symbol, timeframe in keys)).fetchall()
-        return {(str(symbol), str(timeframe)): (whole, bucket) for symbol, timeframe, whole, bucket in found}  # type: ignore[misc]
+    def _states(self) -> States:
+        """Return of the series with candles that changed what is known of their digests."""
+        symbols: dict[str, list[str]] = {}
+        for symbol, timeframe in self._bars:
+            symbols.setdefault(timeframe, []).append(symbol)
+        return {
+            (symbol, timeframe): (whole, bucket)
+            for timeframe, some in symbols.items()
+            for symbol, whole, bucket in self._con.execute(STATES, (timeframe, apsw.carray(tuple(some))))
+        }
 
     def _sum_up(self, key: Key, buckets: Iterable[int]) -> None:
         """Put buckets under a digest, of a series that was there before there were digests."""

@@ -23,8 +23,8 @@ __all__ = [
     "bump",
     "calendars",
     "find",
-    "find_each",
     "grow",
+    "lasts",
     "no_such_series",
     "quarantine",
     "recount",
@@ -41,6 +41,7 @@ FROM series LEFT JOIN digests ON digests.symbol = series.symbol AND digests.time
 """
 STATE_OF_STORE = "SELECT calendars, declared, quarantine FROM digests WHERE symbol = '' AND timeframe = ''"
 COLUMNS = "symbol, timeframe, first, last, rows, revision"
+LAST = 3  # the place of that column
 WIDTH = 6  # of those columns, which come first; the rest are of `arrivals` and `declared_columns`
 OF_SERIES = "SELECT * FROM series WHERE symbol = ? AND timeframe = ?"
 OF_SYMBOLS = """
@@ -115,11 +116,14 @@ def find(con: apsw.Connection, symbol: str, timeframe: str) -> Series | None:
     return None if row is None else Series(*row[:WIDTH], *row[-1:])
 
 
-def find_each(con: apsw.Connection, timeframe: str, symbols: Sequence[str]) -> dict[str, Series]:
-    """Return those of some series of a timeframe that are stored, by symbol. Raises `DamagedDataError`."""
+def lasts(con: apsw.Connection, timeframe: str, symbols: Sequence[str]) -> dict[str, int]:
+    """Return the last bar (ms) of those of some series of a timeframe that are stored, by symbol.
+
+    Raises `DamagedDataError`.
+    """
     found: digests.Rows = con.execute(OF_SYMBOLS, (timeframe, apsw.carray(tuple(symbols)))).fetchall()
     digests.prove_each(con, "series", found, timeframe, symbols)
-    return {row[0]: Series(*row[:WIDTH], *row[-1:]) for row in found}
+    return {row[0]: row[LAST] for row in found}
 
 
 def all_series(con: apsw.Connection) -> list[Series]:

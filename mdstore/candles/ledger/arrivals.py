@@ -44,8 +44,12 @@ NEXT = f"""
 UPDATE series SET last = ?3, rows = rows + 1, revision = ?4, tail_lags = CAST(tail_lags || {LAG} AS BLOB)
 WHERE symbol = ?1 AND timeframe = ?2 AND last = ?5 AND tail_source = ?6
   AND length(tail_lags) < {MOST_LAGS * WIDTH} AND ?4 - tail_began < {1 << 8 * WIDTH}
-{RETURNING}
 """  # noqa: S608
+# To have each UPDATE say whether there was such a row takes 3 us, of 5; this takes 1.
+GREW = """
+SELECT symbol FROM carray(?2) AS wanted CROSS JOIN series
+WHERE symbol = wanted.value AND timeframe = ?1 AND revision = ?3
+"""
 AGAIN = f"""
 UPDATE series SET tail_lags = CAST(substr(tail_lags, 1, length(tail_lags) - {WIDTH}) || {LAG} AS BLOB)
 WHERE symbol = ?1 AND timeframe = ?2 AND last = ?3 AND tail_source = ?5 AND length(tail_lags) >= {WIDTH}
@@ -145,16 +149,27 @@ class Arrival(NamedTuple):
 def come_next(con: apsw.Connection, bars: Sequence[Came], source: str, revision: int) -> set[Key]:
     """Grow series by one bar each, the next of those that came one by one; return which of them did grow.
 
-    One call for all: a feed brings the next bar of hundreds of series at once.
+    One call for all: a feed brings the next bar of hundreds of series at once. Nothing else has yet stamped
+    a series with the revision.
     """
-    if not bars:
-        return set()
-    names: dict[Timeframe, str] = {}
-    rows = (
-        (symbol, _name(bar, names), start, revision, bar.floor(start - 1), source)
-        for symbol, bar, start, _ in bars
-    )
-    return set(con.executemany(NEXT, rows))
+    grew = set[Key]()
+    for bar, some in _by_bar(bars).items():
+        name, before = str(bar), {start: bar.floor(start - 1) for start in some.values()}
+        con.executemany(
+            NEXT,
+            ((symbol, name, start, revision, before[start], source) for symbol, start in some.items()),
+        )
+        found = con.execute(GREW, (name, apsw.carray(tuple(some)), revision))
+        grew.update((str(symbol), name) for (symbol,) in found)
+    return grew
+
+
+def _by_bar(bars: Sequence[Came]) -> dict[Timeframe, dict[str, int]]:
+    """Return the starts of bars by their timeframe and symbol."""
+    found: dict[Timeframe, dict[str, int]] = {}
+    for symbol, bar, start, _ in bars:
+        found.setdefault(bar, {})[symbol] = start
+    return found
 
 
 def arrive(con: apsw.Connection, came: Sequence[Came], source: str, revision: int) -> None:

@@ -20,7 +20,7 @@ from mdstore.core.polars_forks import polars_is_broken
 from mdstore.core.schema import CANDLE, wide_candle
 from mdstore.core.time_bounds import FOREVER
 
-__all__ = ["Panel", "Piece", "Run", "SeriesView", "Stretch", "joined", "know_sums"]
+__all__ = ["Panel", "Piece", "Run", "SeriesView", "Stretch", "joined", "know_sums", "taken"]
 
 # What the objects around the columns take, rather too much: 2.1 KB a view of one piece, by tracemalloc over
 # 2,000 of them, to which its frame comes.
@@ -75,6 +75,16 @@ class Piece:
         if self.cell is not None and self.pack is not None:
             self.pack.verify(self.cell.place, self.cell.digests, self.cell.rows, start, end)
 
+    def place_of(self, time: int) -> int:
+        """Return how many of its rows start before `time`. Raises `PackLostError`.
+
+        The rows beside that place are verified: times that are damaged told of other places, and bars were
+        missing of which every one that was served was sound.
+        """
+        place = bisect_left(self.times, time)
+        self.verify(max(place - 1, 0), min(place + 1, self.rows.num_rows))
+        return place
+
     def lacks_sum(self, time: int) -> bool:
         """Tell whether `sum_from` can tell, and would have to compute it; not of declared columns."""
         if self.cell is None or self.pack is None or self.cell.start > time or self.rows.num_columns > WIDTH:
@@ -97,7 +107,7 @@ class Piece:
         key = (self.cell.place, time)
         known = self.pack.sums.get(key)
         if known is None:
-            low, high = bisect_left(self.times, time), self.rows.num_rows
+            low, high = self.place_of(time), self.rows.num_rows
             self.verify(low, high)
             known = self.pack.sums[key] = sum_of_bars(self.rows.slice(low)) if low < high else 0
         return known
@@ -112,7 +122,7 @@ def know_sums(wanted: Sequence[tuple[Piece, int]]) -> None:
     for at in range(0, len(unknown), SUMMED):
         group, batches = unknown[at : at + SUMMED], []
         for piece, time in group:
-            low, high = bisect_left(piece.times, time), piece.rows.num_rows
+            low, high = piece.place_of(time), piece.rows.num_rows
             piece.verify(low, high)
             batches.append(piece.rows.slice(low))
         for (piece, time), found in zip(group, sums_of_batches(batches), strict=True):
@@ -143,7 +153,8 @@ class SeriesView:
         self.pieces = tuple(pieces)
         self.offsets = (0, *accumulate(piece.rows.num_rows for piece in pieces))
         self.packs = tuple({piece.pack.name: piece.pack for piece in pieces if piece.pack}.values())
-        self._firsts = [piece.times[0] for piece in pieces]
+        # Of a cell from the file: no time in a pack is believed before it is verified.
+        self._starts = [piece.cell.start if piece.cell else piece.times[0] for piece in pieces]
         self.noted_until = 0.0
         """Until when its cells need not be noted as read again."""
 
@@ -174,7 +185,10 @@ class SeriesView:
         return True
 
     def within(self, start: int, end: int, limit: int | None) -> tuple[int, int]:
-        """Return the row numbers `[low, high)` of the latest `limit` bars that start in `[start, end)`."""
+        """Return the row numbers `[low, high)` of the latest `limit` bars that start in `[start, end)`.
+
+        Raises `PackLostError`.
+        """
         low = 0 if start <= -FOREVER else self._place(start)
         high = self.rows if end >= FOREVER else max(low, self._place(end))
         return (low if limit is None else max(low, high - limit)), high
@@ -210,8 +224,8 @@ class SeriesView:
 
     def _place(self, time: int) -> int:
         """Return how many candles start before `time`."""
-        at = bisect_right(self._firsts, time) - 1
-        return 0 if at < 0 else self.offsets[at] + bisect_left(self.pieces[at].times, time)
+        at = bisect_right(self._starts, time) - 1
+        return 0 if at < 0 else self.offsets[at] + self.pieces[at].place_of(time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +237,7 @@ class Stretch:
     high: int
 
     def narrowed(self, start: int, end: int) -> Stretch:
-        """Return the part of it that starts in `[start, end)`."""
+        """Return the part of it that starts in `[start, end)`. Raises `PackLostError`."""
         low, high = self.view.within(start, end, None)
         low = max(low, self.low)
         return Stretch(self.view, low, max(low, min(high, self.high)))
@@ -299,7 +313,7 @@ class Panel:
         return Long(self.values, self.symbols, self.ends)
 
     def narrowed(self, symbols: Container[str] | None, start: int, end: int) -> Panel:
-        """Return the part of some symbols, in a range of time."""
+        """Return the part of some symbols, in a range of time. Raises `PackLostError`."""
         kept = [one for one in self.stretches if symbols is None or one.view.symbol in symbols]
         return Panel([one.narrowed(start, end) for one in kept], self.revision)
 
@@ -352,15 +366,20 @@ def joined(runs: Sequence[Run]) -> pa.Table:
     if len(runs) == 1 or polars_is_broken():
         parts = [batch.slice(first, end - first) for batch, first, end in runs]
         return _read_only(pa.Table.from_batches(parts, schema=CANDLE).combine_chunks())
-    # By row numbers: to cut each run out of each column makes 120,000 objects.
     batches = {id(batch): batch for batch, _, _ in runs}
     starts = accumulate((batch.num_rows for batch in batches.values()), initial=0)
     offsets = dict(zip(batches, starts, strict=False))
     lows = pl.Series([offsets[id(batch)] + first for batch, first, _ in runs])
     highs = pl.Series([offsets[id(batch)] + end for batch, _, end in runs])
-    rows = pl.select(pl.int_ranges(lows, highs, dtype=pl.UInt32).explode()).to_series()
-    frame = pl.concat([pl.DataFrame(batch) for batch in batches.values()], rechunk=False)[rows]
-    return _read_only(frame.to_arrow().cast(CANDLE).combine_chunks())
+    return taken(list(batches.values()), lows, highs)
+
+
+def taken(batches: Sequence[pa.RecordBatch], lows: pl.Series, highs: pl.Series) -> pa.Table:
+    """Return candles in one piece: one `[low, high)` of rows after the other, of batches under each other."""
+    # By row numbers: to cut each run out of each column makes 120,000 objects.
+    ranges = pl.int_ranges(lows, highs, dtype=pl.UInt32).explode(empty_as_null=False)
+    rows = pl.concat([pl.DataFrame(batch) for batch in batches], rechunk=False)
+    return _read_only(rows[pl.select(ranges).to_series()].to_arrow().cast(CANDLE).combine_chunks())
 
 
 def _read_only(table: pa.Table) -> pa.Table:

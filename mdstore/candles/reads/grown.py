@@ -10,20 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
 
 from mdstore.candles.file.bar_digests import columns_of_frame
-from mdstore.candles.file.wide_rows import times_of
-from mdstore.candles.packs.columns import Panel, Run, joined
+from mdstore.candles.packs.columns import Panel, taken
 from mdstore.candles.writes.written import Appended
 from mdstore.core.checked_rows import Group, Stack
-from mdstore.core.long_table import Long
+from mdstore.core.long_table import Long, repeated
 from mdstore.core.schema import CANDLE
-from mdstore.core.time_bounds import FOREVER
 
 __all__ = ["Grown", "GrownPanels", "grown"]
 
@@ -97,92 +94,95 @@ def grown(
 
     None where a bar came that is not behind the last of its series, or with `every` one of a new series.
     """
-    start, end, limit = window
     found = _new_rows(kept, timeframe, since, every=every)
     if found is None:
         return None
-    new, numbers, changed = found
+    new, changed = found
     revision = since[-1].after if since else kept.revision
     if new is None:
         return Grown(kept.long, kept.lasts, revision, kept.changed, kept.made)
-    lasts, times = list(kept.lasts), times_of(new)
-    for number, time in zip(numbers, times, strict=True):
-        if time <= lasts[number]:
-            return None
-        lasts[number] = time
-    runs, ends = _runs(kept.long, new, _ranges(numbers, times, start, end), limit)
-    long = Long(joined(runs), kept.long.symbols, ends)
-    return Grown(long, lasts, revision, max(kept.changed, changed), kept.made)
+    lasts = _lasts(pl.Series(kept.lasts, dtype=pl.Int64), new)
+    if lasts is None:
+        return None
+    ranges = _ranges(kept.long.ends, new, window)
+    counts = ranges["old_end"] - ranges["old"] + ranges["new_end"] - ranges["new"]
+    long = kept.long.replaced(_values(kept.long, new, ranges), counts.cum_sum().to_list())
+    return Grown(long, lasts.to_list(), revision, max(kept.changed, changed), kept.made)
 
 
 def _new_rows(
     kept: Grown, timeframe: str, since: Iterable[Appended], *, every: bool
-) -> tuple[pa.RecordBatch | None, list[int], int] | None:
-    """Return the new rows of the kept series by their number, the numbers, and the last revision of them."""
-    frames, numbers, changed = list[pl.DataFrame](), list[int](), 0
+) -> tuple[pl.DataFrame | None, int] | None:
+    """Return the new rows of kept series with its `number`, sorted by that, and the last revision of them."""
+    frames, changed = list[pl.DataFrame](), 0
     for one in since:
         for group in one.groups:
             if group.timeframe != timeframe:
                 continue
-            owners = _owners(kept, group)
-            if every and None in owners:
+            numbers = _numbers(kept, group)
+            if every and numbers.has_nulls():
                 return None
-            if any(owner is not None for owner in owners):
-                wanted = pl.Series([owner is not None for owner in owners])
-                frames.append(group.rows if wanted.all() else group.rows.filter(wanted))
-                numbers += [owner for owner in owners if owner is not None]
+            if numbers.null_count() < len(numbers):
+                frames.append(group.rows.with_columns(numbers).drop_nulls("number"))
                 changed = one.after
     if not frames:
-        return None, [], changed
-    rows = pl.concat(frames).with_columns(pl.Series("number", numbers))
-    if not rows["number"].is_sorted():
-        rows = rows.sort("number", maintain_order=True)
-    columns = columns_of_frame(rows.drop("number"))
-    arrays = [column.view(field.type) for column, field in zip(columns, CANDLE, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=CANDLE), rows["number"].to_list(), changed
+        return None, changed
+    rows = pl.concat(frames)
+    return rows if rows["number"].is_sorted() else rows.sort("number", maintain_order=True), changed
 
 
-def _owners(kept: Grown, group: Group | Stack) -> list[int | None]:
+def _numbers(kept: Grown, group: Group | Stack) -> pl.Series:
     """Return for each row of a group the place of its series among those that are kept, if it is there."""
     if isinstance(group, Group):
-        return [kept.places.get(group.symbol)] * len(group.rows)
-    counts = (high - low for low, high in pairwise((0, *group.ends)))
-    return [
-        place
-        for symbol, count in zip(group.symbols, counts, strict=True)
-        for place in [kept.places.get(symbol)] * count
-    ]
+        symbols, ends = [group.symbol], [len(group.rows)]
+    else:
+        symbols, ends = list(group.symbols), list(group.ends)
+    places = pl.Series("number", [kept.places.get(symbol) for symbol in symbols], pl.UInt32)
+    return repeated(places, ends, [len(group.rows)])
 
 
-def _ranges(
-    numbers: Sequence[int], times: Sequence[int] | memoryview, start: int, end: int
-) -> dict[int, tuple[int, int]]:
-    """Return which of the new rows in a range of time each series has, by its number."""
-    ranges: dict[int, tuple[int, int]] = {}
-    for at, (number, time) in enumerate(zip(numbers, times, strict=True)):
-        if start <= time < end:
-            ranges[number] = (ranges[number][0] if number in ranges else at, at + 1)
-    return ranges
+def _lasts(lasts: pl.Series, new: pl.DataFrame) -> pl.Series | None:
+    """Return the last time of each series with the new rows; None where one of these is not behind it."""
+    number, time = new["number"], new["timestamp"].to_physical()
+    follows = (number == number.shift(1)).fill_null(value=False)
+    if not (time > time.shift(1).zip_with(follows, lasts.gather(number))).all():
+        return None
+    ends = ~follows.shift(-1, fill_value=False)
+    return lasts.scatter(number.filter(ends), time.filter(ends))
 
 
-def _runs(
-    long: Long, new: pa.RecordBatch, ranges: dict[int, tuple[int, int]], limit: int | None
-) -> tuple[list[Run], list[int]]:
-    """Return the rows of each series, new ones behind the others, the last `limit`; and where each ends."""
+def _ranges(ends: Sequence[int], new: pl.DataFrame, window: tuple[int, int, int | None]) -> pl.DataFrame:
+    """Return by series which rows stay, `[old, old_end)`, and which of the new come, `[new, new_end)`."""
+    start, end, limit = window
+    at, time = pl.int_range(pl.len()), pl.col("timestamp").to_physical()
+    inside = new.select("number", at.alias("at"), time).filter(
+        pl.col("timestamp").is_between(start, end, "left")
+    )
+    found = inside.group_by("number").agg(new=pl.col("at").min(), new_end=pl.col("at").max() + 1)
+    empty = pl.zeros(len(ends), pl.Int64, eager=True)
+    old_end = pl.Series(ends, dtype=pl.Int64)
+    ranges = pl.DataFrame(
+        {
+            "old": old_end.shift(1, fill_value=0),
+            "old_end": old_end,
+            "new": empty.clone().scatter(found["number"], found["new"]),
+            "new_end": empty.scatter(found["number"], found["new_end"]),
+        }
+    )
+    if limit is None:
+        return ranges
+    first = pl.max_horizontal("new", pl.col("new_end") - limit)
+    ranges = ranges.with_columns(new=first)
+    left = limit - (pl.col("new_end") - pl.col("new"))
+    return ranges.with_columns(old=pl.max_horizontal("old", pl.col("old_end") - left))
+
+
+def _values(long: Long, new: pl.DataFrame, ranges: pl.DataFrame) -> pa.Table:
+    """Return the rows of each series, new ones behind the others."""
+    columns = columns_of_frame(new.drop("number"))
+    arrays = [column.view(field.type) for column, field in zip(columns, CANDLE, strict=True)]
     old = long.values.combine_chunks().to_batches()
-    before, runs, ends, rows = old[0] if old else None, list[Run](), list[int](), 0
-    for number, (start, end) in enumerate(pairwise((0, *long.ends))):
-        first, last = ranges.get(number, (0, 0))
-        most = FOREVER if limit is None else limit
-        first = max(first, last - most)
-        stays = max(start, end - (most - (last - first)))
-        for batch, at, stop in ((before, stays, end), (new, first, last)):
-            if batch is None or at >= stop:
-                continue
-            rows += stop - at
-            if runs and runs[-1][0] is batch and runs[-1][2] == at:
-                runs[-1] = (batch, runs[-1][1], stop)
-            else:
-                runs.append((batch, at, stop))
-        ends.append(rows)
-    return runs, ends
+    both = [*old, pa.RecordBatch.from_arrays(arrays, schema=CANDLE)]
+    lows = ranges.select(pl.concat_list("old", pl.col("new") + long.values.num_rows).explode())
+    highs = ranges.select(pl.concat_list("old_end", pl.col("new_end") + long.values.num_rows).explode())
+    return taken(both, lows.to_series(), highs.to_series())

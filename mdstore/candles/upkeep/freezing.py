@@ -90,15 +90,24 @@ def freeze(  # noqa: PLR0917 - what, up to when, and how
 
 
 def thaw(database: Database, key: Key, told: Told, stop: Stop = never) -> Frozen:
-    """Put all frozen pieces of a series back into `candles`. Raises what `freeze` does."""
+    """Put all frozen pieces of a series back into `candles`.
+
+    Raises what `freeze` does, of damage once all others are back.
+    """
     with database.reading() as con:
         found = frozen.pieces(con, key, -FOREVER, FOREVER)
-    pace, rows = Pace(1, most=1, stop=stop, what="thawing"), 0
+    pace, rows, damage = Pace(1, most=1, stop=stop, what="thawing"), 0, list[DamagedDataError]()
     for piece in found:
         back = partial(put_back, key=key, start=piece.start, end=piece.end)
-        done = pace.take(lambda _: database.step(back))  # noqa: B023 - at once
+        try:
+            done = pace.take(lambda _: database.step(back))  # noqa: B023 - at once
+        except DamagedDataError as error:
+            damage.append(error)
+            continue
         rows += done
         told(done)
+    if damage:
+        raise damage[0]
     return Frozen(rows, int(rows > 0))
 
 
@@ -176,10 +185,12 @@ def _exchange(con: Writer, packed: _Packed) -> int:
         frozen.forget(con, key, piece.start, piece.end)
         con.execute(DELETE, (*key, piece.start, piece.end))
         gone = con.changes() + sum(one.rows for one in inside)
-        if gone != piece.rows or _has_strays(con, packed):
+        has_strays = _has_strays(con, packed)
+        if gone != piece.rows or (has_strays and names):
             # What another program has put there, and no digest knows of, is not deleted unseen.
             raise damaged(con, "candles", key, piece.start, piece.end)
-        if names:
+        if not has_strays:
+            # Also of a series without values: a write of nothing but nulls has left rows of them.
             forget_values(con, key, piece.start, piece.end)
         frozen.insert(con, key, piece, packed.bytes)
     return piece.rows
@@ -188,7 +199,7 @@ def _exchange(con: Writer, packed: _Packed) -> int:
 def _has_strays(con: apsw.Connection, packed: _Packed) -> bool:
     """Tell whether bars have values of declared columns of which the catalogue does not know."""
     others = [name for name in table_names(con) if name not in packed.names]
-    if not others or not packed.names:
+    if not others:
         return False
     sql = STRAY.format(" OR ".join(f'"{name}" IS NOT NULL' for name in others))
     return con.execute(sql, (*packed.key, packed.piece.start, packed.piece.end)).get is not None

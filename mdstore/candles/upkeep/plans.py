@@ -116,7 +116,12 @@ def run_on(con: apsw.Connection, sql: str, params: Sequence[Any] = ()) -> Run:
         rows = con.execute(sql, params)
         count = sum(1 for _ in zip(range(LIMIT), rows, strict=False))
         rows.close(True)
-    except (apsw.SQLError, apsw.BindingsError, apsw.ReadOnlyError) as error:
+    except apsw.ReadOnlyError as error:
+        hint = "give the part of it that reads; candles are changed by the store"
+        raise QueryError(
+            f"only what reads is run here, and this changes the file: {sql[:200]!r}", hint=hint
+        ) from error
+    except (apsw.SQLError, apsw.BindingsError) as error:
         raise QueryError(f"SQLite cannot run {sql[:200]!r}: {error}") from error
     finally:
         seconds = time.perf_counter() - began

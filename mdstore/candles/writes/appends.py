@@ -14,6 +14,7 @@ import polars as pl
 
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.carried import Writer
+from mdstore.candles.file.table_writes import upsert_stack
 from mdstore.candles.file.wide_rows import values_of
 from mdstore.candles.packs import cells
 from mdstore.candles.writes.bar_changes import Changes
@@ -57,10 +58,10 @@ class Appends:
         unknown = [one for one in seen if one.behind is None]
         if unknown:
             symbols = [one.changes.key[0] for one in unknown]
-            stored = catalogue.find_each(self._con, stack.timeframe, symbols)
+            stored = catalogue.lasts(self._con, stack.timeframe, symbols)
             ends = cells.ends_of(self._con, stack.timeframe, list(stored)) if stored else {}
             for symbol, one in zip(symbols, unknown, strict=True):
-                one.end = stored[symbol].last if symbol in stored else -FOREVER - 1
+                one.end = stored.get(symbol, -FOREVER - 1)
                 # A cell may end behind the last candle, where one beside it was deleted.
                 one.behind = max(one.end + 1, ends.get(symbol, -FOREVER))
         return seen
@@ -68,15 +69,14 @@ class Appends:
     def _write(self, stack: Stack, seen: Sequence[Seen]) -> None:
         ready, times = prepare(stack), stack.rows["timestamp"]
         with self._con.telling(None):
-            for sql, values in ready.statements:
-                self._con.execute(sql, values)
+            upsert_stack(self._con, stack.timeframe, stack.symbols, stack.ends, ready.packed)
         batch, moments, at = of_columns(ready.columns), values_of(ready.columns[0]), 0
         for one, end, added in zip(seen, stack.ends, ready.sums, strict=True):
             if end - at >= SEAL_LEAST:
                 self._sealer.take(one.changes.key, one.next_cell, batch.slice(at, end - at))
             own = moments[at:end]
             one.changes.arrive(self._con, own, added)
-            one.note(times.slice(at, end - at), own[0], own[-1])
+            one.note(times, at, end, own[0], own[-1])
             one.inserted += end - at
             one.changed = True
             at = end

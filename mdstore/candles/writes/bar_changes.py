@@ -46,16 +46,17 @@ Names = tuple[tuple[str, ...], tuple[str, ...]]
 Extras = tuple[float | None, ...]
 TIMESTAMP = 2  # its place in a row
 # Of nearly all series that are written, of which nothing is changed: 10,000 sets are made, and searched by
-# the garbage collector, in as long as SQLite writes a bar of each.
+# the garbage collector, in as long as SQLite writes a bar of each. None of these is ever changed.
 NO_TIMES: Final[frozenset[int]] = frozenset()
 NONE_REPLACED: Final[Counter[str]] = Counter()
+NO_OLDS: Final[dict[int, Values]] = {}
+NO_EXTRAS: Final[dict[int, Extras]] = {}
 
 
 class Changes:
     """The changes of one series in one transaction."""
 
     __slots__ = (
-        "_changed",
         "_fresh",
         "_olds",
         "_places",
@@ -73,12 +74,11 @@ class Changes:
         self.key = (symbol, timeframe)
         self.bar = Timeframe.parse(timeframe)
         self._fresh: list[tuple[int, int]] = []
-        self._olds: dict[int, Values] = {}
+        self._olds = NO_OLDS
         self.span = span_of(timeframe)
         self._written = NO_TIMES
         self._places: Sequence[int] = ()  # of the declared columns of the series, in their table
-        self._changed: set[int] = set()
-        self.old_extras: dict[int, Extras] = {}
+        self.old_extras = NO_EXTRAS
         """What values of declared columns were before the call, by time, in the order of the table."""
         self.last_extras: tuple[int, Extras] = (0, ())
         """What those of the row that was updated last were, and its time."""
@@ -139,10 +139,11 @@ class Changes:
             con.carried.add(self.key, sums_of_changes(changed, gone, self.span))
         except (TypeError, ValueError, struct.error) as error:
             raise damaged(con, "candles", self.key) from error  # a price that is a text or a null
-        for values in gone:
-            self._olds.setdefault(values[0], values)
         if gone:
             self.last_updated = gone[-1]
+            self._olds = self._olds or {}
+            for values in gone:
+                self._olds.setdefault(values[0], values)
         self._fresh += self.bar.runs(came)
         return len(came), len(gone)
 
@@ -163,10 +164,11 @@ class Changes:
         """
         in_table, in_series = names
         self._places = [in_table.index(name) for name in in_series]
-        self._changed = set()
-        with con.telling(partial(self._note_extras, con)):
+        changed = set[int]()
+        self.old_extras = self.old_extras or {}
+        with con.telling(partial(self._note_extras, con, changed)):
             write()
-        return len(self._changed - self._written)
+        return len(changed - self._written)
 
     def record(self, con: Writer, source: str, revision: int) -> list[Came]:
         """Keep what closed bars were before they changed, and return the ranges of bars that have arrived.
@@ -197,7 +199,7 @@ class Changes:
         revisions.revise_extras(con, self.key, closed, source, revision)
         return [(time, self.bar.next(time)) for time in sorted(olds.keys() & forming - self._olds.keys())]
 
-    def _note_extras(self, con: Writer, change: apsw.PreUpdate) -> None:
+    def _note_extras(self, con: Writer, changed: set[int], change: apsw.PreUpdate) -> None:
         """Take note of a row of declared columns: of its digest, and of what it was if anything changes."""
         if change.table_name != "extras":
             return  # what a trigger of a rebuild, or of another program, writes elsewhere
@@ -216,7 +218,7 @@ class Changes:
         except (TypeError, struct.error) as error:
             raise damaged(con, "candles", self.key) from error
         con.carried.add(self.key, {time // self.span: change_of_sum})
-        self._changed.add(time)
+        changed.add(time)
         self.old_extras.setdefault(time, before)
         self.last_extras = (time, before)
 

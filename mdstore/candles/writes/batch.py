@@ -115,7 +115,7 @@ class Batch:
         if not self._claim.range or len(self._claims) > 1:
             return
         for (symbol, timeframe), seen in self._landing.seen.items():
-            rows = sum(map(len, seen.runs))
+            rows = sum(end - start for _, start, end in seen.parts)
             beside = claims.beside(self._claim, seen.changes.bar, seen.first, seen.last, self._now)
             if beside and is_full_page(rows):
                 yield (
@@ -180,7 +180,7 @@ class Batch:
 
     def result(self) -> WriteResult:
         """Return the counts so far."""
-        reach = {key: seen.reach for key, seen in self._landing.seen.items() if seen.runs}
+        reach = {key: seen.reach for key, seen in self._landing.seen.items() if seen.parts}
         return WriteResult(
             **self._landing.counts,
             quarantined=self._bad if self._keep_bad else 0,

@@ -78,7 +78,7 @@ class Landing:
         self.counts["updated"] += updated
         self.counts["unchanged"] += len(rows) - inserted - updated
         seen.inserted += inserted
-        seen.note(times, times[0], times[-1])
+        seen.note(times, 0, len(times), times[0], times[-1])
 
     def _with_extras(self, seen: Seen, rows: pl.DataFrame) -> pl.DataFrame:
         """Return rows with the declared columns of their series; what they do not give is null."""

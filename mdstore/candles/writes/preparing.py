@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from mdstore.candles.file.bar_digests import Sums, columns_of_frame, sums_of_stack
 from mdstore.candles.file.digests import span_of
-from mdstore.candles.file.table_writes import Statement, statements_of
+from mdstore.candles.file.table_writes import packed
 from mdstore.core.checked_rows import Checked, Group, Stack
 from mdstore.core.schema import CANDLE_COLUMNS
 
@@ -20,11 +20,11 @@ COLUMNS = len(CANDLE_COLUMNS)
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Stack):
-    """A stack with its columns as SQLite will give them, what they add to digests, and what writes them."""
+    """A stack with its columns as SQLite will give them, what they add to digests, and its rows as bytes."""
 
     columns: Sequence[pa.Array]
     sums: Sequence[Sums]
-    statements: Sequence[Statement]
+    packed: bytearray
 
 
 def prepare(stack: Stack) -> Prepared:
@@ -33,12 +33,11 @@ def prepare(stack: Stack) -> Prepared:
         return stack
     columns = columns_of_frame(stack.rows)
     sums = sums_of_stack(stack.rows, columns, stack.ends, span_of(stack.timeframe))
-    statements = statements_of(stack.timeframe, stack.symbols, stack.ends, stack.rows)
-    return Prepared(stack.timeframe, stack.symbols, stack.ends, stack.rows, columns, sums, statements)
+    return Prepared(stack.timeframe, stack.symbols, stack.ends, stack.rows, columns, sums, packed(columns))
 
 
 def plain(group: Group | Stack) -> Group | Stack:
-    """Return rows without what was made of them, which takes five times their memory."""
+    """Return rows without what was made of them, which takes twice their memory."""
     if not isinstance(group, Prepared):
         return group
     return Stack(group.timeframe, group.symbols, group.ends, group.rows)

@@ -236,6 +236,17 @@ def test_declared_columns_are_frozen_with_their_bars(store):
     assert store.maintenance.check() == []
 
 
+def test_bars_that_were_given_nothing_but_nulls_of_a_declared_column_leave_no_rows_of_it(store):
+    """`check` found values of bars that are not there: no bar had changed, so the series has no values."""
+    store.declare("value", resample="sum")
+    store.write("A", "1m", walk(1_500))
+    store.write("A", "1m", walk(50).with_columns(value=pl.lit(None, pl.Float64)))
+    store.maintenance.freeze(LATER)
+    assert store.maintenance.check() == []
+    with closing(apsw.Connection(str(store.path))) as con:
+        assert con.execute("SELECT count(*) FROM extras").get == 0
+
+
 # --- which, and how
 
 
@@ -472,6 +483,18 @@ def test_all_but_a_piece_that_cannot_be_unpacked_is_taken_for_right(written):
     written.write("A", "1m", whole)
     assert written.candles("A", "1m").equals(whole)
     assert written.maintenance.check() == []
+
+
+def test_all_but_a_piece_that_cannot_be_unpacked_is_thawed(written):
+    whole = written.candles("A", "1m")
+    written.maintenance.freeze(LATER)
+    forget_packs(written)
+    flip(written.path)
+    with pytest.raises(DamagedDataError, match=r"A 1m from 2025-09-01") as caught:
+        written.maintenance.thaw()
+    at = pl.col("timestamp").dt.epoch("ms")
+    assert in_candles(written.path) == BARS - 600
+    assert written.candles("A", "1m", start=caught.value.end).equals(whole.filter(at >= caught.value.end))
 
 
 def test_what_lies_in_the_stretch_of_a_piece_that_cannot_be_unpacked_does_not_hold_the_others_up(written):
