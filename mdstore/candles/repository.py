@@ -18,6 +18,7 @@ import apsw
 import pyarrow as pa
 
 from mdstore.cache.memory_tier import MemoryTier
+from mdstore.candles import writes
 from mdstore.candles.file import catalogue, frozen, usage
 from mdstore.candles.file.database import Database
 from mdstore.candles.file.leases import Leases
@@ -36,24 +37,22 @@ from mdstore.candles.packs.seal_policy import Upkeep
 from mdstore.candles.reads import as_of
 from mdstore.candles.reads.answer import Answer
 from mdstore.candles.reads.explanation import Explanation, Reader, Traced
-from mdstore.candles.reads.holes_between import Held, holes_of
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.recovery import workplace
 from mdstore.candles.upkeep.leftovers import is_left
-from mdstore.candles.writes import delete, rename, writer
-from mdstore.candles.writes.preparing import prepared
-from mdstore.candles.writes.results import Part, Policy, WriteResult
 from mdstore.candles.writes.written import Written
-from mdstore.core.candle_rules import Checked
 from mdstore.core.latencies import LatencyTable
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
 
 if TYPE_CHECKING:
+    from mdstore.candles.reads.holes_between import Held
     from mdstore.candles.reads.sql import Queries
     from mdstore.candles.reads.sql_given import Params
     from mdstore.candles.upkeep.file_upkeep import FileUpkeep
+    from mdstore.candles.writes.results import Part, Policy, WriteResult
+    from mdstore.core.checked_rows import Checked
 
 __all__ = ["CandleRepository"]
 
@@ -174,7 +173,7 @@ class CandleRepository:
         self.refuse_to_write()  # before anything is taken of the data
         began = time.perf_counter()
         with closing(chunks):
-            result = writer.write(
+            result = writes.writer.write(
                 self._database,
                 self._packs,
                 chunks,
@@ -185,7 +184,7 @@ class CandleRepository:
                 has_room=self._compaction.has_room,
                 written=self._written,
             )
-        if result.inserted >= writer.SEAL_ROWS:
+        if result.inserted >= writes.writer.SEAL_ROWS:
             self._compaction.merge()
         self.latencies.add("write", SQLITE, began)
         self._tell([result])
@@ -194,17 +193,17 @@ class CandleRepository:
     @staticmethod
     def prepared(chunk: Checked) -> Checked:
         """Return a checked chunk made ready to be written, which needs no transaction."""
-        return prepared(chunk)
+        return writes.preparing.prepared(chunk)
 
     def write_each(self, parts: Sequence[Part]) -> list[WriteResult]:
         """Land several series, each once, with what is said of them, in one transaction."""
         self.refuse_to_write()
         began = time.perf_counter()
         room = self._compaction.has_room
-        done = writer.write_each(
+        done = writes.writer.write_each(
             self._database, self._packs, parts, clock=self._clock, has_room=room, written=self._written
         )
-        if any(result.inserted >= writer.SEAL_ROWS for result in done):
+        if any(result.inserted >= writes.writer.SEAL_ROWS for result in done):
             self._compaction.merge()
         self.latencies.add("write", SQLITE, began)
         self._tell(done)
@@ -264,6 +263,8 @@ class CandleRepository:
 
     def held(self, request: Request) -> Held:
         """Return the bars of symbols in a range and the holes between. Raises `NoSuchSeriesError`."""
+        from mdstore.candles.reads.holes_between import holes_of
+
         self._mind_forks()
         request = replace(request, columns=CANDLE_COLUMNS if not request.is_long else LONG)
         for _ in range(ATTEMPTS):
@@ -351,7 +352,7 @@ class CandleRepository:
         self.refuse_to_write()
         keys = self.keys((symbol,), timeframe)
         began = time.perf_counter()
-        deleted = delete.delete(self._database, keys, start, end, self._clock)
+        deleted = writes.delete.delete(self._database, keys, start, end, self._clock)
         self.latencies.add("delete", SQLITE, began)
         return deleted
 
@@ -372,7 +373,7 @@ class CandleRepository:
     def rename(self, old: str, new: str) -> list[str]:
         """Give a symbol another name, in all its timeframes, and return these."""
         self.refuse_to_write()
-        found = rename.rename(self._database, old, new, self._clock)
+        found = writes.rename.rename(self._database, old, new, self._clock)
         if not found:
             raise self.no_series(old, None)
         return found

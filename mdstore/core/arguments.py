@@ -6,15 +6,18 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from operator import index
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mdstore.core.candle_rules import OnInvalid
-from mdstore.core.duplicates import OnConflict
 from mdstore.core.excerpts import excerpt
 from mdstore.core.symbols import check_symbol
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import Hint, InvalidInputError
+
+if TYPE_CHECKING:
+    from mdstore.core.checked_rows import OnInvalid
+    from mdstore.core.duplicates import OnConflict
 
 __all__ = [
     "DEFAULT_FILE", "FILE_VARIABLE", "Kept", "bar_limit", "byte_count", "column_list", "conflict_rule",

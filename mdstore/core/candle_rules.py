@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from math import isfinite, nan
-from typing import Literal
 
 import polars as pl
 
 from mdstore.core.bad_rows import IN_FUTURE, NO_TIME, STARTS, TWICE, UNKNOWN_TIMEFRAME
+from mdstore.core.checked_rows import Checked, Group, Stack
 from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once, starts_of_runs, values_in
 from mdstore.core.excerpts import excerpt
 from mdstore.core.numbers import DASHES, Numbers
@@ -23,17 +23,8 @@ from mdstore.core.time_bounds import FIRST_BAR
 from mdstore.core.timeframe import DAY, HOUR, Timeframe, meant
 from mdstore.core.timestamps import TimeStyle, column_to_ms, unclear
 
-__all__ = [
-    "NO_BAD",
-    "Align",
-    "Checked",
-    "Group",
-    "OnInvalid",
-    "Stack",
-    "check",
-]
+__all__ = ["FLOOR", "NO_BAD", "Align", "Terms", "check"]
 
-OnInvalid = Literal["raise", "quarantine", "drop"]
 FLOOR: Align = "floor"
 KEY = ["symbol", "timestamp"]  # of a row among those of a timeframe
 Rule = tuple[str, Callable[[pl.DataFrame], pl.Series | None], str]
@@ -64,62 +55,6 @@ BAD_SCHEMA = {
 NOWHERE = pl.Series([False])
 NO_BAD = pl.DataFrame(schema=BAD_SCHEMA)
 NONE_BROKEN = pl.DataFrame(schema={"row": pl.Int64, "time": pl.Int64, "column": pl.String, "rule": pl.String})
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Good rows of one series: timestamp (Int64 ms) and the five values, ascending, each time once."""
-
-    symbol: str
-    timeframe: str
-    rows: pl.DataFrame
-    moved: pl.Series | None = None
-    """The times of rows that were moved to the start of their bar; None for none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """Good rows of several series of one timeframe under each other, by symbol, each as in a `Group`.
-
-    Those of the i-th symbol end at `ends[i]`. What is done with all at once costs nothing by the series.
-    """
-
-    timeframe: str
-    symbols: Sequence[str]
-    ends: Sequence[int]
-    rows: pl.DataFrame
-
-    def groups(self) -> Iterator[Group]:
-        """Yield the rows of each series."""
-        at = 0
-        for symbol, end in zip(self.symbols, self.ends, strict=True):
-            yield Group(symbol, self.timeframe, self.rows.slice(at, end - at))
-            at = end
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """One chunk after checking.
-
-    `bad` has the columns of `BAD_SCHEMA`: row counts over the whole call, time is in ms, where it could be
-    read, record is the row as JSON.
-    `duplicates` counts the rows that a later row of the same key replaced by equal values, `conflicts` those
-    replaced by others, `conflict` is the first of these; `rows` counts all that were checked. `ignored` are
-    the columns that were not kept so far, `notes` what was understood. `withheld` counts the rows that were
-    moved to the start of a bar where another row stood, `widened` those whose high or low was moved to hold
-    open and close.
-    """
-
-    groups: Sequence[Group | Stack]
-    bad: pl.DataFrame
-    duplicates: int
-    rows: int
-    conflicts: int = 0
-    conflict: Conflict | None = None
-    ignored: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    withheld: int = 0
-    widened: int = 0
 
 
 @dataclass(frozen=True, slots=True)

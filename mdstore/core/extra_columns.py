@@ -4,6 +4,9 @@ A bar may lack a value of such a column: null. To have another name recognised f
 add it to `EXTRA_ALIASES`.
 """
 
+# What a plain read does not need is imported by the function that does.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import re
@@ -11,8 +14,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from mdstore.core.calendars import globs
-from mdstore.core.column_names import clean
 from mdstore.core.did_you_mean import did_you_mean
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
@@ -71,6 +72,8 @@ class Extra:
 
     def is_of(self, symbol: str, timeframe: str) -> bool:
         """Tell whether it is kept of a series."""
+        from mdstore.core.calendars import globs
+
         fits = not self.symbols or any(globs(symbol, pattern) for pattern in self.symbols)
         return fits and (not self.timeframes or timeframe in self.timeframes)
 
@@ -126,6 +129,8 @@ def extras_among(names: Sequence[str], extras: Sequence[Extra]) -> dict[str, str
     >>> extras_among(["candle_acc_trade_price", "unit"], [Extra("value", "sum")])
     {'value': 'candle_acc_trade_price'}
     """
+    from mdstore.core.column_names import clean
+
     there = {clean(name): name for name in reversed(names)}
     found: dict[str, str] = {}
     for extra in extras:

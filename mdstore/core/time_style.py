@@ -1,13 +1,13 @@
 """How the times of one table are written: what a call says of it, and what its rows have told so far."""
 
+# What a plain read does not need is imported by the function that does.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from mdstore.core.column_names import ZONES
-from mdstore.core.time_spellings import pattern_of
-from mdstore.core.zones import check_zone
 from mdstore.errors import TimestampError
 
 __all__ = ["UNITS", "TimeStyle", "Told", "Unit"]
@@ -48,8 +48,8 @@ class TimeStyle:
         if unit is not None and (not isinstance(unit, str) or unit not in UNITS):
             raise TimestampError(f"unit {unit!r} is none of 's', 'ms', 'us', 'ns', 'excel'")
         self.unit = unit
-        self.pattern = None if date_format is None else pattern_of(date_format)
-        self.tz = None if tz is None else check_zone(ZONES.get(tz.lower(), tz) if isinstance(tz, str) else tz)
+        self.pattern = None if date_format is None else _pattern(date_format)
+        self.tz = None if tz is None else _zone(tz)
         self.told = Told()
 
     def of_zone(self, tz: str | None) -> Self:
@@ -57,3 +57,16 @@ class TimeStyle:
         other = type(self)(self.unit, tz=tz)
         other.pattern, other.told = self.pattern, self.told
         return other
+
+
+def _zone(tz: str) -> str:
+    from mdstore.core.column_names import ZONES
+    from mdstore.core.zones import check_zone
+
+    return check_zone(ZONES.get(tz.lower(), tz) if isinstance(tz, str) else tz)
+
+
+def _pattern(date_format: str) -> str:
+    from mdstore.core.time_spellings import pattern_of
+
+    return pattern_of(date_format)

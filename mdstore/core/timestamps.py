@@ -23,10 +23,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from numbers import Integral
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdstore.core.spelled_times import Read, localised, read_spelled
 from mdstore.core.time_numbers import (
     LARGEST,
     MAGNITUDES,
@@ -39,6 +39,9 @@ from mdstore.core.time_numbers import (
 )
 from mdstore.core.time_style import TimeStyle, Unit
 from mdstore.errors import TimestampError
+
+if TYPE_CHECKING:
+    from mdstore.core.spelled_times import Read
 
 __all__ = ["Moment", "TimeStyle", "Unit", "column_to_ms", "ms_to_datetime", "to_ms", "unclear", "wall_clock"]
 
@@ -172,8 +175,10 @@ def unclear(column: pl.Series, style: TimeStyle) -> pl.Series | None:
         texts = [value.isoformat(" ") if _is_naive(value) else value for value in column]
         column = pl.Series(column.name, [text if _is_text(text) else None for text in texts], dtype=pl.String)
     if column.dtype in (pl.String, pl.Categorical, pl.Enum):
-        return _any(read_spelled(column.cast(pl.String), style, 2 * len(column)).unclear)
+        return _any(_read_spelled(column.cast(pl.String), style, 2 * len(column)).unclear)
     if style.tz is not None and isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
+        from mdstore.core.spelled_times import localised  # noqa: PLC0415 - as in `_read_spelled`
+
         return _any(localised(column, style.tz)[1])
     return None
 
@@ -205,7 +210,7 @@ def _are_bare(texts: pl.Series, style: TimeStyle) -> bool:
 
 def _wall_of_texts(texts: pl.Series, style: TimeStyle) -> pl.Series | None:
     if style.pattern is not None:
-        return _none_empty(read_spelled(texts, style, 2 * len(texts)).wall)
+        return _none_empty(_read_spelled(texts, style, 2 * len(texts)).wall)
     plain = _plain(texts, style)
     zoned = plain.str.contains(OFFSET).fill_null(value=False)
     if style.tz is None and not style.told.spelled and not zoned.any():
@@ -216,7 +221,7 @@ def _wall_of_texts(texts: pl.Series, style: TimeStyle) -> pl.Series | None:
         shown = plain.set(~zoned, None).str.replace(OFFSET, "")
         wall = whole_ms(_parse_texts(shown, None), NS_PER["us"])[0]
     if style.told.spelled:
-        wall = wall.fill_null(read_spelled(texts.set(wall.is_not_null(), None), style, 2 * len(texts)).wall)
+        wall = wall.fill_null(_read_spelled(texts.set(wall.is_not_null(), None), style, 2 * len(texts)).wall)
     return _none_empty(wall)
 
 
@@ -283,7 +288,7 @@ def _texts(texts: pl.Series, style: TimeStyle, *, alone: bool = True) -> tuple[p
         return whole_ms(plainly, NS_PER["us"])
     stripped = texts.str.strip_chars()
     if style.pattern is not None:
-        read = read_spelled(stripped, style)
+        read = _read_spelled(stripped, style)
         return read.ms, read.whole
     digits = stripped.str.contains(NUMBERS_OF_A_UNIT if style.unit else NUMBERS).fill_null(value=True)
     if digits.all():
@@ -348,15 +353,17 @@ def _others(texts: pl.Series, style: TimeStyle, of: int) -> Read:
     style.told.spelled = True
     fractions = texts.str.contains(FRACTIONS)
     if not fractions.any():
-        return read_spelled(texts, style, of)
-    read = read_spelled(texts.set(fractions, None), style, of)
+        return _read_spelled(texts, style, of)
+    read = _read_spelled(texts.set(fractions, None), style, of)
     wholes = texts.set(~fractions, None).str.replace(r"\.0*$", "")
     digits = wholes.str.contains(NUMBERS_OF_A_UNIT).fill_null(value=True)
     ms, whole = _texts(wholes.set(~digits, None), style, alone=False)
     floats, exact = read_numbers(
         wholes.set(digits, None).cast(pl.Float64, strict=False), style.unit, alone=False
     )
-    return Read(read.ms.fill_null(ms).fill_null(floats), read.whole & whole & exact, read.wall, read.unclear)
+    return type(read)(
+        read.ms.fill_null(ms).fill_null(floats), read.whole & whole & exact, read.wall, read.unclear
+    )
 
 
 def _plain(texts: pl.Series, style: TimeStyle) -> pl.Series:
@@ -445,3 +452,10 @@ def _object_ms(value: object) -> tuple[int | None, bool]:
     except (OverflowError, ValueError, TypeError):
         pass
     return None, True
+
+
+def _read_spelled(texts: pl.Series, style: TimeStyle, of: int = 0) -> Read:
+    # The names of all columns and zones come with it, 6 ms, and a read of candles needs none.
+    from mdstore.core.spelled_times import read_spelled  # noqa: PLC0415
+
+    return read_spelled(texts, style, of)

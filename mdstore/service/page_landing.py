@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow as pa
 
-from mdstore.core.candle_rules import Checked, Group
+from mdstore.core.checked_rows import Checked, Group
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import ConflictError, InvalidInputError, NoSuchSeriesError

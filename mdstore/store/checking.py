@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mdstore.core.candle_rules import FLOOR, Align, Checked, Terms, check
+from mdstore.core.candle_rules import FLOOR, Align, Terms, check
+from mdstore.core.checked_rows import Checked
 from mdstore.core.inputs import Piece
 from mdstore.core.numbers import Decimal, Numbers
 from mdstore.core.rounding import Tolerance

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 
 from mdstore.candles.repository import CandleRepository
-from mdstore.core.html import table_html
 from mdstore.core.polars_forks import refuse_broken_polars
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import StoreClosedError
@@ -51,6 +49,10 @@ class Contents:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the file, and the first of its series."""
+        from html import escape  # noqa: PLC0415 - a plain read needs neither
+
+        from mdstore.core.html import table_html  # noqa: PLC0415
+
         try:
             series = self._listing.series()
         except StoreClosedError:

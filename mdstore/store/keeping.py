@@ -15,7 +15,6 @@ import polars as pl
 
 from mdstore.candles.repository import CandleRepository
 from mdstore.core.arguments import symbol_list
-from mdstore.core.calendars import globs
 from mdstore.core.logs import logger
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
@@ -53,6 +52,8 @@ class _Kept:
 
     def is_of(self, symbol: str, timeframe: str) -> bool:
         """Tell whether bars of a series are made into longer ones."""
+        from mdstore.core.calendars import globs  # noqa: PLC0415 - a plain read needs no calendars
+
         fits = self.symbols is None or any(globs(symbol, one) for one in self.symbols)
         return fits and timeframe == str(self.of)
 

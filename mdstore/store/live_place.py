@@ -13,12 +13,12 @@ from mdstore.candles.repository import CandleRepository
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
-from mdstore.realtime.bars import Row
-from mdstore.realtime.live_writer import Key
-from mdstore.realtime.ranges import Range, Ranges
 
 if TYPE_CHECKING:
     from mdstore.candles.file.leases import Lease
+    from mdstore.realtime.bars import Row
+    from mdstore.realtime.live_writer import Key
+    from mdstore.realtime.ranges import Range
     from mdstore.sources.sync.sync_place import SyncPlace
 
 __all__ = ["LivePlace"]
@@ -96,6 +96,7 @@ class LivePlace:
 
         The latest are in any case: what is missing is told by the clock of this machine, which may be behind.
         """
+        from mdstore.realtime.ranges import Ranges
         from mdstore.sources.sync.coordinator import LATE_MS
 
         place, bar, found = self._place(), Timeframe.parse(timeframe), Ranges()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mdstore.candles.file.table_reads import Request
 from mdstore.candles.ledger.claims import Claim
-from mdstore.candles.writes.results import WriteResult
 from mdstore.core.arguments import bar_limit, column_list, source_name, symbol_list, time_range
 from mdstore.core.extra_columns import Extra
 from mdstore.core.hole_reasons import STATED, Stated
@@ -17,6 +16,9 @@ from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment, to_ms
 from mdstore.errors import InvalidInputError, NoSuchSeriesError
+
+if TYPE_CHECKING:
+    from mdstore.candles.writes.results import WriteResult
 
 __all__ = ["LONG", "Covers", "claim_of", "of_stored_bars", "request_of", "told", "with_extras"]
 

@@ -1,24 +1,21 @@
 """What a store takes in, gives another name, and lets go."""
 
+# What a plain read does not need is imported by the method that does.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from mdstore.candles.repository import CandleRepository
-from mdstore.candles.writes.results import Policy, WriteResult
 from mdstore.core.arguments import conflict_rule, invalid_rule, kept_ranges, time_range
-from mdstore.core.candle_rules import Align, Checked, OnInvalid, Terms
-from mdstore.core.column_names import Choice, Columns, Volume
-from mdstore.core.duplicates import OnConflict
 from mdstore.core.hole_reasons import Stated
-from mdstore.core.inputs import Incoming, Piece
-from mdstore.core.numbers import Decimal
 from mdstore.core.polars_forks import refuse_broken_polars
-from mdstore.core.rounding import Tolerance
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.symbols import check_symbol
 from mdstore.core.time_style import TimeStyle, Unit
@@ -26,16 +23,25 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
 from mdstore.errors import InvalidInputError
 from mdstore.store.ahead import ahead
-from mdstore.store.checking import Checking, terms_of
 from mdstore.store.declared import Declared
 from mdstore.store.requests import Covers, claim_of, told
+
+if TYPE_CHECKING:
+    from mdstore.candles.writes.results import Policy, WriteResult
+    from mdstore.core.candle_rules import Align, Terms
+    from mdstore.core.checked_rows import Checked, OnInvalid
+    from mdstore.core.column_names import Columns, Volume
+    from mdstore.core.duplicates import OnConflict
+    from mdstore.core.inputs import Incoming, Piece
+    from mdstore.core.numbers import Decimal
+    from mdstore.core.rounding import Tolerance
 
 __all__ = ["Keep", "Writing"]
 
 Keep = Mapping[tuple[str, str], Sequence[tuple[int, int]]]
 """Ranges (ms, half-open) of series, by (symbol, timeframe)."""
 
-Taken = tuple[Piece, tuple[str, ...], tuple[str, ...]]
+Taken = tuple["Piece", tuple[str, ...], tuple[str, ...]]
 """A piece, the columns that are not kept, and what was understood, so far."""
 AHEAD_ROWS = 10_000  # in a piece from which on another core checks it: a thread takes 0.1 ms
 
@@ -121,6 +127,10 @@ class Writing:
 
         Raises `InvalidInputError` (and its kinds), `StoreBusyError` or `StoreFileError`.
         """
+        from mdstore.core.column_names import Choice
+        from mdstore.core.inputs import Incoming
+        from mdstore.store.checking import terms_of
+
         key = (check_symbol(symbol), Timeframe.parse(timeframe))
         claim = claim_of(source, covers, absent, (key[0], str(key[1])))
         policy = _policy(on_invalid, on_conflict, keep)
@@ -160,6 +170,10 @@ class Writing:
         `(symbol, timestamp, open, ...)` with `timeframe=`. `covers` is of each series that has a row,
         stored or refused.
         """
+        from mdstore.core.column_names import Choice
+        from mdstore.core.inputs import Incoming, Piece
+        from mdstore.store.checking import terms_of
+
         claim = claim_of(source, covers, absent)
         policy = _policy(on_invalid, on_conflict, keep)
         choice = Choice.of(columns, volume)
@@ -219,6 +233,8 @@ class Writing:
         terms: Terms,
     ) -> Generator[Checked]:
         """Yield the pieces, checked and made ready to be written, the next one while the last is."""
+        from mdstore.store.checking import Checking
+
         refuse_broken_polars()
         checking = Checking(key, terms)
 
@@ -249,4 +265,6 @@ def _of_bar(rows: pl.DataFrame, bar: str) -> pl.DataFrame:
 
 
 def _policy(on_invalid: OnInvalid, on_conflict: OnConflict, keep: Keep | None) -> Policy:
+    from mdstore.candles.writes.results import Policy
+
     return Policy(invalid_rule(on_invalid), conflict_rule(on_conflict), kept_ranges(keep))

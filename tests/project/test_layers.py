@@ -78,7 +78,7 @@ def test_no_modules_import_each_other_in_a_circle():
 
     def module_of(parts):
         """Return the module that an import names: itself, the one that holds the name, or a package face."""
-        choices = (tuple(parts), tuple(parts[:-1]), (*parts[:-1], "__init__"), (*parts, "__init__"))
+        choices = (tuple(parts), tuple(parts[:-1]), (*parts, "__init__"), (*parts[:-1], "__init__"))
         return next(choice for choice in choices if choice in names)
 
     needs = {name: {module_of(parts) for parts in imports(path)} - {name} for name, path in names.items()}

@@ -18,7 +18,7 @@ import pyarrow as pa
 from mdstore.candles.file.bar_digests import columns_of_frame
 from mdstore.candles.packs.columns import Panel, taken
 from mdstore.candles.writes.written import Appended
-from mdstore.core.candle_rules import Group, Stack
+from mdstore.core.checked_rows import Group, Stack
 from mdstore.core.long_table import Long, repeated
 from mdstore.core.schema import CANDLE
 

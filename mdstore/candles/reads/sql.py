@@ -113,6 +113,9 @@ class Queries:
             engine = self._started()
             asked = self._asked(engine, query, known, params)
             candles, small = self._found(asked, deadline)
+            series = _as_stored(asked, candles)
+            if series is not None:
+                return series, candles.rows
             connection = candles.connection(engine)
             is_as_before = False
             try:
@@ -310,6 +313,14 @@ class Queries:
             self._columnar.keep(("sql", bounds), candles)
             self._kept.add(candles)
         return candles
+
+
+def _as_stored(asked: sql_parse.Asked, candles: Candles) -> pa.Table | None:
+    """Return the answer to a query that wants one series as it is; None where DuckDB must make it."""
+    if asked.whole is None or asked.wanted is None:
+        return None
+    (symbol,) = asked.wanted["symbol"]
+    return candles.whole(symbol, asked.whole)
 
 
 def _by_name(params: Params | None) -> dict[str, object]:

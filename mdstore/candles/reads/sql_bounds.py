@@ -7,7 +7,8 @@ rows it removes could not have come out of the query by any inner or outer join;
 pick rows by what else is there, and get no bounds.
 
 Of a query that wants the newest bars of one series and nothing else, they say how many: DuckDB, which does
-not know that a series is in order, takes 9 ms to find the latest 1,000 of 50,000.
+not know that a series is in order, takes 9 ms to find the latest 1,000 of 50,000. A query that wants all of
+one series as it is needs no DuckDB at all.
 
 What a parse looks like is DuckDB's own affair and changes with its versions: a node is believed if it has the
 keys that are known of its kind, and no other. One that has not, sets no bound.
@@ -21,9 +22,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-__all__ = ["dicts", "wanted"]
+from mdstore.core.schema import CANDLE_COLUMNS
+
+__all__ = ["dicts", "wanted", "whole"]
 
 NAMES = ("symbol", "timeframe")
+COLUMNS = (*NAMES, *CANDLE_COLUMNS)
+RISING = ("ORDER_DEFAULT", "ASCENDING")
 LOWER = ("COMPARE_GREATERTHAN", "COMPARE_GREATERTHANOREQUALTO")
 UPPER = ("COMPARE_LESSTHAN", "COMPARE_LESSTHANOREQUALTO")
 FLIPPED = dict(zip((*LOWER, *UPPER), (*UPPER, *LOWER), strict=True))
@@ -165,8 +170,58 @@ def _references(node: dict[str, Any], params: Params) -> Iterator[_Bounds]:
         yield bounds
 
 
+def whole(parsed: Any) -> tuple[str, ...] | None:
+    """Return the columns of a query that wants one series as it is stored, all of it; None of any other.
+
+    It names columns of candles, each once and by no other name; its WHERE is one symbol and one timeframe;
+    its order, if it has one, is that of time. DuckDB takes 4 ms to copy 50,000 candles that are in hand.
+    """
+    try:
+        found = _plain_select(parsed, {})
+        return None if found is None else _columns_of_whole(*found)
+    except STRANGE:
+        return None
+
+
+def _columns_of_whole(node: dict[str, Any], alias: str) -> tuple[str, ...] | None:
+    bounds = _Bounds()
+    for condition in _conjuncts(node["where_clause"]):
+        _narrow(bounds, condition, alias, alone=True)
+    is_one = all(len(bounds.names.get(name, ())) == 1 for name in NAMES)
+    if not is_one or (bounds.start, bounds.end) != (None, None) or node["cte_map"]["map"]:
+        return None
+    if node["modifiers"] and not _is_by_time(node["modifiers"], alias):
+        return None
+    names = [name for column in node["select_list"] for name in _names_of(column, alias)]
+    return tuple(names) if len(set(names)) == len(names) and set(names) <= set(COLUMNS) else None
+
+
+def _is_by_time(modifiers: list[dict[str, Any]], alias: str) -> bool:
+    """Tell whether all that is asked for besides is the order of rising time, which a series has."""
+    if [one["type"] for one in modifiers] != ["ORDER_MODIFIER"] or len(modifiers[0]["orders"]) != 1:
+        return False
+    (order,) = modifiers[0]["orders"]
+    by_time = _column(order["expression"], alias, alone=True) == "timestamp"
+    return by_time and order["type"] in RISING
+
+
+def _names_of(column: dict[str, Any], alias: str) -> tuple[str, ...]:
+    """Return the columns that a plain one stands for, as they are written; one of another name is strange."""
+    if column["class"] == "STAR":
+        return COLUMNS
+    if column["alias"] or _column(column, alias, alone=True) is None:
+        raise ValueError
+    return (str(column["column_names"][-1]),)
+
+
 def _newest(parsed: dict[str, Any], params: Params) -> int | None:
-    """Return how many of the last bars a query needs that orders bars by falling time, and takes the first.
+    """Return how many of the last bars are enough for one ordered by falling time that takes the first."""
+    found = _plain_select(parsed, params)
+    return None if found is None else _first_by_time(found[0]["modifiers"], found[1])
+
+
+def _plain_select(parsed: dict[str, Any], params: Params) -> tuple[dict[str, Any], str] | None:
+    """Return the one SELECT of a query that only takes bars out of the table, and the table's name in it.
 
     Its WHERE must be of bounds alone, and its columns of the table's: any other may depend on all bars.
     """
@@ -184,7 +239,7 @@ def _newest(parsed: dict[str, Any], params: Params) -> int | None:
         return None
     if not all(_is_bound(one, alias, params) for one in _conjuncts(node["where_clause"])):
         return None
-    return _first_by_time(node["modifiers"], alias)
+    return node, alias
 
 
 def _first_by_time(modifiers: list[dict[str, Any]], alias: str) -> int | None:

@@ -52,6 +52,21 @@ class Candles:
         """The number of candles by timeframe."""
         return {name: table.num_rows for name, table in self.tables.items()}
 
+    def whole(self, symbol: str, columns: Sequence[str]) -> pa.Table | None:
+        """Return the columns of the one series that they are, as a query gives them; None where DuckDB must.
+
+        It must where columns are declared, which `*` has besides, and where there is nothing.
+        """
+        if self.declared or len(self.tables) != 1:
+            return None
+        ((timeframe, table),) = self.tables.items()
+        names = {"symbol": symbol, "timeframe": timeframe}
+        taken = {
+            name: pa.repeat(names[name], table.num_rows) if name in names else table.column(name)
+            for name in columns
+        }
+        return pa.table(taken)
+
     def intact(self) -> bool:
         """Tell whether every pack that they lie in is still the file that was mapped."""
         return all(panel.intact() for panel in self.panels or ())

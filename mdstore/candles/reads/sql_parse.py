@@ -86,6 +86,7 @@ WRITING_HINT = Hint(
 class Asked:
     """What a query names of the tables here, and the bounds it puts on candles (None is everything).
 
+    `whole` are the columns of a query that wants one series as it is, None of any other.
     `query` is what is to be run: that which was looked through. One that `makes_types`, a PIVOT, leaves them
     behind on its connection.
     """
@@ -94,6 +95,7 @@ class Asked:
     wanted: dict[str, Any] | None
     query: str = ""
     makes_types: bool = False
+    whole: tuple[str, ...] | None = None
 
 
 def looked_at(
@@ -113,7 +115,8 @@ def looked_at(
     inner = explained["query"]
     if _is_pivot_of_data(connection.extract_statements(inner)):
         raise QueryError("a PIVOT that finds its values in the data is not explained", hint=PIVOT_HINT)
-    return replace(_reads(connection, inner, known, params), query=f"EXPLAIN{explained['how']} {inner}")
+    asked = _reads(connection, inner, known, params)
+    return replace(asked, query=f"EXPLAIN{explained['how']} {inner}", whole=None)
 
 
 def _reads(
@@ -234,8 +237,10 @@ def _asked(
     naming = names["functions"].intersection(NAMING)
     if naming:
         tables |= _by_argument(tree, known)
-    wanted = None if naming or CANDLES not in tables else _bounds(tree, params)
-    return Asked(frozenset(tables), wanted)
+    if naming or CANDLES not in tables:
+        return Asked(frozenset(tables), None)
+    whole = None if params else sql_bounds.whole(_loaded(tree))  # DuckDB says which values are too many
+    return Asked(frozenset(tables), _bounds(tree, params), whole=whole)
 
 
 def _views(connection: duckdb.DuckDBPyConnection) -> set[str]:
@@ -246,9 +251,14 @@ def _views(connection: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def _bounds(tree: str, params: Mapping[str, object] | None) -> dict[str, Any] | None:
+    return sql_bounds.wanted(_loaded(tree), params)
+
+
+def _loaded(tree: str) -> Any:
+    """Return a tree as objects; None where it is too deep to be loaded, which bounds nothing."""
     try:
-        return sql_bounds.wanted(json.loads(tree), params)
-    except RecursionError:  # too deep to be loaded
+        return json.loads(tree)
+    except RecursionError:
         return None
 
 

@@ -21,7 +21,7 @@ from mdstore.candles.writes.bar_changes import Changes
 from mdstore.candles.writes.batch_sealer import SEAL_LEAST, BatchSealer, of_columns
 from mdstore.candles.writes.preparing import prepare
 from mdstore.candles.writes.seen import Seen
-from mdstore.core.candle_rules import Group, Stack
+from mdstore.core.checked_rows import Group, Stack
 from mdstore.core.time_bounds import FOREVER
 
 __all__ = ["Appends"]

@@ -22,7 +22,7 @@ from mdstore.candles.writes.preparing import plain
 from mdstore.candles.writes.results import Policy, WriteResult
 from mdstore.candles.writes.seen import Seen
 from mdstore.candles.writes.written import MOST_ROWS, Appended, count_rows
-from mdstore.core.candle_rules import Checked, Group, Stack
+from mdstore.core.checked_rows import Checked, Group, Stack
 from mdstore.core.excerpts import excerpt
 from mdstore.core.page_sizes import is_full_page
 from mdstore.core.symbols import check_symbol

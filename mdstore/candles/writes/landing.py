@@ -20,7 +20,7 @@ from mdstore.candles.writes.batch_sealer import SEAL_LEAST, BatchSealer, batch_o
 from mdstore.candles.writes.results import Policy
 from mdstore.candles.writes.seen import Seen
 from mdstore.candles.writes.upserts import Upserts
-from mdstore.core.candle_rules import Group, Stack
+from mdstore.core.checked_rows import Group, Stack
 from mdstore.core.duplicates import conflict_error
 from mdstore.core.extra_columns import Extra
 from mdstore.core.schema import CANDLE_COLUMNS

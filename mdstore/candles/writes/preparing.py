@@ -10,7 +10,7 @@ import pyarrow as pa
 from mdstore.candles.file.bar_digests import Sums, columns_of_frame, sums_of_stack
 from mdstore.candles.file.digests import span_of
 from mdstore.candles.file.table_writes import packed
-from mdstore.core.candle_rules import Checked, Group, Stack
+from mdstore.core.checked_rows import Checked, Group, Stack
 from mdstore.core.schema import CANDLE_COLUMNS
 
 __all__ = ["Prepared", "plain", "prepare", "prepared"]

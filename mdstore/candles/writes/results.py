@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from mdstore.candles.ledger.claims import Claim
-from mdstore.core.candle_rules import Checked, OnInvalid
+from mdstore.core.checked_rows import Checked, OnInvalid
 from mdstore.core.duplicates import OnConflict
 from mdstore.core.html import facts_html
 

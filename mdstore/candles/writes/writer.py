@@ -13,7 +13,8 @@ from mdstore.candles.writes.batch_sealer import SEAL_ROWS, BatchSealer
 from mdstore.candles.writes.results import Part, Policy, Progress, WriteResult
 from mdstore.candles.writes.written import Written
 from mdstore.core.bad_rows import first_error
-from mdstore.core.candle_rules import NO_BAD, Checked
+from mdstore.core.candle_rules import NO_BAD
+from mdstore.core.checked_rows import Checked
 from mdstore.core.duplicates import conflict_error
 
 __all__ = ["SEAL_ROWS", "write", "write_each"]

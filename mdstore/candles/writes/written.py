@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 
 import polars as pl
 
-from mdstore.core.candle_rules import Group, Stack
+from mdstore.core.checked_rows import Group, Stack
 from mdstore.core.schema import CANDLE_COLUMNS
 
 __all__ = ["MOST_ROWS", "Appended", "Written", "count_rows"]

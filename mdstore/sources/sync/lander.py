@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdstore.core.candle_rules import NO_BAD, Checked, Group
+from mdstore.core.candle_rules import NO_BAD
+from mdstore.core.checked_rows import Checked, Group
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
 from mdstore.sources.sync.coordinator import Page

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from mdstore.core.bad_rows import first_error
-from mdstore.core.candle_rules import NO_BAD, Checked, Terms, check
+from mdstore.core.candle_rules import NO_BAD, Terms, check
+from mdstore.core.checked_rows import Checked
 from mdstore.core.duplicates import conflict_error
 from mdstore.core.extra_columns import Extra
 from mdstore.core.inputs import Incoming

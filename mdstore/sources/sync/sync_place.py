@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from mdstore.core.candle_rules import Checked
+from mdstore.core.checked_rows import Checked
 from mdstore.core.hole_reasons import Stated
 from mdstore.core.timeframe import Timeframe
 
