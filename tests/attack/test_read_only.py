@@ -21,7 +21,10 @@ from tests.support.processes import start
 ALL_OF_THE_COMMAND_LINE = (
     "import importlib, pkgutil, mdstore.cli; "
     "[importlib.import_module(one.name) for one in pkgutil.walk_packages(mdstore.cli.__path__, "
-    "'mdstore.cli.') if '__main__' not in one.name]"
+    "'mdstore.cli.') if '__main__' not in one.name]; "
+    # What converts values is imported with the first that is no text.
+    "from typer.testing import CliRunner; "
+    "CliRunner().invoke(mdstore.cli.app, 'cover A 1m --start 2025 --reason no_trade'.split())"
 )
 WARMED_UP = "from tests.support.every_read import warmed_up; warmed_up()"
 
