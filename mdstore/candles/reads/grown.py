@@ -26,6 +26,7 @@ __all__ = ["Grown", "GrownPanels", "grown"]
 
 ROW_BYTES = 8 * (len(CANDLE) + 1)
 SERIES_BYTES = 300
+NOTHING = 0, 0
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,13 @@ def grown(
     revision = since[-1].after if since else kept.revision
     if new is None:
         return Grown(kept.long, kept.lasts, revision, kept.changed, kept.made)
-    lasts = _lasts(pl.Series(kept.lasts, dtype=pl.Int64), new)
+    numbers, times = new["number"].to_list(), new["timestamp"].to_physical().to_list()
+    lasts = _lasts(kept.lasts, numbers, times)
     if lasts is None:
         return None
-    ranges = _ranges(kept.long.ends, new, window)
-    counts = ranges["old_end"] - ranges["old"] + ranges["new_end"] - ranges["new"]
-    long = kept.long.replaced(_values(kept.long, new, ranges), counts.cum_sum().to_list())
-    return Grown(long, lasts.to_list(), revision, max(kept.changed, changed), kept.made)
+    runs, ends = _runs(kept.long, numbers, times, window)
+    long = kept.long.replaced(_values(kept.long, new, runs), ends)
+    return Grown(long, lasts, revision, max(kept.changed, changed), kept.made)
 
 
 def _new_rows(
@@ -137,52 +138,51 @@ def _numbers(kept: Grown, group: Group | Stack) -> pl.Series:
         symbols, ends = [group.symbol], [len(group.rows)]
     else:
         symbols, ends = list(group.symbols), list(group.ends)
-    places = pl.Series("number", [kept.places.get(symbol) for symbol in symbols], pl.UInt32)
+    places = pl.Series("number", list(map(kept.places.get, symbols)), pl.UInt32)
     return repeated(places, ends, [len(group.rows)])
 
 
-def _lasts(lasts: pl.Series, new: pl.DataFrame) -> pl.Series | None:
+def _lasts(lasts: Sequence[int], numbers: Sequence[int], times: Sequence[int]) -> list[int] | None:
     """Return the last time of each series with the new rows; None where one of these is not behind it."""
-    number, time = new["number"], new["timestamp"].to_physical()
-    follows = (number == number.shift(1)).fill_null(value=False)
-    if not (time > time.shift(1).zip_with(follows, lasts.gather(number))).all():
-        return None
-    ends = ~follows.shift(-1, fill_value=False)
-    return lasts.scatter(number.filter(ends), time.filter(ends))
+    found = list(lasts)
+    for number, time in zip(numbers, times, strict=True):
+        if time <= found[number]:
+            return None
+        found[number] = time
+    return found
 
 
-def _ranges(ends: Sequence[int], new: pl.DataFrame, window: tuple[int, int, int | None]) -> pl.DataFrame:
-    """Return by series which rows stay, `[old, old_end)`, and which of the new come, `[new, new_end)`."""
+def _runs(
+    long: Long, numbers: Sequence[int], times: Sequence[int], window: tuple[int, int, int | None]
+) -> tuple[tuple[list[int], list[int]], list[int]]:
+    """Return which rows stay and come, as starts and ends, two of each series; and where its rows end then.
+
+    New rows have their places behind those that are kept. A loop: of 200 series it takes 0.1 ms, where each
+    step by Polars takes that, and of 10,000 as long as those do.
+    """
     start, end, limit = window
-    at, time = pl.int_range(pl.len()), pl.col("timestamp").to_physical()
-    inside = new.select("number", at.alias("at"), time).filter(
-        pl.col("timestamp").is_between(start, end, "left")
-    )
-    found = inside.group_by("number").agg(new=pl.col("at").min(), new_end=pl.col("at").max() + 1)
-    empty = pl.zeros(len(ends), pl.Int64, eager=True)
-    old_end = pl.Series(ends, dtype=pl.Int64)
-    ranges = pl.DataFrame(
-        {
-            "old": old_end.shift(1, fill_value=0),
-            "old_end": old_end,
-            "new": empty.clone().scatter(found["number"], found["new"]),
-            "new_end": empty.scatter(found["number"], found["new_end"]),
-        }
-    )
-    if limit is None:
-        return ranges
-    first = pl.max_horizontal("new", pl.col("new_end") - limit)
-    ranges = ranges.with_columns(new=first)
-    left = limit - (pl.col("new_end") - pl.col("new"))
-    return ranges.with_columns(old=pl.max_horizontal("old", pl.col("old_end") - left))
+    came: dict[int, tuple[int, int]] = {}
+    for place, (number, time) in enumerate(zip(numbers, times, strict=True), long.values.num_rows):
+        if start <= time < end:
+            came[number] = came.get(number, (place,))[0], place + 1
+    lows, highs, ends, old, rows = list[int](), list[int](), list[int](), 0, 0
+    for number, old_end in enumerate(long.ends):
+        new, new_end = came.get(number, NOTHING)
+        if limit is not None:
+            new = max(new, new_end - limit)
+            old = max(old, old_end - (limit - (new_end - new)))
+        lows += (old, new)
+        highs += (old_end, new_end)
+        rows += old_end - old + new_end - new
+        ends.append(rows)
+        old = old_end
+    return (lows, highs), ends
 
 
-def _values(long: Long, new: pl.DataFrame, ranges: pl.DataFrame) -> pa.Table:
+def _values(long: Long, new: pl.DataFrame, runs: tuple[list[int], list[int]]) -> pa.Table:
     """Return the rows of each series, new ones behind the others."""
     columns = columns_of_frame(new.drop("number"))
     arrays = [column.view(field.type) for column, field in zip(columns, CANDLE, strict=True)]
     old = long.values.combine_chunks().to_batches()
     both = [*old, pa.RecordBatch.from_arrays(arrays, schema=CANDLE)]
-    lows = ranges.select(pl.concat_list("old", pl.col("new") + long.values.num_rows).explode())
-    highs = ranges.select(pl.concat_list("old_end", pl.col("new_end") + long.values.num_rows).explode())
-    return taken(both, lows.to_series(), highs.to_series())
+    return taken(both, *runs)
