@@ -44,14 +44,15 @@ def file_path(path: str | os.PathLike[str]) -> Path:
     """Return the path of a file."""
     text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
     if not isinstance(text, str) or not text or text.startswith(":memory:") or "\0" in text:
+        shown = text if isinstance(text, str) else path
         raise InvalidInputError(
-            f"{path!r} is no path of a file; a store lives in a file, such as {DEFAULT_FILE!r}"
+            f"{shown!r} is no path of a file; a store lives in a file, such as {DEFAULT_FILE!r}"
         )
     try:
         text.encode()
         return Path(text).expanduser()
     except (RuntimeError, UnicodeError) as error:
-        raise InvalidInputError(f"{path!r} is no path that can be used: {error}") from error
+        raise InvalidInputError(f"{text!r} is no path that can be used: {error}") from error
 
 
 def time_range(start: Moment | None, end: Moment | None) -> tuple[int, int]:

@@ -28,6 +28,8 @@ __all__ = ["dicts", "wanted", "whole"]
 
 NAMES = ("symbol", "timeframe")
 COLUMNS = (*NAMES, *CANDLE_COLUMNS)
+OURS = ("", "main")
+"""The schemas of candles; DuckDB has others, and databases, without them."""
 RISING = ("ORDER_DEFAULT", "ASCENDING")
 LOWER = ("COMPARE_GREATERTHAN", "COMPARE_GREATERTHANOREQUALTO")
 UPPER = ("COMPARE_LESSTHAN", "COMPARE_LESSTHANOREQUALTO")
@@ -234,12 +236,13 @@ def _plain_select(parsed: dict[str, Any], params: Params) -> tuple[dict[str, Any
     table = node["from_table"]
     if not _is_table(table, "candles") or next(_plain_tables(table), None) is None or table["sample"]:
         return None
+    if table["catalog_name"] or table["schema_name"] not in OURS or table["column_name_alias"]:
+        return None
     alias = str(table["alias"] or "candles").lower()
-    if table["column_name_alias"] or not all(_is_plain(column) for column in node["select_list"]):
+    if not all(_is_plain(column) for column in node["select_list"]):
         return None
-    if not all(_is_bound(one, alias, params) for one in _conjuncts(node["where_clause"])):
-        return None
-    return node, alias
+    is_bound = all(_is_bound(one, alias, params) for one in _conjuncts(node["where_clause"]))
+    return (node, alias) if is_bound else None
 
 
 def _first_by_time(modifiers: list[dict[str, Any]], alias: str) -> int | None:

@@ -159,8 +159,11 @@ def import_(
     from mdstore.cli.output.import_summary import as_json, print_summary
     from mdstore.cli.shared.json_text import json_text
     from mdstore.cli.shared.progress import ImportProgress
+    from mdstore.core.symbols import check_symbol
     from mdstore.core.timeframe import Timeframe
 
+    if symbol is not None:
+        check_symbol(symbol)
     if timeframe is not None:
         timeframe = str(Timeframe.parse(timeframe))
     if symbol is not None and symbol_from_filename is not None:

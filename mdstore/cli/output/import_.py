@@ -162,12 +162,13 @@ def columns_in(texts: Sequence[str] | None) -> Columns | None:
     if not texts:
         return None
     parts = [part.strip() for row in csv.reader(texts) for part in row]
-    if not any("=" in part for part in parts):
+    if parts and not any("=" in part for part in parts):
         return parts
     pairs = [part.partition("=") for part in parts]
-    if not all(name and equals for _, equals, name in pairs):
+    if not pairs or not all(name and equals for _, equals, name in pairs):
+        given = ",".join(parts) or "''"
         raise InvalidInputError(
-            f"--columns {','.join(parts)}: give time=NAME,open=NAME, or the names of all by their place"
+            f"--columns {given}: give time=NAME,open=NAME, or the names of all by their place"
         )
     return {meaning.strip(): name for meaning, _, name in pairs}
 

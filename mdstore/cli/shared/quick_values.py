@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import typer
+
 __all__ = ["QuickValues"]
 
 CONVERT = object()
+EMPTY = "'' is no path; perhaps a variable of the shell is empty"
 
 
 class QuickValues:
@@ -54,6 +57,8 @@ def _taken(param: Any, kind: type[str | Path] | None, value: Any) -> Any:
     if value is param.default:
         return value
     given = value if several else (value,)
+    if kind is Path and "" in given:  # which would be this folder, all of it for `import`
+        raise typer.BadParameter(EMPTY)
     if kind is None or not all(isinstance(one, str) and _is_plain(one, kind) for one in given):
         return CONVERT
     return tuple(map(kind, given)) if several else kind(value)

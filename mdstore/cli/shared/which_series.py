@@ -91,7 +91,7 @@ def refuse_unknown(store: MarketDataStore, symbol: str | None, timeframe: str | 
     if timeframe is not None:
         series = series.filter(pl.col("timeframe") == str(Timeframe.parse(timeframe)))
     if series.is_empty():
-        named = " ".join(word for word in (symbol, timeframe) if word)
+        named = " ".join(word or "''" for word in (symbol, timeframe) if word is not None)
         raise _nothing(store, [named], listed["symbol"].unique().to_list())
     return series
 
@@ -102,7 +102,8 @@ def _nothing(store: MarketDataStore, symbols: Sequence[str], known: list[str]) -
         return NoSuchSeriesError(f"{store.path.name} holds no candles", hint="mdstore import FILES")
     near = next(filter(None, (did_you_mean(one, known, alike=symbol_parts) for one in symbols)), "")
     more = f". {near[0].upper()}{near[1:]}" if near else "; `mdstore series` lists what is stored"
-    return NoSuchSeriesError(f"no candles of {', '.join(symbols)} in {store.path.name}{more}")
+    named = ", ".join(one or "''" for one in symbols)
+    return NoSuchSeriesError(f"no candles of {named} in {store.path.name}{more}")
 
 
 def names_and_timeframes(words: Sequence[str]) -> tuple[list[str], list[str]]:

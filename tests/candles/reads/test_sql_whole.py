@@ -61,6 +61,8 @@ OTHERS = (
     f"SELECT close FROM candles WHERE {ONE} QUALIFY row_number() OVER () = 1",
     "SELECT * FROM candles c(a, b) WHERE a = 'A' AND b = '1m'",
     f"SELECT * FROM candles TABLESAMPLE 10% WHERE {ONE}",
+    f"SELECT * FROM memory.candles WHERE {ONE}",
+    f"SELECT * FROM memory.main.candles WHERE {ONE}",
     f"SELECT * FROM candles, (SELECT 1 AS one) WHERE {ONE}",
     f"SELECT * FROM (SELECT * FROM candles WHERE {ONE})",
     f"SELECT * FROM candles WHERE {ONE} UNION ALL SELECT * FROM candles WHERE {ONE}",
