@@ -202,9 +202,16 @@ def _unpacked(  # noqa: PLR0917 - one idea
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    for found in folder.rglob("*"):
-        if not _is_hidden(found.relative_to(folder)) and found.is_file():
-            yield found
+    """Yield the files of a folder and of those below it. One that may not be read raises; rglob passes it by."""
+    for within, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not _is_hidden(Path(name))]
+        for found in (Path(within, name) for name in names if not _is_hidden(Path(name))):
+            if found.is_file():
+                yield found
+
+
+def _refuse(error: OSError) -> None:
+    raise error
 
 
 def _is_hidden(path: Path | PurePosixPath) -> bool:
