@@ -202,7 +202,7 @@ def _unpacked(  # noqa: PLR0917 - one idea
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder and of those below it. One that may not be read raises; rglob passes it by."""
+    """Yield the files of a folder and of those below it; one that may not be read raises: rglob lacks it."""
     for within, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not _is_hidden(Path(name))]
         for found in (Path(within, name) for name in names if not _is_hidden(Path(name))):
