@@ -41,4 +41,4 @@ def backup(
     if piped:
         to_stderr().print(f"{size_text(size)} written", highlight=False)
     else:
-        to_stdout().print(f"{target} written, {size_text(size)}", highlight=False)
+        to_stdout().print(f"{target} written, {size_text(size)}", highlight=False, markup=False)

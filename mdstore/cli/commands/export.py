@@ -88,4 +88,4 @@ def export(
     elif json:
         print(json_text({"file": str(target), "rows": rows}))
     else:
-        to_stdout().print(f"{count(rows, 'row')} written to {target}", highlight=False)
+        to_stdout().print(f"{count(rows, 'row')} written to {target}", highlight=False, markup=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 
 import mdstore
 from mdstore.cli.output.import_ import Import, Options, import_files
@@ -71,7 +72,7 @@ def demo_data() -> Path:
 def run_demo(file: Path, out: Console, remarks: Console) -> None:
     """Import the sample candles into `file`, read them back in three ways and print it all."""
     data = demo_data()
-    out.print(f"[bold]mdstore demo[/]: five US stocks, daily, into {file}\n", highlight=False)
+    out.print(f"[bold]mdstore demo[/]: five US stocks, daily, into {escape(str(file))}\n", highlight=False)
     with mdstore.open(file) as store:
         run = import_files(
             store, [data], Options(timeframe=TIMEFRAME, source="demo"), ImportProgress(remarks, [data])

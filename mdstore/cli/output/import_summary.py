@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -54,20 +55,16 @@ def print_summary(run: Import, out: Console | None, remarks: Console) -> None:
     for remark in _remarks(run):
         remarks.print(remark, highlight=False)
     for failure in run.failures:
-        remarks.print(
-            f"[bold red]error:[/] {_named(failure.file.name, escape(said(failure.error)))}", highlight=False
-        )
+        _print_error(remarks, _named(failure.file, said(failure.error)))
     for landed in run.landed:
         if landed.refused is not None:
-            remarks.print(f"[bold red]error:[/] {landed.file.name}: {landed.refused}", highlight=False)
+            _print_error(remarks, _named(landed.file, landed.refused))
     if run.failures:
         remarks.print(f"{_of(run)} landed whole; of the others nothing was written", highlight=False)
     if run.stopped_by is not None:
-        remarks.print(
-            f"[bold red]error:[/] {escape(said(run.stopped_by))}\nstopped: {_of(run)} landed", highlight=False
-        )
+        _print_error(remarks, f"{said(run.stopped_by)}\nstopped: {_of(run)} landed")
     if run.interrupted:
-        remarks.print(_interruption(run), highlight=False)
+        remarks.print(_interruption(run), highlight=False, markup=False)
 
 
 def as_json(run: Import) -> dict[str, Any]:
@@ -161,6 +158,10 @@ def _few(names: set[str], noun: str) -> str:
     return next(iter(names)) if len(names) == 1 else count(len(names), noun)
 
 
-def _named(file: str, message: str) -> str:
-    """Put the file's name before a message that does not begin with it."""
-    return message if message.startswith(file) else f"{file}: {message}"
+def _print_error(remarks: Console, message: str) -> None:
+    remarks.print(f"[bold red]error:[/] {escape(message)}", highlight=False)
+
+
+def _named(file: Path, message: str) -> str:
+    """Put the file's name before a message that begins with neither that nor its path."""
+    return message if message.startswith((file.name, str(file))) else f"{file.name}: {message}"

@@ -29,4 +29,6 @@ def print_series(store: MarketDataStore, out: Console, remarks: Console, *, json
         texts[end] = [moment(time, intraday=is_intraday(bar)) for time, bar in pairs]
     shown = series.with_columns(pl.Series(name, cells, pl.String) for name, cells in texts.items())
     print_frame(out, shown.drop("bytes", "revision"), spare=("size", "first", "last"))
-    remarks.print(f"{count(int(series['rows'].sum()), 'row')} in {store.path.name}", highlight=False)
+    remarks.print(
+        f"{count(int(series['rows'].sum()), 'row')} in {store.path.name}", highlight=False, markup=False
+    )
