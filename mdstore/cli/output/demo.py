@@ -93,7 +93,8 @@ def run_demo(file: Path, out: Console, remarks: Console) -> None:
         style="dim",
         highlight=False,
     )
-    out.print(NEXT_STEPS.format(run=_invocation(), file=file), highlight=False, soft_wrap=True, end="")
+    steps = NEXT_STEPS.format(run=escape(_invocation()), file=escape(str(file)))
+    out.print(steps, highlight=False, soft_wrap=True, end="")
 
 
 def _raise_failure(run: Import) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 import mdstore
 from mdstore.cli.output.demo import WIDEST_CHART
@@ -25,8 +26,9 @@ With a network, the same is [bold]mdstore sync upbit KRW-BTC 1m --since 2025-01-
 
 def run_demo_sync(file: Path, out: Console, remarks: Console) -> None:
     """Sync made-up markets from a local exchange into `file`, twice, and print it all."""
+    shown = escape(str(file))
     out.print(
-        INTRO.format(hours=HOURS, markets=", ".join(MARKETS), file=file), highlight=False, soft_wrap=True
+        INTRO.format(hours=HOURS, markets=", ".join(MARKETS), file=shown), highlight=False, soft_wrap=True
     )
     since = (datetime.now(UTC) - timedelta(hours=HOURS)).replace(second=0, microsecond=0)
     with mdstore.LocalExchange(MARKETS) as exchange, mdstore.open(file) as store:
@@ -44,5 +46,6 @@ def run_demo_sync(file: Path, out: Console, remarks: Console) -> None:
         bars = store.candles(MARKETS[0], "15m", derive_from="1m", limit=columns_for(width))
         out.print(chart(bars, title=f"{MARKETS[0]} 15m, of 1m", width=width, height=CHART_HEIGHT))
     out.print(
-        f"\n[bold]Try next[/]\n  mdstore -f {file} gaps\n  mdstore -f {file} show KRW-BTC 1m", highlight=False
+        f"\n[bold]Try next[/]\n  mdstore -f {shown} gaps\n  mdstore -f {shown} show KRW-BTC 1m",
+        highlight=False,
     )
