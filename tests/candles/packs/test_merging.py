@@ -37,6 +37,20 @@ def test_compact_leaves_one_pack_in_order_and_then_nothing_to_do(store):
     assert cells(store) == kept
 
 
+def test_compact_has_nothing_to_do_where_only_some_series_have_declared_columns(store):
+    """Their bars lie in a pack of their own: it was all written anew each time."""
+    store.declare("trades", resample="sum", symbols=["B", "D"])
+    for symbol in "ABCD":
+        bars = walk(BARS)
+        store.write(symbol, "1m", bars.with_columns(trades=bars["volume"]) if symbol in "BD" else bars)
+    store.maintenance.compact()
+    kept = cells(store)
+    assert [cell.symbol for cell in kept] == list("ABCD")
+    assert len({cell.pack for cell in kept}) == 2
+    assert store.maintenance.compact() == 0
+    assert cells(store) == kept
+
+
 def test_another_reader_goes_on_over_a_compaction(store):
     for symbol in "ABC":
         store.write(symbol, "1m", walk(BARS))
