@@ -180,14 +180,14 @@ class Compaction:
         with self._database.reading() as con:
             live = cells.pack_rows(con)
         sizes = self._packs.files()
-        small: dict[int, list[str]] = {}
+        small: dict[tuple[int, int], list[str]] = {}  # with as many declared columns: others stay apart
         groups: list[list[str]] = []
         for name, rows in live.items():
             held = sizes.get(name, 0) // row_bytes(name)
             if held and rows < held * DEAD_SHARE and rows <= AUTOMATIC_ROWS:
                 groups.append([name])
             elif rows < AUTOMATIC_ROWS:
-                small.setdefault(_size(rows), []).append(name)
+                small.setdefault((extras_in(name), _size(rows)), []).append(name)
         groups += [names for names in small.values() if len(names) >= MERGE]
         return [_first_rows(names, live) for names in groups[:2]]
 
