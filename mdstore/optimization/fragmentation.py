@@ -78,7 +78,8 @@ class FragmentationMonitor:
         `InvalidInputError` for a name that the file does not have.
         """
         found = self._upkeep.tables(tables or None)
-        for name in set(tables).difference(one.name for one in found):
+        there = {one.name for one in found}
+        for name in (one for one in tables if one not in there):
             known = [one.name for one in self._upkeep.tables()]
             hint = did_you_mean(name, known, shown=repr) or f"they are {', '.join(sorted(known))}"
             raise InvalidInputError(f"the file has no table or index {name!r}", hint=hint)

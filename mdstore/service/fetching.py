@@ -174,7 +174,8 @@ class Fetcher:
     def _tell_well(self, source: Coordinator, wanted: Wanted) -> None:
         failures = self.troubles.went_well(wanted.key)
         if failures:
-            log.info("%s: %s has come again, after %d failures", source.name, wanted, failures)
+            times = "a failure" if failures == 1 else f"{failures:,} failures"
+            log.info("%s: %s has come again, after %s", source.name, wanted, times)
 
     def _worth(self, wanted: Wanted, page: int, outcome: Outcome) -> list[Wanted]:
         """Return the pages that are to be asked for just now."""

@@ -74,11 +74,14 @@ class Troubles:
             return trouble
 
     def went_well(self, key: Hashable) -> int:
-        """Take note that a series came, so that the source is there; return how many failures that ends."""
+        """Take note that a series came, so that the source is there; return how many failures that ends.
+
+        They are its own, or those for which nothing at all was asked of the source.
+        """
         with self._lock:
-            before, source = self._by_key.pop(key, None), self._source
+            before, of_source = self._by_key.pop(key, None), self._source.failures if self._is_open else 0
             self._source = Trouble("", 0, 0.0)
-            return max(source.failures, before.failures if before else 0)
+            return max(of_source, before.failures if before else 0)
 
     def left_alone(self) -> Trouble | None:
         """Return why nothing at all is asked for just now; None where it may be."""

@@ -46,6 +46,8 @@ def test_a_table_that_is_not_there_is_said_to_be(store, monitor):
     with pytest.raises(mdstore.InvalidInputError, match="no table or index 'candels'") as caught:
         monitor.layout("candels")
     assert caught.value.hint.python == "did you mean 'candles'?"
+    with pytest.raises(mdstore.InvalidInputError, match="no table or index 'first'"):  # of several, the first
+        monitor.layout("candles", "first", *(f"other {number}" for number in range(9)))
     with pytest.raises(mdstore.InvalidInputError) as caught:
         monitor.layout("nothing of the kind")
     assert {"candles", "revisions"} < {*caught.value.hint.cli.removeprefix("they are ").split(", ")}

@@ -49,6 +49,23 @@ def test_failures_retries_a_source_left_alone_and_its_coming_again_are_told_once
     assert sum("exchange: A 1m: 100 bars" in text for _, text in told) == 1
 
 
+def test_a_series_that_never_failed_does_not_come_again(store, lines):
+    """What had failed of another was told of it, as its own failures."""
+    seconds = [0.0]
+    source = Faulty({(symbol, "1m"): TRUTH for symbol in "AB"}, name="exchange", plan=["fail"])
+    policies = ServicePolicies(breaker=2, retry_seconds=8)
+    with MarketDataService(store, None, source, policies, timer=lambda: seconds[0]) as service:
+        with pytest.raises(NoSuchSeriesError):
+            service.get_candle_data("A", "1m", START)
+        service.get_candle_data("B", "1m", START)
+        assert not any("again, after" in text for *_, text in lines())
+        seconds[0] = 10.0
+        service.get_candle_data("A", "1m", START)
+    assert [text for *_, text in lines() if "again, after" in text] == [
+        "exchange: A 1m has come again, after a failure"
+    ]
+
+
 def test_what_a_router_has_recovered_is_told(store, lines):
     class Router:
         name = "router"

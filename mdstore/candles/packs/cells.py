@@ -29,6 +29,7 @@ __all__ = [
     "forget_pack",
     "insert",
     "loose_ranges",
+    "next_start",
     "of_packs",
     "pack_rows",
     "replace",
@@ -128,6 +129,14 @@ def end_of(con: apsw.Connection, symbol: str, timeframe: str) -> int:
 def ends_of(con: apsw.Connection, timeframe: str, symbols: Sequence[str]) -> dict[str, int]:
     """Return where the last cells of some series of a timeframe end, by symbol, of those that have any."""
     return dict(con.execute(ENDS, (timeframe, apsw.carray(tuple(symbols)))))
+
+
+def next_start(last: int, end: int) -> int:
+    """Return where the next cell of a series begins whose last candle starts at `last`, and last cell ends.
+
+    A cell may end behind the last candle, where one beside it was deleted.
+    """
+    return max(last + 1, end)
 
 
 def insert(con: apsw.Connection, cells: Iterable[Cell]) -> None:

@@ -20,7 +20,7 @@ from mdstore.core.polars_forks import polars_is_broken
 from mdstore.core.schema import CANDLE, wide_candle
 from mdstore.core.time_bounds import FOREVER
 
-__all__ = ["Panel", "Piece", "Run", "SeriesView", "Stretch", "joined", "know_sums", "taken"]
+__all__ = ["Panel", "Piece", "SeriesView", "Stretch", "know_sums", "taken"]
 
 # What the objects around the columns take, rather too much: 2.1 KB a view of one piece, by tracemalloc over
 # 2,000 of them, to which its frame comes.
@@ -35,7 +35,7 @@ GATHER_ROWS = 1_000_000
 # it. A frame of 20,000 pieces takes half a second to make, and every query over it its time again.
 MOST_GATHERED, SHORT_ROWS = 4_000_000, 1_000
 Source = tuple[pa.RecordBatch, int]
-Run = tuple[pa.RecordBatch, int, int]
+_Run = tuple[pa.RecordBatch, int, int]
 """Rows of a batch, `[first, end)` by number."""
 SUMMED = 1_000  # cells of which the last bars are hashed together, 128 of each at most: 6 MB
 
@@ -303,7 +303,7 @@ class Panel:
     def values(self) -> pa.Table:
         """The columns besides the symbol, in as few pieces as they come."""
         if self.is_gathered and not self.extras:
-            return joined(self._runs)
+            return _joined(self._runs)
         table = pa.Table.from_batches(self._batches(), schema=wide_candle(len(self.extras)))
         return with_nulls(_read_only(table.combine_chunks()) if self.is_gathered else table, self.extras)
 
@@ -333,9 +333,9 @@ class Panel:
         return self.rows <= GATHER_ROWS or self.rows <= min(MOST_GATHERED, SHORT_ROWS * len(self._runs))
 
     @cached_property
-    def _runs(self) -> list[Run]:
+    def _runs(self) -> list[_Run]:
         """The rows as stretches of batches; those that lie behind each other are one."""
-        merged: list[Run] = []
+        merged: list[_Run] = []
         batch, first, end = None, 0, 0
         for piece, low, high in chain.from_iterable(stretch.parts() for stretch in self.stretches):
             source, offset = piece.source
@@ -359,7 +359,7 @@ class Panel:
         return [wide(rows, len(self.extras)) for rows in merged] if self.extras else merged
 
 
-def joined(runs: Sequence[Run]) -> pa.Table:
+def _joined(runs: Sequence[_Run]) -> pa.Table:
     """Return candles in one piece: of 20,000 runs in 60 ms, where Arrow and Polars take 700."""
     if not runs:
         return CANDLE.empty_table()

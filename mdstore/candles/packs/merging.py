@@ -180,14 +180,14 @@ class Compaction:
         with self._database.reading() as con:
             live = cells.pack_rows(con)
         sizes = self._packs.files()
-        small: dict[int, list[str]] = {}
+        small: dict[tuple[int, int], list[str]] = {}  # with as many declared columns: others stay apart
         groups: list[list[str]] = []
         for name, rows in live.items():
             held = sizes.get(name, 0) // row_bytes(name)
             if held and rows < held * DEAD_SHARE and rows <= AUTOMATIC_ROWS:
                 groups.append([name])
             elif rows < AUTOMATIC_ROWS:
-                small.setdefault(_size(rows), []).append(name)
+                small.setdefault((extras_in(name), _size(rows)), []).append(name)
         groups += [names for names in small.values() if len(names) >= MERGE]
         return [_first_rows(names, live) for names in groups[:2]]
 
@@ -248,14 +248,20 @@ class Compaction:
                     self._packs.remove(name)
 
     def _in_order(self, found: Sequence[Cell]) -> bool:
-        """Tell whether cells lie as `compact` would lay them."""
+        """Tell whether cells lie as `compact` would lay them.
+
+        Those with so many declared columns lie in packs of their own, and between the others in their order.
+        """
         places: dict[str, int] = {}
-        order = [(places.setdefault(cell.pack, len(places)), *cell.place) for cell in found]
+        orders: dict[int, list[tuple[int, ...]]] = {}
+        for cell in found:
+            place = places.setdefault(cell.pack, len(places))
+            orders.setdefault(extras_in(cell.pack), []).append((place, *cell.place))
         rows = sum(cell.rows for cell in found)
         held = sum(self._packs.files().get(name, 0) // row_bytes(name) for name in places)
         return (
-            order == sorted(order)
-            and len(places) <= -(-rows // (PACK_ROWS // 2))
+            all(order == sorted(order) for order in orders.values())
+            and len(places) <= len(orders) * -(-rows // (PACK_ROWS // 2))
             and rows >= held * 0.99 - MERGE * BATCH_ROWS * 0.01
             and all(len(run) == 1 for run in _runs(found))
         )

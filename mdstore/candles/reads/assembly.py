@@ -16,11 +16,11 @@ from mdstore.candles.packs.columns import Piece, SeriesView, know_sums
 from mdstore.candles.packs.pack_files import Pack, Packs
 from mdstore.core.time_bounds import FOREVER
 
-__all__ = ["LOOSE_ROWS", "Assembly", "MismatchError", "Plan"]
+__all__ = ["FEW", "LOOSE_ROWS", "Assembly", "MismatchError", "Plan"]
 
 LOOSE_ROWS = 2_000
 """Loose rows of a series that are read along with its cells when it has changed: a millisecond of them."""
-FEW = 16  # series whose loose rows are read one by one
+FEW = 16  # series whose cells and loose rows are asked for one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Plan:
 
     @property
     def left(self) -> int:
-        """The candles that no cell covers; none where the series is in memory."""
+        """The candles that no cell covers, frozen ones among them; none where the series is in memory."""
         return 0 if self.view else self.series.rows - sum(cell.rows for cell in self.found)
 
     @property

@@ -30,7 +30,7 @@ from mdstore.candles.packs.pack_files import PackLostError, Packs
 from mdstore.candles.packs.seal_policy import Hand, Loose, Upkeep, loose_of
 from mdstore.candles.packs.sealing import closed_rows
 from mdstore.candles.reads.answer import Answer
-from mdstore.candles.reads.assembly import LOOSE_ROWS, Assembly, MismatchError, Plan
+from mdstore.candles.reads.assembly import FEW, LOOSE_ROWS, Assembly, MismatchError, Plan
 from mdstore.candles.reads.grown import Grown, GrownPanels, grown
 from mdstore.candles.writes.written import Appended, Written
 from mdstore.core.long_table import Long
@@ -49,7 +49,6 @@ TAIL_ROWS = 256
 # A read of fewer rows goes straight to the table where more than it wants is loose: a feed's latest bars.
 STRAIGHT_ROWS = 20_000
 REMEMBERED = 1_000  # lists of symbols of which it is known how many rows they have taken so
-FEW = 16  # series whose cells are asked for one by one
 ATTEMPTS = 4
 USE_SECONDS = 3_600.0
 GROWN = "kept, and what was written since put behind it"

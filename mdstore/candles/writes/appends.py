@@ -62,8 +62,7 @@ class Appends:
             ends = cells.ends_of(self._con, stack.timeframe, list(stored)) if stored else {}
             for symbol, one in zip(symbols, unknown, strict=True):
                 one.end = stored.get(symbol, -FOREVER - 1)
-                # A cell may end behind the last candle, where one beside it was deleted.
-                one.behind = max(one.end + 1, ends.get(symbol, -FOREVER))
+                one.behind = cells.next_start(one.end, ends.get(symbol, -FOREVER))
         return seen
 
     def _write(self, stack: Stack, seen: Sequence[Seen]) -> None:

@@ -69,8 +69,7 @@ class Landing:
         end = self._upserts.end_of(seen) if len(rows) >= SEAL_LEAST else None
         inserted, updated = self._upserts.upsert(seen, rows)
         if inserted and end is not None:
-            # A cell may end behind the last candle, where one beside it was deleted.
-            start = max(end + 1, cells.end_of(self._con, *key))
+            start = cells.next_start(end, cells.end_of(self._con, *key))
             new = rows.slice(bisect_left(rows["timestamp"], start))
             if len(new):
                 self._sealer.take(key, start, batch_of(new))

@@ -2,6 +2,7 @@
 
 import shutil
 
+import polars as pl
 import pytest
 
 import mdstore
@@ -34,6 +35,34 @@ def test_compact_leaves_one_pack_in_order_and_then_nothing_to_do(store):
     assert store.candles(None, "1m").equals(before)
     kept = cells(store)
     assert store.maintenance.compact() == 0
+    assert cells(store) == kept
+
+
+def test_compact_has_nothing_to_do_where_only_some_series_have_declared_columns(store):
+    """Their bars lie in a pack of their own: it was all written anew each time."""
+    store.declare("trades", resample="sum", symbols=["B", "D"])
+    for symbol in "ABCD":
+        bars = walk(BARS)
+        store.write(symbol, "1m", bars.with_columns(trades=bars["volume"]) if symbol in "BD" else bars)
+    store.maintenance.compact()
+    kept = cells(store)
+    assert [cell.symbol for cell in kept] == list("ABCD")
+    assert len({cell.pack for cell in kept}) == 2
+    assert store.maintenance.compact() == 0
+    assert cells(store) == kept
+
+
+def test_packs_with_other_numbers_of_declared_columns_are_not_merged_again_and_again(store):
+    """Each number of them has a pack of its own, so of eight such packs a merge made eight."""
+    names = [f"x{number}" for number in range(module.MERGE)]
+    for name in names:
+        store.declare(name, resample="sum")
+    for number in range(module.MERGE + 1):
+        values = [pl.col("volume").alias(name) for name in names[:number]]
+        store.write(f"S{number}", "1m", walk(BARS).with_columns(values))
+    kept = cells(store)
+    assert len({cell.pack for cell in kept}) == module.MERGE + 1
+    store._candles._compaction.merge()
     assert cells(store) == kept
 
 
