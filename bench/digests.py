@@ -106,7 +106,10 @@ def _off() -> Iterator[None]:
             *((digests, name, _nothing) for name in ("prove", "prove_all")),
             (bar_digests.Proof, "read", read),
             (bar_digests.Proof, "findings", findings),
-            *((bar_changes, name, _nothing) for name in ("sums_of_changes", "sums_of_frame")),
+            *(
+                (bar_changes, name, _nothing)
+                for name in ("sums_of_changes", "sums_of_frame", "sums_of_replaced")
+            ),
             (blocks, "content_of", lambda _: 0),
         ):
             stack.enter_context(patch.object(home, name, other))

@@ -57,7 +57,7 @@ def whole_ms(numbers: pl.Series, ns: int) -> tuple[pl.Series, pl.Series]:
             numbers = numbers.set(
                 numbers.abs() > LARGEST // factor, None
             )  # would wrap into a believable year
-        return numbers * factor, _all_true(numbers)
+        return numbers * factor if factor > 1 else numbers, _all_true(numbers)
     per_ms = NS_PER["ms"] // ns
     whole = numbers % per_ms == 0
     return numbers // per_ms, whole.fill_null(value=True) if whole.null_count() else whole
@@ -116,7 +116,10 @@ def read_numbers(numbers: pl.Series, unit: Unit | None, *, alone: bool = True) -
         return whole_ms(of_spreadsheet(numbers).to_physical(), NS_PER["ms"])
     if unit is not None:
         return made(numbers, NS_PER[unit])
-    sizes = numbers.abs()
+    least = numbers.min()
+    # Of whole numbers from 0 on, as nearly always: for `abs` a query is planned, 0.05 ms.
+    is_plain = numbers.dtype.is_integer() and isinstance(least, int) and least >= 0
+    sizes = numbers if is_plain else numbers.abs()
     if numbers.dtype.is_float():
         sizes = sizes.set(~sizes.is_finite().fill_null(value=False), None)
     low, high = sizes.min(), sizes.max()

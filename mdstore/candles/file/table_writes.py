@@ -29,6 +29,7 @@ __all__ = [
     "STATEMENTS",
     "packed",
     "upsert",
+    "upsert_packed",
     "upsert_rows",
     "upsert_stack",
     "upsert_values",
@@ -66,6 +67,16 @@ def upsert(con: apsw.Connection, key: Key, rows: pl.DataFrame, extras: tuple[str
         upsert_values(con, key, rows, extras)
 
 
+def upsert_packed(con: apsw.Connection, key: Key, rows: bytearray) -> None:
+    """Write rows of a series, as `packed`. The last of them may be put behind them, so that statements fill.
+
+    A row again changes nothing, and takes a tenth of what a statement of its own does.
+    """
+    count = len(rows) // ROW_BYTES
+    filled = _filled(count)
+    _upsert_packed(con, key, rows + rows[-ROW_BYTES:] * (filled - count), 0, filled)
+
+
 def upsert_stack(
     con: apsw.Connection, timeframe: str, symbols: Sequence[str], ends: Sequence[int], rows: bytearray
 ) -> None:
@@ -101,6 +112,15 @@ def upsert_values(con: apsw.Connection, key: Key, rows: pl.DataFrame, extras: tu
 def _upsert_packed(con: apsw.Connection, key: Key, rows: bytearray, low: int, high: int) -> None:
     for size, at in _parts(low, high):
         con.execute(STATEMENTS[size], key + _unpack(size)(rows, at * ROW_BYTES))
+
+
+def _filled(count: int) -> int:
+    """Return so many rows, or a few more, that make less than half as many statements."""
+    for size in ROWS_PER_STATEMENT[1:-1]:
+        left = count % size
+        if 2 * left >= size:
+            return count - left + size
+    return count
 
 
 def _parts(low: int, high: int, sizes: Sequence[int] | None = None) -> Iterator[tuple[int, int]]:

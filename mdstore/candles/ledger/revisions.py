@@ -11,7 +11,7 @@ import apsw
 import polars as pl
 
 from mdstore.candles.file import blocks
-from mdstore.candles.file.blocks import CANDLE, HEADER, LET_GO, Block
+from mdstore.candles.file.blocks import BLOCK_ROWS, CANDLE, HEADER, LET_GO, Block
 from mdstore.candles.file.declared_columns import table_names
 from mdstore.candles.file.digests import Key, Rows, damaged
 from mdstore.core.time_bounds import FOREVER
@@ -52,9 +52,9 @@ class Kept(NamedTuple):
 
 
 def revise(con: apsw.Connection, key: Key, olds: Sequence[Values], source: str, revision: int) -> None:
-    """Keep what closed bars of a series (symbol, timeframe) were before `revision` changed them."""
-    if olds:
-        times, *columns = zip(*sorted(olds), strict=True)
+    """Keep what closed bars of a series (symbol, timeframe), by time, were before `revision` changed them."""
+    for at in range(0, len(olds), BLOCK_ROWS):  # to turn 100,000 rows at once takes five times as long
+        times, *columns = zip(*olds[at : at + BLOCK_ROWS], strict=True)
         blocks.add(con, key, revision, source, CANDLE, times, columns)
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from mdstore.candles.file import catalogue, declared_columns, frozen, thawing
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.frozen import FrozenPiece
-from mdstore.candles.file.table_writes import upsert, upsert_rows, upsert_values
+from mdstore.candles.file.table_writes import upsert, upsert_values
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
 from mdstore.candles.writes.bar_changes import WATCH_ROWS
@@ -119,7 +119,7 @@ class Upserts:
         con, key, inserted, updated = self._con, seen.changes.key, 0, 0
         for part in rows.iter_slices(PUT_ROWS) if len(rows) > PUT_ROWS else (rows,):
             candles = part[list(CANDLE_COLUMNS)] if seen.given else part
-            new, changed = seen.changes.put(con, candles, partial(upsert_rows, con, key))
+            new, changed = seen.changes.put(con, candles)
             if seen.given:
                 write = partial(upsert_values, con, key, part, seen.given)
                 changed += seen.changes.put_extras(con, (self.table_names, seen.extras), write)

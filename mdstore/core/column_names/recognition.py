@@ -78,6 +78,7 @@ def clean(name: str) -> str:
     return OF_LEVELS.sub(r"\1", name.strip().strip("<>").removeprefix("#")).strip().lower()
 
 
+@lru_cache(maxsize=1_000)  # the same names come with each write, and are asked for several times in it
 def key(name: str) -> str:
     """Return what of a column's name tells what it is.
 

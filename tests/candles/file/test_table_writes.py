@@ -15,6 +15,7 @@ from mdstore.candles.file.table_writes import (
     STATEMENTS,
     packed,
     upsert,
+    upsert_packed,
     upsert_rows,
     upsert_stack,
 )
@@ -68,7 +69,7 @@ def simply(con, key, rows):
     con.executemany(ONE, ((*key, *row) for row in rows.iter_rows()))
 
 
-@pytest.mark.parametrize("way", ["stack", "series", "tuples"])
+@pytest.mark.parametrize("way", ["stack", "series", "tuples", "bytes"])
 @settings(max_examples=dose(60), deadline=None)
 @given(given=stacks(), stays=st.integers(0, 3))
 def test_rows_are_stored_as_one_by_one(way, given, stays):
@@ -88,6 +89,8 @@ def test_rows_are_stored_as_one_by_one(way, given, stays):
             upsert(ours, (name, "1m"), part)
         elif way == "tuples":
             upsert_rows(ours, (name, "1m"), part.rows())
+        elif way == "bytes":
+            upsert_packed(ours, (name, "1m"), packed(columns_of_frame(part)))
     assert stored(ours) == stored(expected)
 
 
