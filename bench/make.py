@@ -124,8 +124,12 @@ def restore(made: Made) -> None:
                     (name, last + 1),
                 )
         con.execute(
-            "UPDATE series SET rows = ?1, last = ?2 WHERE rows <> ?1 OR last <> ?2", (made.bars, last)
+            "UPDATE series SET rows = ?1, last = ?2, tail_start = NULL, tail_source = NULL, "
+            "tail_began = NULL, tail_lags = NULL WHERE rows <> ?1 OR last <> ?2 OR tail_start > ?2",
+            (made.bars, last),
         )
+        # Else the next run of a bench brings bars that have arrived already.
+        con.execute("DELETE FROM arrivals WHERE timeframe = '1m' AND start > ?", (last,))
         for name in made.names:
             _sum_up(con, name, last)
         con.execute("COMMIT")
