@@ -11,15 +11,10 @@ from mdstore.cli.output import import_ as module
 from mdstore.cli.output.import_ import _read_ahead
 from mdstore.cli.shared.declared import declared_in
 from mdstore.sources.files import csv
-from mdstore.store import ahead as ahead_module
+from tests.support.ahead import threads, two_cores  # noqa: F401 - a fixture for each test
 from tests.support.candles import MINUTE, START, bits, walk
 
 BARS, BYTES = 3_000, 8_000
-
-
-@pytest.fixture(autouse=True)
-def two_cores(monkeypatch):
-    monkeypatch.setattr(ahead_module, "_cores", lambda: 2)
 
 
 @pytest.fixture
@@ -34,10 +29,6 @@ def frames(sizes, seen=lambda at: None):
     for at, size in enumerate(sizes):
         seen(at)
         yield pl.DataFrame({"row": range(size)})
-
-
-def threads():
-    return {one for one in threading.enumerate() if one.name == "mdstore-ahead"}
 
 
 def test_the_next_frame_is_parsed_while_the_last_is_used():

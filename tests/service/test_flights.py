@@ -16,6 +16,7 @@ from mdstore.sources.sync.coordinator import FunctionCoordinator
 from tests.support.candles import MINUTE, START, walk
 from tests.support.processes import start
 from tests.support.upstream import Clock, Faulty, bars_asked
+from tests.support.waiting import until
 
 TRUTH = walk(1_000)
 
@@ -42,14 +43,6 @@ class Gate(MemoryCoordinator):
                 yield page
         finally:
             self.under_way -= 1
-
-
-def until(is_so):
-    for _ in range(2_000):
-        if is_so():
-            return
-        time.sleep(0.005)
-    raise AssertionError("it did not come to that")
 
 
 def test_a_thousand_tasks_that_miss_the_same_make_one_request(store):

@@ -8,7 +8,6 @@ reason that was given; the books (calls, hits, misses, rows, bytes by tier) are 
 
 import asyncio
 import tempfile
-import time
 
 import polars as pl
 from hypothesis import settings
@@ -26,6 +25,7 @@ from mdstore.sources.sync.coordinator import Limits
 from tests.support.candles import MINUTE, START, walk
 from tests.support.doses import dose
 from tests.support.upstream import Clock, Faulty
+from tests.support.waiting import until
 
 BARS = 300
 ROW = 48
@@ -464,14 +464,6 @@ def rows_of(frame, *columns):
 
 def kept(book):
     return book["calls"], book["hits"], book["rows"]
-
-
-def until(is_so):
-    for _ in range(20_000):
-        if is_so():
-            return
-        time.sleep(0.001)
-    raise AssertionError("it did not come to that")
 
 
 TestServices = Services.TestCase

@@ -13,6 +13,7 @@ from mdstore.core import inputs
 from mdstore.store import ahead as ahead_module
 from mdstore.store import writing
 from mdstore.store.ahead import ahead
+from tests.support.ahead import threads, two_cores  # noqa: F401 - a fixture for each test
 from tests.support.candles import walk
 from tests.support.interrupts import interrupted
 from tests.support.processes import start
@@ -20,20 +21,11 @@ from tests.support.processes import start
 CHUNK = 500
 
 
-@pytest.fixture(autouse=True)
-def two_cores(monkeypatch):
-    monkeypatch.setattr(ahead_module, "_cores", lambda: 2)
-
-
 @pytest.fixture
 def small(monkeypatch):
     """Small chunks, each worth a thread."""
     monkeypatch.setattr(inputs, "CHUNK", CHUNK)
     monkeypatch.setattr(writing, "AHEAD_ROWS", 1)
-
-
-def threads():
-    return {one for one in threading.enumerate() if one.name == "mdstore-ahead"}
 
 
 def in_threads(pieces, work):

@@ -12,7 +12,7 @@ import mdstore
 from mdstore import QueryError
 from mdstore.candles.reads import sql
 from mdstore.candles.reads.sql_bounds import COLUMNS, whole
-from tests.support.candles import MINUTE, bits, walk
+from tests.support.candles import bits, walk
 
 ONE = "symbol = 'A' AND timeframe = '1m'"
 AS_STORED = {
@@ -71,31 +71,6 @@ OTHERS = (
     f"DESCRIBE SELECT * FROM candles WHERE {ONE}",
     f"SUMMARIZE SELECT * FROM candles WHERE {ONE}",
 )
-
-
-@pytest.fixture(scope="module")
-def full(tmp_path_factory):
-    with mdstore.open(tmp_path_factory.mktemp("sql") / "market_data.sqlite3") as store:
-        for seed, symbol in enumerate("AB"):
-            store.write(symbol, "1m", walk(120, seed=seed))
-            store.write(symbol, "1h", walk(48, seed=seed, step=60 * MINUTE))
-        yield store
-
-
-@pytest.fixture(scope="module")
-def plain(full):
-    """DuckDB over the same candles in memory, to compare answers with."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        parts = [
-            full.candles(None, bar).select(
-                pl.col("symbol").cast(pl.String), pl.lit(bar).alias("timeframe"), pl.exclude("symbol")
-            )
-            for bar in ("1m", "1h")
-        ]
-        every = pl.concat(parts).to_arrow()  # noqa: F841 - DuckDB finds it by name
-        connection.execute("CREATE TABLE candles AS SELECT * FROM every")
-        yield connection
 
 
 def columns_of(query):
