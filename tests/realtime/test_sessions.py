@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -20,6 +19,7 @@ from mdstore import (
 from mdstore.realtime.live import LiveCandles
 from mdstore.realtime.rows import Depth, Hole, Kline, Ticker, Trade
 from tests.support.live import MINUTE, SYMBOL, T0, Clock, Sink, bar, kline, trade
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -63,13 +63,6 @@ def minutes(holes, symbol=SYMBOL):
 
 def minute(at):
     return datetime.fromtimestamp((T0 + at * MINUTE) / 1000, UTC)
-
-
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.01)
 
 
 # ---- what is withheld, and by which name

@@ -8,14 +8,7 @@ from mdstore.service import usage as module
 from mdstore.service.usage import Usage
 from tests.support.candles import walk
 from tests.support.processes import start
-
-
-def until(is_so):
-    for _ in range(2_000):
-        if is_so():
-            return
-        threading.Event().wait(0.005)
-    raise AssertionError("it did not come to that")
+from tests.support.waiting import until
 
 
 def kept(store):
