@@ -32,7 +32,7 @@ from mdstore.candles.packs.sealing import closed_rows
 from mdstore.candles.reads.answer import Answer
 from mdstore.candles.reads.assembly import FEW, LOOSE_ROWS, Assembly, MismatchError, Plan
 from mdstore.candles.reads.grown import Grown, GrownPanels, grown
-from mdstore.candles.writes.written import Appended, Written
+from mdstore.candles.writes.written import Appended, NewBars, Written
 from mdstore.core.long_table import Long
 from mdstore.core.polars_forks import polars_is_broken
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -273,7 +273,7 @@ class Columnar:
         kept: Panel | Grown,
         timeframe: str,
         window: tuple[int, int, int | None],
-        since: Sequence[Appended],
+        since: Sequence[Appended[NewBars]],
         *,
         every: bool,
     ) -> Grown | None:
