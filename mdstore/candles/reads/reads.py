@@ -223,7 +223,8 @@ class Columnar:
 
     def _of_view(self, view: SeriesView, request: Request, tiers: tuple[str, ...]) -> Answer:
         low, high = view.within(request.start, request.end, request.limit)
-        self._use([view])
+        if self._clock() >= view.noted_until:
+            self._use([view])
         return Answer(view, low, high, request.columns, tiers, [view])
 
     def _panel(self, request: Request, *, keep: bool) -> Answer:
