@@ -38,7 +38,7 @@ class LateCommand(TyperCommand):
 
 @cache
 def _made(name: str | None, home: str) -> Any:
-    """Return a command. It is made once in a process: who calls the command line a thousand times is a test."""
+    """Return a command, made once in a process: tests call the command line thousands of times."""
     function = getattr(import_module(home), home.rpartition(".")[2])
     one = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
     one.command(name, cls=Command)(function)
