@@ -169,14 +169,13 @@ def come_next(con: apsw.Connection, bars: Sequence[Came], source: str, revision:
     return grew
 
 
-def is_next(row: Row, before: int, source: str, revision: int) -> bool:
-    """Tell whether `come_next` grows a series by a bar; `before` is where the bar before that starts."""
+def is_next(row: Row, before: int, source: str) -> bool:
+    """Tell whether `come_next` grows a series by a bar, if it is `is_soon`; `before` is the bar before it."""
     return (
         row[catalogue.LAST] == before
         and row[TAIL_SOURCE] == source
         and row[TAIL_LAGS] is not None
         and len(row[TAIL_LAGS]) < MOST_LAGS * WIDTH
-        and is_soon(row, revision)
     )
 
 

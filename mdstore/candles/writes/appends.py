@@ -33,25 +33,22 @@ __all__ = ["Appends"]
 class Appends:
     """Writes stacks in one transaction; `seen` and `counts` are those of its `Landing`.
 
-    Next bars that come from `source` are entered together; where it is None, series by series. The call
-    began at `now` (ms).
+    Next bars that come from `source` are entered together; where it is None, series by series.
     """
 
-    def __init__(  # noqa: PLR0917 - what a transaction shares
+    def __init__(
         self,
         con: Writer,
         sealer: BatchSealer,
         seen: dict[Key, Seen],
         counts: Counter[str],
         source: str | None,
-        now: int,
     ) -> None:
         self._con = con
         self._sealer = sealer
         self._seen = seen
         self._counts = counts
         self._source = source
-        self._now = now
         self.next: dict[str, NextBars] = {}
         """Next bars that are written and yet to be entered, by timeframe; they are of no series in `seen`."""
 
@@ -74,7 +71,7 @@ class Appends:
         is_first = all(timeframe != stack.timeframe for _, timeframe in self._seen)
         if self._source is None or len(stack.rows) > len(stack.ends) or not is_first:
             return stack
-        are, stored = next_of(self._con, stack, self._source, self._now)
+        are, stored = next_of(self._con, stack, self._source)
         if not any(are):
             return stack
         chosen = prepare(stack if all(are) else _only(stack, are))

@@ -55,7 +55,7 @@ class Batch:
         self._policy = policy
         self._keep_bad = policy.on_invalid == "quarantine"
         source = None if any(claim.covers for claim in claims) else self._claim.source
-        self._landing = Landing(con, policy, sealer, source, now)
+        self._landing = Landing(con, policy, sealer, source)
         self._notes: tuple[str, ...] = ()
         self._warnings: tuple[str, ...] = ()
         self._bad = 0

@@ -35,16 +35,14 @@ COLUMNS = len(CANDLE_COLUMNS)
 class Landing:
     """Lands groups in one transaction; `counts` says what became of rows, `seen` what of series."""
 
-    def __init__(
-        self, con: Writer, policy: Policy, sealer: BatchSealer, source: str | None, now: int
-    ) -> None:
+    def __init__(self, con: Writer, policy: Policy, sealer: BatchSealer, source: str | None) -> None:
         self._con = con
         self._policy = policy
         self._sealer = sealer
         self._upserts = Upserts(con, sealer)
         self.seen: dict[tuple[str, str], Seen] = {}
         self.counts: Counter[str] = Counter()
-        self._appends = Appends(con, sealer, self.seen, self.counts, source, now)
+        self._appends = Appends(con, sealer, self.seen, self.counts, source)
         self.ignored: tuple[str, ...] = ()
 
     def land(self, rows: Group | Stack) -> None:

@@ -39,7 +39,6 @@ FROM carray(?2) AS wanted
 LEFT JOIN series ON series.timeframe = ?1 AND series.symbol = wanted.value
 LEFT JOIN digests ON digests.timeframe = ?1 AND digests.symbol = wanted.value
 """
-REVISION: Final = "SELECT revision FROM revision"
 BESIDE: Final = 4  # columns before those of the catalogue
 SERIES: Final = """
 INSERT INTO series (symbol, timeframe, first, last, rows, revision, tail_lags) VALUES {rows}
@@ -109,14 +108,13 @@ class NextBars:
             unfinished.mark_each(con, [one for one in ends if one[2] >= due])
 
 
-def next_of(con: Writer, stack: Stack, source: str, now: int) -> tuple[list[bool], Sequence[Row]]:
+def next_of(con: Writer, stack: Stack, source: str) -> tuple[list[bool], Sequence[Row]]:
     """Tell of which series of a stack of one bar each this is the next, and what is stored of all of them.
 
     That is a part of their row in the digests, where their last cell ends, and their row in the catalogue.
     If these are not as they were written it is not such a series: whoever looks at the others says so.
     """
     bar, span = Timeframe.parse(stack.timeframe), span_of(stack.timeframe)
-    revision = max(now, int(con.execute(REVISION).get) + 1)
     stored = con.execute(STORED, (stack.timeframe, apsw.carray(tuple(stack.symbols)))).fetchall()
     times = stack.rows["timestamp"].to_list()
     before = {time: bar.floor(time - 1) for time in set(times)}
@@ -124,7 +122,7 @@ def next_of(con: Writer, stack: Stack, source: str, now: int) -> tuple[list[bool
         whole == 1
         and bucket == time // span
         and (end is None or end <= time)
-        and arrivals.is_next(row, before[time], source, revision)
+        and arrivals.is_next(row, before[time], source)
         and con.hash_of_old(row) == digest
         for time, (whole, bucket, digest, end, *_), row in zip(
             times, stored, (one[BESIDE:] for one in stored), strict=True
