@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ from mdstore.candles.packs.columns import Panel
 from mdstore.candles.packs.pack_files import PackLostError
 from mdstore.candles.packs.seal_policy import Loose, Upkeep
 from mdstore.candles.reads import sql_parse
+from mdstore.candles.reads.grown import Grown
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.reads.sql_answer import as_frame
 from mdstore.candles.reads.sql_candles import Candles, quoted
@@ -116,7 +117,7 @@ class Queries:
             series = _as_stored(asked, candles)
             if series is not None:
                 return series, candles.rows
-            connection = candles.connection(engine)
+            given, connection = candles.connection(engine, asked.named)
             is_as_before = False
             try:
                 named = {name: make() for name, make in others.items() if name in asked.tables}
@@ -124,7 +125,7 @@ class Queries:
                 table = answered(connection, asked.query, params, deadline)
                 is_as_before = not (small or named or asked.makes_types)
             finally:
-                if not (is_as_before and candles.give_back(engine, connection)):
+                if not (is_as_before and candles.give_back(engine, given, connection)):
                     let_go(connection)
         return as_frame(table), candles.rows
 
@@ -155,7 +156,7 @@ class Queries:
             self._closed = True
             engine, self._engine = self._engine, None
             for candles in (self._none, *self._kept):
-                for _, connection in candles.let_go():
+                for *_, connection in candles.let_go():
                     connection.close()
             if engine is not None and engine.process == os.getpid():
                 engine.connection.close()
@@ -259,7 +260,7 @@ class Queries:
         declared = tuple(one.name for one in declared_columns.all_declared(con))
         kept: Candles | None = self._columnar.kept(("sql", bounds), revision)
         if kept is not None and kept.declared == declared:
-            return kept
+            return kept.answering()
         grown = self._grown(bounds, declared, revision)
         if grown is not None:
             return grown
@@ -290,29 +291,38 @@ class Queries:
             or bounds.newest is not None
         ):
             return None
-        panels = dict(zip(kept.tables, kept.panels or (), strict=True))
+        panels = dict(zip(kept.longs, kept.panels or (), strict=True))
         found = self._columnar.grow(panels, (bounds.start, bounds.end, None), kept.revision, revision)
         if found is None or any(bounds.takes(name) and name not in panels for name in found.timeframes):
             return None
-        tables = {name: one.long.table for name, one in found.panels.items()}
-        candles = Candles(tables, declared, list(found.panels.values()), revision)
-        self._columnar.keep(("sql", bounds), candles)
-        self._kept.add(candles)
-        return candles
+        return self._candles(found.panels, declared, bounds, revision)
 
     def _candles(
-        self, found: Mapping[str, Panel | Long], declared: tuple[str, ...], bounds: _Bounds, revision: int
+        self,
+        found: Mapping[str, Panel | Grown | Long],
+        declared: tuple[str, ...],
+        bounds: _Bounds,
+        revision: int,
     ) -> Candles:
         """Return candles as a query is given them; kept in memory, unless straight from the table."""
-        panels = [one for one in found.values() if isinstance(one, Panel)]
-        tables = {
-            name: one.long.table if isinstance(one, Panel) else one.table for name, one in found.items()
-        }
-        candles = Candles(tables, declared, panels, revision)
-        if len(panels) == len(tables):
-            self._columnar.keep(("sql", bounds), candles)
-            self._kept.add(candles)
+        panels = [one for one in found.values() if not isinstance(one, Long)]
+        longs = {name: one if isinstance(one, Long) else one.long for name, one in found.items()}
+        candles = Candles(longs, declared, panels, revision)
+        if len(panels) == len(longs):
+            self._keep(("sql", bounds), candles)
         return candles
+
+    def _keep(self, key: Hashable, candles: Candles) -> None:
+        """Keep candles, without their rows where they take more than may be kept."""
+        if candles.bytes > self._columnar.limit:
+            light = [self._columnar.lightly(panel) for panel in candles.panels or ()]
+            some = [one for one in light if one is not None]
+            if len(some) < len(light):
+                return
+            longs = dict(zip(candles.longs, (one.long for one in some), strict=True))
+            candles = Candles(longs, candles.declared, some, candles.revision)
+        self._columnar.keep(key, candles)
+        self._kept.add(candles)
 
 
 def _as_stored(asked: sql_parse.Asked, candles: Candles) -> pa.Table | None:
