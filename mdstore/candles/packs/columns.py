@@ -282,7 +282,12 @@ class Panel:
         """The bytes of memory it can come to hold: symbols as codes, the values if they are put together."""
         row = ROW_BYTES + VALUE_BYTES * len(self.extras)
         gathered = row * self.rows if self.is_gathered else 0
-        return VIEW_BYTES + 200 * len(self.stretches) + 8 * self.rows + gathered
+        return self.light_bytes + 8 * self.rows + gathered
+
+    @property
+    def light_bytes(self) -> int:
+        """The bytes of what says where its rows lie."""
+        return VIEW_BYTES + 200 * len(self.stretches)
 
     @cached_property
     def packs(self) -> tuple[Pack, ...]:

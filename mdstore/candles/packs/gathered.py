@@ -20,6 +20,7 @@ from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
 __all__ = ["Gathered", "Runs", "runs_of"]
 
 NUMBER = pl.UInt32
+VALUE_BYTES, CODE_BYTES = 8, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,13 @@ class Gathered(Long):
     def at_hand(self) -> Collection[str]:
         """The columns besides the symbol that need not be made."""
         return tuple(self._made)
+
+    @property
+    def held(self) -> int:
+        """The bytes of what is put together so far."""
+        codes = sum(name in vars(self) for name in ("symbol_column", "names"))
+        rows = self.ends[-1] if self.ends else 0
+        return rows * (VALUE_BYTES * len(self._made) + CODE_BYTES * codes)
 
     def picked(self, columns: Collection[str]) -> pa.Table:
         """Return the symbol and some of the other columns as an Arrow table."""

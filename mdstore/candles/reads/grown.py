@@ -56,9 +56,13 @@ class Grown:
     @property
     def bytes(self) -> int:
         """The bytes of memory that it can come to hold, those of the symbols of rows among them."""
-        new = 0 if self.new is None else self.new.estimated_size()
-        rows = 0 if self.is_light else ROW_BYTES * self.rows
-        return rows + int(new) + SERIES_BYTES * len(self.long.symbols)
+        return self.light_bytes + (0 if self.is_light else ROW_BYTES * self.rows)
+
+    @property
+    def light_bytes(self) -> int:
+        """The bytes of what says where its rows lie, new ones among them."""
+        new = 0 if self.new is None else int(self.new.estimated_size())
+        return new + SERIES_BYTES * len(self.long.symbols)
 
     @property
     def rows(self) -> int:

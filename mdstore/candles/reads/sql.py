@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -116,10 +116,12 @@ class Queries:
             candles, small = self._found(asked, deadline)
             series = _as_stored(asked, candles)
             if series is not None:
+                self._keep(candles)
                 return series, candles.rows
             given, connection = candles.connection(engine, asked.named)
             is_as_before = False
             try:
+                self._keep(candles)
                 named = {name: make() for name, make in others.items() if name in asked.tables}
                 _register(connection, small, named)
                 table = answered(connection, asked.query, params, deadline)
@@ -304,25 +306,32 @@ class Queries:
         bounds: _Bounds,
         revision: int,
     ) -> Candles:
-        """Return candles as a query is given them; kept in memory, unless straight from the table."""
+        """Return candles as a query is given them; to be kept, unless they come straight from the table."""
         panels = [one for one in found.values() if not isinstance(one, Long)]
         longs = {name: one if isinstance(one, Long) else one.long for name, one in found.items()}
-        candles = Candles(longs, declared, panels, revision)
-        if len(panels) == len(longs):
-            self._keep(("sql", bounds), candles)
-        return candles
+        key = ("sql", bounds) if len(panels) == len(longs) else None
+        return Candles(longs, declared, panels, revision, key)
 
-    def _keep(self, key: Hashable, candles: Candles) -> None:
-        """Keep candles, without their rows where they take more than may be kept."""
-        if candles.bytes > self._columnar.limit:
-            light = [self._columnar.lightly(panel) for panel in candles.panels or ()]
-            some = [one for one in light if one is not None]
-            if len(some) < len(light):
-                return
-            longs = dict(zip(candles.longs, (one.long for one in some), strict=True))
-            candles = Candles(longs, candles.declared, some, candles.revision)
-        self._columnar.keep(key, candles)
-        self._kept.add(candles)
+    def _keep(self, candles: Candles) -> None:
+        """Keep candles as they are now; without their rows where they take more than may be kept."""
+        if candles.key is None or candles.bytes == candles.counted:
+            return
+        candles.counted = candles.bytes
+        kept = candles if candles.bytes <= self._columnar.limit else self._light(candles)
+        if kept is not None:
+            self._columnar.keep(kept.key, kept)
+            self._kept.add(kept)
+
+    def _light(self, candles: Candles) -> Candles | None:
+        """Return candles as they are kept without their rows. None where that is not worth it.
+
+        A pack of theirs that is lost meanwhile is noticed by who asks for them next.
+        """
+        with suppress(PackLostError):
+            panels = [self._columnar.lightly(panel) for panel in candles.panels or ()]
+            some = [panel for panel in panels if panel is not None]
+            return candles.light(some) if len(some) == len(panels) else None
+        return None
 
 
 def _as_stored(asked: sql_parse.Asked, candles: Candles) -> pa.Table | None:

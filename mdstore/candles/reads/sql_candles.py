@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from mdstore.candles.packs.columns import Panel
+from mdstore.candles.packs.gathered import Gathered
 from mdstore.candles.reads.grown import Grown
 from mdstore.candles.reads.sql_engine import Engine
 from mdstore.candles.reads.sql_given import INTERNAL
@@ -46,13 +47,20 @@ class Candles:
     declared: Sequence[str] = ()
     panels: Sequence[Panel | Grown] | None = None
     revision: int = -1
+    key: Hashable = None
+    """What they are kept by; None where they are not."""
+    counted: int = -1
+    """The bytes that they were kept as: they become more by each column that a query is the first to name."""
+    is_light: bool = False
+    """Whether they are kept without their rows, which are put together for each query."""
     _idle: list[tuple[Engine, AbstractSet[str], duckdb.DuckDBPyConnection]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def bytes(self) -> int:
-        """The bytes of memory they can come to hold, those of the connection among them."""
-        return CONNECTION_BYTES + sum(panel.bytes for panel in self.panels or ())
+        """The bytes of memory they hold, those of the connection among them."""
+        panels = zip(self.panels or (), self.longs.values(), strict=False)
+        return CONNECTION_BYTES + sum(_held(panel, long) for panel, long in panels)
 
     @property
     def rows(self) -> dict[str, int]:
@@ -60,11 +68,17 @@ class Candles:
         return {name: long.ends[-1] if long.ends else 0 for name, long in self.longs.items()}
 
     def answering(self) -> Candles:
-        """Return them for one query: where they are kept without their rows, with rows of its own."""
-        if not any(isinstance(one, Grown) and one.is_light for one in self.panels or ()):
+        """Return them for a query: where they are kept without their rows, others that will have them."""
+        if not self.is_light:
             return self
-        longs = {name: long.bare() for name, long in self.longs.items()}
-        return Candles(longs, self.declared, self.panels, self.revision)
+        return Candles(self._bare(), self.declared, self.panels, self.revision, self.key)
+
+    def light(self, panels: Sequence[Grown]) -> Candles:
+        """Return the same without their rows; `panels` are such."""
+        return Candles(self._bare(), self.declared, panels, self.revision, self.key, is_light=True)
+
+    def _bare(self) -> dict[str, Long]:
+        return {name: long.bare() for name, long in self.longs.items()}
 
     def whole(self, symbol: str, columns: Sequence[str]) -> pa.Table | None:
         """Return the columns of the one series that they are, as a query gives them; None where DuckDB must.
@@ -142,6 +156,11 @@ class Candles:
             columns = ", ".join(_given(name, wanted, table.column_names) for name in names)
             parts.append(PART.format(timeframe=f"'{timeframe}'", columns=columns, name=f"{PARTS}{number}"))
         connection.execute(f"CREATE TEMP VIEW candles AS {' UNION ALL '.join(parts)}")
+
+
+def _held(panel: Panel | Grown, long: Long) -> int:
+    """Return the bytes of what is put together so far, and of what says where it lies."""
+    return panel.light_bytes + long.held if isinstance(long, Gathered) else panel.bytes
 
 
 def _given(name: str, wanted: AbstractSet[str], there: Collection[str]) -> str:
