@@ -74,8 +74,9 @@ class Runs:
         # Out of one piece they are taken three times as quickly as out of forty, which its copy is less than
         # where most of it is wanted.
         is_most = len(numbers) * 2 > self.held
-        values = pl.concat([pl.Series(part) for part in parts], rechunk=is_most).gather(pl.Series(numbers))
-        return _read_only(_one(values).cast(CANDLE.field(name).type))
+        values = pl.concat([pl.Series(part) for part in parts], rechunk=is_most)
+        # By an index: `gather` of a Series takes 20 us more.
+        return _read_only(_one(values[pl.Series(numbers)]).cast(CANDLE.field(name).type))
 
 
 class Gathered(Long):
