@@ -33,17 +33,7 @@ import xxhash
 
 from mdstore.core.schema import wide_candle
 
-__all__ = [
-    "BLOCK",
-    "Pack",
-    "PackLostError",
-    "PackWriter",
-    "Packs",
-    "columns_of",
-    "digests_of",
-    "extras_in",
-    "row_bytes",
-]
+__all__ = ["BLOCK", "Pack", "PackLostError", "PackWriter", "Packs", "digests_of", "extras_in", "row_bytes"]
 
 SUFFIX = ".arrow"
 PARTIAL = ".partial"
@@ -153,7 +143,7 @@ class Pack:
         batch, offset = place
         if len(digests) != -(-rows // BLOCK) * WIDTH:
             raise PackLostError(self.name, place)
-        columns = columns_of(self.rows(batch, offset, rows))
+        columns = _columns(self.rows(batch, offset, rows))
         for block in range(first, last):
             if not done[block]:
                 low, high = block * BLOCK, min(rows, (block + 1) * BLOCK)
@@ -363,7 +353,7 @@ def row_bytes(name: str) -> int:
 
 def digests_of(batch: pa.RecordBatch) -> bytes:
     """Return the digests of a cell's rows, one for each `BLOCK` of them."""
-    columns = columns_of(batch)
+    columns = _columns(batch)
     starts = range(0, batch.num_rows, BLOCK)
     return b"".join(_digest(columns, at, min(at + BLOCK, batch.num_rows)) for at in starts)
 
@@ -375,7 +365,7 @@ def _digest(columns: Sequence[memoryview], start: int, end: int) -> bytes:
     return digest.digest()
 
 
-def columns_of(batch: pa.RecordBatch) -> list[memoryview]:
+def _columns(batch: pa.RecordBatch) -> list[memoryview]:
     """Return the bytes of each column's values."""
     return [
         memoryview(column.buffers()[1])[column.offset * WIDTH : (column.offset + batch.num_rows) * WIDTH]

@@ -9,30 +9,40 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
 
 from mdstore.candles.file.wide_rows import times_of
-from mdstore.candles.packs.columns import Panel, taken
+from mdstore.candles.packs.columns import Panel, is_few, is_short
+from mdstore.candles.packs.gathered import Gathered, Runs, runs_of
+from mdstore.candles.packs.pack_files import Pack
 from mdstore.candles.writes.written import Appended, NewBars, batch_of
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE
 from mdstore.core.time_bounds import FOREVER
 
-__all__ = ["Grown", "GrownPanels", "grown"]
+__all__ = ["Grown", "GrownPanels", "grown", "light_of"]
 
-_Rows = tuple[int, int]
-"""Rows `[low, high)`."""
-_Run = tuple[int, int, int]
-"""The number of a series, and its rows."""
 ROW_BYTES = 8 * (len(CANDLE) + 1)
 SERIES_BYTES = 300
 NOTHING = 0, 0
+_Run = tuple[int, int, int]
+"""The number of a series, and its rows `[low, high)`."""
+
+
+class _New(NamedTuple):
+    """Rows that came, and of each series by its number which of them are its own, `[low, high)`."""
+
+    rows: pa.RecordBatch
+    own: Mapping[int, tuple[int, int]]
+
+    def part(self) -> tuple[int, Iterator[_Run]]:
+        """Return how many rows there are, and the runs of series among them."""
+        return self.rows.num_rows, ((number, *span) for number, span in self.own.items())
 
 
 @dataclass(frozen=True)
@@ -48,45 +58,82 @@ class Grown:
     revision: int
     changed: int
     made: float
+    packs: tuple[Pack, ...] = ()
+    """The packs that rows of it, or of `before`, lie in."""
+    before: Long | None = None
+    """What it grows from, where that is not itself: `new` were put behind it since."""
+    new: _New | None = None
+    is_light: bool = False
+    """Whether it holds none of its rows in memory: those of an answer are put together for that one."""
 
     @property
     def bytes(self) -> int:
         """The bytes of memory that it can come to hold, those of the symbols of rows among them."""
-        return ROW_BYTES * self.rows + SERIES_BYTES * len(self.long.symbols)
+        return self.light_bytes + (0 if self.is_light else ROW_BYTES * self.rows)
+
+    @property
+    def light_bytes(self) -> int:
+        """The bytes of what says where its rows lie, new ones among them."""
+        new = 0 if self.new is None else int(self.new.rows.nbytes)
+        return new + SERIES_BYTES * len(self.long.symbols)
 
     @property
     def rows(self) -> int:
         """The number of candles."""
-        return int(self.long.values.num_rows)
+        return self.long.ends[-1] if self.long.ends else 0
 
     def intact(self) -> bool:
-        """Tell whether it is as it was made: it lies in memory of its own."""
-        return True
+        """Tell whether every pack it lies in is still the file that was mapped."""
+        return all(pack.intact() for pack in self.packs)
 
     @cached_property
     def places(self) -> dict[str, int]:
         """The place of each symbol."""
         return {symbol: place for place, symbol in enumerate(self.long.symbols)}
 
-    def after(self, long: Long, lasts: Sequence[int], revision: int, changed: int) -> Grown:
-        """Return what has become of it; where each symbol is stays known."""
-        other = Grown(long, lasts, revision, changed, self.made)
+    def after(self, **changes: Any) -> Grown:
+        """Return what has become of it; the place of each symbol stays known."""
+        other = replace(self, **changes)
         if "places" in vars(self):
             vars(other)["places"] = self.places
         return other
 
+    def answer(self) -> Long:
+        """Return its rows for an answer."""
+        return self.long.bare() if self.is_light else self.long
+
+    def light(self) -> Grown:
+        """Return the same without its rows: they take more than what may be kept."""
+        before = None if self.before is None else self.before.bare()
+        return replace(self, long=self.long.bare(), before=before, is_light=True)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it grows from its rows in memory: few are put together whole each time."""
+        return is_few(self.rows) and not self.is_light
+
+    def source(self) -> tuple[Long, _New | None]:
+        """Return what grows, and what is to be put behind it already.
+
+        Where many rows lie in packs, these go on to be what grows: of a large panel the rows are in memory
+        once, and a column that no reader asks for is not put together.
+        """
+        if self.is_own:
+            return Long(self.long.values, self.long.symbols, self.long.ends), None
+        return (self.long.bare(), None) if self.before is None else (self.before, self.new)
+
     @classmethod
     def of(cls, panel: Panel, made: float) -> Grown | None:
-        """Return a panel as such, once its rows are verified; None where it is no one piece of plain candles.
+        """Return a panel as such, once its rows are verified; None where it is not of short plain series.
 
         Raises `PackLostError`.
         """
-        if panel.extras or not panel.is_gathered:
+        if panel.extras or not is_short(panel.rows, len(panel.stretches)):
             return None
         panel.verify()
         views = [stretch.view for stretch in panel.stretches]
         changed = max((view.revision for view in views), default=panel.revision)
-        return cls(panel.long, [view.last for view in views], panel.revision, changed, made)
+        return cls(panel.long, [view.last for view in views], panel.revision, changed, made, panel.packs)
 
 
 class GrownPanels(NamedTuple):
@@ -94,6 +141,12 @@ class GrownPanels(NamedTuple):
 
     panels: dict[str, Grown]
     timeframes: set[str]
+
+
+def light_of(kept: Panel | Grown, made: float) -> Grown | None:
+    """Return what is kept without its rows in memory; None where it cannot be. Raises `PackLostError`."""
+    found = Grown.of(kept, made) if isinstance(kept, Panel) else kept
+    return None if found is None else found.light()
 
 
 def grown(
@@ -122,8 +175,19 @@ def grown(
                 parts.append((bars, runs))
                 changed = one.after
     if not parts:
-        return kept.after(kept.long, kept.lasts, revision, changed)
-    return kept.after(_put_behind(kept.long, *_by_series(parts), window), lasts, revision, changed)
+        return kept.after(revision=revision)
+    now, new = kept.after(lasts=lasts, revision=revision, changed=changed), _in_window(_new_of(parts), window)
+    if not new.own:
+        return now
+    before, behind = kept.source()
+    if behind is not None:
+        new = _in_order([behind.rows, new.rows], [behind.part(), new.part()])
+    long = _behind(before, new, window[2])
+    if long.ends == kept.long.ends:
+        long.share_names(kept.long)
+    if kept.is_own:
+        return now.after(long=long, packs=(), before=None, new=None)
+    return now.after(long=long, before=before, new=new, is_light=False)
 
 
 def _runs_of(kept: Grown, bars: NewBars) -> list[_Run]:
@@ -160,42 +224,60 @@ def _move(lasts: list[int], runs: Iterable[_Run], times: memoryview) -> bool:
     return True
 
 
-def _by_series(parts: Sequence[tuple[NewBars, list[_Run]]]) -> tuple[pa.RecordBatch, dict[int, _Rows]]:
-    """Return new rows of one or several writes, and which of them are of which series, by its number."""
+def _new_of(parts: Sequence[tuple[NewBars, list[_Run]]]) -> _New:
+    """Return the rows of one write, or of several."""
     if len(parts) == 1:
         bars, runs = parts[0]
-        return bars.batch, {number: (low, high) for number, low, high in runs}
-    starts = accumulate((len(bars.rows) for bars, _ in parts), initial=0)
-    moved = [
-        (number, at + low, at + high)
-        for at, (_, runs) in zip(starts, parts, strict=False)
-        for number, low, high in runs
-    ]
+        return _New(bars.batch, {number: (low, high) for number, low, high in runs})
+    rows = batch_of(pl.concat([bars.rows for bars, _ in parts]))
+    return _in_order([rows], [(len(bars.rows), runs) for bars, runs in parts])
+
+
+def _in_order(batches: Sequence[pa.RecordBatch], parts: Iterable[tuple[int, Iterable[_Run]]]) -> _New:
+    """Return rows by series: those of parts under each other, of which it is said how long each is."""
+    at, moved = 0, list[_Run]()
+    for count, runs in parts:
+        moved += [(number, at + low, at + high) for number, low, high in runs]
+        at += count
     moved.sort()
-    batch = batch_of(pl.concat([bars.rows for bars, _ in parts]))
-    rows = taken([batch], [low for _, low, _ in moved], [high for _, _, high in moved])
-    own, at = dict[int, _Rows](), 0
+    runs_of_all = Runs(batches, [low for _, low, _ in moved], [high for _, _, high in moved])
+    own, at = dict[int, tuple[int, int]](), 0
     for number, low, high in moved:
         start, at = at, at + high - low
         own[number] = own.get(number, (start,))[0], at
-    return rows.to_batches()[0], own
+    return _New(runs_of_all.rows(), own)
 
 
-def _put_behind(
-    long: Long, rows: pa.RecordBatch, own: Mapping[int, _Rows], window: tuple[int, int, int | None]
-) -> Long:
-    """Return the rows of each series in a window, new ones behind the others.
+def _in_window(new: _New, window: tuple[int, int, int | None]) -> _New:
+    start, end, _ = window
+    if start <= -FOREVER and end >= FOREVER:
+        return new
+    times, own = times_of(new.rows), dict[int, tuple[int, int]]()
+    for number, (low, high) in new.own.items():
+        first, stop = bisect_left(times, start, low, high), bisect_left(times, end, low, high)
+        if first < stop:
+            own[number] = first, stop
+    return _New(new.rows, own)
 
-    A loop: of 200 series it takes 0.1 ms, where each step by Polars takes that, and of 10,000 as long as
-    those do.
+
+def _behind(before: Long, new: _New, limit: int | None) -> Gathered:
+    """Return the rows of each series, new ones behind the others, and the last so many of each."""
+    lows, highs, ends = _runs(before.ends, new.own, limit)
+    return Gathered(before.symbols, ends, runs_of(before).then(new.rows, lows, highs))
+
+
+def _runs(
+    before: Sequence[int], own: Mapping[int, tuple[int, int]], limit: int | None
+) -> tuple[list[int], list[int], list[int]]:
+    """Return which rows stay and come, as starts and ends; and where those of each series end then.
+
+    New rows have their places behind those that are kept. A loop: of 200 series it takes 0.1 ms, where each
+    step by Polars takes that, and of 10,000 as long as those do.
     """
-    start, end, limit = window
-    is_bounded, times, first = start > -FOREVER or end < FOREVER, times_of(rows), long.values.num_rows
+    first = before[-1] if before else 0
     lows, highs, ends, old, count = list[int](), list[int](), list[int](), 0, 0
-    for number, old_end in enumerate(long.ends):
+    for number, old_end in enumerate(before):
         new, new_end = own.get(number, NOTHING)
-        if is_bounded:
-            new, new_end = (bisect_left(times, bound, new, new_end) for bound in (start, end))
         if limit is not None:
             new = max(new, new_end - limit)
             old = max(old, old_end - (limit - (new_end - new)))
@@ -208,5 +290,4 @@ def _put_behind(
         count += old_end - old + new_end - new
         ends.append(count)
         old = old_end
-    both = [*long.values.combine_chunks().to_batches(), rows]
-    return long.replaced(taken(both, lows, highs), ends)
+    return lows, highs, ends

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdstore.candles.packs import columns
+from mdstore.candles.packs import gathered
 from mdstore.core.schema import CANDLE
 from tests.support.candles import walk
 
@@ -32,19 +32,20 @@ def run(draw):
     return STARTS[at] + low, STARTS[at] + draw(st.integers(low, SIZES[at]))
 
 
-@pytest.mark.parametrize("few", [0, columns.FEW_RUNS])
+@pytest.mark.parametrize("few", [0, gathered.FEW_RUNS])
 @given(runs=st.lists(run(), max_size=12))
 def test_runs_are_the_rows_one_after_the_other(few, runs):
     rows = pl.concat(WHOLE)
     expected = pl.concat([rows.head(0), *(rows[low:high] for low, high in runs)])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(columns, "FEW_RUNS", few)
-        taken = columns.taken(list(map(batch, WHOLE)), [low for low, _ in runs], [high for _, high in runs])
+        patched.setattr(gathered, "FEW_RUNS", few)
+        taken = gathered.Runs(
+            list(map(batch, WHOLE)), [low for low, _ in runs], [high for _, high in runs]
+        ).rows()
     assert taken.schema == CANDLE
-    assert all(column.num_chunks <= 1 for column in taken.columns)
     assert pl.DataFrame(taken).equals(expected.cast(pl.DataFrame(taken).schema))
 
 
 def test_what_is_copied_cannot_be_written():
-    taken = columns.taken([batch(WHOLE[0])], [3], [7])
-    assert not any(chunk.buffers()[1].is_mutable for column in taken.columns for chunk in column.chunks)
+    taken = gathered.Runs([batch(WHOLE[0])], [3], [7]).rows()
+    assert not any(chunk.buffers()[1].is_mutable for chunk in taken.columns)
