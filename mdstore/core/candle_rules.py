@@ -18,7 +18,7 @@ from mdstore.core.numbers import DASHES, Numbers
 from mdstore.core.off_grid import AS_DATES, Align, dated, exact_first
 from mdstore.core.rounding import WIDENED, Tolerance, widen
 from mdstore.core.schema import CANDLE_COLUMNS, VALUES
-from mdstore.core.symbols import LONGEST_SYMBOL, can_name
+from mdstore.core.symbols import LONGEST_SYMBOL, not_names
 from mdstore.core.time_bounds import FIRST_BAR
 from mdstore.core.timeframe import DAY, HOUR, Timeframe, meant
 from mdstore.core.timestamps import TimeStyle, column_to_ms, unclear
@@ -228,8 +228,9 @@ def _canonical(names: pl.Series) -> pl.Series:
 
 def _symbol_rules(part: pl.DataFrame) -> tuple[Rule, ...]:
     symbols = part["symbol"]
-    names = symbols.gather(starts_of_runs(symbols)).to_list()
-    wrong = [name for name in dict.fromkeys(names) if name is None or not can_name(name)]
+    names = dict.fromkeys(symbols.gather(starts_of_runs(symbols)).to_list())
+    wrong: list[str | None] = [None] if None in names else []
+    wrong += not_names([name for name in names if name is not None])
     if not wrong:
         return ()
     return (("symbol", lambda rows: rows["symbol"].is_in(wrong, nulls_equal=True), "symbol is a name"),)

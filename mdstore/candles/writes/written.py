@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 import polars as pl
 
@@ -38,20 +38,21 @@ def _copied(groups: Sequence[Group | Stack]) -> Iterator[Stack]:
     for group in groups:
         by_timeframe.setdefault(group.timeframe, []).append(group)
     for timeframe, some in by_timeframe.items():
-        each = [one for group in some for one in _counts(group)]
-        ends = list(accumulate(rows for _, rows in each))
-        frames = [group.rows for group in some]
-        one = frames[0][pl.int_range(ends[-1], eager=True)] if len(frames) == 1 else None
+        stacks = [_stacked(group) for group in some]
+        frames = [one.rows for one in stacks]
+        starts = accumulate(map(len, frames), initial=0)
+        one = frames[0][pl.int_range(len(frames[0]), eager=True)] if len(frames) == 1 else None
         rows = pl.concat(frames, rechunk=True) if one is None else one
-        yield Stack(timeframe, [symbol for symbol, _ in each], ends, rows)
+        symbols = [symbol for one in stacks for symbol in one.symbols]
+        ends = [start + end for start, one in zip(starts, stacks, strict=False) for end in one.ends]
+        yield Stack(timeframe, symbols, ends, rows)
 
 
-def _counts(group: Group | Stack) -> Iterator[tuple[str, int]]:
-    """Yield the symbols of a group, and how many rows each has."""
-    if isinstance(group, Group):
-        yield group.symbol, len(group.rows)
-    else:
-        yield from zip(group.symbols, (end - start for start, end in pairwise((0, *group.ends))), strict=True)
+def _stacked(group: Group | Stack) -> Stack:
+    """Return the rows of a series as a stack."""
+    if isinstance(group, Stack):
+        return group
+    return Stack(group.timeframe, [group.symbol], [len(group.rows)], group.rows)
 
 
 class Written:
