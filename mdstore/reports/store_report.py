@@ -66,11 +66,16 @@ def write_report(
     no network, and no other file. Raises `StoreFileError` where it cannot be written, or where there is a
     file that is no report, unless `force`; `InvalidInputError`.
     """
-    from mdstore.candles.file.paths import os_errors, refuse_target  # noqa: PLC0415 - knows of SQLite
+    from mdstore.candles.file.paths import (  # noqa: PLC0415 - knows of SQLite
+        os_errors,
+        refuse_folder,
+        refuse_target,
+    )
 
     target = Path(path)
     refuse_target(target)
     with os_errors(target):
+        refuse_folder(target)
         if target.exists() and not force and not _is_report(target):
             raise StoreFileError(
                 f"{target} is there already, and no report",
@@ -92,8 +97,11 @@ def report_page(store: MarketDataStore, analyzer: QueryAnalyzer | None = None) -
 
 
 def _is_report(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(MARK)) == MARK.encode()
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MARK)) == MARK.encode()
+    except PermissionError:  # one that may be written, and not read: `force` replaces it
+        return False
 
 
 def _parts(store: MarketDataStore, analyzer: QueryAnalyzer | None) -> Iterator[str]:
