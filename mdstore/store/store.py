@@ -276,6 +276,7 @@ class MarketDataStore:
         *,
         venue: str | None = None,
         speed: float | None = None,
+        strict: bool = False,
         progress: Callable[[int], object] | None = None,
     ) -> Replayed:
         """Play recordings of raw exchange messages into `tickers`, `orderbooks`, `trades` and `live`.
@@ -283,8 +284,11 @@ class MarketDataStore:
         `speed` is None for as fast as possible, 1.0 for the pace of the recording. Rows live by the time on
         the recording, which stands still at its end, so that they can be looked at; `store.realtime.clear()`
         forgets them and goes back to the time of day. For files and `venue`, see `sources.recordings.replay`.
+        A line or message that cannot be read is left out and counted (`unread`), and no bar that may lack it
+        is whole; a file whose end is not there is one of `cut`. With `strict` both raise `FileFormatError`.
 
-        Raises `FileFormatError`, `OSError`, and `InvalidInputError` where there are live rows already.
+        Raises `FileFormatError` where nothing can be played, `OSError`, and `InvalidInputError` where there
+        are live rows already.
         """
         from mdstore.sources.recordings.replay import replay
 
@@ -297,7 +301,7 @@ class MarketDataStore:
                 ),
             )
         try:
-            return replay(paths, self.realtime, venue=venue, speed=speed, progress=progress)
+            return replay(paths, self.realtime, venue=venue, speed=speed, strict=strict, progress=progress)
         finally:
             if self.realtime.is_empty:  # nothing was played: the time of day again
                 self.realtime.clear()

@@ -8,7 +8,7 @@ import apsw
 
 from mdstore.candles.file import digests
 
-__all__ = ["clear", "mark", "of", "proven"]
+__all__ = ["clear", "mark", "mark_each", "of", "proven"]
 
 Key = tuple[str, str]
 """A series: symbol and timeframe."""
@@ -51,7 +51,12 @@ def proven(con: apsw.Connection, keys: Sequence[Key]) -> dict[Key, list[int]]:
 
 def mark(con: apsw.Connection, key: Key, times: Iterable[int]) -> None:
     """Note that bars were stored before they had ended."""
-    con.executemany(MARK, ((*key, time) for time in times))
+    mark_each(con, ((*key, time) for time in times))
+
+
+def mark_each(con: apsw.Connection, bars: Iterable[tuple[str, str, int]]) -> None:
+    """Note the same of bars of several series: symbol, timeframe and start (ms)."""
+    con.executemany(MARK, bars)
 
 
 def clear(con: apsw.Connection, key: Key, start: int, end: int) -> None:
