@@ -49,6 +49,9 @@ ACTIONS: Final = {
     "vacuum": "writes the file anew, small and in order",
     "rebuild": "puts candles in order, beside those who read and write",
 }  # fmt: skip
+SHARES: Final = ("candles",)
+"""Tables of which a measure says how much is in order (0 to 1)."""
+UNITS: Final = {"free": "pages free", "left": "pages free"}
 PERCENTILES: Final = ("p50_ms", "p95_ms", "p99_ms")
 
 
@@ -307,8 +310,25 @@ def _upkeep(tree: Tree) -> str:
         one = tree["maintenance"][name]
         if one is not None:
             when = datetime.fromtimestamp(one["at"] / 1000, UTC)
-            told = ", ".join(f"{key} {value}" for key, value in one.items() if key != "at")
+            told = ", ".join(_figure(key, value) for key, value in one.items() if key != "at")
             rows.append((name.replace("_", " "), f"{when:%Y-%m-%d %H:%M}", told))
     if not rows:
         return section("Upkeep", note("Nothing was done so far."))
     return section("Upkeep", table(("last", "when (UTC)", "what"), rows))
+
+
+def _figure(name: str, value: object) -> str:
+    """Write a figure of a record of upkeep with its unit.
+
+    >>> [_figure("bytes", 5_242_880), _figure("rows", 12_000), _figure("seconds", 0.1234)]
+    ['5.0 MB', '12,000 rows', '0.123 seconds']
+    """
+    if name == "bytes" and isinstance(value, int):
+        return size_text(value)
+    if isinstance(value, bool):
+        return name.replace("_", " ")
+    if name in SHARES and isinstance(value, float):
+        return f"{name} {value:.0%} in order"
+    if isinstance(value, int | float):
+        return f"{value:,} {UNITS.get(name, name)}" if isinstance(value, int) else f"{value:.3g} {name}"
+    return f"{name} {value}"
