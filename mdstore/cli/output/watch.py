@@ -132,6 +132,8 @@ class Watched:
             f"{count(stored_bars(self._store, watch), 'bar')} stored",
             count(int(stats["reconnects"]), "reconnect"),
         ]
+        if watch.gone:
+            parts.append(f"listed no more: {', '.join(watch.gone)}")
         if watch.recorder is not None:
             parts.append("recorded in " + ", ".join(str(path) for path in watch.recorder.files))
         return f"watched {count(len(watch.symbols), 'market')} for {seconds:,.0f} s: {'; '.join(parts)}"
