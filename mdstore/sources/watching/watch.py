@@ -38,7 +38,7 @@ from mdstore.realtime.row_rules import MS_NS
 from mdstore.realtime.session import SILENCE, Session
 from mdstore.sources.extra import INSTALL
 from mdstore.sources.recordings.recorder import Recorder
-from mdstore.sources.sync.candle_source import CandleSource
+from mdstore.sources.sync.candle_source import CandleSource, Wait
 from mdstore.sources.sync.symbols import is_pattern, matching
 from mdstore.sources.watching.exchange_time import ExchangeTime
 from mdstore.sources.watching.listing import Listing
@@ -65,6 +65,8 @@ WAITING: Final = 4096
 MESSAGE_BYTES: Final = 8 * 1024**2
 LOOK_SECONDS: Final = 1.0
 """How often clocks are held against each other, and it is looked whether the list of markets is old."""
+LONG_SECONDS: Final = 10.0
+"""A wait for a request is told of from here on."""
 MOST_BARS: Final = 10_000
 """A longer hole of before the watch is left to a sync: the other markets of a connection wait for each."""
 
@@ -90,8 +92,9 @@ class WatchAsked:
 class Watch:
     """An exchange that is watched, until it is closed; made by `store.watch`.
 
-    `refused` gives the symbols that are not to be watched in bars of a timeframe, and why. `record` is where
-    raw messages go: a path, or a recorder, which is not closed at the end.
+    `source` opens where candles are fetched, and is given `on_wait`. `refused` gives the symbols that are not
+    to be watched in bars of a timeframe, and why. `record` is where raw messages go: a path, or a recorder,
+    which is not closed at the end.
 
     What comes is in `store.tickers`, `store.trades`, `store.orderbooks` and `store.live`; bars that have
     ended are stored. `symbols` are those that are watched. A `with`, or an `async with`, starts and ends it.
@@ -101,7 +104,7 @@ class Watch:
         self,
         cache: RealtimeDataCache,
         stream: Stream,
-        source: Callable[[], CandleSource],
+        source: Callable[..., CandleSource],
         asked: WatchAsked,
         *,
         record: str | os.PathLike[str] | Recorder | None = None,
@@ -124,6 +127,7 @@ class Watch:
         """What raw messages are written to, None without one, and from when on it was closed by others."""
         self._refused = refused
         self._one_waits = asyncio.Lock()
+        self._waits_until = 0.0
         self._sessions: list[Session] = []
         self._sockets: dict[Session, ClientConnection] = {}
         self._anew: set[Session] = set()
@@ -239,7 +243,7 @@ class Watch:
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
         if self._is_closing:  # by somebody who saw no loop that could be told
             return
-        source = self._open_source()
+        source = self._open_source(on_wait=self._waits)
         clock = ExchangeTime(self.exchange, self._cache, partial(self._clock_of, source), self._trouble)
         try:
             self._check_timeframes(source)
@@ -430,6 +434,12 @@ class Watch:
             while (left := source.rests) > 0:
                 await asyncio.sleep(left)
             LOG.info("%s is asked again for what was missed", self.exchange)
+
+    def _waits(self, wait: Wait) -> None:
+        """Tell once of a wait that is long, such as one that an exchange asks for."""
+        if wait.seconds >= LONG_SECONDS and time.monotonic() >= self._waits_until:
+            self._waits_until = time.monotonic() + wait.seconds
+            self._trouble(SourceError(f"{wait.reason}: nothing is fetched for {wait.seconds:.0f} s"))
 
     def _now(self) -> int:
         """Return the time that live rows go by (ms)."""
