@@ -124,7 +124,7 @@ class CandleRepository:
         """The pages of the file, and what puts them in order."""
         from mdstore.candles.upkeep.file_upkeep import FileUpkeep
 
-        return FileUpkeep(self._database, self.leases, self._clock)
+        return FileUpkeep(self._database, self._packs, self.leases, self._clock)
 
     @property
     def closed(self) -> bool:

@@ -120,9 +120,8 @@ class LocalReads:
 
         read = Traced(self._store._candles)
         found = self._of_store(request, None, limit=request.count, include_forming=True, reader=read)
-        tiers, bars = read.tiers, found.frame()
-        if not tiers or not bars["closed"].all():
-            tiers = (*tiers, "live")
+        tiers = (*(read.tiers if found.rows > found.live else ()), *(("live",) if found.live else ()))
+        tiers = tiers or read.tiers or ("live",)  # of no bars
         if self._router is not None:
             routed = with_routed(found, self._router, request, self._meters, self._store._now())
             found, tiers = routed, tiers if routed is found else (*tiers, "router")

@@ -39,10 +39,14 @@ NAME_IT = "name the stored timeframe, e.g."
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Bars that are not stored as they are, and how they were made; has `frame` and `table` as `Answer`."""
+    """Bars that are not stored as they are, and how they were made; has `frame` and `table` as `Answer`.
+
+    Of them so many are `live` as they are, and not made.
+    """
 
     bars: pl.DataFrame
     how: str
+    live: int = 0
     tiers: ClassVar[tuple[str, ...]] = ("made",)
 
     @property
@@ -141,12 +145,12 @@ class Reading:
             made = derived_with_forming(candles, self._live(), lasts, request, *source, columns)
             return Made(made, f"{_derived_text(request.timeframe, *source)}, with what is live")
         if columns is None and not request.is_long:
-            bars = appended(candles, self._live(), request)
-            if bars is not None:
-                return Made(bars, "with what is live")
+            found = appended(candles, self._live(), request)
+            if found is not None:
+                return Made(found[0], "with what is live", found[1])
         series = self._listing.series().filter(pl.col("timeframe") == str(request.timeframe))
-        bars = with_forming(candles, self._live(), series["symbol"].to_list(), request, columns)
-        return Made(bars, "with what is live")
+        bars, live = with_forming(candles, self._live(), series["symbol"].to_list(), request, columns)
+        return Made(bars, "with what is live", live)
 
 
 def _with_extras(request: Request, columns: Sequence[str] | None, candles: Reader) -> Request:

@@ -60,7 +60,7 @@ UPDATE bucket_digests SET candles = NULL WHERE timeframe = ? AND symbol = ? AND 
 FORGET_LAST = (
     "UPDATE digests SET candles = 0 WHERE timeframe = ? AND symbol = ? AND bucket >= ? AND bucket < ?"
 )
-MOST_HASHES = 10_000
+MOST_HASHES = 20_000
 READ_WRITE = apsw.SQLITE_OPEN_READWRITE
 
 
@@ -83,10 +83,9 @@ class Carried:
             key = key_of(table, row)  # of both: no key of a row is ever changed
             sums = self._rows.get(key) or self._rows.setdefault(key, list(NOTHING))
             if old is not None:
-                sums[place] -= self._con.hashes.pop(old, 0) or hash_of_row(old)
+                sums[place] -= self._con.hash_of_old(old)
             if new is not None:
-                value = self._con.hashes[new] = hash_of_row(new)
-                sums[place] += value
+                sums[place] += self._con.hash_of_new(new)
 
     def add(self, key: Key, sums: Mapping[int, int]) -> None:
         """Take note of what candles of a series add to its buckets."""
@@ -206,17 +205,26 @@ class Writer(apsw.Connection):
 
     def __init__(self, filename: str, flags: int = READ_WRITE | apsw.SQLITE_OPEN_CREATE) -> None:
         super().__init__(filename, flags)
-        self.hashes: dict[tuple[apsw.SQLiteValue, ...], int] = {}
-        """Of rows that were written: most rows that change have been, and are not hashed again."""
+        # Of rows that were written: most rows that change have been, and are not hashed again.
+        self._hashes: dict[tuple[apsw.SQLiteValue, ...], int] = {}
 
     carried: Carried
 
     def carry(self) -> None:
         """Begin to take note, at the beginning of a transaction."""
-        if len(self.hashes) > MOST_HASHES:
-            self.hashes.clear()
+        if len(self._hashes) > MOST_HASHES:
+            self._hashes.clear()
         self.carried = Carried(self)
         self.preupdate_hook(self.carried.note)
+
+    def hash_of_old(self, row: tuple[apsw.SQLiteValue, ...]) -> int:
+        """Return the hash of a row of a small table that is to be changed or deleted."""
+        return self._hashes.pop(row, 0) or hash_of_row(row)
+
+    def hash_of_new(self, row: tuple[apsw.SQLiteValue, ...]) -> int:
+        """Return the hash of a row of a small table that is written."""
+        value = self._hashes[row] = hash_of_row(row)
+        return value
 
     @contextmanager
     def telling(self, hook: apsw.PreupdateHook | None) -> Iterator[None]:

@@ -17,6 +17,7 @@ from mdstore.errors import Hint, NoSuchSeriesError
 
 __all__ = [
     "COUNTED",
+    "LAST",
     "Series",
     "all_rows",
     "all_series",

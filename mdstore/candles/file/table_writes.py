@@ -25,9 +25,11 @@ from mdstore.candles.file.wide_rows import values_of
 from mdstore.core.schema import CANDLE_COLUMNS
 
 __all__ = [
+    "OF_SEVERAL_ROWS",
     "ROWS_PER_STATEMENT",
     "STATEMENTS",
     "packed",
+    "parts",
     "upsert",
     "upsert_packed",
     "upsert_rows",
@@ -90,27 +92,27 @@ def upsert_stack(
             _upsert_packed(con, (symbol, timeframe), rows, low, high)
         return
     names = list(chain.from_iterable(map(repeat, symbols, map(sub, ends, starts))))
-    for size, at in _parts(0, len(names), OF_SEVERAL_ROWS):
+    for size, at in parts(0, len(names), OF_SEVERAL_ROWS):
         values = _unpack(size)(rows, at * ROW_BYTES)
         con.execute(OF_SEVERAL[size], (timeframe, *names[at : at + size], *values))
 
 
 def upsert_rows(con: apsw.Connection, key: Key, rows: Sequence[Sequence[object]]) -> None:
     """Write rows of a series that are tuples: time, open, high, low, close, volume."""
-    for size, at in _parts(0, len(rows)):
+    for size, at in parts(0, len(rows)):
         con.execute(STATEMENTS[size], (*key, *chain.from_iterable(rows[at : at + size])))
 
 
 def upsert_values(con: apsw.Connection, key: Key, rows: pl.DataFrame, extras: tuple[str, ...]) -> None:
     """Write the declared columns of rows alone."""
     given = rows[["timestamp", *extras]].rows()
-    for size, at in _parts(0, len(given), OF_SEVERAL_ROWS):
+    for size, at in parts(0, len(given), OF_SEVERAL_ROWS):
         bound = (*key, *chain.from_iterable(given[at : at + size]))
         con.execute(declared_columns.upsert(extras, size), bound)
 
 
 def _upsert_packed(con: apsw.Connection, key: Key, rows: bytearray, low: int, high: int) -> None:
-    for size, at in _parts(low, high):
+    for size, at in parts(low, high):
         con.execute(STATEMENTS[size], key + _unpack(size)(rows, at * ROW_BYTES))
 
 
@@ -123,7 +125,7 @@ def _filled(count: int) -> int:
     return count
 
 
-def _parts(low: int, high: int, sizes: Sequence[int] | None = None) -> Iterator[tuple[int, int]]:
+def parts(low: int, high: int, sizes: Sequence[int] | None = None) -> Iterator[tuple[int, int]]:
     """Yield how many of the rows `[low, high)` are written together, and where these begin."""
     for size in sizes or ROWS_PER_STATEMENT:
         while high - low >= size:

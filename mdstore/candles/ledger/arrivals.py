@@ -9,27 +9,32 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import apsw
 
-from mdstore.candles.file import digests
+from mdstore.candles.file import catalogue, digests
 from mdstore.core.timeframe import Timeframe
 
 __all__ = [
-    "ARRIVALS", "Arrival", "Came", "arrive", "came_later", "come_next", "forget", "known", "sources", "spill",
+    "ARRIVALS", "Arrival", "Came", "Row", "arrive", "came_later", "come_next", "forget", "grown", "is_next",
+    "is_soon", "known", "sources", "spill",
 ]  # fmt: skip
 
 Key = tuple[str, str]
 Came = tuple[str, Timeframe, int, int]
 """A symbol, its timeframe, and the bounds of a range of its bars (ms)."""
+Row = tuple[Any, ...]
+"""A row of the catalogue, in the order of its columns."""
 
 # Bars that come one by one at the end of a series share a row: 4 bytes each in place of 60. The last such row
 # is in `series`, whose page a write changes anyway: a live bar writes no other. Not more of them, since each
 # bar writes the row anew.
 MOST_LAGS = 64
 WIDTH = 4
+LONGEST = 1 << 8 * WIDTH  # ms: behind so many the next bar begins another row
 ALONE = bytes(WIDTH)
+TAIL_SOURCE, TAIL_BEGAN, TAIL_LAGS = 7, 8, 9  # places of columns of the catalogue
 COLUMNS = 'start, "end", source, began, arrived, lags'
 TAIL = "tail_start, last + 1, tail_source, tail_began, revision, tail_lags"
 ARRIVALS = f"""
@@ -43,7 +48,7 @@ LAG = f"unhex(printf('%0{2 * WIDTH}x', ?4 - tail_began))"
 NEXT = f"""
 UPDATE series SET last = ?3, rows = rows + 1, revision = ?4, tail_lags = CAST(tail_lags || {LAG} AS BLOB)
 WHERE symbol = ?1 AND timeframe = ?2 AND last = ?5 AND tail_source = ?6
-  AND length(tail_lags) < {MOST_LAGS * WIDTH} AND ?4 - tail_began < {1 << 8 * WIDTH}
+  AND length(tail_lags) < {MOST_LAGS * WIDTH} AND ?4 - tail_began < {LONGEST}
 """  # noqa: S608
 # To have each UPDATE say whether there was such a row takes 3 us, of 5; this takes 1.
 GREW = """
@@ -53,7 +58,7 @@ WHERE symbol = wanted.value AND timeframe = ?1 AND revision = ?3
 AGAIN = f"""
 UPDATE series SET tail_lags = CAST(substr(tail_lags, 1, length(tail_lags) - {WIDTH}) || {LAG} AS BLOB)
 WHERE symbol = ?1 AND timeframe = ?2 AND last = ?3 AND tail_source = ?5 AND length(tail_lags) >= {WIDTH}
-  AND ?4 - tail_began < {1 << 8 * WIDTH}
+  AND ?4 - tail_began < {LONGEST}
 {RETURNING}
 """  # noqa: S608
 BEGIN = f"""
@@ -162,6 +167,28 @@ def come_next(con: apsw.Connection, bars: Sequence[Came], source: str, revision:
         found = con.execute(GREW, (name, apsw.carray(tuple(some)), revision))
         grew.update((str(symbol), name) for (symbol,) in found)
     return grew
+
+
+def is_next(row: Row, before: int, source: str) -> bool:
+    """Tell whether `come_next` grows a series by a bar, if it is `is_soon`; `before` is the bar before it."""
+    return (
+        row[catalogue.LAST] == before
+        and row[TAIL_SOURCE] == source
+        and row[TAIL_LAGS] is not None
+        and len(row[TAIL_LAGS]) < MOST_LAGS * WIDTH
+    )
+
+
+def is_soon(row: Row, revision: int) -> bool:
+    """Tell whether a revision is no longer after the first of the last bars of a series than can be told."""
+    return bool(0 <= revision - row[TAIL_BEGAN] < LONGEST)
+
+
+def grown(row: Row, time: int, revision: int) -> Row:
+    """Return a row of the catalogue as `come_next` leaves it, with one more bar."""
+    symbol, timeframe, first, _, rows, _, start, source, began, lags, *others = row
+    lags += (revision - began).to_bytes(WIDTH, "big")
+    return symbol, timeframe, first, time, rows + 1, revision, start, source, began, lags, *others
 
 
 def _by_bar(bars: Sequence[Came]) -> dict[Timeframe, dict[str, int]]:

@@ -8,7 +8,7 @@ import apsw
 
 from mdstore.candles.file import digests
 
-__all__ = ["clear", "mark", "of", "proven"]
+__all__ = ["clear", "mark", "mark_each", "of", "proven"]
 
 Key = tuple[str, str]
 """A series: symbol and timeframe."""
@@ -19,6 +19,12 @@ SELECT symbol, timeframe, timestamp FROM unfinished WHERE symbol = ? AND timefra
 """
 MARK = "INSERT OR IGNORE INTO unfinished (symbol, timeframe, timestamp) VALUES (?, ?, ?)"
 CLEAR = "DELETE FROM unfinished WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?"
+STATE = """
+SELECT revision, coalesce(
+  (SELECT unfinished FROM digests WHERE digests.timeframe = ?2 AND digests.symbol = ?1), 0)
+FROM series WHERE symbol = ?1 AND timeframe = ?2
+"""
+"""The revision of a series, and the sum over such bars of it, which is 0 where there are none."""
 FEW = 16  # series that are asked for one by one
 
 
@@ -45,7 +51,12 @@ def proven(con: apsw.Connection, keys: Sequence[Key]) -> dict[Key, list[int]]:
 
 def mark(con: apsw.Connection, key: Key, times: Iterable[int]) -> None:
     """Note that bars were stored before they had ended."""
-    con.executemany(MARK, ((*key, time) for time in times))
+    mark_each(con, ((*key, time) for time in times))
+
+
+def mark_each(con: apsw.Connection, bars: Iterable[tuple[str, str, int]]) -> None:
+    """Note the same of bars of several series: symbol, timeframe and start (ms)."""
+    con.executemany(MARK, bars)
 
 
 def clear(con: apsw.Connection, key: Key, start: int, end: int) -> None:

@@ -112,7 +112,14 @@ class Columnar:
             else:
                 return answer
         with self._database.reading() as con:
-            return self._straight(con, self._listed(con, request), request, reason)
+            listed = self._listed(con, request)
+            try:
+                return self._straight(con, listed, request, reason)
+            except DamagedDataError:
+                found = self._beside_damage(con, listed, request)
+                if found is None:
+                    raise
+                return found
 
     def gather(
         self,
@@ -430,6 +437,22 @@ class Columnar:
         count, sql = rows.values.num_rows, reader.rows_sql(request)
         lasts, revision = [one.last for one in listed], max((one.revision for one in listed), default=0)
         return Answer(rows, 0, count, request.columns, ("sqlite",), (), reason, sql, lasts, revision)
+
+    def _beside_damage(
+        self, con: apsw.Connection, listed: Sequence[Series], request: Request
+    ) -> Answer | None:
+        """Answer of packs, and of the table only what these lack of the range; None where that is damaged."""
+        window = request.start, request.end, request.limit
+        try:
+            plan = self._planned(con, listed, request.timeframe)
+            views = Assembly(con, self._packs).views(plan, request.start, request.end, kept=-1)
+            panel = Panel([Stretch(view, *view.within(*window)) for view in views])
+            panel.verify()
+        except (DamagedDataError, PackLostError):
+            return None
+        if request.is_long:
+            return self._of_panel(panel, request, _tiers(views))
+        return self._of_view(views[0], request, _tiers(views))
 
     def _listed(self, con: apsw.Connection, request: Request) -> list[Series]:
         name, file = str(request.timeframe), self._database.path.name

@@ -54,7 +54,8 @@ class Batch:
         self._refused: dict[tuple[str, str], list[int | None]] = {}
         self._policy = policy
         self._keep_bad = policy.on_invalid == "quarantine"
-        self._landing = Landing(con, policy, sealer)
+        source = None if any(claim.covers for claim in claims) else self._claim.source
+        self._landing = Landing(con, policy, sealer, source)
         self._notes: tuple[str, ...] = ()
         self._warnings: tuple[str, ...] = ()
         self._bad = 0
@@ -87,14 +88,16 @@ class Batch:
 
     def finish(self, now: int) -> None:
         """Bring catalogue, history and coverage up to what is written, which is known from `now` on."""
+        before = int(self._con.execute(REVISION).get)
+        self._landing.see_late(max(before + 1, now))
         changed = {key: seen for key, seen in self._landing.seen.items() if seen.changed}
         for key, ranges in self._policy.keep.items():
             if key in changed:
                 conflicts.hold_kept(self._con, changed[key], ranges)
-        if changed:
-            self._finish_changed(changed, now)
-            reach = {key: seen.reach for key, seen in changed.items() if seen.inserted}
-            relisting.relist(self._con, reach, lambda key: changed[key].new_times())
+        if changed or self._landing.next:
+            self._revisions = before, catalogue.bump(self._con, now)
+            self._enter(changed, self._revisions[1])
+            self._relist(changed)
         if self._landing.seen:
             self._settle()
         self._warnings = tuple(self._doubts())
@@ -147,10 +150,17 @@ class Batch:
         end = max(FOREVER if claim.range is None else claim.range[1] for claim in self._claims)
         return [self._now] if end >= self._now else [end, self._now]
 
-    def _finish_changed(self, changed: dict[tuple[str, str], Seen], now: int) -> None:
-        before = self._con.execute(REVISION).get
-        at_revision = catalogue.bump(self._con, now)
-        self._revisions = int(before), at_revision
+    def _relist(self, changed: dict[tuple[str, str], Seen]) -> None:
+        reach = {key: seen.reach for key, seen in changed.items() if seen.inserted}
+        for bars in self._landing.next:
+            reach |= bars.reach
+        relisting.relist(
+            self._con, reach, lambda key: changed[key].new_times() if key in changed else reach[key][:1]
+        )
+
+    def _enter(self, changed: dict[tuple[str, str], Seen], at_revision: int) -> None:
+        for bars in self._landing.next:
+            bars.enter(self._con, at_revision, self._now)
         came: list[Came] = []
         alone = [one for seen in changed.values() if (one := seen.changes.alone) is not None]
         grown_by_one = arrivals.come_next(self._con, alone, self._claim.source, at_revision)
@@ -181,6 +191,8 @@ class Batch:
     def result(self) -> WriteResult:
         """Return the counts so far."""
         reach = {key: seen.reach for key, seen in self._landing.seen.items() if seen.parts}
+        for bars in self._landing.next:
+            reach |= bars.reach
         return WriteResult(
             **self._landing.counts,
             quarantined=self._bad if self._keep_bad else 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Collection
 from functools import cached_property
 
 import polars as pl
@@ -17,6 +18,7 @@ from mdstore.candles.writes import conflicts
 from mdstore.candles.writes.appends import Appends
 from mdstore.candles.writes.bar_changes import Changes
 from mdstore.candles.writes.batch_sealer import SEAL_LEAST, BatchSealer, batch_of
+from mdstore.candles.writes.next_bars import NextBars
 from mdstore.candles.writes.results import Policy
 from mdstore.candles.writes.seen import Seen
 from mdstore.candles.writes.upserts import Upserts
@@ -33,24 +35,36 @@ COLUMNS = len(CANDLE_COLUMNS)
 class Landing:
     """Lands groups in one transaction; `counts` says what became of rows, `seen` what of series."""
 
-    def __init__(self, con: Writer, policy: Policy, sealer: BatchSealer) -> None:
+    def __init__(self, con: Writer, policy: Policy, sealer: BatchSealer, source: str | None) -> None:
         self._con = con
         self._policy = policy
         self._sealer = sealer
         self._upserts = Upserts(con, sealer)
         self.seen: dict[tuple[str, str], Seen] = {}
         self.counts: Counter[str] = Counter()
-        self._appends = Appends(con, sealer, self.seen, self.counts)
+        self._appends = Appends(con, sealer, self.seen, self.counts, source)
         self.ignored: tuple[str, ...] = ()
 
     def land(self, rows: Group | Stack) -> None:
         """Write the rows of one series, or of several."""
+        self._appends.see(rows.timeframe)
         if isinstance(rows, Group):
             self._land(rows)
             return
         plain = rows.rows.width == COLUMNS
         for group in self._appends.land(rows) if plain else rows.groups():
             self._land(group)
+
+    @property
+    def next(self) -> Collection[NextBars]:
+        """Bars that are written, each the next of its series, and yet to be entered."""
+        return self._appends.next.values()
+
+    def see_late(self, revision: int) -> None:
+        """Have next bars entered series by series that cannot be together, in a revision."""
+        for bars in list(self.next):
+            if not bars.are_soon(revision):
+                self._appends.see(bars.timeframe)
 
     def _land(self, group: Group) -> None:
         rows = group.rows if group.moved is None else self._without_withheld(group, group.moved)

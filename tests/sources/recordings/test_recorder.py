@@ -309,8 +309,7 @@ def test_a_file_that_was_cut_plays_up_to_there_and_then_the_next_ones(tmp_path):
     assert seen[-60:] == list(range(31, 91))
     assert seen[:10] == list(range(1, 11))
     with mdstore.open(tmp_path / "a.sqlite3") as store:
-        with pytest.raises(FileFormatError, match="damaged after line"):
-            store.replay(recorder.files)
+        assert store.replay(recorder.files).cut == (cut.name,)  # as a crash leaves it: no error
         assert store.trades.stats()["rows"] == len(seen)
 
 
