@@ -20,7 +20,7 @@ from mdstore.core.long_table import Long, as_frame
 from mdstore.core.schema import CANDLE, wide_candle
 from mdstore.core.time_bounds import FOREVER
 
-__all__ = ["Panel", "Piece", "SeriesView", "Stretch", "is_few", "is_short", "know_sums"]
+__all__ = ["Panel", "Piece", "SeriesView", "Stretch", "is_few", "is_short", "know_sums", "one_piece"]
 
 # What the objects around the columns take, rather too much: 2.1 KB a view of one piece, by tracemalloc over
 # 2,000 of them, to which its frame comes.
@@ -324,7 +324,7 @@ class Panel:
         if self.is_gathered and not self.extras and len(self._runs) > 1:
             return self.long.values
         table = pa.Table.from_batches(self._batches(), schema=wide_candle(len(self.extras)))
-        return with_nulls(_read_only(table.combine_chunks()) if self.is_gathered else table, self.extras)
+        return with_nulls(one_piece(table) if self.is_gathered else table, self.extras)
 
     @cached_property
     def long(self) -> Long:
@@ -400,9 +400,9 @@ def _under_each_other(runs: Sequence[_Run]) -> Runs:
     return Runs(list(batches.values()), lows, highs)
 
 
-def _read_only(table: pa.Table) -> pa.Table:
-    """Return a table of single chunks whose memory cannot be written: it is kept, and others are given it."""
-    columns = []
+def one_piece(table: pa.Table) -> pa.Table:
+    """Return a table in one piece whose memory cannot be written: it is kept, and others are given it."""
+    table, columns = table.combine_chunks(), []
     for column in table.columns:
         for chunk in column.chunks:
             values = pa.py_buffer(memoryview(chunk.buffers()[1]).toreadonly())
