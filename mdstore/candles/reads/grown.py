@@ -144,9 +144,12 @@ class GrownPanels(NamedTuple):
 
 
 def light_of(kept: Panel | Grown, made: float) -> Grown | None:
-    """Return what is kept without its rows in memory; None where it cannot be. Raises `PackLostError`."""
+    """Return what is kept without its rows in memory; None where it cannot be. Raises `PackLostError`.
+
+    Of rows that lie in no pack all are in memory whatever is let go of, and were not counted.
+    """
     found = Grown.of(kept, made) if isinstance(kept, Panel) else kept
-    return None if found is None else found.light()
+    return None if found is None or not found.packs else found.light()
 
 
 def grown(
@@ -186,7 +189,8 @@ def grown(
     if long.ends == kept.long.ends:
         long.share_names(kept.long)
     if kept.is_own:
-        return now.after(long=long, packs=(), before=None, new=None)
+        packs = () if isinstance(kept.long, Gathered) else kept.packs  # else it is as mapped, and so is `long`
+        return now.after(long=long, packs=packs, before=None, new=None)
     return now.after(long=long, before=before, new=new, is_light=False)
 
 
