@@ -189,7 +189,8 @@ def grown(
     if long.ends == kept.long.ends:
         long.share_names(kept.long)
     if kept.is_own:
-        packs = () if isinstance(kept.long, Gathered) else kept.packs  # else it is as mapped, and so is `long`
+        # Rows that were not put together are as mapped, and those of `long` are yet to be taken out of them.
+        packs = () if isinstance(kept.long, Gathered) else kept.packs
         return now.after(long=long, packs=packs, before=None, new=None)
     return now.after(long=long, before=before, new=new, is_light=False)
 

@@ -6,7 +6,7 @@ import pytest
 import mdstore
 from mdstore.candles.packs.gathered import runs_of
 from mdstore.core.time_bounds import FOREVER
-from tests.support.candles import MINUTE, START, walk
+from tests.support.candles import walk
 
 NAMES = "ABC"
 BARS = 60
