@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from itertools import accumulate
 from operator import eq
@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from mdstore.core.schema import SYMBOL
 
-__all__ = ["Long", "as_frame", "latest_of_each", "repeated"]
+__all__ = ["SYMBOL_FIELD", "Long", "as_frame", "latest_of_each", "repeated"]
+
+SYMBOL_FIELD = pa.field("symbol", SYMBOL)
 
 
 class Long:
@@ -23,15 +25,37 @@ class Long:
     """
 
     def __init__(self, values: pa.Table, symbols: Sequence[str], ends: Sequence[int]) -> None:
-        self.values = values
+        self._values = values
         self.symbols = symbols
         self.ends = ends
+
+    @property
+    def values(self) -> pa.Table:
+        """The columns besides the symbol."""
+        return self._values
 
     @cached_property
     def table(self) -> pa.Table:
         """All columns as an Arrow table, the symbol first."""
-        symbols = _symbol_array(_codes(self.ends), self.symbols)
-        return self.values.add_column(0, pa.field("symbol", SYMBOL), symbols)
+        return self.values.add_column(0, SYMBOL_FIELD, self.symbol_column)
+
+    @cached_property
+    def symbol_column(self) -> pa.ChunkedArray:
+        """The symbol of each row as an Arrow column, in one piece."""
+        return _symbol_array(_codes(self.ends), self.symbols)
+
+    @property
+    def at_hand(self) -> Collection[str]:
+        """The columns besides the symbol that cost nothing to ask for."""
+        return list(self.values.column_names)
+
+    def picked(self, columns: Collection[str]) -> pa.Table:
+        """Return the symbol and some of the other columns as an Arrow table."""
+        return self.table.select([name for name in self.table.column_names if name in {"symbol", *columns}])
+
+    def bare(self) -> Long:
+        """Return the same with nothing made of it."""
+        return Long(self.values, self.symbols, self.ends)
 
     @cached_property
     def frame(self) -> pl.DataFrame:
@@ -50,13 +74,11 @@ class Long:
         """The columns besides the symbol as a Polars frame."""
         return as_frame(self.values)
 
-    def replaced(self, values: pa.Table, ends: Sequence[int]) -> Long:
-        """Return other rows, in one piece, of the same symbols."""
-        other = Long(values, self.symbols, ends)
-        names = vars(self).get("names")  # if they were made: two million take 10 ms
-        if names is not None and names.n_chunks() == 1 and ends == self.ends:
-            other.names = names
-        return other
+    def share_names(self, other: Long) -> None:
+        """Take over the symbols of rows, if they were made: two million take 10 ms. They must be the same."""
+        names = vars(other).get("names")
+        if names is not None and names.n_chunks() == 1:
+            self.names = names
 
 
 def as_frame(table: pa.Table) -> pl.DataFrame:

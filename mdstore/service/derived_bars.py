@@ -73,9 +73,10 @@ class DerivedBars:
             more = 0 if request.include_forming else 1
             count = None if request.count is None else request.count + more
             found = self._read(request, source, limit=count, include_forming=with_live)
-        made = self._marked(found.frame(), request, source, told, now)
+        made, forming = self._marked(found.frame(), request, source, told, now)
         if not request.include_forming:
-            made = latest_of_each(made.filter("closed"), request.count)
+            over = ~pl.int_range(len(made), eager=True).is_in(forming.implode())
+            made = latest_of_each(made.filter(over), request.count)
         elif not with_live:
             made = made.with_columns(partial=pl.lit(value=False))
         return Made(made, found.how)
@@ -128,22 +129,28 @@ class DerivedBars:
         source: Timeframe,
         told: Mapping[str, _Told],
         now: int,
-    ) -> pl.DataFrame:
-        """Say in `closed` of the latest bar of each symbol whether it is over; the others are."""
+    ) -> tuple[pl.DataFrame, pl.Series]:
+        """Say in `closed` of the latest bar of each symbol whether it is over; return the rows that are not.
+
+        Of the others, which are, it says whether each shorter bar in them had ended when it was stored.
+        """
         if made.is_empty():
-            return made
+            return made, pl.Series([], dtype=pl.Int64)
         rows = [end - 1 for end in symbol_ends(made)]
         tails = made[rows]
         names = tails["symbol"].cast(pl.String) if request.is_long else pl.Series(request.symbols)
         starts = tails["timestamp"].to_physical().to_list()
         ends = {start: reach(request.timeframe, start, start + 1, request.tz)[1] for start in set(starts)}
-        over = []
+        over, whole = list[bool](), list[bool]()
         for symbol, start, closed in zip(names, starts, tails["closed"], strict=True):
             is_over = _is_over(start, ends[start], told.get(symbol), now, closed=closed)
             if is_over and ends[start] > now:  # after the last session of its market
                 is_over = source.next(self._last(symbol, source, request.as_of)) <= now
             over.append(is_over)
-        return made.with_columns(made["closed"].scatter(rows, over))
+            whole.append(is_over and (closed or not _has_early(told.get(symbol), start, ends[start])))
+        forming = [row for row, is_over in zip(rows, over, strict=True) if not is_over]
+        marked = made.with_columns(made["closed"].scatter(rows, whole))
+        return marked, pl.Series(forming, dtype=pl.Int64)
 
     def _last(self, symbol: str, source: Timeframe, as_of: int | None) -> int:
         """Return the last stored bar of a series (ms); what is live and not stored yet is before that."""
@@ -160,6 +167,11 @@ def _is_over(start: int, end: int, told: _Told | None, now: int, *, closed: bool
     if start <= told.last < end and told.last in told.early:
         return False
     return closed or (end <= now and not _may_come(told, start, end))
+
+
+def _has_early(told: _Told | None, start: int, end: int) -> bool:
+    """Tell whether a shorter bar in `[start, end)` (ms) is stored as it was before it had ended."""
+    return told is not None and any(start <= time < end for time in told.early)
 
 
 def _may_come(told: _Told, start: int, end: int) -> bool:

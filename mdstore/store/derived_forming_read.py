@@ -33,12 +33,12 @@ def derived_with_forming(  # noqa: PLR0917 - what is read, of what, and how it i
     """Return bars of `request.timeframe` made of stored and live bars of `source`.
 
     `lasts` has the last stored bar (ms) of each symbol of which `source` bars are stored. Columns as of
-    derived bars, and `partial`: a live bar in it was not seen from its start. A bar is `closed` when the last
-    source bar in it is over.
+    derived bars, and `partial`: a live bar in it was not seen from its start. A bar is `closed` when all
+    source bars in it are, and the last is over.
     """
     known = (*request.columns, *MADE, "partial")
     wanted = known if columns is None else column_list(columns, known)
-    frame = with_forming(candles, live, tuple(lasts), of_source(request, source, tz), None)
+    frame, _ = with_forming(candles, live, tuple(lasts), of_source(request, source, tz), None)
     return made_of_live(candles, frame, lasts, request, source, tz).select(wanted)
 
 
@@ -56,6 +56,7 @@ def made_of_live(  # noqa: PLR0917 - as above
     bars = Bars(
         frame.select(request.columns), symbols, ends,
         [max(lasts.get(one, -FOREVER), last) for one, last in zip(symbols, _over(frame, ends), strict=True)],
+        frame["closed"],
     )  # fmt: skip
     made = put_together(candles, bars, request, source, tz, of=True)
     if source == request.timeframe and tz is None:

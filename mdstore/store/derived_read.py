@@ -46,12 +46,16 @@ def derived(
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Source bars: those of the i-th symbol end at row `ends[i]`, the last that is over is at `lasts[i]`."""
+    """Source bars: those of the i-th symbol end at row `ends[i]`, the last that is over is at `lasts[i]`.
+
+    `closed` tells of each whether it had ended when it came; None where that is what the ledger says.
+    """
 
     frame: pl.DataFrame
     symbols: Sequence[str]
     ends: Sequence[int]
     lasts: Sequence[int]
+    closed: pl.Series | None = None
 
 
 def of_source(request: Request, source: Timeframe, tz: str | None) -> Request:
@@ -71,9 +75,31 @@ def put_together(
         calendars=[calendar_of(symbol, said.calendars) for symbol in bars.symbols],
         extras={one.name: one.resample for one in _extras(candles, request)},
     )  # fmt: skip
+    if request.as_of is None:  # of the past nobody has kept it
+        made = _open_where(made, _unfinished(bars, said))
     if not of:
         return made
     return _without_what_never_was(made, bars.frame, bars.symbols, bars.ends, said, request, source, tz)
+
+
+def _unfinished(bars: Bars, said: Known) -> Sequence[int]:
+    """Return the rows of source bars that had not ended when they came."""
+    if bars.closed is not None:
+        return (~bars.closed).arg_true().to_list()
+    found, times = list[int](), bars.frame["timestamp"].to_physical()
+    for early, (low, high) in zip(said.unfinished, pairwise([0, *bars.ends]), strict=True):
+        if early:
+            part = times.slice(low, high - low)
+            found += (part.is_in(pl.Series(early).implode()).arg_true() + low).to_list()
+    return found
+
+
+def _open_where(made: pl.DataFrame, rows: Sequence[int]) -> pl.DataFrame:
+    """Take back that bars are closed in which some source bars are, by their rows."""
+    if not rows:
+        return made
+    places = made["bars"].cum_sum().search_sorted(pl.Series(rows), side="right")
+    return made.with_columns(made["closed"].scatter(places, values=False))
 
 
 def _extras(candles: Reader, request: Request) -> list[Extra]:

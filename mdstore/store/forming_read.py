@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -19,7 +19,9 @@ __all__ = ["appended", "with_forming"]
 
 TIME = pl.Datetime("ms", "UTC")
 WHOLE = pl.Series("closed", [True]), pl.Series("partial", [False])
-"""What a stored bar is."""
+"""What a stored bar is that had ended when it came."""
+Early = Mapping[str, set[int]]
+"""The bars (ms) by symbol that were stored before they had ended, and not again since."""
 TAIL = 8
 """So many stored bars are looked at: more than there are live ones that have closed."""
 
@@ -30,29 +32,38 @@ def with_forming(
     there: Collection[str],
     request: Request,
     columns: Sequence[str] | None,
-) -> pl.DataFrame:
-    """Return stored bars with the live ones among them, and columns `closed` and `partial`.
+) -> tuple[pl.DataFrame, int]:
+    """Return stored bars with the live ones among them, `closed` and `partial`; and how many are live.
 
     `there` are the symbols stored. Where both have a bar, the one that knows more is taken, see `_live`.
-    Range and limit are of both together.
+    Range and limit are of both together. A stored bar is `closed` unless it was stored before it had ended,
+    and not again since.
     """
     known = (*request.columns, "closed", "partial")
     wanted = known if columns is None else column_list(columns, known)
+    symbols = sorted(set(there if request.symbols is None else request.symbols).intersection(there))
+    before = candles.ledger.unfinished(symbols, str(request.timeframe))
     # Before the stored ones: a bar that is stored in between then comes from here, rather than not at all.
-    fresh = _live(live, request).with_columns(pl.lit(None, pl.Float64).alias(name) for name in request.extras)
+    fresh = _live(live, request, before)
+    fresh = fresh.with_columns(pl.lit(None, pl.Float64).alias(name) for name in request.extras)
     stored = _stored(candles, there, request, fresh)
-    stored = stored.with_columns(closed=pl.lit(value=True), partial=pl.lit(value=False))
+    # Of what is stored meanwhile it is not known whether the read has it as it was or as it is.
+    after = candles.ledger.unfinished(symbols, str(request.timeframe))
+    stored = stored.with_columns(
+        _closed(stored, request, _both(before, after)), partial=pl.lit(value=False), live=pl.lit(value=False)
+    )
     time = pl.col("timestamp").dt.epoch("ms")
-    fresh = fresh.filter((time >= request.start) & (time < request.end))
+    fresh = fresh.filter((time >= request.start) & (time < request.end)).with_columns(live=pl.lit(value=True))
     key = [name for name in ("symbol", "timestamp") if name in known]
-    newer, older = fresh.filter("wins").select(known), fresh.filter(~pl.col("wins")).select(known)
+    newer, older = (fresh.filter(wins).select(*known, "live") for wins in (pl.col("wins"), ~pl.col("wins")))
     kept = stored.join(newer, on=key, how="anti")
     both = pl.concat([kept, older.join(kept, on=key, how="anti"), newer])
     by_name = [pl.col(name).cast(pl.String) if name == "symbol" else pl.col(name) for name in key]
-    return latest_of_each(both.sort(by_name), request.limit).select(wanted)
+    found = latest_of_each(both.sort(by_name), request.limit)
+    return found.select(wanted), int(found["live"].sum())
 
 
-def appended(candles: Reader, live: LiveCandles, request: Request) -> pl.DataFrame | None:
+def appended(candles: Reader, live: LiveCandles, request: Request) -> tuple[pl.DataFrame, int] | None:
     """Return what `with_forming` does of one symbol, where all that is live comes behind what is stored.
 
     A bot asks for that over and over: 0.07 ms in place of 1.7. None where it is not so, or may not be.
@@ -61,10 +72,13 @@ def appended(candles: Reader, live: LiveCandles, request: Request) -> pl.DataFra
     # Before the stored ones, as above.
     known = live.known(request.symbols[0], str(request.timeframe))
     try:
-        stored = candles.read(request).frame()
+        answer = candles.read(request)
     except NoSuchSeriesError:
         return None
-    if stored.is_empty():
+    stored = answer.frame()
+    # (Its revision: else what was read may have been finished since.)
+    ended = candles.ledger.all_ended(request.symbols[0], str(request.timeframe), answer.revision)
+    if stored.is_empty() or not ended:
         return None
     times = stored["timestamp"].slice(-TAIL).cast(pl.Int64).to_list()
     fresh = [(*bar, partial) for bar, partial, wins in known if wins or bar[0] not in times]
@@ -72,7 +86,10 @@ def appended(candles: Reader, live: LiveCandles, request: Request) -> pl.DataFra
         return None
     both = stored.hstack([mark.new_from_index(0, len(stored)) for mark in WHOLE])
     rows = [bar for bar in fresh if request.start <= bar[0] < request.end]
-    return both.vstack(_rows(rows)).slice(0 if request.limit is None else -request.limit) if rows else both
+    if not rows:
+        return both, 0
+    found = both.vstack(_rows(rows)).slice(0 if request.limit is None else -request.limit)
+    return found, min(len(rows), len(found))
 
 
 def _rows(bars: Sequence[tuple[int, float, float, float, float, float, bool, bool]]) -> pl.DataFrame:
@@ -84,20 +101,40 @@ def _rows(bars: Sequence[tuple[int, float, float, float, float, float, bool, boo
     )
 
 
-def _live(live: LiveCandles, request: Request) -> pl.DataFrame:
+def _live(live: LiveCandles, request: Request, early: Early) -> pl.DataFrame:
     """Return live bars, and whether each `wins` over a stored one.
 
-    One that is forming does, if it was seen from its start, and one that is closed but not stored yet. Others
-    know no more than the file, or less.
+    One that is forming does, if it was seen from its start, and one that is closed but not stored yet, or
+    only as it was before it had ended. Others know no more than the file, or less.
     """
     symbols = request.symbols if request.is_long or request.symbols is None else request.symbols[0]
     name = str(request.timeframe)
     bars = live.frame(symbols, name).filter(~(pl.col("closed") & pl.col("partial")))
     names = bars["symbol"].to_list() if request.is_long else [str(symbols)] * len(bars)
     waiting = live.waiting(sorted(set(names)), name)
-    keys = zip(names, bars["timestamp"].dt.epoch("ms"), strict=True)
-    pending = pl.Series([key in waiting for key in keys], dtype=pl.Boolean)
-    return bars.with_columns((pending | ~(bars["closed"] | bars["partial"])).alias("wins"))
+    closed = zip(names, bars["timestamp"].dt.epoch("ms"), bars["closed"], strict=True)
+    pending = [
+        (symbol, time) in waiting or (is_closed and time in early.get(symbol, ()))
+        for symbol, time, is_closed in closed
+    ]
+    known = pl.Series(pending, dtype=pl.Boolean)
+    return bars.with_columns((known | ~(bars["closed"] | bars["partial"])).alias("wins"))
+
+
+def _both(some: Early, others: Early) -> Early:
+    return {symbol: some.get(symbol, set()) | others.get(symbol, set()) for symbol in {*some, *others}}
+
+
+def _closed(stored: pl.DataFrame, request: Request, early: Early) -> pl.Series:
+    """Tell of each stored bar whether it had ended when it was stored."""
+    closed = WHOLE[0].new_from_index(0, len(stored))
+    if not early:
+        return closed
+    times = stored["timestamp"].to_physical()
+    rows = times.is_in(pl.Series(sorted(set().union(*early.values()))).implode()).arg_true()
+    names = stored["symbol"].gather(rows).cast(pl.String) if request.is_long else list(request.symbols or ())
+    found = zip(rows, names if request.is_long else names * len(rows), times.gather(rows), strict=True)
+    return closed.scatter([row for row, symbol, time in found if time in early.get(symbol, ())], False)
 
 
 def _stored(candles: Reader, there: Collection[str], request: Request, fresh: pl.DataFrame) -> pl.DataFrame:

@@ -147,10 +147,13 @@ class Maintenance:
         `rebuild` takes what the file holds now for right, whatever was written: all packs are thrown away,
         and every row gets a new digest. It is how a change by another program is taken over, and the one call
         that does so: look at `check()` before, since damage is taken over as well. (`maintenance.repair`,
-        which mends what can be mended, is to come.)
+        which mends what can be mended, is to come.) Frozen bars that cannot be unpacked are taken from the
+        packs before these go.
 
         Raises `DamagedDataError` where candles are not what was written, or are frozen and cannot be
-        unpacked, once all others are in packs: it names a range, and `check` all. `StoreFileError`.
+        unpacked, once all others are in packs: it names a range, and `check` all. Where packs hold a part of
+        such frozen bars, `rebuild` raises it before anything is changed: its hint says how to keep them.
+        `StoreFileError`.
         """
         return self._candles.warm(progress, rebuild=rebuild)
 
@@ -187,7 +190,7 @@ class Maintenance:
         """
         moment = to_ms(before, "before")
         keys = self._keys(symbols, timeframe)
-        return self._candles.upkeep.freeze(keys, moment, progress=progress)
+        return self._noted("freeze", self._candles.upkeep.freeze(keys, moment, progress=progress))
 
     def thaw(
         self,
@@ -198,9 +201,18 @@ class Maintenance:
     ) -> Frozen:
         """Put frozen bars back into the table `candles`; return how many of how many series.
 
+        Those that cannot be unpacked are taken from the packs, where these hold all around them.
         Everything else is as with `freeze`.
         """
-        return self._candles.upkeep.thaw(self._keys(symbols, timeframe), progress=progress)
+        found = self._candles.upkeep.thaw(self._keys(symbols, timeframe), progress=progress)
+        return self._noted("thaw", found)
+
+    def _noted(self, kind: str, found: Frozen) -> Frozen:
+        from mdstore.optimization.freezing import note
+
+        if found.rows:
+            note(self._candles.upkeep, kind, found, by_hand=True)
+        return found
 
     def _freezer(self, age: str | timedelta | None) -> Freezer | None:
         from mdstore.optimization.freezing import Freezer

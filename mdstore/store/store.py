@@ -191,7 +191,7 @@ class MarketDataStore:
         self._maintenance = Maintenance(self._candles)
         self._declared = Declared(self._candles.ledger, self._listing)
         self._writing = Writing(self._candles, self._declared, self._now)
-        self._reading = Reading(self._listing, lambda: self.live, self._now)
+        self._reading = Reading(self._candles, self._listing, lambda: self.live, self._now)
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
         self._keeping = Keeping(self._candles, self._reading, self._writing, self._declared)
@@ -276,6 +276,7 @@ class MarketDataStore:
         *,
         venue: str | None = None,
         speed: float | None = None,
+        strict: bool = False,
         progress: Callable[[int], object] | None = None,
     ) -> Replayed:
         """Play recordings of raw exchange messages into `tickers`, `orderbooks`, `trades` and `live`.
@@ -283,8 +284,11 @@ class MarketDataStore:
         `speed` is None for as fast as possible, 1.0 for the pace of the recording. Rows live by the time on
         the recording, which stands still at its end, so that they can be looked at; `store.realtime.clear()`
         forgets them and goes back to the time of day. For files and `venue`, see `sources.recordings.replay`.
+        A line or message that cannot be read is left out and counted (`unread`), and no bar that may lack it
+        is whole; a file whose end is not there is one of `cut`. With `strict` both raise `FileFormatError`.
 
-        Raises `FileFormatError`, `OSError`, and `InvalidInputError` where there are live rows already.
+        Raises `FileFormatError` where nothing can be played, `OSError`, and `InvalidInputError` where there
+        are live rows already.
         """
         from mdstore.sources.recordings.replay import replay
 
@@ -297,7 +301,7 @@ class MarketDataStore:
                 ),
             )
         try:
-            return replay(paths, self.realtime, venue=venue, speed=speed, progress=progress)
+            return replay(paths, self.realtime, venue=venue, speed=speed, strict=strict, progress=progress)
         finally:
             if self.realtime.is_empty:  # nothing was played: the time of day again
                 self.realtime.clear()
@@ -331,7 +335,8 @@ class MarketDataStore:
         the zone in which days, weeks and months are cut.
 
         `include_forming` adds what is in `live`: bars that are forming, and closed ones that are not stored
-        yet, with columns `closed` and `partial` (live, and not seen from its start) at the end. With
+        yet, with columns `closed` (a stored bar is, unless it was stored before it had ended, and not again
+        since) and `partial` (live, and not seen from its start) at the end. With
         `derive_from` they are made of both: the hour, or the day of a zone, so far.
 
         `fill` makes the grid regular: bars that are not stored are added as `"flat"` ones at the last close,
@@ -375,7 +380,8 @@ class MarketDataStore:
         "Asia/Seoul"; times stay UTC.
 
         `closed` says whether the time of a bar is over for the source: the last source bar in it is stored,
-        or a later one. After the last session of its calendar a week is closed on Friday. `bars` is of how
+        or a later one. After the last session of its calendar a week is closed on Friday. It is not closed
+        where a source bar was stored before it had ended, and not again since. `bars` is of how
         many source bars a bar is made, `of` of how many it could be: those of its sessions, without those
         that are known never to have been (holes by reason of "no_trade", "exchange_down", "before_listing",
         "after_delisting", "session_closed"; see `gaps`). A first day of four hours is closed, 4 of 24. Bars

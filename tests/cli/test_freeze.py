@@ -1,8 +1,15 @@
 """`mdstore freeze | thaw`, and what the other commands make of it."""
 
 import json
+import re
+from contextlib import closing
 
+import apsw
+import polars as pl
 import pytest
+
+from tests.support.candles import walk
+from tests.support.packs import keep_in_packs
 
 ROWS = "SELECT symbol, timeframe, count(*), sum(close) FROM candles GROUP BY ALL ORDER BY ALL"
 READS = (
@@ -54,3 +61,21 @@ def test_a_store_that_is_only_read_freezes_nothing(frozen):
     assert "error:" in frozen("--read-only", "freeze", "--before", "2030", code=1).stderr
     assert "500 are frozen" in frozen("freeze", "--before", "2030-01-01").stdout
     assert json.loads(frozen("--read-only", "stats", "--json").stdout)["frozen_rows"] == 500
+
+
+def test_a_rebuild_that_would_lose_frozen_bars_says_which_commands_keep_them(filled, store_of):
+    filled("freeze", "KRW-BTC", "1m", "--before", "2030-01-01")
+    with store_of() as store:
+        keep_in_packs(store, ("KRW-BTC", "1m"), (0, 100), (200, 300))
+    with closing(apsw.Connection("market_data.sqlite3")) as con:
+        con.execute("UPDATE frozen SET bytes = zeroblob(length(bytes))")
+    refused = filled("warm", "--rebuild", code=1).stderr
+    *exports, delete, imports = re.findall(r"`mdstore ([^`]+)`", refused)
+    for export in exports:
+        filled(*export.split())
+    filled(*delete.split(), "--yes")
+    for export in exports:
+        filled(*imports.split(), export.split()[1])
+    filled("warm", "--rebuild")
+    with store_of() as store:
+        assert store.candles("KRW-BTC", "1m").equals(pl.concat([walk(300)[:100], walk(300)[200:]]))

@@ -77,10 +77,27 @@ def test_replay_keeps_its_pace_and_ends_on_ctrl_c(tmp_path):
 def test_replay_shows_what_it_played_of_a_recording_that_was_cut(cli, tmp_path):
     path = upbit_recording(tmp_path)
     path.write_bytes(path.read_bytes()[:-200])
-    done = cli("replay", path, "-t", "1m", "--save", code=1)
+    done = cli("replay", path, "-t", "1m", "--save")
     assert re.search(r"KRW-BTC +1\d\d ", done.stdout)
-    assert "damaged after line" in done.stderr
+    assert "the end of upbit.ws.gz is not there, as of a recorder that was killed" in done.stderr
     assert "1 bar stored" in done.stderr
+    assert "damaged after line" in cli("replay", path, "--strict", code=1).stderr
+
+
+def test_replay_goes_on_past_a_line_that_cannot_be_read_and_says_so(cli, tmp_path):
+    path = upbit_recording(tmp_path, minutes=4)
+    lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+    lines[130] = lines[130][:40] + b"\n"
+    path.write_bytes(gzip.compress(b"".join(lines)))
+    done = cli("replay", path, "-t", "1m", "--save", code=1)
+    assert "249 messages" in done.stderr
+    assert "1 place could not be read, and bars that may lack a trade are not whole" in done.stderr
+    assert "upbit.ws.gz: line 131: " in done.stderr
+    frame = json.loads(cli("show", "KRW-BTC", "--json").stdout)
+    assert [bar["timestamp"][14:16] for bar in frame] == ["01", "03"]
+    told = json.loads(cli("replay", path, "--json", code=1).stdout)
+    assert (told["unread"], told["cut"], told["first_unread"][:23]) == (1, [], "upbit.ws.gz: line 131: ")
+    assert "line 131" in cli("replay", path, "--strict", code=1).stderr
 
 
 def test_replay_by_the_wrong_venue_is_no_success(cli, tmp_path):

@@ -57,7 +57,7 @@ def test_a_partial_live_bar_does_not_hide_a_stored_one(store):
     store.live.build("1m")
     store.trades.push(("A", minute + 15_000, 13.0, 0.1, "buy", 1))
     row = store.candles("A", "1m", include_forming=True).row(-1, named=True)
-    assert (row["high"], row["volume"], row["closed"]) == (20.0, 100.0, True)
+    assert (row["high"], row["volume"], row["closed"]) == (20.0, 100.0, False)
     assert row["partial"] is False
     assert store.live.frame("A", "1m")["partial"].to_list() == [True]
     store.live.build("5m")

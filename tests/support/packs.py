@@ -6,7 +6,8 @@ import sqlite3
 import polars as pl
 
 from mdstore.candles.packs.cells import all_cells
-from tests.support.candles import walk
+from mdstore.candles.packs.seal_policy import Loose
+from tests.support.candles import MINUTE, START, walk
 
 BARS = 3_000
 
@@ -18,6 +19,17 @@ def cells(store):
 
 def tiers(store, *args, **options):
     return store.explain(*args, **options).tiers
+
+
+def keep_in_packs(store, key, *reaches):
+    """Have packs hold no bars of a series but those from one minute of `walk` to another, as a budget may."""
+    with store._candles._database.writing() as con:
+        con.execute("DELETE FROM cells")
+    store._candles._memory.clear()
+    pieces = [
+        Loose(*key, START + first * MINUTE, START + end * MINUTE, end - first) for first, end in reaches
+    ]
+    assert store._candles._upkeep.seal(pieces) == sum(piece.rows for piece in pieces)
 
 
 def foreign(path, symbols=5, bars=BARS):

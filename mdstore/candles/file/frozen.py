@@ -25,8 +25,8 @@ from mdstore.candles.file.wide_rows import times_of
 from mdstore.errors import DamagedDataError, Hint
 
 __all__ = [
-    "PIECE_ROWS", "FrozenPiece", "digest_of", "forget", "held", "held_by_series", "insert", "pieces",
-    "rows_of",
+    "PIECE_ROWS", "FrozenPiece", "all_pieces", "digest_of", "forget", "held", "held_by_series", "insert",
+    "pieces", "rows_of",
 ]  # fmt: skip
 
 PIECE_ROWS: Final = 16_384
@@ -41,6 +41,7 @@ ORDER BY start
 ANY = "SELECT 1 FROM frozen WHERE symbol = ? AND timeframe = ? LIMIT 1"
 ENDS = 'SELECT symbol, max("end") FROM frozen WHERE timeframe = ? GROUP BY symbol'
 BYTES = "SELECT digest, bytes FROM frozen WHERE symbol = ? AND timeframe = ? AND start = ?"
+ALL = 'SELECT symbol, timeframe, start, "end", rows FROM frozen ORDER BY timeframe, symbol, start'
 HELD = "SELECT coalesce(sum(rows), 0), coalesce(sum(length(bytes)), 0) FROM frozen"
 OF_SERIES = " WHERE symbol = ? AND timeframe = ?"
 BY_SERIES = "SELECT symbol, timeframe, sum(rows), sum(length(bytes)) FROM frozen GROUP BY symbol, timeframe"
@@ -49,9 +50,10 @@ FORGET = "DELETE FROM frozen WHERE symbol = ? AND timeframe = ? AND start >= ? A
 
 # Not `warm(rebuild=True)`, as for other damage: bytes that cannot be unpacked are right for nobody.
 HINT: Final = Hint(
-    "restore a backup; or delete that range and write it again. store.maintenance.check() lists all such "
-    "places",
-    "restore a backup; or delete that range and import it again. `mdstore check` lists all such places",
+    "store.maintenance.thaw() takes from the packs what these hold all of; else restore a backup, or delete "
+    "that range and write it again. store.maintenance.check() lists all such places",
+    "`mdstore thaw` takes from the packs what these hold all of; else restore a backup, or delete that range "
+    "and import it again. `mdstore check` lists all such places",
 )
 
 
@@ -69,6 +71,12 @@ def pieces(con: apsw.Connection, key: Key, start: int, end: int) -> list[FrozenP
     if con.execute(ANY, key).get is None:  # 0.7 us; 7 to look where they would be
         return []
     return [FrozenPiece(*row) for row in con.execute(PIECES, (*key, start, end))]
+
+
+def all_pieces(con: apsw.Connection) -> list[tuple[Key, FrozenPiece]]:
+    """Return every piece with its series, by timeframe, symbol and time."""
+    found = cast("list[tuple[str, str, int, int, int]]", con.execute(ALL).fetchall())
+    return [((symbol, timeframe), FrozenPiece(*rest)) for symbol, timeframe, *rest in found]
 
 
 def ends_of(con: apsw.Connection, timeframe: str) -> dict[str, int]:

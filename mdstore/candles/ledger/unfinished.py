@@ -19,6 +19,12 @@ SELECT symbol, timeframe, timestamp FROM unfinished WHERE symbol = ? AND timefra
 """
 MARK = "INSERT OR IGNORE INTO unfinished (symbol, timeframe, timestamp) VALUES (?, ?, ?)"
 CLEAR = "DELETE FROM unfinished WHERE symbol = ? AND timeframe = ? AND timestamp >= ? AND timestamp < ?"
+STATE = """
+SELECT revision, coalesce(
+  (SELECT unfinished FROM digests WHERE digests.timeframe = ?2 AND digests.symbol = ?1), 0)
+FROM series WHERE symbol = ?1 AND timeframe = ?2
+"""
+"""The revision of a series, and the sum over such bars of it, which is 0 where there are none."""
 FEW = 16  # series that are asked for one by one
 
 

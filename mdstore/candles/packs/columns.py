@@ -14,13 +14,13 @@ import pyarrow as pa
 from mdstore.candles.file.bar_digests import sum_of_bars, sums_of_batches
 from mdstore.candles.file.wide_rows import WIDTH, named, table_of, union, wide, with_nulls
 from mdstore.candles.packs.cells import Cell
+from mdstore.candles.packs.gathered import Gathered, Runs
 from mdstore.candles.packs.pack_files import Pack
 from mdstore.core.long_table import Long, as_frame
-from mdstore.core.polars_forks import polars_is_broken
 from mdstore.core.schema import CANDLE, wide_candle
 from mdstore.core.time_bounds import FOREVER
 
-__all__ = ["Panel", "Piece", "SeriesView", "Stretch", "know_sums", "taken"]
+__all__ = ["Panel", "Piece", "SeriesView", "Stretch", "is_few", "is_short", "know_sums", "one_piece"]
 
 # What the objects around the columns take, rather too much: 2.1 KB a view of one piece, by tracemalloc over
 # 2,000 of them, to which its frame comes.
@@ -31,9 +31,10 @@ ROW_BYTES = VALUE_BYTES * len(CANDLE)
 # Up to so many rows of many pieces are put together (3 ms), which everything after it is quicker for; more
 # are left where they are.
 GATHER_ROWS = 1_000_000
-# The same of more rows (192 MB) where they come in pieces of so few: the end of each series, a bar behind
-# it. A frame of 20,000 pieces takes half a second to make, and every query over it its time again.
-MOST_GATHERED, SHORT_ROWS = 4_000_000, 1_000
+# More of them are, too, where they come in pieces of so few: the end of each series, a bar behind it. A frame
+# of 20,000 pieces takes half a second to make, and every query over it its time again. Up to so many bytes,
+# 90,000 series of 250 bars: what is mapped the system can take back, and this it cannot.
+SHORT_ROWS, MOST_BYTES = 1_000, 1 << 30
 Source = tuple[pa.RecordBatch, int]
 _Run = tuple[pa.RecordBatch, int, int]
 """Rows of a batch, `[first, end)` by number."""
@@ -155,6 +156,7 @@ class SeriesView:
         self.packs = tuple({piece.pack.name: piece.pack for piece in pieces if piece.pack}.values())
         # Of a cell from the file: no time in a pack is believed before it is verified.
         self._starts = [piece.cell.start if piece.cell else piece.times[0] for piece in pieces]
+        self._sound = 0, 0
         self.noted_until = 0.0
         """Until when its cells need not be noted as read again."""
 
@@ -190,14 +192,21 @@ class SeriesView:
         Raises `PackLostError`.
         """
         low = 0 if start <= -FOREVER else self._place(start)
-        high = self.rows if end >= FOREVER else max(low, self._place(end))
+        high = self.offsets[-1] if end >= FOREVER else max(low, self._place(end))
         return (low if limit is None else max(low, high - limit)), high
 
     def verify(self, low: int, high: int) -> None:
-        """Compare rows with their digests, those that were not yet. Raises `PackLostError`."""
+        """Compare rows with their digests, those that were not yet. Raises `PackLostError`.
+
+        Of rows among those of an earlier call nothing is asked: a pack that has changed since is not served.
+        """
+        first, end = self._sound
+        if first <= low and high <= end:
+            return
         for piece, offset in zip(self.pieces, self.offsets, strict=False):
             if low < high and offset < high and low < offset + piece.rows.num_rows:
                 piece.verify(max(0, low - offset), min(piece.rows.num_rows, high - offset))
+        self._sound = (min(first, low), max(end, high)) if low <= end and first <= high else (low, high)
 
     def parts(self, low: int, high: int) -> list[pa.RecordBatch]:
         """Return rows as batches that share memory with the pieces."""
@@ -225,7 +234,12 @@ class SeriesView:
     def _place(self, time: int) -> int:
         """Return how many candles start before `time`."""
         at = bisect_right(self._starts, time) - 1
-        return 0 if at < 0 else self.offsets[at] + self.pieces[at].place_of(time)
+        if at < 0:
+            return 0
+        piece, first = self.pieces[at], self.offsets[at]
+        place: int = first + bisect_left(piece.times, time)
+        self.verify(max(place - 1, first), min(place + 1, self.offsets[at + 1]))  # see `Piece.place_of`
+        return place
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +295,12 @@ class Panel:
         """The bytes of memory it can come to hold: symbols as codes, the values if they are put together."""
         row = ROW_BYTES + VALUE_BYTES * len(self.extras)
         gathered = row * self.rows if self.is_gathered else 0
-        return VIEW_BYTES + 200 * len(self.stretches) + 8 * self.rows + gathered
+        return self.light_bytes + 8 * self.rows + gathered
+
+    @property
+    def light_bytes(self) -> int:
+        """The bytes of what says where its rows lie."""
+        return VIEW_BYTES + 200 * len(self.stretches)
 
     @cached_property
     def packs(self) -> tuple[Pack, ...]:
@@ -302,14 +321,16 @@ class Panel:
     @cached_property
     def values(self) -> pa.Table:
         """The columns besides the symbol, in as few pieces as they come."""
-        if self.is_gathered and not self.extras:
-            return _joined(self._runs)
+        if self.is_gathered and not self.extras and len(self._runs) > 1:
+            return self.long.values
         table = pa.Table.from_batches(self._batches(), schema=wide_candle(len(self.extras)))
-        return with_nulls(_read_only(table.combine_chunks()) if self.is_gathered else table, self.extras)
+        return with_nulls(one_piece(table) if self.is_gathered else table, self.extras)
 
     @cached_property
     def long(self) -> Long:
-        """The same in one piece, as it is handed out."""
+        """The same as it is handed out; what is put together, column by column as one is asked for."""
+        if self.is_gathered and not self.extras and len(self._runs) > 1:
+            return Gathered(self.symbols, self.ends, _under_each_other(self._runs))
         return Long(self.values, self.symbols, self.ends)
 
     def narrowed(self, symbols: Container[str] | None, start: int, end: int) -> Panel:
@@ -330,7 +351,7 @@ class Panel:
     @cached_property
     def is_gathered(self) -> bool:
         """Whether its rows are put together: not so many, or in so many pieces that all is slow with them."""
-        return self.rows <= GATHER_ROWS or self.rows <= min(MOST_GATHERED, SHORT_ROWS * len(self._runs))
+        return is_short(self.rows, len(self._runs))
 
     @cached_property
     def _runs(self) -> list[_Run]:
@@ -359,33 +380,29 @@ class Panel:
         return [wide(rows, len(self.extras)) for rows in merged] if self.extras else merged
 
 
-def _joined(runs: Sequence[_Run]) -> pa.Table:
-    """Return candles in one piece: of 20,000 runs in 60 ms, where Arrow and Polars take 700."""
-    if not runs:
-        return CANDLE.empty_table()
-    if len(runs) == 1 or polars_is_broken():
-        parts = [batch.slice(first, end - first) for batch, first, end in runs]
-        return _read_only(pa.Table.from_batches(parts, schema=CANDLE).combine_chunks())
+def is_few(rows: int) -> bool:
+    """Tell whether candles are so few that they are put together whatever they lie in."""
+    return rows <= GATHER_ROWS
+
+
+def is_short(rows: int, pieces: int) -> bool:
+    """Tell whether candles in so many pieces are put together: few, or more in pieces of few."""
+    return is_few(rows) or rows <= min(MOST_BYTES // ROW_BYTES, SHORT_ROWS * pieces)
+
+
+def _under_each_other(runs: Sequence[_Run]) -> Runs:
+    """Return runs of batches as such of all the batches, one under the other."""
     batches = {id(batch): batch for batch, _, _ in runs}
     starts = accumulate((batch.num_rows for batch in batches.values()), initial=0)
     offsets = dict(zip(batches, starts, strict=False))
     lows = [offsets[id(batch)] + first for batch, first, _ in runs]
     highs = [offsets[id(batch)] + end for batch, _, end in runs]
-    return taken(list(batches.values()), lows, highs)
+    return Runs(list(batches.values()), lows, highs)
 
 
-def taken(batches: Sequence[pa.RecordBatch], lows: Sequence[int], highs: Sequence[int]) -> pa.Table:
-    """Return candles in one piece: one `[low, high)` of rows after the other, of batches under each other."""
-    # By row numbers: to cut each run out of each column makes 120,000 objects.
-    numbers = pl.int_ranges("low", "high", dtype=pl.UInt32).explode(empty_as_null=False)
-    ranges = pl.DataFrame({"low": lows, "high": highs}).select(numbers).to_series()
-    rows = pl.concat([pl.DataFrame(batch) for batch in batches], rechunk=False)
-    return _read_only(rows[ranges].to_arrow().cast(CANDLE).combine_chunks())
-
-
-def _read_only(table: pa.Table) -> pa.Table:
-    """Return a table of single chunks whose memory cannot be written: it is kept, and others are given it."""
-    columns = []
+def one_piece(table: pa.Table) -> pa.Table:
+    """Return a table in one piece whose memory cannot be written: it is kept, and others are given it."""
+    table, columns = table.combine_chunks(), []
     for column in table.columns:
         for chunk in column.chunks:
             values = pa.py_buffer(memoryview(chunk.buffers()[1]).toreadonly())

@@ -156,9 +156,13 @@ class Upkeep:
     def forget_all(self) -> None:
         """Make every row loose, count them anew, and delete every pack.
 
-        Whatever the file holds is taken for right: nothing of it is under the digests that it had.
+        Whatever the file holds is taken for right: nothing of it is under the digests that it had. Raises
+        `DamagedDataError`, and changes nothing, where that would lose bars, see `mend_all`.
         """
+        from mdstore.candles.packs.mended_pieces import mend_all  # noqa: PLC0415 - no read needs it
+
         with self._database.writing() as con:
+            mend_all(con, self._packs)
             settle_strays(con)
             con.preupdate_hook(None)  # all is summed up anew
             con.execute("DELETE FROM cells")

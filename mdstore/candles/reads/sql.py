@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -28,6 +28,7 @@ from mdstore.candles.packs.columns import Panel
 from mdstore.candles.packs.pack_files import PackLostError
 from mdstore.candles.packs.seal_policy import Loose, Upkeep
 from mdstore.candles.reads import sql_parse
+from mdstore.candles.reads.grown import Grown
 from mdstore.candles.reads.reads import Columnar
 from mdstore.candles.reads.sql_answer import as_frame
 from mdstore.candles.reads.sql_candles import Candles, quoted
@@ -99,8 +100,8 @@ class Queries:
         timeout: float | None = None,
         params: Params | None = None,
         own: Mapping[str, object] | None = None,
-    ) -> tuple[pa.Table, dict[str, int]]:
-        """Return what a read-only query gives, and how many candles it was given, by timeframe.
+    ) -> tuple[pa.Table, dict[str, int], tuple[str, ...]]:
+        """Return what a read-only query gives, the candles it was given, by timeframe, and its tiers.
 
         Of the file it sees one snapshot. `others` are tables that are not in it, made when the query names
         them, `own` those of the caller, `params` the values for its parameters. Raises `QueryError`, after
@@ -115,18 +116,20 @@ class Queries:
             candles, small = self._found(asked, deadline)
             series = _as_stored(asked, candles)
             if series is not None:
-                return series, candles.rows
-            connection = candles.connection(engine)
+                self._keep(candles)
+                return series, candles.rows, _lying_in(candles)
+            given, connection = candles.connection(engine, asked.named)
             is_as_before = False
             try:
+                self._keep(candles)
                 named = {name: make() for name, make in others.items() if name in asked.tables}
                 _register(connection, small, named)
                 table = answered(connection, asked.query, params, deadline)
                 is_as_before = not (small or named or asked.makes_types)
             finally:
-                if not (is_as_before and candles.give_back(engine, connection)):
+                if not (is_as_before and candles.give_back(engine, given, connection)):
                     let_go(connection)
-        return as_frame(table), candles.rows
+        return as_frame(table), candles.rows, ("duckdb",)
 
     def parsed(self, query: str) -> tuple[Any, dict[str, Any] | None]:
         """Return DuckDB's own parse of a query that reads, and what it wants of the candles (None is all).
@@ -155,7 +158,7 @@ class Queries:
             self._closed = True
             engine, self._engine = self._engine, None
             for candles in (self._none, *self._kept):
-                for _, connection in candles.let_go():
+                for *_, connection in candles.let_go():
                     connection.close()
             if engine is not None and engine.process == os.getpid():
                 engine.connection.close()
@@ -259,7 +262,7 @@ class Queries:
         declared = tuple(one.name for one in declared_columns.all_declared(con))
         kept: Candles | None = self._columnar.kept(("sql", bounds), revision)
         if kept is not None and kept.declared == declared:
-            return kept
+            return kept.answering()
         grown = self._grown(bounds, declared, revision)
         if grown is not None:
             return grown
@@ -290,29 +293,45 @@ class Queries:
             or bounds.newest is not None
         ):
             return None
-        panels = dict(zip(kept.tables, kept.panels or (), strict=True))
+        panels = dict(zip(kept.longs, kept.panels or (), strict=True))
         found = self._columnar.grow(panels, (bounds.start, bounds.end, None), kept.revision, revision)
         if found is None or any(bounds.takes(name) and name not in panels for name in found.timeframes):
             return None
-        tables = {name: one.long.table for name, one in found.panels.items()}
-        candles = Candles(tables, declared, list(found.panels.values()), revision)
-        self._columnar.keep(("sql", bounds), candles)
-        self._kept.add(candles)
-        return candles
+        return self._candles(found.panels, declared, bounds, revision)
 
     def _candles(
-        self, found: Mapping[str, Panel | Long], declared: tuple[str, ...], bounds: _Bounds, revision: int
+        self,
+        found: Mapping[str, Panel | Grown | Long],
+        declared: tuple[str, ...],
+        bounds: _Bounds,
+        revision: int,
     ) -> Candles:
-        """Return candles as a query is given them; kept in memory, unless straight from the table."""
-        panels = [one for one in found.values() if isinstance(one, Panel)]
-        tables = {
-            name: one.long.table if isinstance(one, Panel) else one.table for name, one in found.items()
-        }
-        candles = Candles(tables, declared, panels, revision)
-        if len(panels) == len(tables):
-            self._columnar.keep(("sql", bounds), candles)
-            self._kept.add(candles)
-        return candles
+        """Return candles as a query is given them; to be kept, unless they come straight from the table."""
+        panels = [one for one in found.values() if not isinstance(one, Long)]
+        longs = {name: one if isinstance(one, Long) else one.long for name, one in found.items()}
+        key = ("sql", bounds) if len(panels) == len(longs) else None
+        return Candles(longs, declared, panels, revision, key)
+
+    def _keep(self, candles: Candles) -> None:
+        """Keep candles as they are now; without their rows where they take more than may be kept."""
+        if candles.key is None or candles.bytes == candles.counted:
+            return
+        candles.counted = candles.bytes
+        kept = candles if candles.bytes <= self._columnar.limit else self._light(candles)
+        if kept is not None:
+            self._columnar.keep(kept.key, kept)
+            self._kept.add(kept)
+
+    def _light(self, candles: Candles) -> Candles | None:
+        """Return candles as they are kept without their rows. None where that is not worth it.
+
+        A pack of theirs that is lost meanwhile is noticed by who asks for them next.
+        """
+        with suppress(PackLostError):
+            panels = [self._columnar.lightly(panel) for panel in candles.panels or ()]
+            some = [panel for panel in panels if panel is not None]
+            return candles.light(some) if len(some) == len(panels) else None
+        return None
 
 
 def _as_stored(asked: sql_parse.Asked, candles: Candles) -> pa.Table | None:
@@ -321,6 +340,12 @@ def _as_stored(asked: sql_parse.Asked, candles: Candles) -> pa.Table | None:
         return None
     (symbol,) = asked.wanted["symbol"]
     return candles.whole(symbol, asked.whole)
+
+
+def _lying_in(candles: Candles) -> tuple[str, ...]:
+    """Return the tier of the rows of one series that are the answer as they are."""
+    panels = [one for one in candles.panels or () if isinstance(one, Panel)]
+    return ("packs",) if any(part.view.packs for one in panels for part in one.stretches) else ("sqlite",)
 
 
 def _by_name(params: Params | None) -> dict[str, object]:
@@ -333,6 +358,9 @@ def _by_name(params: Params | None) -> dict[str, object]:
 def _query_error(said: str, known: Sequence[str]) -> QueryError:
     """Return the error of what DuckDB says, without names that are nobody's but its own and ours."""
     unknown = NO_TABLE.search(said)
+    if unknown is not None and unknown[1] in known:  # as with memory.candles, for DuckDB's own database
+        alone = f"write {unknown[1]} alone, without the name of a database before it"
+        return QueryError(f"there is no table {unknown[1]} in that database", hint=alone)
     if unknown is not None:
         return QueryError(f"there is no table {unknown[1]}", hint=sql_parse.tables_hint(known))
     hint = sql_parse.tables_hint(known) if MISSING.search(said) else None

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mdstore.candles.reads import sql_bounds
+from mdstore.candles.reads import sql_bounds, sql_columns
 from mdstore.candles.reads.sql_functions import ALLOWED, NAMING, UNDECIDED, why_refused
 from mdstore.candles.reads.sql_given import INTERNAL
 from mdstore.core.did_you_mean import did_you_mean
@@ -86,7 +86,8 @@ WRITING_HINT = Hint(
 class Asked:
     """What a query names of the tables here, and the bounds it puts on candles (None is everything).
 
-    `whole` are the columns of a query that wants one series as it is, None of any other.
+    `whole` are the columns of a query that wants one series as it is, None of any other. `named` are words,
+    lower-case: of the columns of candles it can want those that are among them, None is all.
     `query` is what is to be run: that which was looked through. One that `makes_types`, a PIVOT, leaves them
     behind on its connection.
     """
@@ -96,6 +97,7 @@ class Asked:
     query: str = ""
     makes_types: bool = False
     whole: tuple[str, ...] | None = None
+    named: frozenset[str] | None = None
 
 
 def looked_at(
@@ -116,7 +118,7 @@ def looked_at(
     if _is_pivot_of_data(connection.extract_statements(inner)):
         raise QueryError("a PIVOT that finds its values in the data is not explained", hint=PIVOT_HINT)
     asked = _reads(connection, inner, known, params)
-    return replace(asked, query=f"EXPLAIN{explained['how']} {inner}", whole=None)
+    return replace(asked, query=f"EXPLAIN{explained['how']} {inner}", whole=None, named=None)
 
 
 def _reads(
@@ -240,7 +242,8 @@ def _asked(
     if naming or CANDLES not in tables:
         return Asked(frozenset(tables), None)
     whole = None if params else sql_bounds.whole(_loaded(tree))  # DuckDB says which values are too many
-    return Asked(frozenset(tables), _bounds(tree, params), whole=whole)
+    words = sql_columns.named(_loaded(tree), names["kinds"])
+    return Asked(frozenset(tables), _bounds(tree, params), whole=whole, named=words)
 
 
 def _views(connection: duckdb.DuckDBPyConnection) -> set[str]:

@@ -15,6 +15,7 @@ from mdstore.candles.file.digests import Key
 from mdstore.candles.file.leases import Lease, Leases
 from mdstore.candles.file.readers import TRACED_OF
 from mdstore.candles.file.users import Users, users
+from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.upkeep import (
     free_pages,
     freezing,
@@ -58,8 +59,11 @@ class Watcher(Protocol):
 class FileUpkeep:
     """The upkeep of one file: measures, records, and what is done to its pages."""
 
-    def __init__(self, database: Database, leases: Leases, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, database: Database, packs: Packs, leases: Leases, clock: Callable[[], float] = time.time
+    ) -> None:
         self._database = database
+        self._packs = packs
         self._leases = leases
         self._clock = clock
         self._mine = threading.RLock()
@@ -316,7 +320,7 @@ class FileUpkeep:
             with self._database.reading() as con:
                 total = sum(frozen.held(con, key)[0] for key in keys)
             told = _Counted(progress, total)
-            return _summed(lambda key: freezing.thaw(self._database, key, told, stop), keys)
+            return _summed(lambda key: freezing.thaw(self._database, self._packs, key, told, stop), keys)
 
     def optimize(self) -> list[str]:
         """Have SQLite analyze what it finds worth it; return what it ran."""

@@ -29,6 +29,8 @@ from mdstore.candles.file.frozen_bytes import decoded, encoded, same_bits
 from mdstore.candles.file.thawing import thaw as put_back
 from mdstore.candles.file.wide_rows import times_of
 from mdstore.candles.packs import first_digests
+from mdstore.candles.packs.mended_pieces import mend
+from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.upkeep.steps import Pace, Stop, never
 from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import DamagedDataError, StoreFileError
@@ -89,8 +91,8 @@ def freeze(  # noqa: PLR0917 - what, up to when, and how
     return Frozen(rows, int(rows > 0), size)
 
 
-def thaw(database: Database, key: Key, told: Told, stop: Stop = never) -> Frozen:
-    """Put all frozen pieces of a series back into `candles`.
+def thaw(database: Database, packs: Packs, key: Key, told: Told, stop: Stop = never) -> Frozen:
+    """Put all frozen pieces of a series back into `candles`, of damaged ones what packs hold all bars of.
 
     Raises what `freeze` does, of damage once all others are back.
     """
@@ -98,7 +100,7 @@ def thaw(database: Database, key: Key, told: Told, stop: Stop = never) -> Frozen
         found = frozen.pieces(con, key, -FOREVER, FOREVER)
     pace, rows, damage = Pace(1, most=1, stop=stop, what="thawing"), 0, list[DamagedDataError]()
     for piece in found:
-        back = partial(put_back, key=key, start=piece.start, end=piece.end)
+        back = partial(_back, packs=packs, key=key, piece=piece)
         try:
             done = pace.take(lambda _: database.step(back))  # noqa: B023 - at once
         except DamagedDataError as error:
@@ -109,6 +111,15 @@ def thaw(database: Database, key: Key, told: Told, stop: Stop = never) -> Frozen
     if damage:
         raise damage[0]
     return Frozen(rows, int(rows > 0))
+
+
+def _back(con: Writer, packs: Packs, key: Key, piece: FrozenPiece) -> int:
+    try:
+        return put_back(con, key, piece.start, piece.end)
+    except DamagedDataError:
+        if not mend(con, packs, key, piece):
+            raise
+        return put_back(con, key, piece.start, piece.end)
 
 
 def completed(database: Database) -> list[DamagedDataError]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mdstore.cli.shared.console import to_stderr, to_stdout
-from mdstore.cli.shared.errors import INTERRUPTED
+from mdstore.cli.shared.errors import ERROR, INTERRUPTED
 from mdstore.cli.shared.options import FileOption, JsonOption, WaitOption
 from mdstore.cli.shared.store import created, store_file
 from mdstore.sources.exchanges.registry import VenueName
@@ -36,6 +36,7 @@ def replay(
         list[str] | None, typer.Option("--timeframe", "-t", help="Make bars of the trades; again for more.")
     ] = None,
     save: Annotated[bool, typer.Option("--save", help="Store the bars that have closed.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="End at what cannot be read.")] = False,
     wait: WaitOption = 10.0,
     file: FileOption = None,
     json: JsonOption = False,
@@ -47,7 +48,10 @@ def replay(
     seen from their start are stored once they have closed.
 
     A line is `nanoseconds JSON`, `seconds: JSON`, or, for an answer to a
-    request, `URL -> seconds: JSON`; Upbit's and Binance's messages.
+    request, `URL -> seconds: JSON`; Upbit's and Binance's messages. What
+    cannot be read is left out, said, and ends the command with 1; bars
+    that may lack it are not stored. A file whose end is not there, as of
+    a recorder that was killed, plays up to there.
 
     For example:
 
@@ -68,7 +72,7 @@ def replay(
         if bars:
             cache.live.build(bars, persist=save)
         playing = Playing(cache, to_stderr(), bars)
-        playing.run(recordings, venue, speed)
+        playing.run(recordings, venue, speed, strict=strict)
         cache.live.flush()
     if json:
         print(json_text(playing.record(saved=save)))
@@ -78,6 +82,8 @@ def replay(
         raise playing.error
     if playing.interrupted:
         raise typer.Exit(INTERRUPTED)
+    if playing.unread:
+        raise typer.Exit(ERROR)
 
 
 @contextmanager

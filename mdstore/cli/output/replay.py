@@ -43,15 +43,16 @@ class Playing:
         self._symbols = pl.DataFrame()
         self._stats: dict[str, dict[str, Any]] = {}
 
-    def run(self, paths: Sequence[Path], venue: str | None, speed: float | None) -> None:
-        """Play recordings; `speed` as in `MarketDataStore.replay`. Raise if nothing could be played."""
+    def run(self, paths: Sequence[Path], venue: str | None, speed: float | None, *, strict: bool) -> None:
+        """Play recordings; options as in `MarketDataStore.replay`. Raise if nothing could be played."""
         for table in self._cache.tables.values():
             table.add_listener(_Tally(self._counts))
         with WorkProgress(self._remarks, "playing", "messages") as progress:
             try:
                 self._result = replay(
-                    paths, self._cache, venue=venue, speed=speed, progress=lambda done: progress(done, 0)
-                )
+                    paths, self._cache, venue=venue, speed=speed, strict=strict,
+                    progress=lambda done: progress(done, 0),
+                )  # fmt: skip
             except KeyboardInterrupt:
                 self.interrupted = True
             except FileFormatError as error:
@@ -61,12 +62,18 @@ class Playing:
         self._symbols = self._seen()
         self._stats = self._cache.stats()
 
+    @property
+    def unread(self) -> int:
+        """How much could not be read, and was left out."""
+        return 0 if self._result is None else self._result.unread
+
     def record(self, *, saved: bool) -> dict[str, Any]:
         """Return what was played, for programs."""
         result = self._result
         played: dict[str, Any] = {} if result is None else {
             "venue": result.venue, "messages": result.messages, "skipped": result.skipped,
-            "seconds": result.seconds, "klines": result.klines,
+            "seconds": result.seconds, "klines": result.klines, "unread": result.unread,
+            "first_unread": result.first_unread, "cut": result.cut,
         }  # fmt: skip
         late = {
             name: {what: self._stats[name][what] for what in ("late", "duplicates")}
@@ -92,6 +99,7 @@ class Playing:
         if result is not None:
             none = f", {result.skipped:,} of them without a row" if result.skipped else ""
             yield f"{count(result.messages, 'message')}{none}: {result.seconds:,.1f} s of {result.venue}"
+            yield from _left_out(result)
             if result.waiting:
                 yield (
                     f"no order books of {', '.join(result.waiting)}: their diffs wait for a snapshot. "
@@ -142,6 +150,16 @@ class Playing:
                 on_its_way = rows["received"].dt.epoch("ns") - rows["timestamp"].dt.epoch("ns")
                 return round(float(on_its_way.median() or 0.0) / 1e6)  # type: ignore[arg-type]
         return None
+
+
+def _left_out(result: Replayed) -> Iterator[str]:
+    """Say what could not be read."""
+    if result.cut:
+        more = f" and of {len(result.cut) - 1:,} more" if len(result.cut) > 1 else ""
+        yield f"the end of {result.cut[0]}{more} is not there, as of a recorder that was killed"
+    if result.unread:
+        what = f"{count(result.unread, 'place')} could not be read"
+        yield f"{what}, and bars that may lack a trade are not whole: {result.first_unread}"
 
 
 def _column(values: pl.Series) -> Column:

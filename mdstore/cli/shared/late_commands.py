@@ -5,6 +5,7 @@ Thirty modules of commands, and their flags, take 25 ms to import and to make.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -32,7 +33,13 @@ class LateCommand(TyperCommand):
 
     def made(self) -> Any:
         """Import the command, and return it with its flags."""
-        function = getattr(import_module(self._home), self._home.rpartition(".")[2])
-        one = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-        one.command(self.name, cls=Command)(function)
-        return typer.main.get_command(one)
+        return _made(self.name, self._home)
+
+
+@cache
+def _made(name: str | None, home: str) -> Any:
+    """Return a command, made once in a process: tests call the command line thousands of times."""
+    function = getattr(import_module(home), home.rpartition(".")[2])
+    one = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    one.command(name, cls=Command)(function)
+    return typer.main.get_command(one)

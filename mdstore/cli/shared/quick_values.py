@@ -25,7 +25,8 @@ class QuickValues:
         """Return the parameters, --help among them, which is made only now."""
         params = super().get_params(ctx)  # type: ignore[misc]  # of the command
         fresh = [param for param in params if "process_value" not in vars(param)]
-        hints = get_type_hints(self.callback) if fresh else {}  # type: ignore[attr-defined]
+        flags = any(param.name != "help" for param in fresh)
+        hints = get_type_hints(self.callback) if flags else {}  # type: ignore[attr-defined]
         for param in fresh:
             kinds = _kinds(hints.get(param.name))
             param.process_value = _quick(param, next((kind for kind in (str, Path) if kind in kinds), None))

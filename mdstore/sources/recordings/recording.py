@@ -13,23 +13,22 @@ The lines are those of common recorders, plain or gzipped, and may be mixed::
 from __future__ import annotations
 
 import ast
-import gzip
 import heapq
 import json
 import re
-import zlib
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import closing
 from itertools import islice
 from operator import attrgetter
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import NamedTuple
 
 from mdstore.errors import FileFormatError, Hint
 from mdstore.sources.exchanges import registry
+from mdstore.sources.recordings.lines import Damage, lines
 
-__all__ = ["Connected", "Message", "messages", "played", "venue"]
+__all__ = ["Connected", "Message", "Unread", "messages", "played", "venue"]
 
 LINE = re.compile(
     r"(?:(?P<url>\w+://\S+) -> )?(?:(?P<seconds>\d{9,11}(?:\.\d+)?): |(?P<ns>\d{18,19}) )(?P<payload>.*)"
@@ -43,9 +42,6 @@ ACCEPTED = (
 )
 NS_DIGITS = 9
 NS_PER_SECOND = 1_000_000_000
-GZIP_MAGIC = b"\x1f\x8b"
-# What gzip raises for damage; a file that ends too early is an EOFError.
-DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile)
 # So many messages are looked at to tell whose they are: kinds that tell may be rare.
 LOOKED_AT = 1_000
 
@@ -66,25 +62,52 @@ class Connected(NamedTuple):
     url: str
 
 
-def messages(*paths: str | PathLike[str]) -> Generator[Message, None, None]:
-    """Yield the messages of recordings, as `played` does, without connections."""
+class Unread(NamedTuple):
+    """Something that cannot be read, behind what was received last (nanoseconds since 1970; 0: nothing was).
+
+    `why` says so, with `file` and line. `is_end` says that the file ends there, in the middle of a line or
+    of what is gzipped: so a recorder leaves it that was killed.
+    """
+
+    received: int
+    file: str
+    why: str
+    is_end: bool
+
+    @property
+    def error(self) -> FileFormatError:
+        """Return it as an error."""
+        return FileFormatError(f"{self.file}: {self.why}")
+
+
+Line = Message | Connected | Unread
+
+
+def messages(*paths: str | PathLike[str]) -> Generator[Message]:
+    """Yield the messages of recordings, as `played` does, without connections.
+
+    Raises `FileFormatError` for what cannot be read, and `OSError`; where a file was cut off, at the end.
+    """
+    cut: list[Unread] = []
     with closing(played(*paths)) as found:
         for one in found:
             if isinstance(one, Message):
                 yield one
+            elif isinstance(one, Unread) and not one.is_end:
+                raise one.error
+            elif isinstance(one, Unread):
+                cut.append(one)
+    if cut:
+        raise cut[0].error
 
 
-def played(*paths: str | PathLike[str]) -> Generator[Message | Connected, None, None]:
+def played(*paths: str | PathLike[str]) -> Generator[Line]:
     """Yield the messages and connections of recordings, of several in the order received.
 
-    A file's own lines are not put in order. Raises `FileFormatError`, once it gets there, naming file and
-    line where a line cannot be read or a gzip file is damaged; at the end, where one was cut off, as a crash
-    does it; `OSError` for a file that cannot be opened.
+    A file's own lines are not put in order. What cannot be read of a file is told in its place. Raises
+    `FileFormatError` for a file of which nothing can, and `OSError` for one that cannot be opened.
     """
-    cut: list[FileFormatError] = []
-    yield from heapq.merge(*(_when_due(Path(path), cut) for path in paths), key=attrgetter("received"))
-    if cut:
-        raise cut[0]
+    yield from heapq.merge(*(_when_due(Path(path)) for path in paths), key=attrgetter("received"))
 
 
 def venue(*paths: str | PathLike[str]) -> str:
@@ -106,46 +129,42 @@ def venue(*paths: str | PathLike[str]) -> str:
     return next(iter(told.values()))
 
 
-def _when_due(path: Path, cut: list[FileFormatError]) -> Iterator[Message | Connected]:
-    """Yield the messages of a file, which is open only once they are due: a month of hours are 720 files."""
-    try:
-        with closing(_messages(path)) as found:
-            first = next(found, None)
-        if first is not None:
-            yield first
-            with closing(_messages(path)) as found:
-                yield from islice(found, 1, None)
-    except FileFormatError as error:
-        if not _is_cut(error):
-            raise
-        cut.append(error)
+def _when_due(path: Path) -> Generator[Line]:
+    """Yield the lines of a file, which is open only once they are due: a month of hours are 720 files."""
+    with closing(_read(path)) as found:
+        first = next(found, None)
+        if isinstance(first, Unread) and not first.is_end:
+            _refuse_no_recording(first, found)
+    if first is not None:
+        yield first
+        with closing(_read(path)) as found:
+            yield from islice(found, 1, None)
 
 
-def _is_cut(error: FileFormatError) -> bool:
-    """Tell whether a file is sound, but for its end, which is not there."""
-    return isinstance(error.__cause__, EOFError)
+def _refuse_no_recording(first: Unread, others: Iterator[Line]) -> None:
+    """Raise what is wrong with the first line of a file where no other is better."""
+    if all(isinstance(one, Unread) for one in islice(others, LOOKED_AT)):
+        raise first.error
 
 
-def _messages(path: Path) -> Generator[Message | Connected, None, None]:
-    number = 0
-    with ExitStack() as stack:
-        file = _opened(path, stack)
-        try:
-            for number, line in enumerate(file, start=1):  # noqa: B007 - told in the error
-                if line.strip() and (message := _message(line.decode().rstrip("\r\n"))) is not None:
-                    yield message
-        except DAMAGE as error:
-            raise FileFormatError(f"{path.name}: damaged after line {number}: {error}") from error
-        except (ValueError, SyntaxError, RecursionError) as error:
-            raise FileFormatError(f"{path.name}: line {number}: {error}") from error
-
-
-def _opened(path: Path, stack: ExitStack) -> BinaryIO:
-    """Open a recording, gzipped or not by what it begins with, whatever its name."""
-    file = stack.enter_context(path.open("rb"))
-    if file.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] != GZIP_MAGIC:
-        return cast(BinaryIO, file)
-    return cast(BinaryIO, stack.enter_context(gzip.GzipFile(fileobj=file)))
+def _read(path: Path) -> Generator[Line]:
+    number = received = 0
+    with closing(lines(path)) as found:
+        for line in found:
+            if isinstance(line, Damage):
+                why = f"damaged after line {number}: {line.why}"
+                yield Unread(received, path.name, why, line.is_end)
+                continue
+            number += 1
+            try:
+                one = _message(line.decode().rstrip("\r\n")) if line.strip() else None
+            except (ValueError, SyntaxError, RecursionError) as error:
+                is_cut = not line.endswith(b"\n")
+                yield Unread(received, path.name, f"line {number}: {error}", is_cut)
+            else:
+                if one is not None:
+                    received = one.received
+                    yield one
 
 
 def _message(line: str) -> Message | Connected | None:
@@ -179,17 +198,17 @@ def _ns(seconds: str) -> int:
 
 
 def _venue(path: str | PathLike[str]) -> str | None:
-    """Return the first venue that is sure, else the first that is likely."""
+    """Return the first venue that is sure, else the first that is likely.
+
+    Raises `FileFormatError` for a file of which nothing can be read.
+    """
     likely = None
-    try:
-        for message in islice(_messages(Path(path)), LOOKED_AT):
-            found, sure = (None, False) if isinstance(message, Connected) else _hint(message)
+    with closing(_when_due(Path(path))) as read:
+        for one in islice(read, LOOKED_AT):
+            found, sure = _hint(one) if isinstance(one, Message) else (None, False)
             if found and sure:
                 return found
             likely = likely or found
-    except FileFormatError as error:
-        if not _is_cut(error):
-            raise
     return likely
 
 

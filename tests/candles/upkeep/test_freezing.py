@@ -463,6 +463,7 @@ def test_all_but_a_piece_that_cannot_be_unpacked_is_taken_for_right(written):
     whole = written.candles("A", "1m")
     written.write("Z", "1m", walk(BARS, start=START + BARS * MINUTE))
     written.maintenance.freeze(LATER)
+    forget_packs(written)
     flip(written.path)
     with pytest.raises(DamagedDataError, match=r"A 1m from 2025-09-01") as caught:
         written.maintenance.warm(rebuild=True)
@@ -499,6 +500,7 @@ def test_all_but_a_piece_that_cannot_be_unpacked_is_thawed(written):
 
 def test_what_lies_in_the_stretch_of_a_piece_that_cannot_be_unpacked_does_not_hold_the_others_up(written):
     written.maintenance.freeze(LATER)
+    forget_packs(written)
     start = flip(written.path)
     with closing(apsw.Connection(str(written.path))) as con:
         con.execute("INSERT INTO candles VALUES ('A', '1m', ?, 1, 1, 1, 1, 1)", (start,))
