@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
+from mdstore.candles.file.wide_rows import values_of
 from mdstore.candles.ledger.revisions import Values
 from mdstore.core.schema import VALUES
 
@@ -51,7 +52,7 @@ class OldBars:
 
     def add_columns(self, columns: Sequence[pa.Array]) -> None:
         """Add bars that are given as columns, ascending, one at least."""
-        self._expect(columns[0][0].as_py())
+        self._expect(values_of(columns[0])[0])
         for column, values in zip(self._columns, columns, strict=True):
             width = column.itemsize
             held = memoryview(values.buffers()[1])
