@@ -12,13 +12,22 @@ import polars as pl
 
 from mdstore.core.bad_rows import IN_FUTURE, NO_TIME, STARTS, TWICE, UNKNOWN_TIMEFRAME
 from mdstore.core.checked_rows import Checked, Group, Stack
-from mdstore.core.duplicates import Conflict, Given, Sole, differing, each_once, starts_of_runs, values_in
+from mdstore.core.duplicates import (
+    Conflict,
+    Given,
+    Sole,
+    differing,
+    each_once,
+    names_of_runs,
+    starts_of_runs,
+    values_in,
+)
 from mdstore.core.excerpts import excerpt
 from mdstore.core.numbers import DASHES, Numbers
 from mdstore.core.off_grid import AS_DATES, Align, dated, exact_first
 from mdstore.core.rounding import WIDENED, Tolerance, widen
 from mdstore.core.schema import CANDLE_COLUMNS, VALUES
-from mdstore.core.symbols import LONGEST_SYMBOL, can_name
+from mdstore.core.symbols import LONGEST_SYMBOL, not_names
 from mdstore.core.time_bounds import FIRST_BAR
 from mdstore.core.timeframe import DAY, HOUR, Timeframe, meant
 from mdstore.core.timestamps import TimeStyle, column_to_ms, unclear
@@ -204,9 +213,10 @@ def _by_symbol(rows: pl.DataFrame, bar: Timeframe) -> Iterator[Group | Stack]:
     if not len(rows):
         return
     symbols = rows["symbol"]
-    ends = [*starts_of_runs(symbols), len(rows)][1:]
-    names = symbols.gather([end - 1 for end in ends]).to_list()
-    yield from _stacked(rows.drop("symbol"), names, ends, bar)
+    starts = starts_of_runs(symbols)
+    names = names_of_runs(symbols, starts)
+    others = pl.DataFrame([column for column in rows.iter_columns() if column.name != "symbol"])
+    yield from _stacked(others, names, [*starts[1:], len(rows)], bar)
 
 
 def _stacked(
@@ -229,8 +239,9 @@ def _canonical(names: pl.Series) -> pl.Series:
 
 def _symbol_rules(part: pl.DataFrame) -> tuple[Rule, ...]:
     symbols = part["symbol"]
-    names = symbols.gather(starts_of_runs(symbols)).to_list()
-    wrong = [name for name in dict.fromkeys(names) if name is None or not can_name(name)]
+    names = dict.fromkeys(names_of_runs(symbols, starts_of_runs(symbols)))
+    wrong: list[str | None] = [None] if None in names else []
+    wrong += not_names([name for name in names if name is not None])
     if not wrong:
         return ()
     return (("symbol", lambda rows: rows["symbol"].is_in(wrong, nulls_equal=True), "symbol is a name"),)
