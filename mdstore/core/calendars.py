@@ -42,8 +42,8 @@ WINDOW_YEARS, FIRST_WINDOW = 20, date(2010, 1, 1)
 
 The first question of a process takes half the CPU in Seoul, whose holidays go by the moon (1.5 s on a busy
 machine, of all years 2.9), and a third in New York (0.18, and 0.57). All years are worked out once, for a
-question of others. No window begins before 2010: made from 2000 on, Seoul has other lunch breaks in that spring
-than made from 1956 on. From 2010 on, all calendars of the package are the same either way.
+question of others. No window begins before 2010: made from 2000 on, Seoul has other lunch breaks in that
+spring than made from 1956 on. From 2010 on, all calendars of the package are the same either way.
 """
 SESSION = 8 * DAY
 """No session, and no bar that holds one, reaches so far out of its date, whole bars apart."""
