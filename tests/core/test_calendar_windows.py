@@ -53,7 +53,10 @@ def test_they_have_in_each_calendar_of_the_package():
             hold_the_same_sessions(name, decade)
 
 
-moments = st.integers(utc(2004), utc(2034))
+edges = st.sampled_from((utc(2010), utc(2030))).flatmap(
+    lambda edge: st.integers(edge - 40 * DAY, edge + 9 * DAY)
+)
+moments = st.integers(utc(2004), utc(2034)) | edges
 
 
 @settings(max_examples=dose(200), deadline=None)
