@@ -57,8 +57,8 @@ class Candles(Protocol):
     def update(self, kline: Kline, /) -> object:
         """Take the state of a bar."""
 
-    def session(self, feed: str, symbols: None, /) -> Connection:
-        """Know that all symbols come by one connection."""
+    def session(self, feed: str, symbols: None, /, *, volume_digits: int) -> Connection:
+        """Know that all symbols come by one connection, with so many decimals of their sizes."""
 
 
 class Sink(Protocol):
@@ -318,7 +318,7 @@ class _Play:
         if self._clock is None:
             self._first = message.received
             self._clock = self._sink.clock = RecordingClock(message.received, self._ahead)
-            self._session = self._sink.live.session("recording", None)
+            self._session = self._sink.live.session("recording", None, volume_digits=registry.VOLUME_DIGITS)
             self._session.subscribed()
         gap = max(0, message.received - self._clock.now)
         slept = pace is not None and pace.wait(gap)

@@ -84,3 +84,19 @@ def test_a_connection_is_a_line_that_others_know(tmp_path):
     assert len(list(messages(path))) == 1
     with Recorder(tmp_path / "upbit") as recorder, pytest.raises(InvalidInputError, match="no address"):
         recorder.connected("upbit")
+
+
+def test_volumes_are_those_of_the_exchange_to_the_last_digit(tmp_path):
+    """0.1 and 0.2 are 0.30000000000000004; live bars of a watch are rounded so, too."""
+    sizes = [0.1, 0.2, 0.00000003, 0.7, 0.1]
+    clock, path = Clock(), tmp_path / "upbit"
+    with Recorder(path, clock=clock) as recorder:
+        for second in range(0, 200, 2):
+            clock.now = (T0 + second * 1000) * 10**6
+            recorder.write(trade(second).replace('"tv": 0.5', f'"tv": {sizes[second // 2 % 5]}'))
+    with mdstore.open(tmp_path / "again.sqlite3") as store:
+        store.live.build("1m", persist=True)
+        store.replay(recorder.files)
+        store.live.flush()
+        volumes = store.candles("KRW-BTC", "1m")["volume"].to_list()
+    assert volumes == [6.60000018] * 2
