@@ -20,7 +20,7 @@ from mdstore.core.long_table import Long, as_frame
 from mdstore.core.schema import CANDLE, wide_candle
 from mdstore.core.time_bounds import FOREVER
 
-__all__ = ["Panel", "Piece", "SeriesView", "Stretch", "is_few", "is_short", "know_sums"]
+__all__ = ["Panel", "Piece", "SeriesView", "Stretch", "is_few", "is_short", "know_sums", "one_piece"]
 
 # What the objects around the columns take, rather too much: 2.1 KB a view of one piece, by tracemalloc over
 # 2,000 of them, to which its frame comes.
@@ -156,6 +156,7 @@ class SeriesView:
         self.packs = tuple({piece.pack.name: piece.pack for piece in pieces if piece.pack}.values())
         # Of a cell from the file: no time in a pack is believed before it is verified.
         self._starts = [piece.cell.start if piece.cell else piece.times[0] for piece in pieces]
+        self._sound = 0, 0
         self.noted_until = 0.0
         """Until when its cells need not be noted as read again."""
 
@@ -191,14 +192,21 @@ class SeriesView:
         Raises `PackLostError`.
         """
         low = 0 if start <= -FOREVER else self._place(start)
-        high = self.rows if end >= FOREVER else max(low, self._place(end))
+        high = self.offsets[-1] if end >= FOREVER else max(low, self._place(end))
         return (low if limit is None else max(low, high - limit)), high
 
     def verify(self, low: int, high: int) -> None:
-        """Compare rows with their digests, those that were not yet. Raises `PackLostError`."""
+        """Compare rows with their digests, those that were not yet. Raises `PackLostError`.
+
+        Of rows among those of an earlier call nothing is asked: a pack that has changed since is not served.
+        """
+        first, end = self._sound
+        if first <= low and high <= end:
+            return
         for piece, offset in zip(self.pieces, self.offsets, strict=False):
             if low < high and offset < high and low < offset + piece.rows.num_rows:
                 piece.verify(max(0, low - offset), min(piece.rows.num_rows, high - offset))
+        self._sound = (min(first, low), max(end, high)) if low <= end and first <= high else (low, high)
 
     def parts(self, low: int, high: int) -> list[pa.RecordBatch]:
         """Return rows as batches that share memory with the pieces."""
@@ -226,7 +234,12 @@ class SeriesView:
     def _place(self, time: int) -> int:
         """Return how many candles start before `time`."""
         at = bisect_right(self._starts, time) - 1
-        return 0 if at < 0 else self.offsets[at] + self.pieces[at].place_of(time)
+        if at < 0:
+            return 0
+        piece, first = self.pieces[at], self.offsets[at]
+        place: int = first + bisect_left(piece.times, time)
+        self.verify(max(place - 1, first), min(place + 1, self.offsets[at + 1]))  # see `Piece.place_of`
+        return place
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +324,7 @@ class Panel:
         if self.is_gathered and not self.extras and len(self._runs) > 1:
             return self.long.values
         table = pa.Table.from_batches(self._batches(), schema=wide_candle(len(self.extras)))
-        return with_nulls(_read_only(table.combine_chunks()) if self.is_gathered else table, self.extras)
+        return with_nulls(one_piece(table) if self.is_gathered else table, self.extras)
 
     @cached_property
     def long(self) -> Long:
@@ -387,9 +400,9 @@ def _under_each_other(runs: Sequence[_Run]) -> Runs:
     return Runs(list(batches.values()), lows, highs)
 
 
-def _read_only(table: pa.Table) -> pa.Table:
-    """Return a table of single chunks whose memory cannot be written: it is kept, and others are given it."""
-    columns = []
+def one_piece(table: pa.Table) -> pa.Table:
+    """Return a table in one piece whose memory cannot be written: it is kept, and others are given it."""
+    table, columns = table.combine_chunks(), []
     for column in table.columns:
         for chunk in column.chunks:
             values = pa.py_buffer(memoryview(chunk.buffers()[1]).toreadonly())

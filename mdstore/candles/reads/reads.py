@@ -24,7 +24,7 @@ from mdstore.candles.file.table_reads import Request
 from mdstore.candles.file.wide_rows import table_of, union
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
-from mdstore.candles.packs.columns import ROW_BYTES, Panel, SeriesView, Stretch
+from mdstore.candles.packs.columns import ROW_BYTES, Panel, SeriesView, Stretch, is_short, one_piece
 from mdstore.candles.packs.merging import Compaction
 from mdstore.candles.packs.pack_files import PackLostError, Packs
 from mdstore.candles.packs.seal_policy import Hand, Loose, Upkeep, loose_of
@@ -32,7 +32,7 @@ from mdstore.candles.packs.sealing import closed_rows
 from mdstore.candles.reads.answer import Answer
 from mdstore.candles.reads.assembly import FEW, LOOSE_ROWS, Assembly, MismatchError, Plan
 from mdstore.candles.reads.grown import Grown, GrownPanels, grown, light_of
-from mdstore.candles.writes.written import Appended, Written
+from mdstore.candles.writes.written import Appended, NewBars, Written
 from mdstore.core.long_table import Long
 from mdstore.core.polars_forks import polars_is_broken
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -243,7 +243,8 @@ class Columnar:
 
     def _of_view(self, view: SeriesView, request: Request, tiers: tuple[str, ...]) -> Answer:
         low, high = view.within(request.start, request.end, request.limit)
-        self._use([view])
+        if self._clock() >= view.noted_until:
+            self._use([view])
         return Answer(view, low, high, request.columns, tiers, [view])
 
     def _panel(self, request: Request, *, keep: bool) -> Answer:
@@ -293,7 +294,7 @@ class Columnar:
         kept: Panel | Grown,
         timeframe: str,
         window: tuple[int, int, int | None],
-        since: Sequence[Appended],
+        since: Sequence[Appended[NewBars]],
         *,
         every: bool,
     ) -> Grown | None:
@@ -431,6 +432,9 @@ class Columnar:
         self, con: apsw.Connection, listed: Sequence[Series], request: Request, reason: str
     ) -> Answer:
         rows = read_proven_rows(con, request, listed)
+        if len(listed) > 1 and not request.extras and is_short(rows.values.num_rows, len(listed)):
+            # A bar of each of 10,000 series held the buckets that it was proven by: 160 MB.
+            rows = Long(one_piece(rows.values), rows.symbols, rows.ends)
         count, sql = rows.values.num_rows, reader.rows_sql(request)
         lasts, revision = [one.last for one in listed], max((one.revision for one in listed), default=0)
         return Answer(rows, 0, count, request.columns, ("sqlite",), (), reason, sql, lasts, revision)

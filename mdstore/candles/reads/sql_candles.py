@@ -30,7 +30,7 @@ NONE: Final = "NULL::DOUBLE AS {}"
 UNGIVEN: Final = "error('{name} is not given to a query that does not name it')::{kind} AS {name}"
 CHUNK: Final = 250_000
 """Rows that a thread of DuckDB takes at once: of one piece of 2.5M rows one takes all, 39 ms for 22."""
-NOTHING: Final = Long(CANDLE.empty_table(), (), ())
+NOTHING: Final = Long(pa.Table.from_batches([], CANDLE), (), ())
 CONNECTION_BYTES: Final = 40_000
 """What a connection of DuckDB takes: 8,000 of them took 316 MB."""
 
