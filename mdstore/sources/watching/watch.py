@@ -181,9 +181,10 @@ class Watch:
     def stats(self) -> dict[str, int | float | str]:
         """Return how many connections are alive, what came by them, and what was not seen whole."""
         states = [session.state for session in self._sessions]
-        holes = [one for session in self._sessions for one in session.hole if one.symbol not in self.gone]
+        gone = self._listing.gone
+        holes = [one for session in self._sessions for one in session.hole if one.symbol not in gone]
         return {
-            "symbols": len(self.symbols), "gone": len(self.gone), "connections": len(states),
+            "symbols": len(self.symbols), "gone": len(gone), "connections": len(states),
             "alive": states.count("alive") + states.count("subscribed"), "messages": self.messages,
             "fetched": self.fetched,
             "reconnects": sum(max(0, session.connections - 1) for session in self._sessions),
@@ -198,7 +199,7 @@ class Watch:
 
     @property
     def gone(self) -> tuple[str, ...]:
-        """The symbols that the exchange lists no more: their bars end, and nothing is asked for."""
+        """The symbols that the exchange trades no more: their bars end, and nothing is asked for."""
         return tuple(sorted(self._listing.gone))
 
     def __enter__(self) -> Self:
@@ -368,6 +369,8 @@ class Watch:
     async def _listen(self, session: Session, wanted: Wanted) -> None:
         from websockets.asyncio.client import connect  # noqa: PLC0415  # an extra
 
+        self._sockets.pop(session, None)
+        self._anew.discard(session)
         async with connect(
             self._stream.url(self._asked.base_url),
             user_agent_header=user_agent(),

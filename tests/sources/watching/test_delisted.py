@@ -11,7 +11,7 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow  # bars of a second end three seconds after they began
 
-GONE = "upbit lists KRW-ETH no more: nothing is asked for until it trades again; the others go on"
+GONE = "upbit trades KRW-ETH no more: nothing is asked for until it trades again; the others go on"
 
 
 @pytest.fixture
