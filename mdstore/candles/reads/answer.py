@@ -77,8 +77,7 @@ class Answer:
     def table(self) -> pa.Table:
         """Return them as an Arrow table."""
         source = self.source.long if isinstance(self.source, Panel) else self.source
-        bare = "symbol" not in self.columns
-        whole = source.values if bare and isinstance(source, Long) else source.table
+        whole = source.table_of(self.columns) if isinstance(source, Long) else source.table
         cut = whole if self.rows == whole.num_rows else whole.slice(self.low, self.rows)
         if tuple(cut.column_names) == self.columns:
             return cut
@@ -99,8 +98,7 @@ class Answer:
     def frame(self) -> pl.DataFrame:
         """Return them as a Polars frame of the caller's own."""
         source = self.source.long if isinstance(self.source, Panel) else self.source
-        bare = "symbol" not in self.columns
-        whole = source.value_frame if bare and isinstance(source, Long) else source.frame
+        whole = source.frame_of(self.columns) if isinstance(source, Long) else source.frame
         cut = whole.clone() if self.rows == len(whole) else whole.slice(self.low, self.rows)
         # The first of these saves a microsecond, of fifteen that a read takes.
         plain = (self.columns is CANDLE_COLUMNS and cut.width == WIDTH) or tuple(cut.columns) == self.columns
