@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import mdstore
+from mdstore.candles.reads.grown import Grown
+from mdstore.store.requests import request_of
 from tests.support.candles import MINUTE, START, walk
 from tests.support.doses import dose
 
@@ -205,6 +207,19 @@ def test_a_panel_grows_whose_rows_take_more_than_may_be_kept(tmp_path):
             feed.close()
 
 
+def test_what_is_kept_without_its_rows_stays_without_them(feed):
+    with patch("mdstore.candles.packs.columns.GATHER_ROWS", 30):
+        feed.store.maintenance.warm()
+        feed.play("append", NAMES, 1)
+        panel = feed.store._candles._columnar.read(request_of(None, "1m")).panel()
+        kept = Grown.of(panel, made=0.0)
+        assert panel.long.frame.height == len(NAMES) * (BARS + 1)
+        light = kept.light()
+        assert light.answer().frame.equals(panel.long.frame)
+        assert (light.long.held, light.bytes) == (0, light.light_bytes)
+        assert kept.bytes > light.bytes
+
+
 def test_columns_that_no_reader_has_asked_for_are_not_counted_as_memory(feed):
     with patch("mdstore.candles.packs.columns.GATHER_ROWS", 30):
         feed.store.maintenance.warm()
@@ -237,9 +252,11 @@ def test_a_forked_child_puts_columns_together_without_polars(python, tmp_path):
         store = mdstore.open(sys.argv[1])
         store.write_many(bars(40, 0), timeframe="1m")
         asked = {"columns": ["symbol", "timestamp"]}
+        store.maintenance.warm()
         for first in (40, 41, 42):
-            store.arrow(None, "1m", **asked)
             store.write_many(bars(1, first), timeframe="1m")
+            store.arrow(None, "1m", **asked)
+        store.write_many(bars(1, 43), timeframe="1m")
         store.arrow(None, "1m", **asked)
         assert store.explain(None, "1m").reason.startswith("kept")
         read, write = os.pipe()
