@@ -40,7 +40,10 @@ class MemoryTier:
     def get(self, key: Hashable) -> Any:
         """Return the value, or None; whether it was of use, the caller says by `hit` or `miss`."""
         with self._lock:
-            return self._values.get(key)
+            try:
+                return self._values[key]  # by `get` it is looked for twice
+            except KeyError:
+                return None
 
     def hit(self) -> None:
         """Count an answer out of memory."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -57,9 +57,10 @@ class Timeframe:
     count: int
     unit: str = ""
     behind: int = 0
+    _name: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse what no text was read for."""
+        """Refuse what no text was read for; keep the name, which every read asks for."""
         if self.unit not in UNIT_MS and self.unit != "M":
             given: object = self.count
             raise TimeframeError(
@@ -68,6 +69,7 @@ class Timeframe:
                     f"Timeframe.parse({given!r}) reads a text", "give a timeframe such as 1m, 4h or 1d"
                 ),
             )
+        object.__setattr__(self, "_name", f"{self.count}{self.unit}{self._where}")
 
     @classmethod
     def parse(cls, text: str | Timeframe) -> Timeframe:
@@ -171,7 +173,7 @@ class Timeframe:
         return (times - self._anchor) % self.ms != 0  # no query, which takes as long as 200,000 rows
 
     def __str__(self) -> str:
-        return f"{self.count}{self.unit}{self._where}"
+        return self._name
 
     def __repr__(self) -> str:
         return f"Timeframe('{self}')"
@@ -186,8 +188,8 @@ class Timeframe:
             return ""
         if self.ms == WEEK and self.unit == "w":
             return f"@{DAYS[self.behind // DAY][:LETTERS]}"
-        unit = next(unit for unit in "dhms" if self.behind % UNIT_MS[unit] == 0)
-        return f"@{self.behind // UNIT_MS[unit]}{unit}"
+        unit = next((unit for unit in "dhms" if self.behind % UNIT_MS[unit] == 0), "ms")
+        return f"@{self.behind // UNIT_MS.get(unit, 1)}{unit}"
 
     def _bars_before(self, timestamp: int) -> int:
         """Count bars that start in [1970, timestamp), for months; negative before 1970."""

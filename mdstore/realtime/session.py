@@ -178,6 +178,15 @@ class Session:
             if at is not None:
                 self._feed.hear(to_ms(at, "at"), None)
 
+    def unsubscribed(self, symbols: str | Sequence[str]) -> None:
+        """Say that symbols may send nothing any more, since they are listed no more, say.
+
+        That nothing comes of them says nothing then; they are seen again from their own next trade on.
+        """
+        names = self._names(symbols)
+        with self._live.lock:
+            self._feed.lose([name for name in names if name is not None])
+
     def heartbeat(self, at: Moment | None = None) -> None:
         """Say that the connection is alive, and what time it is by the exchange's clock, if it says so."""
         self._hear()

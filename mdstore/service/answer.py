@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -39,8 +39,6 @@ class Facts:
     why_stale: Mapping[str, str]
     """By symbol, why something may be missing that an upstream has."""
     steps: tuple[Step, ...] = ()
-    rows: int = 0
-    bytes: int = 0
     made_of: Callable[[], Mapping[str, str]] = dict
     """By symbol, the timeframe that its bars are made of, where they are not stored."""
     holes: Callable[[], pl.DataFrame] | None = None
@@ -168,22 +166,26 @@ class About:
         return f"<About: by {' + '.join(self.tiers) or 'nothing'}{stale}>"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class MarketAnswer:
     """What a service answers: `frame` (Polars) or `table` (Arrow), and `about` it."""
 
-    _table: Callable[[], pa.Table] = field(repr=False)
-    _frame: Callable[[], pl.DataFrame] = field(repr=False)
-    facts: Facts = field(repr=False)
+    _table: Callable[[], pa.Table]
+    _frame: Callable[[], pl.DataFrame]
+    """Gives another frame each time."""
+    facts: Callable[[], Facts]
+    """Gives what `about` tells; most answers are never asked."""
+    size: tuple[int, int]
+    """Rows and bytes."""
 
     def own(self) -> MarketAnswer:
         """Return the same answer for another caller, who may change the frame in place."""
-        return MarketAnswer(self._table, self._frame, self.facts)
+        return replace(self)
 
     @cached_property
     def frame(self) -> pl.DataFrame:
         """The rows as a Polars frame, the caller's own."""
-        return self._frame().clone()
+        return self._frame()
 
     @cached_property
     def table(self) -> pa.Table:
@@ -193,7 +195,7 @@ class MarketAnswer:
     @cached_property
     def about(self) -> About:
         """What is known of the rows."""
-        return About(self.facts, lambda: self.table)
+        return About(self.facts(), lambda: self.table)
 
     def __len__(self) -> int:
         return len(self.frame)

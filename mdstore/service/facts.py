@@ -64,9 +64,19 @@ class CandleFacts:
         self._store, self._policies, self._why_alone, self._read = store, policies, why_alone, read
         self._has_upstream = has_upstream
 
-    def of(self, parts: Sequence[Part], whole: Any, outcome: Outcome, steps: tuple[Step, ...]) -> Facts:
-        """Return the facts of an answer, whose bars are `whole`."""
-        now = self._store._now()
+    def why_stale(self, parts: Sequence[Part], outcome: Outcome) -> Mapping[str, str]:
+        """Return by symbol why something may be missing, as it is just now."""
+        return self._why_alone or (outcome.troubles and self._nobody_has(parts) | outcome.troubles)
+
+    def of(
+        self,
+        parts: Sequence[Part],
+        outcome: Outcome,
+        now: int,
+        why_stale: Mapping[str, str],
+        steps: tuple[Step, ...],
+    ) -> Facts:
+        """Return the facts of an answer that was given at `now` (ms)."""
         settled = now - round(self._policies.settle_seconds * 1000)
         tiers = dict.fromkeys(tier for part in parts for tier in part.tiers)
         return Facts(
@@ -74,10 +84,8 @@ class CandleFacts:
             outcome.rows,
             lambda: ranges_frame([*_came(outcome), *(row for part in parts for row in _here(part, outcome))]),
             now,
-            self._why_alone or (outcome.troubles and self._nobody_has(parts) | outcome.troubles),
+            why_stale,
             steps,
-            rows=whole.rows,
-            bytes=whole.nbytes,
             made_of=lambda: dict(_made_of(parts)),
             holes=lambda: _under_each_other([self._holes(part) for part in parts]),
             provenance=lambda: _under_each_other([self._origins(part) for part in parts]),

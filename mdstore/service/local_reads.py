@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -78,19 +79,20 @@ class LocalReads:
                 if self._has_upstream and (parts or road is not roads[-1]):
                     continue
                 raise self._no_series(error, request, outcome) from error
-            taken, found = (time.perf_counter() - clock) * 1e6, part.found
+            taken, size = (time.perf_counter() - clock) * 1e6, (part.found.rows, part.found.nbytes)
             if part.tiers[0] in DISK:
                 self._meters.missed("memory")
-                steps.append(Step("memory", "0 rows", 0.0))
-            self._meters.add(part.tiers[0], taken, rows=found.rows, size=found.nbytes)
+            self._meters.add(part.tiers[0], taken, rows=size[0], size=size[1])
             parts.append(part)
-            steps.append(Step(" + ".join(part.tiers), f"{found.rows:,} rows", taken))
+            if explain:
+                steps += _steps(part, taken)
         self.usage.note(request.symbols or (), str(request.timeframe))
-        now = self._store._now() if request.as_of is None else request.as_of
-        whole = parts[0].found if len(parts) == 1 else _joined(parts, request, now)
-        return MarketAnswer(
-            whole.table, whole.frame, self._facts.of(parts, whole, outcome, tuple(steps) if explain else ())
-        )
+        whole, now = parts[0].found, self._store._now()
+        if len(parts) > 1:
+            whole = _joined(parts, request, now if request.as_of is None else request.as_of)
+            size = whole.rows, whole.nbytes
+        facts = parts, outcome, now, self._facts.why_stale(parts, outcome), tuple(steps)
+        return MarketAnswer(whole.table, whole.frame, partial(self._facts.of, *facts), size)
 
     def roads(self, request: CandleRequest) -> tuple[Road, ...]:
         """Return which way the bars of each symbol come just now."""
@@ -129,20 +131,17 @@ class LocalReads:
 
     def _of_store(self, request: CandleRequest, source: Timeframe | None, **asked: Any) -> Any:
         """Read the store: of several symbols, those of which nobody has a bar are left out."""
-        symbols: Any = request.symbols
-        if symbols is not None:
-            symbols = list(symbols) if request.is_long else symbols[0]
         try:
-            return self._of_symbols(symbols, request, source, **asked)
+            return self._of_symbols(request.symbols, request, source, **asked)
         except NoSuchSeriesError:
             there = self._there(request, source) if self._has_upstream and request.is_long else []
             if not there:
                 raise
-        return self._of_symbols(there, request, source, **asked)
+        return self._of_symbols(tuple(there), request, source, **asked)
 
     def _of_symbols(
         self,
-        symbols: Any,
+        symbols: tuple[str, ...] | None,
         request: CandleRequest,
         source: Timeframe | None,
         *,
@@ -150,9 +149,12 @@ class LocalReads:
         include_forming: bool,
         reader: Reader | None = None,
     ) -> Any:
+        if source is None and request.tz is None and not include_forming:
+            window = request.start, request.end, limit, request.as_of
+            return self._store._reading.stored(symbols, request.timeframe, *window, is_long=request.is_long)
         return self._store._reading.read(
             reader or self._store._candles,
-            symbols,
+            symbols if symbols is None or request.is_long else symbols[0],
             request.timeframe,
             start=opened(request.start),
             end=opened(request.end),
@@ -189,6 +191,13 @@ class LocalReads:
                 hint = Hint(f"{made}, with derive=True", f"{made}, for this symbol alone")
         message = "; ".join((error.message, *outcome.troubles.values(), *self.why_alone.values()))
         return NoSuchSeriesError(message, hint=hint, made_of=part)
+
+
+def _steps(part: Part, taken: float) -> Iterator[Step]:
+    """Yield which tiers were asked for a part, and what they had."""
+    if part.tiers[0] in DISK:
+        yield Step("memory", "0 rows", 0.0)
+    yield Step(" + ".join(part.tiers), f"{part.found.rows:,} rows", taken)
 
 
 def _joined(parts: Sequence[Part], request: CandleRequest, now: int) -> Any:

@@ -148,11 +148,14 @@ class RealtimeReads:
         }
         tiers = tuple(dict.fromkeys(tier for part in parts.values() for tier in part.by_tier))
         whole = _stacked(parts, is_long=not isinstance(symbols, str))
-        facts = Facts(
-            tiers, {}, lambda: _ranges(parts), now, why, rows=rows, bytes=size, newest=lambda: _latest(parts)
+        facts = Facts(tiers, {}, lambda: _ranges(parts), now, why, newest=lambda: _latest(parts))
+        is_one = isinstance(symbols, str)
+        return MarketAnswer(
+            lambda: whole.values if is_one else whole.table,
+            lambda: as_frame(whole.values) if is_one else whole.frame.clone(),
+            lambda: facts,
+            (rows, size),
         )
-        frame = (lambda: as_frame(whole.values)) if isinstance(symbols, str) else (lambda: whole.frame)
-        return MarketAnswer(lambda: whole.values if isinstance(symbols, str) else whole.table, frame, facts)
 
     def _why_nothing(self, kind: Kind[Any], table: RealtimeTable[Any], symbol: str, seconds: float) -> str:
         """Say since when there is nothing."""

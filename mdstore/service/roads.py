@@ -39,7 +39,10 @@ def stored_road(request: CandleRequest) -> tuple[Road, ...]:
 
 def is_stored(roads: Iterable[Road]) -> bool:
     """Tell whether nothing is made on some roads."""
-    return all(road.source is None for road in roads)
+    for road in roads:  # noqa: SIM110 - each read asks; `all` of a generator takes twice as long
+        if road.source is not None:
+            return False
+    return True
 
 
 def roads_of(store: MarketDataStore, request: CandleRequest, *, derives: bool) -> tuple[Road, ...]:

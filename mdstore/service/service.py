@@ -145,7 +145,11 @@ class MarketDataService:
             tz=tz,
             derive=derive,
         )
-        return self._timed(lambda: self._candles(request, explain=explain))
+        clock = time.perf_counter()
+        self._tiers.refuse_closed()
+        answer = self._candles(request, explain=explain)
+        self._count(answer, clock)
+        return answer
 
     def get_ticker_data(self, symbols: str | Sequence[str], *, max_age: float | None = None) -> MarketAnswer:
         """Return the newest ticker of each symbol: from the rings, else from the router."""
@@ -303,8 +307,8 @@ class MarketDataService:
         return answer
 
     def _count(self, answer: MarketAnswer, began: float) -> None:
-        taken, facts = (time.perf_counter() - began) * 1e6, answer.facts
-        self._tiers.meters.add("calls", taken, rows=facts.rows, size=facts.bytes)
+        taken, (rows, size) = (time.perf_counter() - began) * 1e6, answer.size
+        self._tiers.meters.add("calls", taken, rows=rows, size=size)
 
 
 def _refuse_other(given: object, what: str, wanted: Sequence[str], hint: str) -> None:

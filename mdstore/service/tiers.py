@@ -291,4 +291,5 @@ def _with_steps(answer: MarketAnswer, outcome: Outcome) -> MarketAnswer:
         parts = [part for part in outcome.parts if part.tier == tier]
         had = f"{sum(part.rows for part in parts):,} rows in {len(parts):,} request{'s'[: len(parts) > 1]}"
         steps.append(Step(tier, had, sum(part.microseconds for part in parts)))
-    return replace(answer, facts=replace(answer.facts, steps=(*steps, *answer.facts.steps)))
+    facts = answer.facts()
+    return replace(answer, facts=lambda: replace(facts, steps=(*steps, *facts.steps)))

@@ -20,14 +20,15 @@ from mdstore.candles.file.table_reads import Request
 from mdstore.candles.reads.answer import Answer
 from mdstore.candles.reads.explanation import Reader
 from mdstore.core.polars_forks import refuse_broken_polars
-from mdstore.core.schema import CANDLE, LONG_CANDLE
+from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, LONG_CANDLE
 from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import Moment
 from mdstore.errors import Hint, InvalidInputError
 from mdstore.store.listing import Listing
-from mdstore.store.requests import request_of
+from mdstore.store.requests import LONG, request_of
 
 if TYPE_CHECKING:
+    from mdstore.candles.repository import CandleRepository
     from mdstore.realtime.live import LiveCandles
 
 __all__ = ["Made", "Reading"]
@@ -61,7 +62,7 @@ class Made:
 
     def frame(self) -> pl.DataFrame:
         """Return them as a Polars frame of the caller's own."""
-        return self.bars
+        return self.bars.clone()
 
     def table(self) -> pa.Table:
         """Return them as an Arrow table; the types of stored columns are those of `schema`."""
@@ -76,7 +77,14 @@ class Made:
 class Reading:
     """Reads of one store; `live` gives its live candles, `now` the time in ms."""
 
-    def __init__(self, listing: Listing, live: Callable[[], LiveCandles], now: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        candles: CandleRepository,
+        listing: Listing,
+        live: Callable[[], LiveCandles],
+        now: Callable[[], int],
+    ) -> None:
+        self._candles = candles
         self._listing = listing
         self._live = live
         self._now = now
@@ -128,6 +136,24 @@ class Reading:
 
         bars = gridded(candles, request, check_fill(fill), source, columns, now=self._now())
         return Made(bars, f"{how}, then filled ({fill})" if how else f"filled ({fill})")
+
+    def stored(  # noqa: PLR0917 - what is asked for
+        self,
+        symbols: tuple[str, ...] | None,
+        timeframe: Timeframe,
+        start: int,
+        end: int,
+        limit: int | None,
+        as_of: int | None,
+        *,
+        is_long: bool,
+    ) -> Answer:
+        """Read stored bars as they are, where all that is asked for is checked, and times are in ms.
+
+        To read texts and datetimes takes a third of such a read.
+        """
+        columns = LONG if is_long else CANDLE_COLUMNS
+        return self._candles.read(Request(symbols, timeframe, columns, start, end, limit, as_of))
 
     def _with_forming(
         self,

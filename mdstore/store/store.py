@@ -191,7 +191,7 @@ class MarketDataStore:
         self._maintenance = Maintenance(self._candles)
         self._declared = Declared(self._candles.ledger, self._listing)
         self._writing = Writing(self._candles, self._declared, self._now)
-        self._reading = Reading(self._listing, lambda: self.live, self._now)
+        self._reading = Reading(self._candles, self._listing, lambda: self.live, self._now)
         self._holes = Holes(self._candles, self._listing, self._now)
         self._past = Past(self._candles, self._listing)
         self._keeping = Keeping(self._candles, self._reading, self._writing, self._declared)

@@ -182,3 +182,24 @@ def test_what_comes_after_the_commit_fails_no_write(store, monkeypatch):
     store.write("B", "1m", walk(5_000))
     assert store.maintenance.stats()["pack_trouble"] == ""
     assert store.maintenance.check() == []
+
+
+def test_a_file_that_may_be_written_and_not_read_is_replaced_by_force(folder):
+    """It was said that it cannot be opened, which nobody has to."""
+    place = folder / "mine"
+    place.mkdir(mode=0o777)
+    place.chmod(0o777)
+    as_nobody(
+        folder,
+        """
+        os.chdir("mine")
+        with mdstore.open("s.sqlite3") as store:
+            store.write("A", "1m", walk(100))
+            open("taken.html", "w").write("somebody's")
+            os.chmod("taken.html", 0o200)
+            assert "and no report" in refused(lambda: mdstore.write_report(store, "taken.html"))
+            mdstore.write_report(store, "taken.html", force=True)
+            assert open("taken.html").read(9).lower() == "<!doctype"
+        """,
+        "with mdstore.open('other.sqlite3') as store: mdstore.write_report(store, 'other.html')",
+    )

@@ -50,6 +50,20 @@ def test_holes_of_before_cannot_be_filled_any_more_and_fail(store, source):
     assert reasons(store, 0, 10_000) == [(9_000, "after_delisting")]
 
 
+def test_bars_that_are_there_and_could_have_been_amended_yet_are_final(store, clock):
+    """As those are that a watch has fetched when it began: each sync failed by them, for ever."""
+    clock.at(500)
+    source = FakeExchange({("A", "1m"): bars(500), ("B", "1m"): bars(20_000)}, clock, settles=5)
+    store.sync(source, "A", "1m", since=at(0))
+    clock.at(1_000)
+    store.write("A", "1m", bars(500, start=at(500)), source="live")
+    del source.truth["A", "1m"]
+    clock.at(10_000)
+    result = store.sync(source, "A", "1m")
+    assert (result.failed, result.holes) == ({}, {"after_delisting": 9_000})
+    assert store.sync(source, "A", "1m").requests == 0
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_a_name_that_the_exchange_never_had_is_a_mistake(store, clock, known):
     if known:  # by another exchange

@@ -323,9 +323,10 @@ def sums_of_stack(
     if len(rows) <= FEW:
         bars = list(rows.iter_rows())
         return [sums_of_bars(bars[low:high], span) for low, high in zip(starts, ends, strict=False)]
-    between, times = sums_between(hashes_of_bars(columns), many=True), values_of(columns[0])
+    hashes, times = hashes_of_bars(columns), values_of(columns[0])
     if len(rows) == len(ends):  # a bar of each
-        return [{times[at] // span: between(at, at + 1)} for at in range(len(ends))]
+        return [{time // span: one & MASK} for time, one in zip(times, hashes.to_list(), strict=True)]
+    between = sums_between(hashes, many=True)
     return [_cut(between, times[low:high], span, low) for low, high in zip(starts, ends, strict=False)]
 
 

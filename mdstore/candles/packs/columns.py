@@ -156,6 +156,7 @@ class SeriesView:
         self.packs = tuple({piece.pack.name: piece.pack for piece in pieces if piece.pack}.values())
         # Of a cell from the file: no time in a pack is believed before it is verified.
         self._starts = [piece.cell.start if piece.cell else piece.times[0] for piece in pieces]
+        self._sound = 0, 0
         self.noted_until = 0.0
         """Until when its cells need not be noted as read again."""
 
@@ -191,14 +192,21 @@ class SeriesView:
         Raises `PackLostError`.
         """
         low = 0 if start <= -FOREVER else self._place(start)
-        high = self.rows if end >= FOREVER else max(low, self._place(end))
+        high = self.offsets[-1] if end >= FOREVER else max(low, self._place(end))
         return (low if limit is None else max(low, high - limit)), high
 
     def verify(self, low: int, high: int) -> None:
-        """Compare rows with their digests, those that were not yet. Raises `PackLostError`."""
+        """Compare rows with their digests, those that were not yet. Raises `PackLostError`.
+
+        Of rows among those of an earlier call nothing is asked: a pack that has changed since is not served.
+        """
+        first, end = self._sound
+        if first <= low and high <= end:
+            return
         for piece, offset in zip(self.pieces, self.offsets, strict=False):
             if low < high and offset < high and low < offset + piece.rows.num_rows:
                 piece.verify(max(0, low - offset), min(piece.rows.num_rows, high - offset))
+        self._sound = (min(first, low), max(end, high)) if low <= end and first <= high else (low, high)
 
     def parts(self, low: int, high: int) -> list[pa.RecordBatch]:
         """Return rows as batches that share memory with the pieces."""
@@ -226,7 +234,12 @@ class SeriesView:
     def _place(self, time: int) -> int:
         """Return how many candles start before `time`."""
         at = bisect_right(self._starts, time) - 1
-        return 0 if at < 0 else self.offsets[at] + self.pieces[at].place_of(time)
+        if at < 0:
+            return 0
+        piece, first = self.pieces[at], self.offsets[at]
+        place: int = first + bisect_left(piece.times, time)
+        self.verify(max(place - 1, first), min(place + 1, self.offsets[at + 1]))  # see `Piece.place_of`
+        return place
 
 
 @dataclass(frozen=True, slots=True)

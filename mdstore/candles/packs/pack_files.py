@@ -101,9 +101,12 @@ class Pack:
     def intact(self) -> bool:
         """Tell whether the file is still there and as it was when it was mapped (0.6 us)."""
         try:
-            return self._settled and _stamp(os.fstat(self._descriptor)) == self._stamp
+            now = os.fstat(self._descriptor)
         except OSError:
             return False
+        links, size, changed = self._stamp
+        is_same = now.st_nlink == links and now.st_size == size and now.st_mtime_ns == changed
+        return self._settled and is_same
 
     def deleted(self) -> bool:
         """Tell whether the file has lost its name."""

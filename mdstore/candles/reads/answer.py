@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles.file.wide_rows import WIDTH, with_others
+from mdstore.candles.file.wide_rows import with_others
 from mdstore.candles.packs.columns import Panel, SeriesView, Stretch
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -97,12 +97,17 @@ class Answer:
 
     def frame(self) -> pl.DataFrame:
         """Return them as a Polars frame of the caller's own."""
-        source = self.source.long if isinstance(self.source, Panel) else self.source
-        whole = source.frame_of(self.columns) if isinstance(source, Long) else source.frame
-        cut = whole.clone() if self.rows == len(whole) else whole.slice(self.low, self.rows)
-        # The first of these saves a microsecond, of fifteen that a read takes.
-        plain = (self.columns is CANDLE_COLUMNS and cut.width == WIDTH) or tuple(cut.columns) == self.columns
-        return cut if plain else picked(cut, self.columns)
+        source, count = self.source, self.high - self.low
+        if isinstance(source, SeriesView):
+            whole, is_plain = source.frame, self.columns is CANDLE_COLUMNS and not source.extras
+            is_whole = count == source.offsets[-1]
+        else:
+            long = source.long if isinstance(source, Panel) else source
+            whole = long.frame_of(self.columns)
+            is_plain, is_whole = False, count == len(whole)
+        cut = whole.clone() if is_whole else whole.slice(self.low, count)
+        # To ask Polars for names takes a microsecond, of twelve that a read does.
+        return cut if is_plain or tuple(cut.columns) == self.columns else picked(cut, self.columns)
 
 
 def picked(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:

@@ -7,21 +7,21 @@ bar: half a second, where the bars are in hand in the process that has written t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles.file.bar_digests import columns_of_frame
+from mdstore.candles.file.wide_rows import times_of
 from mdstore.candles.packs.columns import Panel, is_few, is_short
-from mdstore.candles.packs.gathered import Gathered, runs_of
+from mdstore.candles.packs.gathered import Gathered, Runs, runs_of
 from mdstore.candles.packs.pack_files import Pack
-from mdstore.candles.writes.written import Appended
-from mdstore.core.checked_rows import Group, Stack
-from mdstore.core.long_table import Long, repeated
+from mdstore.candles.writes.written import Appended, NewBars, batch_of
+from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE
 from mdstore.core.time_bounds import FOREVER
 
@@ -30,6 +30,19 @@ __all__ = ["Grown", "GrownPanels", "grown", "light_of"]
 ROW_BYTES = 8 * (len(CANDLE) + 1)
 SERIES_BYTES = 300
 NOTHING = 0, 0
+_Run = tuple[int, int, int]
+"""The number of a series, and its rows `[low, high)`."""
+
+
+class _New(NamedTuple):
+    """Rows that came, and of each series by its number which of them are its own, `[low, high)`."""
+
+    rows: pa.RecordBatch
+    own: Mapping[int, tuple[int, int]]
+
+    def part(self) -> tuple[int, Iterator[_Run]]:
+        """Return how many rows there are, and the runs of series among them."""
+        return self.rows.num_rows, ((number, *span) for number, span in self.own.items())
 
 
 @dataclass(frozen=True)
@@ -48,8 +61,8 @@ class Grown:
     packs: tuple[Pack, ...] = ()
     """The packs that rows of it, or of `before`, lie in."""
     before: Long | None = None
-    """What it grows from, where that is not itself: `new`, rows with a `number`, were put behind it since."""
-    new: pl.DataFrame | None = None
+    """What it grows from, where that is not itself: `new` were put behind it since."""
+    new: _New | None = None
     is_light: bool = False
     """Whether it holds none of its rows in memory: those of an answer are put together for that one."""
 
@@ -65,7 +78,7 @@ class Grown:
     @property
     def light_bytes(self) -> int:
         """The bytes of what says where its rows lie, new ones among them."""
-        new = 0 if self.new is None else int(self.new.estimated_size())
+        new = 0 if self.new is None else int(self.new.rows.nbytes)
         return new + SERIES_BYTES * len(self.long.symbols)
 
     @property
@@ -86,6 +99,13 @@ class Grown:
         """The place of each symbol."""
         return {symbol: place for place, symbol in enumerate(self.long.symbols)}
 
+    def after(self, **changes: Any) -> Grown:
+        """Return what has become of it; the place of each symbol stays known."""
+        other = replace(self, **changes)
+        if "places" in vars(self):
+            vars(other)["places"] = self.places
+        return other
+
     def answer(self) -> Long:
         """Return its rows for an answer."""
         return self.long.bare() if self.is_light else self.long
@@ -100,7 +120,7 @@ class Grown:
         """Whether it grows from its rows in memory: few are put together whole each time."""
         return is_few(self.rows) and not self.is_light
 
-    def source(self) -> tuple[Long, pl.DataFrame | None]:
+    def source(self) -> tuple[Long, _New | None]:
         """Return what grows, and what is to be put behind it already.
 
         Where many rows lie in packs, these go on to be what grows: of a large panel the rows are in memory
@@ -141,7 +161,7 @@ def grown(
     kept: Grown,
     timeframe: str,
     window: tuple[int, int, int | None],
-    since: Sequence[Appended],
+    since: Iterable[Appended[NewBars]],
     *,
     every: bool,
 ) -> Grown | None:
@@ -149,113 +169,133 @@ def grown(
 
     None where a bar came that is not behind the last of its series, or with `every` one of a new series.
     """
-    found = _new_rows(kept, timeframe, since, every=every)
-    if found is None:
-        return None
-    new, changed = found
-    revision = since[-1].after if since else kept.revision
-    if new is None:
-        return replace(kept, revision=revision)
-    lasts = _lasts(kept.lasts, new["number"].to_list(), new["timestamp"].to_physical().to_list())
-    if lasts is None:
-        return None
-    now = replace(kept, lasts=lasts, revision=revision, changed=max(kept.changed, changed))
-    new = _in_window(new, window)
-    if new.is_empty():
+    parts: list[tuple[NewBars, list[_Run]]] = []
+    lasts, revision, changed = list(kept.lasts), kept.revision, kept.changed
+    for one in since:
+        revision = one.after
+        for bars in one.groups:
+            if bars.timeframe != timeframe:
+                continue
+            runs = _runs_of(kept, bars)
+            if (every and len(runs) < len(bars.symbols)) or not _move(lasts, runs, bars.times):
+                return None
+            if runs:
+                parts.append((bars, runs))
+                changed = one.after
+    if not parts:
+        return kept.after(revision=revision)
+    now, new = kept.after(lasts=lasts, revision=revision, changed=changed), _in_window(_new_of(parts), window)
+    if not new.own:
         return now
     before, behind = kept.source()
-    new = new if behind is None else _sorted([behind, new])
+    if behind is not None:
+        new = _in_order([behind.rows, new.rows], [behind.part(), new.part()])
     long = _behind(before, new, window[2])
     if long.ends == kept.long.ends:
         long.share_names(kept.long)
     if kept.is_own:
-        return replace(now, long=long, packs=(), before=None, new=None)
-    return replace(now, long=long, before=before, new=new, is_light=False)
+        return now.after(long=long, packs=(), before=None, new=None)
+    return now.after(long=long, before=before, new=new, is_light=False)
 
 
-def _new_rows(
-    kept: Grown, timeframe: str, since: Iterable[Appended], *, every: bool
-) -> tuple[pl.DataFrame | None, int] | None:
-    """Return the new rows of kept series with its `number`, sorted by that, and the last revision of them."""
-    frames, changed = list[pl.DataFrame](), 0
-    for one in since:
-        for group in one.groups:
-            if group.timeframe != timeframe:
-                continue
-            numbers = _numbers(kept, group)
-            if every and numbers.has_nulls():
-                return None
-            if numbers.null_count() < len(numbers):
-                frames.append(group.rows.with_columns(numbers).drop_nulls("number"))
-                changed = one.after
-    if not frames:
-        return None, changed
-    return _sorted(frames), changed
+def _runs_of(kept: Grown, bars: NewBars) -> list[_Run]:
+    """Return the rows of each kept series by its number; what there are fewer of is looked up."""
+    starts, ends = (0, *bars.ends), bars.ends
+    if len(bars.symbols) < len(kept.long.symbols):
+        numbers = map(kept.places.get, bars.symbols)
+        runs = zip(numbers, starts, ends, strict=False)
+        return [(number, low, high) for number, low, high in runs if number is not None]
+    found = enumerate(_places(kept.long.symbols, bars.symbols))
+    return [(number, starts[place], ends[place]) for number, place in found if place is not None]
 
 
-def _sorted(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Return rows by the number of their series; those of one as they came."""
-    rows = pl.concat(frames, rechunk=True)
-    return rows if rows["number"].is_sorted() else rows.sort("number", maintain_order=True)
+def _places(wanted: Iterable[str], symbols: Sequence[str]) -> Iterator[int | None]:
+    """Yield the place of each symbol among those that are there, if it is; both are sorted.
+
+    A dict of 10,000 new texts takes a millisecond to make.
+    """
+    place, count = 0, len(symbols)
+    for symbol in wanted:
+        if place < count and symbols[place] != symbol:
+            place = bisect_left(symbols, symbol, place)
+        is_there = place < count and symbols[place] == symbol
+        yield place if is_there else None
+        place += is_there
 
 
-def _numbers(kept: Grown, group: Group | Stack) -> pl.Series:
-    """Return for each row of a group the place of its series among those that are kept, if it is there."""
-    if isinstance(group, Group):
-        symbols, ends = [group.symbol], [len(group.rows)]
-    else:
-        symbols, ends = list(group.symbols), list(group.ends)
-    places = pl.Series("number", list(map(kept.places.get, symbols)), pl.UInt32)
-    return repeated(places, ends, [len(group.rows)])
+def _move(lasts: list[int], runs: Iterable[_Run], times: memoryview) -> bool:
+    """Move the last time of each series to that of its new rows; tell whether these are all behind it."""
+    for number, low, high in runs:
+        if times[low] <= lasts[number]:
+            return False
+        lasts[number] = times[high - 1]
+    return True
 
 
-def _lasts(lasts: Sequence[int], numbers: Sequence[int], times: Sequence[int]) -> list[int] | None:
-    """Return the last time of each series with the new rows; None where one of these is not behind it."""
-    found = list(lasts)
-    for number, time in zip(numbers, times, strict=True):
-        if time <= found[number]:
-            return None
-        found[number] = time
-    return found
+def _new_of(parts: Sequence[tuple[NewBars, list[_Run]]]) -> _New:
+    """Return the rows of one write, or of several."""
+    if len(parts) == 1:
+        bars, runs = parts[0]
+        return _New(bars.batch, {number: (low, high) for number, low, high in runs})
+    rows = batch_of(pl.concat([bars.rows for bars, _ in parts]))
+    return _in_order([rows], [(len(bars.rows), runs) for bars, runs in parts])
 
 
-def _in_window(new: pl.DataFrame, window: tuple[int, int, int | None]) -> pl.DataFrame:
+def _in_order(batches: Sequence[pa.RecordBatch], parts: Iterable[tuple[int, Iterable[_Run]]]) -> _New:
+    """Return rows by series: those of parts under each other, of which it is said how long each is."""
+    at, moved = 0, list[_Run]()
+    for count, runs in parts:
+        moved += [(number, at + low, at + high) for number, low, high in runs]
+        at += count
+    moved.sort()
+    runs_of_all = Runs(batches, [low for _, low, _ in moved], [high for _, _, high in moved])
+    own, at = dict[int, tuple[int, int]](), 0
+    for number, low, high in moved:
+        start, at = at, at + high - low
+        own[number] = own.get(number, (start,))[0], at
+    return _New(runs_of_all.rows(), own)
+
+
+def _in_window(new: _New, window: tuple[int, int, int | None]) -> _New:
     start, end, _ = window
     if start <= -FOREVER and end >= FOREVER:
         return new
-    times = pl.col("timestamp").to_physical()
-    return new.filter((times >= start) & (times < end))
+    times, own = times_of(new.rows), dict[int, tuple[int, int]]()
+    for number, (low, high) in new.own.items():
+        first, stop = bisect_left(times, start, low, high), bisect_left(times, end, low, high)
+        if first < stop:
+            own[number] = first, stop
+    return _New(new.rows, own)
 
 
-def _behind(before: Long, new: pl.DataFrame, limit: int | None) -> Gathered:
+def _behind(before: Long, new: _New, limit: int | None) -> Gathered:
     """Return the rows of each series, new ones behind the others, and the last so many of each."""
-    lows, highs, ends = _runs(before.ends, new["number"], limit)
-    columns = columns_of_frame(new.drop("number"))
-    arrays = [column.view(field.type) for column, field in zip(columns, CANDLE, strict=True)]
-    batch = pa.RecordBatch.from_arrays(arrays, schema=CANDLE)
-    return Gathered(before.symbols, ends, runs_of(before).then(batch, lows, highs))
+    lows, highs, ends = _runs(before.ends, new.own, limit)
+    return Gathered(before.symbols, ends, runs_of(before).then(new.rows, lows, highs))
 
 
 def _runs(
-    before: Sequence[int], numbers: pl.Series, limit: int | None
+    before: Sequence[int], own: Mapping[int, tuple[int, int]], limit: int | None
 ) -> tuple[list[int], list[int], list[int]]:
-    """Return which rows stay and come, as starts and ends, two of each series; and where its rows end then.
+    """Return which rows stay and come, as starts and ends; and where those of each series end then.
 
     New rows have their places behind those that are kept. A loop: of 200 series it takes 0.1 ms, where each
     step by Polars takes that, and of 10,000 as long as those do.
     """
-    came: dict[int, tuple[int, int]] = {}
-    for place, number in enumerate(numbers.to_list(), before[-1] if before else 0):
-        came[number] = came.get(number, (place,))[0], place + 1
-    lows, highs, ends, old, rows = list[int](), list[int](), list[int](), 0, 0
+    first = before[-1] if before else 0
+    lows, highs, ends, old, count = list[int](), list[int](), list[int](), 0, 0
     for number, old_end in enumerate(before):
-        new, new_end = came.get(number, NOTHING)
+        new, new_end = own.get(number, NOTHING)
         if limit is not None:
             new = max(new, new_end - limit)
             old = max(old, old_end - (limit - (new_end - new)))
-        lows += (old, new)
-        highs += (old_end, new_end)
-        rows += old_end - old + new_end - new
-        ends.append(rows)
+        if old < old_end:
+            lows.append(old)
+            highs.append(old_end)
+        if new < new_end:
+            lows.append(first + new)
+            highs.append(first + new_end)
+        count += old_end - old + new_end - new
+        ends.append(count)
         old = old_end
     return lows, highs, ends

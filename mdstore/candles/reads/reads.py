@@ -32,7 +32,7 @@ from mdstore.candles.packs.sealing import closed_rows
 from mdstore.candles.reads.answer import Answer
 from mdstore.candles.reads.assembly import FEW, LOOSE_ROWS, Assembly, MismatchError, Plan
 from mdstore.candles.reads.grown import Grown, GrownPanels, grown, light_of
-from mdstore.candles.writes.written import Appended, Written
+from mdstore.candles.writes.written import Appended, NewBars, Written
 from mdstore.core.long_table import Long
 from mdstore.core.polars_forks import polars_is_broken
 from mdstore.core.schema import CANDLE_COLUMNS
@@ -250,7 +250,8 @@ class Columnar:
 
     def _of_view(self, view: SeriesView, request: Request, tiers: tuple[str, ...]) -> Answer:
         low, high = view.within(request.start, request.end, request.limit)
-        self._use([view])
+        if self._clock() >= view.noted_until:
+            self._use([view])
         return Answer(view, low, high, request.columns, tiers, [view])
 
     def _panel(self, request: Request, used: Sequence[str], *, keep: bool) -> Answer:
@@ -301,7 +302,7 @@ class Columnar:
         kept: Panel | Grown,
         timeframe: str,
         window: tuple[int, int, int | None],
-        since: Sequence[Appended],
+        since: Sequence[Appended[NewBars]],
         *,
         every: bool,
     ) -> Grown | None:

@@ -183,7 +183,7 @@ class Batch:
         over = [cells.covering(self._con, c.symbol, c.timeframe, c.start, c.end - 1) for c in made]
         cells.insert(self._con, [cell for cell, others in zip(made, over, strict=True) if not others])
 
-    def appended(self) -> Appended | None:
+    def appended(self) -> Appended[Group | Stack] | None:
         """Return the rows if they are not many, and all were new."""
         is_all_new = self._taken_rows == self._landing.counts["inserted"] <= MOST_ROWS
         return Appended(*self._revisions, self._taken) if self._revisions and is_all_new else None

@@ -8,61 +8,102 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from functools import cached_property
+from itertools import accumulate
+from typing import Generic, TypeVar
 
 import polars as pl
+import pyarrow as pa
 
+from mdstore.candles.file.bar_digests import columns_of_frame
+from mdstore.candles.file.wide_rows import values_of
 from mdstore.core.checked_rows import Group, Stack
-from mdstore.core.schema import CANDLE_COLUMNS
+from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
 
-__all__ = ["MOST_ROWS", "Appended", "Written", "count_rows"]
+__all__ = ["MOST_ROWS", "Appended", "NewBars", "Written", "batch_of", "count_rows"]
+
+Rows = TypeVar("Rows", bound=Group | Stack)
 
 MOST_ROWS = 100_000
 """Rows that are kept, of one write and of all: 5 MB. A feed of 10,000 series is ten minutes of them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(Generic[Rows]):
     """Bars that were all new to the store as it was at revision `before`, and made it that of `after`."""
 
     before: int
     after: int
-    groups: Sequence[Group | Stack]
+    groups: Sequence[Rows]
 
 
-def _copied(groups: Sequence[Group | Stack]) -> Iterator[Stack]:
-    """Yield rows by timeframe in memory of our own: what is given lies in arrays that may change later."""
-    by_timeframe: dict[str, list[Group | Stack]] = {}
+@dataclass(frozen=True)
+class NewBars(Stack):
+    """Such bars in memory of our own, sorted by symbol; all that is kept grows by the same of them."""
+
+    @cached_property
+    def times(self) -> memoryview:
+        """The times of the rows (ms)."""
+        return values_of(self.rows["timestamp"].to_arrow())
+
+    @cached_property
+    def batch(self) -> pa.RecordBatch:
+        """The rows as they would be read."""
+        return batch_of(self.rows)
+
+
+def batch_of(rows: pl.DataFrame) -> pa.RecordBatch:
+    """Return rows that were written as they would be read."""
+    columns = zip(columns_of_frame(rows), CANDLE, strict=True)
+    return pa.RecordBatch.from_arrays([column.view(field.type) for column, field in columns], schema=CANDLE)
+
+
+def _copied(groups: Iterable[Group | Stack]) -> Iterator[NewBars]:
+    """Yield rows in memory of our own: what is given lies in arrays that may change later."""
+    alone: dict[str, Group] = {}
     for group in groups:
-        by_timeframe.setdefault(group.timeframe, []).append(group)
-    for timeframe, some in by_timeframe.items():
-        each = [one for group in some for one in _counts(group)]
-        ends = list(accumulate(rows for _, rows in each))
-        frames = [group.rows for group in some]
-        one = frames[0][pl.int_range(ends[-1], eager=True)] if len(frames) == 1 else None
-        rows = pl.concat(frames, rechunk=True) if one is None else one
-        yield Stack(timeframe, [symbol for symbol, _ in each], ends, rows)
+        if alone and not _is_beside(group, alone):
+            yield _stacked(alone)
+            alone = {}
+        if isinstance(group, Group):
+            alone[group.symbol] = group
+        elif sorted(group.symbols) != group.symbols:
+            yield from _copied(group.groups())
+        else:
+            yield NewBars(group.timeframe, group.symbols, group.ends, _copy(group.rows))
+    if alone:
+        yield _stacked(alone)
 
 
-def _counts(group: Group | Stack) -> Iterator[tuple[str, int]]:
-    """Yield the symbols of a group, and how many rows each has."""
-    if isinstance(group, Group):
-        yield group.symbol, len(group.rows)
-    else:
-        yield from zip(group.symbols, (end - start for start, end in pairwise((0, *group.ends))), strict=True)
+def _is_beside(group: Group | Stack, others: Mapping[str, Group]) -> bool:
+    """Tell whether it is of another series than others are, of their timeframe."""
+    if not isinstance(group, Group) or group.symbol in others:
+        return False
+    return group.timeframe == next(iter(others.values())).timeframe
+
+
+def _stacked(groups: Mapping[str, Group]) -> NewBars:
+    symbols = sorted(groups)
+    frames = [groups[symbol].rows for symbol in symbols]
+    rows = _copy(frames[0]) if len(frames) == 1 else pl.concat(frames, rechunk=True)
+    return NewBars(groups[symbols[0]].timeframe, symbols, list(accumulate(map(len, frames))), rows)
+
+
+def _copy(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows[pl.int_range(len(rows), eager=True)]
 
 
 class Written:
     """What was written last, as a chain of revisions; threads may share it."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[int, Appended] = OrderedDict()
+        self._kept: OrderedDict[int, Appended[NewBars]] = OrderedDict()
         self._rows = 0
         self._lock = threading.Lock()
 
-    def note(self, parts: Sequence[Appended | None]) -> None:
+    def note(self, parts: Sequence[Appended[Group | Stack] | None]) -> None:
         """Keep what the parts of a transaction have appended, which is committed; None did something else."""
         found = [one for one in parts if one is not None]
         groups = [group for one in found for group in one.groups]
@@ -76,9 +117,9 @@ class Written:
                 _, oldest = self._kept.popitem(last=False)
                 self._rows -= count_rows(oldest.groups)
 
-    def between(self, before: int, after: int) -> list[Appended] | None:
+    def between(self, before: int, after: int) -> list[Appended[NewBars]] | None:
         """Return what has led from one revision of the store to another; None where it is not known."""
-        chain = list[Appended]()
+        chain = list[Appended[NewBars]]()
         with self._lock:
             while before != after:
                 one = self._kept.get(before)

@@ -6,12 +6,15 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import islice
 from os import PathLike
 from pathlib import Path
+from statistics import median_low
 from typing import Any, Protocol
 
+from mdstore.core.time_bounds import FAR_MS
 from mdstore.errors import FileFormatError, InvalidInputError, MessageError
 from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
 from mdstore.sources.exchanges import registry
@@ -19,10 +22,13 @@ from mdstore.sources.exchanges.messages import Event
 from mdstore.sources.exchanges.registry import Reader
 from mdstore.sources.recordings import recording
 from mdstore.sources.recordings.recording import Connected, Message, Unread
+from mdstore.sources.sync.clocks import OFF_MS
 
 __all__ = ["RecordingClock", "Replayed", "Sink", "replay"]
 
-NS_PER_SECOND = 1_000_000_000
+NS_PER_SECOND, NS_PER_MS = 1_000_000_000, 1_000_000
+# So many messages are looked at to tell whether the clock of the recorder was off.
+LOOKED_AT = 300
 # Ctrl-C is seen between two naps.
 NAP_SECONDS = 0.1
 MESSAGES_PER_PROGRESS = 500
@@ -79,14 +85,17 @@ class Sink(Protocol):
 
 
 class RecordingClock:
-    """The time on the recording: when the message being played was received, in nanoseconds."""
+    """The time on the recording: when the message being played was received, in nanoseconds.
 
-    def __init__(self, now: int) -> None:
-        self.now = now
+    `ahead` is added where the clock of the recorder was off, so that it is the time of the exchange.
+    """
+
+    def __init__(self, now: int, ahead: int = 0) -> None:
+        self.now, self.ahead = now, ahead
 
     def __call__(self) -> int:
         """Return it."""
-        return self.now
+        return self.now + self.ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +160,30 @@ def replay(
     if not files:
         raise InvalidInputError("paths: give at least one recording")
     venue = recording.venue(*files) if venue is None else venue
-    reader = registry.venue(venue).reader()
+    ahead, reader = _ahead(files, registry.venue(venue).reader()), registry.venue(venue).reader()
     pace = None if speed is None else _Pace(speed, sleep, timer)
-    play = _Play(sink, reader, ", ".join(Path(file).name for file in files), progress, strict=strict)
+    names = ", ".join(Path(file).name for file in files)
+    play = _Play(sink, reader, names, progress, ahead=ahead, strict=strict)
     with closing(recording.played(*files)) as found:
         play.run(found, pace)
     return play.replayed(venue, tuple(reader.waiting()))
+
+
+def _ahead(files: Sequence[str | PathLike[str]], reader: Reader) -> int:
+    """Return by how many nanoseconds an exchange's clock was ahead of the recorder's; 0 where that was set.
+
+    By a clock that was some minutes slow each row is of the future; by one that was fast no bar is whole for
+    as long. What comes first may be of hours ago, and so it is the median that counts.
+    """
+    found: list[int] = []
+    with closing(recording.played(*files)) as recorded:
+        for one in islice((one for one in recorded if isinstance(one, Message)), LOOKED_AT):
+            with suppress(InvalidInputError):
+                events = reader.rows(one.text, one.received, one.url)
+                rows = [event for event in events if isinstance(event, Ticker | Depth | Trade)]
+                found += [row.timestamp * NS_PER_MS - one.received for row in rows if not row.snapshot]
+    middle = median_low(found) if found else 0
+    return middle if OFF_MS < abs(middle) // NS_PER_MS <= FAR_MS else 0
 
 
 def _files(paths: object) -> list[str | PathLike[str]]:
@@ -204,13 +231,14 @@ class _Play:
         names: str,
         progress: Callable[[int], object] | None,
         *,
+        ahead: int,
         strict: bool,
     ) -> None:
         self._sink = sink
         self._rows = reader.rows
         self._names = names
         self._progress = progress or (lambda _done: None)
-        self._strict = strict
+        self._ahead, self._strict = ahead, strict
         self._clock: RecordingClock | None = None
         self._takers: dict[type[Event], Callable[[Any], object]] = {
             Ticker: sink.tickers.push, Depth: sink.orderbooks.push,
@@ -289,7 +317,7 @@ class _Play:
         """Set the clock to when a message was received; it is never set back."""
         if self._clock is None:
             self._first = message.received
-            self._clock = self._sink.clock = RecordingClock(message.received)
+            self._clock = self._sink.clock = RecordingClock(message.received, self._ahead)
             self._session = self._sink.live.session("recording", None)
             self._session.subscribed()
         gap = max(0, message.received - self._clock.now)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from mdstore.core.html import table_html
-from mdstore.errors import MarketDataError
+from mdstore.errors import ClockError, MarketDataError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,7 +70,7 @@ class SyncResult:
     to the source, also to find out what there is; `seconds` is how long it took. `wait` is for what the
     source waits, such as the end of a ban, and None otherwise; `waiting` says it in words. `pace` is the
     requests a second that the source takes, None where nobody knows. `is_over` is false while it is under
-    way.
+    way. `clock` is what is wrong with this machine's clock by that of the source, if that is known.
     """
 
     source: str
@@ -80,6 +80,7 @@ class SyncResult:
     wait: Wait | None = None
     pace: float | None = None
     is_over: bool = False
+    clock: ClockError | None = None
 
     @property
     def waiting(self) -> str:

@@ -1,0 +1,51 @@
+"""Runs of rows out of batches under each other: copied one by one or by Polars, they are the same rows."""
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdstore.candles.packs import gathered
+from mdstore.core.schema import CANDLE
+from tests.support.candles import walk
+
+SIZES = (40, 1, 25)
+WHOLE = [walk(size, seed=seed) for seed, size in enumerate(SIZES)]
+STARTS = (0, 40, 41)
+
+
+def batch(frame):
+    """Return candles as a batch that begins within its memory, as those of a pack do."""
+    more = pl.concat([frame.head(1), frame])
+    arrays = [
+        more[name].to_physical().to_arrow().view(field.type)
+        for name, field in zip(CANDLE.names, CANDLE, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=CANDLE).slice(1)
+
+
+@st.composite
+def run(draw):
+    at = draw(st.sampled_from(range(len(SIZES))))
+    low = draw(st.integers(0, SIZES[at]))
+    return STARTS[at] + low, STARTS[at] + draw(st.integers(low, SIZES[at]))
+
+
+@pytest.mark.parametrize("few", [0, gathered.FEW_RUNS])
+@given(runs=st.lists(run(), max_size=12))
+def test_runs_are_the_rows_one_after_the_other(few, runs):
+    rows = pl.concat(WHOLE)
+    expected = pl.concat([rows.head(0), *(rows[low:high] for low, high in runs)])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gathered, "FEW_RUNS", few)
+        taken = gathered.Runs(
+            list(map(batch, WHOLE)), [low for low, _ in runs], [high for _, high in runs]
+        ).rows()
+    assert taken.schema == CANDLE
+    assert pl.DataFrame(taken).equals(expected.cast(pl.DataFrame(taken).schema))
+
+
+def test_what_is_copied_cannot_be_written():
+    taken = gathered.Runs([batch(WHOLE[0])], [3], [7]).rows()
+    assert not any(chunk.buffers()[1].is_mutable for chunk in taken.columns)
