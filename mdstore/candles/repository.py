@@ -269,7 +269,9 @@ class CandleRepository:
         request = replace(request, columns=CANDLE_COLUMNS if not request.is_long else LONG)
         for _ in range(ATTEMPTS):
             try:
-                return holes_of(self._columnar.read(request, verify=False), request.timeframe)
+                return holes_of(
+                    self._columnar.read(request, verify=False, used=("timestamp",)), request.timeframe
+                )
             except PackLostError as lost:
                 self._columnar.lose(lost)
         return holes_of(self._columnar.read(request), request.timeframe)

@@ -87,17 +87,24 @@ class Columnar:
         self._seals = database.read_only is None
         self._straight_rows: dict[tuple[str, tuple[str, ...] | None], int] = {}
 
-    def read(self, request: Request, *, verify: bool = True, keep: bool = True) -> Answer:
+    def read(
+        self, request: Request, *, verify: bool = True, keep: bool = True, used: Sequence[str] | None = None
+    ) -> Answer:
         """Answer a request; without `verify`, whoever uses the answer verifies what it uses.
 
-        An answer of several series that is wanted only once is put together without `keep`.
+        An answer of several series that is wanted only once is put together without `keep`. `used` are the
+        columns that are used of it, where they are not those of the request.
 
         Raises `NoSuchSeriesError`.
         """
         reason = "the packs cannot be used just now"
         for _ in range(ATTEMPTS):
             try:
-                answer = self._panel(request, keep=keep) if request.is_long else self._series(request)
+                answer = (
+                    self._panel(request, used or request.columns, keep=keep)
+                    if request.is_long
+                    else self._series(request)
+                )
                 if verify:
                     answer.verify()
             except PackLostError as lost:
@@ -247,7 +254,7 @@ class Columnar:
             self._use([view])
         return Answer(view, low, high, request.columns, tiers, [view])
 
-    def _panel(self, request: Request, *, keep: bool) -> Answer:
+    def _panel(self, request: Request, used: Sequence[str], *, keep: bool) -> Answer:
         key = (str(request.timeframe), request.symbols, request.start, request.end, request.limit)
         kept: Panel | Grown | None = self._memory.get(key)
         if kept is not None:
@@ -256,7 +263,7 @@ class Columnar:
                 now = kept if row[0] == kept.revision else self._grown(kept, request, int(str(row[0])))
                 if now is not None:
                     self._memory.hit()
-                    if now is not kept and keep:
+                    if (now.expect(used) or now is not kept) and keep:
                         self._keep(key, now)
                     return self._of_panel(now, request, ("memory",))
         self._memory.miss()
@@ -274,6 +281,7 @@ class Columnar:
         self._seal_tails(views, request.timeframe)
         window = request.start, request.end, request.limit
         panel = Panel([Stretch(view, *view.within(*window)) for view in views], revision)
+        panel.expect(used)
         if keep:
             self._keep(key, panel)
         return self._of_panel(panel, request, _tiers(views))

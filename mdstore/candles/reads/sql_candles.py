@@ -150,7 +150,7 @@ class Candles:
     def _register(self, connection: duckdb.DuckDBPyConnection, wanted: AbstractSet[str]) -> None:
         parts = []
         for number, (timeframe, long) in enumerate((self.longs or {"": NOTHING}).items()):
-            table = _in_chunks(long.picked(wanted))
+            table = _in_chunks(long.table_of(("symbol", *wanted)))
             connection.register(f"{PARTS}{number}", table)
             names = (*CANDLE_COLUMNS, *self.declared)
             columns = ", ".join(_given(name, wanted, table.column_names) for name in names)
