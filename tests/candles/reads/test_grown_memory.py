@@ -1,12 +1,15 @@
 """Panels that grow hold what they say: the packs that columns are yet to be made of, and their own memory."""
 
+import time
+from unittest.mock import patch
+
 import polars as pl
 import pytest
 
 import mdstore
 from mdstore.candles.packs.gathered import runs_of
 from mdstore.core.time_bounds import FOREVER
-from tests.support.candles import walk
+from tests.support.candles import MINUTE, START, walk
 
 NAMES = "ABC"
 BARS = 60
@@ -58,6 +61,35 @@ def test_what_is_kept_says_all_that_it_holds_of_rows_that_lie_in_no_pack(tmp_pat
             assert panel is None or panel.bytes >= held(panel.long)
 
 
+@pytest.mark.parametrize("columns", [["close"], None])
+def test_what_a_panel_grows_from_is_counted_beside_what_it_has_become(tmp_path, columns):
+    """Its rows of a minute ago stay, since columns that nobody has asked for yet are made of them."""
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        for at in range(0, BARS, 4):
+            store.write_many(minutes(at, 4), timeframe="1m")
+            store.candles(None, "1m", columns=columns)
+            store.sql(SUMMED)
+        kept = store._candles._columnar._memory
+        panel = kept.get(("1m", None, -FOREVER, FOREVER, None))
+        assert panel.bytes >= held(panel.long) + panel.long.held
+        (candles,) = [value for key, value in kept._values.items() if key[0] == "sql"]
+        (long,) = candles.longs.values()
+        assert candles.bytes >= held(long) + long.held
+
+
 def held(long):
     """Return the bytes of the rows that candles are put together of."""
     return sum(batch.nbytes for batch in runs_of(long).batches)
+
+
+def test_behind_a_panel_of_the_latest_bars_only_these_are_kept(sealed):
+    """Of a feed that is played quickly all the rest of the hour was held besides, and copied each minute."""
+    time.sleep(0.1)  # what is in a pack of just now is not kept: the clock of files is coarse
+    with patch("mdstore.candles.packs.columns.GATHER_ROWS", 0):
+        sealed.candles(None, "1m", limit=3)
+        for at in range(BARS, BARS + 8):
+            sealed.write_many(minutes(at, 1), timeframe="1m")
+            found = sealed.candles(None, "1m", limit=3)
+        assert found.equals(sealed.candles(list(NAMES), "1m", start=START + (BARS + 5) * MINUTE))
+        panel = sealed._candles._columnar._memory.get(("1m", None, -FOREVER, FOREVER, 3))
+        assert 3 * len(NAMES) <= panel.new.rows.num_rows <= 4 * len(NAMES)
