@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from math import nan
 from typing import Any, Final
 
@@ -371,14 +371,15 @@ def batch_of(bars: Sequence[Sequence[float]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns_of_bars(bars), schema=CANDLE)
 
 
-def columns_of_bars(bars: Sequence[Sequence[float]]) -> list[pa.Array]:
+def columns_of_bars(bars: Iterable[Sequence[float]]) -> list[pa.Array]:
     """Return candles that are given as rows as columns, of the types that `CANDLE` has."""
     columns: list[array[Any]] = [array("q"), *(array("d") for _ in VALUES)]
-    for at in range(0, len(bars), PIECE):
-        for column, values in zip(columns, zip(*bars[at : at + PIECE], strict=True), strict=True):
+    rows = iter(bars)
+    while piece := list(islice(rows, PIECE)):
+        for column, values in zip(columns, zip(*piece, strict=True), strict=True):
             column.extend(array(column.typecode, values))  # from values one by one it takes twice as long
     return [
-        pa.Array.from_buffers(kind, len(bars), [None, pa.py_buffer(column)])
+        pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(column)])
         for kind, column in zip(KINDS_OF_COLUMNS, columns, strict=True)
     ]
 

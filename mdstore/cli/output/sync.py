@@ -166,7 +166,9 @@ def _print_round(out: Console, result: SyncResult) -> None:
     failed = f", {len(result.failed):,} failed" if result.failed else ""
     came = f"{result.inserted:,} new, {result.updated:,} changed, {count(result.requests, 'request')}"
     bad = f", {count(result.bad, 'bar')} bad" if result.bad else ""
-    out.print(f"{now} {came}, {duration(result.seconds)}{failed}{bad}", highlight=False)
+    delisted = [one.symbol for one in result.series if one.state == "delisted"]
+    gone = f", delisted: {', '.join(dict.fromkeys(delisted))}" if delisted else ""
+    out.print(escape(f"{now} {came}, {duration(result.seconds)}{failed}{bad}{gone}"), highlight=False)
 
 
 # ---- at the end

@@ -136,7 +136,7 @@ class Watched:
             count(int(stats["reconnects"]), "reconnect"),
         ]
         if watch.gone:
-            parts.append(f"listed no more: {', '.join(watch.gone)}")
+            parts.append(f"traded no more: {', '.join(watch.gone)}")
         if waiting := int(self._store.live.stats()["pending"] or 0):
             parts.insert(2, f"{waiting:,} not stored, which a sync fetches")
         if watch.recorder is not None and watch.recorder.files:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from mdstore.core.time_bounds import FAR_MS
 from mdstore.errors import FileFormatError, InvalidInputError, MessageError
 from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
+from mdstore.realtime.session import may_be_of_bars
 from mdstore.sources.exchanges import registry
 from mdstore.sources.exchanges.messages import Event
 from mdstore.sources.exchanges.registry import Reader
@@ -27,6 +28,8 @@ from mdstore.sources.sync.clocks import OFF_MS
 __all__ = ["RecordingClock", "Replayed", "Sink", "replay"]
 
 NS_PER_SECOND, NS_PER_MS = 1_000_000_000, 1_000_000
+# What is no JSON is recorded as a text in it: this began as a message, where a bare "pong" is none.
+HALF = ('"{', '"[')
 # So many messages are looked at to tell whether the clock of the recorder was off.
 LOOKED_AT = 300
 # Ctrl-C is seen between two naps.
@@ -44,6 +47,9 @@ class Rows(Protocol):
 class Connection(Protocol):
     """What knows what came by a connection."""
 
+    def unsubscribed(self) -> object:
+        """Know that something may not have come."""
+
     def subscribed(self) -> object:
         """Know that from the next trade on all comes; what came since the last one before may lack some."""
 
@@ -57,8 +63,8 @@ class Candles(Protocol):
     def update(self, kline: Kline, /) -> object:
         """Take the state of a bar."""
 
-    def session(self, feed: str, symbols: None, /) -> Connection:
-        """Know that all symbols come by one connection."""
+    def session(self, feed: str, symbols: None, /, *, volume_digits: int) -> Connection:
+        """Know that all symbols come by one connection, with so many decimals of their sizes."""
 
 
 class Sink(Protocol):
@@ -295,7 +301,12 @@ class _Play:
         """Have bars that miss something be no whole ones; whose connection it is, no recording says."""
         if self._clock is not None:
             self._advance(connected, pace)
-            self._session.subscribed()
+            self._lose()
+
+    def _lose(self) -> None:
+        """Have what is forming be no whole bars, but for those of which a later kline tells."""
+        self._session.unsubscribed()
+        self._session.subscribed()
 
     def _pass(self, unread: Unread) -> None:
         """Go on past what cannot be read, which may have been a trade."""
@@ -304,7 +315,7 @@ class _Play:
         else:
             self._leave_out(unread.error)
         if self._clock is not None:
-            self._session.subscribed()
+            self._lose()
 
     def _leave_out(self, error: FileFormatError) -> None:
         """Count what is not played. Raises it where nothing may be left out."""
@@ -318,7 +329,7 @@ class _Play:
         if self._clock is None:
             self._first = message.received
             self._clock = self._sink.clock = RecordingClock(message.received, self._ahead)
-            self._session = self._sink.live.session("recording", None)
+            self._session = self._sink.live.session("recording", None, volume_digits=registry.VOLUME_DIGITS)
             self._session.subscribed()
         gap = max(0, message.received - self._clock.now)
         slept = pace is not None and pace.wait(gap)
@@ -327,10 +338,11 @@ class _Play:
 
     def _play(self, message: Message) -> None:
         try:
+            if message.text.startswith(HALF):
+                raise MessageError(f"a message is no JSON: {message.text:.80}")
             events = self._rows(message.text, message.received, message.url)
         except InvalidInputError as error:
-            kind = error.kind if isinstance(error, MessageError) else None
-            self._refuse(message, error, is_trade=kind is None or "trade" in kind.lower())
+            self._refuse(message, error, of_bars=may_be_of_bars(error))
             events = []
         taken = sum([self._take(message, event) for event in events])
         self._skipped += not taken
@@ -343,17 +355,17 @@ class _Play:
         try:
             taker(event)
         except InvalidInputError as error:
-            self._refuse(message, error, is_trade=type(event) is Trade)
+            self._refuse(message, error, of_bars=isinstance(event, Trade | Kline))
             return False
         self._session.heard(event)
         self._counts[type(event)] += 1
         return True
 
-    def _refuse(self, message: Message, error: InvalidInputError, *, is_trade: bool) -> None:
+    def _refuse(self, message: Message, error: InvalidInputError, *, of_bars: bool) -> None:
         """Leave out what breaks a rule; a trade is one that its bar lacks."""
         text = f"{self._names}: message {self._done + 1}, received at {message.received}: {error.message}"
         told = FileFormatError(text, hint=error.hint)
         told.__cause__ = error
         self._leave_out(told)
-        if is_trade:
-            self._session.subscribed()
+        if of_bars:
+            self._lose()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SeriesSync", "State", "SyncResult"]
 
-State = Literal["up to date", "waiting", "elsewhere", "at work", "done", "failed"]
+State = Literal["up to date", "waiting", "elsewhere", "at work", "done", "delisted", "failed"]
 WHOLE = ("start", "end", "bars", "inserted", "updated", "unchanged", "bad")
 COLUMNS = ("symbol", "timeframe", "state", "bars", "inserted", "updated", "holes", "error")
 
@@ -30,7 +30,8 @@ class SeriesSync:
     `updated` and `unchanged` are the rows that came, `bad` the bars that are not there since their rows break
     a rule: these are in quarantine, and the bars are asked for again (with `every`, ever later).
     `holes` are the bars of that range that are not there, by reason. `state` is "elsewhere" while another
-    process asks for it. `error` says why it failed.
+    process asks for it, and "delisted" of one that the source gave once and has no more. `error` says why it
+    failed.
     """
 
     symbol: str

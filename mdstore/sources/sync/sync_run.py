@@ -152,6 +152,8 @@ class SyncRun:
                 self.result.series.append(series)
                 if symbol in lost:
                     self._fail(series, lost[symbol])
+                elif symbol in missing and self._facts.is_left(symbol):
+                    series.state = "delisted"
                 elif symbol in missing:
                     jobs.append(self._job(series, timeframe, missing[symbol], firsts.get(symbol)))
         self._tell()
@@ -214,7 +216,7 @@ class SyncRun:
             self._fail(job.to, error)
         await self._count_holes(job)
         if job.to.error is None:
-            job.to.state = "done"
+            job.to.state = "delisted" if job.is_gone else "done"
             job.to.expect(0, 0)
         self._tell()
 
@@ -373,6 +375,8 @@ class SyncRun:
         if stretch[0] < ended:
             await self._state(job.key, stretch[0], ended, "unknown")
         job.is_gone = True
+        self._facts.leave(job.to.symbol)
+        log.warning("%s has %s no more: it was delisted", self._source.name, job.to.symbol)
         return True
 
     def _fail(self, series: SeriesSync, error: MarketDataError) -> None:

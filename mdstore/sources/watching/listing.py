@@ -43,11 +43,13 @@ class Listing:
 
     async def look_if_due(self, source: CandleSource) -> None:
         """Look, if that is long ago. A failure is no matter: it is looked again."""
-        if time.monotonic() - self._looked >= LOOK_SECONDS:
-            try:
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        try:
+            async with self._one:
                 await self._look(source)
-            except MarketDataError as error:
-                LOG.info("the markets of %s: %s", source.name, error)
+        except MarketDataError as error:
+            LOG.info("the markets of %s: %s", source.name, error)
 
     async def is_gone(self, source: CandleSource, symbol: str) -> bool:
         """Tell whether a market is listed no more, of which the exchange says that it has none such."""
@@ -79,4 +81,4 @@ class Listing:
 def _text(exchange: str, gone: Sequence[str]) -> str:
     names = ", ".join(gone)
     it = "it trades" if len(gone) == 1 else "they trade"
-    return f"{exchange} lists {names} no more: nothing is asked for until {it} again; the others go on"
+    return f"{exchange} trades {names} no more: nothing is asked for until {it} again; the others go on"

@@ -13,8 +13,8 @@ import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -28,21 +28,19 @@ from mdstore.errors import (
     Hint,
     InvalidInputError,
     MarketDataError,
-    NoSuchMarketError,
     SourceError,
     StoreClosedError,
 )
-from mdstore.realtime.backfill import Part
 from mdstore.realtime.cache import RealtimeDataCache
 from mdstore.realtime.row_rules import MS_NS
 from mdstore.realtime.session import SILENCE, Session
 from mdstore.sources.extra import INSTALL
 from mdstore.sources.recordings.recorder import Recorder
-from mdstore.sources.sync.candle_source import CandleSource, Wait
+from mdstore.sources.sync.candle_source import CandleSource
 from mdstore.sources.sync.symbols import is_pattern, matching
 from mdstore.sources.watching.exchange_time import ExchangeTime
 from mdstore.sources.watching.listing import Listing
-from mdstore.sources.watching.pages import fetched
+from mdstore.sources.watching.missed import Missed
 from mdstore.sources.watching.streams import Stream, Wanted
 from mdstore.sources.web.client import user_agent
 
@@ -65,8 +63,6 @@ WAITING: Final = 4096
 MESSAGE_BYTES: Final = 8 * 1024**2
 LOOK_SECONDS: Final = 1.0
 """How often clocks are held against each other, and it is looked whether the list of markets is old."""
-LONG_SECONDS: Final = 10.0
-"""A wait for a request is told of from here on."""
 MOST_BARS: Final = 10_000
 """A longer hole of before the watch is left to a sync: the other markets of a connection wait for each."""
 
@@ -116,8 +112,8 @@ class Watch:
         self.symbols: tuple[str, ...] = ()
         self.errors: deque[Failure] = deque(maxlen=ERRORS_KEPT)
         """The latest failures of connections, rows and requests; the watch goes on."""
-        self.messages = self.fetched = 0
-        """How many messages came, and how many bars were fetched in place of those that were missed."""
+        self.messages = 0
+        """How many messages came."""
         self._cache, self._stream, self._open_source, self._asked = cache, stream, source, asked
         self._on_error = on_error
         self._owns_recorder = not isinstance(record, Recorder | None)
@@ -126,12 +122,11 @@ class Watch:
         )
         """What raw messages are written to, None without one, and from when on it was closed by others."""
         self._refused = refused
-        self._one_waits = asyncio.Lock()
-        self._waits_until = 0.0
         self._sessions: list[Session] = []
         self._sockets: dict[Session, ClientConnection] = {}
         self._anew: set[Session] = set()
         self._listing = Listing(self._trouble, self._leave, self._connect_anew)
+        self._missed = Missed(self.exchange, self._listing, self._now, self._trouble)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
@@ -186,9 +181,10 @@ class Watch:
     def stats(self) -> dict[str, int | float | str]:
         """Return how many connections are alive, what came by them, and what was not seen whole."""
         states = [session.state for session in self._sessions]
-        holes = [one for session in self._sessions for one in session.hole if one.symbol not in self.gone]
+        gone = self._listing.gone
+        holes = [one for session in self._sessions for one in session.hole if one.symbol not in gone]
         return {
-            "symbols": len(self.symbols), "gone": len(self.gone), "connections": len(states),
+            "symbols": len(self.symbols), "gone": len(gone), "connections": len(states),
             "alive": states.count("alive") + states.count("subscribed"), "messages": self.messages,
             "fetched": self.fetched,
             "reconnects": sum(max(0, session.connections - 1) for session in self._sessions),
@@ -197,8 +193,13 @@ class Watch:
         }  # fmt: skip
 
     @property
+    def fetched(self) -> int:
+        """How many bars were fetched in place of those that were missed."""
+        return self._missed.bars
+
+    @property
     def gone(self) -> tuple[str, ...]:
-        """The symbols that the exchange lists no more: their bars end, and nothing is asked for."""
+        """The symbols that the exchange trades no more: their bars end, and nothing is asked for."""
         return tuple(sorted(self._listing.gone))
 
     def __enter__(self) -> Self:
@@ -243,7 +244,7 @@ class Watch:
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
         if self._is_closing:  # by somebody who saw no loop that could be told
             return
-        source = self._open_source(on_wait=self._waits)
+        source = self._open_source(on_wait=self._missed.waits)
         clock = ExchangeTime(self.exchange, self._cache, partial(self._clock_of, source), self._trouble)
         try:
             self._check_timeframes(source)
@@ -347,7 +348,7 @@ class Watch:
         return self._cache.live.session(
             self._stream.feed(),
             list(symbols),
-            backfill=partial(self._fetch, source),
+            backfill=partial(self._missed.fetch, source),
             most_bars=MOST_BARS,
             silence=self._asked.silence,
             volume_digits=self._stream.volume_digits,
@@ -368,6 +369,8 @@ class Watch:
     async def _listen(self, session: Session, wanted: Wanted) -> None:
         from websockets.asyncio.client import connect  # noqa: PLC0415  # an extra
 
+        self._sockets.pop(session, None)
+        self._anew.discard(session)
         async with connect(
             self._stream.url(self._asked.base_url),
             user_agent_header=user_agent(),
@@ -405,41 +408,6 @@ class Watch:
             self.recorder = None
             self._trouble(error)
             return time.time_ns()
-
-    async def _fetch(
-        self, source: CandleSource, symbol: str, timeframe: str, start: int, end: int
-    ) -> AsyncGenerator[Part]:
-        """Give the parts of a range; one of a market that is no more is left to a sync, which says why."""
-        await self._sit_out(source)
-        found = fetched(source, symbol, timeframe, start, end, self._trouble, self._now)
-        try:
-            if symbol not in self._listing.unknown:
-                async with aclosing(found) as parts:
-                    async for part in parts:
-                        yield part
-                        self.fetched += 0 if part.rows is None else len(part.rows)
-                return
-        except NoSuchMarketError:
-            if not await self._listing.is_gone(source, symbol):
-                raise
-        yield Part(start, end, None)
-
-    async def _sit_out(self, source: CandleSource) -> None:
-        """Wait while the host is left alone, and tell of it once: each hole would be told to be refused."""
-        async with self._one_waits:
-            if (left := source.rests) <= 0:
-                return
-            why = f"{self.exchange} has failed again and again: nothing is fetched for {left:.0f} s"
-            self._trouble(SourceError(why))
-            while (left := source.rests) > 0:
-                await asyncio.sleep(left)
-            LOG.info("%s is asked again for what was missed", self.exchange)
-
-    def _waits(self, wait: Wait) -> None:
-        """Tell once of a wait that is long, such as one that an exchange asks for."""
-        if wait.seconds >= LONG_SECONDS and time.monotonic() >= self._waits_until:
-            self._waits_until = time.monotonic() + wait.seconds
-            self._trouble(SourceError(f"{wait.reason}: nothing is fetched for {wait.seconds:.0f} s"))
 
     def _now(self) -> int:
         """Return the time that live rows go by (ms)."""
