@@ -269,7 +269,9 @@ class CandleRepository:
         request = replace(request, columns=CANDLE_COLUMNS if not request.is_long else LONG)
         for _ in range(ATTEMPTS):
             try:
-                return holes_of(self._columnar.read(request, verify=False), request.timeframe)
+                return holes_of(
+                    self._columnar.read(request, verify=False, used=("timestamp",)), request.timeframe
+                )
             except PackLostError as lost:
                 self._columnar.lose(lost)
         return holes_of(self._columnar.read(request), request.timeframe)
@@ -299,11 +301,11 @@ class CandleRepository:
     ) -> tuple[pa.Table, Explanation]:
         """Return what a read-only DuckDB query gives over candles, series, quarantine and other tables."""
         clock, scanned = time.perf_counter(), self._upkeep.scanned
-        table, given = self.queries.run(query, others or {}, timeout, params, own)
+        table, given, tiers = self.queries.run(query, others or {}, timeout, params, own)
         listed = ", ".join(f"{rows:,} {name}" for name, rows in given.items())
         reason = f"given {listed or 'no'} candles"
         self.upkeep.tell_query(query, (time.perf_counter() - clock), table.num_rows, reason)
-        tiers = ("duckdb",) if self._upkeep.scanned == scanned else ("scanner", "duckdb")
+        tiers = tiers if self._upkeep.scanned == scanned else ("scanner", *tiers)
         self.latencies.add("sql", tiers, clock)
         return table, Explanation(tiers, table.num_rows, _since(clock), reason, query, sum(given.values()))
 

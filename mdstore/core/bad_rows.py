@@ -13,6 +13,7 @@ from mdstore.core.excerpts import excerpt
 from mdstore.core.labels import as_hint, of_labels
 from mdstore.core.rounding import MOST_ULPS, misses_by_rounding
 from mdstore.core.timeframe import DAY, Timeframe, meant
+from mdstore.core.whole_numbers import HELD
 from mdstore.errors import Hint, ValidationError
 
 __all__ = ["AS_WRITTEN", "IN_FUTURE", "NO_TIME", "STARTS", "TWICE", "UNKNOWN_TIMEFRAME", "first_error"]
@@ -60,6 +61,10 @@ OF_TIMEFRAME = Hint(
     f"--timeframe 1h says what that is, where it is the same for all rows; {SET_ASIDE.cli}",
 )
 UNKNOWN_TIMEFRAME = "timeframe is a timeframe such as '1m'"
+OF_DIGITS = Hint(
+    f"give it in a larger unit, or as a float, which says that it is rounded; {SET_ASIDE.python}",
+    f"give it in a larger unit, or with a decimal point, which says that it is rounded; {SET_ASIDE.cli}",
+)
 BY_RULE = {UNKNOWN_TIMEFRAME: OF_TIMEFRAME, NO_TIME: SET_ASIDE, TWICE: WITH_OFFSET, IN_FUTURE: OF_A_ZONE}
 MOST_RULES = 3
 
@@ -133,6 +138,8 @@ def _of_season(letters: str) -> Hint:
 
 def _of_values(row: dict[str, Any], *, most: bool) -> Hint:
     """Say what to do about a price or a volume."""
+    if row["rule"] == HELD.format(row["column"]):
+        return OF_DIGITS
     if row["column"] == "volume" and row["value"] == "None" and most:
         return NO_VOLUME
     by_rounding = row["column"] in ("low", "high") and misses_by_rounding(row["record"])

@@ -19,7 +19,7 @@ import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
@@ -35,9 +35,18 @@ __all__ = ["ALWAYS", "Grid", "calendar_of", "check_calendar"]
 
 ALWAYS = "24/7"
 ALWAYS_NAMES = frozenset({ALWAYS, "always_open", "crypto"})
-# The years that a calendar without bounds is asked for. Two centuries take no longer than two years (New York
-# 0.15 s, Seoul 0.8 s), since the package works out the holidays of all years at once.
+# The years that a calendar without bounds is asked for, where a question is of more than the window below.
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2099, 12, 31)
+WINDOW_YEARS, FIRST_WINDOW = 20, date(2010, 1, 1)
+"""The years that are asked for at first: those up to the end of a decade, in which nearly all questions lie.
+
+The first question of a process takes half the CPU in Seoul, whose holidays go by the moon (1.5 s on a busy
+machine, of all years 2.9), and a third in New York (0.18, and 0.57). All years are worked out once, for a
+question of others. No window begins before 2010: made from 2000 on, Seoul has other lunch breaks in that
+spring than made from 1956 on. From 2010 on, all calendars of the package are the same either way.
+"""
+SESSION = 8 * DAY
+"""No session, and no bar that holds one, reaches so far out of its date, whole bars apart."""
 # A calendar is 1.2 MB, its runs with one timeframe up to as much.
 CALENDARS, RUNS = 16, 32
 # Warnings are silenced for the whole process, so only one thread at a time may do it.
@@ -157,15 +166,15 @@ class Grid:
         """Count the expected bars, without listing them."""
         if self.calendar == ALWAYS:
             return max(self._number(end) - self._number(start), 0)
-        runs = self._runs
+        runs = self._runs(start, end)
         return max(runs.before(self._number(end)) - runs.before(self._number(start)), 0)
 
     def expected_in(self, starts: pl.Series, ends: pl.Series) -> pl.Series:
         """Count the expected bars in each range."""
         if self.calendar == ALWAYS:
             return self.count(starts, ends)
-        numbers = (_numbers(self.timeframe, moments) for moments in (ends, starts))
-        until, since = (self._runs.before_each(each) for each in numbers)
+        runs = self._runs(*_reach(starts, ends))
+        until, since = (runs.before_each(_numbers(self.timeframe, each)) for each in (ends, starts))
         return (until - since).clip(0)
 
     def after(self, start: int, bars: int) -> int:
@@ -176,17 +185,33 @@ class Grid:
         first, last = self._number(start), self._number(LATEST)
         if self.calendar == ALWAYS and self.timeframe.ms is not None:  # a page of many thousands
             return min(first + bars, last) * self.timeframe.ms + self.timeframe.floor(0)
-        runs = self._runs
         bars = min(bars, last - first)
-        number = min(runs.past(runs.before(first) + bars), last) if bars > 0 else first
-        return int(self._begins(pl.Series([number]))[0])
+        if bars <= 0:
+            return self._begin(first)
+        for until in (start, LATEST):  # where the answer lies beyond the years that are known, in all
+            window = self._window(start, until)
+            runs = _runs(self.timeframe, self.calendar, window)
+            found = self._begin(min(runs.past(runs.before(first) + bars), last))
+            if found + self._margin <= window[1]:
+                break
+        return found
 
     @property
-    def _runs(self) -> Runs:
-        return _runs(self.timeframe, self.calendar)
+    def _margin(self) -> int:
+        return self.timeframe.longest_ms + SESSION
+
+    def _window(self, start: int, end: int) -> Window:
+        return _window(self.calendar, start - self._margin, end + self._margin)
+
+    def _runs(self, start: int, end: int) -> Runs:
+        """Return the runs of expected bars, those that start in a range among them."""
+        return _runs(self.timeframe, self.calendar, self._window(start, end))
 
     def _open(self, start: int, end: int) -> tuple[pl.Series, pl.Series]:
-        return self._runs.within(self._number(start), self._number(end))
+        return self._runs(start, end).within(self._number(start), self._number(end))
+
+    def _begin(self, number: int) -> int:
+        return int(self._begins(pl.Series([number]))[0])
 
     def _number(self, moment: int) -> int:
         """Return the number of the first bar that starts at or after a moment; that of 1970 has 0."""
@@ -265,17 +290,55 @@ class Runs:
         return int(self.lows[run] + bars - self.held[run])
 
 
+def _reach(starts: pl.Series, ends: pl.Series) -> tuple[int, int]:
+    """Return the least and the greatest of moments."""
+    least, most = starts.min(), ends.max()
+    return (int(least), int(most)) if isinstance(least, int) and isinstance(most, int) else (EARLIEST, LATEST)
+
+
 @lru_cache(maxsize=RUNS)
-def _runs(timeframe: Timeframe, calendar: str) -> Runs:
+def _runs(timeframe: Timeframe, calendar: str, window: Window) -> Runs:
     if calendar == ALWAYS:
         opens, closes = pl.Series([EARLIEST]), pl.Series([LATEST])
     else:
-        opens, closes = _schedule(calendar).intervals(daily=timeframe.shortest_ms >= DAY)
+        opens, closes = _schedule(calendar, window).intervals(daily=timeframe.shortest_ms >= DAY)
     # The bar that holds a moment is the one before the first that starts later.
     return Runs.of(_numbers(timeframe, opens + 1) - 1, _numbers(timeframe, closes))
 
 
 # ---- what exchange_calendars knows
+
+
+Window = tuple[int, int]
+"""The times (ms) in between which a calendar is worked out."""
+ALL: Window = (EARLIEST, LATEST)
+_windows: dict[str, Window] = {}
+"""What each calendar was asked for last. (Threads that ask at once may each have one made, both right.)"""
+
+
+def _window(calendar: str, start: int, end: int) -> Window:
+    """Return years that hold a range: twenty up to the end of its decade, or all."""
+    if calendar == ALWAYS:
+        return ALL
+    known = _windows.get(calendar)
+    if known is None or not (known[0] <= start and end <= known[1]):
+        recent = ALL if known is not None else _recent(end)
+        known = _windows[calendar] = recent if recent[0] <= start else ALL
+    return known
+
+
+def _recent(end: int) -> Window:
+    """Return twenty years up to the end of a decade, not the first before 2010; all where they end too late.
+
+    >>> [str(_day(time)) for time in _recent(1_756_684_800_000)]
+    ['2010-01-01', '2030-01-01']
+    """
+    earliest = FIRST_WINDOW.year + WINDOW_YEARS
+    year = _day(min(max(end, _midnight(FIRST_WINDOW)), LATEST)).year
+    decade = max(year // 10 * 10 + 10, earliest)
+    if decade > LAST_DAY.year:
+        return ALL
+    return _midnight(date(decade - WINDOW_YEARS, 1, 1)), _midnight(date(decade, 1, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,14 +359,14 @@ class Schedule:
 
 
 @lru_cache(maxsize=CALENDARS)
-def _schedule(calendar: str) -> Schedule:
-    """Ask exchange_calendars for all it knows of a calendar."""
+def _schedule(calendar: str, window: Window = ALL) -> Schedule:
+    """Ask exchange_calendars for what it knows of a calendar, in a window."""
     try:
         with BUILDING, warnings.catch_warnings():
             # Under pandas 3.1 exchange_calendars 4.13.2 calls what is deprecated there, and nothing of ours
             # happens here. It also loses sessions on Saturdays, and five calendars fail: use pandas 3.0.
             warnings.simplefilter("ignore")
-            first, last, table = _table(_library(calendar), calendar)
+            first, last, table = _table(_library(calendar), calendar, window)
     except Exception as error:  # ValueError, NotImplementedError, KeyError: whatever it stumbles over
         reason = str(error)[:200]
         raise InvalidInputError(
@@ -314,20 +377,30 @@ def _schedule(calendar: str) -> Schedule:
     return Schedule(first, last, sessions["date"], *_trading(sessions))
 
 
-def _table(library: Any, calendar: str) -> tuple[int, int, Any]:
-    """Return the first time that a calendar knows of, that after the last, and its sessions in pandas."""
+def _table(library: Any, calendar: str, window: Window) -> tuple[int, int, Any]:
+    """Return the first time that a calendar knows of, that after the last, and its sessions in pandas.
+
+    Of a window that has none of the days that it is made for, all of them.
+    """
     # The package tells the bounds only by the class, and gives that only with an instance, which would have
     # to be made twice; and it would keep the instance.
     kind = library.calendar_utils.global_calendar_dispatcher._calendar_factories[calendar]
     lowest, highest = kind.bound_min(), kind.bound_max()
     first = FIRST_DAY if lowest is None else max(FIRST_DAY, lowest.date())
     last = LAST_DAY if highest is None else min(LAST_DAY, highest.date())
+    low, high = max(first, _day(window[0])), min(last, _day(window[1] - DAY))
+    if low < high:
+        first, last = low, high
     table = kind(start=first.isoformat(), end=last.isoformat()).schedule
     return _midnight(first), _midnight(last) + DAY, table
 
 
 def _midnight(day: date) -> int:
     return (day - date(EPOCH_YEAR, 1, 1)).days * DAY
+
+
+def _day(time: int) -> date:
+    return date(EPOCH_YEAR, 1, 1) + timedelta(days=time // DAY)
 
 
 def _trading(sessions: pl.DataFrame) -> tuple[pl.Series, pl.Series]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import lt
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -21,7 +21,10 @@ from mdstore.core.timeframe import DAY, Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import ConflictError, Hint
 
-__all__ = ["Conflict", "OnConflict", "Sole", "conflict_error", "each_once", "starts_of_runs", "values_in"]
+__all__ = [
+    "Conflict", "OnConflict", "Sole", "conflict_error", "each_once", "names_of_runs", "starts_of_runs",
+    "values_in",
+]  # fmt: skip
 
 OnConflict = Literal["raise", "last"]
 Given = Callable[[int], Mapping[str, object]]
@@ -103,7 +106,7 @@ def _ascends(rows: pl.DataFrame, keys: list[str]) -> bool:
         return later.all()
     symbols = rows["symbol"]
     starts = starts_of_runs(symbols)
-    names = symbols.gather(starts).to_list()
+    names = names_of_runs(symbols, starts)
     if not all(map(lt, names, names[1:])):
         return False
     if len(starts) > 1:
@@ -122,7 +125,14 @@ def starts_of_runs(values: pl.Series) -> list[int]:
     next_ones, ones = values.slice(1), values.slice(0, len(values) - 1)
     # The other way waits for a query, which is not needed where each has a value.
     other = next_ones.ne_missing(ones) if values.null_count() else next_ones != ones
+    if other.all():  # a bar of each: 30 us less
+        return list(range(len(values)))
     return [0, *(other.arg_true() + 1).to_list()] if other.any() else [0]
+
+
+def names_of_runs(values: pl.Series, starts: list[int]) -> list[Any]:
+    """Return the values that begin at some rows; where these are all, without the query that picks them."""
+    return (values if len(starts) == len(values) else values.gather(starts)).to_list()
 
 
 def values_in(rows: pl.DataFrame) -> tuple[str, ...]:

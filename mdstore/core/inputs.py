@@ -6,6 +6,7 @@ Values are not looked at here; `candle_rules` does that.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,6 +41,10 @@ _END = object()
 ACCEPTED = (
     "a Polars, pandas or Arrow table, a dict of columns, a row or rows as dicts or as tuples "
     "(timestamp, open, high, low, close, volume), or an iterable of these"
+)
+READ_IT = Hint(
+    "of a file give what is in it, as pl.read_csv(path) reads that; `mdstore import` stores whole files",
+    "`mdstore import FILES` stores what is in files",
 )
 Row = Callable[[int], Mapping[str, object]]
 """Gives a row of a table as it came, by its number; only messages want it."""
@@ -181,7 +186,8 @@ def _tables(data: object, wanted: Wanted) -> Iterator[Table]:
     elif isinstance(data, Iterable) and not isinstance(data, str | bytes):
         yield from _from_items(data, wanted)
     else:
-        raise InvalidInputError(f"cannot take {type(data).__name__} as candles: give {ACCEPTED}")
+        hint = READ_IT if isinstance(data, str | os.PathLike) else None
+        raise InvalidInputError(f"cannot take {type(data).__name__} as candles: give {ACCEPTED}", hint=hint)
 
 
 def _is_numbered(names: Iterable[object], before: str = "") -> bool:

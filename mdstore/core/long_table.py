@@ -49,9 +49,13 @@ class Long:
         """The columns besides the symbol that cost nothing to ask for."""
         return list(self.values.column_names)
 
-    def picked(self, columns: Collection[str]) -> pa.Table:
-        """Return the symbol and some of the other columns as an Arrow table."""
-        return self.table.select([name for name in self.table.column_names if name in {"symbol", *columns}])
+    def table_of(self, columns: Collection[str]) -> pa.Table:
+        """Return an Arrow table that has some columns; others may be in it, too."""
+        return self.table if "symbol" in columns else self.values
+
+    def frame_of(self, columns: Collection[str]) -> pl.DataFrame:
+        """Return a Polars frame that has some columns; others may be in it, too."""
+        return self.frame if "symbol" in columns else self.value_frame
 
     def bare(self) -> Long:
         """Return the same with nothing made of it."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from operator import eq
+
 from mdstore.core.excerpts import excerpt
 from mdstore.errors import InvalidInputError
 
-__all__ = ["LONGEST_SYMBOL", "can_name", "check_symbol", "symbol_parts"]
+__all__ = ["LONGEST_SYMBOL", "can_name", "check_symbol", "not_names", "symbol_parts"]
 
 LONGEST_SYMBOL = 128
 
@@ -25,6 +28,15 @@ def check_symbol(symbol: object) -> str:
 def can_name(symbol: str) -> bool:
     """Tell whether a text can name a symbol."""
     return symbol == symbol.strip() and symbol.isprintable() and 0 < len(symbol) <= LONGEST_SYMBOL
+
+
+def not_names(texts: Collection[str]) -> list[str]:
+    """Return those of some texts that cannot name a symbol; all are looked at together, as most are names."""
+    lengths = set(map(len, texts))
+    together = not lengths or (min(lengths) > 0 and max(lengths) <= LONGEST_SYMBOL)
+    if together and "".join(texts).isprintable() and all(map(eq, texts, map(str.strip, texts))):
+        return []
+    return [text for text in texts if not can_name(text)]
 
 
 def symbol_parts(symbol: str) -> str:

@@ -8,12 +8,13 @@ from mdstore.optimization.ownership import Owner, upkeep_of
 from mdstore.optimization.threads import Stop, never
 
 if TYPE_CHECKING:
+    from mdstore.candles.upkeep.file_upkeep import FileUpkeep
     from mdstore.candles.upkeep.freezing import Frozen
 
-__all__ = ["FROZEN", "Freezer"]
+__all__ = ["FROZEN", "THAWED", "Freezer", "note"]
 
-FROZEN: Final = "freeze"
-"""The kind of record that is kept."""
+FROZEN, THAWED = "freeze", "thaw"
+"""The kinds of records that are kept."""
 REST_MS: Final = 20 * 3_600_000
 """It is looked once a day."""
 LEAST_ROWS: Final = 1_024
@@ -30,7 +31,8 @@ class Freezer:
     @property
     def is_due(self) -> bool:
         """Whether it was long ago that bars were frozen."""
-        last = self._upkeep.last(FROZEN)
+        own = (one for one in reversed(self._upkeep.records(FROZEN)) if not one.get("by_hand"))
+        last = next(own, None)
         return last is None or self._now() - int(last["at"]) >= REST_MS
 
     def evaluate(self) -> Frozen:
@@ -40,8 +42,15 @@ class Freezer:
     def run(self, *, stop: Stop = never) -> str:
         """Freeze what is old enough, and say what that was; empty where it was nothing."""
         found = self._upkeep.freeze(None, self._now() - self._age_ms, least=LEAST_ROWS, stop=stop)
-        self._upkeep.record(FROZEN, {"rows": found.rows, "series": found.series, "bytes": found.bytes})
+        note(self._upkeep, FROZEN, found)
         return f"{found.rows:,} old candles of {found.series:,} series frozen" if found.rows else ""
 
     def _now(self) -> int:
         return int(self._upkeep.now() * 1000)
+
+
+def note(upkeep: FileUpkeep, kind: str, found: Frozen, *, by_hand: bool = False) -> None:
+    """Keep a record of what was frozen or thawed; by hand it does not count as the look of a day."""
+    figures = {"rows": found.rows, "series": found.series}
+    figures |= {"bytes": found.bytes} if kind == FROZEN else {}
+    upkeep.record(kind, figures | ({"by_hand": True} if by_hand else {}))

@@ -193,6 +193,10 @@ class IndexOptimizer:
                     behind[key][sql] = workload[sql]
                     best.setdefault(key, trial)
         lacking, declined = [], []
+        for key in [key for key in best if any(_begins(key, other) for other in best)]:
+            longer = next(other for other in best if _begins(key, other))
+            behind[longer] |= behind[key]  # which finds with it what it looks for
+            del best[key]
         for key, trial in best.items():
             steps = f"{trial.before.steps:,} steps became {trial.after.steps:,} on a copy"
             if trial.is_ours:
@@ -209,6 +213,12 @@ class IndexOptimizer:
             if one.table == trial.table and first in one.columns[1:]:
                 return f"; {first} is in {one.name} behind {one.columns[0]}, which the statement leaves free"
         return ""
+
+
+def _begins(key: tuple[str, tuple[str, ...]], other: tuple[str, tuple[str, ...]]) -> bool:
+    """Tell whether the columns of an index are the first of another: then that one does its work."""
+    (table, columns), (others_table, others) = key, other
+    return table == others_table and len(columns) < len(others) and others[: len(columns)] == columns
 
 
 def _why_not(trial: Trial) -> str:

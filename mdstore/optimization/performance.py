@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mdstore.optimization.alarms import RULES, Rule, alarms
 from mdstore.optimization.fragmentation import MEASURED, FragmentationMonitor
-from mdstore.optimization.freezing import FROZEN
+from mdstore.optimization.freezing import FROZEN, THAWED
 from mdstore.optimization.indexes import APPLIED, REINDEXED
 from mdstore.optimization.ownership import Owner, repository_of, upkeep_of
 from mdstore.optimization.statistics import ANALYZED
@@ -23,7 +23,7 @@ __all__ = ["HitRates", "PerformanceMonitor"]
 KINDS: Final[Mapping[str, str]] = {
     "vacuum": VACUUMED, "rebuild": REBUILT, "given_back": GIVEN_BACK, "analyze": ANALYZED,
     "measured": MEASURED, "index": APPLIED, "reindex": REINDEXED,
-    "freeze": FROZEN,
+    "freeze": FROZEN, "thaw": THAWED,
 }  # fmt: skip
 """What upkeep leaves records of, by the names of the tree."""
 LOG: Final = ("wal_bytes", "wal_pinned_since")

@@ -39,7 +39,7 @@ LAST_WRITE_SECONDS = 15.0
 SLOW_SECONDS = 3.0
 """A store that has not taken bars for so long is told of, whatever becomes of it."""
 LOG_SECONDS = 60.0
-"""The same failure is logged once in so long."""
+"""The same failure is told once in so long: a disk that was full for an hour was 1,200 lines."""
 NEVER = float("inf")
 # Ctrl-C ends what Polars is at in any thread, by a KeyboardInterrupt there: one of six programs that were
 # told to end lost the thread that would have stored their last bars.
@@ -96,7 +96,7 @@ class Lander:
     Where `land` is a `Ledger`, many bars go together, and what is known of bars that are not there, too. It
     is never called by two threads, and never with a lock of this class held; nor is `tick`, which the thread
     calls twice a second, so that what has passed without a trade is stated, too. `troubled` is called with
-    each failure.
+    what fails, and again each minute that it goes on.
     """
 
     def __init__(
@@ -298,9 +298,10 @@ class Lander:
     def _tell(self, error: Exception, text: str) -> None:
         now = time.monotonic()
         said, at = self._logged
-        if text != said or now - at >= LOG_SECONDS:
-            self._logged = text, now
-            LOG.warning("closed bars wait to be stored: %s", text)
+        if text == said and now - at < LOG_SECONDS:
+            return
+        self._logged = text, now
+        LOG.warning("closed bars wait to be stored: %s", text)
         tell(self._troubled, error, LOG)
 
     def _end_round(self, error: Exception | None, text: str | None) -> None:

@@ -24,13 +24,15 @@ from mdstore.realtime.feeds import Feed
 from mdstore.realtime.forming_bars import BarSeries
 from mdstore.realtime.live_writer import Ledger
 from mdstore.realtime.row_rules import FUTURE_MS, MS_NS
-from mdstore.realtime.rows import Depth, Hole, Notice, Trade
+from mdstore.realtime.rows import Depth, Hole, Kline, Notice, Trade
 
-__all__ = ["Reads", "Session", "State"]
+__all__ = ["Reads", "Session", "State", "may_be_of_bars"]
 
 State = Literal["connecting", "subscribed", "alive", "silent", "disconnected", "closed"]
 LOG = logger("live")
 SILENCE = 60.0
+OF_BARS = ("trade", "kline", "candle")
+"""What is in the names of those kinds of messages that bars are made of."""
 
 
 class Reads(Protocol):
@@ -177,6 +179,16 @@ class Session:
             self._state = "subscribed"
             if at is not None:
                 self._feed.hear(to_ms(at, "at"), None)
+
+    def unsubscribed(self, symbols: str | Sequence[str] | None = None) -> None:
+        """Say that what symbols (None: all) send may not come, since they are listed no more, say.
+
+        That nothing comes of them says nothing then; they are seen again from their own next trade on, or
+        once they are subscribed to.
+        """
+        names = None if symbols is None else [name for name in self._names(symbols) if name is not None]
+        with self._live.lock:
+            self._feed.lose(names)
 
     def heartbeat(self, at: Moment | None = None) -> None:
         """Say that the connection is alive, and what time it is by the exchange's clock, if it says so."""
@@ -330,8 +342,7 @@ class Session:
             return self._reader.rows(data, self._live.clock() if received is None else received)
         except InvalidInputError as error:
             self._refuse(error)
-            kind = error.kind if isinstance(error, MessageError) else None
-            if kind is None or "trade" in kind.lower():  # it may have been a trade, of whatever symbol
+            if may_be_of_bars(error):  # of whatever symbol
                 self._lose(self.symbols)
             return ()
 
@@ -351,6 +362,8 @@ class Session:
             self._refuse(error)
             if type(row) is Trade:
                 self._miss(row)
+            elif type(row) is Kline and not row.snapshot:  # the last of its bar, say
+                self._lose((symbol,) if isinstance(symbol, str) else self.symbols)
             return 0
         self.heard(row)
         return 1
@@ -425,6 +438,12 @@ class Session:
         if unknown:
             raise InvalidInputError(f"{unknown[0]} is no symbol of this session")
         return found
+
+
+def may_be_of_bars(error: InvalidInputError) -> bool:
+    """Tell whether a message that could not be read may have held what bars are made of."""
+    kind = error.kind if isinstance(error, MessageError) else None
+    return kind is None or any(word in kind.lower() for word in OF_BARS)
 
 
 def _is_parsed(data: object) -> bool:

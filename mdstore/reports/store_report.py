@@ -49,6 +49,9 @@ ACTIONS: Final = {
     "vacuum": "writes the file anew, small and in order",
     "rebuild": "puts candles in order, beside those who read and write",
 }  # fmt: skip
+SHARES: Final = ("candles",)
+"""Tables of which a measure says how much is in order (0 to 1)."""
+UNITS: Final = {"free": "pages free", "left": "pages free"}
 PERCENTILES: Final = ("p50_ms", "p95_ms", "p99_ms")
 
 
@@ -66,11 +69,16 @@ def write_report(
     no network, and no other file. Raises `StoreFileError` where it cannot be written, or where there is a
     file that is no report, unless `force`; `InvalidInputError`.
     """
-    from mdstore.candles.file.paths import os_errors, refuse_target  # noqa: PLC0415 - knows of SQLite
+    from mdstore.candles.file.paths import (  # noqa: PLC0415 - knows of SQLite
+        os_errors,
+        refuse_folder,
+        refuse_target,
+    )
 
     target = Path(path)
     refuse_target(target)
     with os_errors(target):
+        refuse_folder(target)
         if target.exists() and not force and not _is_report(target):
             raise StoreFileError(
                 f"{target} is there already, and no report",
@@ -92,8 +100,11 @@ def report_page(store: MarketDataStore, analyzer: QueryAnalyzer | None = None) -
 
 
 def _is_report(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(MARK)) == MARK.encode()
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MARK)) == MARK.encode()
+    except PermissionError:  # one that may be written, and not read: `force` replaces it
+        return False
 
 
 def _parts(store: MarketDataStore, analyzer: QueryAnalyzer | None) -> Iterator[str]:
@@ -299,8 +310,25 @@ def _upkeep(tree: Tree) -> str:
         one = tree["maintenance"][name]
         if one is not None:
             when = datetime.fromtimestamp(one["at"] / 1000, UTC)
-            told = ", ".join(f"{key} {value}" for key, value in one.items() if key != "at")
+            told = ", ".join(_figure(key, value) for key, value in one.items() if key != "at")
             rows.append((name.replace("_", " "), f"{when:%Y-%m-%d %H:%M}", told))
     if not rows:
         return section("Upkeep", note("Nothing was done so far."))
     return section("Upkeep", table(("last", "when (UTC)", "what"), rows))
+
+
+def _figure(name: str, value: object) -> str:
+    """Write a figure of a record of upkeep with its unit.
+
+    >>> [_figure("bytes", 5_242_880), _figure("rows", 12_000), _figure("seconds", 0.1234)]
+    ['5.0 MB', '12,000 rows', '0.123 seconds']
+    """
+    if name == "bytes" and isinstance(value, int):
+        return size_text(value)
+    if isinstance(value, bool):
+        return name.replace("_", " ")
+    if name in SHARES and isinstance(value, float):
+        return f"{name} {value:.0%} in order"
+    if isinstance(value, int | float):
+        return f"{value:,} {UNITS.get(name, name)}" if isinstance(value, int) else f"{value:.3g} {name}"
+    return f"{name} {value}"

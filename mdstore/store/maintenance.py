@@ -190,7 +190,7 @@ class Maintenance:
         """
         moment = to_ms(before, "before")
         keys = self._keys(symbols, timeframe)
-        return self._candles.upkeep.freeze(keys, moment, progress=progress)
+        return self._noted("freeze", self._candles.upkeep.freeze(keys, moment, progress=progress))
 
     def thaw(
         self,
@@ -204,7 +204,15 @@ class Maintenance:
         Those that cannot be unpacked are taken from the packs, where these hold all around them.
         Everything else is as with `freeze`.
         """
-        return self._candles.upkeep.thaw(self._keys(symbols, timeframe), progress=progress)
+        found = self._candles.upkeep.thaw(self._keys(symbols, timeframe), progress=progress)
+        return self._noted("thaw", found)
+
+    def _noted(self, kind: str, found: Frozen) -> Frozen:
+        from mdstore.optimization.freezing import note
+
+        if found.rows:
+            note(self._candles.upkeep, kind, found, by_hand=True)
+        return found
 
     def _freezer(self, age: str | timedelta | None) -> Freezer | None:
         from mdstore.optimization.freezing import Freezer

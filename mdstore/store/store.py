@@ -456,7 +456,8 @@ class MarketDataStore:
         if columns is None and derive_from is None and fill is None and not include_forming:
             columns = self._declared.beside(symbols)
         read = partial(
-            self._read, symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
+            self._reading.read, self._candles, symbols, timeframe,
+            start=start, end=end, limit=limit, columns=columns,
             derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
         )  # fmt: skip
         began = time.perf_counter()

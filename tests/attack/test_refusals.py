@@ -182,3 +182,78 @@ def test_what_comes_after_the_commit_fails_no_write(store, monkeypatch):
     store.write("B", "1m", walk(5_000))
     assert store.maintenance.stats()["pack_trouble"] == ""
     assert store.maintenance.check() == []
+
+
+# All that commands load, while Python itself may be read.
+COMMANDS_USED = """
+from mdstore.cli import app as commands
+with mdstore.open("other.sqlite3") as store:
+    store.write("A", "1m", walk(100))
+for command in (["export", "o.csv", "A"], ["backup", "o.sqlite3"], ["report", "o.html"], ["import", "o.csv"],
+                ["import", "nothing.csv"]):
+    try:
+        commands(["-f", "other.sqlite3", *command])
+    except SystemExit:
+        pass
+"""
+
+
+def test_commands_replace_a_file_that_may_be_written_and_not_read(folder):
+    """That it is not readable was wrong usage, with --force, too."""
+    place = folder / "mine"
+    place.mkdir(mode=0o777)
+    place.chmod(0o777)
+    as_nobody(
+        folder,
+        """
+        import contextlib, io
+        from mdstore.cli import app
+
+        def ended(*arguments):
+            said = io.StringIO()
+            with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+                try:
+                    app(["-f", "s.sqlite3", *arguments])
+                except SystemExit as error:
+                    return error.code or 0, said.getvalue()
+            return 0, said.getvalue()
+
+        os.chdir("mine")
+        with mdstore.open("s.sqlite3") as store:
+            store.write("A", "1m", walk(100))
+        for command in (["export", "taken.csv", "A", "-t", "1m"], ["backup", "taken.sqlite3"],
+                        ["report", "taken.html"]):
+            open(command[1], "w").write("somebody's")
+            os.chmod(command[1], 0o200)
+            code, said = ended(*command)
+            assert (code, "--force" in said) == (1, True), said
+            code, said = ended(*command, "--force")
+            assert code == 0, said
+            assert open(command[1], "rb").read(9) != b"somebody's"[:9]
+        os.chmod("taken.csv", 0o200)
+        code, said = ended("import", "taken.csv")
+        assert code != 0, said
+        """,
+        COMMANDS_USED,
+    )
+
+
+def test_a_file_that_may_be_written_and_not_read_is_replaced_by_force(folder):
+    """It was said that it cannot be opened, which nobody has to."""
+    place = folder / "mine"
+    place.mkdir(mode=0o777)
+    place.chmod(0o777)
+    as_nobody(
+        folder,
+        """
+        os.chdir("mine")
+        with mdstore.open("s.sqlite3") as store:
+            store.write("A", "1m", walk(100))
+            open("taken.html", "w").write("somebody's")
+            os.chmod("taken.html", 0o200)
+            assert "and no report" in refused(lambda: mdstore.write_report(store, "taken.html"))
+            mdstore.write_report(store, "taken.html", force=True)
+            assert open("taken.html").read(9).lower() == "<!doctype"
+        """,
+        "with mdstore.open('other.sqlite3') as store: mdstore.write_report(store, 'other.html')",
+    )

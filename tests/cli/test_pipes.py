@@ -62,7 +62,7 @@ def test_mistakes_with_pipes(cli, filled):
     assert "--format is for - only" in cli("import", "x.csv", "--format", "csv", code=2).output
     assert "--format is for - only" in filled("export", "x.csv", "-t", "1m", "--format", "csv", code=2).output
     assert "Invalid value" in filled("export", "-", "-t", "1m", "--format", "xlsx", code=2).output
-    assert "the file is empty" in cli("import", "-", "-s", "A", "-t", "1m", given="", code=1).stderr
+    assert "standard input is empty" in cli("import", "-", "-s", "A", "-t", "1m", given="", code=1).stderr
 
 
 def test_a_file_of_a_header_alone_is_no_error(cli, tmp_path):

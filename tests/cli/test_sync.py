@@ -15,6 +15,7 @@ from rich.console import Console
 import mdstore
 from mdstore import LocalExchange, LocalMarket
 from mdstore.cli.output.sync_progress import SyncProgress
+from mdstore.core.timestamps import ms_to_datetime
 from mdstore.sources.sync.candle_source import Wait
 from mdstore.sources.sync.result import SeriesSync, SyncResult
 from mdstore.sources.web.breaker import Breaker
@@ -91,6 +92,14 @@ def test_nothing_is_said_twice(cli, monkeypatch):
     done = cli("sync", "--check", "upbit", "--base-url", "http://127.0.0.1:2", code=1)
     assert done.stdout.startswith("the markets: 127.0.0.1:")
     assert "ssl" not in done.stdout
+
+
+def test_a_clock_that_is_off_is_a_warning(cli):
+    with LocalExchange(["KRW-BTC"], skew=-1_200.0, limits=None) as exchange:
+        since = ["--since", ms_to_datetime(exchange.now() - 3_600_000).isoformat()]
+        done = cli("sync", "upbit", "KRW-BTC", "1m", *since, "--base-url", exchange.url)
+    assert done.stderr.count("warning: the clock of this machine is 20 min ahead of that of upbit") == 1
+    assert "Hint: set this machine's clock, if that is the one that is wrong" in done.stderr
 
 
 def test_timeframes_may_be_given_as_watch_takes_them(cli, store_of, url):

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import resource
 import signal
 import time
 from collections import Counter
@@ -55,6 +56,37 @@ def test_a_line_for_each_bar_that_ends(tmp_path, exchange):
     played = finished(mdstore_process(tmp_path, "replay", recording))
     assert played[0] == 0
     assert "KRW-BTC" in played[1]
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="of Linux")
+def test_where_the_disk_takes_nothing_more_it_is_said_what_is_not_stored(tmp_path, exchange):
+    process = watching(tmp_path, exchange, "KRW-BTC", "-t", "1s")
+    lines = [process.stdout.readline() for _ in range(2)]
+    _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1024, most))
+    lines += [process.stdout.readline() for _ in range(6)]
+    time.sleep(5)
+    process.send_signal(signal.SIGINT)
+    code, _, remarks = finished(process)
+    assert code == 1
+    assert all(LINE.fullmatch(line) for line in lines), lines
+    last = remarks.splitlines()[-2:]
+    assert re.match(
+        r"watched 1 market for \d+ s: \d+ messages; \d+ bars stored; \d+ not stored, which a sync", last[0]
+    )
+    assert re.match("error: .*market_data.sqlite3: the disk failed to read or write", last[1])
+    assert "Traceback" not in remarks
+    waiting = [
+        line for line in remarks.splitlines() if "the disk failed" in line and "fetched again" not in line
+    ]
+    assert len(waiting) <= 3, "not each time that it is tried"
+    assert (
+        finished(mdstore_process(tmp_path, "sync", "upbit", "KRW-BTC", "1s", "--base-url", exchange.url))[0]
+        == 0
+    )
+    with mdstore.open(tmp_path / "market_data.sqlite3") as store:
+        stored = {f"{one:%Y-%m-%dT%H:%M:%SZ}" for one in store.candles("KRW-BTC", "1s")["timestamp"]}
+    assert {line.split()[0] for line in lines} <= stored
 
 
 def test_a_timeframe_may_come_last_as_sync_takes_it(tmp_path, exchange):

@@ -108,6 +108,21 @@ def test_what_was_frozen_by_age_is_among_the_upkeep_that_is_told(filled):
     assert filled.stats()["maintenance"]["freeze"]["rows"] == 2 * 1_440
 
 
+def test_what_was_frozen_and_thawed_by_hand_is_too_and_is_not_the_look_of_a_day(filled):
+    filled.maintenance.freeze("2025-09-01T12:00")
+    assert filled.stats()["maintenance"]["freeze"]["rows"] == 720
+    assert filled.stats()["maintenance"]["thaw"] is None
+    assert Freezer(filled, 2 * DAY).is_due
+    filled.maintenance.thaw()
+    done = filled.stats()["maintenance"]["thaw"]
+    assert (done["rows"], done["series"]) == (720, 1)
+    filled.maintenance.thaw()  # nothing: nothing is told
+    assert filled.stats()["maintenance"]["thaw"] == done
+    Freezer(filled, 2 * DAY).run()
+    filled.maintenance.freeze("2025-09-03T12:00")
+    assert not Freezer(filled, 2 * DAY).is_due
+
+
 def test_nothing_is_frozen_unless_it_is_said(filled):
     Maintainer(filled).look()
     filled.maintenance.optimize()

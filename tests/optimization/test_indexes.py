@@ -61,6 +61,28 @@ def test_a_missing_index_is_found_tried_applied_and_undone(theirs):
     assert theirs.maintenance.check() == []
 
 
+def test_an_index_that_was_made_meanwhile_is_seen(theirs):
+    """A plan was that of the indexes as they were when the connection looked last: it was to be dropped."""
+    assert [one.kind for one in usage(theirs, {ONE: 1}).advice if one.table == "trades"] == ["create", "drop"]
+    with closing(apsw.Connection(str(theirs.path))) as con:
+        con.execute("CREATE INDEX longer ON trades (buyer, price)")
+        assert "longer" in usage(theirs, {ONE: 1}).used
+        assert not [one for one in usage(theirs, {ONE: 1}).advice if "buyer" in one.columns]
+        con.execute("DROP INDEX longer")
+    (advice,) = [one for one in usage(theirs, {ONE: 1}).advice if one.kind == "create"]
+    IndexOptimizer(theirs).apply(advice)
+    assert not [one for one in usage(theirs, {ONE: 1}).advice if one.kind == "create"]
+
+
+def test_of_two_indexes_of_which_one_begins_with_the_other_the_longer_is_proposed(theirs):
+    both = f"{ONE} ORDER BY price"
+    proposed = [one for one in usage(theirs, {ONE: 7, both: 2}).advice if one.kind == "create"]
+    assert [one.columns for one in proposed] == [("buyer", "price")]
+    assert proposed[0].statements == {ONE: 7, both: 2}
+    IndexOptimizer(theirs).apply(proposed[0])
+    assert set(usage(theirs, {ONE: 7, both: 2}).used["trades_by_buyer_price"]) == {ONE, both}
+
+
 def test_what_is_used_and_what_is_not(theirs):
     by_time = "SELECT at FROM trades WHERE at BETWEEN 3 AND 9"
     found = usage(theirs, {by_time: 3, RANGE: 7})

@@ -8,6 +8,7 @@ import pytest
 
 import mdstore
 from mdstore import InvalidInputError, QueryAnalyzer, StoreFileError, write_report
+from mdstore.core.sizes import size_text
 from mdstore.reports import store_report
 from mdstore.reports.page import MARK
 from tests.support.candles import walk
@@ -91,6 +92,17 @@ def test_growth_has_its_line_and_forecast(store, tmp_path, clock):
     assert 'class="line ahead"' in text
     assert "through 4 measures" in sections["Growth"]
     assert "measured" in sections["Upkeep"]
+
+
+def test_upkeep_is_told_in_units(store, tmp_path):
+    store.write("A", "1m", walk(12_000))
+    store.maintenance.freeze("2030-01-01")
+    store.maintenance.optimize()
+    _, sections = report_of(store, tmp_path)
+    told = sections["Upkeep"]
+    size = size_text(store.maintenance.stats()["frozen_bytes"])
+    assert f"12,000 rows, 1 series, {size}, by hand" in told
+    assert "bytes" not in told
 
 
 def test_names_that_are_html_stay_names(store, tmp_path):

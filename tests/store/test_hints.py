@@ -152,3 +152,27 @@ def test_the_tables_are_named_where_a_name_is_wrong_and_not_elsewhere(store):
     with pytest.raises(mdstore.QueryError) as caught:
         store.sql("SELECT 1 +")
     assert caught.value.hint is None
+
+
+def test_a_pattern_in_place_of_a_symbol_names_those_that_fit(filled):
+    for symbols in ("KRW-*", ["KRW-*"], "*-[BE]T[HC]"):
+        assert "give the 2 names that fit, KRW-BTC, KRW-ETH" in hint_of(lambda: filled.candles(symbols, "1m"))  # noqa: B023
+    filled.candles(["KRW-BTC", "KRW-ETH"], "1m")
+    for number in range(9):
+        filled.write(f"S{number}", "1m", walk(1))
+    assert "S0, S1, S2, S3, S4, ..." in hint_of(lambda: filled.candles("S*", "1m"))
+
+
+def test_a_path_in_place_of_candles_is_read_first_or_imported(filled, tmp_path):
+    path = tmp_path / "x.csv"
+    walk(3).write_csv(path)
+    for given in (str(path), path):
+        assert "pl.read_csv(path)" in hint_of(lambda: filled.write("X", "1m", given))  # noqa: B023
+    assert filled.write("X", "1m", pl.read_csv(path)).inserted == 3
+
+
+def test_a_table_of_a_database_of_duckdb_is_named_alone(filled):
+    for name in ("candles", "series"):
+        said = hint_of(lambda: filled.sql(f"SELECT count(*) FROM memory.{name}"))  # noqa: B023
+        assert said == f"write {name} alone, without the name of a database before it"
+        filled.sql(f"SELECT count(*) FROM {name}")

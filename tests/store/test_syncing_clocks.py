@@ -41,11 +41,24 @@ def test_it_is_said_and_the_hint_helps(store, name, symbol, skew):
     assert (stated["end"].dt.epoch("ms") <= both).all()
 
 
-def test_a_clock_that_is_some_minutes_off_is_none_to_speak_of(store):
-    since = ms_to_datetime(int(time.time() * 1000) - 3 * HOUR)
-    for skew in (-600, 600):
-        with exchange(skew) as one:
-            assert store.sync("upbit", "KRW-BTC", "1m", since=since, base_url=one.url).failed == {}
+@pytest.mark.parametrize("timeframe", ["1s", "1m"])
+@pytest.mark.parametrize(
+    ("skew", "said"), [(-3000, "50 min ahead of that of"), (3000, "50 min behind that of")]
+)
+def test_a_clock_that_is_some_minutes_off_is_said_and_all_that_there_is_comes(store, skew, said, timeframe):
+    """By a clock that is fast, what no answer could prove, as it had not come yet, failed."""
+    now = int(time.time() * 1000)
+    since = ms_to_datetime(now - 2 * HOUR)
+    with exchange(skew) as one:
+        result = store.sync("upbit", "KRW-BTC", timeframe, since=since, base_url=one.url)
+        assert result.failed == {}
+        assert said in str(result.clock)
+        last = store.candles("KRW-BTC", timeframe)["timestamp"].dt.epoch("ms")[-1]
+        assert min(now, one.now()) - last < 3 * MINUTE
+        again = store.sync("upbit", "KRW-BTC", timeframe, base_url=one.url)
+    assert again.failed == {}
+    with exchange(0) as one:
+        assert store.sync("upbit", "KRW-BTC", timeframe, base_url=one.url).clock is None
 
 
 def test_a_range_that_is_over_by_both_clocks_is_fetched(store):

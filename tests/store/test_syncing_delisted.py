@@ -34,6 +34,7 @@ def test_it_was_delisted_from_its_last_bar_on(store, clock, source):
     sent = source.requests
     result = store.sync(source, "A", "1m")
     assert result.failed == {}
+    assert [one.state for one in result.series] == ["delisted"]
     assert result.holes == {"after_delisting": 9_000}
     assert source.requests - sent <= 2 + source.limits.concurrency, "not once for each page"
     assert store.sync(source, "A", "1m").requests == 0
@@ -48,6 +49,48 @@ def test_holes_of_before_cannot_be_filled_any_more_and_fail(store, source):
     result = store.sync(source, "A", "1m", since=at(-50))
     assert "has no market A" in str(result.failed["A", "1m"])
     assert reasons(store, 0, 10_000) == [(9_000, "after_delisting")]
+
+
+def test_bars_that_are_there_and_could_have_been_amended_yet_are_final(store, clock):
+    """As those are that a watch has fetched when it began: each sync failed by them, for ever."""
+    clock.at(500)
+    source = FakeExchange({("A", "1m"): bars(500), ("B", "1m"): bars(20_000)}, clock, settles=5)
+    store.sync(source, "A", "1m", since=at(0))
+    clock.at(1_000)
+    store.write("A", "1m", bars(500, start=at(500)), source="live")
+    del source.truth["A", "1m"]
+    clock.at(10_000)
+    result = store.sync(source, "A", "1m")
+    assert (result.failed, result.holes) == ({}, {"after_delisting": 9_000})
+    assert store.sync(source, "A", "1m").requests == 0
+
+
+@pytest.mark.slow
+def test_a_sync_that_goes_on_names_it_and_leaves_it_alone_for_a_while(tmp_path):
+    """It was asked for in each round."""
+    states, sent = [], []
+    markets = [LocalMarket(symbol=one, trades_per_minute=240, silent=0) for one in ("KRW-BTC", "KRW-ETH")]
+    with LocalExchange(markets, limits=None) as exchange, mdstore.open(tmp_path / "a.sqlite3") as store:
+
+        def told(result):
+            if not result.is_over:
+                return
+            states.append([one.state for one in result.series])
+            sent.append(len(exchange.requests))
+            if len(states) == 3:
+                exchange.truth.markets["KRW-ETH"].delisted = exchange.now()
+                exchange._server.changed()
+
+        store.sync(
+            "upbit", ["KRW-BTC", "KRW-ETH"], "1s", since=exchange.now() - MINUTE, every="1s",
+            until=exchange.now() + 20_000, base_url=exchange.url, progress=told,
+        )  # fmt: skip
+        asked = [one.query.get("market") for one in exchange.requests[sent[2] :]]
+    gone = states.index(["done", "delisted"])
+    assert gone in (3, 4)
+    assert {tuple(one) for one in states[gone:]} == {("done", "delisted")}
+    assert asked.count("KRW-ETH") <= 2
+    assert asked.count("KRW-BTC") >= len(states) - 4
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from math import nan
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ __all__ = [
 ]  # fmt: skip
 
 FEW: Final = 64  # so few are hashed one by one
+TOGETHER: Final = 1_000  # series that are read before they are proven: 128 bars of each, 6 MB
 PIECE_BUCKETS: Final = 512  # 65,536 bars: 3 MB, and 30 ms in which others cannot write
 FEW_BUCKETS: Final = 10  # so few are summed one by one
 KINDS_OF_COLUMNS: Final = CANDLE.types  # to ask a schema for each takes 1 us
@@ -74,6 +75,19 @@ def read_proven_rows(con: apsw.Connection, request: Request, listed: Sequence[Se
 
     Raises `DamagedDataError` where they are not those that were written.
     """
+    parts = list[pa.RecordBatch]()
+    for at in range(0, len(listed), TOGETHER):
+        parts += _proven_parts(con, request, listed[at : at + TOGETHER])
+    table = table_of(parts, [one.names for one in listed], request.extras)
+    ends = list(accumulate(part.num_rows for part in parts))
+    chosen = table.select(list(request.stored or ("timestamp",)))
+    return Long(chosen, [one.symbol for one in listed], ends)
+
+
+def _proven_parts(
+    con: apsw.Connection, request: Request, listed: Sequence[Series]
+) -> Iterator[pa.RecordBatch]:
+    """Yield what a request wants of each of some series, once all of these are proven."""
     proof, name, parts = Proof(con), str(request.timeframe), []
     for series in listed:
         symbol = series.symbol
@@ -87,10 +101,10 @@ def read_proven_rows(con: apsw.Connection, request: Request, listed: Sequence[Se
             raise damaged(con, "candles", (symbol, name))
         parts.append(rows if request.limit is None else rows.slice(max(0, rows.num_rows - request.limit)))
     proof.settle()
-    table = table_of(parts, [one.names for one in listed], request.extras)
-    ends = list(accumulate(part.num_rows for part in parts))
-    chosen = table.select(list(request.stored or ("timestamp",)))
-    return Long(chosen, [one.symbol for one in listed], ends)
+    for rows in parts:
+        # Of a few bars a copy: as they are they hold all of the buckets that they were proven by.
+        is_copied = rows.num_rows <= FEW and len(listed) > 1
+        yield pa.concat_batches([rows, rows.slice(0, 0)]) if is_copied else rows
 
 
 def readable_parts(
@@ -309,9 +323,10 @@ def sums_of_stack(
     if len(rows) <= FEW:
         bars = list(rows.iter_rows())
         return [sums_of_bars(bars[low:high], span) for low, high in zip(starts, ends, strict=False)]
-    between, times = sums_between(hashes_of_bars(columns), many=True), values_of(columns[0])
+    hashes, times = hashes_of_bars(columns), values_of(columns[0])
     if len(rows) == len(ends):  # a bar of each
-        return [{times[at] // span: between(at, at + 1)} for at in range(len(ends))]
+        return [{time // span: one & MASK} for time, one in zip(times, hashes.to_list(), strict=True)]
+    between = sums_between(hashes, many=True)
     return [_cut(between, times[low:high], span, low) for low, high in zip(starts, ends, strict=False)]
 
 
@@ -356,14 +371,15 @@ def batch_of(bars: Sequence[Sequence[float]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns_of_bars(bars), schema=CANDLE)
 
 
-def columns_of_bars(bars: Sequence[Sequence[float]]) -> list[pa.Array]:
+def columns_of_bars(bars: Iterable[Sequence[float]]) -> list[pa.Array]:
     """Return candles that are given as rows as columns, of the types that `CANDLE` has."""
     columns: list[array[Any]] = [array("q"), *(array("d") for _ in VALUES)]
-    for at in range(0, len(bars), PIECE):
-        for column, values in zip(columns, zip(*bars[at : at + PIECE], strict=True), strict=True):
+    rows = iter(bars)
+    while piece := list(islice(rows, PIECE)):
+        for column, values in zip(columns, zip(*piece, strict=True), strict=True):
             column.extend(array(column.typecode, values))  # from values one by one it takes twice as long
     return [
-        pa.Array.from_buffers(kind, len(bars), [None, pa.py_buffer(column)])
+        pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(column)])
         for kind, column in zip(KINDS_OF_COLUMNS, columns, strict=True)
     ]
 

@@ -10,7 +10,7 @@ import apsw
 
 from mdstore.candles.file import digests
 from mdstore.candles.file.row_hashes import Row, sum_of_rows
-from mdstore.core.did_you_mean import did_you_mean
+from mdstore.core.did_you_mean import did_you_mean, names_that_fit
 from mdstore.core.symbols import symbol_parts
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import Hint, NoSuchSeriesError
@@ -249,10 +249,14 @@ def no_such_series(
     if stored:
         return _of_other_bars(f"{error}. Stored for {symbol}: {', '.join(stored)}", stored, timeframe)
     symbols = dict.fromkeys(series.symbol for series in known)
-    if hint := did_you_mean(symbol, symbols, most=NEAREST, alike=symbol_parts):
+    if hint := names_that_fit(symbol, symbols) or _nearest(symbol, symbols):
         return NoSuchSeriesError(error, hint=hint)
     are = "symbol is" if len(symbols) == 1 else "symbols are"
     return NoSuchSeriesError(f"{error}. {len(symbols):,} {are} stored", hint=LISTING)
+
+
+def _nearest(symbol: str, symbols: Iterable[str]) -> str | None:
+    return did_you_mean(symbol, symbols, most=NEAREST, alike=symbol_parts)
 
 
 def _of_other_bars(error: str, stored: list[str], timeframe: str | None) -> NoSuchSeriesError:

@@ -14,7 +14,7 @@ from pathlib import Path
 from mdstore.candles.file.guard import SIDE_FILES, is_guarded, open_stores
 from mdstore.errors import InvalidInputError, MarketDataError, StoreFileError
 
-__all__ = ["os_errors", "packs_folder", "refuse_part", "refuse_target", "resolved"]
+__all__ = ["os_errors", "packs_folder", "refuse_folder", "refuse_part", "refuse_target", "resolved"]
 
 PACKS = "-packs"
 OTHER_NAME = "give another name, outside of the store's own files"
@@ -55,6 +55,12 @@ def refuse_target(path: Path) -> None:
     if inode is not None and is_guarded(inode):
         raise InvalidInputError(f"{path} is the store itself", hint=OTHER_NAME)
     refuse_part(path)
+
+
+def refuse_folder(path: Path) -> None:
+    """Refuse a folder where a file is to be written. Raises `StoreFileError`."""
+    if path.is_dir():
+        raise StoreFileError(f"{path} is a folder; give the name of a file in it")
 
 
 def refuse_part(path: Path) -> None:

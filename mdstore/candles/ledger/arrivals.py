@@ -17,8 +17,8 @@ from mdstore.candles.file import catalogue, digests
 from mdstore.core.timeframe import Timeframe
 
 __all__ = [
-    "ARRIVALS", "Arrival", "Came", "Row", "arrive", "came_later", "come_next", "forget", "grown", "is_next",
-    "is_soon", "known", "sources", "spill",
+    "ARRIVALS", "LONGEST", "TAIL_BEGAN", "Arrival", "Came", "Row", "arrive", "came_later", "come_next",
+    "forget", "grown", "is_next", "known", "sources", "spill",
 ]  # fmt: skip
 
 Key = tuple[str, str]
@@ -170,18 +170,13 @@ def come_next(con: apsw.Connection, bars: Sequence[Came], source: str, revision:
 
 
 def is_next(row: Row, before: int, source: str) -> bool:
-    """Tell whether `come_next` grows a series by a bar, if it is `is_soon`; `before` is the bar before it."""
+    """Tell whether `come_next` grows a series by a bar, within `LONGEST`; `before` is the bar before it."""
     return (
         row[catalogue.LAST] == before
         and row[TAIL_SOURCE] == source
         and row[TAIL_LAGS] is not None
         and len(row[TAIL_LAGS]) < MOST_LAGS * WIDTH
     )
-
-
-def is_soon(row: Row, revision: int) -> bool:
-    """Tell whether a revision is no longer after the first of the last bars of a series than can be told."""
-    return bool(0 <= revision - row[TAIL_BEGAN] < LONGEST)
 
 
 def grown(row: Row, time: int, revision: int) -> Row:

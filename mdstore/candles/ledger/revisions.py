@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import nan
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import apsw
 import polars as pl
 
 from mdstore.candles.file import blocks
-from mdstore.candles.file.blocks import BLOCK_ROWS, CANDLE, HEADER, LET_GO, Block
+from mdstore.candles.file.blocks import CANDLE, HEADER, LET_GO, Block
 from mdstore.candles.file.declared_columns import table_names
 from mdstore.candles.file.digests import Key, Rows, damaged
 from mdstore.core.time_bounds import FOREVER
@@ -51,11 +51,15 @@ class Kept(NamedTuple):
     bars: pl.DataFrame
 
 
-def revise(con: apsw.Connection, key: Key, olds: Sequence[Values], source: str, revision: int) -> None:
-    """Keep what closed bars of a series (symbol, timeframe), by time, were before `revision` changed them."""
-    for at in range(0, len(olds), BLOCK_ROWS):  # to turn 100,000 rows at once takes five times as long
-        times, *columns = zip(*olds[at : at + BLOCK_ROWS], strict=True)
-        blocks.add(con, key, revision, source, CANDLE, times, columns)
+def revise(
+    con: apsw.Connection, key: Key, olds: Sequence[Sequence[float]], source: str, revision: int
+) -> None:
+    """Keep what closed bars of a series (symbol, timeframe) were before `revision` changed them.
+
+    They are columns, by time: that first, then open, high, low, close, volume.
+    """
+    times, *columns = olds
+    blocks.add(con, key, revision, source, CANDLE, cast("Sequence[int]", times), columns)
 
 
 def revise_extras(

@@ -20,7 +20,7 @@ from mdstore.core.long_table import Long, as_frame
 from mdstore.core.schema import CANDLE, wide_candle
 from mdstore.core.time_bounds import FOREVER
 
-__all__ = ["Panel", "Piece", "SeriesView", "Stretch", "is_few", "is_short", "know_sums"]
+__all__ = ["Panel", "Piece", "SeriesView", "Stretch", "is_few", "is_short", "know_sums", "one_piece"]
 
 # What the objects around the columns take, rather too much: 2.1 KB a view of one piece, by tracemalloc over
 # 2,000 of them, to which its frame comes.
@@ -292,15 +292,25 @@ class Panel:
 
     @property
     def bytes(self) -> int:
-        """The bytes of memory it can come to hold: symbols as codes, the values if they are put together."""
+        """The bytes of memory it can come to hold: symbols as codes, the values if they are put together.
+
+        Of those that are put together by the column, what is so far, and what is expected to be.
+        """
+        gathered = self._gathered
+        if gathered is not None:
+            return self.light_bytes + gathered.held
         row = ROW_BYTES + VALUE_BYTES * len(self.extras)
-        gathered = row * self.rows if self.is_gathered else 0
-        return self.light_bytes + 8 * self.rows + gathered
+        together = row * self.rows if self.is_gathered else 0
+        return self.light_bytes + 8 * self.rows + together
 
     @property
     def light_bytes(self) -> int:
         """The bytes of what says where its rows lie."""
         return VIEW_BYTES + 200 * len(self.stretches)
+
+    def expect(self, columns: Sequence[str]) -> bool:
+        """Take note that columns will be asked for; tell whether it comes to hold more by that."""
+        return self._gathered is not None and self._gathered.expect(columns)
 
     @cached_property
     def packs(self) -> tuple[Pack, ...]:
@@ -321,17 +331,22 @@ class Panel:
     @cached_property
     def values(self) -> pa.Table:
         """The columns besides the symbol, in as few pieces as they come."""
-        if self.is_gathered and not self.extras and len(self._runs) > 1:
-            return self.long.values
+        if self._gathered is not None:
+            return self._gathered.values
         table = pa.Table.from_batches(self._batches(), schema=wide_candle(len(self.extras)))
-        return with_nulls(_read_only(table.combine_chunks()) if self.is_gathered else table, self.extras)
+        return with_nulls(one_piece(table) if self.is_gathered else table, self.extras)
 
     @cached_property
     def long(self) -> Long:
         """The same as it is handed out; what is put together, column by column as one is asked for."""
-        if self.is_gathered and not self.extras and len(self._runs) > 1:
-            return Gathered(self.symbols, self.ends, _under_each_other(self._runs))
-        return Long(self.values, self.symbols, self.ends)
+        return self._gathered or Long(self.values, self.symbols, self.ends)
+
+    @cached_property
+    def _gathered(self) -> Gathered | None:
+        """Its rows to be put together by the column; None where they are not, or not so."""
+        if not self.is_gathered or self.extras or len(self._runs) == 1 or not self.rows:
+            return None
+        return Gathered(self.symbols, self.ends, _under_each_other(self._runs))
 
     def narrowed(self, symbols: Container[str] | None, start: int, end: int) -> Panel:
         """Return the part of some symbols, in a range of time. Raises `PackLostError`."""
@@ -400,9 +415,9 @@ def _under_each_other(runs: Sequence[_Run]) -> Runs:
     return Runs(list(batches.values()), lows, highs)
 
 
-def _read_only(table: pa.Table) -> pa.Table:
-    """Return a table of single chunks whose memory cannot be written: it is kept, and others are given it."""
-    columns = []
+def one_piece(table: pa.Table) -> pa.Table:
+    """Return a table in one piece whose memory cannot be written: it is kept, and others are given it."""
+    table, columns = table.combine_chunks(), []
     for column in table.columns:
         for chunk in column.chunks:
             values = pa.py_buffer(memoryview(chunk.buffers()[1]).toreadonly())

@@ -9,19 +9,22 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, chain
 
 import polars as pl
 import pyarrow as pa
 
-from mdstore.core.long_table import SYMBOL_FIELD, Long
+from mdstore.core.long_table import SYMBOL_FIELD, Long, repeated
 from mdstore.core.polars_forks import polars_is_broken
-from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, LONG_CANDLE
 
 __all__ = ["Gathered", "Runs", "runs_of"]
 
 NUMBER = pl.UInt32
 VALUE_BYTES, CODE_BYTES = 8, 4
+CODED = ("symbol_column", "names")
+"""What is kept of the symbols of rows, for Arrow and for Polars."""
 # Up to so many rows in so few runs are copied run by run: 200 runs of a row in 0.1 ms, where Polars takes 0.2
 # and four times that after a rest, when its threads have gone to sleep; 1,000 of 200 rows in 0.9, where it
 # takes 1.8. Of more runs or rows it is twice as quick.
@@ -127,6 +130,7 @@ class Gathered(Long):
         self.ends = ends
         self.runs = runs
         self._made: dict[str, pa.Array] = {}
+        self._expected: frozenset[str] = frozenset()
 
     @property
     def values(self) -> pa.Table:
@@ -140,16 +144,39 @@ class Gathered(Long):
 
     @property
     def held(self) -> int:
-        """The bytes of what is put together so far."""
-        codes = sum(name in vars(self) for name in ("symbol_column", "names"))
+        """The bytes of what is put together so far, and of what is expected to be."""
+        columns = self._expected.union(self._made)
+        coded = "symbol" in columns or not vars(self).keys().isdisjoint(CODED)
         rows = self.ends[-1] if self.ends else 0
-        return rows * (VALUE_BYTES * len(self._made) + CODE_BYTES * codes)
+        return rows * (VALUE_BYTES * len(columns - {"symbol"}) + 2 * CODE_BYTES * coded)
 
-    def picked(self, columns: Collection[str]) -> pa.Table:
-        """Return the symbol and some of the other columns as an Arrow table."""
-        names = [name for name in CANDLE_COLUMNS if name in columns]
-        schema = pa.schema([SYMBOL_FIELD, *(CANDLE.field(name) for name in names)])
-        return pa.Table.from_arrays([self.symbol_column, *self._columns(names)], schema=schema)
+    def expect(self, columns: Collection[str]) -> bool:
+        """Take note that columns will be asked for; tell whether any of them is new."""
+        known = len(self._expected)
+        self._expected = self._expected.union(columns).intersection(LONG_CANDLE.names)
+        return len(self._expected) > known
+
+    @cached_property
+    def names(self) -> pl.Series:
+        """The symbol of each row."""
+        rows = [self.ends[-1] if self.ends else 0]
+        return repeated(pl.Series("symbol", self.symbols, pl.Categorical), self.ends, rows)
+
+    def table_of(self, columns: Collection[str]) -> pa.Table:
+        """Return an Arrow table of some columns."""
+        names = _stored(columns)
+        fields, arrays = [CANDLE.field(name) for name in names], self._columns(names)
+        if "symbol" in columns:
+            fields, arrays = [SYMBOL_FIELD, *fields], [self.symbol_column, *arrays]
+        return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+    def frame_of(self, columns: Collection[str]) -> pl.DataFrame:
+        """Return a Polars frame of some columns."""
+        names = _stored(columns)
+        if len(names) == len(CANDLE_COLUMNS):
+            return super().frame_of(columns)
+        values = [pl.Series(name, array) for name, array in zip(names, self._columns(names), strict=True)]
+        return pl.DataFrame([self.names, *values] if "symbol" in columns else values)
 
     def bare(self) -> Gathered:
         """Return the same with nothing put together."""
@@ -162,6 +189,12 @@ class Gathered(Long):
             for name in missing:
                 self._made[name] = self.runs.column(name, where)
         return [self._made[name] for name in names]
+
+
+def _stored(columns: Collection[str]) -> Sequence[str]:
+    """Return those that lie in batches; times where there is no other, to say how many rows there are."""
+    names = [name for name in CANDLE_COLUMNS if name in columns]
+    return names if names or "symbol" in columns else CANDLE_COLUMNS[:1]
 
 
 def runs_of(long: Long) -> Runs:

@@ -77,8 +77,7 @@ class Answer:
     def table(self) -> pa.Table:
         """Return them as an Arrow table."""
         source = self.source.long if isinstance(self.source, Panel) else self.source
-        bare = "symbol" not in self.columns
-        whole = source.values if bare and isinstance(source, Long) else source.table
+        whole = source.table_of(self.columns) if isinstance(source, Long) else source.table
         cut = whole if self.rows == whole.num_rows else whole.slice(self.low, self.rows)
         if tuple(cut.column_names) == self.columns:
             return cut
@@ -104,8 +103,8 @@ class Answer:
             is_whole = count == source.offsets[-1]
         else:
             long = source.long if isinstance(source, Panel) else source
-            whole = long.frame if "symbol" in self.columns else long.value_frame
-            is_plain, is_whole = False, count == long.values.num_rows
+            whole = long.frame_of(self.columns)
+            is_plain, is_whole = False, count == len(whole)
         cut = whole.clone() if is_whole else whole.slice(self.low, count)
         # To ask Polars for names takes a microsecond, of twelve that a read does.
         return cut if is_plain or tuple(cut.columns) == self.columns else picked(cut, self.columns)

@@ -68,8 +68,12 @@ class Grown:
 
     @property
     def bytes(self) -> int:
-        """The bytes of memory that it can come to hold, those of the symbols of rows among them."""
-        return self.light_bytes + (0 if self.is_light else ROW_BYTES * self.rows)
+        """The bytes of memory that it can come to hold, those of the symbols of rows among them.
+
+        Of rows that are put together by the column, what is so far, and what is expected to be.
+        """
+        held = self.long.held if isinstance(self.long, Gathered) else ROW_BYTES * self.rows
+        return self.light_bytes + (0 if self.is_light else held)
 
     @property
     def light_bytes(self) -> int:
@@ -81,6 +85,10 @@ class Grown:
     def rows(self) -> int:
         """The number of candles."""
         return self.long.ends[-1] if self.long.ends else 0
+
+    def expect(self, columns: Sequence[str]) -> bool:
+        """Take note that columns will be asked for; tell whether it comes to hold more by that."""
+        return isinstance(self.long, Gathered) and self.long.expect(columns)
 
     def intact(self) -> bool:
         """Tell whether every pack it lies in is still the file that was mapped."""

@@ -48,7 +48,7 @@ def holes_of(answer: Answer, bar: Timeframe) -> Held:
     elif isinstance(source, Panel):
         stretches = source.stretches
     else:
-        times = source.value_frame["timestamp"].to_physical()
+        times = source.frame_of(("timestamp",))["timestamp"].to_physical()
         return holes_of_times(times, source.symbols, source.ends, bar)
     groups = (_Times.of_stretches(group, bar) for group in by_rows(stretches, TOGETHER))
     return _together(groups, answer.symbols, bar)

@@ -24,7 +24,7 @@ from mdstore.candles.file.table_reads import Request
 from mdstore.candles.file.wide_rows import table_of, union
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.cells import Cell
-from mdstore.candles.packs.columns import ROW_BYTES, Panel, SeriesView, Stretch
+from mdstore.candles.packs.columns import ROW_BYTES, Panel, SeriesView, Stretch, is_short, one_piece
 from mdstore.candles.packs.merging import Compaction
 from mdstore.candles.packs.pack_files import PackLostError, Packs
 from mdstore.candles.packs.seal_policy import Hand, Loose, Upkeep, loose_of
@@ -87,17 +87,24 @@ class Columnar:
         self._seals = database.read_only is None
         self._straight_rows: dict[tuple[str, tuple[str, ...] | None], int] = {}
 
-    def read(self, request: Request, *, verify: bool = True, keep: bool = True) -> Answer:
+    def read(
+        self, request: Request, *, verify: bool = True, keep: bool = True, used: Sequence[str] | None = None
+    ) -> Answer:
         """Answer a request; without `verify`, whoever uses the answer verifies what it uses.
 
-        An answer of several series that is wanted only once is put together without `keep`.
+        An answer of several series that is wanted only once is put together without `keep`. `used` are the
+        columns that are used of it, where they are not those of the request.
 
         Raises `NoSuchSeriesError`.
         """
         reason = "the packs cannot be used just now"
         for _ in range(ATTEMPTS):
             try:
-                answer = self._panel(request, keep=keep) if request.is_long else self._series(request)
+                answer = (
+                    self._panel(request, used or request.columns, keep=keep)
+                    if request.is_long
+                    else self._series(request)
+                )
                 if verify:
                     answer.verify()
             except PackLostError as lost:
@@ -247,7 +254,7 @@ class Columnar:
             self._use([view])
         return Answer(view, low, high, request.columns, tiers, [view])
 
-    def _panel(self, request: Request, *, keep: bool) -> Answer:
+    def _panel(self, request: Request, used: Sequence[str], *, keep: bool) -> Answer:
         key = (str(request.timeframe), request.symbols, request.start, request.end, request.limit)
         kept: Panel | Grown | None = self._memory.get(key)
         if kept is not None:
@@ -256,7 +263,7 @@ class Columnar:
                 now = kept if row[0] == kept.revision else self._grown(kept, request, int(str(row[0])))
                 if now is not None:
                     self._memory.hit()
-                    if now is not kept and keep:
+                    if (now.expect(used) or now is not kept) and keep:
                         self._keep(key, now)
                     return self._of_panel(now, request, ("memory",))
         self._memory.miss()
@@ -274,6 +281,7 @@ class Columnar:
         self._seal_tails(views, request.timeframe)
         window = request.start, request.end, request.limit
         panel = Panel([Stretch(view, *view.within(*window)) for view in views], revision)
+        panel.expect(used)
         if keep:
             self._keep(key, panel)
         return self._of_panel(panel, request, _tiers(views))
@@ -432,6 +440,9 @@ class Columnar:
         self, con: apsw.Connection, listed: Sequence[Series], request: Request, reason: str
     ) -> Answer:
         rows = read_proven_rows(con, request, listed)
+        if len(listed) > 1 and not request.extras and is_short(rows.values.num_rows, len(listed)):
+            # A bar of each of 10,000 series held the buckets that it was proven by: 160 MB.
+            rows = Long(one_piece(rows.values), rows.symbols, rows.ends)
         count, sql = rows.values.num_rows, reader.rows_sql(request)
         lasts, revision = [one.last for one in listed], max((one.revision for one in listed), default=0)
         return Answer(rows, 0, count, request.columns, ("sqlite",), (), reason, sql, lasts, revision)

@@ -100,8 +100,8 @@ class Queries:
         timeout: float | None = None,
         params: Params | None = None,
         own: Mapping[str, object] | None = None,
-    ) -> tuple[pa.Table, dict[str, int]]:
-        """Return what a read-only query gives, and how many candles it was given, by timeframe.
+    ) -> tuple[pa.Table, dict[str, int], tuple[str, ...]]:
+        """Return what a read-only query gives, the candles it was given, by timeframe, and its tiers.
 
         Of the file it sees one snapshot. `others` are tables that are not in it, made when the query names
         them, `own` those of the caller, `params` the values for its parameters. Raises `QueryError`, after
@@ -117,7 +117,7 @@ class Queries:
             series = _as_stored(asked, candles)
             if series is not None:
                 self._keep(candles)
-                return series, candles.rows
+                return series, candles.rows, _lying_in(candles)
             given, connection = candles.connection(engine, asked.named)
             is_as_before = False
             try:
@@ -129,7 +129,7 @@ class Queries:
             finally:
                 if not (is_as_before and candles.give_back(engine, given, connection)):
                     let_go(connection)
-        return as_frame(table), candles.rows
+        return as_frame(table), candles.rows, ("duckdb",)
 
     def parsed(self, query: str) -> tuple[Any, dict[str, Any] | None]:
         """Return DuckDB's own parse of a query that reads, and what it wants of the candles (None is all).
@@ -342,6 +342,12 @@ def _as_stored(asked: sql_parse.Asked, candles: Candles) -> pa.Table | None:
     return candles.whole(symbol, asked.whole)
 
 
+def _lying_in(candles: Candles) -> tuple[str, ...]:
+    """Return the tier of the rows of one series that are the answer as they are."""
+    panels = [one for one in candles.panels or () if isinstance(one, Panel)]
+    return ("packs",) if any(part.view.packs for one in panels for part in one.stretches) else ("sqlite",)
+
+
 def _by_name(params: Params | None) -> dict[str, object]:
     """Return the values of parameters by the names that DuckDB's parse gives them."""
     if isinstance(params, Mapping):
@@ -352,6 +358,9 @@ def _by_name(params: Params | None) -> dict[str, object]:
 def _query_error(said: str, known: Sequence[str]) -> QueryError:
     """Return the error of what DuckDB says, without names that are nobody's but its own and ours."""
     unknown = NO_TABLE.search(said)
+    if unknown is not None and unknown[1] in known:  # as with memory.candles, for DuckDB's own database
+        alone = f"write {unknown[1]} alone, without the name of a database before it"
+        return QueryError(f"there is no table {unknown[1]} in that database", hint=alone)
     if unknown is not None:
         return QueryError(f"there is no table {unknown[1]}", hint=sql_parse.tables_hint(known))
     hint = sql_parse.tables_hint(known) if MISSING.search(said) else None

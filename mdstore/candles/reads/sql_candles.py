@@ -30,7 +30,7 @@ NONE: Final = "NULL::DOUBLE AS {}"
 UNGIVEN: Final = "error('{name} is not given to a query that does not name it')::{kind} AS {name}"
 CHUNK: Final = 250_000
 """Rows that a thread of DuckDB takes at once: of one piece of 2.5M rows one takes all, 39 ms for 22."""
-NOTHING: Final = Long(CANDLE.empty_table(), (), ())
+NOTHING: Final = Long(pa.Table.from_batches([], CANDLE), (), ())
 CONNECTION_BYTES: Final = 40_000
 """What a connection of DuckDB takes: 8,000 of them took 316 MB."""
 
@@ -150,7 +150,7 @@ class Candles:
     def _register(self, connection: duckdb.DuckDBPyConnection, wanted: AbstractSet[str]) -> None:
         parts = []
         for number, (timeframe, long) in enumerate((self.longs or {"": NOTHING}).items()):
-            table = _in_chunks(long.picked(wanted))
+            table = _in_chunks(long.table_of(("symbol", *wanted)))
             connection.register(f"{PARTS}{number}", table)
             names = (*CANDLE_COLUMNS, *self.declared)
             columns = ", ".join(_given(name, wanted, table.column_names) for name in names)

@@ -11,7 +11,7 @@ import apsw
 
 from mdstore.candles.file import catalogue
 from mdstore.candles.file.database import Database
-from mdstore.candles.file.paths import os_errors, packs_folder, refuse_target, resolved
+from mdstore.candles.file.paths import os_errors, packs_folder, refuse_folder, refuse_target, resolved
 from mdstore.candles.packs import cells
 from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.recovery.workplace import sweep, workplace
@@ -63,8 +63,7 @@ def backup(
 
 
 def _refuse_unusable(target: Path, overwrite: bool) -> None:
-    if target.is_dir():
-        raise StoreFileError(f"{target} is a folder; give the name of a file in it")
+    refuse_folder(target)
     if target.exists() and not target.is_file():
         raise StoreFileError(f"{target} is no file but a device or the like; give the name of a file")
     if target.exists() and not overwrite:

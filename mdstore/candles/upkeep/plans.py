@@ -19,6 +19,8 @@ STEP = re.compile(r"^(?P<kind>SCAN|SEARCH) (?P<table>\S+)(?: USING (?P<using>.+)
 USING = re.compile(
     r"(?P<covering>COVERING )?(?:INDEX (?P<index>\S+)|(?:INTEGER )?PRIMARY KEY)(?: \((?P<terms>.*)\))?"
 )
+LOOK: Final = "SELECT count(*) FROM sqlite_schema"
+"""Has a connection see which indexes there are by now: to explain a statement alone does not."""
 LIMIT: Final = 100_000
 """Rows of a statement that are fetched at most."""
 
@@ -66,7 +68,8 @@ def plan(database: Database, sql: str) -> tuple[str, ...]:
 def plan_of(con: apsw.Connection, sql: str) -> tuple[str, ...]:
     """Return the same, of a connection; values that are not given are nulls, which the planner knows not."""
     try:
-        explained = con.execute(f"EXPLAIN QUERY PLAN {sql}", unknown_params(con, sql))
+        con.execute(LOOK)
+        explained = con.execute(f"EXPLAIN QUERY PLAN {sql}", unknown_params(con, sql), can_cache=False)
         return tuple(str(detail) for *_, detail in explained)
     except apsw.SQLError as error:
         raise QueryError(f"SQLite cannot run {sql[:200]!r}: {error}") from error

@@ -12,10 +12,9 @@ import struct
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import compress
 from typing import Final, cast
 
 import apsw
@@ -40,6 +39,7 @@ from mdstore.candles.ledger import replacements, revisions, unfinished
 from mdstore.candles.ledger.arrivals import Came
 from mdstore.candles.ledger.origins import sources_of
 from mdstore.candles.ledger.revisions import Values
+from mdstore.candles.writes.old_bars import Columns, OldBars, only
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 
@@ -62,7 +62,7 @@ TIMESTAMP = 2  # its place in a row
 # Of nearly all series that are written, of which nothing is changed: 10,000 sets are made, and searched by
 # the garbage collector, in as long as SQLite writes a bar of each. None of these is ever changed.
 NONE_REPLACED: Final[Counter[str]] = Counter()
-NO_OLDS: Final[dict[int, Values]] = {}
+NO_OLDS: Final = OldBars()
 NO_EXTRAS: Final[dict[int, Extras]] = {}
 
 
@@ -71,14 +71,13 @@ class Changes:
 
     __slots__ = (
         "_fresh",
-        "_olds",
         "_places",
         "_written",
         "bar",
         "key",
         "last_extras",
-        "last_updated",
         "old_extras",
+        "olds",
         "replaced",
         "span",
     )  # fmt: skip
@@ -87,7 +86,8 @@ class Changes:
         self.key = (symbol, timeframe)
         self.bar = Timeframe.parse(timeframe)
         self._fresh: list[tuple[int, int]] = []
-        self._olds = NO_OLDS
+        self.olds = NO_OLDS
+        """What the rows that were updated were before the call."""
         self.span = span_of(timeframe)
         self._written: Sequence[int] = ()  # the times of what `put` wrote last
         self._places: Sequence[int] = ()  # of the declared columns of the series, in their table
@@ -97,13 +97,6 @@ class Changes:
         """What those of the row that was updated last were, and its time."""
         self.replaced: Counter[str] = NONE_REPLACED
         """How many ended bars of which sources have been replaced, once they are recorded."""
-        self.last_updated: Values = (0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        """What the row that was updated last was before."""
-
-    @property
-    def olds(self) -> Collection[Values]:
-        """What the rows that were updated were before the call."""
-        return self._olds.values()
 
     def is_new(self, time: int) -> bool:
         """Tell whether a bar that was written was not there before the call."""
@@ -127,7 +120,7 @@ class Changes:
     @property
     def alone(self) -> Came | None:
         """The one new bar, where nothing else has changed; else None."""
-        if self._olds or len(self._fresh) != 1:
+        if self.olds or len(self._fresh) != 1:
             return None
         start, end = self._fresh[0]
         is_alone = self.bar.next(start) == end and self.old_extras.keys() <= {start}
@@ -135,29 +128,32 @@ class Changes:
 
     def put(self, con: Writer, rows: pl.DataFrame) -> tuple[int, int]:
         """Write the candles that are not there as they are; return how many are new, and how many are not."""
-        stored, times = self._stored(con, rows["timestamp"]), rows["timestamp"]
-        self._written = ()
-        if len(rows) > FEW and [bar[0] for bar in stored] == times.to_list():
-            return 0, self._replace(con, rows, stored)
-        return self._merge(con, rows, stored)
-
-    def _replace(self, con: Writer, rows: pl.DataFrame, stored: Sequence[Values]) -> int:
-        """Write candles in the place of those of the same times, as whole columns; return how many differ."""
+        found, self._written = self._stored(con, rows["timestamp"]), ()
+        if len(rows) <= FEW:
+            return self._merge(con, rows, cast("list[Values]", found.fetchall()))
         came = columns_of_frame(rows)
         with self._as_numbers(con):
-            gone = [came[0], *columns_of_bars(stored)[1:]]
+            gone = columns_of_bars(cast("Iterator[Values]", found))
+        if values_of(gone[0]) == values_of(came[0]):
+            return 0, self._replace(con, came, [came[0], *gone[1:]])
+        return self._merge(
+            con, rows, list(zip(values_of(gone[0]), *map(pa.Array.to_pylist, gone[1:]), strict=True))
+        )
+
+    def _replace(self, con: Writer, came: Sequence[pa.Array], gone: Sequence[pa.Array]) -> int:
+        """Write candles in the place of those of the same times, as whole columns; return how many differ."""
         differs = _differing(came, gone)
         if differs is None:
             return 0
         if not differs.all():
             where = differs.to_list()
             came, gone = _only(came, where), _only(gone, where)
-            stored = list(compress(stored, where))
         with con.telling(None):
             upsert_packed(con, self.key, packed(came))
-        self._note(con, sums_of_replaced(came, gone, self.span), stored)
+        con.carried.add(self.key, sums_of_replaced(came, gone, self.span))
+        self._old_bars().add_columns(gone)
         self._written = values_of(came[0])
-        return len(stored)
+        return len(self._written)
 
     def _merge(self, con: Writer, rows: pl.DataFrame, stored: Sequence[Values]) -> tuple[int, int]:
         """Write candles of which some may be there; return how many are new, and how many differ."""
@@ -173,7 +169,9 @@ class Changes:
         came = [row[0] for row in changed if row[0] not in before]
         with self._as_numbers(con):
             sums = sums_of_changes(changed, gone, self.span)
-        self._note(con, sums, gone)
+        con.carried.add(self.key, sums)
+        if gone:
+            self._old_bars().add(gone)
         self._written = [row[0] for row in changed]
         self._fresh += self.bar.runs(came)
         return len(came), len(gone)
@@ -186,24 +184,18 @@ class Changes:
         except (TypeError, ValueError, struct.error) as error:
             raise damaged(con, "candles", self.key) from error
 
-    def _note(self, con: Writer, sums: Sums, gone: Sequence[Values]) -> None:
-        """Take note of what bars were before, and of what their changes add to the digests."""
-        con.carried.add(self.key, sums)
-        if gone:
-            self.last_updated = gone[-1]
-            self._olds = self._olds or {}
-            for bar in gone:
-                self._olds.setdefault(bar[0], bar)
+    def _old_bars(self) -> OldBars:
+        """Return where it is kept what bars were before."""
+        if self.olds is NO_OLDS:
+            self.olds = OldBars()
+        return self.olds
 
-    def _stored(self, con: apsw.Connection, times: pl.Series) -> list[Values]:
-        """Return the bars that are stored at some times, ascending, as they are found."""
+    def _stored(self, con: apsw.Connection, times: pl.Series) -> apsw.Cursor:
+        """Ask for the bars that are stored at some times, ascending."""
         first, last = times[0], times[-1]
         if self.bar.span(first, last + 1) <= MOST_BESIDE * len(times):
-            rows = con.execute(STORED, (*self.key, first, last))
-        else:
-            wanted = apsw.carray(array("q", times))
-            rows = con.execute(STORED_AT, (*self.key, wanted))
-        return cast("list[Values]", rows.fetchall())
+            return con.execute(STORED, (*self.key, first, last))
+        return con.execute(STORED_AT, (*self.key, apsw.carray(array("q", times))))
 
     def put_extras(self, con: Writer, names: Names, write: Callable[[], None]) -> int:
         """Write values of declared columns of bars that were put just now; return how many more that changes.
@@ -224,15 +216,15 @@ class Changes:
         Of bars that were forming nothing is kept: they have arrived with this write.
         """
         ranges = self._fresh if len(self._fresh) == 1 else _joined(sorted(self._fresh))
-        if self._olds:
+        if self.olds:
             forming = set(unfinished.of(con, [self.key]).get(self.key, ()))
-            closed = _outside(sorted(self._olds.values()), ranges)
+            closed = _outside(self.olds.columns, ranges)
             if forming:
-                early = [old[0] for old in closed if old[0] in forming]
-                closed = [old for old in closed if old[0] not in forming]
+                early = [time for time in closed[0] if time in forming]
+                closed = only(closed, [time not in forming for time in closed[0]])
                 ranges = [*ranges, *((time, self.bar.next(time)) for time in early)]
-            if closed:
-                times = [old[0] for old in closed]
+            if closed[0]:
+                times = closed[0].tolist()
                 self.replaced = sources_of(con, self.key, times)
                 replacements.replace(con, self.key, self.bar.runs(times), source, revision)
                 revisions.revise(con, self.key, closed, source, revision)
@@ -247,7 +239,9 @@ class Changes:
         olds = {time: old for time, old in self.old_extras.items() if not _is_in(time, fresh)}
         closed = {time: old for time, old in olds.items() if time not in forming}
         revisions.revise_extras(con, self.key, closed, source, revision)
-        return [(time, self.bar.next(time)) for time in sorted(olds.keys() & forming - self._olds.keys())]
+        return [
+            (time, self.bar.next(time)) for time in sorted(olds.keys() & forming - set(self.olds.columns[0]))
+        ]
 
     def _note_extras(self, con: Writer, changed: set[int], change: apsw.PreUpdate) -> None:
         """Take note of a row of declared columns: of its digest, and of what it was if anything changes."""
@@ -311,11 +305,12 @@ def _joined(ranges: Ranges) -> list[tuple[int, int]]:
     return made
 
 
-def _outside(bars: Sequence[Values], ranges: Ranges) -> Sequence[Values]:
+def _outside(bars: Columns, ranges: Ranges) -> Columns:
     """Return the bars that lie in none of some ranges; both are sorted, and the ranges disjoint."""
-    if not ranges or bars[-1][0] < ranges[0][0] or bars[0][0] >= ranges[-1][1]:
+    times = bars[0]
+    if not ranges or times[-1] < ranges[0][0] or times[0] >= ranges[-1][1]:
         return bars  # as nearly always: new bars lie behind those that are corrected
-    return [bar for bar in bars if not _is_in(bar[0], ranges)]
+    return only(bars, [not _is_in(time, ranges) for time in times])
 
 
 def _differing(came: Sequence[pa.Array], gone: Sequence[pa.Array]) -> pl.Series | None:

@@ -125,12 +125,15 @@ class Landing:
 
     def _land_again(self, seen: Seen, rows: pl.DataFrame) -> None:
         """Write rows of bars that an earlier chunk has written, which differ from these or do not."""
-        before = seen.changes.last_updated
+        before = len(seen.changes.olds)
         _, updated = self._upserts.upsert(seen, rows)
         if updated and self._policy.on_conflict == "raise":
-            old = seen.changes.last_updated
-            is_bar = old is not before
-            found = conflicts.of_bar(self._con, seen, old) if is_bar else conflicts.of_extras(self._con, seen)
+            olds = seen.changes.olds
+            found = (
+                conflicts.of_bar(self._con, seen, olds.last)
+                if len(olds) > before
+                else conflicts.of_extras(self._con, seen)
+            )
             raise conflict_error(found, updated, self.ignored)
         self.counts["conflicts"] += updated
         self.counts["duplicates"] += len(rows) - updated

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from functools import cached_property
+from itertools import chain, islice, repeat
 from operator import itemgetter
 from typing import Any, Final
 
@@ -60,9 +61,10 @@ def _statements(sql: str, row: str, shared: int) -> dict[int, str]:
 SERIES_OF: Final = _statements(SERIES, "(?,?1,?,?,?,?2,?)", 2)
 DIGESTS_OF: Final = _statements(DIGESTS, "(?,?1,?,?)", 1)
 values_of_series: Final = itemgetter(0, 2, 3, 4, 9)
+began: Final = itemgetter(BESIDE + arrivals.TAIL_BEGAN)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NextBars:
     """Bars that are written, each the next of its series, but not yet entered anywhere else.
 
@@ -75,11 +77,12 @@ class NextBars:
     sums: Sequence[Sums]
     stored: Sequence[Row]
 
-    @property
+    @cached_property
     def reach(self) -> dict[Key, tuple[int, int]]:
         """The first and the last bar of each series (ms), which are the same."""
-        bars = zip(self.times, self.times, strict=True)
-        return dict(zip(zip(self.symbols, repeat(self.timeframe)), bars, strict=False))
+        alone = {time: (time, time) for time in set(self.times)}
+        keys = zip(self.symbols, repeat(self.timeframe), strict=False)
+        return dict(zip(keys, map(alone.__getitem__, self.times), strict=True))
 
     def behind(self) -> Iterator[tuple[Key, int, int]]:
         """Yield each series, its last bar before, and from when on nothing of it was stored or in a cell."""
@@ -89,7 +92,7 @@ class NextBars:
 
     def are_soon(self, revision: int) -> bool:
         """Tell whether the arrivals of all of them can say that a bar came in a revision."""
-        return all(arrivals.is_soon(one[BESIDE:], revision) for one in self.stored)
+        return revision - int(min(map(began, self.stored))) < arrivals.LONGEST
 
     def enter(self, con: Writer, revision: int, now: int) -> None:
         """Bring the catalogue, the arrivals, the digests and the marks of unfinished bars up to them."""
@@ -98,10 +101,10 @@ class NextBars:
             for one, time in zip(self.stored, self.times, strict=True)
         ]
         bars = chain.from_iterable(map(dict.values, self.sums))
-        digests = list(zip(self.symbols, bars, map(con.hash_of_new, grown), strict=True))
         with con.telling(None):
-            _write(con, SERIES_OF, (self.timeframe, revision), list(map(values_of_series, grown)))
-            _write(con, DIGESTS_OF, (self.timeframe,), digests)
+            _write(con, SERIES_OF, (self.timeframe, revision), map(values_of_series, grown), len(grown))
+            digests = zip(self.symbols, bars, map(con.hash_of_new, grown), strict=True)
+            _write(con, DIGESTS_OF, (self.timeframe,), digests, len(grown))
         due = Timeframe.parse(self.timeframe).floor(now)
         if max(self.times) >= due:
             ends = zip(self.symbols, repeat(self.timeframe), self.times, strict=False)
@@ -131,6 +134,6 @@ def next_of(con: Writer, stack: Stack, source: str) -> tuple[list[bool], Sequenc
     return are, stored
 
 
-def _write(con: Writer, statements: dict[int, str], shared: Row, rows: Sequence[Row]) -> None:
-    for size, at in parts(0, len(rows), OF_SEVERAL_ROWS):
-        con.execute(statements[size], (*shared, *chain.from_iterable(rows[at : at + size])))
+def _write(con: Writer, statements: dict[int, str], shared: Row, rows: Iterator[Row], count: int) -> None:
+    for size, _ in parts(0, count, OF_SEVERAL_ROWS):
+        con.execute(statements[size], (*shared, *chain.from_iterable(islice(rows, size))))

@@ -18,7 +18,7 @@ __all__ = ["backup"]
 
 def backup(
     ctx: typer.Context,
-    target: Annotated[Path, typer.Argument(help="The copy to make; - is standard output.")],
+    target: Annotated[Path, typer.Argument(readable=False, help="The copy to make; - is standard output.")],
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     packs: Annotated[
         bool, typer.Option("--packs", help="Copy the packs, too: larger, and quick from the start.")

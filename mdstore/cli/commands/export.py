@@ -31,8 +31,9 @@ def export(
     target: Annotated[
         Path,
         typer.Argument(
+            readable=False,
             help="The file to write: .csv .tsv .json .ndjson (also .gz) .parquet .feather .arrow; "
-            "- is standard output."
+            "- is standard output.",
         ),
     ],
     symbols: SeriesArgument = None,

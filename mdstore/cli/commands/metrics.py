@@ -23,7 +23,9 @@ def metrics(  # noqa: PLR0917 - each is a flag
     address: Annotated[str, typer.Option("--address", help="With --port: where it listens.")] = "127.0.0.1",
     textfile: Annotated[
         Path | None,
-        typer.Option("--textfile", help="Write them to this file, NAME.prom, for node_exporter."),
+        typer.Option(
+            "--textfile", readable=False, help="Write them to this file, NAME.prom, for node_exporter."
+        ),
     ] = None,
     every: Annotated[
         float | None,

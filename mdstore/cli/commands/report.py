@@ -19,7 +19,9 @@ def report(
     ctx: typer.Context,
     target: Annotated[
         Path,
-        typer.Argument(help="The file to write; an older report is replaced. - is standard output."),
+        typer.Argument(
+            readable=False, help="The file to write; an older report is replaced. - is standard output."
+        ),
     ] = Path("report.html"),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is no report.")] = False,
     file: FileOption = None,

@@ -25,7 +25,8 @@ def watch(
     ] = None,
     books: Annotated[bool, typer.Option("--books", help="Order books, too.")] = False,
     record: Annotated[
-        Path | None, typer.Option(help="Write raw messages to files of this name, for `mdstore replay`.")
+        Path | None,
+        typer.Option(readable=False, help="Write raw messages to files of this name, for `mdstore replay`."),
     ] = None,
     silence: Annotated[
         float, typer.Option(help="Connect again when nothing has come for so many seconds.")

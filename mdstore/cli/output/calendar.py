@@ -21,6 +21,7 @@ __all__ = ["print_calendar_of", "print_calendars", "remove_calendar", "set_calen
 
 MOST_NAMES = 5
 WILD = "*?["
+NO_PATTERN = "pattern '': give a symbol, or a pattern such as 'KRX:*'"
 
 
 def print_calendars(store: MarketDataStore, out: Console, *, json: bool) -> None:
@@ -75,6 +76,8 @@ def print_calendar_of(
     store: MarketDataStore, out: Console, remarks: Console, pattern: str, *, json: bool
 ) -> None:
     """Print the stored symbols that fit a pattern, each with its calendar and the pattern that gave it."""
+    if not pattern:
+        raise InvalidInputError(NO_PATTERN)
     fitting = [symbol for symbol in _symbols(store) if _counts(symbol, {pattern: ""}) == pattern]
     if not fitting and not any(letter in pattern for letter in WILD):
         remarks.print(f"{pattern} is not stored", highlight=False, markup=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from mdstore.candles.file.paths import refuse_target
+from mdstore.candles.file.paths import refuse_folder, refuse_target
 from mdstore.cli.shared.declared import all_columns, without_empty
 from mdstore.cli.shared.pipes import PipeFormat
 from mdstore.cli.shared.which_series import refuse_nothing, target_of, with_timeframe
@@ -47,6 +47,7 @@ def export_candles(
     """
     if form is None:
         refuse_target(target)
+        refuse_folder(target)
         if target.exists() and not force:
             raise FileFormatError(f"{target} is there already", hint="--force replaces it")
     symbols, timeframe = with_timeframe(store, symbols, timeframe)

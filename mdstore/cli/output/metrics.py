@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from mdstore.candles.file.paths import os_errors, refuse_target
+from mdstore.candles.file.paths import os_errors, refuse_folder, refuse_target
 from mdstore.errors import InvalidInputError
 from mdstore.optimization.metrics import registry_of
 
@@ -41,6 +41,7 @@ def write_metrics(store: MarketDataStore, path: Path, every: float | None) -> No
             f"node_exporter reads no {path.name}", hint=f"give a name that ends in {SUFFIX}"
         )
     refuse_target(path)
+    refuse_folder(path)
 
     def write() -> None:
         with os_errors(path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,7 +17,13 @@ from mdstore.cli.shared.json_text import json_text, records
 from mdstore.cli.shared.table import Column, print_grid, room
 from mdstore.cli.shared.texts import count
 from mdstore.cli.shared.which_series import names_and_timeframes
-from mdstore.errors import InvalidInputError, MarketDataError, NoSuchMarketError, NoSuchSeriesError
+from mdstore.errors import (
+    ClockError,
+    InvalidInputError,
+    MarketDataError,
+    NoSuchMarketError,
+    NoSuchSeriesError,
+)
 
 if TYPE_CHECKING:
     from mdstore.sources.sync.result import SeriesSync, SyncResult
@@ -73,7 +78,7 @@ def run_sync(
 
     With `every` a line is printed for each round. As JSON that is the same record as without it.
     """
-    told = _print_json if out is None else partial(_print_round, out)
+    told = _Rounds(out, remarks)
     with SyncProgress(remarks, rounds=told if command.every and not command.dry_run else None) as progress:
         try:
             result = store.sync(
@@ -92,6 +97,8 @@ def run_sync(
         _print_summary(result, out)
     elif not command.every:
         _print_json(result)
+    if result.clock is not None and not command.every:
+        _print_clock(result.clock, remarks)
     for one in result.series:
         if one.error is not None:
             remarks.print(f"[bold red]error:[/] {escape(_error_of(one, one.error))}", highlight=False)
@@ -134,12 +141,34 @@ def _print_json(result: SyncResult, *, planned: bool = False) -> None:
     print(json_text({**facts, "ended": ended, "holes": result.holes, "series": rows}), flush=True)
 
 
+class _Rounds:
+    """Prints each round of a sync that goes on; what is wrong with the clock once."""
+
+    def __init__(self, out: Console | None, remarks: Console) -> None:
+        self._out, self._remarks, self._told = out, remarks, False
+
+    def __call__(self, result: SyncResult) -> None:
+        if self._out is None:
+            _print_json(result)
+        else:
+            _print_round(self._out, result)
+        if result.clock is not None and not self._told:
+            _print_clock(result.clock, self._remarks)
+            self._told = True
+
+
+def _print_clock(error: ClockError, remarks: Console) -> None:
+    remarks.print(f"[bold yellow]warning:[/] {escape(said(error))}", highlight=False)
+
+
 def _print_round(out: Console, result: SyncResult) -> None:
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     failed = f", {len(result.failed):,} failed" if result.failed else ""
     came = f"{result.inserted:,} new, {result.updated:,} changed, {count(result.requests, 'request')}"
     bad = f", {count(result.bad, 'bar')} bad" if result.bad else ""
-    out.print(f"{now} {came}, {duration(result.seconds)}{failed}{bad}", highlight=False)
+    delisted = [one.symbol for one in result.series if one.state == "delisted"]
+    gone = f", delisted: {', '.join(dict.fromkeys(delisted))}" if delisted else ""
+    out.print(escape(f"{now} {came}, {duration(result.seconds)}{failed}{bad}{gone}"), highlight=False)
 
 
 # ---- at the end

@@ -49,12 +49,15 @@ class Watched:
         begun = time.monotonic()
         for table in self._store.realtime.tables.values():
             table.add_listener(_Tally(self._counts))
-        with self._interrupts(), watch:
-            self._begun = True
-            self._serve()
-            show = self._show_table if lives else self._print_bars
-            show(watch)
-        self._remarks.print(escape(self._summary(watch, time.monotonic() - begun)), highlight=False)
+        try:
+            with self._interrupts(), watch:
+                self._begun = True
+                self._serve()
+                show = self._show_table if lives else self._print_bars
+                show(watch)
+        finally:
+            if self._begun:  # whatever has ended it
+                self._remarks.print(escape(self._summary(watch, time.monotonic() - begun)), highlight=False)
 
     def _serve(self) -> None:
         """Give what is live to other processes; one that watches another exchange may do so already."""
@@ -132,7 +135,11 @@ class Watched:
             f"{count(stored_bars(self._store, watch), 'bar')} stored",
             count(int(stats["reconnects"]), "reconnect"),
         ]
-        if watch.recorder is not None:
+        if watch.gone:
+            parts.append(f"traded no more: {', '.join(watch.gone)}")
+        if waiting := int(self._store.live.stats()["pending"] or 0):
+            parts.insert(2, f"{waiting:,} not stored, which a sync fetches")
+        if watch.recorder is not None and watch.recorder.files:
             parts.append("recorded in " + ", ".join(str(path) for path in watch.recorder.files))
         return f"watched {count(len(watch.symbols), 'market')} for {seconds:,.0f} s: {'; '.join(parts)}"
 

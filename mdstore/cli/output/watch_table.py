@@ -63,6 +63,8 @@ class WatchTable:
         ]
         if stats["reconnects"]:
             parts.append(count(int(stats["reconnects"]), "reconnect"))
+        if self._watch.gone:
+            parts.append(f"traded no more: {', '.join(self._watch.gone)}")
         heading = Text("  ".join(parts), style="bold", no_wrap=True, overflow="ellipsis")
         if self._watch.errors:
             failure = self._watch.errors[-1]

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
+from mdstore.errors import FileFormatError
+
 __all__ = ["PIPE", "SOURCE", "PipeFormat", "piping", "spooled"]
 
 PIPE = Path("-")
@@ -34,6 +36,8 @@ def spooled(form: PipeFormat) -> Iterator[Path]:
         path = Path(folder) / f"-.{form.value}"
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
+            if not file.tell():
+                raise FileFormatError(f"{SOURCE} is empty", hint="what stands before the pipe wrote nothing")
         yield path
 
 

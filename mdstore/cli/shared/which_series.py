@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdstore.core.did_you_mean import did_you_mean
+from mdstore.core.did_you_mean import did_you_mean, names_that_fit
 from mdstore.core.symbols import symbol_parts
 from mdstore.core.timeframe import Timeframe, meant
 from mdstore.errors import InvalidInputError, NoSuchSeriesError, TimeframeError
@@ -100,7 +100,8 @@ def _nothing(store: MarketDataStore, symbols: Sequence[str], known: list[str]) -
     """Return the error for symbols of which nothing is stored; its message has the nearest name."""
     if not known:
         return NoSuchSeriesError(f"{store.path.name} holds no candles", hint="mdstore import FILES")
-    near = next(filter(None, (did_you_mean(one, known, alike=symbol_parts) for one in symbols)), "")
+    hints = (names_that_fit(one, known) or did_you_mean(one, known, alike=symbol_parts) for one in symbols)
+    near = next(filter(None, hints), "")
     more = f". {near[0].upper()}{near[1:]}" if near else "; `mdstore series` lists what is stored"
     named = ", ".join(one or "''" for one in symbols)
     return NoSuchSeriesError(f"no candles of {named} in {store.path.name}{more}")

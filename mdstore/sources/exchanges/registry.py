@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
 from mdstore.errors import InvalidInputError
 from mdstore.sources.exchanges.messages import Event
 
-__all__ = ["EXCHANGES", "Reader", "Venue", "VenueName", "of_message", "of_url", "venue"]
+__all__ = ["EXCHANGES", "VOLUME_DIGITS", "Reader", "Venue", "VenueName", "of_message", "of_url", "venue"]
+
+VOLUME_DIGITS: Final = 8
+"""The decimals that sizes have at all of them: volumes that are summed up are rounded to these."""
 
 VenueName = Literal["upbit", "binance", "binance-futures"]
 """A market of an exchange."""

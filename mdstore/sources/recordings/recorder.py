@@ -34,6 +34,8 @@ LEVEL = 6
 MEMBER_BYTES = 4 * 1024**2
 """So much that waits is written at once, without waiting for the second to pass."""
 RETRY_SECONDS = 3.0
+TELL_SECONDS = 60.0
+"""The same failure is told once in so long, or each try would be a line."""
 # Importing Polars makes SIGINT restart blocking waits: Ctrl-C is noticed between two of these.
 SLICE_SECONDS = 0.1
 
@@ -109,6 +111,7 @@ class Recorder:
         self._size = self._latest = self._written = 0
         self._is_closed = False
         self._error: Exception | None = None
+        self._told: tuple[int | None, float] = (None, 0.0)
         self._file: _File | None = None
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="mdstore-recorder", daemon=True)
@@ -224,6 +227,10 @@ class Recorder:
             return self._is_closed
 
     def _tell(self, error: OSError) -> None:
+        what, at = self._told
+        if what == error.errno and time.monotonic() - at < TELL_SECONDS:
+            return
+        self._told = error.errno, time.monotonic()
         LOG.warning("messages wait to be recorded: %s", error)
         tell(self._on_error, error, LOG)
 
@@ -237,9 +244,11 @@ class Recorder:
                 self._forget(waiting)
             self._rotate()
         except OSError as error:
-            self._error, self._file = error, None  # on with another file
+            self._error, file, self._file = error, self._file, None  # on with another file
+            if file is not None and file.is_gone:
+                self.files.remove(file.path)
             raise
-        self._error = None
+        self._error, self._told = None, (None, 0.0)
 
     def _forget(self, written: list[Came]) -> None:
         with self._changed:
@@ -271,7 +280,7 @@ class _File:
     """One file of a recording, made new; `since` is the time (ns) in its name."""
 
     def __init__(self, prefix: Path, since: int) -> None:
-        self.since, self.size = since, 0
+        self.since, self.size, self.is_gone = since, 0, False
         while True:
             self.path = _named(prefix, since)
             try:
@@ -282,18 +291,24 @@ class _File:
                 return
 
     def append(self, lines: bytes) -> None:
-        """Write lines as a gzip member; or close the file, as it was before. Raises `OSError`."""
+        """Write lines as a gzip member; or close the file, as it was before. Raises `OSError`.
+
+        One that is empty is removed: a disk that was full for an hour left 1,200 of them.
+        """
         member = gzip.compress(lines, LEVEL)
         try:
             written = 0
             while written < len(member):
                 written += os.write(self._number, member[written:])
-        except OSError:
+        except OSError as error:
             try:
                 os.ftruncate(self._number, self.size)
             finally:
                 os.close(self._number)
-            raise
+            if not self.size:
+                self.path.unlink()
+                self.is_gone = True
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
         self.size += len(member)
 
     def close(self) -> None:

@@ -6,23 +6,32 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import islice
 from os import PathLike
 from pathlib import Path
+from statistics import median_low
 from typing import Any, Protocol
 
+from mdstore.core.time_bounds import FAR_MS
 from mdstore.errors import FileFormatError, InvalidInputError, MessageError
 from mdstore.realtime.rows import Depth, Kline, Ticker, Trade
+from mdstore.realtime.session import may_be_of_bars
 from mdstore.sources.exchanges import registry
 from mdstore.sources.exchanges.messages import Event
 from mdstore.sources.exchanges.registry import Reader
 from mdstore.sources.recordings import recording
 from mdstore.sources.recordings.recording import Connected, Message, Unread
+from mdstore.sources.sync.clocks import OFF_MS
 
 __all__ = ["RecordingClock", "Replayed", "Sink", "replay"]
 
-NS_PER_SECOND = 1_000_000_000
+NS_PER_SECOND, NS_PER_MS = 1_000_000_000, 1_000_000
+# What is no JSON is recorded as a text in it: this began as a message, where a bare "pong" is none.
+HALF = ('"{', '"[')
+# So many messages are looked at to tell whether the clock of the recorder was off.
+LOOKED_AT = 300
 # Ctrl-C is seen between two naps.
 NAP_SECONDS = 0.1
 MESSAGES_PER_PROGRESS = 500
@@ -38,6 +47,9 @@ class Rows(Protocol):
 class Connection(Protocol):
     """What knows what came by a connection."""
 
+    def unsubscribed(self) -> object:
+        """Know that something may not have come."""
+
     def subscribed(self) -> object:
         """Know that from the next trade on all comes; what came since the last one before may lack some."""
 
@@ -51,8 +63,8 @@ class Candles(Protocol):
     def update(self, kline: Kline, /) -> object:
         """Take the state of a bar."""
 
-    def session(self, feed: str, symbols: None, /) -> Connection:
-        """Know that all symbols come by one connection."""
+    def session(self, feed: str, symbols: None, /, *, volume_digits: int) -> Connection:
+        """Know that all symbols come by one connection, with so many decimals of their sizes."""
 
 
 class Sink(Protocol):
@@ -79,14 +91,17 @@ class Sink(Protocol):
 
 
 class RecordingClock:
-    """The time on the recording: when the message being played was received, in nanoseconds."""
+    """The time on the recording: when the message being played was received, in nanoseconds.
 
-    def __init__(self, now: int) -> None:
-        self.now = now
+    `ahead` is added where the clock of the recorder was off, so that it is the time of the exchange.
+    """
+
+    def __init__(self, now: int, ahead: int = 0) -> None:
+        self.now, self.ahead = now, ahead
 
     def __call__(self) -> int:
         """Return it."""
-        return self.now
+        return self.now + self.ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +166,30 @@ def replay(
     if not files:
         raise InvalidInputError("paths: give at least one recording")
     venue = recording.venue(*files) if venue is None else venue
-    reader = registry.venue(venue).reader()
+    ahead, reader = _ahead(files, registry.venue(venue).reader()), registry.venue(venue).reader()
     pace = None if speed is None else _Pace(speed, sleep, timer)
-    play = _Play(sink, reader, ", ".join(Path(file).name for file in files), progress, strict=strict)
+    names = ", ".join(Path(file).name for file in files)
+    play = _Play(sink, reader, names, progress, ahead=ahead, strict=strict)
     with closing(recording.played(*files)) as found:
         play.run(found, pace)
     return play.replayed(venue, tuple(reader.waiting()))
+
+
+def _ahead(files: Sequence[str | PathLike[str]], reader: Reader) -> int:
+    """Return by how many nanoseconds an exchange's clock was ahead of the recorder's; 0 where that was set.
+
+    By a clock that was some minutes slow each row is of the future; by one that was fast no bar is whole for
+    as long. What comes first may be of hours ago, and so it is the median that counts.
+    """
+    found: list[int] = []
+    with closing(recording.played(*files)) as recorded:
+        for one in islice((one for one in recorded if isinstance(one, Message)), LOOKED_AT):
+            with suppress(InvalidInputError):
+                events = reader.rows(one.text, one.received, one.url)
+                rows = [event for event in events if isinstance(event, Ticker | Depth | Trade)]
+                found += [row.timestamp * NS_PER_MS - one.received for row in rows if not row.snapshot]
+    middle = median_low(found) if found else 0
+    return middle if OFF_MS < abs(middle) // NS_PER_MS <= FAR_MS else 0
 
 
 def _files(paths: object) -> list[str | PathLike[str]]:
@@ -204,13 +237,14 @@ class _Play:
         names: str,
         progress: Callable[[int], object] | None,
         *,
+        ahead: int,
         strict: bool,
     ) -> None:
         self._sink = sink
         self._rows = reader.rows
         self._names = names
         self._progress = progress or (lambda _done: None)
-        self._strict = strict
+        self._ahead, self._strict = ahead, strict
         self._clock: RecordingClock | None = None
         self._takers: dict[type[Event], Callable[[Any], object]] = {
             Ticker: sink.tickers.push, Depth: sink.orderbooks.push,
@@ -267,7 +301,12 @@ class _Play:
         """Have bars that miss something be no whole ones; whose connection it is, no recording says."""
         if self._clock is not None:
             self._advance(connected, pace)
-            self._session.subscribed()
+            self._lose()
+
+    def _lose(self) -> None:
+        """Have what is forming be no whole bars, but for those of which a later kline tells."""
+        self._session.unsubscribed()
+        self._session.subscribed()
 
     def _pass(self, unread: Unread) -> None:
         """Go on past what cannot be read, which may have been a trade."""
@@ -276,7 +315,7 @@ class _Play:
         else:
             self._leave_out(unread.error)
         if self._clock is not None:
-            self._session.subscribed()
+            self._lose()
 
     def _leave_out(self, error: FileFormatError) -> None:
         """Count what is not played. Raises it where nothing may be left out."""
@@ -289,8 +328,8 @@ class _Play:
         """Set the clock to when a message was received; it is never set back."""
         if self._clock is None:
             self._first = message.received
-            self._clock = self._sink.clock = RecordingClock(message.received)
-            self._session = self._sink.live.session("recording", None)
+            self._clock = self._sink.clock = RecordingClock(message.received, self._ahead)
+            self._session = self._sink.live.session("recording", None, volume_digits=registry.VOLUME_DIGITS)
             self._session.subscribed()
         gap = max(0, message.received - self._clock.now)
         slept = pace is not None and pace.wait(gap)
@@ -299,10 +338,11 @@ class _Play:
 
     def _play(self, message: Message) -> None:
         try:
+            if message.text.startswith(HALF):
+                raise MessageError(f"a message is no JSON: {message.text:.80}")
             events = self._rows(message.text, message.received, message.url)
         except InvalidInputError as error:
-            kind = error.kind if isinstance(error, MessageError) else None
-            self._refuse(message, error, is_trade=kind is None or "trade" in kind.lower())
+            self._refuse(message, error, of_bars=may_be_of_bars(error))
             events = []
         taken = sum([self._take(message, event) for event in events])
         self._skipped += not taken
@@ -315,17 +355,17 @@ class _Play:
         try:
             taker(event)
         except InvalidInputError as error:
-            self._refuse(message, error, is_trade=type(event) is Trade)
+            self._refuse(message, error, of_bars=isinstance(event, Trade | Kline))
             return False
         self._session.heard(event)
         self._counts[type(event)] += 1
         return True
 
-    def _refuse(self, message: Message, error: InvalidInputError, *, is_trade: bool) -> None:
+    def _refuse(self, message: Message, error: InvalidInputError, *, of_bars: bool) -> None:
         """Leave out what breaks a rule; a trade is one that its bar lacks."""
         text = f"{self._names}: message {self._done + 1}, received at {message.received}: {error.message}"
         told = FileFormatError(text, hint=error.hint)
         told.__cause__ = error
         self._leave_out(told)
-        if is_trade:
-            self._session.subscribed()
+        if of_bars:
+            self._lose()

@@ -108,8 +108,9 @@ class Asking:
             with suppress(Exception):  # what it makes of that is its own affair
                 self._source.report(Metrics(*job.key, *part, rows, taken_ms, error))
         if self._facts.proves:
-            clocks = shown or self._facts.clock, self._place.now()
-            refuse_far(self._source.name, *clocks, job.timeframe, part[1])
+            shown = shown or self._facts.clock
+            refuse_far(self._source.name, shown, self._place.now(), job.timeframe, part[1])
+            now = min(now, shown or now)  # of what lies behind it there is no page
         left = left_of(part, proven)
         # What has just ended comes late, or the clock of the exchange is behind: then it is not so far.
         over = settled_from(job.timeframe, now, self._facts.settles if self._facts.proves else 0)

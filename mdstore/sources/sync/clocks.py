@@ -1,4 +1,4 @@
-"""Clocks that are far apart: then what has ended, and what is missing, can be told by neither."""
+"""Clocks that are apart: an exchange's counts; where they are far apart, what has ended cannot be told."""
 
 from __future__ import annotations
 
@@ -9,9 +9,26 @@ from mdstore.core.timeframe import Timeframe
 from mdstore.core.timestamps import ms_to_datetime
 from mdstore.errors import ClockError, Hint
 
-__all__ = ["apart", "refuse_far"]
+__all__ = ["OFF_MS", "ahead", "apart", "refuse_far"]
 
+OFF_MS: Final = 30_000
+"""By so much a clock is off: half of what live rows may be ahead of it. A clock that is set is off by less
+than a second, and what an exchange shows is of the second before, and takes its time to come."""
 SET: Final = "set this machine's clock, if that is the one that is wrong"
+
+
+def ahead(source: str, clock: int, now: int) -> ClockError | None:
+    """Return what is wrong where this machine's clock is off by the source's (both ms); None if it is not.
+
+    None, too, where they are far apart: see `apart`.
+    """
+    off = now - clock
+    if not OFF_MS < abs(off) <= FAR_MS:
+        return None
+    seconds = round(abs(off) / 1000)
+    long = f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds} s"  # noqa: PLR2004 - two minutes
+    where = "ahead of" if off > 0 else "behind"
+    return ClockError(f"the clock of this machine is {long} {where} that of {source}, which counts", hint=SET)
 
 
 def apart(source: str, clock: int, now: int, *, until: int | None = None) -> ClockError | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from mdstore.core.html import table_html
-from mdstore.errors import MarketDataError
+from mdstore.errors import ClockError, MarketDataError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SeriesSync", "State", "SyncResult"]
 
-State = Literal["up to date", "waiting", "elsewhere", "at work", "done", "failed"]
+State = Literal["up to date", "waiting", "elsewhere", "at work", "done", "delisted", "failed"]
 WHOLE = ("start", "end", "bars", "inserted", "updated", "unchanged", "bad")
 COLUMNS = ("symbol", "timeframe", "state", "bars", "inserted", "updated", "holes", "error")
 
@@ -30,7 +30,8 @@ class SeriesSync:
     `updated` and `unchanged` are the rows that came, `bad` the bars that are not there since their rows break
     a rule: these are in quarantine, and the bars are asked for again (with `every`, ever later).
     `holes` are the bars of that range that are not there, by reason. `state` is "elsewhere" while another
-    process asks for it. `error` says why it failed.
+    process asks for it, and "delisted" of one that the source gave once and has no more. `error` says why it
+    failed.
     """
 
     symbol: str
@@ -70,7 +71,7 @@ class SyncResult:
     to the source, also to find out what there is; `seconds` is how long it took. `wait` is for what the
     source waits, such as the end of a ban, and None otherwise; `waiting` says it in words. `pace` is the
     requests a second that the source takes, None where nobody knows. `is_over` is false while it is under
-    way.
+    way. `clock` is what is wrong with this machine's clock by that of the source, if that is known.
     """
 
     source: str
@@ -80,6 +81,7 @@ class SyncResult:
     wait: Wait | None = None
     pace: float | None = None
     is_over: bool = False
+    clock: ClockError | None = None
 
     @property
     def waiting(self) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import MarketDataError
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from mdstore.sources.sync.candle_source import CandleSource, Market
 
 __all__ = ["SourceFacts", "said_of"]
+
+LEFT_SECONDS: Final = 600.0
+"""A market that was delisted is asked for again after so long, by a sync that goes on: it may be back."""
 
 
 def said_of(error: BaseException) -> MarketDataError:
@@ -35,6 +39,7 @@ class SourceFacts:
         self._asked = 0
         self._told = self._sent
         self._markets: asyncio.Task[dict[str, Market]] | None = None
+        self._left: dict[str, float] = {}
 
     @property
     def proves(self) -> bool:
@@ -120,6 +125,14 @@ class SourceFacts:
     def forget_markets(self) -> None:
         """Have the exchange asked anew, the next time that somebody wants to know what is traded."""
         self._markets = None
+
+    def leave(self, symbol: str) -> None:
+        """Leave a market alone for a while that is traded no more."""
+        self._left[symbol] = time.monotonic() + LEFT_SECONDS
+
+    def is_left(self, symbol: str) -> bool:
+        """Tell whether it is left alone."""
+        return time.monotonic() < self._left.get(symbol, 0.0)
 
     async def _listed(self, exchange: CandleSource) -> dict[str, Market]:
         try:

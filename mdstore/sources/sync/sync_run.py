@@ -37,6 +37,7 @@ from mdstore.errors import (
 from mdstore.sources.sync.asking import Asking, Job, all_landed, left_of
 from mdstore.sources.sync.background import is_cancelled
 from mdstore.sources.sync.bad_bars import BadBars
+from mdstore.sources.sync.clocks import ahead
 from mdstore.sources.sync.coordinator import Coordinator, cut
 from mdstore.sources.sync.lander import Landed, Lander, NotStoredError
 from mdstore.sources.sync.leasing import LOOK_SECONDS, TakenOverError, held, taken
@@ -110,10 +111,19 @@ class SyncRun:
             raise (first.error if isinstance(first, NotStoredError) else first) from None
         finally:
             await self._lander.at_rest()
+            self.result.clock = self._clock()
             self.result.is_over = True
             self._tell()
             self._facts.told()
         return self.result
+
+    def _clock(self) -> ClockError | None:
+        """Return what is wrong with this machine's clock, by what the source has answered."""
+        if not self._facts.requests or (shown := self._facts.clock) is None:
+            return None
+        if (error := ahead(self._source.name, shown, self._place.now())) is not None:
+            log.warning("%s", error.message)
+        return error
 
     async def plan(self) -> SyncResult:
         """Say what would be asked for; the source is asked for the listing only, where that is the start."""
@@ -142,6 +152,8 @@ class SyncRun:
                 self.result.series.append(series)
                 if symbol in lost:
                     self._fail(series, lost[symbol])
+                elif symbol in missing and self._facts.is_left(symbol):
+                    series.state = "delisted"
                 elif symbol in missing:
                     jobs.append(self._job(series, timeframe, missing[symbol], firsts.get(symbol)))
         self._tell()
@@ -204,7 +216,7 @@ class SyncRun:
             self._fail(job.to, error)
         await self._count_holes(job)
         if job.to.error is None:
-            job.to.state = "done"
+            job.to.state = "delisted" if job.is_gone else "done"
             job.to.expect(0, 0)
         self._tell()
 
@@ -347,18 +359,24 @@ class SyncRun:
     async def _is_delisted(self, job: Job, stretch: Range | None) -> bool:
         """State that a market was delisted that the source gave once, and knows no more.
 
-        Tell whether that explains all that was asked for: the bars before its end, but for the latest, which
-        were to be asked for again, are not explained by it.
+        Tell whether that explains all that was asked for: bars that lack before its end, but for the latest,
+        are not explained by it.
         """
         ended = await asyncio.to_thread(self._place.given_until, job.key, self._source.name)
         if ended is None:
             return False
         await self._state(job.key, ended, self._wanted.end, "after_delisting")
-        if stretch is None or stretch[0] < settled_from(job.timeframe, ended, self._facts.settles):
+        if stretch is None:
+            return False
+        # Bars that are all there were to be asked for again as they might be amended: nobody does that now.
+        lacking = await asyncio.to_thread(self._place.holes, job.key, stretch[0], ended)
+        if lacking and stretch[0] < settled_from(job.timeframe, ended, self._facts.settles):
             return False
         if stretch[0] < ended:
             await self._state(job.key, stretch[0], ended, "unknown")
         job.is_gone = True
+        self._facts.leave(job.to.symbol)
+        log.warning("%s has %s no more: it was delisted", self._source.name, job.to.symbol)
         return True
 
     def _fail(self, series: SeriesSync, error: MarketDataError) -> None:

@@ -17,6 +17,7 @@ from mdstore.core.did_you_mean import did_you_mean
 from mdstore.errors import Hint, InvalidInputError
 from mdstore.realtime.session import Reads
 from mdstore.sources.exchanges.binance import BinanceFeed
+from mdstore.sources.exchanges.registry import VOLUME_DIGITS
 from mdstore.sources.exchanges.upbit import UpbitFeed
 
 __all__ = ["STREAMS", "Stream", "Wanted", "stream_of"]
@@ -54,7 +55,7 @@ class Stream:
     connects: float
     pause: float
     streams: int = NO_LIMIT
-    volume_digits: int = 8
+    volume_digits: int = VOLUME_DIGITS
     local: str = ""
 
     def groups(self, wanted: Wanted) -> list[Wanted]:

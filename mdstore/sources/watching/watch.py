@@ -13,29 +13,39 @@ import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from mdstore.core.logs import logger, tell
 from mdstore.core.timeframe import Timeframe
-from mdstore.errors import FeedError, Hint, InvalidInputError, SourceError, StoreClosedError
-from mdstore.realtime.backfill import Part
+from mdstore.errors import (
+    FeedError,
+    Hint,
+    InvalidInputError,
+    MarketDataError,
+    SourceError,
+    StoreClosedError,
+)
 from mdstore.realtime.cache import RealtimeDataCache
 from mdstore.realtime.row_rules import MS_NS
 from mdstore.realtime.session import SILENCE, Session
 from mdstore.sources.extra import INSTALL
 from mdstore.sources.recordings.recorder import Recorder
 from mdstore.sources.sync.candle_source import CandleSource
-from mdstore.sources.sync.clocks import apart
 from mdstore.sources.sync.symbols import is_pattern, matching
-from mdstore.sources.watching.pages import fetched
+from mdstore.sources.watching.exchange_time import ExchangeTime
+from mdstore.sources.watching.listing import Listing
+from mdstore.sources.watching.missed import Missed
 from mdstore.sources.watching.streams import Stream, Wanted
 from mdstore.sources.web.client import user_agent
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
 
 __all__ = ["Failure", "Watch", "WatchAsked"]
 
@@ -51,10 +61,8 @@ PING_SECONDS: Final = 20.0
 # Messages that were read from the socket and wait here; at the library's own 16, reading stops now and then.
 WAITING: Final = 4096
 MESSAGE_BYTES: Final = 8 * 1024**2
-CLOCK_SECONDS: Final = 1.0
-"""How often times of what comes are held against this machine's clock."""
-CLOCK_STEPS: Final = 3
-"""So many times in a row: of a market that is quiet, what comes at first may be a trade of hours ago."""
+LOOK_SECONDS: Final = 1.0
+"""How often clocks are held against each other, and it is looked whether the list of markets is old."""
 MOST_BARS: Final = 10_000
 """A longer hole of before the watch is left to a sync: the other markets of a connection wait for each."""
 
@@ -80,8 +88,9 @@ class WatchAsked:
 class Watch:
     """An exchange that is watched, until it is closed; made by `store.watch`.
 
-    `refused` gives the symbols that are not to be watched in bars of a timeframe, and why. `record` is where
-    raw messages go: a path, or a recorder, which is not closed at the end.
+    `source` opens where candles are fetched, and is given `on_wait`. `refused` gives the symbols that are not
+    to be watched in bars of a timeframe, and why. `record` is where raw messages go: a path, or a recorder,
+    which is not closed at the end.
 
     What comes is in `store.tickers`, `store.trades`, `store.orderbooks` and `store.live`; bars that have
     ended are stored. `symbols` are those that are watched. A `with`, or an `async with`, starts and ends it.
@@ -91,7 +100,7 @@ class Watch:
         self,
         cache: RealtimeDataCache,
         stream: Stream,
-        source: Callable[[], CandleSource],
+        source: Callable[..., CandleSource],
         asked: WatchAsked,
         *,
         record: str | os.PathLike[str] | Recorder | None = None,
@@ -103,8 +112,8 @@ class Watch:
         self.symbols: tuple[str, ...] = ()
         self.errors: deque[Failure] = deque(maxlen=ERRORS_KEPT)
         """The latest failures of connections, rows and requests; the watch goes on."""
-        self.messages = self.fetched = 0
-        """How many messages came, and how many bars were fetched in place of those that were missed."""
+        self.messages = 0
+        """How many messages came."""
         self._cache, self._stream, self._open_source, self._asked = cache, stream, source, asked
         self._on_error = on_error
         self._owns_recorder = not isinstance(record, Recorder | None)
@@ -113,8 +122,11 @@ class Watch:
         )
         """What raw messages are written to, None without one, and from when on it was closed by others."""
         self._refused = refused
-        self._one_waits = asyncio.Lock()
         self._sessions: list[Session] = []
+        self._sockets: dict[Session, ClientConnection] = {}
+        self._anew: set[Session] = set()
+        self._listing = Listing(self._trouble, self._leave, self._connect_anew)
+        self._missed = Missed(self.exchange, self._listing, self._now, self._trouble)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
@@ -169,14 +181,26 @@ class Watch:
     def stats(self) -> dict[str, int | float | str]:
         """Return how many connections are alive, what came by them, and what was not seen whole."""
         states = [session.state for session in self._sessions]
+        gone = self._listing.gone
+        holes = [one for session in self._sessions for one in session.hole if one.symbol not in gone]
         return {
-            "symbols": len(self.symbols), "connections": len(states),
+            "symbols": len(self.symbols), "gone": len(gone), "connections": len(states),
             "alive": states.count("alive") + states.count("subscribed"), "messages": self.messages,
             "fetched": self.fetched,
             "reconnects": sum(max(0, session.connections - 1) for session in self._sessions),
             "refused": sum(session.refused for session in self._sessions),
-            "holes": sum(len(session.hole) for session in self._sessions), "failures": len(self.errors),
+            "holes": len(holes), "failures": len(self.errors),
         }  # fmt: skip
+
+    @property
+    def fetched(self) -> int:
+        """How many bars were fetched in place of those that were missed."""
+        return self._missed.bars
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """The symbols that the exchange trades no more: their bars end, and nothing is asked for."""
+        return tuple(sorted(self._listing.gone))
 
     def __enter__(self) -> Self:
         return self.start()
@@ -220,19 +244,28 @@ class Watch:
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
         if self._is_closing:  # by somebody who saw no loop that could be told
             return
-        source = self._open_source()
+        source = self._open_source(on_wait=self._missed.waits)
+        clock = ExchangeTime(self.exchange, self._cache, partial(self._clock_of, source), self._trouble)
         try:
             self._check_timeframes(source)
             self._refuse_others(one for one in self._asked.symbols if not is_pattern(one))
             listed = [market.symbol for market in await source.markets()]
-            self._refuse_clock(getattr(source, "clock", None))
+            clock.shown(getattr(source, "clock", None))
             self.symbols = matching(self._asked.symbols, listed, self.exchange)
             self._refuse_watched()
             self._refuse_others(self.symbols)
             self._cache.live.build(self.timeframes, symbols=list(self.symbols), persist=True)
-            await self._connect_all(source)
+            await self._connect_all(source, clock)
         finally:
+            clock.end()
             await source.aclose()
+
+    async def _clock_of(self, source: CandleSource) -> int | None:
+        """Ask what the exchange's clock shows."""
+        with suppress(MarketDataError):
+            await source.markets()
+            return getattr(source, "clock", None)
+        return None
 
     def _check_timeframes(self, source: CandleSource) -> None:
         """Refuse what the exchange does not have: what is missed of it could not be fetched."""
@@ -251,14 +284,6 @@ class Watch:
                     hint="close that first, or watch in another store",
                 )
 
-    def _refuse_clock(self, clock: int | None) -> None:
-        """Refuse an exchange whose clock is far from this machine's: its bars would end at other times."""
-        if clock is not None and (error := apart(self.exchange, clock, self._now())) is not None:
-            raise error
-
-    def _now(self) -> int:
-        return self._cache.live.clock() // MS_NS
-
     def _refuse_others(self, symbols: Iterable[str]) -> None:
         """Refuse symbols of which bars of another exchange are stored."""
         names = list(symbols)
@@ -266,8 +291,9 @@ class Watch:
             for error in self._refused(names, timeframe).values():
                 raise error
 
-    async def _connect_all(self, source: CandleSource) -> None:
+    async def _connect_all(self, source: CandleSource, clock: ExchangeTime) -> None:
         turn = asyncio.Lock()
+        self._listing.symbols = self.symbols
         wanted = Wanted(self.symbols, self.timeframes, self._asked.orderbooks)
         async with asyncio.TaskGroup() as tasks:
             for group in self._stream.groups(wanted):
@@ -275,22 +301,27 @@ class Watch:
                 self._sessions.append(session)
                 self._tell_left(session)
                 tasks.create_task(self._connected(session, group, turn))
-            tasks.create_task(self._mind_clocks())
+            tasks.create_task(self._look(source, clock))
             self._ready.set()
 
-    async def _mind_clocks(self) -> None:
-        """Tell once of each connection that what comes by it is of another time than this machine's."""
-        seen: dict[Session, tuple[int, int]] = {}
+    async def _look(self, source: CandleSource, clock: ExchangeTime) -> None:
         while not all(session.is_closed for session in self._sessions):
-            for session in self._sessions:
-                before, steps = seen.get(session, (None, 0))
-                if (heard := session.latest) is None or heard == before:
-                    continue
-                error = apart(self.exchange, heard, self._now())
-                seen[session] = heard, 0 if error is None else steps + 1
-                if error is not None and steps + 1 == CLOCK_STEPS:
-                    self._trouble(error)
-            await asyncio.sleep(CLOCK_SECONDS)
+            await clock.look(self._sessions)
+            await self._listing.look_if_due(source)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _leave(self, symbols: Iterable[str]) -> None:
+        """Take it for nothing that nothing comes of symbols which are listed no more."""
+        for session in self._sessions:
+            if mine := [one for one in symbols if one in (session.symbols or ())]:
+                session.unsubscribed(mine)
+
+    async def _connect_anew(self, symbols: Iterable[str]) -> None:
+        """Subscribe to symbols that are listed again, with all of their connection."""
+        for session, socket in list(self._sockets.items()):
+            if any(one in (session.symbols or ()) for one in symbols):
+                self._anew.add(session)
+                await socket.close()
 
     def _tell_left(self, session: Session) -> None:
         for timeframe in self.timeframes:
@@ -317,7 +348,7 @@ class Watch:
         return self._cache.live.session(
             self._stream.feed(),
             list(symbols),
-            backfill=partial(self._fetch, source),
+            backfill=partial(self._missed.fetch, source),
             most_bars=MOST_BARS,
             silence=self._asked.silence,
             volume_digits=self._stream.volume_digits,
@@ -338,6 +369,8 @@ class Watch:
     async def _listen(self, session: Session, wanted: Wanted) -> None:
         from websockets.asyncio.client import connect  # noqa: PLC0415  # an extra
 
+        self._sockets.pop(session, None)
+        self._anew.discard(session)
         async with connect(
             self._stream.url(self._asked.base_url),
             user_agent_header=user_agent(),
@@ -347,13 +380,18 @@ class Watch:
             for number, text in enumerate(self._stream.messages(wanted)):
                 await asyncio.sleep(self._stream.pause if number else 0)
                 await socket.send(text)
-            session.subscribed()
+            if there := [one for one in wanted.symbols if one not in self.gone]:
+                session.subscribed(there)
+            self._sockets[session] = socket
             if self.recorder is not None:
                 self.recorder.connected(self._stream.url(self._asked.base_url))
             push, recorded = session.push, self._recorded
             async for message in socket:
                 push(message, recorded(message))
                 self.messages += 1
+        if session in self._anew:
+            self._anew.discard(session)
+            return
         reason = f": {socket.close_reason}" if socket.close_reason else ""
         raise FeedError(f"{self.exchange} closed the connection ({socket.close_code}{reason})")
 
@@ -371,25 +409,9 @@ class Watch:
             self._trouble(error)
             return time.time_ns()
 
-    async def _fetch(
-        self, source: CandleSource, symbol: str, timeframe: str, start: int, end: int
-    ) -> AsyncGenerator[Part]:
-        await self._sit_out(source)
-        async with aclosing(fetched(source, symbol, timeframe, start, end, self._trouble)) as parts:
-            async for part in parts:
-                yield part
-                self.fetched += 0 if part.rows is None else len(part.rows)
-
-    async def _sit_out(self, source: CandleSource) -> None:
-        """Wait while the host is left alone, and tell of it once: each hole would be told to be refused."""
-        async with self._one_waits:
-            if (left := source.rests) <= 0:
-                return
-            why = f"{self.exchange} has failed again and again: nothing is fetched for {left:.0f} s"
-            self._trouble(SourceError(why))
-            while (left := source.rests) > 0:
-                await asyncio.sleep(left)
-            LOG.info("%s is asked again for what was missed", self.exchange)
+    def _now(self) -> int:
+        """Return the time that live rows go by (ms)."""
+        return self._cache.live.clock() // MS_NS
 
     def _trouble(self, error: Exception) -> None:
         self.errors.append(Failure(time.time(), error))

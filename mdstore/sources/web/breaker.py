@@ -52,12 +52,14 @@ class Breaker:
             self._closes = self.clock() + min(self.seconds * float(2**self._opened), self.longest)
             self._opened += 1
 
-    def shut(self, reason: str) -> None:
-        """Open at once: the host refuses whoever asks."""
+    def shut(self, reason: str, seconds: float | None = None) -> None:
+        """Open at once: the host refuses whoever asks, for so many seconds if it has said so."""
         if self.left == 0:
             self.failures = self.most - 1
             self.failed(reason)
             self._is_shut = True
+        if seconds is not None:
+            self._closes = max(self._closes, self.clock() + seconds)
 
     def worked(self) -> None:
         """Begin to count anew."""

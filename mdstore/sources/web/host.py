@@ -224,6 +224,7 @@ class Host:
         longer = self.manners.first_wait * 2 * float(2 ** min(self._rests, 30))
         seconds = min(longer, self.manners.longest_wait) if said is None else said
         if seconds > self.manners.patience:
+            self.breaker.shut("says that it was asked too often (429)", seconds)  # whoever asks on is banned
             raise SourceError(
                 f"{reason}, and to wait for {seconds / 60:.0f} minutes, which is longer than is waited",
                 hint=LATER,

@@ -1,8 +1,10 @@
 """Panels that are kept grow by the bars that were written since: they are as they would be read anew."""
 
+import os
 import tempfile
 from array import array
 from pathlib import Path
+from unittest.mock import patch
 
 import polars as pl
 import pyarrow as pa
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import mdstore
+from mdstore.candles.reads.grown import Grown
+from mdstore.store.requests import request_of
 from tests.support.candles import MINUTE, START, walk
 from tests.support.doses import dose
 
@@ -48,8 +52,8 @@ def named(name, frame):
 class Feed:
     """A store, another that writes to the same file, and how far each series has come."""
 
-    def __init__(self, path):
-        self.store = mdstore.open(path)
+    def __init__(self, path, **options):
+        self.store = mdstore.open(path, **options)
         self.other = mdstore.open(path)
         self.plain = mdstore.open(path, memory_bytes=0)
         self.nexts = dict.fromkeys(NAMES, BARS)
@@ -131,6 +135,24 @@ def test_what_is_kept_and_grows_is_what_is_read_anew(given_steps):
             feed.close()
 
 
+# Of so few rows in memory all are put together; of more, columns that are asked for, of what lies in packs.
+# Of 20,000 bytes no panel here is kept with its rows, of 9,000 some are not kept at all.
+@pytest.mark.parametrize("memory", [1 << 24, 20_000, 9_000])
+@settings(max_examples=dose(15))
+@given(given_steps=steps)
+def test_what_is_put_together_by_the_column_and_grows_is_what_is_read_anew(memory, given_steps):
+    with tempfile.TemporaryDirectory() as folder, patch("mdstore.candles.packs.columns.GATHER_ROWS", 30):
+        feed = Feed(Path(folder) / "market_data.sqlite3", memory_bytes=memory)
+        try:
+            for what, names, count in given_steps:
+                feed.check()
+                feed.play(what, names, count)
+            feed.check()
+            assert feed.store.maintenance.stats()["memory_bytes"] <= memory
+        finally:
+            feed.close()
+
+
 @pytest.fixture
 def feed(tmp_path):
     feed = Feed(tmp_path / "market_data.sqlite3")
@@ -168,6 +190,103 @@ def test_a_panel_does_not_grow_by_what_it_cannot_know(feed, what):
     feed.play(what, NAMES[:7], 2)
     assert GROWN not in feed.store.explain(**asked).reason
     feed.check()
+
+
+def test_a_panel_grows_whose_rows_take_more_than_may_be_kept(tmp_path):
+    with patch("mdstore.candles.packs.columns.GATHER_ROWS", 30):
+        feed = Feed(tmp_path / "market_data.sqlite3", memory_bytes=20_000)
+        try:
+            asked = {"symbols": None, "timeframe": "1m", "limit": 30}
+            feed.store.candles(**asked)
+            for _ in range(3):
+                feed.play("append", NAMES, 1)
+                assert feed.store.explain(**asked).reason.startswith(GROWN)
+            assert_frame_equal(feed.store.candles(**asked), feed.plain.candles(**asked), check_exact=True)
+            assert feed.store.maintenance.stats()["memory_bytes"] <= 20_000
+        finally:
+            feed.close()
+
+
+@pytest.mark.parametrize("columns", [["turnover"], ["symbol"], ["close", "symbol"], ["turnover", "low"]])
+def test_some_columns_of_a_panel_that_grows(feed, columns):
+    with patch("mdstore.candles.packs.columns.GATHER_ROWS", 30):
+        feed.store.maintenance.warm()
+        for _ in range(3):
+            feed.play("append", NAMES, 1)
+            found = feed.store.candles(None, "1m", columns=columns)
+            assert found.equals(feed.plain.candles(None, "1m", columns=columns))
+            assert found.equals(
+                pl.DataFrame(feed.store.arrow(None, "1m", columns=columns)).cast(found.schema)
+            )
+
+
+def test_what_is_kept_without_its_rows_stays_without_them(feed):
+    with patch("mdstore.candles.packs.columns.GATHER_ROWS", 30):
+        feed.store.maintenance.warm()
+        feed.play("append", NAMES, 1)
+        panel = feed.store._candles._columnar.read(request_of(None, "1m")).panel()
+        kept = Grown.of(panel, made=0.0)
+        assert panel.long.frame.height == len(NAMES) * (BARS + 1)
+        light = kept.light()
+        assert light.answer().frame.equals(panel.long.frame)
+        assert (light.long.held, light.bytes) == (0, light.light_bytes)
+        assert kept.bytes > light.bytes
+
+
+def test_columns_that_no_reader_has_asked_for_are_not_counted_as_memory(feed):
+    with patch("mdstore.candles.packs.columns.GATHER_ROWS", 30):
+        feed.store.maintenance.warm()
+        feed.play("append", NAMES, 1)
+        feed.store.gaps(None, "1m")
+        times = feed.store.maintenance.stats()["memory_bytes"]
+        assert feed.store.candles(None, "1m")["close"].len() == len(NAMES) * (BARS + 1)
+        rows = len(NAMES) * (BARS + 1)
+        assert feed.store.maintenance.stats()["memory_bytes"] == times + rows * (5 * 8 + 2 * 4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_puts_columns_together_without_polars(python, tmp_path):
+    out = python(
+        """
+        import os, sys, time
+        import polars as pl
+        import mdstore
+        from mdstore.candles.packs import columns
+        from tests.support.candles import MINUTE, START, walk
+
+        columns.GATHER_ROWS = 30
+        names = [f"S{number:02}" for number in range(20)]
+
+        def bars(count, first):
+            rows = walk(count, start=START + first * MINUTE)
+            return pl.concat([rows.select(pl.lit(name).alias("symbol"), pl.all()) for name in names])
+
+        store = mdstore.open(sys.argv[1])
+        store.write_many(bars(40, 0), timeframe="1m")
+        asked = {"columns": ["symbol", "timestamp"]}
+        store.maintenance.warm()
+        time.sleep(0.1)  # what is in a pack of just now is not kept: the clock of files is coarse
+        for first in (40, 41, 42):
+            store.write_many(bars(1, first), timeframe="1m")
+            store.arrow(None, "1m", **asked)
+        store.write_many(bars(1, 43), timeframe="1m")
+        store.arrow(None, "1m", **asked)
+        assert store.explain(None, "1m").reason.startswith("kept")
+        read, write = os.pipe()
+        child = os.fork()
+        if not child:
+            table = store.arrow(None, "1m")
+            os.write(write, str(hash(tuple(table["close"].to_pylist()))).encode())
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        with mdstore.open(sys.argv[1], memory_bytes=0) as plain:
+            wanted = hash(tuple(plain.arrow(None, "1m")["close"].to_pylist()))
+        print(status, os.read(read, 100).decode() == str(wanted))
+        """,
+        tmp_path / "s.sqlite3",
+    )
+    assert out == "0 True"
 
 
 def test_a_damaged_bar_behind_the_cells_of_one_of_many_series_is_not_served(feed, tmp_path):

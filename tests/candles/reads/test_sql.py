@@ -190,6 +190,13 @@ def test_a_bounded_query_answers_as_duckdb_does_over_all_candles(full, plain, sh
     assert full.sql(query).rows() == expected.rows()
 
 
+def test_explain_says_whether_duckdb_was_asked(full):
+    """One series as it is stored is given without it, and was said to be by it."""
+    one = "SELECT * FROM candles WHERE symbol = 'A' AND timeframe = '1m'"
+    assert full.explain(sql=one).tiers == ("sqlite",)  # too few to be in a pack
+    assert full.explain(sql=f"{one} AND close > 0").tiers == ("duckdb",)
+
+
 def test_explain_says_what_a_query_was_given(full):
     assert (
         full.explain(sql="SELECT close FROM candles WHERE symbol = 'A'").reason

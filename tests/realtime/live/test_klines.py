@@ -218,3 +218,22 @@ def test_a_garbled_kline_is_refused(live, field, value):
     with pytest.raises(InvalidInputError, match=field):
         live.update(kline(0)._replace(**{field: value}))
     assert len(live.bars(SYMBOL, "1m")) == 1
+
+
+def test_a_kline_that_is_refused_is_one_that_its_bar_lacks(clock):
+    """The first kline of the next bar was taken to say that all of it had come."""
+    sink = Sink()
+    live = LiveCandles(clock=clock, land=sink)
+    live.build("1m", persist=True)
+    session = live.session("made up", SYMBOL)
+    session.subscribed()
+    wrong = kline(1, 2, 1, 3, 2.5, 10, closed=True)  # its high is below its low
+    for minute, last in enumerate([kline(0, closed=True), wrong, kline(2, closed=True), kline(3)]):
+        clock.at(T0 + minute * MINUTE + 50_000)
+        session.push([kline(minute, 2, 3, 1, 2.5, 4)])
+        session.push([last])
+    live.flush()
+    live.close()
+    assert [row[0] for row in sink.sorted()] == [T0, T0 + 2 * MINUTE]
+    assert session.refused == 1
+    assert next((one.start, one.end) for one in session.hole) == (T0 + MINUTE, T0 + 2 * MINUTE)

@@ -84,3 +84,54 @@ def test_a_connection_is_a_line_that_others_know(tmp_path):
     assert len(list(messages(path))) == 1
     with Recorder(tmp_path / "upbit") as recorder, pytest.raises(InvalidInputError, match="no address"):
         recorder.connected("upbit")
+
+
+def test_volumes_are_those_of_the_exchange_to_the_last_digit(tmp_path):
+    """0.1 and 0.2 are 0.30000000000000004; live bars of a watch are rounded so, too."""
+    sizes = [0.1, 0.2, 0.00000003, 0.7, 0.1]
+    clock, path = Clock(), tmp_path / "upbit"
+    with Recorder(path, clock=clock) as recorder:
+        for second in range(0, 200, 2):
+            clock.now = (T0 + second * 1000) * 10**6
+            recorder.write(trade(second).replace('"tv": 0.5', f'"tv": {sizes[second // 2 % 5]}'))
+    with mdstore.open(tmp_path / "again.sqlite3") as store:
+        store.live.build("1m", persist=True)
+        store.replay(recorder.files)
+        store.live.flush()
+        volumes = store.candles("KRW-BTC", "1m")["volume"].to_list()
+    assert volumes == [6.60000018] * 2
+
+
+def kline(minute, volume, *, closed=False, **other):
+    start = T0 + minute * 60_000
+    values = {"o": "10", "h": "12", "l": "9", "c": "11", "v": str(volume), "x": closed, **other}
+    return json.dumps(
+        {"e": "kline", "E": start, "s": "BTCUSDT", "k": {"t": start, "s": "BTCUSDT", "i": "1m", **values}}
+    )
+
+
+@pytest.mark.parametrize("lost", ["connection", "half", "wrong"])
+def test_a_kline_that_did_not_come_is_one_that_its_bar_lacks(tmp_path, lost):
+    """The next bar's was taken to say that all of the last one had come."""
+    clock, path = Clock(), tmp_path / "binance"
+    with Recorder(path, clock=clock) as recorder:
+        recorder.connected(URL)
+        for minute in range(4):
+            clock.now = (T0 + minute * 60_000) * 10**6
+            recorder.write(kline(minute, 1))
+            clock.now += 50 * 10**9
+            if minute != 2:
+                recorder.write(kline(minute, 5, closed=True))
+            elif lost == "connection":
+                recorder.connected(URL)
+            elif lost == "half":
+                recorder.write(kline(minute, 5, closed=True)[:50])
+            else:
+                recorder.write(kline(minute, 5, closed=True, h="8"))
+    with mdstore.open(tmp_path / "again.sqlite3") as store:
+        store.live.build("1m", persist=True)
+        store.replay(recorder.files, venue="binance")
+        store.live.flush()
+        bars = store.candles("BTCUSDT", "1m")
+    minutes = ((bars["timestamp"].dt.epoch("ms") - T0) // 60_000).to_list()
+    assert dict(zip(minutes, bars["volume"], strict=True)) == {0: 5.0, 1: 5.0, 3: 5.0}

@@ -324,12 +324,15 @@ def test_what_cannot_be_written_waits_and_nothing_comes_twice(tmp_path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module.os, "write", write)
+    monkeypatch.setattr(module, "TELL_SECONDS", 0.0)
     recorder = Recorder(tmp_path / "a", on_error=told.append)
     recorder.write("1")
     recorder.flush()
     full[0] = True
     recorder.write("2")
     until(lambda: len(told) > 1)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [recorder.files[0].name], "no empty files"
+    assert told[-1].filename.startswith(str(tmp_path / "a-"))
     assert recorder.stats()["waiting"] == 1
     assert "No space left" in recorder.stats()["error"]
     assert texts(*recorder.files) == [1]
@@ -340,6 +343,24 @@ def test_what_cannot_be_written_waits_and_nothing_comes_twice(tmp_path, monkeypa
     recorder.close()
     assert texts(*recorder.files) == [1, 2, 3]
     assert {type(one) for one in told} == {OSError}
+
+
+def test_a_disk_that_stays_full_is_told_of_once_a_minute(tmp_path, monkeypatch):
+    told, tries = [], []
+
+    def write(number, data):
+        tries.append(number)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(module.os, "write", write)
+    recorder = Recorder(tmp_path / "a", on_error=told.append)
+    recorder.write("1")
+    until(lambda: len(tries) > 10)
+    with pytest.raises(OSError, match="No space left"):
+        recorder.close()
+    assert len(told) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_beyond_its_buffer_the_newest_are_lost_and_counted(tmp_path, caplog):

@@ -199,8 +199,8 @@ class Sink:
         self.taken = {"tickers": [], "orderbooks": [], "trades": [], "klines": []}
         for kind in ("tickers", "orderbooks", "trades"):
             setattr(self, kind, SimpleNamespace(push=self._taker(kind)))
-        connection = SimpleNamespace(subscribed=lambda: None, heard=lambda _: None)
-        self.live = SimpleNamespace(update=self._taker("klines"), session=lambda *_: connection)
+        connection = SimpleNamespace(unsubscribed=lambda: None, subscribed=lambda: None, heard=lambda _: None)
+        self.live = SimpleNamespace(update=self._taker("klines"), session=lambda *_, **__: connection)
         self.times = []
 
     def _taker(self, kind):

@@ -9,6 +9,7 @@ import pytest
 
 import mdstore
 from mdstore import FeedError, LocalExchange, LocalMarket, Trade
+from mdstore.sources.sync.candle_source import Wait
 from tests.support.fake_exchange import Resting, at, bars
 from tests.support.upstream import Clock
 from tests.support.waiting import until
@@ -67,7 +68,7 @@ def test_a_host_that_is_left_alone_is_told_of_once_and_asked_when_that_is_over(s
     watch = store.watch("upbit", list("ABC"), "1m")
 
     async def fetch(symbol):
-        return [part async for part in watch._fetch(source, symbol, "1m", at(0), at(100))]
+        return [part async for part in watch._missed.fetch(source, symbol, "1m", at(0), at(100))]
 
     async def all_of():
         return await asyncio.gather(*map(fetch, "ABC"))
@@ -77,3 +78,11 @@ def test_a_host_that_is_left_alone_is_told_of_once_and_asked_when_that_is_over(s
     assert watch.fetched == 300
     told = [str(one.error) for one in watch.errors]
     assert told == ["upbit has failed again and again: nothing is fetched for 0 s"]
+
+
+def test_a_long_wait_that_an_exchange_asks_for_is_told_of_once(store):
+    watch = store.watch("upbit", "KRW-BTC", "1m")
+    reason = "api.upbit.com says that it was asked too often (429)"
+    for seconds in (3.0, 600.0, 600.0, 599.0):
+        watch._missed.waits(Wait("api.upbit.com", reason, seconds))
+    assert [str(one.error) for one in watch.errors] == [f"{reason}: nothing is fetched for 600 s"]

@@ -144,6 +144,23 @@ def test_a_429_that_asks_to_wait_for_longer_than_is_waited_ends_it(ask):
         assert len(server.log) == 1
 
 
+def test_until_then_it_is_not_asked_again(tmp_path):
+    """By whatever is fetched next, which a watch does each minute."""
+
+    async def run(server):
+        client = WebClient(server.url, {"candle": 500.0}, manners=QUICK, pace_folder=tmp_path)
+        with pytest.raises(SourceError):
+            await client.fetch(PAGE, read_list)
+        for _ in range(3):
+            with pytest.raises(SourceError, match=r"too often \(429\), and is left alone for 36\d\d s"):
+                await client.fetch(PAGE, read_list)
+        await client.aclose()
+
+    with TinyServer(lambda _: Reply(status=429, headers={"Retry-After": "3610"})) as server:
+        asyncio.run(run(server))
+        assert len(server.log) == 1
+
+
 @pytest.mark.parametrize("status", [403, 451])
 def test_a_host_that_refuses_this_address_is_left_alone(tmp_path, status):
     async def run(server):
