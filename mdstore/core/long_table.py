@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Sequence
-from functools import cached_property
 from itertools import accumulate
 from operator import eq
 
 import polars as pl
 import pyarrow as pa
 
+from mdstore.core.once import once
 from mdstore.core.schema import SYMBOL
 
 __all__ = ["SYMBOL_FIELD", "Long", "as_frame", "latest_of_each", "repeated"]
@@ -34,12 +34,12 @@ class Long:
         """The columns besides the symbol."""
         return self._values
 
-    @cached_property
+    @once
     def table(self) -> pa.Table:
         """All columns as an Arrow table, the symbol first."""
         return self.values.add_column(0, SYMBOL_FIELD, self.symbol_column)
 
-    @cached_property
+    @once
     def symbol_column(self) -> pa.ChunkedArray:
         """The symbol of each row as an Arrow column, in one piece."""
         return _symbol_array(_codes(self.ends), self.symbols)
@@ -61,19 +61,19 @@ class Long:
         """Return the same with nothing made of it."""
         return Long(self.values, self.symbols, self.ends)
 
-    @cached_property
+    @once
     def frame(self) -> pl.DataFrame:
         """All columns as a Polars frame, the symbol first."""
         return self.value_frame.clone().insert_column(0, self.names)
 
-    @cached_property
+    @once
     def names(self) -> pl.Series:
         """The symbol of each row."""
         # Chunked as the values are: where chunks differ, Polars copies.
         sizes = [chunk.num_rows for chunk in self.values.to_batches()]
         return repeated(pl.Series("symbol", self.symbols, pl.Categorical), self.ends, sizes)
 
-    @cached_property
+    @once
     def value_frame(self) -> pl.DataFrame:
         """The columns besides the symbol as a Polars frame."""
         return as_frame(self.values)
@@ -82,7 +82,7 @@ class Long:
         """Take over the symbols of rows, if they were made: two million take 10 ms. They must be the same."""
         names = vars(other).get("names")
         if names is not None and names.n_chunks() == 1:
-            self.names = names
+            vars(self)["names"] = names
 
 
 def as_frame(table: pa.Table) -> pl.DataFrame:

@@ -351,8 +351,8 @@ class MarketDataStore:
         """
         refuse_broken_polars()
         began = time.perf_counter()
-        answer = self._read(
-            symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
+        answer = self._reading.read(
+            self._candles, symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
             derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
         )  # fmt: skip
         frame = answer.frame()
@@ -418,8 +418,8 @@ class MarketDataStore:
         (`derive_from`, `fill`, `include_forming`) have the columns more that `candles` gives them.
         """
         began = time.perf_counter()
-        answer = self._read(
-            symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
+        answer = self._reading.read(
+            self._candles, symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
             derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
         )  # fmt: skip
         table = answer.table()
@@ -456,7 +456,8 @@ class MarketDataStore:
         if columns is None and derive_from is None and fill is None and not include_forming:
             columns = self._declared.beside(symbols)
         read = partial(
-            self._read, symbols, timeframe, start=start, end=end, limit=limit, columns=columns,
+            self._reading.read, self._candles, symbols, timeframe,
+            start=start, end=end, limit=limit, columns=columns,
             derive_from=derive_from, tz=tz, fill=fill, as_of=as_of, include_forming=include_forming,
         )  # fmt: skip
         began = time.perf_counter()
@@ -745,11 +746,6 @@ class MarketDataStore:
         from mdstore.optimization.performance import PerformanceMonitor
 
         return PerformanceMonitor(self._candles)
-
-    def _read(
-        self, symbols: str | Sequence[str] | None, timeframe: str | Timeframe, **asked: Any
-    ) -> Answer | Made:
-        return self._reading.read(self._candles, symbols, timeframe, **asked)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

@@ -94,11 +94,12 @@ def test_what_a_bar_of_a_zone_is_made_of_behind_the_end_is_known_to_be_missing(s
 def test_who_asks_after_a_write_is_not_given_what_was_read_before_it(store, clock, monkeypatch, face):
     store.write("A", "1m", bars(START, START + 10 * MINUTE))
     clock.at(20)
-    read, has_read, goes_on = store._read, threading.Event(), threading.Event()
+    read, has_read, goes_on = store._reading.stored, threading.Event(), threading.Event()
 
     def slow(*asked, **more):
         found = read(*asked, **more)
-        if more["limit"] == 1:  # what is asked for, and not what a page lands upon
+        *_, limit, _ = asked
+        if limit == 1:  # what is asked for, and not what a page lands upon
             found.frame()
             has_read.set()
             goes_on.wait(30)
@@ -121,10 +122,10 @@ def test_who_asks_after_a_write_is_not_given_what_was_read_before_it(store, cloc
                 asyncio.to_thread(service.get_candle_data, "A", "1m", START, count=1)
             )
 
-        monkeypatch.setattr(store, "_read", slow)
+        monkeypatch.setattr(store._reading, "stored", slow)
         first = latest()
-        await asyncio.to_thread(has_read.wait, 30)
-        monkeypatch.setattr(store, "_read", read)
+        assert await asyncio.to_thread(has_read.wait, 30)
+        monkeypatch.setattr(store._reading, "stored", read)
         store.write("A", "1m", bars(START + 10 * MINUTE, START + 11 * MINUTE))
         second = latest()
         await asyncio.sleep(0.1)  # it has joined by now, if it may

@@ -23,16 +23,17 @@ def test_a_scan_is_of_the_moment_it_was_made(store):
 def test_a_scan_touches_the_cells_that_its_conditions_want(store):
     import datetime as dt
 
-    from mdstore.candles.packs.pack_files import Pack
+    from mdstore.candles.packs.columns import SeriesView
 
     for symbol in "ABC":
         store.write(symbol, "1m", walk(BARS))
     verified = []
-    original = Pack.verify
+    original = SeriesView.verify
 
-    def noting(self, *args):
-        verified.append((self.name, *args[-2:]))
-        return original(self, *args)
+    def noting(self, low, high):
+        if low < high:
+            verified.append((self.symbol, low, high))
+        return original(self, low, high)
 
     day = dt.datetime(2025, 9, 2, tzinfo=dt.UTC)
     queries = {
@@ -43,7 +44,7 @@ def test_a_scan_touches_the_cells_that_its_conditions_want(store):
     }
     for touched, condition in queries.items():
         expected = store.candles(None, "1m").filter(condition)
-        with patch.object(Pack, "verify", noting):
+        with patch.object(SeriesView, "verify", noting):
             verified.clear()
             assert store.scan(None, "1m").filter(condition).collect().equals(expected)
         assert len({name for name, *_ in verified}) == touched
@@ -55,7 +56,7 @@ def test_a_scan_touches_the_cells_that_its_conditions_want(store):
     ):  # fmt: skip
         expected = store.candles(None, "1m").filter(condition)
         assert store.scan(None, "1m").filter(condition).collect().equals(expected)
-    with patch.object(Pack, "verify", noting):
+    with patch.object(SeriesView, "verify", noting):
         verified.clear()
         assert len(store.scan("A", "1m").filter(pl.col("timestamp") < day).select("close").collect()) == 1_440
         assert max(end for *_, end in verified) <= 1_445

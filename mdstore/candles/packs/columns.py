@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate, chain
 
 import polars as pl
@@ -17,6 +16,7 @@ from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.gathered import Gathered, Runs
 from mdstore.candles.packs.pack_files import Pack
 from mdstore.core.long_table import Long, as_frame
+from mdstore.core.once import once
 from mdstore.core.schema import CANDLE, wide_candle
 from mdstore.core.time_bounds import FOREVER
 
@@ -165,7 +165,7 @@ class SeriesView:
         """The number of candles."""
         return int(self.offsets[-1])
 
-    @cached_property
+    @once
     def bytes(self) -> int:
         """The bytes of memory it holds besides the map."""
         loose = sum(piece.rows.num_rows for piece in self.pieces if piece.cell is None)
@@ -218,7 +218,7 @@ class SeriesView:
             if offset < high and low < offset + piece.rows.num_rows
         ]
 
-    @cached_property
+    @once
     def table(self) -> pa.Table:
         """The whole series as an Arrow table, sharing memory with the pieces."""
         if self.extras:
@@ -226,7 +226,7 @@ class SeriesView:
             return table_of(rows, [self.extras] * len(rows), self.extras)
         return pa.Table.from_batches([piece.rows for piece in self.pieces], schema=CANDLE)
 
-    @cached_property
+    @once
     def frame(self) -> pl.DataFrame:
         """The whole series as a Polars frame, sharing memory with the pieces."""
         return as_frame(self.table)
@@ -312,7 +312,7 @@ class Panel:
         """Take note that columns will be asked for; tell whether it comes to hold more by that."""
         return self._gathered is not None and self._gathered.expect(columns)
 
-    @cached_property
+    @once
     def packs(self) -> tuple[Pack, ...]:
         """The packs it lies in."""
         return tuple({p.name: p for stretch in self.stretches for p in stretch.view.packs}.values())
@@ -328,7 +328,7 @@ class Panel:
                 stretch.view.verify(stretch.low, stretch.high)
             self._verified = True
 
-    @cached_property
+    @once
     def values(self) -> pa.Table:
         """The columns besides the symbol, in as few pieces as they come."""
         if self._gathered is not None:
@@ -336,12 +336,12 @@ class Panel:
         table = pa.Table.from_batches(self._batches(), schema=wide_candle(len(self.extras)))
         return with_nulls(one_piece(table) if self.is_gathered else table, self.extras)
 
-    @cached_property
+    @once
     def long(self) -> Long:
         """The same as it is handed out; what is put together, column by column as one is asked for."""
         return self._gathered or Long(self.values, self.symbols, self.ends)
 
-    @cached_property
+    @once
     def _gathered(self) -> Gathered | None:
         """Its rows to be put together by the column; None where they are not, or not so."""
         if not self.is_gathered or self.extras or len(self._runs) == 1 or not self.rows:
@@ -363,12 +363,12 @@ class Panel:
             left -= one.high - one.low
         return Panel(kept, self.revision)
 
-    @cached_property
+    @once
     def is_gathered(self) -> bool:
         """Whether its rows are put together: not so many, or in so many pieces that all is slow with them."""
         return is_short(self.rows, len(self._runs))
 
-    @cached_property
+    @once
     def _runs(self) -> list[_Run]:
         """The rows as stretches of batches; those that lie behind each other are one."""
         merged: list[_Run] = []

@@ -9,13 +9,13 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate, chain
 
 import polars as pl
 import pyarrow as pa
 
 from mdstore.core.long_table import SYMBOL_FIELD, Long, repeated
+from mdstore.core.once import once
 from mdstore.core.polars_forks import polars_is_broken
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, LONG_CANDLE
 
@@ -156,7 +156,7 @@ class Gathered(Long):
         self._expected = self._expected.union(columns).intersection(LONG_CANDLE.names)
         return len(self._expected) > known
 
-    @cached_property
+    @once
     def names(self) -> pl.Series:
         """The symbol of each row."""
         rows = [self.ends[-1] if self.ends else 0]
