@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from html import escape
 from importlib.resources import files
 
@@ -15,12 +16,17 @@ STYLE = "page.css"
 
 def page(title: str, parts: Iterable[str]) -> str:
     """Return the whole file."""
-    style = files(__package__).joinpath(STYLE).read_text(encoding="utf-8")
     return (
         f'{MARK}\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'
-        f"<body><main>{''.join(parts)}</main></body></html>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_style()}</style></head><body><main>{''.join(parts)}</main></body></html>\n"
     )
+
+
+@cache
+def _style() -> str:
+    """Return the style of every page. Read once: who gives rights up later cannot always read it again."""
+    return files(__package__).joinpath(STYLE).read_text(encoding="utf-8")
 
 
 def section(title: str, *parts: str) -> str:

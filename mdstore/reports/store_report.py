@@ -84,7 +84,8 @@ def write_report(
                 f"{target} is there already, and no report",
                 hint=Hint("give another path, or force=True", "give another path, or --force"),
             )
-        text = report_page(store, analyzer)
+    text = report_page(store, analyzer)
+    with os_errors(target):
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
             temporary.write_text(text, encoding="utf-8")

@@ -255,5 +255,6 @@ def test_a_file_that_may_be_written_and_not_read_is_replaced_by_force(folder):
             mdstore.write_report(store, "taken.html", force=True)
             assert open("taken.html").read(9).lower() == "<!doctype"
         """,
-        "with mdstore.open('other.sqlite3') as store: mdstore.write_report(store, 'other.html')",
+        "with mdstore.open('other.sqlite3') as store:\n"
+        "    store.write('A', '1m', walk(100)); mdstore.write_report(store, 'other.html')",
     )
