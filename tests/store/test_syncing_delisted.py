@@ -83,7 +83,7 @@ def test_a_sync_that_goes_on_names_it_and_leaves_it_alone_for_a_while(tmp_path):
 
         store.sync(
             "upbit", ["KRW-BTC", "KRW-ETH"], "1s", since=exchange.now() - MINUTE, every="1s",
-            until=exchange.now() + 20_000, base_url=exchange.url, progress=told,
+            until=exchange.now() + 10_000, base_url=exchange.url, progress=told,
         )  # fmt: skip
         asked = [one.query.get("market") for one in exchange.requests[sent[2] :]]
     gone = states.index(["done", "delisted"])

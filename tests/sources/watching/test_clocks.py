@@ -42,6 +42,7 @@ def test_a_clock_that_is_some_minutes_off_is_said_once(store, skew, said):
 
 
 @pytest.mark.slow
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("skew", [-3000, -90, 90, 3000])
 @pytest.mark.parametrize(("name", "symbol"), [("upbit", "KRW-BTC"), ("binance", "BTCUSDT")])
 def test_what_comes_is_taken_by_the_clock_of_the_exchange(store, name, symbol, skew):
@@ -60,6 +61,7 @@ def test_what_comes_is_taken_by_the_clock_of_the_exchange(store, name, symbol, s
 
 
 @pytest.mark.slow
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("minutes", [-20, 20])
 def test_a_clock_that_is_set_while_it_is_watched_changes_nothing(store, minutes):
     ahead = [0]
