@@ -198,13 +198,18 @@ for command in (["export", "o.csv", "A"], ["backup", "o.sqlite3"], ["report", "o
 """
 
 
-def test_commands_replace_a_file_that_may_be_written_and_not_read(folder):
+@pytest.fixture
+def open_folder(folder):
+    """Make a folder in which everybody may write, and return where it lies."""
+    (folder / "mine").mkdir()
+    (folder / "mine").chmod(0o777)
+    return folder
+
+
+def test_commands_replace_a_file_that_may_be_written_and_not_read(open_folder):
     """That it is not readable was wrong usage, with --force, too."""
-    place = folder / "mine"
-    place.mkdir(mode=0o777)
-    place.chmod(0o777)
     as_nobody(
-        folder,
+        open_folder,
         """
         import contextlib, io
         from mdstore.cli import app
@@ -238,13 +243,10 @@ def test_commands_replace_a_file_that_may_be_written_and_not_read(folder):
     )
 
 
-def test_a_file_that_may_be_written_and_not_read_is_replaced_by_force(folder):
+def test_a_file_that_may_be_written_and_not_read_is_replaced_by_force(open_folder):
     """It was said that it cannot be opened, which nobody has to."""
-    place = folder / "mine"
-    place.mkdir(mode=0o777)
-    place.chmod(0o777)
     as_nobody(
-        folder,
+        open_folder,
         """
         os.chdir("mine")
         with mdstore.open("s.sqlite3") as store:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import mdstore
 from mdstore import DamagedDataError, InvalidInputError
 from mdstore.candles.file import migrations
+from mdstore.candles.file.bar_columns import batch_of as _batch
 from mdstore.candles.file.bar_digests import sums_of, sums_of_bars, sums_of_frame
 from mdstore.candles.file.digests import BUCKET_BARS
 from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hash_of_extra, hash_of_wide_bar, hashes_of_bars
@@ -23,7 +24,6 @@ from mdstore.candles.file.wide_rows import positive_zeros, wide
 from mdstore.candles.packs import seal_policy
 from mdstore.candles.packs.cells import all_cells
 from mdstore.candles.packs.pack_files import extras_in
-from mdstore.candles.writes.batch_sealer import batch_of as _batch
 from mdstore.core.schema import CANDLE_COLUMNS
 from tests.support.candles import MINUTE, START, walk
 from tests.support.processes import start

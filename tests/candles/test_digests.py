@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import mdstore
 from mdstore import DamagedDataError
 from mdstore.candles.file import row_hashes
-from mdstore.candles.file.bar_digests import batch_of, sums_of, sums_of_bars, sums_of_frame
+from mdstore.candles.file.bar_columns import batch_of_bars
+from mdstore.candles.file.bar_digests import sums_of, sums_of_bars, sums_of_frame
 from mdstore.candles.file.digests import BUCKET_BARS, accept, span_of
 from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hashes_of_bars, sums_between
 from tests.support.candles import MINUTE, START, bits, walk
@@ -54,13 +55,13 @@ bars = st.tuples(st.integers(-(2**62), 2**62), doubles, doubles, doubles, double
 @given(st.lists(bars, min_size=1, max_size=30), st.sampled_from([0, 1, 2**62 - 1]))
 def test_columns_and_rows_have_the_same_hashes(given, seed):
     rows = [(bar[0], *(value + 0.0 for value in bar[1:])) for bar in given]  # as SQLite keeps zeros
-    hashes = [value & MASK for value in hashes_of_bars(batch_of(rows).columns, seed)]
+    hashes = [value & MASK for value in hashes_of_bars(batch_of_bars(rows).columns, seed)]
     assert hashes == [hash_of_bar(bar, seed) for bar in given]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(row_hashes, "QUICK", False)  # as where Polars has changed what is not for everybody
-        assert [value & MASK for value in hashes_of_bars(batch_of(rows).columns, seed)] == hashes
+        assert [value & MASK for value in hashes_of_bars(batch_of_bars(rows).columns, seed)] == hashes
     for many in (True, False):
-        between = sums_between(hashes_of_bars(batch_of(rows).columns, seed), many=many)
+        between = sums_between(hashes_of_bars(batch_of_bars(rows).columns, seed), many=many)
         for low in range(len(rows) + 1):
             assert between(low, len(rows)) == sum(hashes[low:]) & MASK
 
@@ -99,8 +100,8 @@ def test_a_few_rows_and_many_have_the_same_sums():
     rows = [tuple(value + 0.0 for value in row[1:]) for row in frame.iter_rows()]
     rows = [(time, *values) for time, values in zip(frame["timestamp"], rows, strict=True)]
     expected = sums_of_bars(rows, SPAN)
-    assert sums_of_frame(frame, SPAN) == sums_of(batch_of(rows), SPAN) == expected
-    assert isinstance(batch_of(rows), pa.RecordBatch)
+    assert sums_of_frame(frame, SPAN) == sums_of(batch_of_bars(rows), SPAN) == expected
+    assert isinstance(batch_of_bars(rows), pa.RecordBatch)
     assert len(expected) == len({time // SPAN for time, *_ in rows})
 
 

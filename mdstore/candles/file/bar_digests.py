@@ -6,43 +6,37 @@ many series are hashed at once: to call the functions takes as long as to hash 2
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice
-from math import nan
+from itertools import accumulate
 from typing import Any, Final
 
 import apsw
 import polars as pl
 import pyarrow as pa
 
+from mdstore.candles.file.bar_columns import ZERO, columns_of_bars, columns_of_frame
 from mdstore.candles.file.bar_places import next_bar, nth_bar
 from mdstore.candles.file.catalogue import Series
 from mdstore.candles.file.digests import BUCKET_BARS, Key, ceiling, damaged, floor, span_of
 from mdstore.candles.file.row_hashes import MASK, hash_of_bar, hash_of_wide_bar, hashes_of_bars, sums_between
-from mdstore.candles.file.table_reads import PIECE, Request, read_of_each, read_range
+from mdstore.candles.file.table_reads import Request, read_of_each, read_range
 from mdstore.candles.file.wide_rows import WIDTH, between, table_of, times_of, values_of
 from mdstore.core.long_table import Long
-from mdstore.core.schema import CANDLE, VALUES
 from mdstore.core.time_bounds import FOREVER
 from mdstore.errors import DamagedDataError
 
 __all__ = [
-    "FEW", "Proof", "Sums", "bars_of", "batch_of", "columns_of_bars", "columns_of_frame", "expected",
-    "in_order", "piece_end",
-    "ranges_of", "read_proven", "read_proven_rows", "readable_parts", "sum_of_bars", "sums_of",
-    "sums_of_bars", "sums_of_batches", "sums_of_changes", "sums_of_frame", "sums_of_replaced",
-    "sums_of_stack", "wrong_buckets",
+    "FEW", "Proof", "Sums", "bars_of", "expected", "in_order", "piece_end", "ranges_of", "read_proven",
+    "read_proven_rows", "readable_parts", "sum_of_bars", "sums_of", "sums_of_bars", "sums_of_batches",
+    "sums_of_changes", "sums_of_frame", "sums_of_replaced", "sums_of_stack", "wrong_buckets",
 ]  # fmt: skip
 
 FEW: Final = 64  # so few are hashed one by one
 TOGETHER: Final = 1_000  # series that are read before they are proven: 128 bars of each, 6 MB
 PIECE_BUCKETS: Final = 512  # 65,536 bars: 3 MB, and 30 ms in which others cannot write
 FEW_BUCKETS: Final = 10  # so few are summed one by one
-KINDS_OF_COLUMNS: Final = CANDLE.types  # to ask a schema for each takes 1 us
-ZERO: Final = pl.Series([0.0])  # what is added to it is no negative zero, which SQLite does not keep
 Sums = dict[int, int]
 """The sum over each bucket, by its number: the time of its bars (ms) over the span of a bucket."""
 Opens = Mapping[Key, Any]
@@ -330,14 +324,6 @@ def sums_of_stack(
     return [_cut(between, times[low:high], span, low) for low, high in zip(starts, ends, strict=False)]
 
 
-def columns_of_frame(rows: pl.DataFrame) -> list[pa.Array]:
-    """Return the columns of candles that are about to be written, as SQLite will give them."""
-    zeros = ZERO.new_from_index(0, len(rows))  # of one zero Polars knows that it changes nothing
-    values = [rows["timestamp"], *(rows[name] + zeros for name in VALUES)]
-    values += [rows[name].fill_null(nan) + zeros for name in rows.columns[WIDTH:]]
-    return [one.to_arrow() if one.n_chunks() == 1 else one.rechunk().to_arrow() for one in values]
-
-
 def sums_of_changes(came: Sequence[Sequence[float]], gone: Sequence[Sequence[float]], span: int) -> Sums:
     """Return what is added to each bucket where some candles take the place of others, both by time.
 
@@ -364,24 +350,6 @@ def _less(sums: Sums, taken: Sums) -> Sums:
     for bucket, value in taken.items():
         sums[bucket] = sums.get(bucket, 0) - value
     return sums
-
-
-def batch_of(bars: Sequence[Sequence[float]]) -> pa.RecordBatch:
-    """Return candles that are given as rows as columns."""
-    return pa.RecordBatch.from_arrays(columns_of_bars(bars), schema=CANDLE)
-
-
-def columns_of_bars(bars: Iterable[Sequence[float]]) -> list[pa.Array]:
-    """Return candles that are given as rows as columns, of the types that `CANDLE` has."""
-    columns: list[array[Any]] = [array("q"), *(array("d") for _ in VALUES)]
-    rows = iter(bars)
-    while piece := list(islice(rows, PIECE)):
-        for column, values in zip(columns, zip(*piece, strict=True), strict=True):
-            column.extend(array(column.typecode, values))  # from values one by one it takes twice as long
-    return [
-        pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(column)])
-        for kind, column in zip(KINDS_OF_COLUMNS, columns, strict=True)
-    ]
 
 
 def sums_of_bars(bars: Iterable[Sequence[float]], span: int, seed: int = 0, *, extras: bool = False) -> Sums:

@@ -14,7 +14,8 @@ from typing import Any, Final, cast
 import apsw
 
 from mdstore.candles.file import blocks
-from mdstore.candles.file.bar_digests import FEW, Sums, batch_of, sums_of, sums_of_bars
+from mdstore.candles.file.bar_columns import batch_of_bars
+from mdstore.candles.file.bar_digests import FEW, Sums, sums_of, sums_of_bars
 from mdstore.candles.file.digests import Key, accept, span_of, sums_by_key
 from mdstore.candles.file.row_hashes import MASK, hash_of_extra, hash_of_row
 from mdstore.core.timeframe import Timeframe
@@ -130,7 +131,7 @@ def _sums_of(rows: Sequence[Row], span: int) -> Sums:
     """Return the sums over rows of one write: of the candles that they hold, with what they say beside."""
     bars = [(row[TIME], *row[PRICES]) for row in rows]
     seed = hash_of_row((rows[0][REVISION], rows[0][SOURCE]))
-    return sums_of_bars(bars, span, seed) if len(bars) <= FEW else sums_of(batch_of(bars), span, seed)
+    return sums_of_bars(bars, span, seed) if len(bars) <= FEW else sums_of(batch_of_bars(bars), span, seed)
 
 
 def _sums_of_extras(rows: Sequence[Row], span: int) -> Sums:

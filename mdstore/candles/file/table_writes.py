@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 
 from mdstore.candles.file import declared_columns
-from mdstore.candles.file.bar_digests import columns_of_frame
+from mdstore.candles.file.bar_columns import columns_of_frame
 from mdstore.candles.file.digests import Key
 from mdstore.candles.file.wide_rows import values_of
 from mdstore.core.schema import CANDLE_COLUMNS

@@ -37,8 +37,6 @@ _Span = tuple[int, int, int]
 class Runs:
     """Candles as runs of rows, `[low, high)`, of batches under each other; there is one at least.
 
-    No run is of two batches, unless there is a `first`.
-
     With `first`, rows are counted by place among those runs, and the rows of the last batch behind them.
     """
 
@@ -71,10 +69,14 @@ class Runs:
         return self.numbers()
 
     def _spans(self) -> Iterator[_Span]:
-        starts = list(accumulate((batch.num_rows for batch in self.batches[:-1]), initial=0))
+        """Yield the runs, each batch's part of one by itself."""
+        starts = list(accumulate((batch.num_rows for batch in self.batches), initial=0))
         for low, high in zip(self.lows, self.highs, strict=True):
-            batch = bisect_right(starts, low) - 1
-            yield batch, VALUE_BYTES * (low - starts[batch]), VALUE_BYTES * (high - starts[batch])
+            at, batch = low, bisect_right(starts, low) - 1
+            while at < high:
+                first, end = starts[batch], min(high, starts[batch + 1])
+                yield batch, VALUE_BYTES * (at - first), VALUE_BYTES * (end - first)
+                at, batch = end, batch + 1
 
     def numbers(self) -> pa.Array:
         """Return the number of each row among those of the batches."""

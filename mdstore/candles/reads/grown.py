@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 import polars as pl
 import pyarrow as pa
 
+from mdstore.candles.file.bar_columns import batch_of
 from mdstore.candles.file.wide_rows import times_of
 from mdstore.candles.packs.columns import Panel, is_few, is_short
 from mdstore.candles.packs.gathered import Gathered, Runs, runs_of
 from mdstore.candles.packs.pack_files import Pack
-from mdstore.candles.writes.written import Appended, NewBars, batch_of
+from mdstore.candles.writes.written import Appended, NewBars
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE
 from mdstore.core.time_bounds import FOREVER

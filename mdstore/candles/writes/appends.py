@@ -13,6 +13,7 @@ from itertools import accumulate, compress
 import polars as pl
 
 from mdstore.candles.file import catalogue
+from mdstore.candles.file.bar_columns import of_columns
 from mdstore.candles.file.bar_digests import Sums
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.digests import Key
@@ -20,7 +21,7 @@ from mdstore.candles.file.table_writes import upsert_stack
 from mdstore.candles.file.wide_rows import values_of
 from mdstore.candles.packs import cells
 from mdstore.candles.writes.bar_changes import Changes
-from mdstore.candles.writes.batch_sealer import SEAL_LEAST, BatchSealer, of_columns
+from mdstore.candles.writes.batch_sealer import SEAL_LEAST, BatchSealer
 from mdstore.candles.writes.next_bars import NextBars, next_of
 from mdstore.candles.writes.preparing import Prepared, prepare
 from mdstore.candles.writes.seen import Seen

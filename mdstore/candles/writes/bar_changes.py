@@ -21,11 +21,10 @@ import apsw
 import polars as pl
 import pyarrow as pa
 
+from mdstore.candles.file.bar_columns import columns_of_bars, columns_of_frame
 from mdstore.candles.file.bar_digests import (
     FEW,
     Sums,
-    columns_of_bars,
-    columns_of_frame,
     sums_of_changes,
     sums_of_frame,
     sums_of_replaced,

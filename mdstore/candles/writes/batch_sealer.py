@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles.file.bar_digests import columns_of_frame
 from mdstore.candles.file.database import Database
-from mdstore.candles.file.wide_rows import WIDTH, times_of
+from mdstore.candles.file.wide_rows import times_of
 from mdstore.candles.packs.cells import Cell
 from mdstore.candles.packs.pack_files import Packs
 from mdstore.candles.packs.seal_policy import SEAL_BATCH, SEAL_LEAST, SEAL_ROWS
 from mdstore.candles.packs.sealing import Sealer, closed_rows
-from mdstore.core.schema import TIMESTAMP, wide_candle
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 
-__all__ = ["SEAL_LEAST", "SEAL_ROWS", "BatchSealer", "batch_of", "of_columns"]
+__all__ = ["SEAL_LEAST", "SEAL_ROWS", "BatchSealer"]
 
 
 class BatchSealer:
@@ -75,14 +73,3 @@ class BatchSealer:
         self._broken = True
         with contextlib.suppress(OSError):
             self._sealer.discard()
-
-
-def batch_of(rows: pl.DataFrame) -> pa.RecordBatch:
-    """Return candles that are about to be written as SQLite will give them, as a batch of the schema."""
-    return of_columns(columns_of_frame(rows))
-
-
-def of_columns(columns: Sequence[pa.Array]) -> pa.RecordBatch:
-    """Return columns that `columns_of_frame` has made as a batch of the schema."""
-    schema = wide_candle(len(columns) - WIDTH)
-    return pa.RecordBatch.from_arrays([columns[0].view(TIMESTAMP), *columns[1:]], schema=schema)

@@ -10,6 +10,7 @@ from functools import cached_property
 import polars as pl
 
 from mdstore.candles.file import catalogue, declared_columns
+from mdstore.candles.file.bar_columns import batch_of
 from mdstore.candles.file.bar_digests import bars_of
 from mdstore.candles.file.carried import Writer
 from mdstore.candles.file.table_reads import read_range
@@ -17,7 +18,7 @@ from mdstore.candles.packs import cells
 from mdstore.candles.writes import conflicts
 from mdstore.candles.writes.appends import Appends
 from mdstore.candles.writes.bar_changes import Changes
-from mdstore.candles.writes.batch_sealer import SEAL_LEAST, BatchSealer, batch_of
+from mdstore.candles.writes.batch_sealer import SEAL_LEAST, BatchSealer
 from mdstore.candles.writes.next_bars import NextBars
 from mdstore.candles.writes.results import Policy
 from mdstore.candles.writes.seen import Seen

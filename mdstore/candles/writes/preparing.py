@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from mdstore.candles.file.bar_digests import Sums, columns_of_frame, sums_of_stack
+from mdstore.candles.file.bar_columns import columns_of_frame
+from mdstore.candles.file.bar_digests import Sums, sums_of_stack
 from mdstore.candles.file.digests import span_of
 from mdstore.candles.file.table_writes import packed
 from mdstore.core.checked_rows import Checked, Group, Stack

@@ -17,12 +17,12 @@ from typing import Generic, TypeVar
 import polars as pl
 import pyarrow as pa
 
-from mdstore.candles.file.bar_digests import columns_of_frame
+from mdstore.candles.file.bar_columns import batch_of
 from mdstore.candles.file.wide_rows import values_of
 from mdstore.core.checked_rows import Group, Stack
-from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
+from mdstore.core.schema import CANDLE_COLUMNS
 
-__all__ = ["MOST_ROWS", "Appended", "NewBars", "Written", "batch_of", "count_rows"]
+__all__ = ["MOST_ROWS", "Appended", "NewBars", "Written", "count_rows"]
 
 Rows = TypeVar("Rows", bound=Group | Stack)
 
@@ -52,12 +52,6 @@ class NewBars(Stack):
     def batch(self) -> pa.RecordBatch:
         """The rows as they would be read."""
         return batch_of(self.rows)
-
-
-def batch_of(rows: pl.DataFrame) -> pa.RecordBatch:
-    """Return rows that were written as they would be read."""
-    columns = zip(columns_of_frame(rows), CANDLE, strict=True)
-    return pa.RecordBatch.from_arrays([column.view(field.type) for column, field in columns], schema=CANDLE)
 
 
 def _copied(groups: Iterable[Group | Stack]) -> Iterator[NewBars]:

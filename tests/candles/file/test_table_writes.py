@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdstore.candles.file import table_writes
-from mdstore.candles.file.bar_digests import columns_of_frame
+from mdstore.candles.file.bar_columns import columns_of_frame
 from mdstore.candles.file.table_writes import (
     OF_SEVERAL,
     STATEMENTS,

@@ -8,19 +8,12 @@ import polars as pl
 import pytest
 
 from mdstore import DamagedDataError
-from mdstore.candles.file import frozen
-from mdstore.candles.upkeep import freezing
 from tests.support.candles import MINUTE, START, walk
 from tests.support.packs import cells, keep_in_packs
 
 LATER = "2030-01-01"
 BARS = 5_000
-
-
-@pytest.fixture(autouse=True)
-def small_pieces(monkeypatch):
-    monkeypatch.setattr(frozen, "PIECE_ROWS", 600)
-    monkeypatch.setattr(freezing, "SPARE_ROWS", 150)
+pytestmark = pytest.mark.usefixtures("small_pieces")
 
 
 @pytest.fixture(params=[(), ("value",)], ids=["candles", "declared columns"])

@@ -26,12 +26,7 @@ from tests.support.packs import cells
 
 LATER = "2030-01-01"
 BARS = 5_000
-
-
-@pytest.fixture(autouse=True)
-def small_pieces(monkeypatch):
-    monkeypatch.setattr(frozen, "PIECE_ROWS", 600)
-    monkeypatch.setattr(freezing, "SPARE_ROWS", 150)
+pytestmark = pytest.mark.usefixtures("small_pieces")
 
 
 @pytest.fixture

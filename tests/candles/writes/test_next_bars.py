@@ -14,9 +14,8 @@ from mdstore import DamagedDataError, MarketDataError
 from mdstore.candles.ledger.arrivals import MOST_LAGS
 from mdstore.candles.writes import appends
 from mdstore.core import inputs
-from tests.candles.writes.test_stacks import Clock, one_by_one, slow, tables
+from tests.candles.writes.test_stacks import Clock, one_by_one, side_by_side, slow, tables
 from tests.support.candles import MINUTE, START, walk
-from tests.support.small import cut_down
 
 SYMBOLS = ("A", "B", "C", "D-ü")
 LONG_AGO = 50 * 86_400  # seconds: more than arrivals say in one row
@@ -67,17 +66,8 @@ def test_next_bars_together_leave_what_each_alone_leaves(tmp_path_factory, histo
 
     A bar is written `late` seconds after it began, some before they have ended.
     """
-    folder = tmp_path_factory.mktemp("next")
-    with ExitStack() as stack:
-        for change in cut_down():
-            stack.enter_context(change)
-        clock = Clock()
-        for name in ("ours", "alone"):
-            (folder / name).mkdir()
-        ours, alone = (
-            stack.enter_context(mdstore.MarketDataStore(folder / name / "s.sqlite3", clock=clock))
-            for name in ("ours", "alone")
-        )
+    folder, clock = tmp_path_factory.mktemp("next"), Clock()
+    with side_by_side(folder, clock) as (ours, alone):
         clock.now, at = START / 1000 + late, 0
         for step in history:
             clock.now += step[-1]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdstore.candles.file.bar_digests import columns_of_bars
+from mdstore.candles.file.bar_columns import columns_of_bars
 from mdstore.candles.writes.old_bars import OldBars, only
 
 prices = st.floats(allow_nan=False, width=32)

@@ -1,6 +1,6 @@
 """A frame of many series leaves what the same rows leave series by series, to the byte of every table."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
 import apsw
@@ -42,6 +42,20 @@ class Clock:
 def one_by_one():
     """Return what makes a store land each series alone."""
     return patch.object(Appends, "land", lambda _, stack: stack.groups())
+
+
+@contextmanager
+def side_by_side(folder, clock):
+    """Yield two stores whose sizes are cut down: one as it is, and one to land each series alone."""
+    with ExitStack() as stack:
+        for change in cut_down():
+            stack.enter_context(change)
+        stores = []
+        for name in ("ours", "alone"):
+            (folder / name).mkdir()
+            store = mdstore.MarketDataStore(folder / name / "s.sqlite3", clock=clock)
+            stores.append(stack.enter_context(store))
+        yield stores
 
 
 def tables(path):
@@ -138,17 +152,8 @@ def run(store, step):
 @slow
 @given(history=st.lists(steps(), min_size=1, max_size=6), chunk=st.sampled_from((7, 20, 50_000)))
 def test_a_frame_of_many_series_leaves_what_each_alone_leaves(tmp_path_factory, history, chunk):
-    folder = tmp_path_factory.mktemp("stacks")
-    with ExitStack() as stack:
-        for change in (*cut_down(), patch.object(inputs, "CHUNK", chunk)):
-            stack.enter_context(change)
-        clock = Clock()
-        for name in ("ours", "alone"):
-            (folder / name).mkdir()
-        ours, alone = (
-            stack.enter_context(mdstore.MarketDataStore(folder / name / "s.sqlite3", clock=clock))
-            for name in ("ours", "alone")
-        )
+    folder, clock = tmp_path_factory.mktemp("stacks"), Clock()
+    with patch.object(inputs, "CHUNK", chunk), side_by_side(folder, clock) as (ours, alone):
         for step in history:
             clock.now += 1
             found = run(ours, step)
