@@ -38,7 +38,9 @@ def rows_of(value: pl.DataFrame | pa.Table) -> int:
 
 def size_of(value: pl.DataFrame | pa.Table) -> int:
     """Return the bytes of memory it takes: its rows, and the objects that each column is."""
-    rows = value.estimated_size() if isinstance(value, pl.DataFrame) else value.nbytes
+    # Not `nbytes` of Arrow: it goes on without the interpreter, and takes locks (libstdc++'s of shared
+    # pointers) for whose release a child that is forked meanwhile waits for ever.
+    rows = value.estimated_size() if isinstance(value, pl.DataFrame) else value.get_total_buffer_size()
     return int(rows) + COLUMN_BYTES * int(value.shape[1])
 
 

@@ -53,6 +53,45 @@ def test_children_forked_at_any_moment_go_on(python, kind):
     assert python(SCRIPT, kind, env={"PYTHONPATH": str(ROOT)}) == "{0} True"
 
 
+@pytest.mark.long
+def test_children_forked_while_sizes_are_told_go_on(python):
+    """Arrow's `nbytes` takes a lock: four of 1,500 children waited for ever."""
+    assert (
+        python(
+            """
+        import os, signal, threading
+        import pyarrow as pa
+        from mdstore.cache.frames import size_of
+
+        tables = [pa.table({"x": [number] * 5_000}) for number in range(20)]
+        stop = threading.Event()
+
+        def work():
+            while not stop.is_set():
+                for table in tables:
+                    size_of(table)
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        ends = set()
+        for _ in range(3_000):
+            child = os.fork()
+            if not child:
+                signal.alarm(10)  # so that one that hangs ends by a signal
+                size_of(tables[0])
+                os._exit(0)
+            ends.add(os.waitpid(child, 0)[1])
+            if ends != {0}:
+                break
+        stop.set()
+        print(ends)
+        """
+        )
+        == "{0}"
+    )
+
+
 @pytest.mark.slow
 def test_where_polars_would_hang_it_is_refused_and_arrow_goes_on(python):
     assert (

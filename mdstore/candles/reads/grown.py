@@ -28,7 +28,8 @@ from mdstore.core.time_bounds import FOREVER
 
 __all__ = ["Grown", "GrownPanels", "grown", "light_of"]
 
-ROW_BYTES = 8 * (len(CANDLE) + 1)
+CANDLE_BYTES = 8 * len(CANDLE)
+ROW_BYTES = CANDLE_BYTES + 8
 SERIES_BYTES = 300
 NOTHING = 0, 0
 _Run = tuple[int, int, int]
@@ -85,7 +86,8 @@ class Grown:
         new = () if self.new is None else (self.new.rows,)
         in_memory = isinstance(self.long, Gathered) and not self.packs
         batches = runs_of(self.long).batches if in_memory else new
-        return sum(int(batch.nbytes) for batch in batches) + SERIES_BYTES * len(self.long.symbols)
+        rows = sum(int(batch.num_rows) for batch in batches)
+        return CANDLE_BYTES * rows + SERIES_BYTES * len(self.long.symbols)
 
     @property
     def rows(self) -> int:
