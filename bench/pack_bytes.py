@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -20,6 +19,7 @@ import pyarrow as pa
 from bench import candles
 from bench.measure import Grid, Report, Times, interleave, ready, verify
 from bench.scale import Scale, scratch
+from mdstore.core.once import once
 
 __all__ = ["run"]
 
@@ -75,7 +75,7 @@ class File:
             for _ in range(max(1, self.series_in // BATCH_SERIES)):
                 writer.write_table(together)
 
-    @cached_property
+    @once
     def reader(self) -> pa.ipc.RecordBatchFileReader:
         """The file, mapped."""
         return pa.ipc.open_file(pa.memory_map(str(self.path)))
@@ -85,7 +85,7 @@ class File:
         """The bytes of the file for each candle."""
         return self.path.stat().st_size / (len(self.frame) * self.series_in)
 
-    @cached_property
+    @once
     def shared(self) -> pa.Array:
         """The times of a series, in one column for all."""
         return self._times().to_arrow()

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +41,7 @@ from mdstore.candles.recovery import workplace
 from mdstore.candles.upkeep.leftovers import is_left
 from mdstore.candles.writes.written import Written
 from mdstore.core.latencies import LatencyTable
+from mdstore.core.once import once
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.timeframe import Timeframe
 from mdstore.errors import NoSuchSeriesError
@@ -119,7 +119,7 @@ class CandleRepository:
                 self.upkeep.clear()
             workplace.sweep(file.parent)
 
-    @cached_property
+    @once
     def upkeep(self) -> FileUpkeep:
         """The pages of the file, and what puts them in order."""
         from mdstore.candles.upkeep.file_upkeep import FileUpkeep

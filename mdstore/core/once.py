@@ -14,8 +14,9 @@ Value = TypeVar("Value")
 class once(Generic[Owner, Value]):  # noqa: N801 - it stands where `property` does
     """A property that is worked out when it is first asked for, and kept with the object.
 
-    Two threads that ask at once may both work it out. `functools.cached_property` of Python 3.11 has them
-    wait, those of all objects of the class: a child that is forked meanwhile waits for ever.
+    Two threads that ask at once may both work it out; both are given what was there first.
+    `functools.cached_property` of Python 3.11 has them wait, those of all objects of the class: a child that
+    is forked meanwhile waits for ever.
 
     >>> class Circle:
     ...     @once
@@ -40,5 +41,5 @@ class once(Generic[Owner, Value]):  # noqa: N801 - it stands where `property` do
     def __get__(self, owner: Owner | None, _: type | None = None) -> Self | Value:
         if owner is None:
             return self
-        value = vars(owner)[self._name] = self._work_out(owner)
+        value: Value = vars(owner).setdefault(self._name, self._work_out(owner))
         return value

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
+from mdstore.core.once import once
 from mdstore.core.timestamps import ms_to_datetime
 
 __all__ = ["About", "Facts", "MarketAnswer", "Step", "ranges_frame"]
@@ -75,7 +75,7 @@ class About:
         """The rows that came from an upstream for this call, by tier."""
         return self._facts.rows_by_tier
 
-    @cached_property
+    @once
     def ranges(self) -> pl.DataFrame:
         """Which tier gave which range of which symbol: `symbol`, `start`, `end`, `tier` and `rows`.
 
@@ -83,7 +83,7 @@ class About:
         """
         return self._facts.ranges()
 
-    @cached_property
+    @once
     def made_of(self) -> Mapping[str, str]:
         """By symbol, the stored timeframe that its bars are made of; those that are stored are not in it."""
         return self._facts.made_of()
@@ -101,12 +101,12 @@ class About:
         """
         return self._facts.steps
 
-    @cached_property
+    @once
     def holes(self) -> pl.DataFrame:
         """The holes of the range now, with reasons, as `store.gaps` gives them; empty for realtime rows."""
         return pl.DataFrame() if self._facts.holes is None else self._facts.holes()
 
-    @cached_property
+    @once
     def provenance(self) -> pl.DataFrame:
         """Where the bars of its range that are stored now came from and when, as `store.provenance` says it.
 
@@ -127,7 +127,7 @@ class About:
         value = found["arrived_last"].max() if len(found) else None
         return value if isinstance(value, datetime) else None
 
-    @cached_property
+    @once
     def newest(self) -> datetime | None:
         """Where the newest bar ends that has ended, or the time of the newest row; None of nothing."""
         found = None if self._facts.newest is None else self._facts.newest()
@@ -138,19 +138,19 @@ class About:
         """How old the newest was when the answer was given, in seconds."""
         return None if self.newest is None else (self.at - self.newest).total_seconds()
 
-    @cached_property
+    @once
     def fingerprint(self) -> str:
         """A hash of the content, as `mdstore.fingerprint(answer.frame)` gives it."""
         from mdstore.analysis.fingerprints import fingerprint  # noqa: PLC0415
 
         return fingerprint(self._table())
 
-    @cached_property
+    @once
     def is_stale(self) -> bool:
         """Whether something newer or more could be had when this is first looked at, see `why_stale`."""
         return bool(self.why_stale)
 
-    @cached_property
+    @once
     def why_stale(self) -> Mapping[str, str]:
         """By symbol, what the answer lacks and why: what failed, what nobody has or was asked for.
 
@@ -182,17 +182,17 @@ class MarketAnswer:
         """Return the same answer for another caller, who may change the frame in place."""
         return replace(self)
 
-    @cached_property
+    @once
     def frame(self) -> pl.DataFrame:
         """The rows as a Polars frame, the caller's own."""
         return self._frame()
 
-    @cached_property
+    @once
     def table(self) -> pa.Table:
         """The rows as an Arrow table."""
         return self._table()
 
-    @cached_property
+    @once
     def about(self) -> About:
         """What is known of the rows."""
         return About(self.facts(), lambda: self.table)

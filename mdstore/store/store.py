@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -29,6 +29,7 @@ from mdstore.core.arguments import (
     positive_seconds,
     symbol_list,
 )  # fmt: skip
+from mdstore.core.once import once
 from mdstore.core.periods import period_ms
 from mdstore.core.polars_forks import refuse_broken_polars, watch_forks
 from mdstore.core.timeframe import Timeframe
@@ -741,7 +742,7 @@ class MarketDataStore:
         state = ", closed" if self._candles.closed else ", read_only=True" if self.read_only else ""
         return f"MarketDataStore({str(self.path)!r}{state})"
 
-    @cached_property
+    @once
     def _performance(self) -> PerformanceMonitor:
         from mdstore.optimization.performance import PerformanceMonitor
 

@@ -47,3 +47,20 @@ def test_one_object_does_not_wait_for_another():
     assert quick.answer == 42
     slow.go_on.set()
     thread.join()
+
+
+def test_threads_that_ask_at_once_are_given_the_same():
+    class Both:
+        barrier = threading.Barrier(2)
+
+        @once
+        def answer(self):
+            self.barrier.wait()
+            return object()
+
+    both, found = Both(), []
+    thread = threading.Thread(target=lambda: found.append(both.answer))
+    thread.start()
+    found.append(both.answer)
+    thread.join()
+    assert found[0] is found[1] is both.answer

@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -23,6 +22,7 @@ from mdstore.candles.packs.gathered import Gathered, Runs, runs_of
 from mdstore.candles.packs.pack_files import Pack
 from mdstore.candles.writes.written import Appended, NewBars
 from mdstore.core.long_table import Long
+from mdstore.core.once import once
 from mdstore.core.schema import CANDLE
 from mdstore.core.time_bounds import FOREVER
 
@@ -102,7 +102,7 @@ class Grown:
         """Tell whether every pack it lies in is still the file that was mapped."""
         return all(pack.intact() for pack in self.packs)
 
-    @cached_property
+    @once
     def places(self) -> dict[str, int]:
         """The place of each symbol."""
         return {symbol: place for place, symbol in enumerate(self.long.symbols)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection
-from functools import cached_property
 
 import polars as pl
 
@@ -26,6 +25,7 @@ from mdstore.candles.writes.upserts import Upserts
 from mdstore.core.checked_rows import Group, Stack
 from mdstore.core.duplicates import conflict_error
 from mdstore.core.extra_columns import Extra
+from mdstore.core.once import once
 from mdstore.core.schema import CANDLE_COLUMNS
 
 __all__ = ["Landing"]
@@ -107,7 +107,7 @@ class Landing:
         more = [rows[name] if name in seen.given else none.alias(name) for name in seen.extras]
         return pl.DataFrame([*rows.iter_columns()][:COLUMNS] + more)
 
-    @cached_property
+    @once
     def _kept(self) -> dict[str, Extra]:
         """The columns that are declared, as of this transaction."""
         return {one.name: one for one in declared_columns.all_declared(self._con)}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain, islice, repeat
 from operator import itemgetter
 from typing import Any, Final
@@ -26,6 +25,7 @@ from mdstore.candles.file.table_writes import OF_SEVERAL_ROWS, parts
 from mdstore.candles.ledger import arrivals, unfinished
 from mdstore.candles.packs import cells
 from mdstore.core.checked_rows import Stack
+from mdstore.core.once import once
 from mdstore.core.time_bounds import FOREVER
 from mdstore.core.timeframe import Timeframe
 
@@ -77,7 +77,7 @@ class NextBars:
     sums: Sequence[Sums]
     stored: Sequence[Row]
 
-    @cached_property
+    @once
     def reach(self) -> dict[Key, tuple[int, int]]:
         """The first and the last bar of each series (ms), which are the same."""
         alone = {time: (time, time) for time in set(self.times)}

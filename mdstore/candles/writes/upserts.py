@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 
 import polars as pl
 
@@ -17,6 +17,7 @@ from mdstore.candles.packs.cells import Cell
 from mdstore.candles.writes.bar_changes import WATCH_ROWS
 from mdstore.candles.writes.batch_sealer import BatchSealer
 from mdstore.candles.writes.seen import Seen
+from mdstore.core.once import once
 from mdstore.core.schema import CANDLE_COLUMNS
 from mdstore.core.time_bounds import FOREVER
 
@@ -34,7 +35,7 @@ class Upserts:
         self._con = con
         self._sealer = sealer
 
-    @cached_property
+    @once
     def table_names(self) -> tuple[str, ...]:
         """The declared columns, in the order of their table."""
         return tuple(declared_columns.table_names(self._con))

@@ -10,7 +10,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 from typing import Generic, TypeVar
 
@@ -20,6 +19,7 @@ import pyarrow as pa
 from mdstore.candles.file.bar_columns import batch_of
 from mdstore.candles.file.wide_rows import values_of
 from mdstore.core.checked_rows import Group, Stack
+from mdstore.core.once import once
 from mdstore.core.schema import CANDLE_COLUMNS
 
 __all__ = ["MOST_ROWS", "Appended", "NewBars", "Written", "count_rows"]
@@ -43,12 +43,12 @@ class Appended(Generic[Rows]):
 class NewBars(Stack):
     """Such bars in memory of our own, sorted by symbol; all that is kept grows by the same of them."""
 
-    @cached_property
+    @once
     def times(self) -> memoryview:
         """The times of the rows (ms)."""
         return values_of(self.rows["timestamp"].to_arrow())
 
-    @cached_property
+    @once
     def batch(self) -> pa.RecordBatch:
         """The rows as they would be read."""
         return batch_of(self.rows)
