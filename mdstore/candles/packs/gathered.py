@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
+from operator import lt, sub
 
 import polars as pl
 import pyarrow as pa
@@ -18,6 +19,7 @@ from mdstore.core.long_table import SYMBOL_FIELD, Long, repeated
 from mdstore.core.once import once
 from mdstore.core.polars_forks import polars_is_broken
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, LONG_CANDLE
+from mdstore.core.time_bounds import FOREVER
 
 __all__ = ["Gathered", "Runs", "runs_of"]
 
@@ -37,7 +39,8 @@ _Span = tuple[int, int, int]
 class Runs:
     """Candles as runs of rows, `[low, high)`, of batches under each other; there is one at least.
 
-    With `first`, rows are counted by place among those runs, and the rows of the last batch behind them.
+    A run may be empty. With `first`, rows are counted by place among those runs, and behind them those of the
+    last batch.
     """
 
     batches: Sequence[pa.RecordBatch]
@@ -64,40 +67,27 @@ class Runs:
 
     def where(self) -> list[_Span] | pa.Array:
         """Return where the rows lie, as `column` takes it."""
-        if self.first is None and len(self.lows) <= FEW_RUNS and sum(self.highs) - sum(self.lows) <= FEW_ROWS:
-            return list(self._spans())
-        return self.numbers()
+        lows, highs = self.placed()
+        runs, rows = sum(map(lt, lows, highs)), sum(highs) - sum(lows)
+        is_few = runs <= FEW_RUNS and rows <= FEW_ROWS
+        return list(self._spans(lows, highs)) if is_few else _numbers(lows, highs)
 
-    def _spans(self) -> Iterator[_Span]:
-        """Yield the runs, each batch's part of one by itself."""
+    def placed(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Return the runs as such of rows of the batches, whatever they are counted among."""
+        if self.first is None:
+            return self.lows, self.highs
+        lows, highs = self.first.placed()
+        return _among(lows, highs, self.lows, self.highs, self.first.held)
+
+    def _spans(self, lows: Iterable[int], highs: Iterable[int]) -> Iterator[_Span]:
+        """Yield runs, each batch's part of one by itself."""
         starts = list(accumulate((batch.num_rows for batch in self.batches), initial=0))
-        for low, high in zip(self.lows, self.highs, strict=True):
+        for low, high in zip(lows, highs, strict=True):
             at, batch = low, bisect_right(starts, low) - 1
             while at < high:
                 first, end = starts[batch], min(high, starts[batch + 1])
                 yield batch, VALUE_BYTES * (at - first), VALUE_BYTES * (end - first)
                 at, batch = end, batch + 1
-
-    def numbers(self) -> pa.Array:
-        """Return the number of each row among those of the batches."""
-        if polars_is_broken():
-            return self._numbers_without_polars()
-        # By row numbers: to cut each run out of each column makes 120,000 objects.
-        spans = pl.DataFrame([pl.Series("low", self.lows, pl.Int64), pl.Series("high", self.highs, pl.Int64)])
-        numbers = pl.int_ranges("low", "high", dtype=NUMBER).explode(empty_as_null=False)
-        found = spans.select(numbers).to_series()
-        if self.first is not None:
-            last = pl.int_range(self.first.held, self.held, dtype=NUMBER, eager=True)
-            found = pl.concat([pl.Series(self.first.numbers()), last], rechunk=True).gather(found)
-        return _one(found)
-
-    def _numbers_without_polars(self) -> pa.Array:
-        found = array("I", chain.from_iterable(map(range, self.lows, self.highs)))
-        if self.first is not None:
-            known = array("I", self.first.numbers().to_pylist())
-            known.extend(range(self.first.held, self.held))
-            found = array("I", map(known.__getitem__, found))
-        return pa.Array.from_buffers(pa.uint32(), len(found), [None, pa.py_buffer(found)])
 
     def column(self, name: str, where: list[_Span] | pa.Array) -> pa.Array:
         """Return the values of a column, in one piece whose memory cannot be written."""
@@ -205,6 +195,39 @@ def runs_of(long: Long) -> Runs:
         return long.runs
     nothing = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in CANDLE.types], schema=CANDLE)
     return Runs(long.values.to_batches() or [nothing], [0], [long.values.num_rows])
+
+
+def _among(
+    firsts: Sequence[int], ends: Sequence[int], lows: Iterable[int], highs: Iterable[int], behind: int
+) -> tuple[list[int], list[int]]:
+    """Return runs among runs `[first, end)` as runs of the rows that those are of.
+
+    `behind` is the row that lies behind all of those runs.
+    """
+    starts = list(accumulate(map(sub, ends, firsts), initial=0))
+    moves = list(map(sub, (*firsts, behind), starts))
+    starts.append(FOREVER)
+    found_lows, found_highs = list[int](), list[int]()
+    for low, high in zip(lows, highs, strict=True):
+        at, run = low, bisect_right(starts, low) - 1
+        while at < high:
+            end = min(high, starts[run + 1])
+            found_lows.append(at + moves[run])
+            found_highs.append(end + moves[run])
+            at, run = end, run + 1
+    return found_lows, found_highs
+
+
+def _numbers(lows: Sequence[int], highs: Sequence[int]) -> pa.Array:
+    """Return the number of each row of runs."""
+    if polars_is_broken():
+        found = array("I", chain.from_iterable(map(range, lows, highs)))
+        return pa.Array.from_buffers(pa.uint32(), len(found), [None, pa.py_buffer(found)])
+    # By row numbers: to cut each run out of each column makes 120,000 objects.
+    spans = pl.DataFrame([pl.Series("low", lows, pl.Int64), pl.Series("high", highs, pl.Int64)])
+    return _one(
+        spans.select(pl.int_ranges("low", "high", dtype=NUMBER).explode(empty_as_null=False)).to_series()
+    )
 
 
 def _bytes_of(column: pa.Array) -> memoryview:

@@ -47,3 +47,30 @@ def test_runs_are_the_rows_one_after_the_other(few, runs):
 def test_what_is_copied_cannot_be_written():
     taken = gathered.Runs([batch(WHOLE[0])], [3], [7]).rows()
     assert not any(chunk.buffers()[1].is_mutable for chunk in taken.columns)
+
+
+@st.composite
+def runs_of(draw, rows):
+    lows = draw(st.lists(st.integers(0, rows), max_size=8))
+    return lows, [draw(st.integers(low, rows)) for low in lows]
+
+
+@pytest.mark.parametrize("few", [0, gathered.FEW_RUNS])
+@pytest.mark.parametrize("broken", [False, True])
+@given(data=st.data())
+def test_runs_among_runs_are_the_rows_that_these_are_of(few, broken, data):
+    lows, highs = data.draw(runs_of(sum(SIZES)))
+    rows, runs = pl.concat(WHOLE), gathered.Runs(list(map(batch, WHOLE)), lows, highs)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gathered, "FEW_RUNS", few)
+        patched.setattr(gathered, "polars_is_broken", lambda: broken)
+        for size in (3, 5):
+            more = walk(size, seed=size)
+            known = pl.concat(
+                [rows.head(0), *(rows[low:high] for low, high in zip(lows, highs, strict=True)), more]
+            )
+            lows, highs = data.draw(runs_of(len(known)))
+            rows, runs = known, runs.then(batch(more), lows, highs)
+        taken = runs.rows()
+    expected = pl.concat([rows.head(0), *(rows[low:high] for low, high in zip(lows, highs, strict=True))])
+    assert pl.DataFrame(taken).equals(expected.cast(pl.DataFrame(taken).schema))
