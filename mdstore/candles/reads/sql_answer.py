@@ -61,14 +61,19 @@ def as_frame(table: pa.Table) -> pa.Table:
         zoned = pa.types.is_timestamp(field.type) and field.type.tz is not None
         fields.append(named.with_type(TIMESTAMP) if zoned else named)
     schema = pa.schema(fields)
-    named = table.rename_columns(schema.names)
     for place, field in enumerate(schema):
-        _refuse_huge(named.column(place), field.name)
+        _refuse_huge(table.column(place), field.name)
+    if schema == table.schema and INTERVAL not in schema.types:
+        return table
+    return _cast(table.rename_columns(schema.names), schema)
+
+
+def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    for place, field in enumerate(schema):
         if field.type == INTERVAL:
-            named = named.set_column(place, field.name, _durations(named.column(place), field.name))
-    return named.cast(
-        pa.schema([f.with_type(DURATION) if f.type == INTERVAL else f for f in schema]), safe=False
-    )
+            table = table.set_column(place, field.name, _durations(table.column(place), field.name))
+            schema = schema.set(place, field.with_type(DURATION))
+    return table.cast(schema, safe=False)
 
 
 def _refuse_huge(column: pa.ChunkedArray, name: str) -> None:
