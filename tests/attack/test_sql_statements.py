@@ -130,7 +130,7 @@ def test_a_pivot_gives_a_column_a_symbol(tmp_path):
 
 def test_a_query_leaves_no_state_to_the_next(store):
     store.sql("PIVOT series ON symbol")
-    connection = store._candles._queries._connected()
+    connection = store._candles._queries._started().query()
     assert connection.execute("SELECT count(*) FROM duckdb_types() WHERE NOT internal").fetchone() == (0,)
     assert connection.execute("SELECT count(*) FROM duckdb_views() WHERE NOT internal").fetchone() == (0,)
     connection.close()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 import apsw
@@ -34,7 +34,7 @@ from mdstore.candles.reads.sql_answer import as_frame
 from mdstore.candles.reads.sql_candles import Candles, quoted
 from mdstore.candles.reads.sql_engine import Engine
 from mdstore.candles.reads.sql_given import INTERNAL, Params, own_tables, parameters
-from mdstore.candles.reads.sql_running import Deadline, answered, let_go
+from mdstore.candles.reads.sql_running import Deadline, answered, apart, let_go
 from mdstore.core.long_table import Long
 from mdstore.core.schema import QUARANTINE
 from mdstore.core.time_bounds import FOREVER
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     import duckdb
 
 __all__ = ["Queries"]
+
+T = TypeVar("T")
 
 SMALL = {
     "series": pl.Schema({
@@ -112,7 +114,7 @@ class Queries:
         known = (*sql_parse.STORED, *others)
         with self._errors(known):
             engine = self._started()
-            asked = self._asked(engine, query, known, params)
+            asked = self._asked(query, known, params)
             candles, small = self._found(asked, deadline)
             series = _as_stored(asked, candles)
             if series is not None:
@@ -123,7 +125,8 @@ class Queries:
             try:
                 self._keep(candles)
                 named = {name: make() for name, make in others.items() if name in asked.tables}
-                _register(connection, small, named)
+                if small or named:
+                    apart(lambda: _register(connection, small, named))
                 table = answered(connection, asked.query, params, deadline)
                 is_as_before = not (small or named or asked.makes_types)
             finally:
@@ -137,20 +140,12 @@ class Queries:
         Raises `QueryError`.
         """
         with self._errors(sql_parse.STORED):
-            connection = self._connected()
-            try:
-                return sql_parse.parsed(connection, query)
-            finally:
-                let_go(connection)
+            return self._apart(lambda connection: sql_parse.parsed(connection, query))
 
     def text_of(self, parsed: Any) -> str:
         """Return the text of a parse. Raises `QueryError`."""
         with self._errors(sql_parse.STORED):
-            connection = self._connected()
-            try:
-                return sql_parse.text_of(connection, parsed)
-            finally:
-                let_go(connection)
+            return self._apart(lambda connection: sql_parse.text_of(connection, parsed))
 
     def close(self) -> None:
         """Let go of DuckDB; who is in the middle of a query is told that the store is closed."""
@@ -169,7 +164,8 @@ class Queries:
         with self._lock:
             if self._engine is None or self._engine.process != os.getpid():
                 return 0
-            (found,) = self._engine.connection.cursor().execute(MEMORY).fetchone() or (0,)
+            cursor = self._engine.query()
+            (found,) = apart(lambda: cursor.execute(MEMORY).fetchone()) or (0,)
             return int(found)
 
     def after_fork(self) -> None:
@@ -181,15 +177,25 @@ class Queries:
             _left.append(self._engine)
             self._engine = None
 
-    def _connected(self) -> duckdb.DuckDBPyConnection:
-        return self._started().query()
+    def _apart(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Do short work on a connection of its own."""
+        engine = self._started()
+
+        def done() -> T:
+            connection = engine.query()
+            try:
+                return work(connection)
+            finally:
+                connection.close()
+
+        return apart(done)
 
     def _started(self) -> Engine:
         with self._lock:
             if self._closed or self._database.closed:
                 self._database.refuse_closed()
             if self._engine is None or self._engine.process != os.getpid():
-                self._engine = Engine.started(self._memory_bytes)
+                self._engine = apart(lambda: Engine.started(self._memory_bytes))
             return self._engine
 
     @contextmanager
@@ -213,9 +219,7 @@ class Queries:
                 raise _query_error(str(error), known) from error
             raise
 
-    def _asked(
-        self, engine: Engine, query: str, known: tuple[str, ...], params: Params | None
-    ) -> sql_parse.Asked:
+    def _asked(self, query: str, known: tuple[str, ...], params: Params | None) -> sql_parse.Asked:
         """Look through a query, unless it was looked through before: that takes a millisecond."""
         key = (query, known)
         is_short = not params and len(query) <= REMEMBERED_LENGTH
@@ -223,11 +227,8 @@ class Queries:
             asked = self._remembered.get(key) if is_short else None
         if asked is not None:
             return asked
-        connection = engine.query()
-        try:
-            asked = sql_parse.looked_at(connection, query, known, _by_name(params))
-        finally:
-            let_go(connection)
+        given = _by_name(params)
+        asked = self._apart(lambda connection: sql_parse.looked_at(connection, query, known, given))
         if is_short:
             with self._lock:
                 self._remembered[key] = asked

@@ -15,6 +15,7 @@ from mdstore.candles.packs.gathered import Gathered
 from mdstore.candles.reads.grown import Grown
 from mdstore.candles.reads.sql_engine import Engine
 from mdstore.candles.reads.sql_given import INTERNAL
+from mdstore.candles.reads.sql_running import apart
 from mdstore.core.long_table import Long
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS
 
@@ -148,14 +149,19 @@ class Candles:
         return {name for name in CANDLE_COLUMNS if name in named}.union(free, self.declared)
 
     def _register(self, connection: duckdb.DuckDBPyConnection, wanted: AbstractSet[str]) -> None:
-        parts = []
+        parts, tables = [], {}
         for number, (timeframe, long) in enumerate((self.longs or {"": NOTHING}).items()):
-            table = _in_chunks(long.table_of(("symbol", *wanted)))
-            connection.register(f"{PARTS}{number}", table)
+            table = tables[f"{PARTS}{number}"] = _in_chunks(long.table_of(("symbol", *wanted)))
             names = (*CANDLE_COLUMNS, *self.declared)
             columns = ", ".join(_given(name, wanted, table.column_names) for name in names)
             parts.append(PART.format(timeframe=f"'{timeframe}'", columns=columns, name=f"{PARTS}{number}"))
-        connection.execute(f"CREATE TEMP VIEW candles AS {' UNION ALL '.join(parts)}")
+        apart(lambda: _made_view(connection, tables, " UNION ALL ".join(parts)))
+
+
+def _made_view(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], of: str) -> None:
+    for name, table in tables.items():
+        connection.register(name, table)
+    connection.execute(f"CREATE TEMP VIEW candles AS {of}")
 
 
 def _held(panel: Panel | Grown, long: Long) -> int:

@@ -112,7 +112,7 @@ def test_by_default_it_is_half_of_the_memory_that_there_is(tmp_path):
     setting = "SELECT current_setting('memory_limit')"
     with mdstore.open(tmp_path / "s.sqlite3") as store:
         store.sql("SELECT 1")
-        ours = bytes_of(store._candles._queries._connected().execute(setting).fetchone()[0])
+        ours = bytes_of(store._candles._queries._started().query().execute(setting).fetchone()[0])
     all_of_it = bytes_of(duckdb.connect().execute(setting).fetchone()[0]) / 0.8
     assert ours == pytest.approx(all_of_it / 2, rel=0.02)
 

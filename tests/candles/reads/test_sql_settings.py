@@ -87,7 +87,7 @@ def test_every_setting_holds_on_the_connection_of_a_query(hours):
     with mdstore.open(hours) as store:
         store.sql("SELECT 1")
         for _ in range(2):
-            connection = store._candles._queries._connected()
+            connection = store._candles._queries._started().query()
             held = connection.execute(
                 "SELECT name, value FROM duckdb_settings() WHERE name IN ('TimeZone', 'Calendar', "
                 "'asof_loop_join_threshold', 'lock_configuration', 'enable_external_access', "
@@ -104,7 +104,7 @@ def test_every_setting_holds_on_the_connection_of_a_query(hours):
 def test_joins_as_of_run_by_no_nested_loop(hours):
     with mdstore.open(hours) as store:
         store.sql("SELECT 1")
-        connection = store._candles._queries._connected()
+        connection = store._candles._queries._started().query()
         connection.register("few", store.arrow("A", "1h"))
         plan = connection.execute(
             "EXPLAIN SELECT * FROM few a ASOF JOIN few b ON a.timestamp >= b.timestamp"
