@@ -5,6 +5,7 @@ To put 10,000 series of 250 bars together takes 5 ms a column, and SQL that coun
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -19,7 +20,6 @@ from mdstore.core.long_table import SYMBOL_FIELD, Long, repeated
 from mdstore.core.once import once
 from mdstore.core.polars_forks import polars_is_broken
 from mdstore.core.schema import CANDLE, CANDLE_COLUMNS, LONG_CANDLE
-from mdstore.core.time_bounds import FOREVER
 
 __all__ = ["Gathered", "Runs", "runs_of"]
 
@@ -35,7 +35,7 @@ _Span = tuple[int, int, int]
 """The number of a batch, and which bytes of its columns, `[low, high)`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Runs:
     """Candles as runs of rows, `[low, high)`, of batches under each other; there is one at least.
 
@@ -74,10 +74,34 @@ class Runs:
 
     def placed(self) -> tuple[Sequence[int], Sequence[int]]:
         """Return the runs as such of rows of the batches, whatever they are counted among."""
-        if self.first is None:
-            return self.lows, self.highs
-        lows, highs = self.first.placed()
-        return _among(lows, highs, self.lows, self.highs, self.first.held)
+        return (self.lows, self.highs) if self.first is None else self.first.moved(self.lows, self.highs)
+
+    def moved(self, lows: Iterable[int], highs: Iterable[int]) -> tuple[list[int], list[int]]:
+        """Return runs among the rows of these, and behind them of one more batch, as runs of all batches."""
+        starts, moves = self._moves
+        run, last, behind = 0, len(moves) - 1, moves[-1]
+        moved_lows, moved_highs = list[int](), list[int]()
+        for low, high in zip(lows, highs, strict=True):
+            if low >= starts[last]:
+                moved_lows.append(low + behind)
+                moved_highs.append(high + behind)
+                continue
+            at, run = low, run + (low >= starts[run + 1])  # most begin in this run or in the next
+            if not starts[run] <= low < starts[run + 1]:
+                run = bisect_right(starts, low) - 1
+            while at < high:
+                end = min(high, starts[run + 1])
+                moved_lows.append(at + moves[run])
+                moved_highs.append(end + moves[run])
+                at, run = end, run + (end < high)
+        return moved_lows, moved_highs
+
+    @once
+    def _moves(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Where each run begins by place, and what is behind all; and how far from there its rows lie."""
+        lows, highs = self.placed()
+        starts = list(accumulate(map(sub, highs, lows), initial=0))
+        return [*starts, sys.maxsize], list(map(sub, (*lows, self.held), starts))
 
     def _spans(self, lows: Iterable[int], highs: Iterable[int]) -> Iterator[_Span]:
         """Yield runs, each batch's part of one by itself."""
@@ -195,27 +219,6 @@ def runs_of(long: Long) -> Runs:
         return long.runs
     nothing = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in CANDLE.types], schema=CANDLE)
     return Runs(long.values.to_batches() or [nothing], [0], [long.values.num_rows])
-
-
-def _among(
-    firsts: Sequence[int], ends: Sequence[int], lows: Iterable[int], highs: Iterable[int], behind: int
-) -> tuple[list[int], list[int]]:
-    """Return runs among runs `[first, end)` as runs of the rows that those are of.
-
-    `behind` is the row that lies behind all of those runs.
-    """
-    starts = list(accumulate(map(sub, ends, firsts), initial=0))
-    moves = list(map(sub, (*firsts, behind), starts))
-    starts.append(FOREVER)
-    found_lows, found_highs = list[int](), list[int]()
-    for low, high in zip(lows, highs, strict=True):
-        at, run = low, bisect_right(starts, low) - 1
-        while at < high:
-            end = min(high, starts[run + 1])
-            found_lows.append(at + moves[run])
-            found_highs.append(end + moves[run])
-            at, run = end, run + 1
-    return found_lows, found_highs
 
 
 def _numbers(lows: Sequence[int], highs: Sequence[int]) -> pa.Array:

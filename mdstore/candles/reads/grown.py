@@ -198,8 +198,7 @@ def grown(
     if new.lows == new.highs:
         return now
     before, behind = kept.source()
-    if behind is not None:
-        new = _latest(_then(behind, new), window[2])
+    new = _latest(new if behind is None else _then(behind, new), window[2])
     long = _behind(before, new, window[2])
     if long.ends == kept.long.ends:
         long.share_names(kept.long)
@@ -313,7 +312,7 @@ def _latest(new: _New, limit: int | None) -> _New:
 
 def _behind(before: Long, new: _New, limit: int | None) -> Gathered:
     """Return the rows of each series, new ones behind the others, and the last so many of each."""
-    lows, highs, ends = _runs(before.ends, _latest(new, limit), limit)
+    lows, highs, ends = _runs(before.ends, new, limit)
     return Gathered(before.symbols, ends, runs_of(before).then(new.rows, lows, highs))
 
 
