@@ -319,8 +319,8 @@ def _behind(before: Long, new: _New, limit: int | None) -> Gathered:
 def _runs(before: Sequence[int], new: _New, limit: int | None) -> tuple[list[int], list[int], list[int]]:
     """Return which rows stay and come, as starts and ends; and where those of each series end then.
 
-    New rows have their places behind those that are kept. By lists: of 200 series they take 20 us, where each
-    step by Polars takes 100, and of 10,000 as long as those do.
+    New rows have their places behind those that are kept. By lists: of 200 series it takes 40 us, where each
+    step by Polars takes 100, and 1.7 ms of 10,000.
     """
     first, come = before[-1] if before else 0, list(map(sub, new.highs, new.lows))
     stay = [0, *before][:-1]
