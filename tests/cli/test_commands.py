@@ -276,3 +276,25 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
     process.wait(timeout=60)
+
+
+@pytest.mark.parametrize("module", ["typer", "mdstore.cli.app", "mdstore.cli.commands.series"])
+def test_ctrl_c_while_its_modules_are_read_ends_it_as_elsewhere(python, module):
+    done = python(
+        """
+        import os, runpy, signal, sys
+
+        class Interrupting:
+            def find_spec(self, name, *others):
+                if name == module:
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        module = sys.argv.pop(1)
+        sys.meta_path.insert(0, Interrupting())
+        runpy.run_module("mdstore", run_name="__main__")
+        """,
+        module,
+        "series",
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
