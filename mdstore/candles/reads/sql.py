@@ -34,7 +34,7 @@ from mdstore.candles.reads.sql_answer import as_frame
 from mdstore.candles.reads.sql_candles import Candles, quoted
 from mdstore.candles.reads.sql_engine import Engine
 from mdstore.candles.reads.sql_given import INTERNAL, Params, own_tables, parameters
-from mdstore.candles.reads.sql_running import Deadline, answered, apart, let_go
+from mdstore.candles.reads.sql_running import Deadline, answered, apart, imported, let_go
 from mdstore.core.long_table import Long
 from mdstore.core.schema import QUARANTINE
 from mdstore.core.time_bounds import FOREVER
@@ -204,8 +204,7 @@ class Queries:
 
         With its connection closed meanwhile DuckDB may raise anything, as where it then has no columns.
         """
-        import duckdb  # noqa: PLC0415 - 0.1 s that a process without SQL need not wait for
-
+        duckdb = imported()
         try:
             yield
         except MarketDataError:

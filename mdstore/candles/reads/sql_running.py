@@ -16,6 +16,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
@@ -27,7 +30,7 @@ from mdstore.errors import QueryTimeoutError
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Deadline", "answered", "apart", "left_behind", "let_go"]
+__all__ = ["Deadline", "answered", "apart", "imported", "left_behind", "let_go"]
 
 T = TypeVar("T")
 
@@ -75,6 +78,8 @@ class _Running(threading.Thread):
         self._params = params
 
     def run(self) -> None:
+        if not self.done.set_running_or_notify_cancel():
+            return
         try:
             self.connection.execute(self._query, self._params)
             refuse_types(self.connection.description)
@@ -114,31 +119,45 @@ def answered(
 
 
 def apart(work: Callable[[], T]) -> T:
-    """Do short work with DuckDB in a thread; Ctrl-C is raised when it is done."""
+    """Do short work with DuckDB in a thread; Ctrl-C is raised when it is done.
+
+    Or before it begins: it does not then. At the exit of Python it is waited for.
+    """
     if threading.current_thread() is not threading.main_thread():
         return work()
     done: Future[T] = Future()
 
     def run() -> None:
+        if not done.set_running_or_notify_cancel():
+            return
         try:
             done.set_result(work())
         except BaseException as error:
             done.set_exception(error)
 
-    thread = threading.Thread(target=run, name="mdstore-sql", daemon=True)
-    thread.start()
     try:
+        threading.Thread(target=run, name="mdstore-sql", daemon=False).start()
         while not done.done():
             wait((done,), WAKE_SECONDS)
     finally:
-        thread.join()
+        if not done.cancel():
+            wait((done,))
     return done.result()
+
+
+@cache
+def imported() -> ModuleType:
+    """Return DuckDB, imported apart: 0.1 s that a process without SQL need not wait for.
+
+    Of Ctrl-C while it was imported came `ImportError`, and now and then no import could be had after it.
+    """
+    return apart(lambda: import_module("duckdb"))
 
 
 def _waited_for(running: _Running, deadline: Deadline) -> pa.Table:
     """Return what a query gives; Ctrl-C and the deadline end it."""
-    running.start()
     try:
+        running.start()
         while True:
             seconds = deadline.wait()
             with suppress(TimeoutError):
@@ -150,6 +169,8 @@ def _waited_for(running: _Running, deadline: Deadline) -> pa.Table:
 
 def _end(running: _Running) -> None:
     """Interrupt a query; leave it behind where it does not end soon, or Ctrl-C is pressed again."""
+    if running.done.cancel():
+        return  # Ctrl-C came before it began
     _left.add(running)
     if running.ends_within(PATIENCE_SECONDS):
         _left.discard(running)
