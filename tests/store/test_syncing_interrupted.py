@@ -25,7 +25,7 @@ TAKE = "UPDATE leases SET owner = '- - - 5' WHERE name = ? RETURNING 1"
 SYMBOLS = "ABCD"
 # Each answer of the exchange is a line in a file, so that what a killed process has asked for is known.
 PROCESS = """
-    import json, sys, time, mdstore
+    import json, os, sys, time, mdstore
     from tests.support.candles import MINUTE, START
     from tests.support.fake_exchange import FakeExchange, bars
     from tests.support.upstream import Clock
@@ -45,6 +45,8 @@ PROCESS = """
     source = Logged(truth, clock, delay=delay)
     with mdstore.MarketDataStore("market_data.sqlite3", clock=clock) as store:
         print("begun", flush=True)
+        while sys.argv[5:] and not os.path.exists(sys.argv[5]):
+            time.sleep(0.001)
         until = START + (BARS - 10) * MINUTE
         result = store.sync(source, list(symbols), "1m", since=START - 500 * MINUTE, until=until)
         print(json.dumps({"inserted": result.inserted, "failed": len(result.failed)}), flush=True)
@@ -127,7 +129,13 @@ def test_two_processes_that_sync_the_same_series_share_the_work(tmp_path):
     log = tmp_path / "log"
     log.touch()
     mdstore.open(tmp_path / "market_data.sqlite3").close()
-    both = [start(PROCESS, str(BARS), order, str(log), "0.002", cwd=tmp_path) for order in ("ABCD", "DCBA")]
+    go = tmp_path / "go"
+    both = [
+        start(PROCESS, str(BARS), order, str(log), "0.002", str(go), cwd=tmp_path)
+        for order in ("ABCD", "DCBA")
+    ]
+    assert [process.stdout.readline() for process in both] == ["begun\n"] * 2
+    go.touch()  # on a busy machine one was done before the other had begun
     done = [json.loads(process.communicate()[0].splitlines()[-1]) for process in both]
     assert [one["failed"] for one in done] == [0, 0]
     assert all(one["inserted"] for one in done), "both have fetched some"

@@ -156,17 +156,19 @@ class Queries:
                 for *_, connection in candles.let_go():
                     connection.close()
             if engine is not None and engine.process == os.getpid():
-                engine.connection.close()
-                engine.spill.cleanup()
+                engine.close()
 
     def memory(self) -> int:
         """Return the bytes of memory that DuckDB holds; 0 before the first query."""
         with self._lock:
-            if self._engine is None or self._engine.process != os.getpid():
+            engine = self._of_this_process()
+            if engine is None:
                 return 0
-            cursor = self._engine.query()
+            cursor = engine.query()
+        with suppress(imported().Error):  # of a store that is closed meanwhile
             (found,) = apart(lambda: cursor.execute(MEMORY).fetchone()) or (0,)
             return int(found)
+        return 0
 
     def after_fork(self) -> None:
         """Go on in a forked child: the parent's threads are not there, and its DuckDB must not be touched."""
@@ -191,12 +193,26 @@ class Queries:
         return apart(done)
 
     def _started(self) -> Engine:
+        found = self._running()
+        if found is not None:
+            return found
+        # Not with the lock held: a signal handler that closes the store meanwhile would wait for it for ever.
+        started = apart(lambda: Engine.started(self._memory_bytes))
+        with self._lock:
+            if not self._closed and self._of_this_process() is None:
+                self._engine = started
+                return started
+        started.close()
+        return self._started()  # another thread's, or refused
+
+    def _running(self) -> Engine | None:
         with self._lock:
             if self._closed or self._database.closed:
                 self._database.refuse_closed()
-            if self._engine is None or self._engine.process != os.getpid():
-                self._engine = apart(lambda: Engine.started(self._memory_bytes))
-            return self._engine
+            return self._of_this_process()
+
+    def _of_this_process(self) -> Engine | None:
+        return None if self._engine is None or self._engine.process != os.getpid() else self._engine
 
     @contextmanager
     def _errors(self, known: Sequence[str]) -> Iterator[None]:

@@ -63,6 +63,11 @@ class Engine:
         connection.execute(FOR_ALL.format(memory=memory, threads=min(MOST_THREADS, _cores())))
         return cls(os.getpid(), connection, spill)
 
+    def close(self) -> None:
+        """Let go of DuckDB and of the folder."""
+        self.connection.close()
+        self.spill.cleanup()
+
     def query(self) -> duckdb.DuckDBPyConnection:
         """Return a connection for one query: what it makes, such as the types of a PIVOT, goes with it."""
         with self._lock:

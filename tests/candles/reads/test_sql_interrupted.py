@@ -129,3 +129,30 @@ def test_what_has_not_begun_when_ctrl_c_is_pressed_is_not_done(late):
         thread.run()
     assert (done, here, len(late)) == ([], set(), 2)
     assert sql_running.left_behind() == []
+
+
+def test_a_signal_handler_may_close_the_store_while_duckdb_starts(python):
+    """It waited for ever for a lock that the query held which it had interrupted."""
+    assert (
+        python(
+            """
+        import signal
+        import mdstore
+        from mdstore.candles.reads import sql_engine
+
+        store, share = mdstore.open("market_data.sqlite3"), sql_engine._share
+
+        def closing(connection):
+            signal.raise_signal(signal.SIGTERM)
+            return share(connection)
+
+        sql_engine._share = closing
+        signal.signal(signal.SIGTERM, lambda *_: store.close())
+        try:
+            store.sql("SELECT 1")
+        except mdstore.StoreClosedError:
+            print("closed")
+        """
+        )
+        == "closed"
+    )
