@@ -16,6 +16,8 @@ from mdstore.core.schema import SYMBOL
 __all__ = ["SYMBOL_FIELD", "Long", "as_frame", "latest_of_each", "repeated"]
 
 SYMBOL_FIELD = pa.field("symbol", SYMBOL)
+MANY_ROWS = 200_000
+"""The codes of more rows are written by Arrow: 2.5M of 10,000 symbols in 1 to 2 ms, by a loop in 12."""
 
 
 class Long:
@@ -107,10 +109,23 @@ def latest_of_each(bars: pl.DataFrame, limit: int | None) -> pl.DataFrame:
 
 def _codes(ends: Sequence[int]) -> pa.Array:
     """Return 0 up to the first end, 1 up to the second, and so on."""
+    starts = (0, *ends)
+    if starts[-1] > MANY_ROWS:
+        return _decoded([(code, end) for code, end in enumerate(ends) if starts[code] < end])
     numbers = array("i")
-    for code, (low, high) in enumerate(zip((0, *ends), ends, strict=False)):
+    for code, (low, high) in enumerate(zip(starts, ends, strict=False)):
         numbers.extend(array("i", (code,)) * (high - low))
     return pa.Array.from_buffers(pa.int32(), len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def _decoded(runs: Sequence[tuple[int, int]]) -> pa.Array:
+    """Return each code up to its end, which lies behind the one before."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - 20 ms that few rows are spared
+
+    codes, ends = array("i", [code for code, _ in runs]), array("q", [end for _, end in runs])
+    values = pa.Array.from_buffers(pa.int32(), len(runs), [None, pa.py_buffer(codes)])
+    stops = pa.Array.from_buffers(pa.int64(), len(runs), [None, pa.py_buffer(ends)])
+    return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(stops, values))
 
 
 def _symbol_array(numbers: pa.Array, symbols: Sequence[str]) -> pa.ChunkedArray:
