@@ -169,7 +169,9 @@ class RealtimeReads:
 
 
 def _size(rows: pa.Table) -> int:
-    """Return the bytes of rows; of texts and lists those that they share with rows beside them, too.
+    """Return the bytes of rows: of values and of the bits that say which are null.
+
+    Of texts and lists those that they share with rows beside them are counted, too.
 
     Not Arrow's `nbytes`: it goes on without the interpreter, and takes locks for whose release a child that
     is forked meanwhile waits for ever.

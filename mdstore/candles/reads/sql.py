@@ -161,7 +161,7 @@ class Queries:
     def memory(self) -> int:
         """Return the bytes of memory that DuckDB holds; 0 before the first query."""
         with self._lock:
-            engine = self._of_this_process()
+            engine = self._own_engine()
             if engine is None:
                 return 0
             cursor = engine.query()
@@ -193,25 +193,23 @@ class Queries:
         return apart(done)
 
     def _started(self) -> Engine:
-        found = self._running()
-        if found is not None:
-            return found
-        # Not with the lock held: a signal handler that closes the store meanwhile would wait for it for ever.
-        started = apart(lambda: Engine.started(self._memory_bytes))
-        with self._lock:
-            if not self._closed and self._of_this_process() is None:
-                self._engine = started
-                return started
-        started.close()
-        return self._started()  # another thread's, or refused
-
-    def _running(self) -> Engine | None:
         with self._lock:
             if self._closed or self._database.closed:
                 self._database.refuse_closed()
-            return self._of_this_process()
+            engine = self._own_engine()
+        if engine is not None:
+            return engine
+        # Not with the lock held: a signal handler that closes the store meanwhile would wait for it for ever.
+        engine = apart(lambda: Engine.started(self._memory_bytes))
+        with self._lock:
+            if not self._closed and self._own_engine() is None:
+                self._engine = engine
+                return engine
+        engine.close()
+        return self._started()  # that of another thread, or refused
 
-    def _of_this_process(self) -> Engine | None:
+    def _own_engine(self) -> Engine | None:
+        """Return the engine that runs, if one does; a forked child must not touch its parent's."""
         return None if self._engine is None or self._engine.process != os.getpid() else self._engine
 
     @contextmanager
